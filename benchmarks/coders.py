@@ -1,0 +1,124 @@
+"""Speed and size of every symbol coder: `python -m benchmarks.coders [--json FILE]`, on one core."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstream.coders import CODERS, SymbolCoder, encode_smallest
+
+TARGET_SYMBOLS_PER_SECOND = 20e6
+
+
+def tensors(count: int) -> dict[str, NDArray[np.int32]]:
+    """Made-up tensors of about `count` symbols, one of the kind that each coder is for."""
+    generator = np.random.default_rng(1)
+    rows = 64
+    scales = np.exp2(generator.normal(1.5, 1.0, (rows, 1)))
+    return {
+        "uniform": generator.integers(-128, 128, count).astype(np.int32),
+        "packed": generator.integers(0, 1 << 16, count).astype(np.int32),
+        "packed 5 bits": generator.integers(0, 32, count).astype(np.int32),
+        "categorical": np.rint(generator.standard_t(3, count) * 4).clip(-60, 60).astype(np.int32),
+        "laplace": np.rint(generator.laplace(0, 4, count)).astype(np.int32),
+        "laplace rows": np.rint(generator.laplace(0, 1, (rows, count // rows)) * scales).astype(np.int32),
+        "gaussian": np.rint(generator.normal(0, 30, count)).astype(np.int32),
+        "levels": generator.choice(4, size=count, p=(0.4, 0.3, 0.2, 0.1)).astype(np.int32),
+    }
+
+
+def best_seconds(action: Callable[[], object], repeats: int) -> float:
+    """The shortest of some runs, which other processes disturbed least."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def measure(name: str, symbols: NDArray[np.int32], repeats: int) -> dict[str, Any]:
+    """Figures of the coder that the tensor's name starts with."""
+    coder: SymbolCoder = next(coder for coder in CODERS.values() if coder.name == name.split()[0])
+    payload = coder.encode(symbols)
+    if not np.array_equal(coder.decode(payload, symbols.size), symbols.ravel()):
+        raise RuntimeError(f"{coder.name} did not return what it was given")
+    encode_seconds = best_seconds(lambda: coder.encode(symbols), repeats)
+    decode_seconds = best_seconds(lambda: coder.decode(payload, symbols.size), repeats)
+    cost_seconds = best_seconds(lambda: coder.cost_bits(symbols), repeats)
+    choice_seconds = best_seconds(lambda: encode_smallest(symbols), repeats)
+    return {
+        "tensor": name,
+        "coder": coder.name,
+        "symbols": symbols.size,
+        "bits_per_symbol": 8 * len(payload) / symbols.size,
+        "encode_symbols_per_second": symbols.size / encode_seconds,
+        "decode_symbols_per_second": symbols.size / decode_seconds,
+        "cost_seconds": cost_seconds,
+        "encode_smallest_seconds": choice_seconds,
+    }
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    return {
+        "system": platform.platform(),
+        "processor": model,
+        "cores": os.cpu_count(),
+        "cores_used": 1,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("numpy", "constriction")},
+    }
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    """Measure, print a table, and write JSON if asked to."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.coders", description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--symbols", type=int, default=1_500_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args(None if arguments is None else list(arguments))
+
+    print(f"{'tensor':14} {'bits/symbol':>11} {'encode':>9} {'decode':>9} {'cost':>8} {'smallest':>9}")
+    print(f"{'':14} {'':>11} {'M/s':>9} {'M/s':>9} {'ms':>8} {'ms':>9}")
+    rows = []
+    for name, symbols in tensors(options.symbols).items():
+        row = measure(name, symbols, options.repeats)
+        rows.append(row)
+        speeds = [row["encode_symbols_per_second"], row["decode_symbols_per_second"]]
+        slow = min(speeds) < TARGET_SYMBOLS_PER_SECOND
+        print(
+            f"{name:14} {row['bits_per_symbol']:11.3f} {speeds[0] / 1e6:9.1f} {speeds[1] / 1e6:9.1f} "
+            f"{1e3 * row['cost_seconds']:8.2f} {1e3 * row['encode_smallest_seconds']:9.1f}"
+            + ("  below the target" if slow else "")
+        )
+    if options.json is not None:
+        command = "python -m benchmarks.coders " + " ".join(sys.argv[1:])
+        report = {
+            "command": command,
+            "target_symbols_per_second": TARGET_SYMBOLS_PER_SECOND,
+            "machine": machine(),
+            "results": rows,
+        }
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,43 @@
+"""The `.inrv` file format: reading, writing and checking it, without any neural network.
+
+    stream = bitstream.load(data)        # the whole file, every byte checked
+    data = bitstream.dump(stream)
+    summary = bitstream.probe(path)      # header and index only
+
+SPEC.md beside this file is the norm.
+"""
+
+from bitstream.blocks import Block, BlockHead, Version, iterate_blocks
+from bitstream.container import StreamWriter, dump, load
+from bitstream.errors import BadMagic, BitstreamError, Corrupt, LimitExceeded, Truncated, UnsupportedVersion
+from bitstream.header import ColorTags, IndexEntry, Quality, Section, Segment, Stream, StreamHeader
+from bitstream.limits import DEFAULT_LIMITS, Limits
+from bitstream.reader import StreamReader, Summary, probe
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "BadMagic",
+    "BitstreamError",
+    "Block",
+    "BlockHead",
+    "ColorTags",
+    "Corrupt",
+    "IndexEntry",
+    "LimitExceeded",
+    "Limits",
+    "Quality",
+    "Section",
+    "Segment",
+    "Stream",
+    "StreamHeader",
+    "StreamReader",
+    "StreamWriter",
+    "Summary",
+    "Truncated",
+    "UnsupportedVersion",
+    "Version",
+    "dump",
+    "iterate_blocks",
+    "load",
+    "probe",
+]

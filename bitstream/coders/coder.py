@@ -1,0 +1,90 @@
+"""The protocol of the symbol coders, and the checks that all of them share."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstream.coders.tally import Tally
+from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.fields import Reader
+from bitstream.limits import DEFAULT_LIMITS
+
+INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
+
+
+class SymbolCoder(Protocol):
+    """Turns a tensor of integers into bytes that carry every parameter but the count, and back.
+
+    Symbols are int32 of shape (count,) or (rows, columns); a coder with parameters per row takes
+    the rows of axis 0. No symbols at all are always the empty payload.
+    """
+
+    wire_id: ClassVar[int]
+    """Stands in files; never reused."""
+    name: ClassVar[str]
+
+    def encode(self, symbols: NDArray[np.int32]) -> bytes:
+        """The payload; ValueError if this coder cannot represent the symbols."""
+
+    def decode(self, payload: bytes, count: int) -> NDArray[np.int32]:
+        """The symbols, shape (count,); BitstreamError if the payload is not one for `count` symbols."""
+
+    def cost_bits(self, symbols: NDArray[np.int32]) -> float:
+        """About the payload's size in bits, without encoding; infinity if it cannot be encoded."""
+
+    def tally_cost_bits(self, tally: Tally) -> float:
+        """`cost_bits` of symbols that were counted before, so that coders share the counting."""
+
+
+class TalliedCoder:
+    """`cost_bits` for the coders, which all estimate from a tally."""
+
+    name: ClassVar[str]
+
+    def cost_bits(self, symbols: NDArray[np.int32]) -> float:
+        """About the payload's size in bits; infinity if the symbols cannot be encoded."""
+        return self.tally_cost_bits(Tally.of(symbols))
+
+    def tally_cost_bits(self, tally: Tally) -> float:
+        raise NotImplementedError
+
+    def open_payload(self, payload: bytes, count: int) -> Reader:
+        """A reader of the payload, after checks of the count; an empty payload for no symbols."""
+        if count < 0:
+            raise ValueError(f"expected a count of at least 0, found {count}")
+        reader = Reader(payload, block=f"coder {self.name}")
+        if count > DEFAULT_LIMITS.max_symbols:
+            allowed = DEFAULT_LIMITS.max_symbols
+            raise reader.fault(LimitExceeded, f"expected at most {allowed} symbols, found {count}")
+        if count == 0:
+            reader.expect_end()
+        return reader
+
+
+def read_range(reader: Reader, max_span: int) -> tuple[int, int]:
+    """Read the smallest symbol and the span, which is the largest symbol minus the smallest."""
+    start = reader.offset
+    minimum = reader.signed_varint()
+    span = reader.varint(max_span)
+    if not INT32_MIN <= minimum <= INT32_MAX - span:
+        raise reader.fault(Corrupt, f"expected symbols of 32 bits, found {minimum}..{minimum + span}", start)
+    return minimum, span
+
+
+def no_symbols() -> NDArray[np.int32]:
+    """An empty tensor."""
+    return np.empty(0, dtype=np.int32)
+
+
+def varint_bytes(value: int) -> int:
+    """How many bytes `value` takes as an unsigned varint."""
+    return max(1, -(-value.bit_length() // 7))
+
+
+def range_bits(tally: Tally) -> int:
+    """Bits that the smallest symbol and the span take."""
+    zigzag = 2 * tally.minimum if tally.minimum >= 0 else -2 * tally.minimum - 1
+    return 8 * (varint_bytes(zigzag) + varint_bytes(tally.span))

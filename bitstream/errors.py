@@ -1,0 +1,46 @@
+"""The typed errors of the file format, so that a caller can tell damage from misuse."""
+
+from __future__ import annotations
+
+
+class BitstreamError(Exception):
+    """A file that cannot be read as an `.inrv` stream.
+
+    `offset` is the byte at which the fault was seen: counted from the start of the file, or from
+    the start of the payload for a fault inside an entropy-coded section. `block` names the block or
+    the coder. The message says what was expected and what was found.
+    """
+
+    def __init__(self, message: str, *, offset: int | None = None, block: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+        self.block = block
+
+    def __str__(self) -> str:
+        places = []
+        if self.block is not None:
+            places.append(f"block {self.block}")
+        if self.offset is not None:
+            places.append(f"offset {self.offset}")
+        return f"{self.message} ({', '.join(places)})" if places else self.message
+
+
+class BadMagic(BitstreamError):
+    """The file does not start with the magic bytes: it is no `.inrv` file."""
+
+
+class UnsupportedVersion(BitstreamError):
+    """The file needs a newer reader: its major version or a critical block is unknown."""
+
+
+class Truncated(BitstreamError):
+    """The file ends before what it declares."""
+
+
+class Corrupt(BitstreamError):
+    """The bytes contradict the format, a checksum or each other."""
+
+
+class LimitExceeded(BitstreamError):
+    """A declared size is larger than this reader accepts."""

@@ -1,0 +1,203 @@
+"""What a stream says about itself: the records of the stream, its segments and their sections."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import MappingProxyType
+
+from bitstream.errors import LimitExceeded
+from bitstream.fields import MAX_U32, MAX_U64, Reader, Writer
+from bitstream.records import (
+    U64,
+    Blob,
+    Byte,
+    Flag,
+    Nested,
+    PositiveRational,
+    QuarterTurns,
+    Record,
+    Sequence,
+    Steps,
+    Varint,
+    wire,
+)
+
+KNOWN_ANCILLARY_TYPES = (b"qual", b"meta")
+
+
+def is_block_type(name: bytes) -> bool:
+    """Whether this is a block type: four ASCII letters."""
+    return len(name) == 4 and name.isalpha() and name.isascii()
+
+
+def is_ancillary(name: bytes) -> bool:
+    """Whether a reader may skip a block of this type: its first letter is lower case."""
+    return name[:1].islower()
+
+
+@dataclass(frozen=True)
+class ColorTags(Record):
+    """Colour code points of ITU-T H.273; 2 is "unspecified"."""
+
+    primaries: int = wire(Byte(), 2)
+    transfer: int = wire(Byte(), 2)
+    matrix: int = wire(Byte(), 2)
+    full_range: bool = wire(Flag(), False)
+
+
+@dataclass(frozen=True)
+class StreamHeader(Record):
+    """The video as a whole; sizes in pixels, `rotation` in degrees clockwise for display.
+
+    Frame `i` is shown at `i / frame_rate` seconds; `time_base` is the source's unit of time, in
+    seconds. The coded size is what the network puts out; the display size is its top left part.
+    """
+
+    width: int = wire(Varint(1, limit="max_dimension"))
+    height: int = wire(Varint(1, limit="max_dimension"))
+    coded_width: int = wire(Varint(1, limit="max_dimension"))
+    coded_height: int = wire(Varint(1, limit="max_dimension"))
+    frame_count: int = wire(Varint(1, limit="max_frames"))
+    frame_rate: Fraction = wire(PositiveRational())
+    time_base: Fraction = wire(PositiveRational())
+    sample_aspect_ratio: Fraction = wire(PositiveRational(), Fraction(1))
+    rotation: int = wire(QuarterTurns(), 0)
+    bit_depth: int = wire(Byte(8, 16), 8)
+    color: ColorTags = wire(Nested(ColorTags), ColorTags())
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.coded_width < self.width or self.coded_height < self.height:
+            raise ValueError(
+                f"StreamHeader: expected a coded size of at least {self.width}x{self.height}, "
+                f"found {self.coded_width}x{self.coded_height}"
+            )
+
+
+@dataclass(frozen=True)
+class Section(Record):
+    """One transmitted tensor: the wire id of its coder, its quantisation steps, its coded symbols.
+
+    `steps` are float32: empty for integer-valued tensors, else one per tensor or one per row.
+    """
+
+    coder: int = wire(Byte())
+    steps: tuple[float, ...] = wire(Steps("max_steps"))
+    payload: bytes = wire(Blob("max_block_bytes"))
+
+
+@dataclass(frozen=True)
+class Segment(Record):
+    """One run of frames and the network that holds them; it decodes without any other segment.
+
+    `family` is the wire id of the model family, `config` the bytes that only that family reads.
+    """
+
+    first_frame: int = wire(Varint(limit="max_frames"))
+    frame_count: int = wire(Varint(1, limit="max_frames"))
+    family: int = wire(Byte())
+    seed: int = wire(U64())
+    config: bytes = wire(Blob("max_config_bytes"))
+    sections: tuple[Section, ...] = wire(Sequence(Section, "max_sections", least_bytes=3))
+
+
+@dataclass(frozen=True)
+class IndexEntry(Record):
+    """Where a segment's block lies, in bytes of the file, and which frames it holds."""
+
+    offset: int = wire(Varint(maximum=MAX_U64))
+    length: int = wire(Varint(maximum=MAX_U64))
+    first_frame: int = wire(Varint(limit="max_frames"))
+    frame_count: int = wire(Varint(1, limit="max_frames"))
+
+
+@dataclass(frozen=True)
+class Index(Record):
+    """One entry per segment in the order of the file."""
+
+    entries: tuple[IndexEntry, ...] = wire(Sequence(IndexEntry, "max_segments", least_bytes=4))
+
+
+@dataclass(frozen=True)
+class Millidecibels:
+    """Decibels as a u32 of thousandths; 2^32-1 stands for infinity (a lossless file).
+
+    The width is fixed because the value is written after the file was decoded and must not change
+    the file's size.
+    """
+
+    def check(self, value: float) -> float:
+        if value == math.inf:
+            return math.inf
+        if not 0 <= value * 1000 <= MAX_U32 - 1:
+            raise ValueError(f"expected 0..4294967.294 dB or infinity, found {value!r}")
+        return round(value * 1000) / 1000
+
+    def write(self, writer: Writer, value: float) -> None:
+        writer.u32(MAX_U32 if value == math.inf else round(value * 1000))
+
+    def read(self, reader: Reader) -> float:
+        stored = reader.u32()
+        return math.inf if stored == MAX_U32 else stored / 1000
+
+
+@dataclass(frozen=True)
+class Quality(Record):
+    """The PSNR in decibels that the encoder measured on the decoded file."""
+
+    psnr_db: float = wire(Millidecibels())
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A whole file: what `load` returns and `dump` writes.
+
+    `ancillary` holds blocks of unknown ancillary types as (type, payload), in the order of the
+    file; `load` keeps them and `dump` writes them back.
+    """
+
+    header: StreamHeader
+    segments: tuple[Segment, ...]
+    quality: Quality | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    ancillary: tuple[tuple[bytes, bytes], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "segments", tuple(self.segments))
+        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+        object.__setattr__(
+            self, "ancillary", tuple((bytes(name), bytes(data)) for name, data in self.ancillary)
+        )
+        fault = tiling_fault([(s.first_frame, s.frame_count) for s in self.segments], self.header.frame_count)
+        if fault is not None:
+            raise ValueError(f"Stream.segments: {fault}")
+        for name, _ in self.ancillary:
+            if not is_block_type(name) or not is_ancillary(name) or name in KNOWN_ANCILLARY_TYPES:
+                raise ValueError(f"Stream.ancillary: expected an unknown ancillary type, found {name!r}")
+
+
+def tiling_fault(runs: list[tuple[int, int]], frame_count: int) -> str | None:
+    """Why runs of (first frame, frames) do not cover 0..frame_count exactly, or None if they do."""
+    expected_first = 0
+    for number, (first_frame, frames) in enumerate(runs):
+        if first_frame != expected_first:
+            return f"expected segment {number} to start at frame {expected_first}, found {first_frame}"
+        expected_first += frames
+    if expected_first != frame_count:
+        return f"expected segments for {frame_count} frames, found {expected_first}"
+    return None
+
+
+def read_stream_header(reader: Reader) -> StreamHeader:
+    """Read the payload of a STRM block to its end, within the reader's limits."""
+    start = reader.offset
+    header = StreamHeader.read(reader)
+    pixels = header.coded_width * header.coded_height
+    if pixels > reader.limits.max_pixels:
+        allowed = reader.limits.max_pixels
+        raise reader.fault(LimitExceeded, f"expected at most {allowed} pixels, found {pixels}", start)
+    reader.expect_end()
+    return header

@@ -1,0 +1,36 @@
+"""How much a file may ask of its reader, so that a small file cannot exhaust a machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Largest values accepted; each is checked before anything of that size is allocated.
+
+    The defaults are the ones that SPEC.md obliges every reader to accept. A reader may be given
+    smaller ones (a server) or larger ones.
+    """
+
+    max_dimension: int = 1 << 15
+    """Pixels of width and of height, coded and displayed."""
+    max_pixels: int = 1 << 27
+    """Pixels of one coded frame."""
+    max_frames: int = 1 << 28
+    max_segments: int = 1 << 16
+    max_block_bytes: int = 1 << 30
+    """Payload bytes of one block."""
+    max_ancillary_blocks: int = 1 << 10
+    max_config_bytes: int = 1 << 16
+    max_sections: int = 1 << 12
+    """Sections of one segment."""
+    max_steps: int = 1 << 20
+    """Quantisation steps of one section."""
+    max_metadata_entries: int = 1 << 10
+    max_metadata_bytes: int = 1 << 20
+    max_symbols: int = 1 << 27
+    """Symbols of one section."""
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,202 @@
+"""Random access to a seekable file: the header and the index first, a segment when it is asked for."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from bitstream.blocks import (
+    BLOCK_OVERHEAD_BYTES,
+    Block,
+    BlockHead,
+    BlockScanner,
+    Version,
+    block_name,
+)
+from bitstream.container import AncillaryBlocks, read_index, read_segment, read_tail
+from bitstream.errors import Corrupt, Truncated
+from bitstream.header import (
+    KNOWN_ANCILLARY_TYPES,
+    IndexEntry,
+    Quality,
+    Segment,
+    StreamHeader,
+    read_stream_header,
+    tiling_fault,
+)
+from bitstream.limits import DEFAULT_LIMITS, Limits
+
+TAIL_BYTES = BLOCK_OVERHEAD_BYTES + 8
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is known of a file without its segments' payloads.
+
+    `ancillary` lists the blocks of unknown type, whose payloads were not read or checked.
+    """
+
+    version: Version
+    file_bytes: int
+    header: StreamHeader
+    index: tuple[IndexEntry, ...]
+    quality: Quality | None
+    metadata: Mapping[str, str]
+    ancillary: tuple[BlockHead, ...]
+
+
+class StreamReader:
+    """Opens a path or a seekable binary file; `segment(i)` reads and checks that one block only.
+
+    Raises BitstreamError when the head, STRM, INDX, TAIL, `qual` or `meta` are damaged or when
+    blocks do not fill the file exactly. A damaged segment is found when it is read: the others
+    stay usable. A file object stays open and belongs to the caller.
+    """
+
+    def __init__(self, file: BinaryIO | os.PathLike[str] | str, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._owned = isinstance(file, (str, os.PathLike))
+        self._file: BinaryIO = open(file, "rb") if isinstance(file, (str, os.PathLike)) else file
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        self._size = self._file.seek(0, os.SEEK_END)
+        scanner = self._scanner(0)
+        self.version = scanner.read_head()
+        block = self._checked_block(scanner, b"STRM")
+        self.header = read_stream_header(block.reader(self._limits))
+        tail_at = self._size - TAIL_BYTES
+        if tail_at < block.end + BLOCK_OVERHEAD_BYTES:
+            raise Truncated("expected INDX and TAIL after STRM", offset=self._size, block="TAIL")
+        tail = self._checked_block(self._scanner(tail_at), b"TAIL")
+        index_at = read_tail(tail, self._limits)
+        if not block.end <= index_at <= tail_at - BLOCK_OVERHEAD_BYTES:
+            raise Corrupt(
+                f"expected INDX within {block.end}..{tail_at}, found {index_at}",
+                offset=tail_at + 8,
+                block="TAIL",
+            )
+        index_block = self._checked_block(self._scanner(index_at), b"INDX")
+        if index_block.end != tail_at:
+            raise Corrupt(f"expected TAIL at {index_block.end}", offset=index_at, block="INDX")
+        self.index: tuple[IndexEntry, ...] = read_index(index_block, self._limits).entries
+        self._check_index(index_at)
+        self._walk_gaps(block.end, index_at)
+
+    def _scanner(self, offset: int) -> BlockScanner:
+        self._file.seek(offset)
+        return BlockScanner(self._file, offset=offset, limits=self._limits)
+
+    def _checked_block(self, scanner: BlockScanner, block_type: bytes) -> Block:
+        """The block at the scanner, which must be of this type and end within the file."""
+        head = scanner.read_block_head()
+        name = block_name(block_type)
+        if head.type != block_type:
+            raise Corrupt(f"expected block {name}, found {head.type!r}", offset=head.offset, block=name)
+        self._require_inside(head, self._size)
+        return scanner.read_payload(head)
+
+    def _require_inside(self, head: BlockHead, end: int) -> None:
+        if head.end > end:
+            raise Truncated(
+                f"expected a block that ends by {end}, found one that ends at {head.end}",
+                offset=head.offset,
+                block=block_name(head.type),
+            )
+
+    def _check_index(self, index_at: int) -> None:
+        runs = [(entry.first_frame, entry.frame_count) for entry in self.index]
+        fault = tiling_fault(runs, self.header.frame_count)
+        if fault is not None:
+            raise Corrupt(fault, offset=index_at, block="INDX")
+
+    def _walk_gaps(self, first: int, last: int) -> None:
+        """Read the ancillary blocks between the segments; what is between must be whole blocks."""
+        known = AncillaryBlocks(self._limits)
+        unknown: list[BlockHead] = []
+        at = first
+        for segment_at, length in [*((entry.offset, entry.length) for entry in self.index), (last, 0)]:
+            if segment_at < at or segment_at + length > last:
+                raise Corrupt(
+                    f"expected segments in order within {at}..{last}, found one at {segment_at}",
+                    offset=last,
+                    block="INDX",
+                )
+            while at < segment_at:
+                scanner = self._scanner(at)
+                head = scanner.read_block_head()
+                self._require_inside(head, segment_at)
+                known.count(head.type, head.offset)
+                if head.type in KNOWN_ANCILLARY_TYPES:
+                    known.add(scanner.read_payload(head))
+                else:
+                    unknown.append(head)
+                at = head.end
+            at = segment_at + length
+        self.quality = known.quality
+        self.metadata: Mapping[str, str] = known.metadata or {}
+        self.ancillary = tuple(unknown)
+
+    def segment(self, number: int) -> Segment:
+        """Read and check one segment, 0 <= number < len(index); other segments are not touched."""
+        if not 0 <= number < len(self.index):
+            raise IndexError(f"expected a segment of 0..{len(self.index) - 1}, found {number}")
+        entry = self.index[number]
+        block = self._checked_block(self._scanner(entry.offset), b"SEGM")
+        segment = read_segment(block, self._limits)
+        found = IndexEntry(block.offset, block.end - block.offset, segment.first_frame, segment.frame_count)
+        if found != entry:
+            raise Corrupt(
+                f"expected the segment of the index, {entry}, found {found}",
+                offset=block.offset,
+                block="SEGM",
+            )
+        return segment
+
+    def segment_number(self, frame: int) -> int:
+        """The number of the segment that holds this frame, 0 <= frame < frame_count."""
+        if not 0 <= frame < self.header.frame_count:
+            raise IndexError(f"expected a frame of 0..{self.header.frame_count - 1}, found {frame}")
+        return bisect_right(self.index, frame, key=lambda entry: entry.first_frame) - 1
+
+    def summary(self) -> Summary:
+        """All that was read so far."""
+        return Summary(
+            self.version,
+            self._size,
+            self.header,
+            self.index,
+            self.quality,
+            self.metadata,
+            self.ancillary,
+        )
+
+    def close(self) -> None:
+        """Close the file if it was opened here."""
+        if self._owned:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def probe(file: BinaryIO | os.PathLike[str] | str, limits: Limits = DEFAULT_LIMITS) -> Summary:
+    """Header, index, quality and metadata of a file, without reading any segment."""
+    with StreamReader(file, limits) as reader:
+        return reader.summary()

@@ -1,0 +1,29 @@
+"""inrc: a video codec whose files are neural networks, fitted to one video each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inrcodec.decoding import Video as Video
+    from inrcodec.decoding import decode as decode
+    from inrcodec.decoding import open_video as open
+    from inrcodec.encoding import encode as encode
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "decode", "encode", "open"]
+
+_LIBRARY = {
+    "encode": ("inrcodec.encoding", "encode"),
+    "decode": ("inrcodec.decoding", "decode"),
+    "open": ("inrcodec.decoding", "open_video"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the library's functions when they are first used: `inrc info` must not wait for torch."""
+    if name not in _LIBRARY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _LIBRARY[name]
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,8 @@
+"""`python -m inrcodec` is `inrc`."""
+
+from __future__ import annotations
+
+from inrcodec.cli import main
+
+if __name__ == "__main__":
+    main()

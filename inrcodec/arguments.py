@@ -1,0 +1,93 @@
+"""What people write for sizes, times, ranges and options, as values; each raises `ValueError` in one line."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from inrcodec.settings import FrameRange, Size
+
+_BYTES_PER_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+_SECONDS_PER_UNIT = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_NUMBER = r"\d+(?:\.\d+)?"
+_FILE_SIZE = re.compile(rf"({_NUMBER})([kmg]?)b?", re.IGNORECASE)
+_PLAIN_SECONDS = re.compile(_NUMBER)
+_DURATION = re.compile(rf"(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:({_NUMBER})s)?", re.IGNORECASE)
+_FRAME_RANGE = re.compile(r"(\d*):(\d*)")
+_PICTURE_SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)", re.IGNORECASE)
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def parse_file_size(text: str) -> int:
+    """Bytes from `812000`, `800k` (800,000) or `1.5M` (1,500,000)."""
+    match = _FILE_SIZE.fullmatch(text.strip())
+    size_bytes = round(float(match[1]) * _BYTES_PER_SUFFIX[match[2].lower()]) if match else 0
+    if size_bytes < 1:
+        raise ValueError(f"{text!r} is no file size; write bytes, 800k or 1.5M")
+    return size_bytes
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from `90`, `90s`, `3m` or `1h30m`."""
+    text = text.strip()
+    if _PLAIN_SECONDS.fullmatch(text):
+        seconds = float(text)
+    else:
+        match = _DURATION.fullmatch(text)
+        parts = zip(match.groups(), _SECONDS_PER_UNIT.values(), strict=True) if match else ()
+        seconds = sum(float(number) * unit for number, unit in parts if number)
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{text!r} is no time; write 90, 90s, 3m or 1h30m")
+    return seconds
+
+
+def parse_frame_range(text: str) -> FrameRange:
+    """Frames from `a:b` (b is the first one left out), `a:` or `:b`."""
+    match = _FRAME_RANGE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no range of frames; write a:b, a: or :b")
+    frames = FrameRange(int(match[1] or 0), int(match[2]) if match[2] else None)
+    if frames.stop is not None and frames.stop <= frames.start:
+        raise ValueError(f"the range of frames {text} is empty")
+    return frames
+
+
+def parse_picture_size(text: str) -> Size:
+    """Width and height from `1280x640`."""
+    match = _PICTURE_SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no size; write WIDTHxHEIGHT, for example 1280x640")
+    return Size(int(match[1]), int(match[2]))
+
+
+def parse_device(text: str) -> str:
+    """A device name, unchanged."""
+    if not _DEVICE.fullmatch(text):
+        raise ValueError(f"{text!r} is no device; write auto, cpu, cuda, cuda:1 or mps")
+    return text
+
+
+def parse_model_options(texts: Iterable[str]) -> dict[str, str]:
+    """Options from `key=value` texts."""
+    options: dict[str, str] = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not key or not separator:
+            raise ValueError(f"{text!r} is no model option; write key=value")
+        if key in options:
+            raise ValueError(f"model option {key!r} is given twice")
+        options[key] = value
+    return options
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds for a person: `42 s`, `3 min 05 s`, `1 h 30 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

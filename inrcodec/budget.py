@@ -1,0 +1,42 @@
+"""From what a person asks for (`--bpp`, `--size`) to the bytes a file may take: plain arithmetic."""
+
+from __future__ import annotations
+
+from bitstream import Section, Segment, Stream, StreamHeader, dump
+from inrcodec.errors import UsageError
+from inrcodec.models.family import VideoInfo
+from inrcodec.settings import DEFAULT_BPP, EncodeSettings
+
+LEAST_FILL = 0.97
+"""Share of the bytes asked for that a file uses at least."""
+SECTION_OVERHEAD_BYTES = 12
+"""What a section's coder parameters take beside the ideal bits of its symbols, about."""
+
+
+def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
+    """The size that the file may have: `--size`, or `--bpp` (or its default) times the pixels over eight.
+
+    Raises `UsageError` when both are given or one is not positive.
+    """
+    if settings.bpp is not None and settings.size_bytes is not None:
+        raise UsageError("--bpp and --size exclude each other; give one of them")
+    if settings.size_bytes is not None:
+        if settings.size_bytes <= 0:
+            raise UsageError(f"--size: expected a positive number of bytes, found {settings.size_bytes}")
+        return settings.size_bytes
+    bpp = DEFAULT_BPP if settings.bpp is None else settings.bpp
+    if not 0 < bpp < float("inf"):
+        raise UsageError(f"--bpp: expected a positive number, found {bpp}")
+    return int(bpp * video.pixel_count / 8)
+
+
+def overhead_bytes(header: StreamHeader, family: int, seed: int, config: bytes, section_count: int) -> int:
+    """Bytes of a file of one segment that are not coded symbols."""
+    empty = tuple(Section(0, (1.0,), b"") for _ in range(section_count))
+    segment = Segment(0, header.frame_count, family, seed, config, empty)
+    return len(dump(Stream(header, (segment,)))) + SECTION_OVERHEAD_BYTES * section_count
+
+
+def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:
+    """8 x bytes over the pixels of all frames."""
+    return 8 * byte_count / video.pixel_count

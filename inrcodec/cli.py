@@ -1,0 +1,297 @@
+"""The command line: parse, call, turn errors into exit codes. The only user of click.
+
+The flows are imported by the commands that run them: `--help`, `info` and `verify` load no torch and no av.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+import click
+
+from inrcodec import __version__, arguments, console
+from inrcodec.console import Verbosity
+from inrcodec.errors import InrcError, UsageError
+from inrcodec.files import check_output_file, same_file
+from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CORRUPT = 4
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+STDOUT = "-"
+_LARGEST_SEED = 2**64 - 1
+_UNEXPECTED = "unexpected"
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; not an `Exception`, so that only clean-up sees it on its way out."""
+
+
+class _Interrupted(Exception):
+    """Ctrl-C, renamed because click answers a KeyboardInterrupt by itself."""
+
+
+class _ClosedPipe(Exception):
+    """Whoever read our output has left, renamed for the same reason."""
+
+
+class _Commands(click.Group):
+    """The group of commands; lets no exception reach click that click would handle."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise _ClosedPipe from None
+            raise
+
+
+class _Parsed(click.ParamType[Any]):
+    """An option whose text one of the parsers in `arguments` turns into a value."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), parameter, context)
+
+
+FILE_SIZE = _Parsed("bytes, k, M", arguments.parse_file_size)
+DURATION = _Parsed("90s, 3m, 1h30m", arguments.parse_duration)
+FRAMES = _Parsed("a:b", arguments.parse_frame_range)
+PICTURE = _Parsed("WxH", arguments.parse_picture_size)
+DEVICE = _Parsed("auto, cpu, cuda[:n], mps", arguments.parse_device)
+POSITIVE = click.FloatRange(min=0, min_open=True, max=float("inf"), max_open=True)
+
+
+def _reporting_options(command: Callable[..., None]) -> Callable[..., None]:
+    """-q, -v and --json."""
+    command = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")(command)
+    command = click.option("-v", "--verbose", is_flag=True, help="More on stderr; tracebacks.")(command)
+    return click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")(command)
+
+
+def _verbosity(quiet: bool, verbose: bool) -> Verbosity:
+    if quiet and verbose:
+        raise UsageError("-q and -v exclude each other")
+    return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="inrc", message="%(prog)s %(version)s")
+def commands() -> None:
+    """A video codec whose files are neural networks, fitted to one video each."""
+
+
+@commands.command()
+@click.argument("source")
+@click.option("-o", "--output", required=True, help="The .inrv file to write.")
+@click.option("--bpp", type=POSITIVE, help="Bits per pixel of the whole file.  [default: 0.06]")
+@click.option("--size", "size_bytes", type=FILE_SIZE, help="Size of the file: 800k is 800,000 bytes.")
+@click.option("--model", default=EncodeSettings.model, show_default=True, help="The family of networks.")
+@click.option("--model-option", "model_options", multiple=True, metavar="KEY=VALUE", help="Repeatable.")
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default=EncodeSettings.preset,
+    show_default=True,
+    help="How long to fit without --time or --epochs.",
+)
+@click.option("--time", "time_seconds", type=DURATION, help="Wall-clock budget of the whole command.")
+@click.option("--epochs", type=POSITIVE, help="Passes over the frames, instead of --time.")
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("--seed", type=click.IntRange(0, _LARGEST_SEED), default=0, show_default=True)
+@click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out.")
+@click.option("--crop", type=PICTURE, help="The centre of each frame.")
+@click.option("--scale", type=PICTURE, help="Resize each frame, after --crop.")
+@click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources.")
+@click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
+@_reporting_options
+def encode(
+    source: str,
+    output: str,
+    model_options: Sequence[str],
+    frames: FrameRange,
+    crop: Size | None,
+    scale: Size | None,
+    bit_depth: str | None,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    **plain: Any,
+) -> None:
+    """Fit a network to the video SOURCE and write it as an .inrv file."""
+    verbosity = _verbosity(quiet, verbose)
+    _refuse_together(plain, "bpp", "size_bytes", "--bpp and --size")
+    _refuse_together(plain, "time_seconds", "epochs", "--time and --epochs")
+    settings = EncodeSettings(
+        model_options=_model_options(model_options),
+        source=SourceSettings(frames, crop, scale, None if bit_depth is None else int(bit_depth)),
+        **plain,
+    )
+    if output == STDOUT:
+        raise UsageError("an .inrv goes to a file, not to standard output")
+    _check_paths(source, output)
+    check_output_file(output, settings.overwrite)
+    # By module, because the package offers functions of these names too.
+    from inrcodec.encoding import encode as encode_video
+
+    with console.progress_for(verbosity) as progress:
+        result = encode_video(source, output, settings, progress).as_dict()
+    if verbosity >= Verbosity.NORMAL:
+        for line in console.encode_lines(output, result):
+            console.say(line)
+    if as_json:
+        console.print_json(result)
+
+
+@commands.command()
+@click.argument("source")
+@click.option("-o", "--output", required=True, help=".mp4 .mkv .mov .webm .y4m, a folder, %05d.png, or -.")
+@click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out.")
+@click.option("--codec", help="h264, hevc, vp9, av1, ffv1 or an encoder of FFmpeg.  [default: h264]")
+@click.option("--crf", type=click.IntRange(0, 63), help="Quality of --codec.  [default: visually lossless]")
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option(
+    "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True
+)
+@click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
+@_reporting_options
+def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> None:
+    """Render the frames of the .inrv file SOURCE; `-o -` writes y4m to stdout."""
+    verbosity = _verbosity(quiet, verbose)
+    settings = DecodeSettings(**plain)
+    if as_json and output == STDOUT:
+        raise UsageError("--json and -o - both want standard output")
+    _check_paths(source, output)
+    from inrcodec.video.writing import check_target
+
+    check_target(output, settings.codec, settings.crf, settings.overwrite)
+    from inrcodec.decoding import decode as decode_video
+
+    with console.progress_for(verbosity) as progress:
+        result = decode_video(source, output, settings, progress).as_dict()
+    if verbosity >= Verbosity.NORMAL:
+        console.say(console.decode_line(output, result))
+    if as_json:
+        console.print_json(result)
+
+
+@commands.command()
+@click.argument("file")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+def info(file: str, as_json: bool) -> None:
+    """Say what the .inrv FILE holds and what its bits are spent on."""
+    from inrcodec.inspect import inspect
+
+    report = inspect(file)
+    if as_json:
+        console.print_json(report.as_dict())
+    else:
+        console.print_report(report)
+
+
+@commands.command()
+@click.argument("file")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a line.")
+def verify(file: str, as_json: bool) -> None:
+    """Check every checksum and every symbol of the .inrv FILE."""
+    from inrcodec.inspect import verify as verify_file
+
+    report = verify_file(file)
+    if as_json:
+        console.print_json({"path": file, "intact": True, "file_bytes": report.file_bytes})
+    else:
+        print(f"{file}: intact, {report.file_bytes:,} bytes, {len(report.segments)} segment(s)", flush=True)
+
+
+def _refuse_together(values: dict[str, Any], first: str, second: str, names: str) -> None:
+    if values[first] is not None and values[second] is not None:
+        raise UsageError(f"{names} exclude each other; give one")
+
+
+def _model_options(texts: Sequence[str]) -> dict[str, str]:
+    try:
+        return arguments.parse_model_options(texts)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_paths(source: str, output: str) -> None:
+    if not os.path.exists(source) and "%" not in source:
+        raise UsageError(f"{source} does not exist")
+    if same_file(source, output):
+        raise UsageError(f"{output} is the input itself; name another output")
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; prints at most one line about an error."""
+    is_verbose = any(word in ("-v", "--verbose") for word in (sys.argv[1:] if argv is None else argv))
+    try:
+        code = commands.main(args=argv, prog_name="inrc", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (_Interrupted, KeyboardInterrupt):
+        console.say_error("interrupted, nothing was written")
+        return EXIT_INTERRUPTED
+    except Terminated:
+        console.say_error("terminated, nothing was written")
+        return EXIT_TERMINATED
+    except (_ClosedPipe, BrokenPipeError):
+        console.abandon_stdout()
+        return 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        console.say(error.format_message())
+        return error.exit_code
+    except click.ClickException as error:
+        console.say_error(error.format_message())
+        return error.exit_code
+    except Exception as error:
+        message, code = _explained(error)
+        if is_verbose and message.startswith(_UNEXPECTED):
+            traceback.print_exc()
+        console.say_error(message)
+        return code
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """The message and the exit code for what a command raised."""
+    from bitstream.errors import BitstreamError
+
+    if isinstance(error, InrcError):
+        return str(error), error.exit_code
+    if isinstance(error, BitstreamError):
+        return f"no intact .inrv file: {error} [{type(error).__name__}]", EXIT_CORRUPT
+    if isinstance(error, MemoryError):
+        return f"out of memory {error}".strip(), EXIT_FAILED
+    return f"{_UNEXPECTED} {type(error).__name__}: {error} (-v shows where)", EXIT_FAILED
+
+
+def main() -> None:
+    """The command `inrc`."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    sys.exit(run())

@@ -1,0 +1,1 @@
+"""Quantisers, the differentiable rate, and the way between tensors and the sections of a file."""

@@ -1,0 +1,75 @@
+"""Learned quantisation steps, one a tensor, trained with the network and the rate.
+
+While fitting, noise of one step's width stands for rounding and lets the step learn (Ballé et al. 2017); in
+the last part values are rounded and gradients pass straight through (Esser et al. 2020, LSQ).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import torch
+from torch import Tensor, nn
+
+from inrcodec.compression.rate import laplace_bits, laplace_scale
+from inrcodec.models.family import STEPPED_ROLES, TensorSpec
+
+
+class Rounding(Enum):
+    """How a quantiser treats values."""
+
+    NONE = auto()
+    NOISE = auto()
+    STRAIGHT_THROUGH = auto()
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """Tensors as the decoder will see them (or a differentiable stand-in), and what they cost."""
+
+    tensors: dict[str, Tensor]
+    bits: Tensor
+    """Estimated bits of all stepped tensors of the segment, a scalar."""
+
+
+class Quantiser(nn.Module):
+    """Holds the logarithm of each stepped tensor's step."""
+
+    def __init__(
+        self, specs: Sequence[TensorSpec], values: Mapping[str, Tensor], bits_per_symbol: float
+    ) -> None:
+        """Start with steps at which `values`, if Laplace distributed, would cost about `bits_per_symbol`."""
+        super().__init__()
+        self._specs = {spec.name: spec for spec in specs if spec.role in STEPPED_ROLES}
+        self._index = {name: index for index, name in enumerate(self._specs)}
+        initial = [
+            math.log(2 * math.e * max(values[name].detach().abs().mean().item(), 1e-4) / 2**bits_per_symbol)
+            for name in self._specs
+        ]
+        self.log_steps = nn.Parameter(torch.tensor(initial))
+
+    def steps(self) -> dict[str, float]:
+        """The step of each stepped tensor."""
+        steps = self.log_steps.detach().exp().tolist()
+        return {name: steps[index] for name, index in self._index.items()}
+
+    def forward(
+        self, values: Mapping[str, Tensor], rounding: Rounding, generator: torch.Generator | None = None
+    ) -> Quantised:
+        """Quantise `values`; per-frame tensors may hold a batch of frames, and are charged for all frames."""
+        steps = self.log_steps.exp()
+        tensors, total = dict(values), steps.new_zeros(())
+        for name, spec in self._specs.items():
+            value, step = values[name], steps[self._index[name]]
+            scaled = value / step
+            noise = torch.rand(scaled.shape, generator=generator, device=scaled.device) - 0.5
+            share = spec.count / value.numel()
+            total = total + share * laplace_bits(scaled + noise, laplace_scale(scaled))
+            if rounding is Rounding.NOISE:
+                tensors[name] = value + noise * step
+            elif rounding is Rounding.STRAIGHT_THROUGH:
+                tensors[name] = (scaled + (scaled.round() - scaled).detach()) * step
+        return Quantised(tensors, total)

@@ -1,0 +1,53 @@
+"""Bits of a Laplace-coded tensor, differentiable, by the model that the `laplace` coder writes with.
+
+A quantised value k costs -log2 of the Laplace distribution's mass on [k - 1/2, k + 1/2]. Training evaluates
+the same integral at real-valued y (the value over its step, plus uniform noise), which is a smooth bound of
+the entropy of the rounded values (Ballé et al. 2017, section 3).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MINIMUM_SCALE = 0.06
+"""Narrowest Laplace scale, in steps; a tensor of zeros then costs 0.0004 bits a symbol."""
+
+
+class _LaplaceBits(torch.autograd.Function):
+    """Sum of -log2 P(y) with its closed-form gradient, in one pass over the tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, scale: Tensor) -> Tensor:
+        magnitude = values.abs()
+        edge = torch.exp(-0.5 / scale)
+        # Outside the zero bin the mass is a geometric tail; inside, one minus both tails.
+        tail_bits = (magnitude - 0.5) / scale * math.log2(math.e) - torch.log2(0.5 * (1 - edge * edge))
+        inner = magnitude.clamp(max=0.5) / scale
+        zero_mass = 1 - edge * torch.cosh(inner)
+        inside = magnitude < 0.5
+        bits = torch.where(inside, -torch.log2(zero_mass), tail_bits)
+        slope = torch.where(inside, edge * torch.sinh(inner) / zero_mass, torch.ones_like(values))
+        ctx.save_for_backward(slope * values.sign() * (math.log2(math.e) / scale))
+        return bits.sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (slope,) = ctx.saved_tensors
+        return slope * gradients[0], None
+
+
+def laplace_bits(values: Tensor, scale: Tensor) -> Tensor:
+    """Bits of `values` (any shape, in steps) under a Laplace distribution of the given `scale` (in steps).
+
+    The scale is treated as a constant: the coder chooses the best one, where the derivative vanishes.
+    """
+    return _LaplaceBits.apply(values, scale)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def laplace_scale(values: Tensor) -> Tensor:
+    """The maximum-likelihood Laplace scale of `values`, in steps: their mean magnitude."""
+    return values.detach().abs().mean().clamp(min=MINIMUM_SCALE)

@@ -1,0 +1,86 @@
+"""The last step of rate control: trim quantisation steps against the real coded size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitstream import Section
+from inrcodec.compression.sections import Arrays, encode_section
+from inrcodec.models.family import STEPPED_ROLES, TensorSpec
+
+LARGEST_SYMBOL = 20_000
+"""Steps are never so fine that a symbol would be larger than this."""
+SMALLEST_FACTOR, LARGEST_FACTOR = 2.0**-16, 2.0**16
+FIRST_GROWTH = 1.03
+TRIALS = 24
+
+
+@dataclass(frozen=True)
+class CodedTensors:
+    """Sections that fit, and the factor that all trained steps were multiplied by to make them fit."""
+
+    sections: tuple[Section, ...]
+    factor: float
+    file_bytes: int
+
+
+class SectionCoder:
+    """Codes a segment's tensors at any common factor of the trained steps; what has no step is coded once."""
+
+    def __init__(self, specs: Sequence[TensorSpec], values: Arrays, steps: Mapping[str, float]) -> None:
+        self._specs, self._values, self._steps = tuple(specs), values, steps
+        self._fixed = {
+            spec.name: encode_section(spec, values[spec.name], None)
+            for spec in specs
+            if spec.role not in STEPPED_ROLES
+        }
+
+    def code(self, factor: float) -> tuple[Section, ...]:
+        """All sections with every step multiplied by `factor`, but never so fine that symbols overflow."""
+        return tuple(
+            self._fixed[spec.name] if spec.name in self._fixed else self._stepped(spec, factor)
+            for spec in self._specs
+        )
+
+    def _stepped(self, spec: TensorSpec, factor: float) -> Section:
+        value = self._values[spec.name]
+        finest = float(np.abs(value).max(initial=0.0)) / LARGEST_SYMBOL
+        return encode_section(spec, value, max(self._steps[spec.name] * factor, finest, 1e-30))
+
+
+def fit_to_size(
+    coder: SectionCoder, measure: Callable[[tuple[Section, ...]], int], limit_bytes: int, least_bytes: int
+) -> CodedTensors | None:
+    """Sections whose file, as `measure` counts its bytes, is within `least_bytes`..`limit_bytes`.
+
+    Prefers the trained steps as they are; else brackets and bisects the logarithm of the factor, and returns
+    the largest file that fits, be it smaller than `least_bytes`. None when the coarsest steps do not fit.
+    """
+
+    def attempt(factor: float) -> CodedTensors:
+        sections = coder.code(factor)
+        return CodedTensors(sections, factor, measure(sections))
+
+    current = attempt(1.0)
+    if least_bytes <= current.file_bytes <= limit_bytes:
+        return current
+    too_large = current.file_bytes > limit_bytes
+    previous, growth = current, FIRST_GROWTH if too_large else 1 / FIRST_GROWTH
+    while (current.file_bytes > limit_bytes) == too_large:
+        if not SMALLEST_FACTOR < current.factor < LARGEST_FACTOR:
+            return None if too_large else current
+        previous, current = current, attempt(current.factor * growth)
+        growth *= growth
+    fits, exceeds = (current, previous) if too_large else (previous, current)
+    for _ in range(TRIALS):
+        if fits.file_bytes >= least_bytes:
+            break
+        middle = attempt((fits.factor * exceeds.factor) ** 0.5)
+        if middle.file_bytes <= limit_bytes:
+            fits = middle
+        else:
+            exceeds = middle
+    return fits

@@ -1,0 +1,290 @@
+"""What a person sees: progress, notes and results on stderr, reports on stdout. The only user of rich.
+
+rich is imported where it draws, so that `--help` and plain output do not wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from enum import IntEnum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from inrcodec.arguments import duration_text
+from inrcodec.progress import EncodePlan, FitReport
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from inrcodec.inspect import FileReport, SegmentReport
+
+_PLAIN_LINE_SECONDS = 10.0
+_PLAIN_WIDTH = 120
+"""Columns of a table that goes to no terminal."""
+_FITTING = "fitting"
+
+
+class Verbosity(IntEnum):
+    """How much goes to stderr."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+def say(message: str) -> None:
+    """One line on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def say_error(message: str) -> None:
+    """The one line by which a command fails."""
+    say(f"inrc: error: {' '.join(message.split())}")
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    print(json.dumps(value, indent=2, allow_nan=False), flush=True)
+
+
+def abandon_stdout() -> None:
+    """Point stdout at nothing, or the interpreter would complain of a closed pipe as it exits."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+
+
+class PlainProgress:
+    """Progress as whole lines, for logs and pipes: the plan, notes, and a line every ten seconds."""
+
+    def __init__(self, verbosity: Verbosity, stream: TextIO | None = None) -> None:
+        self._verbosity = verbosity
+        self._stream = sys.stderr if stream is None else stream
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is drawn that would have to be taken back."""
+
+    def plan(self, plan: EncodePlan) -> None:
+        if self._verbosity >= Verbosity.NORMAL:
+            for line in plan_lines(plan):
+                self._line(line)
+
+    def fit(self, report: FitReport) -> None:
+        if self._is_line_due():
+            self._line(f"{_FITTING} {report.fraction:4.0%}  {fit_text(report)}")
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        if self._is_line_due():
+            self._line(f"{name} {done}/{total}")
+
+    def note(self, message: str) -> None:
+        if self._verbosity >= Verbosity.NORMAL:
+            self._line(f"inrc: note: {message}")
+
+    def detail(self, message: str) -> None:
+        if self._verbosity >= Verbosity.VERBOSE:
+            self._line(message)
+
+    def _is_line_due(self) -> bool:
+        now = time.monotonic()
+        if self._verbosity < Verbosity.NORMAL or now - self._last_line < _PLAIN_LINE_SECONDS:
+            return False
+        self._last_line = now
+        return True
+
+    def _line(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class LiveProgress(PlainProgress):
+    """Progress as a bar on a terminal; lines are printed above it."""
+
+    def __init__(self, verbosity: Verbosity, stream: TextIO | None = None) -> None:
+        super().__init__(verbosity, stream)
+        self._bars: Bars | None = None
+        self._task: TaskID | None = None
+        self._task_name = ""
+
+    def close(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def fit(self, report: FitReport) -> None:
+        self._show(_FITTING, report.fraction, 1.0, fit_text(report))
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        self._show(name, done, total, f"{done}/{total}")
+
+    def _show(self, name: str, done: float, total: float, text: str) -> None:
+        if self._verbosity < Verbosity.NORMAL:
+            return
+        bars = self._started_bars()
+        if self._task is None or name != self._task_name:
+            if self._task is not None:
+                bars.remove_task(self._task)
+            self._task = bars.add_task(name, total=total, text=text)
+            self._task_name = name
+        bars.update(self._task, completed=done, total=total, text=text)
+
+    def _started_bars(self) -> Bars:
+        if self._bars is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[text]}", markup=False),
+                console=Console(file=self._stream),
+                refresh_per_second=4,
+                transient=True,
+            )
+            self._bars.start()
+        return self._bars
+
+    def _line(self, text: str) -> None:
+        if self._bars is None:
+            super()._line(text)
+        else:
+            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def progress_for(verbosity: Verbosity) -> PlainProgress:
+    """A bar where stderr is a terminal, else plain lines."""
+    is_live = verbosity >= Verbosity.NORMAL and sys.stderr.isatty()
+    return LiveProgress(verbosity) if is_live else PlainProgress(verbosity)
+
+
+def plan_lines(plan: EncodePlan) -> list[str]:
+    """What an encode is about to do: size, model, device, time."""
+    pixels = plan.width * plan.height * plan.frame_count
+    if plan.expected_seconds is not None:
+        expected = f"about {duration_text(plan.expected_seconds)}"
+    else:
+        expected = "time known after the first steps"
+    epochs = "" if plan.epochs is None else f"{plan.epochs:g} epochs, "
+    return [
+        f"{plan.source}: {plan.frame_count} frames of {plan.width}x{plan.height} -> at most "
+        f"{plan.target_bytes:,} bytes ({8 * plan.target_bytes / pixels:.4f} bpp)",
+        f"{plan.model} with {plan.parameter_count:,} parameters on {plan.device}: {epochs}{expected}",
+    ]
+
+
+def fit_text(report: FitReport) -> str:
+    """PSNR so far, predicted size, speed, time left."""
+    return (
+        f"{report.psnr_db:.2f} dB  {report.predicted_bpp:.4f} bpp  "
+        f"{report.steps_per_second:.1f} steps/s  {duration_text(max(0.0, report.seconds_left))} left"
+    )
+
+
+def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
+    """What an encode did, from the fields of `EncodeResult`."""
+    share = 100 * result["file_bytes"] / result["target_bytes"]
+    return [
+        f"{output}: {result['file_bytes']:,} bytes ({share:.1f} % of the target), {result['bpp']:.4f} bpp",
+        f"{result['psnr_db']:.2f} dB (worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
+        f"{result['steps']:,} steps in {duration_text(result['seconds'])}",
+    ]
+
+
+def decode_line(output: str, result: Mapping[str, Any]) -> str:
+    """What a decode did, from the fields of `DecodeResult`."""
+    name = "standard output" if output == "-" else output
+    return (
+        f"{name}: {result['frames']} frames in {duration_text(result['seconds'])} "
+        f"({result['frames_per_second']:.1f} frames/s)"
+    )
+
+
+def print_report(report: FileReport) -> None:
+    """The report of `inrc info` on stdout: a few lines, then a table that adds up to the file."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    for line in report_lines(report):
+        console.print(line, markup=False, soft_wrap=True)
+    for segment in report.segments:
+        console.print(_segment_table(report, segment))
+    if len(report.segments) > 1:
+        bits = report.container_bits
+        console.print(f"container: {bits:,} bits, {_share(bits, report)} of the file")
+    sys.stdout.flush()
+
+
+def report_lines(report: FileReport) -> list[str]:
+    """The file as a whole, one aspect a line."""
+    header = report.header
+    color = header.color
+    color_range = "full" if color.full_range else "limited"
+    psnr = "not measured" if report.psnr_db is None else f"{report.psnr_db:.2f} dB"
+    return [
+        f"{report.path}: {report.file_bytes:,} bytes, format {report.format_version}",
+        f"video    {header.width}x{header.height}, {header.frame_count} frames, "
+        f"{float(header.frame_rate):.6g} frames/s, {header.bit_depth} bits, "
+        f"pixel aspect {header.sample_aspect_ratio}, "
+        f"colour {color.primaries}/{color.transfer}/{color.matrix} {color_range}",
+        f"rate     {report.bpp:.4f} bpp",
+        f"quality  {psnr}",
+        *(f"{printable(key):<8} {printable(value)}" for key, value in report.metadata.items()),
+    ]
+
+
+def printable(text: str) -> str:
+    """Text from a file without the control characters that could steer a terminal."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+
+
+def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    last = segment.first_frame + segment.frame_count - 1
+    table = Table(
+        title=f"frames {segment.first_frame} to {last}: {segment.family}, seed {segment.seed}, "
+        f"{segment.parameter_count:,} parameters",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_footer=True,
+    )
+    rows = [("segment header", segment.overhead_bits)]
+    if len(report.segments) == 1:
+        rows.append(("container", report.container_bits))
+    total_bits = sum(section.bits for section in segment.sections) + sum(bits for _, bits in rows)
+    table.add_column("section", footer="file" if len(report.segments) == 1 else "segment")
+    for name in ("role", "shape", "coder"):
+        table.add_column(name)
+    table.add_column("bits", justify="right", footer=f"{total_bits:,}")
+    table.add_column("share", justify="right", footer=_share(total_bits, report))
+    for section in segment.sections:
+        shape = " x ".join(map(str, section.shape)) or "1"
+        share = _share(section.bits, report)
+        table.add_row(section.name, section.role, shape, section.coder, f"{section.bits:,}", share)
+    for name, bits in rows:
+        table.add_row(name, "", "", "", f"{bits:,}", _share(bits, report))
+    return table
+
+
+def _share(bits: int, report: FileReport) -> str:
+    return f"{100 * bits / (8 * report.file_bytes):.1f} %"

@@ -1,0 +1,161 @@
+"""From a plan and a clip to the trained values of every transmitted tensor, on time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inrcodec.compression.quantiser import Quantiser
+from inrcodec.compression.sections import encode_section
+from inrcodec.device import autocast, compute_dtype
+from inrcodec.metrics import psnr_per_frame_db
+from inrcodec.models.family import STEPPED_ROLES, Representation
+from inrcodec.planning import SegmentPlan
+from inrcodec.progress import Progress
+from inrcodec.settings import PRESETS, EncodeSettings
+from inrcodec.training.loop import FitSettings, fit, take_frames
+from inrcodec.training.rate_control import RateControl
+from inrcodec.training.schedule import Clock, StepClock, WallClock
+from inrcodec.video import Clip
+
+SAMPLED_FRAMES = 16
+"""Frames on which the unquantised model is measured, evenly spaced."""
+AIMED_FILL = 0.99
+"""Share of the payload that training aims at; the coder's own parameters and words take the rest."""
+SPARE_BITS_PER_SYMBOL = 1.5
+"""How much finer than planned the first steps are; the rate term coarsens them."""
+
+
+@dataclass(frozen=True)
+class FittedSegment:
+    """Trained values, and what is known of the unquantised model."""
+
+    values: dict[str, NDArray[np.float32]]
+    steps: dict[str, float]
+    """Quantisation step of each stepped tensor."""
+    sampled: NDArray[np.int64]
+    """Indices of the frames that the unquantised model was measured on."""
+    sampled_psnr_db: NDArray[np.float64]
+    """Its PSNR there, dB."""
+    fit_steps: int
+    epochs: float
+    seconds: float
+
+
+def fit_segment(
+    plan: SegmentPlan,
+    clip: Clip,
+    settings: EncodeSettings,
+    device: torch.device,
+    deadline: float | None,
+    progress: Progress,
+    announce: Callable[[float | None, float | None], None],
+) -> FittedSegment:
+    """Fit the planned network to `clip`.
+
+    With a `deadline` (`time.monotonic()` seconds) the fit leaves time for what follows it: exporting, coding,
+    and decoding the file once. `announce(expected_seconds, epochs)` is called before the first step.
+    """
+    preset = PRESETS[settings.preset]
+    frames = torch.from_numpy(clip.frames).to(device)
+    representation = plan.family.representation(plan.config, plan.video, settings.seed)
+    representation.module.to(device)
+    representation.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fit_settings = FitSettings(
+        learning_rate=preset.learning_rate,
+        batch_frames=min(preset.batch_frames, len(frames)),
+        noise_from=preset.noise_from,
+        rounding_from=preset.rounding_from,
+        seed=settings.seed,
+        dtype=compute_dtype("auto", device),
+    )
+    renderer = _Renderer(representation, frames, fit_settings.dtype)
+    first = renderer.values(torch.arange(min(8, len(frames)), device=device))
+    fixed_bytes = _fixed_bytes(plan, first)
+    symbol_bits = 8.0 * AIMED_FILL * (plan.payload_bytes - fixed_bytes)
+    quantiser = _quantiser(plan, first, symbol_bits).to(device)
+    clock: Clock
+    if deadline is None:
+        epochs = settings.epochs if settings.epochs is not None else preset.epochs
+        clock = StepClock(max(1, round(epochs * len(frames) / fit_settings.batch_frames)))
+        announce(None, epochs)
+    else:
+        clock = WallClock(deadline - _finishing_seconds(plan, renderer, first, quantiser))
+        announce(deadline - time.monotonic(), None)
+    rate_control = RateControl(symbol_bits, device)
+    done = fit(representation, quantiser, frames, clock, rate_control, fit_settings, progress)
+    sampled = np.unique(np.linspace(0, len(frames) - 1, SAMPLED_FRAMES).round().astype(np.int64))
+    psnr = psnr_per_frame_db(clip.frames[sampled], renderer.frames(torch.from_numpy(sampled).to(device)))
+    return FittedSegment(
+        renderer.export(plan), quantiser.steps(), sampled, psnr, done.steps, done.epochs, done.seconds
+    )
+
+
+class _Renderer:
+    """Runs a representation without gradients: exports its tensors, renders its frames."""
+
+    def __init__(self, representation: Representation, clip: Tensor, dtype: torch.dtype) -> None:
+        self._representation, self._clip, self._dtype = representation, clip, dtype
+
+    def values(self, indices: Tensor) -> dict[str, Tensor]:
+        """Transmitted tensors; per-frame ones for frames `indices` (B,)."""
+        with torch.no_grad(), autocast(self._clip.device, self._dtype):
+            values = self._representation.transmitted(take_frames(self._clip, indices), indices)
+        return {name: value.detach() for name, value in values.items()}
+
+    def frames(self, indices: Tensor) -> NDArray[np.uint8]:
+        """Frames `indices` (B,) of the unquantised model as uint8 (B, height, width, 3), one at a time."""
+        rendered = []
+        for index in torch.split(indices, 1):
+            with torch.no_grad(), autocast(self._clip.device, self._dtype):
+                frame = self._representation.render(self.values(index), index)
+            rendered.append(frame.float().mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+        return np.concatenate(rendered)
+
+    def export(self, plan: SegmentPlan) -> dict[str, NDArray[np.float32]]:
+        """The values of every transmitted tensor, on the CPU."""
+        per_frame = [spec.name for spec in plan.specs if spec.per_frame]
+        indices = torch.arange(len(self._clip), device=self._clip.device)
+        first, *others = (
+            self.values(index) for index in torch.split(indices, 1 if per_frame else len(indices))
+        )
+        merged = {name: torch.cat([part[name] for part in (first, *others)]) for name in per_frame}
+        return {name: value.float().cpu().numpy() for name, value in (first | merged).items()}
+
+
+def _fixed_bytes(plan: SegmentPlan, values: Mapping[str, Tensor]) -> int:
+    """Real coded size of the tensors that have no step: their cost does not change while fitting."""
+    return sum(
+        len(encode_section(spec, values[spec.name].cpu().numpy(), None).payload)
+        for spec in plan.specs
+        if spec.role not in STEPPED_ROLES
+    )
+
+
+def _quantiser(plan: SegmentPlan, values: Mapping[str, Tensor], symbol_bits: float) -> Quantiser:
+    stepped = sum(spec.count for spec in plan.specs if spec.role in STEPPED_ROLES)
+    return Quantiser(plan.specs, values, symbol_bits / max(stepped, 1) + SPARE_BITS_PER_SYMBOL)
+
+
+def _finishing_seconds(
+    plan: SegmentPlan, renderer: _Renderer, values: Mapping[str, Tensor], quantiser: Quantiser
+) -> float:
+    """Time that exporting, coding to size and decoding will take, measured on a frame and on one coding."""
+    index = torch.zeros(1, dtype=torch.int64, device=next(iter(values.values())).device)
+    renderer.frames(index)
+    started = time.monotonic()
+    renderer.frames(index)
+    frame_seconds = time.monotonic() - started
+    started = time.monotonic()
+    for spec in plan.specs:
+        if spec.role in STEPPED_ROLES and not spec.per_frame:
+            encode_section(spec, values[spec.name].cpu().numpy(), quantiser.steps()[spec.name])
+    coding_seconds = time.monotonic() - started
+    # One frame covers its embedding and its rendering; a search takes some ten codings.
+    return (1.25 * plan.video.frame_count + SAMPLED_FRAMES) * frame_seconds + 10 * coding_seconds + 0.5

@@ -1,0 +1,57 @@
+"""How close decoded frames are to their source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+IDENTICAL_PSNR_DB = 100.0
+"""PSNR of identical frames: a finite value, so that one black frame does not make a mean infinite."""
+_PEAK = 255.0
+
+
+@dataclass(frozen=True)
+class PsnrSummary:
+    """The PSNR of a video in one line."""
+
+    mean_db: float
+    """Mean over frames of the RGB PSNR, as in the papers; not the PSNR of the mean error."""
+    first_percentile_db: float
+    """One frame in a hundred is worse than this."""
+
+
+def psnr_db(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
+    """PSNR in dB of one 8-bit frame over all its samples, at most 100.
+
+    Raises `ValueError` unless both are uint8 of one shape with at least one sample.
+    """
+    if reference.shape != decoded.shape or reference.dtype != np.uint8 or decoded.dtype != np.uint8:
+        raise ValueError(
+            f"expected two uint8 frames of one shape, found {reference.dtype} {reference.shape} "
+            f"and {decoded.dtype} {decoded.shape}"
+        )
+    if reference.size == 0:
+        raise ValueError("expected frames with at least one sample")
+    difference = (reference.astype(np.int16) - decoded).astype(np.int32).ravel()
+    squared_error = float(np.square(difference).sum(dtype=np.int64))
+    if squared_error == 0:
+        return IDENTICAL_PSNR_DB
+    return min(IDENTICAL_PSNR_DB, float(10 * np.log10(_PEAK**2 * difference.size / squared_error)))
+
+
+def psnr_per_frame_db(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """PSNR in dB of each frame of two videos (T, ...), as (T,)."""
+    if len(reference) != len(decoded):
+        raise ValueError(f"expected as many frames in both, found {len(reference)} and {len(decoded)}")
+    return np.array([psnr_db(*pair) for pair in zip(reference, decoded, strict=True)], dtype=np.float64)
+
+
+def summarise_psnr(values_db: Sequence[float] | NDArray[np.float64]) -> PsnrSummary:
+    """Mean and first percentile of the PSNR of frames, dB. Raises `ValueError` for no frames."""
+    values = np.asarray(values_db, dtype=np.float64)
+    if values.size == 0:
+        raise ValueError("expected at least one frame")
+    return PsnrSummary(float(values.mean()), float(np.percentile(values, 1)))

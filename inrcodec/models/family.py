@@ -1,0 +1,174 @@
+"""What a model family is: the protocol between the codec and one kind of network, free of torch at import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from inrcodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+Config = TypeVar("Config")
+
+
+class Role(StrEnum):
+    """What a transmitted tensor is for; it decides how the tensor is quantised and coded."""
+
+    WEIGHT = "weight"
+    BIAS = "bias"
+    EMBEDDING = "embedding"
+    LEVELS = "levels"
+    """Nested masks: for each weight, in how many of the N masks it is (0..N)."""
+    SCALE = "scale"
+    """A factor that is stored as a float16 and not quantised further."""
+
+
+STEPPED_ROLES = (Role.WEIGHT, Role.BIAS, Role.EMBEDDING)
+"""Roles whose values are divided by a quantisation step and rounded; the symbols are the quotients."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the shapes of a representation depend on: one run of frames of a video."""
+
+    width: int
+    """Display width, pixels."""
+    height: int
+    """Display height, pixels."""
+    frame_count: int
+
+    @property
+    def pixel_count(self) -> int:
+        """Pixels of all frames together, the denominator of bits per pixel."""
+        return self.width * self.height * self.frame_count
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One transmitted tensor; the specs of a family, in order, are the sections of a segment."""
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    per_frame: bool = False
+    """True when the first axis counts the frames of the segment."""
+    level_count: int = 0
+    """N of `Role.LEVELS`; 0 for the other roles."""
+
+    @property
+    def count(self) -> int:
+        """Number of symbols in the section."""
+        product = 1
+        for extent in self.shape:
+            product *= extent
+        return product
+
+
+def whole_number(text: str, minimum: int, maximum: int) -> int:
+    """The option value `text` as an integer in the range given; raises `UsageError`."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = minimum - 1
+    if not minimum <= number <= maximum:
+        raise UsageError(f"expected a whole number from {minimum} to {maximum}, found {text!r}")
+    return number
+
+
+def choice(text: str, expected: tuple[str, ...]) -> str:
+    """The option value `text`, which must be one of `expected`; raises `UsageError`."""
+    if text not in expected:
+        raise UsageError(f"expected one of {', '.join(expected)}, found {text!r}")
+    return text
+
+
+def known_options(family: str, options: Mapping[str, str], known: tuple[str, ...]) -> None:
+    """Raises `UsageError` when `options` holds a name that the family does not know."""
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise UsageError(f"{family} has no option {unknown[0]!r}; it has: {', '.join(known)}")
+
+
+class BudgetTooSmall(Exception):
+    """No network of the family fits the budget; `minimum_bits` is the smallest that does."""
+
+    def __init__(self, minimum_bits: float) -> None:
+        super().__init__(f"the smallest network needs {minimum_bits:.0f} bits")
+        self.minimum_bits = minimum_bits
+
+
+class FrameDecoder(Protocol):
+    """Renders frames from dequantised tensors; made once per segment, called once per batch."""
+
+    def __call__(self, indices: Tensor) -> Tensor:
+        """Frames `indices` (B,), counted from the segment's first, as (B, 3, height, width) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that share a learning rate: the fit's rate times `rate_factor`."""
+
+    parameters: tuple[nn.Parameter, ...]
+    rate_factor: float = 1.0
+
+
+class Representation(Protocol):
+    """The trainable side of a family: an `nn.Module` whose parameters are what a fit may change."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Holds every trainable parameter, those that are not transmitted (an encoder) included."""
+
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        """All trainable parameters, split by learning rate."""
+
+    def transmitted(self, frames: Tensor | None, indices: Tensor) -> dict[str, Tensor]:
+        """The float values of the transmitted tensors, differentiable.
+
+        `frames` are the source frames (B, 3, height, width) in [0, 1] of `indices` (B,); per-frame tensors
+        are returned for these frames only, every other tensor whole. None where no encoder needs them.
+        """
+
+    def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
+        """Frames (B, 3, height, width) from transmitted tensors, quantised or not; differentiable."""
+
+
+class Family(Protocol[Config]):
+    """One kind of network. A family is one file in `models/` and one row in `registry.py`."""
+
+    wire_id: int
+    """Number in the file; never reused."""
+    name: str
+    """Name on the command line."""
+    summary: str
+    """One line for a list of families."""
+
+    def plan(self, video: VideoInfo, budget_bits: float, options: Mapping[str, str], seed: int) -> Config:
+        """The widest network that `budget_bits` can pay for.
+
+        Raises `BudgetTooSmall`, and `UsageError` for an unknown option or value.
+        """
+
+    def pack(self, config: Config) -> bytes: ...
+
+    def unpack(self, raw: bytes, video: VideoInfo, seed: int) -> Config:
+        """Inverse of `pack`; validates every field and raises `bitstream.Corrupt`."""
+
+    def coded_size(self, config: Config, video: VideoInfo) -> tuple[int, int]:
+        """Width and height of the frames the network renders before they are cropped for display."""
+
+    def tensors(self, config: Config, video: VideoInfo) -> tuple[TensorSpec, ...]:
+        """What is transmitted, in wire order."""
+
+    def representation(self, config: Config, video: VideoInfo, seed: int) -> Representation:
+        """A network to fit, initialised from `seed`."""
+
+    def decoder(self, config: Config, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder: ...
+
+
+AnyFamily = Family[Any]

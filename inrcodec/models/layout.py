@@ -1,0 +1,201 @@
+"""Shapes of up-sampling decoders: embedding grid, strides, widths and convolutions, as plain arithmetic.
+
+    embedding (d, rows, columns)
+      -> 1x1 convolution, GELU                        "stem"
+      -> [convolution -> pixel shuffle -> GELU] x S   "stage1" .. "stageS"
+      -> 3x3 convolution, tanh                        "head"
+      -> frame (3, rows x P, columns x P), P = product of the strides, cropped to the display size
+
+Both the HNeRV decoder (HNeRV, section 3.1, Tables 1 and 15) and the NeRV decoder (NeRV, section 3) have
+this form; they differ in kernels, in how the width falls, and in where the embedding comes from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bitstream.errors import Corrupt
+from bitstream.fields import Reader, Writer
+from inrcodec.models.family import VideoInfo
+
+STRIDE_PLANS: tuple[tuple[int, ...], ...] = (
+    (5, 4, 4, 3, 2),
+    (5, 4, 4, 2, 2),
+    (5, 4, 3, 2, 2),
+    (5, 3, 3, 2, 2),
+    (5, 4, 4, 2),
+    (5, 3, 2, 2, 2),
+    (4, 4, 3, 2),
+    (5, 4, 2, 2),
+    (4, 4, 2, 2),
+    (5, 3, 2, 2),
+    (4, 3, 2, 2),
+    (5, 4, 2),
+    (4, 4, 2),
+    (4, 3, 2),
+    (5, 2, 2),
+    (4, 2, 2),
+    (3, 2, 2),
+    (4, 2),
+    (3, 2),
+    (2, 2),
+    (2,),
+)
+"""Strides to choose from, one list per total up-sampling factor; the first three are the paper's."""
+
+MAXIMUM_STAGES = 8
+MAXIMUM_STRIDE = 8
+GRID_CELLS = 8
+"""Cells of the embedding grid in the paper (2 x 4); grids far from it cost bits or quality."""
+
+
+EMBEDDING_VALUES = 128
+"""Values of a frame's embedding in the paper: 16 channels on a 2x4 grid."""
+EMBEDDING_SHARE = 0.15
+"""Most of the budget that embeddings may take before their channels are reduced."""
+MAXIMUM_EMBEDDING_CHANNELS = 64
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An embedding grid and the strides that bring it up to the size of a frame."""
+
+    rows: int
+    columns: int
+    strides: tuple[int, ...]
+
+    @property
+    def scale(self) -> int:
+        """Total up-sampling factor P."""
+        return math.prod(self.strides)
+
+    @property
+    def coded_width(self) -> int:
+        return self.columns * self.scale
+
+    @property
+    def coded_height(self) -> int:
+        return self.rows * self.scale
+
+
+def covering_grid(width: int, height: int, strides: tuple[int, ...]) -> Grid:
+    """The smallest grid whose up-sampled frame covers `width` x `height` pixels."""
+    scale = math.prod(strides)
+    return Grid(math.ceil(height / scale), math.ceil(width / scale), strides)
+
+
+def choose_grid(video: VideoInfo, cells: int = GRID_CELLS) -> Grid:
+    """Strides and grid with little padding and about `cells` cells, for any frame size.
+
+    The cost of a candidate is the logarithm of its padded area plus a tenth of the logarithm of how far its
+    cell count is from `cells`: 10 % of padding weigh as much as twice or half the cells. It gives the
+    published strides at the published sizes (HNeRV, Table 15).
+    """
+
+    def cost(grid: Grid) -> float:
+        padded = grid.coded_width * grid.coded_height / (video.width * video.height)
+        return math.log(padded) + 0.14 * abs(math.log(grid.rows * grid.columns / cells))
+
+    return min((covering_grid(video.width, video.height, plan) for plan in STRIDE_PLANS), key=cost)
+
+
+def embedding_channels_for(grid: Grid, video: VideoInfo, budget_bits: float, bits_per_value: float) -> int:
+    """Channels for the paper's 128 embedding values a frame, or for what a share of the budget pays for."""
+    affordable = EMBEDDING_SHARE * budget_bits / bits_per_value / video.frame_count
+    values = min(EMBEDDING_VALUES, affordable)
+    return max(1, min(MAXIMUM_EMBEDDING_CHANNELS, round(values / (grid.rows * grid.columns))))
+
+
+def write_grid(writer: Writer, grid: Grid) -> None:
+    """Rows, columns, the number of strides, each stride; all varints."""
+    for value in (grid.rows, grid.columns, len(grid.strides), *grid.strides):
+        writer.varint(value)
+
+
+def read_grid(reader: Reader, video: VideoInfo) -> Grid:
+    """Inverse of `write_grid`; raises `Corrupt` unless the grid just covers the frames of `video`."""
+    rows, columns, stride_count = reader.varint(), reader.varint(), reader.varint()
+    if not 1 <= stride_count <= MAXIMUM_STAGES:
+        raise reader.fault(Corrupt, f"expected 1 to {MAXIMUM_STAGES} strides, found {stride_count}")
+    strides = tuple(reader.varint() for _ in range(stride_count))
+    if any(not 1 <= stride <= MAXIMUM_STRIDE for stride in strides):
+        raise reader.fault(Corrupt, f"expected strides from 1 to {MAXIMUM_STRIDE}, found {strides}")
+    grid = Grid(rows, columns, strides)
+    if grid != covering_grid(video.width, video.height, strides):
+        raise reader.fault(
+            Corrupt,
+            f"a grid of {columns}x{rows} times {grid.scale} does not fit {video.width}x{video.height} frames",
+        )
+    return grid
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One convolution followed by a pixel shuffle by `stride` (1: none)."""
+
+    name: str
+    input_channels: int
+    output_channels: int
+    """Channels after the pixel shuffle."""
+    kernel: int
+    stride: int = 1
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """(output_channels x stride^2, input_channels, kernel, kernel).
+
+        The output channels are ordered (row, column, channel) within the stride, not (channel, row, column)
+        as `torch.nn.PixelShuffle` has them: in channels-last memory the shuffle then copies contiguous runs.
+        """
+        return (self.output_channels * self.stride**2, self.input_channels, self.kernel, self.kernel)
+
+    @property
+    def weight_count(self) -> int:
+        return math.prod(self.weight_shape)
+
+    @property
+    def bias_count(self) -> int:
+        return self.weight_shape[0]
+
+
+def hnerv_convolutions(
+    embedding_channels: int, width: int, strides: tuple[int, ...]
+) -> tuple[Convolution, ...]:
+    """The HNeRV decoder: kernels 1, 3, 5, 5, ..., widths falling by 1.2 a stage, at least 12.
+
+    A decoder narrower than 12 channels at its input keeps that width throughout.
+    """
+    layers = [Convolution("stem", embedding_channels, width, 1)]
+    channels, minimum = width, min(12, width)
+    for index, stride in enumerate(strides):
+        narrowed = max(round(channels / 1.2), minimum)
+        layers.append(Convolution(f"stage{index + 1}", channels, narrowed, min(1 + 2 * index, 5), stride))
+        channels = narrowed
+    layers.append(Convolution("head", channels, 3, 3))
+    return tuple(layers)
+
+
+def nerv_convolutions(embedding_channels: int, width: int, grid: Grid) -> tuple[Convolution, ...]:
+    """The NeRV decoder: one vector a frame; kernel 3; widths halving, at least 12.
+
+    The stem's `width x rows x columns` outputs are reshaped to a grid of `width` channels.
+    """
+    layers = [Convolution("stem", embedding_channels, width * grid.rows * grid.columns, 1)]
+    channels, minimum = width, min(12, width)
+    for index, stride in enumerate(grid.strides):
+        narrowed = max(round(channels / 2), minimum)
+        layers.append(Convolution(f"stage{index + 1}", channels, narrowed, 3, stride))
+        channels = narrowed
+    layers.append(Convolution("head", channels, 3, 3))
+    return tuple(layers)
+
+
+def widest(fits: Callable[[int], bool], maximum: int) -> int:
+    """The largest width in 1..maximum for which the monotone `fits` holds; 0 when not even 1 does."""
+    low, high = 0, maximum
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low

@@ -1,0 +1,167 @@
+"""The torch side of `supermask`: levels from scores, weights from levels, straight-through gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inrcodec.models.blocks import position_encoding, upsample
+from inrcodec.models.family import ParameterGroup, VideoInfo
+from inrcodec.models.supermask import (
+    NERV_BASE,
+    SupermaskConfig,
+    frame_times,
+    random_layer,
+)
+from inrcodec.models.trainable import FrameEncoder, Trainable
+
+SCORE_DEVIATION = 0.1
+"""Spread of the initial scores; with `SCORE_RATE` it sets how soon a weight can change its level."""
+SCORE_RATE = 2.0
+"""Learning rate of scores relative to that of biases and encoder."""
+
+
+class _Levels(torch.autograd.Function):
+    """Scores -> number of masks that hold each weight; the gradient passes straight through to the scores."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, thresholds: Tensor) -> Tensor:
+        levels = torch.zeros_like(scores)
+        for threshold in thresholds:
+            levels += scores >= threshold
+        return levels
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+class _MaskedWeight(torch.autograd.Function):
+    """random x (alpha_1 + ... + alpha_level); each mask passes its gradient straight through to the level."""
+
+    @staticmethod
+    def forward(ctx: Any, levels: Tensor, scales: Tensor, random: Tensor) -> Tensor:
+        whole = levels.to(torch.int64)
+        ctx.save_for_backward(whole, scales, random)
+        return random * _cumulative(scales)[whole]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        whole, scales, random = ctx.saved_tensors
+        towards_random = gradients[0] * random
+        # alpha_n takes part in every level from n on. Sums over a mask, unlike index_add, are deterministic.
+        to_scales = torch.stack([(towards_random * (whole > index)).sum() for index in range(len(scales))])
+        return towards_random * scales.sum(), to_scales, None
+
+
+def _cumulative(scales: Tensor) -> Tensor:
+    """alpha_1 + ... + alpha_n for n in 0..N, added in this order so that every device gets the same bits."""
+    sums = [scales.new_zeros(())]
+    for scale in scales:
+        sums.append(sums[-1] + scale)
+    return torch.stack(sums)
+
+
+def score_thresholds(scores: Tensor, kept: tuple[int, ...]) -> Tensor:
+    """For each mask, the score that the `kept` highest scores reach; exact counts unless scores are equal."""
+    ordered = scores.detach().flatten().sort(descending=True).values
+    # A mask of no weights has a threshold above every score.
+    above = ordered[:1] + 1
+    return torch.cat([ordered[count - 1 : count] if count else above for count in kept])
+
+
+class SupermaskDecoder:
+    """Renders frames; the weights are rebuilt once, from the seed, the levels and the scales."""
+
+    def __init__(self, config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> None:
+        self._config, self._video, self._tensors = config, video, dict(tensors)
+        device = next(iter(tensors.values())).device
+        self._tensors |= masked_weights(config, tensors, frozen_weights(config, device))
+
+    def __call__(self, indices: Tensor) -> Tensor:
+        tensors = dict(self._tensors)
+        if "embedding" in tensors:
+            tensors["embedding"] = tensors["embedding"][indices]
+        return _render(self._config, self._video, tensors, indices)
+
+
+class SupermaskRepresentation:
+    """Trains scores, scales, biases, and the encoder that makes embeddings."""
+
+    def __init__(self, config: SupermaskConfig, video: VideoInfo, seed: int) -> None:
+        self._config, self._video = config, video
+        self._frozen = frozen_weights(config, torch.device("cpu"))
+        generator = torch.Generator().manual_seed(seed)
+        parameters: dict[str, Tensor] = {}
+        for layer in config.convolutions:
+            scores = torch.empty(layer.weight_shape).normal_(0, SCORE_DEVIATION, generator=generator)
+            parameters[f"{layer.name}.scores"] = scores
+            if config.biases:
+                parameters[f"{layer.name}.bias"] = torch.zeros(layer.bias_count)
+        if config.scales == "learned":
+            shape = (len(config.convolutions), len(config.densities))
+            parameters["scales"] = torch.full(shape, config.initial_scale)
+        hybrid = config.decoder == "hnerv"
+        encoder = FrameEncoder(config.grid, config.embedding_channels, generator) if hybrid else None
+        self.module = Trainable(parameters, encoder)
+
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        scores = {id(value) for name, value in self.module.tensors().items() if name.endswith(".scores")}
+        parameters = tuple(self.module.parameters())
+        return (
+            ParameterGroup(tuple(one for one in parameters if id(one) in scores), SCORE_RATE),
+            ParameterGroup(tuple(one for one in parameters if id(one) not in scores)),
+        )
+
+    def transmitted(self, frames: Tensor | None, indices: Tensor) -> dict[str, Tensor]:
+        values: dict[str, Tensor] = {}
+        if self.module.encoder is not None:
+            values["embedding"] = self.module.embed(frames)
+        named = self.module.tensors()
+        for layer in self._config.convolutions:
+            scores = named.pop(f"{layer.name}.scores")
+            thresholds = score_thresholds(scores, self._config.kept(layer))
+            values[f"{layer.name}.levels"] = _Levels.apply(scores, thresholds)  # type: ignore[no-untyped-call]
+        return values | named
+
+    def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
+        self._frozen = {name: value.to(indices.device) for name, value in self._frozen.items()}
+        weights = masked_weights(self._config, tensors, self._frozen)
+        return _render(self._config, self._video, {**tensors, **weights}, indices)
+
+
+def frozen_weights(config: SupermaskConfig, device: torch.device) -> dict[str, Tensor]:
+    """The random weights by layer name, on `device`."""
+    return {
+        layer.name: torch.from_numpy(random_layer(config, index)).to(device)
+        for index, layer in enumerate(config.convolutions)
+    }
+
+
+def masked_weights(
+    config: SupermaskConfig, tensors: Mapping[str, Tensor], frozen: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """`LAYER.weight` of every convolution, from levels, scales and random weights."""
+    weights = {}
+    for index, layer in enumerate(config.convolutions):
+        random = frozen[layer.name]
+        if config.scales == "learned":
+            scales = tensors["scales"][index].float()
+        else:
+            scales = random.new_full((len(config.densities),), config.initial_scale)
+        levels = tensors[f"{layer.name}.levels"]
+        weights[f"{layer.name}.weight"] = _MaskedWeight.apply(levels, scales, random)  # type: ignore[no-untyped-call]
+    return weights
+
+
+def _render(
+    config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor], indices: Tensor
+) -> Tensor:
+    if config.decoder == "hnerv":
+        embedding = tensors["embedding"]
+    else:
+        embedding = position_encoding(frame_times(video, indices), NERV_BASE, config.embedding_channels // 2)
+    return upsample(config.convolutions, tensors, embedding, config.grid, video)

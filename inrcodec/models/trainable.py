@@ -1,0 +1,53 @@
+"""The trainable side of a family as one `nn.Module`: named tensors, and an encoder where one is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from inrcodec.models.encoder import ConvNeXtEncoder
+from inrcodec.models.layout import Grid
+
+
+class FrameEncoder(nn.Module):
+    """Pads frames to the coded size by repeating their edges, and encodes them to embeddings."""
+
+    def __init__(self, grid: Grid, embedding_channels: int, generator: Generator) -> None:
+        super().__init__()
+        self._grid = grid
+        self.network = ConvNeXtEncoder(grid.strides, embedding_channels)
+        self.network.initialise(generator)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, 3, height, width) in [0, 1] -> (B, d, rows, columns), float32."""
+        height, width = frames.shape[-2:]
+        padding = (0, self._grid.coded_width - width, 0, self._grid.coded_height - height)
+        padded = F.pad(frames, padding, mode="replicate") if any(padding) else frames
+        embedding: Tensor = self.network(padded)
+        return embedding.float()
+
+
+class Trainable(nn.Module):
+    """Named parameters, and the encoder that is fitted along with them but never transmitted."""
+
+    def __init__(self, parameters: Mapping[str, Tensor], encoder: FrameEncoder | None) -> None:
+        super().__init__()
+        # nn.ParameterDict forbids dots in keys; the names of the file have them.
+        self._names = {name: name.replace(".", "_") for name in parameters}
+        self.named = nn.ParameterDict(
+            {self._names[name]: nn.Parameter(value) for name, value in parameters.items()}
+        )
+        self.encoder = encoder
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The parameters by the names they have in the file."""
+        return {name: self.named[key] for name, key in self._names.items()}
+
+    def embed(self, frames: Tensor | None) -> Tensor:
+        """Embeddings (B, d, rows, columns) of `frames`."""
+        if self.encoder is None or frames is None:
+            raise ValueError("this representation makes embeddings from frames, and was given none")
+        embedding: Tensor = self.encoder(frames)
+        return embedding

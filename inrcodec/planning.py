@@ -1,0 +1,112 @@
+"""What will be fitted: the network that a target pays for, decided before any work starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bitstream import StreamHeader
+from inrcodec.budget import overhead_bytes, target_bytes
+from inrcodec.errors import TargetUnreachable
+from inrcodec.models.family import AnyFamily, BudgetTooSmall, TensorSpec, VideoInfo
+from inrcodec.models.registry import family_by_name
+from inrcodec.settings import EncodeSettings
+from inrcodec.video.properties import VideoProperties
+
+
+@dataclass(frozen=True)
+class SegmentPlan:
+    """One segment's network and the bytes its file may take."""
+
+    family: AnyFamily
+    config: Any
+    header: StreamHeader
+    video: VideoInfo
+    seed: int
+    specs: tuple[TensorSpec, ...]
+    target_bytes: int
+    overhead_bytes: int
+
+    @property
+    def packed_config(self) -> bytes:
+        return self.family.pack(self.config)
+
+    @property
+    def parameter_count(self) -> int:
+        """Transmitted values: weights, biases, scales and embeddings."""
+        return sum(spec.count for spec in self.specs)
+
+    @property
+    def payload_bytes(self) -> int:
+        """What is left for coded symbols."""
+        return self.target_bytes - self.overhead_bytes
+
+
+def plan_segment(properties: VideoProperties, settings: EncodeSettings) -> SegmentPlan:
+    """The network for a whole video as one segment.
+
+    Raises `UsageError`, and `TargetUnreachable` naming the smallest file that the model can make.
+    """
+    family = family_by_name(settings.model)
+    video = VideoInfo(properties.width, properties.height, properties.frame_count)
+    target = target_bytes(settings, video)
+    try:
+        return _plan(family, properties, video, target, settings)
+    except BudgetTooSmall:
+        smallest = _smallest_reachable(family, properties, video, target, settings)
+    raise TargetUnreachable(
+        f"{target} bytes ({8 * target / video.pixel_count:.4g} bpp) are too few for {family.name} and "
+        f"{video.frame_count} frames of {video.width}x{video.height}; the smallest reachable is "
+        f"--size {smallest} (--bpp {8 * (smallest + 1) / video.pixel_count:.4g})"
+    )
+
+
+def _plan(
+    family: AnyFamily, properties: VideoProperties, video: VideoInfo, target: int, settings: EncodeSettings
+) -> SegmentPlan:
+    """Plan twice: the first network only serves to count the bytes that are not symbols."""
+    overhead = 0
+    for _ in range(2):
+        payload_bits = max(0.0, 8.0 * (target - overhead))
+        config = family.plan(video, payload_bits, settings.model_options, settings.seed)
+        specs = family.tensors(config, video)
+        header = _header(properties, family.coded_size(config, video))
+        overhead = overhead_bytes(header, family.wire_id, settings.seed, family.pack(config), len(specs))
+    return SegmentPlan(family, config, header, video, settings.seed, specs, target, overhead)
+
+
+def _smallest_reachable(
+    family: AnyFamily, properties: VideoProperties, video: VideoInfo, target: int, settings: EncodeSettings
+) -> int:
+    """The smallest target, in bytes, for which `_plan` finds a network."""
+
+    def is_reachable(size: int) -> bool:
+        try:
+            _plan(family, properties, video, size, settings)
+        except BudgetTooSmall:
+            return False
+        return True
+
+    low, high = target, max(1, target)
+    while not is_reachable(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_reachable(middle) else (middle, high)
+    return high
+
+
+def _header(properties: VideoProperties, coded_size: tuple[int, int]) -> StreamHeader:
+    return StreamHeader(
+        width=properties.width,
+        height=properties.height,
+        coded_width=coded_size[0],
+        coded_height=coded_size[1],
+        frame_count=properties.frame_count,
+        frame_rate=properties.frame_rate,
+        time_base=properties.time_base,
+        sample_aspect_ratio=properties.sample_aspect_ratio,
+        rotation=properties.rotation,
+        bit_depth=properties.bit_depth,
+        color=properties.color,
+    )

@@ -1,0 +1,73 @@
+"""How the library reports: a small protocol that the console implements and tests can ignore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class EncodePlan:
+    """What an encode is about to do, stated before the work starts."""
+
+    source: str
+    width: int
+    height: int
+    frame_count: int
+    model: str
+    parameter_count: int
+    target_bytes: int
+    device: str
+    expected_seconds: float | None
+    """Wall-clock estimate of the whole command; None while no step has been timed."""
+    epochs: float | None
+    """Passes over the frames, or None when `--time` decides."""
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """The state of a fit at one step."""
+
+    fraction: float
+    """Elapsed share of the schedule, 0 to 1."""
+    psnr_db: float
+    """Running PSNR of the training batches, dB."""
+    predicted_bpp: float
+    steps_per_second: float
+    seconds_left: float
+
+
+class Progress(Protocol):
+    """Receives what the library has to say; every method must return quickly."""
+
+    def plan(self, plan: EncodePlan) -> None: ...
+
+    def fit(self, report: FitReport) -> None: ...
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """`done` of `total` units (frames, trials) of the stage `name` are finished."""
+
+    def note(self, message: str) -> None:
+        """A warning or remark worth one line."""
+
+    def detail(self, message: str) -> None:
+        """A remark for `-v` only."""
+
+
+class Silent:
+    """A `Progress` that says nothing; the default of the library."""
+
+    def plan(self, plan: EncodePlan) -> None:
+        pass
+
+    def fit(self, report: FitReport) -> None:
+        pass
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        pass
+
+    def detail(self, message: str) -> None:
+        pass

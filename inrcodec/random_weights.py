@@ -1,0 +1,48 @@
+"""A seed's random weights, the same bits on every machine, device and version of NumPy.
+
+The generator is Philox4x64-10 (Salmon et al. 2011), counter-based, whose raw stream NumPy guarantees; its
+distributions may change and are not used. Integers become weights by comparisons, sums and products
+that are exact or correctly rounded under IEEE 754, so no maths library decides a weight.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORD_BITS = 64
+
+
+def raw_words(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
+    """The first `count` 64-bit outputs of Philox4x64-10 with key (seed, stream), counting from zero.
+
+    `seed` and `stream` are unsigned 64-bit integers; a stream is one tensor of a network.
+    """
+    generator = np.random.Philox(key=np.array([seed, stream], dtype=np.uint64))
+    return np.asarray(generator.random_raw(count), dtype=np.uint64)
+
+
+def random_signs(seed: int, stream: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Signs +1 and -1: bit i of the stream, least significant first within a word; a set bit is +1."""
+    count = math.prod(shape)
+    words = raw_words(seed, stream, -(-count // WORD_BITS))
+    bits = np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little", count=count)
+    return (bits.astype(np.float32) * np.float32(2) - np.float32(1)).reshape(shape)
+
+
+def random_uniform(seed: int, stream: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Uniform values in (-1, 1): a word's top 24 bits u give (2u + 1 - 2^24) / 2^24, exact in float32."""
+    words = raw_words(seed, stream, math.prod(shape))
+    top = (words >> np.uint64(40)).astype(np.int64)
+    return ((2 * top + 1 - 2**24) / 2.0**24).astype(np.float32).reshape(shape)
+
+
+def kaiming_deviation(fan_in: int, density: float) -> float:
+    """Standard deviation sqrt(2 / (fan_in x density)) for weights of which a share `density` is kept.
+
+    He et al. 2015, with the correction for sparsity of Ramanujan et al. 2020, section 3. Division and square
+    root are correctly rounded everywhere.
+    """
+    return math.sqrt(2.0 / (fan_in * density))

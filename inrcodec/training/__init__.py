@@ -1,0 +1,1 @@
+"""Fitting a representation to frames: loop, schedule, device and rate control."""

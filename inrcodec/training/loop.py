@@ -1,0 +1,147 @@
+"""The fitting loop: frames in, trained representation and quantisation steps out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inrcodec.compression.quantiser import Quantiser, Rounding
+from inrcodec.device import autocast
+from inrcodec.models.family import Representation
+from inrcodec.progress import FitReport, Progress
+from inrcodec.training.rate_control import RateControl
+from inrcodec.training.schedule import Clock, cosine_with_warmup
+
+REPORT_SECONDS = 0.5
+STEP_RATE = 2e-2
+"""Learning rate of the logarithms of the quantisation steps."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to fit; see `settings.Preset`."""
+
+    learning_rate: float
+    batch_frames: int
+    noise_from: float
+    """Share of the fit from which values are quantised with noise; 0 from the start."""
+    rounding_from: float
+    """Share of the fit from which values are rounded, gradients passing straight through."""
+    seed: int
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit did."""
+
+    steps: int
+    epochs: float
+    seconds: float
+
+
+def fit(
+    representation: Representation,
+    quantiser: Quantiser,
+    clip: Tensor,
+    clock: Clock,
+    rate_control: RateControl,
+    settings: FitSettings,
+    progress: Progress,
+) -> FitResult:
+    """Fit to `clip` (T, height, width, 3), uint8, resident on the device of the representation.
+
+    Minimises the mean squared error plus the rate term; the learning rate follows the clock's fraction.
+    """
+    device = clip.device
+    optimizer = _optimizer(representation, quantiser, settings.learning_rate)
+    base_rates = [group["lr"] for group in optimizer.param_groups]
+    noise = torch.Generator(device=device).manual_seed(settings.seed)
+    batches = _batches(len(clip), settings.batch_frames, settings.seed)
+    meter = _Meter(progress, clip.shape[:3].numel(), device)
+    started, step = time.monotonic(), 0
+    while (fraction := clock.fraction(step)) < 1.0:
+        for group, base in zip(optimizer.param_groups, base_rates, strict=True):
+            group["lr"] = base * cosine_with_warmup(fraction)
+        indices = next(batches).to(device)
+        frames = take_frames(clip, indices)
+        with autocast(device, settings.dtype):
+            values = representation.transmitted(frames, indices)
+        quantised = quantiser(values, _rounding(fraction, settings), noise)
+        with autocast(device, settings.dtype):
+            rendered = representation.render(quantised.tensors, indices)
+        error = F.mse_loss(rendered.float(), frames)
+        loss = error + rate_control.penalty(error, quantised.bits, fraction)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        step += 1
+        meter.update(error, quantised.bits, step, clock)
+    return FitResult(step, step * settings.batch_frames / len(clip), time.monotonic() - started)
+
+
+def take_frames(clip: Tensor, indices: Tensor) -> Tensor:
+    """Frames (B, 3, height, width) in [0, 1], channels-last, of a uint8 clip (T, height, width, 3)."""
+    return clip[indices].permute(0, 3, 1, 2).float() / 255
+
+
+def _rounding(fraction: float, settings: FitSettings) -> Rounding:
+    if fraction >= settings.rounding_from:
+        return Rounding.STRAIGHT_THROUGH
+    return Rounding.NOISE if fraction >= settings.noise_from else Rounding.NONE
+
+
+def _optimizer(representation: Representation, quantiser: Quantiser, rate: float) -> torch.optim.Optimizer:
+    groups = [
+        {"params": list(group.parameters), "lr": rate * group.rate_factor}
+        for group in representation.groups()
+        if group.parameters
+    ]
+    groups.append({"params": list(quantiser.parameters()), "lr": STEP_RATE})
+    return torch.optim.Adam(groups, fused=True)
+
+
+def _batches(frame_count: int, batch_frames: int, seed: int) -> Iterator[Tensor]:
+    """Endless batches of frame indices: every epoch a new order, the same for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    pending = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(pending) < batch_frames:
+            pending = torch.cat([pending, torch.randperm(frame_count, generator=generator)])
+        yield pending[:batch_frames]
+        pending = pending[batch_frames:]
+
+
+class _Meter:
+    """Averages error and bits on the device, and reads them only when it reports."""
+
+    def __init__(self, progress: Progress, pixel_count: int, device: torch.device) -> None:
+        self._progress, self._pixel_count = progress, pixel_count
+        self._error = torch.zeros((), device=device)
+        self._steps_since, self._reported_at = 0, time.monotonic()
+
+    def update(self, error: Tensor, bits: Tensor, step: int, clock: Clock) -> None:
+        self._error += error.detach()
+        self._steps_since += 1
+        now = time.monotonic()
+        if now - self._reported_at < REPORT_SECONDS:
+            return
+        mean_error = max(self._error.item() / self._steps_since, 1e-12)
+        steps_per_second = self._steps_since / (now - self._reported_at)
+        self._progress.fit(
+            FitReport(
+                fraction=min(1.0, clock.fraction(step)),
+                psnr_db=-10 * math.log10(mean_error),
+                predicted_bpp=bits.item() / self._pixel_count,
+                steps_per_second=steps_per_second,
+                seconds_left=clock.seconds_left(step, steps_per_second),
+            )
+        )
+        self._error.zero_()
+        self._steps_since, self._reported_at = 0, now

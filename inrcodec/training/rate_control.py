@@ -1,0 +1,45 @@
+"""Finds the weight of the rate term, while fitting, at which a model costs the bits it may cost."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+INITIAL_WEIGHT = 0.01
+"""First weight of the rate: what the whole budget costs, relative to the squared error."""
+PROPORTIONAL = 12.0
+FLOOR = math.log(1e-3)
+GAIN = 60.0
+"""How far the weight's logarithm would move over the whole fit if the rate were off by its whole target."""
+RELAXED_UNTIL = 0.5
+RELAXATION = 0.3
+"""The target starts at 1 + RELAXATION times the budget and reaches the budget at this share of the fit."""
+ERROR_MEMORY = 0.99
+
+
+class RateControl:
+    """An integral controller of mu in loss = error + mu x mean error x bits / target bits.
+
+    Scaling by the running error makes mu mean the same for every clip and budget. The gain is per share of
+    the fit, not per step, so that a short fit reaches its target too. All state stays on the device.
+    """
+
+    def __init__(self, target_bits: float, device: torch.device) -> None:
+        self._target_bits = max(target_bits, 1.0)
+        self._log_weight = torch.tensor(math.log(INITIAL_WEIGHT), device=device)
+        self._mean_error: Tensor | None = None
+        self._fraction = 0.0
+
+    def penalty(self, error: Tensor, bits: Tensor, fraction: float) -> Tensor:
+        """The rate term for a step's squared `error` and estimated `bits`, at `fraction` of the fit."""
+        now = error.detach()
+        before = now if self._mean_error is None else self._mean_error
+        self._mean_error = ERROR_MEMORY * before + (1 - ERROR_MEMORY) * now
+        relaxed = 1 + RELAXATION * max(0.0, 1 - fraction / RELAXED_UNTIL)
+        excess = (bits.detach() / (self._target_bits * relaxed) - 1).clamp(-1, 1)
+        self._log_weight = (self._log_weight + GAIN * (fraction - self._fraction) * excess).clamp(FLOOR, 10.0)
+        self._fraction = fraction
+        weight = (self._log_weight + PROPORTIONAL * excess).exp()
+        return weight * self._mean_error * bits / self._target_bits

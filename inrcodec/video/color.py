@@ -1,0 +1,93 @@
+"""Colour tags of PyAV frames as H.273 code points, and RGB frames back to YUV under the same tags."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from av import VideoFrame
+from av.video.reformatter import ColorRange, Interpolation
+from numpy.typing import NDArray
+
+from bitstream.header import ColorTags
+
+UNSPECIFIED = 2
+_IDENTITY_MATRIX = 0
+_BT709_MATRIX = 1
+_KNOWN_MATRICES = frozenset({1, 2, 4, 5, 6, 7, 9})
+"""Matrices that swscale converts: BT.709, unspecified, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020."""
+_RESERVED = frozenset({0, 3})
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+
+
+def color_tags(frame: VideoFrame) -> ColorTags:
+    """The frame's primaries, transfer, matrix and range; codes that say nothing become 2 (unspecified)."""
+    if frame.format.is_rgb or frame.format.has_palette:
+        matrix, full_range = _IDENTITY_MATRIX, True
+    else:
+        matrix = UNSPECIFIED if frame.colorspace in _RESERVED else int(frame.colorspace)
+        full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    primaries, transfer = (
+        UNSPECIFIED if code in _RESERVED else int(code) for code in (frame.color_primaries, frame.color_trc)
+    )
+    return ColorTags(primaries=primaries, transfer=transfer, matrix=matrix, full_range=full_range)
+
+
+def is_convertible(tags: ColorTags) -> bool:
+    """Whether swscale knows the matrix; it would silently take another one for YCgCo, ICtCp and the like."""
+    return tags.matrix == _IDENTITY_MATRIX or tags.matrix in _KNOWN_MATRICES
+
+
+def hdr_name(tags: ColorTags) -> str | None:
+    """`PQ` or `HLG` where the transfer is one of these."""
+    return _HDR_TRANSFERS.get(tags.transfer)
+
+
+def tags_as_yuv(tags: ColorTags, can_be_tagged: bool) -> ColorTags:
+    """The tags under which frames of a video with `tags` are written as YUV.
+
+    They are the same but for RGB sources, which have no matrix: those are written as BT.709 where the file
+    can say so, else untagged, which PyAV (and most players of small videos) reads as BT.601. In both cases
+    what PyAV reads back has the colours that were written.
+    """
+    if tags.matrix == _IDENTITY_MATRIX or tags.matrix not in _KNOWN_MATRICES:
+        matrix = _BT709_MATRIX if can_be_tagged else UNSPECIFIED
+        return replace(tags, matrix=matrix, full_range=False)
+    return tags
+
+
+def to_pixel_format(rgb: NDArray[np.uint8], pixel_format: str, tags: ColorTags) -> VideoFrame:
+    """An RGB frame (height, width, 3) converted to `pixel_format` by the matrix and the range of `tags`."""
+    if pixel_format == "yuv420p":
+        rgb = _raised(rgb)
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+    if not frame_is_rgb(pixel_format):
+        color_range = ColorRange.JPEG if tags.full_range else ColorRange.MPEG
+        # PyAV hands the source frame's matrix on to the converted one, and swscale goes by that.
+        frame.colorspace = tags.matrix
+        frame = frame.reformat(
+            format=pixel_format,
+            interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
+            dst_color_range=color_range,
+        )
+        frame.colorspace = tags.matrix
+        frame.color_range = color_range
+    elif pixel_format != "rgb24":
+        frame = frame.reformat(format=pixel_format)
+    frame.color_primaries = tags.primaries
+    frame.color_trc = tags.transfer
+    return frame
+
+
+def _raised(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB one level brighter, but for black and white.
+
+    swscale's fast path from 4:2:0 to RGB cuts fractions off: what PyAV reads is 1.0 to 1.4 levels too dark on
+    the average. Frames that were read that way would be written, and read again, darker each time.
+    """
+    return rgb + ((rgb > 0) & (rgb < 255)).astype(np.uint8)
+
+
+def frame_is_rgb(pixel_format: str) -> bool:
+    """Whether a PyAV pixel format holds RGB samples."""
+    return pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr"))

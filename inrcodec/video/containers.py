@@ -1,0 +1,196 @@
+"""Frames into video files through PyAV's encoders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import av
+import numpy as np
+from av.codec import Codec
+from av.video.reformatter import ColorRange
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from inrcodec.errors import OutputError, UsageError
+from inrcodec.video.color import frame_is_rgb, tags_as_yuv, to_pixel_format
+from inrcodec.video.properties import VideoProperties
+
+FORMATS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".webm": "webm"}
+"""FFmpeg's name of the container by file suffix."""
+
+
+@dataclass(frozen=True)
+class EncoderDefaults:
+    """How an encoder is run: a quality where loss is not seen, at a speed that keeps up with decoding."""
+
+    crf: int
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+_ENCODERS: Mapping[str, EncoderDefaults] = {
+    "libx264": EncoderDefaults(12, {"preset": "veryfast"}),
+    "libx264rgb": EncoderDefaults(12, {"preset": "veryfast"}),
+    "libx265": EncoderDefaults(12, {"preset": "veryfast", "x265-params": "log-level=none"}),
+    "libvpx-vp9": EncoderDefaults(12, {"b": "0", "deadline": "realtime", "cpu-used": "5", "row-mt": "1"}),
+    "libsvtav1": EncoderDefaults(15, {"preset": "8"}),
+    "libaom-av1": EncoderDefaults(15, {"b": "0", "cpu-used": "6", "row-mt": "1"}),
+}
+_ALIASES: Mapping[str, str] = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "h265": "libx265",
+    "vp9": "libvpx-vp9",
+    "av1": "libsvtav1",
+}
+_RGB_FORMATS = ("gbrp", "bgr0", "rgb24", "rgb0")
+_SVT_LOG_ERRORS = "1"
+
+
+def encoder_name(suffix: str, codec: str | None) -> str:
+    """FFmpeg's encoder for a file of this suffix and what `--codec` asked for."""
+    if codec is None:
+        return "libvpx-vp9" if suffix == ".webm" else "libx264"
+    return _ALIASES.get(codec, codec)
+
+
+def check_codec(suffix: str, codec: str | None, crf: int | None) -> None:
+    """Raise `UsageError` unless the codec exists, encodes video, fits the container and takes `crf`."""
+    name = encoder_name(suffix, codec)
+    try:
+        encoder = Codec(name, "w")
+    except (av.error.LookupError, ValueError) as error:
+        raise UsageError(f"--codec {codec} is no encoder of this PyAV; libx264 is the default") from error
+    if encoder.type != "video":
+        raise UsageError(f"--codec {codec} does not encode video")
+    if suffix == ".webm" and encoder.canonical_name not in ("vp8", "vp9", "av1"):
+        raise UsageError(f"a .webm file cannot hold {encoder.canonical_name}; vp9 and av1 fit, or write .mkv")
+    if name not in _ENCODERS and not is_lossless(encoder):
+        # Their default quality is a low bit rate, and each has another way to ask for more.
+        raise UsageError(f"--codec {codec} is not supported; {', '.join(_ENCODERS)} and ffv1 are")
+    if crf is not None and name not in _ENCODERS:
+        known = ", ".join(_ENCODERS)
+        raise UsageError(f"--crf does not apply to {name}, which is lossless; it does to {known}")
+    if crf is not None and not 0 <= crf <= 63:
+        raise UsageError(f"--crf {crf} is out of range; 0 (best) to 51 (63 for vp9 and av1) is possible")
+
+
+def is_lossless(encoder: Codec) -> bool:
+    """Whether whatever this encoder writes comes back unchanged."""
+    return encoder.lossless and not encoder.lossy
+
+
+def pixel_format(encoder: Codec, width: int, height: int) -> str:
+    """4:2:0, which every player shows, where the size can be halved, else whole chroma; RGB if lossless."""
+    supported = [known.name for known in encoder.video_formats or []]
+    whole = (*_RGB_FORMATS, "yuv444p") if is_lossless(encoder) else ("yuv444p", *_RGB_FORMATS)
+    can_halve = width % 2 == height % 2 == 0 and not is_lossless(encoder)
+    for name in ("yuv420p", *whole) if can_halve else whole:
+        if name in supported:
+            return name
+    raise UsageError(f"--codec {encoder.name} takes no 8-bit frames of {width}x{height}; libx264 does")
+
+
+def loses_aspect_ratio(suffix: str, codec: str | None, properties: VideoProperties) -> bool:
+    """Whether the file cannot say that pixels are not square.
+
+    PyAV hands the ratio to the encoder only, not to the muxer, and of these codecs H.264 and H.265 alone
+    keep it in their own headers.
+    """
+    name = encoder_name(suffix, codec)
+    return properties.sample_aspect_ratio != 1 and not name.startswith(("libx264", "libx265"))
+
+
+class ContainerWriter:
+    """Encodes and muxes frames into an open file; as a context it finishes the file or gives it up."""
+
+    def __init__(
+        self, file: BinaryIO, target: str, properties: VideoProperties, codec: str | None, crf: int | None
+    ) -> None:
+        self._target = target
+        self._count = 0
+        suffix = "." + target.rsplit(".", 1)[-1].lower()
+        name = encoder_name(suffix, codec)
+        self._pixel_format = pixel_format(Codec(name, "w"), properties.width, properties.height)
+        self._time_base, self._ticks_per_frame = output_timing(properties)
+        self._tags = tags_as_yuv(properties.color, can_be_tagged=True)
+        with self._errors():
+            self._container = av.open(file, "w", format=FORMATS[suffix])
+            self._stream = self._add_stream(name, properties, crf)
+
+    def _add_stream(self, name: str, properties: VideoProperties, crf: int | None) -> VideoStream:
+        options: dict[str, str] = {}
+        if (defaults := _ENCODERS.get(name)) is not None:
+            options = {**defaults.options, "crf": str(defaults.crf if crf is None else crf)}
+        if name == "libsvtav1":
+            # This library writes to stderr by itself and listens to nothing else.
+            os.environ.setdefault("SVT_LOG", _SVT_LOG_ERRORS)
+        stream = self._container.add_stream(name, rate=properties.frame_rate, options=options)
+        if not isinstance(stream, VideoStream):
+            raise OutputError(f"cannot write {self._target}: {name} does not encode video")
+        context = stream.codec_context
+        context.width, context.height = properties.width, properties.height
+        context.pix_fmt = self._pixel_format
+        context.time_base = self._time_base
+        stream.time_base = self._time_base
+        context.framerate = properties.frame_rate
+        context.sample_aspect_ratio = properties.sample_aspect_ratio
+        context.color_primaries = self._tags.primaries
+        context.color_trc = self._tags.transfer
+        if not frame_is_rgb(self._pixel_format):
+            context.colorspace = self._tags.matrix
+            context.color_range = int(ColorRange.JPEG if self._tags.full_range else ColorRange.MPEG)
+        context.thread_type = "AUTO"
+        return stream
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Append one RGB frame (height, width, 3). Raises `OutputError`."""
+        with self._errors():
+            picture = to_pixel_format(frame, self._pixel_format, self._tags)
+            picture.time_base = self._time_base
+            picture.pts = round(self._count * self._ticks_per_frame)
+            self._container.mux(self._stream.encode(picture))
+        self._count += 1
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            raise OutputError(f"cannot write {self._target}: {error.strerror or error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            with self._errors():
+                self._container.mux(self._stream.encode(None))
+                self._container.close()
+            return
+        try:
+            # Given up: the file goes, so what the muxer has to say about it no longer matters.
+            self._container.close()
+        except (av.FFmpegError, OSError):
+            pass
+
+
+def output_timing(properties: VideoProperties) -> tuple[Fraction, Fraction]:
+    """Time base of the output and ticks per frame: the source's unit where a frame is a whole number of it.
+
+    A unit that is too coarse (Matroska's milliseconds at 29.97 frames a second) would make the frames jitter.
+    """
+    ticks = 1 / (properties.frame_rate * properties.time_base)
+    if ticks.denominator == 1 and ticks >= 1:
+        return properties.time_base, ticks
+    return 1 / properties.frame_rate, Fraction(1)

@@ -1,0 +1,91 @@
+"""What happens to a decoded frame's pixels before it is fitted: turn, crop, scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+from av import VideoFrame
+from av.sidedata.sidedata import SideDataContainer, Type
+from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
+
+from inrcodec.errors import UsageError
+from inrcodec.settings import Size
+
+Frame = NDArray[np.uint8]
+"""RGB, (height, width, 3)."""
+Turn = Callable[[Frame], Frame]
+
+
+def rgb_pixels(frame: VideoFrame) -> Frame:
+    """The frame as PyAV's `rgb24` conversion gives it, by the frame's own matrix and range."""
+    pixels: Frame = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    return pixels
+
+
+def display_turn(frame: VideoFrame) -> tuple[Turn, bool]:
+    """How to turn the frame for display by its display matrix, and whether that swaps width and height.
+
+    A matrix that is no multiple of 90 degrees (with or without a mirror) raises `ValueError`.
+    """
+    for side_data in cast(SideDataContainer, frame.side_data):
+        if side_data.type == Type.DISPLAYMATRIX:
+            matrix = np.frombuffer(memoryview(side_data).tobytes()[:36], dtype="<i4")
+            return _turn_by(int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4]))
+    return _unturned, False
+
+
+def _unturned(frame: Frame) -> Frame:
+    return frame
+
+
+def _turn_by(a: int, b: int, c: int, d: int) -> tuple[Turn, bool]:
+    """The turn that moves a pixel from column p, row q to column a p + c q, row b p + d q."""
+    if b == c == 0 and a != 0 != d:
+        if a > 0 and d > 0:
+            return _unturned, False
+        return lambda frame: frame[:: 1 if d > 0 else -1, :: 1 if a > 0 else -1], False
+    if a == d == 0 and b != 0 != c:
+        return lambda frame: frame.swapaxes(0, 1)[:: 1 if b > 0 else -1, :: 1 if c > 0 else -1], True
+    raise ValueError("the display matrix is no multiple of 90 degrees")
+
+
+def centre_crop(frame: Frame, size: Size) -> Frame:
+    """The middle `size` of the frame; odd margins leave the extra row or column below or to the right.
+
+    Raises `UsageError` when the crop is larger than the frame.
+    """
+    height, width = frame.shape[:2]
+    if size.width > width or size.height > height:
+        raise UsageError(f"--crop {size.width}x{size.height} is larger than the frames ({width}x{height})")
+    top, left = (height - size.height) // 2, (width - size.width) // 2
+    return frame[top : top + size.height, left : left + size.width]
+
+
+def scale(frame: Frame, size: Size) -> Frame:
+    """The frame at `size`: exact box averages for whole ratios, else swscale's area or bicubic."""
+    height, width = frame.shape[:2]
+    if (width, height) == (size.width, size.height):
+        return frame
+    if width % size.width == 0 and height % size.height == 0:
+        return box_average(frame, size)
+    shrinks = size.width <= width and size.height <= height
+    resized = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
+        width=size.width,
+        height=size.height,
+        interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
+    )
+    return rgb_pixels(resized)
+
+
+def box_average(frame: Frame, size: Size) -> Frame:
+    """Means of equal boxes of pixels, rounded to nearest (halves up)."""
+    height, width = frame.shape[:2]
+    rows, columns = height // size.height, width // size.width
+    sums = frame.reshape(size.height, rows, width * 3).sum(axis=1, dtype=np.uint32)
+    sums = sums.reshape(size.height, size.width, columns, 3).sum(axis=2, dtype=np.uint32)
+    count = rows * columns
+    means: Frame = ((sums + count // 2) // count).astype(np.uint8)
+    return means

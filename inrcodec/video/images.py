@@ -1,0 +1,125 @@
+"""A video as a series of PNG files, numbered from 0, in a folder or by a `%05d.png` pattern."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.video.codeccontext import VideoCodecContext
+from numpy.typing import NDArray
+
+from inrcodec.errors import OutputError, UsageError
+from inrcodec.files import check_folder_of, output_error, temporary_folder_beside
+from inrcodec.video.properties import VideoProperties
+from inrcodec.video.sources import number_field
+
+_DEFAULT_NAME = "%05d.png"
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """A folder and how the files in it are named."""
+
+    folder: Path
+    head: str
+    digits: int
+    tail: str
+
+    def path(self, index: int) -> Path:
+        return self.folder / f"{self.head}{index:0{self.digits}d}{self.tail}"
+
+    def existing(self) -> list[Path]:
+        """The files that are there already and have a name of this series."""
+        if not self.folder.is_dir():
+            return []
+        name = re.compile(re.escape(self.head) + rf"\d{{{self.digits},}}" + re.escape(self.tail))
+        return sorted(entry for entry in self.folder.iterdir() if name.fullmatch(entry.name))
+
+
+def numbering(target: str) -> Numbering:
+    """The series that a folder or a pattern stands for."""
+    path = Path(target)
+    if number_field(path.name) is None:
+        path = path / _DEFAULT_NAME
+    field = number_field(path.name)
+    if field is None:
+        raise UsageError(f"{target} is no pattern like {_DEFAULT_NAME}")
+    digits = int(field.group(1) or 1)
+    return Numbering(path.parent, path.name[: field.start()], digits, path.name[field.end() :])
+
+
+def check_output_images(target: str, overwrite: bool) -> None:
+    """Raise `UsageError` when images of the series exist (without `overwrite`) or their folder cannot be."""
+    series = numbering(target)
+    is_folder_made = number_field(Path(target).name) is None
+    if is_folder_made and series.folder.exists() and not series.folder.is_dir():
+        raise UsageError(f"{target} is a file; name a folder, or a file ending in .mp4, .mkv or .y4m")
+    check_folder_of(series.folder if is_folder_made else series.path(0))
+    existing = series.existing()
+    if existing and not overwrite:
+        raise UsageError(f"{existing[0]} exists already; -y replaces it")
+
+
+@contextmanager
+def write_images(target: str, properties: VideoProperties, overwrite: bool) -> Iterator[ImageWriter]:
+    """A writer whose images move to `target` when the block ends without an exception.
+
+    Images of an earlier, longer series of the same name go, so that what is there is one video. Raises
+    `UsageError` as `check_output_images` and `OutputError` when the file system refuses.
+    """
+    check_output_images(target, overwrite)
+    series = numbering(target)
+    with temporary_folder_beside(series.folder.resolve()) as temporary:
+        staged = Numbering(temporary, series.head, series.digits, series.tail)
+        writer = ImageWriter(staged, target, properties)
+        yield writer
+        try:
+            series.folder.mkdir(exist_ok=True)
+            for old in series.existing():
+                old.unlink()
+            for index in range(writer.count):
+                os.replace(staged.path(index), series.path(index))
+        except OSError as error:
+            raise output_error(target, error) from error
+
+
+class ImageWriter:
+    """Writes each frame as one PNG file."""
+
+    def __init__(self, series: Numbering, target: str, properties: VideoProperties) -> None:
+        self.count = 0
+        self._series = series
+        self._target = target
+        self._properties = properties
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Write one RGB frame (height, width, 3). Raises `OutputError`."""
+        try:
+            data = png_bytes(frame, self._properties.sample_aspect_ratio)
+            self._series.path(self.count).write_bytes(data)
+        except av.FFmpegError as error:
+            raise OutputError(f"cannot write {self._target}: {error.strerror or error}") from error
+        except OSError as error:
+            raise output_error(self._target, error) from error
+        self.count += 1
+
+
+def png_bytes(frame: NDArray[np.uint8], sample_aspect_ratio: Fraction = Fraction(1)) -> bytes:
+    """One RGB frame (height, width, 3) as a PNG file."""
+    context = av.CodecContext.create("png", "w")
+    if not isinstance(context, VideoCodecContext):
+        raise OutputError("PyAV was built without a PNG encoder")
+    height, width = frame.shape[:2]
+    context.width, context.height, context.pix_fmt = width, height, "rgb24"
+    context.time_base = Fraction(1, 25)
+    context.sample_aspect_ratio = sample_aspect_ratio
+    picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    return b"".join(bytes(packet) for packet in [*context.encode(picture), *context.encode(None)])

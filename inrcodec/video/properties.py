@@ -1,0 +1,41 @@
+"""What is known about a video besides its pixels, and a run of frames with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstream.header import ColorTags
+
+
+@dataclass(frozen=True)
+class VideoProperties:
+    """Size, timing and colour of a video, as the stream header keeps them."""
+
+    width: int
+    """Display width, pixels."""
+    height: int
+    """Display height, pixels."""
+    frame_count: int
+    frame_rate: Fraction
+    """Frames a second."""
+    time_base: Fraction
+    """The unit of the source's timestamps, seconds."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+    rotation: int = 0
+    """Degrees clockwise to turn a frame for display; 0 here, because frames are turned as they are read."""
+    bit_depth: int = 8
+    color: ColorTags = field(default_factory=ColorTags)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Decoded frames in display order."""
+
+    frames: NDArray[np.uint8]
+    """RGB, (T, height, width, 3)."""
+    properties: VideoProperties

@@ -1,0 +1,190 @@
+"""From a path to the frames that will be fitted: select, convert to RGB, turn, crop, scale."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from fractions import Fraction
+from itertools import islice
+
+import av
+import numpy as np
+from av import VideoFrame
+from numpy.typing import NDArray
+
+from inrcodec.errors import NotAVideo, UsageError
+from inrcodec.progress import Progress, Silent
+from inrcodec.settings import FrameRange, SourceSettings
+from inrcodec.video.color import color_tags, hdr_name, is_convertible
+from inrcodec.video.geometry import Frame, Turn, centre_crop, display_turn, rgb_pixels, scale
+from inrcodec.video.properties import Clip, VideoProperties
+from inrcodec.video.sources import Source, open_source
+
+
+def read_clip(path: str, source: SourceSettings, progress: Progress | None = None) -> Clip:
+    """Decode the frames that `source` selects of the video at `path`, as RGB (T, height, width, 3).
+
+    Pixels are PyAV's own `rgb24` conversion, turned as the display matrix says, then cropped at the centre,
+    then scaled, each frame as it comes: memory holds the selected frames and no others. What the clip
+    cannot carry (sound, irregular timestamps, alpha, fields) is told to `progress` in one line each.
+
+    Raises `UsageError` for a request that cannot be met and `NotAVideo` for an input without usable frames.
+    """
+    progress = progress or Silent()
+    check_source(source)
+    with open_source(path, progress) as opened:
+        try:
+            return _read(path, opened, source, progress)
+        except av.FFmpegError as error:
+            raise NotAVideo(f"{path} cannot be decoded: {error.strerror or error}") from error
+
+
+def check_source(source: SourceSettings) -> None:
+    """Raise `UsageError` for settings that no video could meet."""
+    frames = source.frames
+    if frames.start < 0 or (frames.stop is not None and frames.stop <= frames.start):
+        raise UsageError(f"the frame range {range_text(frames)} is empty")
+    for name, size in (("--crop", source.crop), ("--scale", source.scale)):
+        if size is not None and (size.width < 1 or size.height < 1):
+            raise UsageError(f"{name} {size.width}x{size.height} has no pixels")
+    if source.bit_depth not in (None, 8):
+        raise UsageError(f"--bit-depth {source.bit_depth} is not supported in this version; 8 is")
+
+
+def range_text(frames: FrameRange) -> str:
+    """The range as it is written on the command line: `a:b`."""
+    return f"{frames.start}:{'' if frames.stop is None else frames.stop}"
+
+
+def _read(path: str, opened: Source, source: SourceSettings, progress: Progress) -> Clip:
+    pixels: list[Frame] = []
+    first: VideoFrame | None = None
+    turn: Turn
+    timestamps: list[int | None] = []
+    total = _expected_count(opened, source.frames)
+    with closing(_selected_frames(opened, source.frames)) as frames:
+        for frame in frames:
+            if first is None:
+                first = frame
+                check_format(path, frame, source, progress)
+                turn, is_sideways = _display_turn(frame, progress)
+            elif (frame.width, frame.height) != (first.width, first.height):
+                raise NotAVideo(
+                    f"{path} changes its size from {first.width}x{first.height} to "
+                    f"{frame.width}x{frame.height} at frame {source.frames.start + len(pixels)}; "
+                    "videos of one size are supported"
+                )
+            pixels.append(_fitted(frame, turn, source))
+            timestamps.append(frame.pts)
+            progress.stage("reading", len(pixels), max(total, len(pixels)))
+    if first is None:
+        raise NotAVideo(_no_frames(path, source.frames))
+    _note_what_is_lost(opened, first, timestamps, source.frames, progress)
+    ratio = opened.sample_aspect_ratio
+    height, width = pixels[0].shape[:2]
+    properties = VideoProperties(
+        width=width,
+        height=height,
+        frame_count=len(pixels),
+        frame_rate=opened.frame_rate,
+        time_base=opened.time_base,
+        sample_aspect_ratio=_scaled_ratio(1 / ratio if is_sideways else ratio, first, is_sideways, source),
+        color=color_tags(first),
+    )
+    return Clip(_stacked(pixels), properties)
+
+
+def _selected_frames(opened: Source, frames: FrameRange) -> Generator[VideoFrame, None, None]:
+    yield from islice(opened.frames, frames.start, frames.stop)
+
+
+def _expected_count(opened: Source, frames: FrameRange) -> int:
+    """Frames that will be read as far as the container can be believed; 0 if it does not say."""
+    stops = [stop for stop in (frames.stop, opened.claimed_frame_count or None) if stop is not None]
+    return max(0, min(stops) - frames.start) if stops else 0
+
+
+def _no_frames(path: str, frames: FrameRange) -> str:
+    if frames == FrameRange():
+        return f"{path} is no video: not one frame of it can be decoded"
+    return f"{path} has no frames in {range_text(frames)}"
+
+
+def check_format(path: str, frame: VideoFrame, source: SourceSettings, progress: Progress) -> None:
+    """Refuse, or tell in one line, what 8-bit RGB frames cannot hold. Raises `NotAVideo`."""
+    bits = max(component.bits for component in frame.format.components)
+    if bits > 8 and source.bit_depth != 8:
+        raise NotAVideo(
+            f"{path} has {bits} bits a sample ({frame.format.name}), this version codes 8: "
+            "--bit-depth 8 reduces it"
+        )
+    tags = color_tags(frame)
+    if not is_convertible(tags):
+        raise NotAVideo(f"{path} uses colour matrix {tags.matrix} (H.273), which is not supported")
+    if hdr_name(tags) is not None:
+        progress.note(f"{hdr_name(tags)} video is coded with 8 bits a sample; its colour tags are kept")
+    if any(component.is_alpha for component in frame.format.components):
+        progress.note("transparency is not carried: the colours under it are coded as if opaque")
+    if frame.interlaced_frame:
+        progress.note("interlaced video is coded as whole frames, fields are not told apart")
+
+
+def _display_turn(frame: VideoFrame, progress: Progress) -> tuple[Turn, bool]:
+    try:
+        return display_turn(frame)
+    except ValueError as error:
+        progress.note(f"{error}: frames are coded as they are stored")
+        return (lambda pixels: pixels), False
+
+
+def _fitted(frame: VideoFrame, turn: Turn, source: SourceSettings) -> Frame:
+    """RGB pixels of one frame, turned, cropped and scaled, in memory of their own."""
+    pixels: Frame = turn(rgb_pixels(frame))
+    if source.crop is not None:
+        pixels = centre_crop(pixels, source.crop)
+    if source.scale is not None:
+        pixels = scale(np.ascontiguousarray(pixels), source.scale)
+    # A view would keep the whole decoded frame alive.
+    return pixels if pixels.base is None else pixels.copy()
+
+
+def _stacked(pixels: list[Frame]) -> NDArray[np.uint8]:
+    """All frames as one array (T, height, width, 3); empties `pixels` so that each is held only once."""
+    frames = np.empty((len(pixels), *pixels[0].shape), dtype=np.uint8)
+    for index in reversed(range(len(pixels))):
+        frames[index] = pixels.pop()
+    return frames
+
+
+def _scaled_ratio(ratio: Fraction, first: VideoFrame, is_sideways: bool, source: SourceSettings) -> Fraction:
+    """The sample aspect ratio after scaling: the picture keeps the shape it is shown with."""
+    if source.scale is None:
+        return ratio
+    width, height = (first.height, first.width) if is_sideways else (first.width, first.height)
+    if source.crop is not None:
+        width, height = source.crop.width, source.crop.height
+    return ratio * Fraction(width * source.scale.height, height * source.scale.width)
+
+
+def _note_what_is_lost(
+    opened: Source,
+    first: VideoFrame,
+    timestamps: list[int | None],
+    frames: FrameRange,
+    progress: Progress,
+) -> None:
+    if frames.stop is not None and len(timestamps) < frames.stop - frames.start:
+        progress.note(f"the video ends at frame {frames.start + len(timestamps)}, before {frames.stop}")
+    elif frames.stop is None and len(timestamps) + frames.start < opened.claimed_frame_count:
+        promised = opened.claimed_frame_count
+        progress.note(f"{promised} frames were promised, {len(timestamps) + frames.start} can be decoded")
+    time_base = first.time_base or opened.time_base
+    known = [(index, stamp) for index, stamp in enumerate(timestamps) if stamp is not None]
+    if not known:
+        return
+    first_index, first_stamp = known[0]
+    ticks_per_frame = 1 / (opened.frame_rate * time_base)
+    # Containers round timestamps to their unit, so one unit off is still regular.
+    if any(abs(stamp - first_stamp - (index - first_index) * ticks_per_frame) > 1 for index, stamp in known):
+        rate = float(opened.frame_rate)
+        progress.note(f"timestamps are irregular: they are made regular at {rate:.6g} frames a second")

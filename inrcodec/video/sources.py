@@ -1,0 +1,163 @@
+"""Opening what a person names as a video: a file that PyAV knows, a folder of images, an image pattern."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av import VideoFrame
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from inrcodec.errors import NotAVideo, UsageError
+from inrcodec.progress import Progress
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE_FRAME_RATE = Fraction(25)
+_NUMBER_FIELD = re.compile(r"%(0\d+)?d")
+_TEXT_AS_ART = "tty"
+"""FFmpeg's demuxer that renders any .txt as a video of a terminal: nobody means that."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened video: what its container says, and its frames in display order."""
+
+    frames: Iterator[VideoFrame]
+    frame_rate: Fraction
+    time_base: Fraction
+    """Unit of the timestamps, seconds."""
+    sample_aspect_ratio: Fraction
+    claimed_frame_count: int
+    """0 where the container does not say; not to be trusted."""
+
+
+def number_field(name: str) -> re.Match[str] | None:
+    """The `%d` or `%05d` in a file name."""
+    return _NUMBER_FIELD.search(name)
+
+
+@contextmanager
+def open_source(path: str, progress: Progress) -> Iterator[Source]:
+    """Open `path` for reading; what cannot be carried is told to `progress`.
+
+    Raises `UsageError` for a missing file or a folder without images and `NotAVideo` for anything that
+    PyAV finds no video in.
+    """
+    images = find_images(path)
+    if images is not None:
+        progress.note(f"images carry no frame rate: {IMAGE_FRAME_RATE} frames a second are assumed")
+        yield Source(_image_frames(images), IMAGE_FRAME_RATE, 1 / IMAGE_FRAME_RATE, Fraction(1), len(images))
+        return
+    if not Path(path).exists():
+        raise UsageError(f"{path} does not exist")
+    try:
+        # Without the protocol a colon in the name would be read as one.
+        container = av.open(f"file:{path}")
+    except av.FFmpegError as error:
+        raise NotAVideo(f"{path} is no video: {error.strerror or error}") from error
+    with container:
+        yield _container_source(container, path, progress)
+
+
+def find_images(path: str) -> list[Path] | None:
+    """The images of a folder or of a numbered pattern in order, or None when `path` names neither.
+
+    Raises `UsageError` when it names one that holds no image.
+    """
+    target = Path(path)
+    if target.is_dir():
+        names = [entry for entry in target.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES]
+        if not names:
+            raise UsageError(f"{path} is a folder without images")
+        return sorted(names, key=_natural_order)
+    field = number_field(target.name)
+    if field is None or target.exists():
+        return None
+    head, tail = target.name[: field.start()], target.name[field.end() :]
+    number = re.compile(re.escape(head) + r"(\d+)" + re.escape(tail))
+    if not target.parent.is_dir():
+        raise UsageError(f"the folder {target.parent} does not exist")
+    matches = ((number.fullmatch(entry.name), entry) for entry in target.parent.iterdir())
+    numbered = sorted((int(match.group(1)), entry) for match, entry in matches if match)
+    if not numbered:
+        raise UsageError(f"no file matches {path}")
+    return [entry for _, entry in numbered]
+
+
+def _natural_order(path: Path) -> list[tuple[int, str]]:
+    """Sort key under which 2.png comes before 10.png."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|\D+", path.name)]
+
+
+def _image_frames(images: list[Path]) -> Iterator[VideoFrame]:
+    for image in images:
+        try:
+            with av.open(f"file:{image}") as container:
+                frame = next(container.decode(video=0), None)
+        except (av.FFmpegError, IndexError) as error:
+            raise NotAVideo(f"{image} is no image that can be read") from error
+        if frame is None:
+            raise NotAVideo(f"{image} holds no picture")
+        frame.pts = None
+        yield frame
+
+
+def _container_source(container: InputContainer, path: str, progress: Progress) -> Source:
+    stream = _best_video(container, path)
+    if container.streams.audio:
+        progress.note("sound is not carried in this version")
+    stream.thread_type = "AUTO"
+    frame_rate = stream.average_rate or stream.guessed_rate or IMAGE_FRAME_RATE
+    return Source(
+        frames=_container_frames(container, stream, progress),
+        frame_rate=frame_rate if frame_rate > 0 else IMAGE_FRAME_RATE,
+        time_base=stream.time_base or 1 / frame_rate,
+        sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
+        claimed_frame_count=max(0, stream.frames),
+    )
+
+
+def _best_video(container: InputContainer, path: str) -> VideoStream:
+    """The video that FFmpeg would play; cover art of a sound file is none."""
+    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not videos or container.format.name == _TEXT_AS_ART:
+        found = "only sound" if container.streams.audio else "no video stream"
+        raise NotAVideo(f"{path} is no video: it holds {found}")
+    best = container.streams.best("video")
+    stream = best if isinstance(best, VideoStream) and best in videos else videos[0]
+    if stream.codec_context is None:
+        raise NotAVideo(f"{path} cannot be decoded: its codec is not known")
+    return stream
+
+
+def _container_frames(
+    container: InputContainer, stream: VideoStream, progress: Progress
+) -> Iterator[VideoFrame]:
+    """Frames in display order; damaged packets are passed over and told once."""
+    damaged = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.InvalidDataError:
+            damaged += 1
+            break
+        if packet is None:
+            break
+        try:
+            decoded = stream.decode(packet)
+        except av.error.EOFError:
+            break
+        except av.error.InvalidDataError:
+            damaged += 1
+            continue
+        yield from decoded
+    if damaged:
+        progress.note(f"the input is damaged: {damaged} of its packets could not be decoded")

@@ -1,0 +1,54 @@
+"""YUV4MPEG2, the uncompressed video that tools pass through pipes.
+
+Samples are 4:4:4 in the matrix and range of the source: 4:2:0 would throw away chroma that was decoded, and
+cannot halve an odd size. The format has no tag for the matrix, so, as with every other y4m of a BT.709 video,
+the reader must be told where it matters.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrcodec.video.color import tags_as_yuv, to_pixel_format
+from inrcodec.video.properties import VideoProperties
+
+
+def header_line(properties: VideoProperties, full_range: bool) -> bytes:
+    """The stream header: size, rate, progressive, aspect of a pixel, 4:4:4, range."""
+    fields = [
+        "YUV4MPEG2",
+        f"W{properties.width}",
+        f"H{properties.height}",
+        f"F{_ratio(properties.frame_rate)}",
+        "Ip",
+        f"A{_ratio(properties.sample_aspect_ratio)}",
+        "C444",
+        f"XCOLORRANGE={'FULL' if full_range else 'LIMITED'}",
+    ]
+    return (" ".join(fields) + "\n").encode("ascii")
+
+
+def _ratio(value: Fraction) -> str:
+    return f"{value.numerator}:{value.denominator}"
+
+
+class Y4MWriter:
+    """Writes frames to a binary file as they come; the caller opens and closes the file."""
+
+    def __init__(self, file: BinaryIO, properties: VideoProperties) -> None:
+        self._file = file
+        self._tags = tags_as_yuv(properties.color, can_be_tagged=False)
+        file.write(header_line(properties, self._tags.full_range))
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Append one RGB frame (height, width, 3)."""
+        planes = to_pixel_format(frame, "yuv444p", self._tags).to_ndarray()
+        self._file.write(b"FRAME\n" + planes.tobytes())
+
+    def finish(self) -> None:
+        """Push out what is buffered."""
+        self._file.flush()

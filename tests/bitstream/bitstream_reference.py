@@ -1,0 +1,256 @@
+"""A second decoder, written from SPEC.md with the standard library only, to hold the first one to it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from itertools import accumulate
+
+from bitstream.coders.gaussian import RATIOS
+from bitstream.coders.laplace import THETAS
+
+TOTAL = 1 << 24
+
+
+class Bytes:
+    """A cursor over bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, size: int) -> bytes:
+        piece = self.data[self.at : self.at + size]
+        if len(piece) != size:
+            raise ValueError("too short")
+        self.at += size
+        return piece
+
+    def unsigned(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.unsigned(1)
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    def signed(self) -> int:
+        value = self.varint()
+        return -(value + 1) // 2 if value % 2 else value // 2
+
+    def rest(self) -> bytes:
+        return self.take(len(self.data) - self.at)
+
+
+class Ans:
+    """The entropy decoder: 32-bit words, a 64-bit state, frequencies of total 2^24."""
+
+    def __init__(self, data: bytes) -> None:
+        data += bytes(-len(data) % 4)
+        self.words = [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]
+        self.state = 0
+        self.refill()
+        self.refill()
+
+    def refill(self) -> None:
+        if self.state < 1 << 32 and self.words:
+            self.state = self.state << 32 | self.words.pop()
+
+    def symbol(self, frequencies: list[int]) -> int:
+        if len(frequencies) == 1:
+            return 0
+        quantile = self.state % TOTAL
+        cumulative = 0
+        symbol = 0
+        while quantile >= cumulative + frequencies[symbol]:
+            cumulative += frequencies[symbol]
+            symbol += 1
+        self.state = (self.state >> 24) * frequencies[symbol] + quantile - cumulative
+        self.refill()
+        return symbol
+
+    def finish(self) -> None:
+        if self.state or self.words:
+            raise ValueError("not exhausted")
+
+
+def ans_encode(symbols: list[int], frequencies: list[int]) -> bytes:
+    """Encode in reverse; the words without the zero bytes at their end."""
+    cumulative = [0, *accumulate(frequencies)]
+    state, words = 0, []
+    for symbol in reversed(symbols):
+        frequency = frequencies[symbol]
+        if state >> 40 >= frequency:
+            words.append(state % (1 << 32))
+            state >>= 32
+        state = (state // frequency << 24) + cumulative[symbol] + state % frequency
+    while state:
+        words.append(state % (1 << 32))
+        state >>= 32
+    return b"".join(word.to_bytes(4, "little") for word in words).rstrip(b"\0")
+
+
+def planes(data: Bytes, count: int, width: int) -> list[int]:
+    values = [0] * count
+    for byte in range(width // 8):
+        for i, value in enumerate(data.take(count)):
+            values[i] |= value << 8 * byte
+    rest = width % 8
+    bits = int.from_bytes(data.take((count * rest + 7) // 8), "little")
+    for i in range(count):
+        values[i] |= (bits >> rest * i & (1 << rest) - 1) << width - rest
+    return values
+
+
+def uniform(data: Bytes, count: int) -> list[int]:
+    minimum, span = data.signed(), data.varint()
+    alphabet = span + 1
+    frequencies = [TOTAL // alphabet] * span + [TOTAL - TOTAL // alphabet * span]
+    ans = Ans(data.rest())
+    symbols = [minimum + ans.symbol(frequencies) for _ in range(count)]
+    ans.finish()
+    return symbols
+
+
+def packed(data: Bytes, count: int) -> list[int]:
+    minimum, width = data.signed(), data.unsigned(1)
+    return [minimum + value for value in planes(data, count, width)]
+
+
+def categorical(data: Bytes, count: int) -> list[int]:
+    minimum, span = data.signed(), data.varint()
+    if span == 0:
+        return [minimum] * count
+    head = data.unsigned(1)
+    precision, order = head % 16 + 1, head // 16
+    start = data.at
+    bits = "".join(f"{byte:08b}" for byte in data.data[start:])
+    at = 0
+
+    def golomb(order: int) -> int:
+        nonlocal at
+        zeros = bits.index("1", at) - at
+        end = at + 2 * zeros + 1 + order
+        value = int(bits[at + zeros : end], 2) - (1 << order)
+        at = end
+        return value
+
+    table: list[int] = []
+    while len(table) < span:
+        table.append(golomb(order))
+        if table[-1] == 0:
+            table += [0] * golomb(0)
+    table.append((1 << precision) - sum(table))
+    data.take((at + 7) // 8)
+    present = [symbol for symbol, frequency in enumerate(table) if frequency]
+    frequencies = [table[symbol] << 24 - precision for symbol in present]
+    ans = Ans(data.rest())
+    symbols = [minimum + present[ans.symbol(frequencies)] for _ in range(count)]
+    ans.finish()
+    return symbols
+
+
+def laplace_profile(index: int) -> list[int]:
+    theta = THETAS[index]
+    ratio = theta * theta // (1 << 32)
+    weights = [1 << 32, theta * (((1 << 32) + theta) // 2) // (1 << 32)]
+    while weights[-1] and len(weights) < 1 << 16:
+        weights.append(weights[-1] * ratio // (1 << 32))
+    return weights
+
+
+def gaussian_profile(index: int) -> list[int]:
+    ratio = RATIOS[index]
+    square = ratio * ratio // (1 << 32)
+    weights = [1 << 32]
+    while weights[-1] and len(weights) < 1 << 16:
+        weights.append(weights[-1] * ratio // (1 << 32))
+        ratio = ratio * square // (1 << 32)
+    return weights
+
+
+def shaped_frequencies(profile: list[int], centre: int, span: int) -> list[int]:
+    weights = [profile[abs(k - centre)] if abs(k - centre) < len(profile) else 0 for k in range(span + 1)]
+    frequencies = [1 + weight * (TOTAL - span - 1) // sum(weights) for weight in weights]
+    frequencies[centre] += TOTAL - sum(frequencies)
+    return frequencies
+
+
+def shaped(profile: Callable[[int], list[int]]) -> Callable[[Bytes, int], list[int]]:
+    def decode(data: Bytes, count: int) -> list[int]:
+        minimum, span = data.signed(), data.varint()
+        if span == 0:
+            return [minimum] * count
+        centre, rows, smallest = data.varint(), data.varint(), data.unsigned(1)
+        indices = [smallest]
+        if rows > 1:
+            indices = [smallest + more for more in planes(data, rows, data.unsigned(1))]
+        columns = count // rows
+        symbols = [0] * count
+        ans = Ans(data.rest())
+        for index in sorted(set(indices)):
+            frequencies = shaped_frequencies(profile(index), centre, span)
+            for row in range(rows):
+                for column in range(columns) if indices[row] == index else ():
+                    symbols[row * columns + column] = minimum + ans.symbol(frequencies)
+        ans.finish()
+        return symbols
+
+    return decode
+
+
+def levels(data: Bytes, count: int) -> list[int]:
+    counts = [data.varint() for _ in range(data.varint())]
+    counts.append(count - sum(counts))
+    present = [level for level, occurrences in enumerate(counts) if occurrences]
+    used = [counts[level] for level in present]
+    frequencies = [1 + occurrences * (TOTAL - len(used)) // count for occurrences in used]
+    frequencies[used.index(max(used))] += TOTAL - sum(frequencies)
+    ans = Ans(data.rest())
+    symbols = [present[ans.symbol(frequencies)] for _ in range(count)]
+    ans.finish()
+    return symbols
+
+
+DECODERS: dict[int, Callable[[Bytes, int], list[int]]] = {
+    1: uniform,
+    2: packed,
+    3: categorical,
+    4: shaped(laplace_profile),
+    5: shaped(gaussian_profile),
+    6: levels,
+}
+
+
+def decode_symbols(wire_id: int, payload: bytes, count: int) -> list[int]:
+    """The symbols of a section's payload."""
+    return DECODERS[wire_id](Bytes(payload), count) if count else []
+
+
+def segments(data: bytes) -> list[list[tuple[int, bytes]]]:
+    """Coder and payload of every section of every segment of a file."""
+    file = Bytes(data)
+    if file.take(8) != b"\x89INR\r\n\x1a\n" or file.unsigned(1) != 1:
+        raise ValueError("no .inrv of version 1")
+    file.take(3)
+    if file.unsigned(4) != zlib.crc32(data[:12]):
+        raise ValueError("damaged head")
+    found = []
+    while file.at < len(data):
+        start = file.at
+        block_type = file.take(4)
+        block = Bytes(file.take(file.unsigned(4)))
+        if zlib.crc32(data[start : file.at]) != file.unsigned(4):
+            raise ValueError("damaged block")
+        if block_type == b"SEGM":
+            block.varint(), block.varint(), block.take(9), block.take(block.varint())
+            parts = []
+            for _ in range(block.varint()):
+                coder = block.unsigned(1)
+                block.take(4 * block.varint())
+                parts.append((coder, block.take(block.varint())))
+            found.append(parts)
+    return found

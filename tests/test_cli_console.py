@@ -1,0 +1,88 @@
+"""Progress: whole lines for logs, a bar for terminals."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from inrcodec import console
+from inrcodec.console import LiveProgress, PlainProgress, Verbosity, printable, say_error
+from inrcodec.progress import EncodePlan, FitReport, Progress
+
+PLAN = EncodePlan("a.mp4", 1280, 640, 132, "hnerv", 1_500_000, 811_008, "cpu", 185.0, None)
+REPORT = FitReport(0.25, 31.234, 0.0591, 12.34, 99.0)
+
+
+def test_both_are_a_progress() -> None:
+    kinds: list[Progress] = [PlainProgress(Verbosity.NORMAL), LiveProgress(Verbosity.NORMAL)]
+    assert len(kinds) == 2
+
+
+def test_the_plan_names_size_model_device_and_time() -> None:
+    stream = io.StringIO()
+    PlainProgress(Verbosity.NORMAL, stream).plan(PLAN)
+    assert stream.getvalue() == (
+        "a.mp4: 132 frames of 1280x640 -> at most 811,008 bytes (0.0600 bpp)\n"
+        "hnerv with 1,500,000 parameters on cpu: about 3 min 05 s\n"
+    )
+
+
+def test_a_line_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("inrcodec.console.time.monotonic", lambda: clock[0])
+    stream = io.StringIO()
+    progress = PlainProgress(Verbosity.NORMAL, stream)
+    for second in range(31):
+        clock[0] = float(second)
+        progress.fit(REPORT)
+    line = "fitting  25%  31.23 dB  0.0591 bpp  12.3 steps/s  1 min 39 s left\n"
+    assert stream.getvalue() == 3 * line
+
+
+def test_verbosity() -> None:
+    said = []
+    for verbosity in Verbosity:
+        stream = io.StringIO()
+        progress = PlainProgress(verbosity, stream)
+        progress.plan(PLAN)
+        progress.note("a note")
+        progress.detail("a detail")
+        said.append((stream.getvalue().count("note"), stream.getvalue().count("detail")))
+    assert said == [(0, 0), (2, 0), (2, 1)]
+
+
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    stream = Terminal()
+    with LiveProgress(Verbosity.NORMAL, stream) as progress:
+        progress.stage("reading", 3, 4)
+        progress.plan(PLAN)
+        progress.fit(REPORT)
+        progress.note("[red]not markup[/red]")
+    drawn = stream.getvalue()
+    assert "31.23 dB" in drawn
+    assert "25%" in drawn
+    assert "[red]not markup[/red]" in drawn
+
+
+def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say_error("one\n  two\tthree")
+    assert capsys.readouterr().err == "inrc: error: one two three\n"
+
+
+def test_json_has_no_infinity(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_json({"a": 1.5})
+    assert json.loads(capsys.readouterr().out) == {"a": 1.5}
+    with pytest.raises(ValueError):
+        console.print_json({"a": float("inf")})
+
+
+def test_text_of_a_file_cannot_steer_the_terminal() -> None:
+    assert printable("plain \x1b[31m") == "plain \N{REPLACEMENT CHARACTER}[31m"
