@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.record import write_report
 from bitstream.coders import CODERS, SymbolCoder, encode_smallest
 
 TARGET_SYMBOLS_PER_SECOND = 20e6
@@ -70,23 +66,6 @@ def measure(name: str, symbols: NDArray[np.int32], repeats: int) -> dict[str, An
     }
 
 
-def machine() -> dict[str, object]:
-    """What the figures were measured on."""
-    model = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    return {
-        "system": platform.platform(),
-        "processor": model,
-        "cores": os.cpu_count(),
-        "cores_used": 1,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("numpy", "constriction")},
-    }
-
-
 def main(arguments: Iterable[str] | None = None) -> int:
     """Measure, print a table, and write JSON if asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coders", description=__doc__)
@@ -109,14 +88,8 @@ def main(arguments: Iterable[str] | None = None) -> int:
             + ("  below the target" if slow else "")
         )
     if options.json is not None:
-        command = "python -m benchmarks.coders " + " ".join(sys.argv[1:])
-        report = {
-            "command": command,
-            "target_symbols_per_second": TARGET_SYMBOLS_PER_SECOND,
-            "machine": machine(),
-            "results": rows,
-        }
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+        target = TARGET_SYMBOLS_PER_SECOND
+        write_report(options.json, "benchmarks.coders", rows, cores_used=1, target_symbols_per_second=target)
     return 0
 
 

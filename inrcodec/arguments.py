@@ -1,4 +1,4 @@
-"""What people write for sizes, times, ranges and options, as values; each raises `ValueError` in one line."""
+"""What people write for sizes, times, ranges and options, as values; else `ValueError` in one line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
+from inrcodec.errors import UsageError
 from inrcodec.settings import FrameRange, Size
 
 _BYTES_PER_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
@@ -69,14 +70,14 @@ def parse_device(text: str) -> str:
 
 
 def parse_model_options(texts: Iterable[str]) -> dict[str, str]:
-    """Options from `key=value` texts."""
+    """Options from `key=value` texts; raises `UsageError`, because it is of all of them together."""
     options: dict[str, str] = {}
     for text in texts:
         key, separator, value = text.partition("=")
         if not key or not separator:
-            raise ValueError(f"{text!r} is no model option; write key=value")
+            raise UsageError(f"{text!r} is no model option; write key=value")
         if key in options:
-            raise ValueError(f"model option {key!r} is given twice")
+            raise UsageError(f"model option {key!r} is given twice")
         options[key] = value
     return options
 

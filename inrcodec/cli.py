@@ -145,7 +145,7 @@ def encode(
     _refuse_together(plain, "bpp", "size_bytes", "--bpp and --size")
     _refuse_together(plain, "time_seconds", "epochs", "--time and --epochs")
     settings = EncodeSettings(
-        model_options=_model_options(model_options),
+        model_options=arguments.parse_model_options(model_options),
         source=SourceSettings(frames, crop, scale, None if bit_depth is None else int(bit_depth)),
         **plain,
     )
@@ -230,13 +230,6 @@ def _refuse_together(values: dict[str, Any], first: str, second: str, names: str
         raise UsageError(f"{names} exclude each other; give one")
 
 
-def _model_options(texts: Sequence[str]) -> dict[str, str]:
-    try:
-        return arguments.parse_model_options(texts)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
 def _check_paths(source: str, output: str) -> None:
     if not os.path.exists(source) and "%" not in source:
         raise UsageError(f"{source} does not exist")
@@ -294,4 +287,10 @@ def _explained(error: Exception) -> tuple[str, int]:
 def main() -> None:
     """The command `inrc`."""
     signal.signal(signal.SIGTERM, _on_sigterm)
-    sys.exit(run())
+    code = run()
+    if code == EXIT_INTERRUPTED:
+        # CPython remembers an interrupt that passed through `exec` (as imports of torch do) and would, though
+        # it was handled, end by the signal instead of the code. All clean-up is done by now.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -17,6 +17,7 @@ from inrcodec.arguments import (
     parse_model_options,
     parse_picture_size,
 )
+from inrcodec.errors import UsageError
 from inrcodec.settings import FrameRange, Size
 
 
@@ -119,7 +120,7 @@ def test_devices() -> None:
 def test_model_options() -> None:
     assert parse_model_options(["width=40", "a=b=c", "empty="]) == {"width": "40", "a": "b=c", "empty": ""}
     for texts in (["width"], ["=3"], ["a=1", "a=2"]):
-        with pytest.raises(ValueError, match="model option"):
+        with pytest.raises(UsageError, match="model option"):
             parse_model_options(texts)
 
 

@@ -92,9 +92,8 @@ class SupermaskConfig:
         return nerv_convolutions(self.embedding_channels, self.width, self.grid)
 
     def kept(self, layer: Convolution) -> tuple[int, ...]:
-        """How many weights of `layer` are in each mask, at least one in the first."""
-        counts = [density * layer.weight_count // DENSITY_UNIT for density in self.densities]
-        return (max(1, counts[0]), *counts[1:])
+        """How many weights of `layer` are in each mask, at least one."""
+        return tuple(max(1, density * layer.weight_count // DENSITY_UNIT) for density in self.densities)
 
     @property
     def level_bits(self) -> float:

@@ -1,0 +1,1 @@
+"""One command for every figure that the project states; results are committed as JSON."""

@@ -1,0 +1,98 @@
+"""Decoding an `.inrv` file: frames a second against the plain decoder, and bfloat16 against float32.
+
+    python -m benchmarks.decoding FILE.inrv --source CLIP [--crop WxH] [--scale WxH] [--json FILE]
+
+Ours and the plain network run in turn (A B A B) on the same machine; ours includes parsing, entropy decoding and
+conversion to 8 bits, the plain one only the network in float32 NCHW at batch 1, as its authors decode.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import inrcodec
+from benchmarks.plain import PlainHNeRV
+from benchmarks.record import BUNNY, write_report
+from bitstream import load
+from inrcodec.arguments import parse_picture_size
+from inrcodec.metrics import psnr_per_frame_db
+from inrcodec.models.family import VideoInfo
+from inrcodec.models.registry import family_by_wire_id
+from inrcodec.settings import SourceSettings
+from inrcodec.video import read_clip
+
+
+def seconds_of_ours(path: str, precision: str) -> tuple[float, np.ndarray]:
+    """Wall-clock seconds to open the file and decode every frame, and the frames."""
+    started = time.perf_counter()
+    with inrcodec.open(path, precision=precision) as video:
+        frames = video[:]
+    return time.perf_counter() - started, frames
+
+
+def seconds_of_plain(network: PlainHNeRV, grid: tuple[int, int, int], frame_count: int) -> float:
+    """Wall-clock seconds of the plain network for as many frames, one at a time, float32."""
+    channels, rows, columns = grid
+    started = time.perf_counter()
+    with torch.inference_mode():
+        for _ in range(frame_count):
+            network(torch.randn(1, channels, rows, columns)).mul(255).round().to(torch.uint8)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__)
+    parser.add_argument("file")
+    parser.add_argument("--source", default=BUNNY)
+    parser.add_argument("--crop", type=parse_picture_size)
+    parser.add_argument("--scale", type=parse_picture_size)
+    parser.add_argument("--plain-frames", type=int, default=8, help="frames the plain network decodes a turn")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+
+    stream = load(Path(options.file).read_bytes())
+    segment = stream.segments[0]
+    video = VideoInfo(stream.header.width, stream.header.height, segment.frame_count)
+    config = family_by_wire_id(segment.family).unpack(segment.config, video, segment.seed)
+    grid = (config.embedding_channels, config.grid.rows, config.grid.columns)
+    plain = PlainHNeRV(config.embedding_channels, config.width, config.grid.strides)
+    seconds_of_plain(plain, grid, 1)
+    seconds_of_ours(options.file, "auto")
+    rates: dict[str, list[float]] = {"ours": [], "plain": []}
+    for _ in range(options.rounds):
+        seconds, frames = seconds_of_ours(options.file, "auto")
+        rates["ours"].append(len(frames) / seconds)
+        rates["plain"].append(options.plain_frames / seconds_of_plain(plain, grid, options.plain_frames))
+    source = read_clip(options.source, SourceSettings(crop=options.crop, scale=options.scale)).frames
+    psnr = {
+        precision: float(psnr_per_frame_db(source, seconds_of_ours(options.file, precision)[1]).mean())
+        for precision in ("bfloat16", "float32")
+    }
+    ours, reference = float(np.median(rates["ours"])), float(np.median(rates["plain"]))
+    result = {
+        "file_bytes": Path(options.file).stat().st_size,
+        "width": video.width,
+        "height": video.height,
+        "frames": video.frame_count,
+        "decoder_width": config.width,
+        "frames_per_second": ours,
+        "plain_frames_per_second": reference,
+        "ratio": ours / reference,
+        "psnr_db_bfloat16": psnr["bfloat16"],
+        "psnr_db_float32": psnr["float32"],
+        "psnr_difference_db": psnr["bfloat16"] - psnr["float32"],
+    }
+    for name, value in result.items():
+        print(f"{name:26} {value:.4f}" if isinstance(value, float) else f"{name:26} {value}")
+    if options.json:
+        write_report(options.json, "benchmarks.decoding", [result], rounds=rates)
+
+
+if __name__ == "__main__":
+    main()

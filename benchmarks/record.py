@@ -1,0 +1,82 @@
+"""How every benchmark describes its machine and stores its figures."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "av", "numpy", "constriction")
+CLIPS = Path(__file__).parent / "clips"
+BUNNY = str(CLIPS / "bunny.mp4")
+
+
+def machine() -> dict[str, object]:
+    """What figures were measured on: processor, cores, versions, and a GPU where torch is loaded and sees one."""
+    description: dict[str, object] = {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        description["gpu"] = torch.cuda.get_device_name()
+    return description
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
+    flags = next((line.split(":")[1].split() for line in lines if line.startswith("flags")), [])
+    units = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
+    return f"{model or platform.processor()} ({', '.join(units)})" if units else model or platform.processor()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit measured, with `+` when the tree has changes; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", "../inrcodec", "../bitstream"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "")
+
+
+def write_report(path: Path, module: str, results: Sequence[dict[str, Any]], **extra: Any) -> None:
+    """Write figures as JSON with the command, the machine and the commit that gave them."""
+    report = {
+        "command": " ".join(["python", "-m", module, *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
+        "commit": _commit(),
+        "machine": machine(),
+        **extra,
+        "results": list(results),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
