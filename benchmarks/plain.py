@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class PlainHNeRV(nn.Module):
-    """The decoder of HNeRV, section 3.1: a 1x1 stem, stages of convolution, pixel shuffle and GELU, a head."""
+    """The decoder of HNeRV, section 3.1: 1x1 stem, stages of convolution, pixel shuffle and GELU, head."""
 
     def __init__(self, embedding_channels: int, width: int, strides: tuple[int, ...]) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ BUNNY = str(CLIPS / "bunny.mp4")
 
 
 def machine() -> dict[str, object]:
-    """What figures were measured on: processor, cores, versions, and a GPU where torch is loaded and sees one."""
+    """What figures were measured on: processor, cores, versions, and the GPU that torch sees, if any."""
     description: dict[str, object] = {
         "system": platform.platform(),
         "processor": _processor(),
