@@ -2,8 +2,8 @@
 
     python -m benchmarks.decoding FILE.inrv --source CLIP [--crop WxH] [--scale WxH] [--json FILE]
 
-Ours and the plain network run in turn (A B A B) on the same machine. Ours includes parsing, entropy decoding
-and conversion to 8 bits; the plain one is only the network, in float32 NCHW at batch 1, as its authors decode.
+Ours and the plain network run in turn (A B A B) on one machine. Ours includes parsing, entropy decoding and
+conversion to 8 bits; the plain one is only the network, in float32 NCHW at batch 1, as its authors run it.
 """
 
 from __future__ import annotations

@@ -177,10 +177,7 @@ def progress_for(verbosity: Verbosity) -> PlainProgress:
 def plan_lines(plan: EncodePlan) -> list[str]:
     """What an encode is about to do: size, model, device, time."""
     pixels = plan.width * plan.height * plan.frame_count
-    if plan.expected_seconds is not None:
-        expected = f"about {duration_text(plan.expected_seconds)}"
-    else:
-        expected = "time known after the first steps"
+    expected = f"about {duration_text(plan.expected_seconds)}"
     epochs = "" if plan.epochs is None else f"{plan.epochs:g} epochs, "
     return [
         f"{plan.source}: {plan.frame_count} frames of {plan.width}x{plan.height} -> at most "

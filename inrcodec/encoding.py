@@ -129,7 +129,7 @@ class _Announcer:
     device: torch.device
     progress: Progress
 
-    def __call__(self, expected_seconds: float | None, epochs: float | None) -> None:
+    def __call__(self, expected_seconds: float, epochs: float | None) -> None:
         video = self.plan.video
         self.progress.plan(
             EncodePlan(

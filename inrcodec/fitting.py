@@ -19,13 +19,15 @@ from inrcodec.models.family import STEPPED_ROLES, Representation
 from inrcodec.planning import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.settings import PRESETS, EncodeSettings
-from inrcodec.training.loop import FitSettings, fit, take_frames
+from inrcodec.training.loop import Fit, FitSettings, Meter, take_frames
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, StepClock, WallClock
 from inrcodec.video import Clip
 
 SAMPLED_FRAMES = 16
 """Frames on which the unquantised model is measured, evenly spaced."""
+EXPORT_PIXELS = 1 << 20
+"""Pixels of the frames whose embeddings are made in one batch, at least one frame."""
 AIMED_FILL = 0.99
 """Share of the payload that training aims at; the coder's own parameters and words take the rest."""
 SPARE_BITS_PER_SYMBOL = 1.5
@@ -55,7 +57,7 @@ def fit_segment(
     device: torch.device,
     deadline: float | None,
     progress: Progress,
-    announce: Callable[[float | None, float | None], None],
+    announce: Callable[[float, float | None], None],
 ) -> FittedSegment:
     """Fit the planned network to `clip`.
 
@@ -80,16 +82,19 @@ def fit_segment(
     fixed_bytes = _fixed_bytes(plan, first)
     symbol_bits = 8.0 * AIMED_FILL * (plan.payload_bytes - fixed_bytes)
     quantiser = _quantiser(plan, first, symbol_bits).to(device)
+    fit = Fit(representation, quantiser, frames, fit_settings)
+    finishing_seconds = _finishing_seconds(plan, renderer, first, quantiser)
     clock: Clock
     if deadline is None:
         epochs = settings.epochs if settings.epochs is not None else preset.epochs
         clock = StepClock(max(1, round(epochs * len(frames) / fit_settings.batch_frames)))
-        announce(None, epochs)
+        announce(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
     else:
-        clock = WallClock(deadline - _finishing_seconds(plan, renderer, first, quantiser))
+        clock = WallClock(deadline - finishing_seconds)
         announce(deadline - time.monotonic(), None)
-    rate_control = RateControl(symbol_bits, device)
-    done = fit(representation, quantiser, frames, clock, rate_control, fit_settings, progress)
+    other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
+    meter = Meter(progress, plan.video.pixel_count, other_bits, device)
+    done = fit.run(clock, RateControl(symbol_bits, device), meter)
     sampled = np.unique(np.linspace(0, len(frames) - 1, SAMPLED_FRAMES).round().astype(np.int64))
     psnr = psnr_per_frame_db(clip.frames[sampled], renderer.frames(torch.from_numpy(sampled).to(device)))
     return FittedSegment(
@@ -121,10 +126,10 @@ class _Renderer:
     def export(self, plan: SegmentPlan) -> dict[str, NDArray[np.float32]]:
         """The values of every transmitted tensor, on the CPU."""
         per_frame = [spec.name for spec in plan.specs if spec.per_frame]
-        indices = torch.arange(len(self._clip), device=self._clip.device)
-        first, *others = (
-            self.values(index) for index in torch.split(indices, 1 if per_frame else len(indices))
-        )
+        frame_pixels = plan.video.width * plan.video.height
+        frames = torch.arange(len(self._clip) if per_frame else 1, device=self._clip.device)
+        batches = torch.split(frames, max(1, EXPORT_PIXELS // frame_pixels))
+        first, *others = (self.values(batch) for batch in batches)
         merged = {name: torch.cat([part[name] for part in (first, *others)]) for name in per_frame}
         return {name: value.float().cpu().numpy() for name, value in (first | merged).items()}
 

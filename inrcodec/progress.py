@@ -18,8 +18,8 @@ class EncodePlan:
     parameter_count: int
     target_bytes: int
     device: str
-    expected_seconds: float | None
-    """Wall-clock estimate of the whole command; None while no step has been timed."""
+    expected_seconds: float
+    """Estimate of the time the work will take, from a step and a frame that were timed."""
     epochs: float | None
     """Passes over the frames, or None when `--time` decides."""
 

@@ -54,7 +54,11 @@ def _decode(spec: TensorSpec, section: Section) -> NDArray[np.float32]:
         message = f"{spec.name}: expected {expected_steps} steps, found {len(section.steps)}"
         raise Corrupt(message, offset=None, block="SEGM")
     if spec.role in STEPPED_ROLES:
-        return symbols.astype(np.float32) * np.float32(section.steps[0])
+        # In float64, which cannot overflow; the product is rounded to float32 once.
+        values = symbols.astype(np.float64) * section.steps[0]
+        if np.abs(values).max(initial=0.0) > np.finfo(np.float32).max:
+            raise Corrupt(f"{spec.name}: a value is not finite", offset=None, block="SEGM")
+        return values.astype(np.float32)
     lowest, highest = (0, spec.level_count) if spec.role is Role.LEVELS else (0, 0xFFFF)
     if symbols.size and (symbols.min() < lowest or symbols.max() > highest):
         raise Corrupt(f"{spec.name}: a symbol is outside {lowest}..{highest}", offset=None, block="SEGM")

@@ -55,6 +55,9 @@ DECODERS = ("hnerv", "nerv")
 WEIGHTS = ("signed", "uniform")
 SCALES = ("learned", "fixed")
 MAXIMUM_WIDTH = 1024
+MAXIMUM_CHANNELS = 1024
+MAXIMUM_POSITION_CHANNELS = 512
+"""Far below the frequency at which 1.25^i is no finite float32."""
 MAXIMUM_LEVELS = 8
 DENSITY_UNIT = 1 << 16
 DENSITIES = (0.6, 0.3, 0.1)
@@ -197,7 +200,10 @@ class Supermask:
         flags = [_pick(reader, len(choices)) for choices in (DECODERS, WEIGHTS, SCALES, (False, True))]
         grid = read_grid(reader, video)
         channels, width, level_count = reader.varint(), reader.varint(), reader.varint()
-        if not 1 <= channels <= 1024 or not 1 <= width <= MAXIMUM_WIDTH:
+        is_position = DECODERS[flags[0]] == "nerv"
+        most_channels = MAXIMUM_POSITION_CHANNELS if is_position else MAXIMUM_CHANNELS
+        is_odd = is_position and channels % 2
+        if not 1 <= channels <= most_channels or not 1 <= width <= MAXIMUM_WIDTH or is_odd:
             raise reader.fault(Corrupt, f"{channels} embedding channels and width {width} are out of range")
         if not 1 <= level_count <= MAXIMUM_LEVELS:
             raise reader.fault(Corrupt, f"expected 1 to {MAXIMUM_LEVELS} masks, found {level_count}")

@@ -46,44 +46,58 @@ class FitResult:
     seconds: float
 
 
-def fit(
-    representation: Representation,
-    quantiser: Quantiser,
-    clip: Tensor,
-    clock: Clock,
-    rate_control: RateControl,
-    settings: FitSettings,
-    progress: Progress,
-) -> FitResult:
-    """Fit to `clip` (T, height, width, 3), uint8, resident on the device of the representation.
+@dataclass(frozen=True)
+class Fit:
+    """One fit of a representation to a clip (T, height, width, 3), uint8, resident on its device."""
 
-    Minimises the mean squared error plus the rate term; the learning rate follows the clock's fraction.
-    """
-    device = clip.device
-    optimizer = _optimizer(representation, quantiser, settings.learning_rate)
-    base_rates = [group["lr"] for group in optimizer.param_groups]
-    noise = torch.Generator(device=device).manual_seed(settings.seed)
-    batches = _batches(len(clip), settings.batch_frames, settings.seed)
-    meter = _Meter(progress, clip.shape[:3].numel(), device)
-    started, step = time.monotonic(), 0
-    while (fraction := clock.fraction(step)) < 1.0:
-        for group, base in zip(optimizer.param_groups, base_rates, strict=True):
-            group["lr"] = base * cosine_with_warmup(fraction)
-        indices = next(batches).to(device)
-        frames = take_frames(clip, indices)
-        with autocast(device, settings.dtype):
-            values = representation.transmitted(frames, indices)
-        quantised = quantiser(values, _rounding(fraction, settings), noise)
-        with autocast(device, settings.dtype):
-            rendered = representation.render(quantised.tensors, indices)
-        error = F.mse_loss(rendered.float(), frames)
-        loss = error + rate_control.penalty(error, quantised.bits, fraction)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        step += 1
-        meter.update(error, quantised.bits, step, clock)
-    return FitResult(step, step * settings.batch_frames / len(clip), time.monotonic() - started)
+    representation: Representation
+    quantiser: Quantiser
+    clip: Tensor
+    settings: FitSettings
+
+    def run(self, clock: Clock, rate_control: RateControl, meter: Meter) -> FitResult:
+        """Minimise the mean squared error plus the rate term; the learning rate follows the clock."""
+        settings, device = self.settings, self.clip.device
+        optimizer = _optimizer(self.representation, self.quantiser, settings.learning_rate)
+        base_rates = [group["lr"] for group in optimizer.param_groups]
+        noise = torch.Generator(device=device).manual_seed(settings.seed)
+        batches = _batches(len(self.clip), settings.batch_frames, settings.seed)
+        started, step = time.monotonic(), 0
+        while (fraction := clock.fraction(step)) < 1.0:
+            for group, base in zip(optimizer.param_groups, base_rates, strict=True):
+                group["lr"] = base * cosine_with_warmup(fraction)
+            error, bits = self._forward(next(batches).to(device), fraction, noise)
+            optimizer.zero_grad()
+            (error + rate_control.penalty(error, bits, fraction)).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            step += 1
+            meter.update(error, bits, step, clock)
+        return FitResult(step, step * settings.batch_frames / len(self.clip), time.monotonic() - started)
+
+    def step_seconds(self) -> float:
+        """Time of one step, measured on gradients that are thrown away."""
+        device = self.clip.device
+        indices = torch.arange(self.settings.batch_frames, device=device)
+        noise = torch.Generator(device=device).manual_seed(self.settings.seed)
+        for _ in range(2):
+            started = time.monotonic()
+            error, bits = self._forward(indices, 0.5, noise)
+            (error + bits).backward()  # type: ignore[no-untyped-call]
+            error.item()
+            seconds = time.monotonic() - started
+        for module in (self.representation.module, self.quantiser):
+            module.zero_grad()
+        return seconds
+
+    def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Mean squared error of frames `indices` (B,), and bits of the whole segment; both scalars."""
+        frames, dtype = take_frames(self.clip, indices), self.settings.dtype
+        with autocast(self.clip.device, dtype):
+            values = self.representation.transmitted(frames, indices)
+        quantised = self.quantiser(values, _rounding(fraction, self.settings), noise)
+        with autocast(self.clip.device, dtype):
+            rendered = self.representation.render(quantised.tensors, indices)
+        return F.mse_loss(rendered.float(), frames), quantised.bits
 
 
 def take_frames(clip: Tensor, indices: Tensor) -> Tensor:
@@ -118,15 +132,17 @@ def _batches(frame_count: int, batch_frames: int, seed: int) -> Iterator[Tensor]
         pending = pending[batch_frames:]
 
 
-class _Meter:
+class Meter:
     """Averages error and bits on the device, and reads them only when it reports."""
 
-    def __init__(self, progress: Progress, pixel_count: int, device: torch.device) -> None:
-        self._progress, self._pixel_count = progress, pixel_count
+    def __init__(self, progress: Progress, pixel_count: int, other_bits: float, device: torch.device) -> None:
+        """`other_bits` of the file do not change while fitting; `pixel_count` is that of all frames."""
+        self._progress, self._pixel_count, self._other_bits = progress, pixel_count, other_bits
         self._error = torch.zeros((), device=device)
         self._steps_since, self._reported_at = 0, time.monotonic()
 
     def update(self, error: Tensor, bits: Tensor, step: int, clock: Clock) -> None:
+        """Count one step, and report when the last report is old."""
         self._error += error.detach()
         self._steps_since += 1
         now = time.monotonic()
@@ -138,7 +154,7 @@ class _Meter:
             FitReport(
                 fraction=min(1.0, clock.fraction(step)),
                 psnr_db=-10 * math.log10(mean_error),
-                predicted_bpp=bits.item() / self._pixel_count,
+                predicted_bpp=(bits.item() + self._other_bits) / self._pixel_count,
                 steps_per_second=steps_per_second,
                 seconds_left=clock.seconds_left(step, steps_per_second),
             )
