@@ -1,6 +1,6 @@
 """Decoding an `.inrv` file: frames a second against the plain decoder, and bfloat16 against float32.
 
-    python -m benchmarks.decoding FILE.inrv --source CLIP [--crop WxH] [--scale WxH] [--json FILE]
+    python -m benchmarks.decoding FILE.inrv --clip bunny [--json FILE]
 
 Ours and the plain network run in turn (A B A B) on one machine. Ours includes parsing, entropy decoding and
 conversion to 8 bits; the plain one is only the network, in float32 NCHW at batch 1, as its authors run it.
@@ -17,13 +17,11 @@ import torch
 
 import inrcodec
 from benchmarks.plain import PlainHNeRV
-from benchmarks.record import BUNNY, write_report
+from benchmarks.record import BENCHMARK_CLIPS, write_report
 from bitstream import load
-from inrcodec.arguments import parse_picture_size
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.registry import family_by_wire_id
-from inrcodec.settings import SourceSettings
 from inrcodec.video import read_clip
 
 
@@ -48,9 +46,7 @@ def seconds_of_plain(network: PlainHNeRV, grid: tuple[int, int, int], frame_coun
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__)
     parser.add_argument("file")
-    parser.add_argument("--source", default=BUNNY)
-    parser.add_argument("--crop", type=parse_picture_size)
-    parser.add_argument("--scale", type=parse_picture_size)
+    parser.add_argument("--clip", choices=BENCHMARK_CLIPS, default="bunny", help="what the file was made of")
     parser.add_argument("--plain-frames", type=int, default=8, help="frames the plain network decodes a turn")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
@@ -69,7 +65,8 @@ def main() -> None:
         seconds, frames = seconds_of_ours(options.file, "auto")
         rates["ours"].append(len(frames) / seconds)
         rates["plain"].append(options.plain_frames / seconds_of_plain(plain, grid, options.plain_frames))
-    source = read_clip(options.source, SourceSettings(crop=options.crop, scale=options.scale)).frames
+    clip = BENCHMARK_CLIPS[options.clip]
+    source = read_clip(clip.path, clip.source).frames
     psnr = {
         precision: float(psnr_per_frame_db(source, seconds_of_ours(options.file, precision)[1]).mean())
         for precision in ("bfloat16", "float32")

@@ -13,14 +13,12 @@ from pathlib import Path
 import numpy as np
 
 import inrcodec
-from benchmarks.record import BUNNY
+from benchmarks.record import BENCHMARK_CLIPS
 from inrcodec.metrics import psnr_db, psnr_per_frame_db, summarise_psnr
-from inrcodec.settings import Size, SourceSettings
 from inrcodec.video import read_clip
 from inrcodec.video.images import png_bytes
 
-CROP, SCALE = Size(1280, 640), Size(320, 160)
-SOURCE = SourceSettings(crop=CROP, scale=SCALE)
+CLIP = BENCHMARK_CLIPS["bunny-quarter"]
 
 
 def run(*words: str) -> None:
@@ -42,12 +40,10 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     coded, video = str(options.out / "bunny.inrv"), str(options.out / "bunny.mp4")
-    crop, scale = f"{CROP.width}x{CROP.height}", f"{SCALE.width}x{SCALE.height}"
-    picked = ["--crop", crop, "--scale", scale]
-    run("inrc", "encode", BUNNY, "-o", coded, *picked, "--bpp", "0.1", "--time", options.time, "-y")
+    run("inrc", "encode", CLIP.path, "-o", coded, *CLIP.options, "--bpp", "0.1", "--time", options.time, "-y")
     run("inrc", "decode", coded, "-o", video, "-y")
     run("inrc", "info", coded)
-    source = read_clip(BUNNY, SOURCE).frames
+    source = read_clip(CLIP.path, CLIP.source).frames
     with inrcodec.open(coded) as decoded:
         frames = decoded[:]
     quality = summarise_psnr(psnr_per_frame_db(source, frames))

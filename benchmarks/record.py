@@ -9,13 +9,44 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from inrcodec.settings import Size, SourceSettings
+
 PACKAGES = ("torch", "av", "numpy", "constriction")
 CLIPS = Path(__file__).parent / "clips"
 BUNNY = str(CLIPS / "bunny.mp4")
+
+
+@dataclass(frozen=True)
+class BenchmarkClip:
+    """A committed video and the part of it that is measured."""
+
+    path: str
+    crop: Size | None = None
+    scale: Size | None = None
+
+    @property
+    def source(self) -> SourceSettings:
+        return SourceSettings(crop=self.crop, scale=self.scale)
+
+    @property
+    def options(self) -> list[str]:
+        """The part as options of `inrc encode`."""
+        named = (("--crop", self.crop), ("--scale", self.scale))
+        return [word for name, size in named if size for word in (name, f"{size.width}x{size.height}")]
+
+
+BENCHMARK_CLIPS = {
+    "bunny": BenchmarkClip(BUNNY, Size(1280, 640)),
+    "bunny-half": BenchmarkClip(BUNNY, Size(1280, 640), Size(640, 320)),
+    "bunny-quarter": BenchmarkClip(BUNNY, Size(1280, 640), Size(320, 160)),
+    "carphone": BenchmarkClip(str(CLIPS / "carphone.mp4")),
+}
+"""The clips of every figure: "Bunny" of the papers is the centre crop; half and quarter are box averages."""
 
 
 def machine() -> dict[str, object]:

@@ -113,6 +113,8 @@ def _check(source: str, output: str, settings: EncodeSettings) -> None:
     check_output_file(output, settings.overwrite)
     if settings.preset not in PRESETS:
         raise UsageError(f"unknown preset {settings.preset!r}; known: {', '.join(PRESETS)}")
+    if not 0 <= settings.seed < 1 << 64:
+        raise UsageError(f"--seed: expected 0 to 2^64-1, found {settings.seed}")
     if settings.time_seconds is not None and settings.epochs is not None:
         raise UsageError("--time and --epochs exclude each other; give one of them")
     for name, value in (("--time", settings.time_seconds), ("--epochs", settings.epochs)):

@@ -23,6 +23,10 @@ STEP_RATE = 2e-2
 """Learning rate of the logarithms of the quantisation steps."""
 
 
+CLIP_FACTOR, CLIP_MEMORY = 2.0, 0.99
+"""Gradients are cut to this multiple of their norm's running mean, and how long the mean remembers."""
+
+
 @dataclass(frozen=True)
 class FitSettings:
     """How to fit; see `settings.Preset`."""
@@ -60,18 +64,22 @@ class Fit:
         settings, device = self.settings, self.clip.device
         optimizer = _optimizer(self.representation, self.quantiser, settings.learning_rate)
         base_rates = [group["lr"] for group in optimizer.param_groups]
+        clipping = _Clipping(list(self.representation.module.parameters()))
         noise = torch.Generator(device=device).manual_seed(settings.seed)
-        batches = _batches(len(self.clip), settings.batch_frames, settings.seed)
+        batches = _batches(len(self.clip), settings.batch_frames, settings.seed, device)
         started, step = time.monotonic(), 0
-        while (fraction := clock.fraction(step)) < 1.0:
-            for group, base in zip(optimizer.param_groups, base_rates, strict=True):
-                group["lr"] = base * cosine_with_warmup(fraction)
-            error, bits = self._forward(next(batches).to(device), fraction, noise)
-            optimizer.zero_grad()
-            (error + rate_control.penalty(error, bits, fraction)).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            step += 1
-            meter.update(error, bits, step, clock)
+        # Without this flag cuDNN may choose algorithms that give other bits in the next run.
+        with torch.backends.cudnn.flags(deterministic=True):
+            while (fraction := clock.fraction(step)) < 1.0:
+                for group, base in zip(optimizer.param_groups, base_rates, strict=True):
+                    group["lr"] = base * cosine_with_warmup(fraction)
+                error, bits = self._forward(next(batches), fraction, noise)
+                optimizer.zero_grad()
+                (error + rate_control.penalty(error, bits, fraction)).backward()  # type: ignore[no-untyped-call]
+                clipping.apply()
+                optimizer.step()
+                step += 1
+                meter.update(error, bits, step, clock)
         return FitResult(step, step * settings.batch_frames / len(self.clip), time.monotonic() - started)
 
     def step_seconds(self) -> float:
@@ -121,13 +129,32 @@ def _optimizer(representation: Representation, quantiser: Quantiser, rate: float
     return torch.optim.Adam(groups, fused=True)
 
 
-def _batches(frame_count: int, batch_frames: int, seed: int) -> Iterator[Tensor]:
-    """Endless batches of frame indices: every epoch a new order, the same for the same seed."""
+class _Clipping:
+    """Scales down gradients whose norm is far above its running mean: at the high rates that short fits need,
+    one such step would throw a fit back by many decibels."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
+        self._parameters = parameters
+        self._mean_norm: Tensor | None = None
+
+    def apply(self) -> None:
+        gradients = [one.grad for one in self._parameters if one.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        limit = norm if self._mean_norm is None else CLIP_FACTOR * self._mean_norm
+        factor = (limit / (norm + 1e-12)).clamp(max=1.0)
+        torch._foreach_mul_(gradients, factor)
+        before = norm if self._mean_norm is None else self._mean_norm
+        self._mean_norm = CLIP_MEMORY * before + (1 - CLIP_MEMORY) * factor * norm
+
+
+def _batches(frame_count: int, batch_frames: int, seed: int, device: torch.device) -> Iterator[Tensor]:
+    """Endless batches of frame indices on `device`: every epoch a new order, the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
-    pending = torch.empty(0, dtype=torch.int64)
+    pending = torch.empty(0, dtype=torch.int64, device=device)
     while True:
         while len(pending) < batch_frames:
-            pending = torch.cat([pending, torch.randperm(frame_count, generator=generator)])
+            order = torch.randperm(frame_count, generator=generator)
+            pending = torch.cat([pending, order.to(device)])
         yield pending[:batch_frames]
         pending = pending[batch_frames:]
 

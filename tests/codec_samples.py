@@ -1,0 +1,68 @@
+"""Small videos and tensors that the tests of models, compression, training and encoding share."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo
+
+Frames = NDArray[np.uint8]
+
+
+def moving_gradient(width: int, height: int, count: int) -> Frames:
+    """A bright disc that crosses a colour gradient, (T, height, width, 3)."""
+    row, column = np.mgrid[0:height, 0:width] / max(width, height)
+    frames = []
+    for time in np.arange(count) / max(count, 2):
+        disc = np.exp(-40 * ((column - 0.2 - 0.6 * time) ** 2 + (row - 0.35) ** 2))
+        channels = [0.8 * column + 0.2 * time, 0.8 * row, 0.5 - 0.3 * column * row]
+        frames.append(np.stack([np.clip(channel + 0.5 * disc, 0, 1) for channel in channels], axis=-1))
+    return (255 * np.stack(frames)).round().astype(np.uint8)
+
+
+def write_clip(path: Path, frames: Frames, rate: Fraction = Fraction(25)) -> Path:
+    """`frames` as H.264 in 4:4:4, by PyAV alone."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "4", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv444p"
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def read_frames(path: Path) -> Frames:
+    """The frames as PyAV's `rgb24` gives them."""
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def mean_psnr_db(reference: Frames, decoded: Frames) -> float:
+    """Mean over frames of the RGB PSNR, written again without `inrcodec.metrics`."""
+    errors = ((reference.astype(np.float64) - decoded) ** 2).mean(axis=(1, 2, 3))
+    return float((10 * np.log10(255**2 / errors)).mean())
+
+
+def random_tensor(spec: TensorSpec, generator: torch.Generator) -> Tensor:
+    """Values that a file could hold for `spec`."""
+    if spec.role is Role.LEVELS:
+        return torch.randint(0, spec.level_count + 1, spec.shape, generator=generator).float()
+    if spec.role is Role.SCALE:
+        return (0.2 + torch.rand(spec.shape, generator=generator)).half().float()
+    if spec.role is Role.WEIGHT:
+        return torch.randn(spec.shape, generator=generator) * spec.shape[1] ** -0.5 / spec.shape[2]
+    return torch.randn(spec.shape, generator=generator) * 0.5
+
+
+def random_tensors(family: AnyFamily, config: Any, video: VideoInfo, seed: int = 0) -> dict[str, Tensor]:
+    """One tensor for each of the family's specs."""
+    generator = torch.Generator().manual_seed(seed)
+    return {spec.name: random_tensor(spec, generator) for spec in family.tensors(config, video)}

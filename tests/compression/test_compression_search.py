@@ -1,0 +1,120 @@
+"""Trimming steps to a size: full, never over, and unchanged where nothing needs to change."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bitstream import Section
+from inrcodec.compression.search import LARGEST_SYMBOL, SectionCoder, fit_to_size
+from inrcodec.compression.sections import decode_sections
+from inrcodec.models.family import Role, TensorSpec
+
+OVERHEAD = 150
+
+
+def measure(sections: tuple[Section, ...]) -> int:
+    return OVERHEAD + sum(len(section.payload) for section in sections)
+
+
+def coder(
+    seed: int, symbol_scale: float = 4.0, specs: tuple[TensorSpec, ...] | None = None
+) -> tuple[SectionCoder, tuple[TensorSpec, ...], dict[str, NDArray[np.float32]]]:
+    """Laplace tensors whose trained steps make symbols of `symbol_scale` on average."""
+    specs = specs or (
+        TensorSpec("embedding", Role.EMBEDDING, (10, 4, 2, 3), per_frame=True),
+        TensorSpec("weight", Role.WEIGHT, (60, 20, 3, 3)),
+        TensorSpec("bias", Role.BIAS, (60,)),
+        TensorSpec("scales", Role.SCALE, (4, 3)),
+    )
+    draw = np.random.default_rng(seed)
+    spread = {spec.name: float(draw.uniform(0.01, 3)) for spec in specs}
+    values = {spec.name: draw.laplace(0, spread[spec.name], spec.shape).astype(np.float32) for spec in specs}
+    return SectionCoder(specs, values, {name: b / symbol_scale for name, b in spread.items()}), specs, values
+
+
+@given(st.integers(0, 999), st.floats(0.3, 30), st.integers(900, 14_000))
+@settings(deadline=None, max_examples=25)
+def test_files_fill_their_size_and_never_exceed_it(seed: int, symbol_scale: float, limit: int) -> None:
+    section_coder, _, _ = coder(seed, symbol_scale)
+    least = math.ceil(0.97 * limit)
+    coded = fit_to_size(section_coder, measure, limit, least)
+    assert coded is not None
+    assert coded.file_bytes == measure(coded.sections)
+    assert least <= coded.file_bytes <= limit
+    assert coded.sections == section_coder.code(coded.factor)
+
+
+def test_trained_steps_stay_where_the_file_fits() -> None:
+    section_coder, _, _ = coder(1)
+    size = measure(section_coder.code(1.0))
+    for limit in (size, math.floor(size / 0.98)):
+        coded = fit_to_size(section_coder, measure, limit, math.ceil(0.97 * limit))
+        assert coded is not None
+        assert (coded.factor, coded.file_bytes) == (1.0, size)
+
+
+def test_a_smaller_file_has_coarser_steps_and_a_larger_one_finer() -> None:
+    section_coder, _, _ = coder(2)
+    size = measure(section_coder.code(1.0))
+    coarser = fit_to_size(section_coder, measure, size // 2, math.ceil(0.97 * (size // 2)))
+    finer = fit_to_size(section_coder, measure, 2 * size, math.ceil(0.97 * 2 * size))
+    assert coarser is not None
+    assert finer is not None
+    assert finer.factor < 1 < coarser.factor
+
+
+def test_nothing_fits_in_less_than_the_overhead() -> None:
+    section_coder, _, _ = coder(3)
+    assert fit_to_size(section_coder, measure, OVERHEAD, 1) is None
+
+
+def test_what_cannot_be_refined_further_is_returned_as_it_is() -> None:
+    section_coder, specs, values = coder(4)
+    coded = fit_to_size(section_coder, measure, 10_000_000, 9_700_000)
+    assert coded is not None
+    assert coded.file_bytes < 9_700_000
+    # No symbol is larger than the limit; the steps at that point are set by the largest value.
+    for spec, section in zip(specs, coded.sections, strict=True):
+        if section.steps:
+            assert np.abs(values[spec.name]).max() / section.steps[0] <= LARGEST_SYMBOL + 1
+
+
+def test_fixed_tensors_alone_fit_or_do_not() -> None:
+    specs = (TensorSpec("levels", Role.LEVELS, (500,), level_count=3), TensorSpec("s", Role.SCALE, (2, 3)))
+    draw = np.random.default_rng(0)
+    values = {
+        "levels": draw.integers(0, 3, 500, endpoint=True).astype(np.float32),
+        "s": np.ones((2, 3), np.float32),
+    }
+    section_coder = SectionCoder(specs, values, {})
+    size = measure(section_coder.code(1.0))
+    assert fit_to_size(section_coder, measure, size - 1, 1) is None
+    for limit in (size, 2 * size):
+        coded = fit_to_size(section_coder, measure, limit, math.ceil(0.97 * limit))
+        assert coded is not None
+        assert coded.file_bytes == size
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_sections_decode_to_the_values_within_half_a_step(seed: int) -> None:
+    section_coder, specs, values = coder(seed)
+    coded = fit_to_size(section_coder, measure, 6000, 5820)
+    assert coded is not None
+    decoded = decode_sections(specs, coded.sections)
+    for spec, section in zip(specs, coded.sections, strict=True):
+        if section.steps:
+            assert np.abs(decoded[spec.name] - values[spec.name]).max() <= 0.5001 * section.steps[0]
+
+
+def test_zeros_are_coded_and_cost_next_to_nothing() -> None:
+    spec = TensorSpec("weight", Role.WEIGHT, (60, 20, 3, 3))
+    zeros = {"weight": np.zeros(spec.shape, np.float32)}
+    sections = SectionCoder((spec,), zeros, {"weight": 0.1}).code(1.0)
+    assert measure(sections) < OVERHEAD + 20
+    assert not decode_sections((spec,), sections)["weight"].any()

@@ -1,0 +1,57 @@
+"""The layers that families share, against PyTorch's own."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from inrcodec.models.blocks import initial_parameters, position_encoding, shuffle_pixels
+from inrcodec.models.layout import hnerv_convolutions
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_pixel_shuffle_is_the_usual_one_on_permuted_channels(
+    stride: int, memory_format: torch.memory_format
+) -> None:
+    generator = torch.Generator().manual_seed(stride)
+    features = torch.randn(2, 4 * stride**2, 3, 5, generator=generator).to(memory_format=memory_format)
+    usual = features.reshape(2, stride, stride, 4, 3, 5).permute(0, 3, 1, 2, 4, 5).reshape(features.shape)
+    expected = torch.nn.PixelShuffle(stride)(usual)
+    assert torch.equal(shuffle_pixels(features, stride), expected)
+
+
+def test_pixel_shuffle_places_each_channel() -> None:
+    channels = torch.arange(8.0).reshape(1, 8, 1, 1)
+    expected = torch.tensor([[[[0.0, 2.0], [4.0, 6.0]], [[1.0, 3.0], [5.0, 7.0]]]])
+    assert torch.equal(shuffle_pixels(channels, 2), expected)
+
+
+def test_position_encoding_is_the_papers() -> None:
+    """NeRV, section 3.1: sin(b^0 pi t), ..., cos(b^(l-1) pi t)."""
+    encoded = position_encoding(torch.tensor([0.0, 0.25]), base=1.25, frequencies=80)
+    assert encoded.shape == (2, 160, 1, 1)
+    for index in (0, 1, 7, 20):
+        phase = 1.25**index * math.pi * 0.25
+        assert encoded[1, index, 0, 0].item() == pytest.approx(math.sin(phase), abs=1e-4)
+        assert encoded[1, 80 + index, 0, 0].item() == pytest.approx(math.cos(phase), abs=1e-4)
+    assert torch.equal(encoded[0].flatten(), torch.cat([torch.zeros(80), torch.ones(80)]))
+
+
+def test_initial_parameters_are_pytorchs_and_depend_on_the_seed_alone() -> None:
+    layers = hnerv_convolutions(16, 20, (4, 2))
+    first, again, other = (
+        initial_parameters(layers, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)
+    )
+    assert set(first) == {f"{layer.name}.{kind}" for layer in layers for kind in ("weight", "bias")}
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first)
+    for layer in layers:
+        bound = (layer.input_channels * layer.kernel**2) ** -0.5
+        weight = first[f"{layer.name}.weight"]
+        assert weight.shape == layer.weight_shape
+        assert 0.8 * bound < weight.abs().max() <= bound
+        assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+        assert first[f"{layer.name}.bias"].abs().max() <= bound

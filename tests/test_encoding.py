@@ -1,0 +1,244 @@
+"""The library's encode: the size that was asked for, figures that are true, the same file twice."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from codec_samples import Frames, mean_psnr_db, moving_gradient, read_frames, write_clip
+
+import bitstream
+import inrcodec
+from inrcodec.encoding import EncodeResult
+from inrcodec.errors import TargetUnreachable, UsageError
+from inrcodec.inspect import inspect
+from inrcodec.progress import EncodePlan, Silent
+from inrcodec.settings import EncodeSettings
+
+DRAFT = EncodeSettings(device="cpu", preset="draft", epochs=3)
+VARIANTS: list[tuple[str, dict[str, str]]] = [
+    ("hnerv", {}),
+    ("supermask", {}),
+    ("supermask", {"biases": "no", "scales": "fixed", "weights": "uniform"}),
+    ("supermask", {"decoder": "nerv"}),
+    ("supermask", {"decoder": "nerv", "biases": "no", "scales": "fixed"}),
+]
+FAMILIES = pytest.mark.parametrize(
+    ("model", "options"),
+    VARIANTS,
+    ids=["hnerv", "supermask", "supermask-fixed", "supermask-nerv", "supermask-nerv-fixed"],
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    path: str
+    frames: Frames
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Clips by width, height and frames, made once each."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def clip(width: int, height: int, count: int) -> Sample:
+        path = folder / f"{width}x{height}x{count}.mp4"
+        if not path.exists():
+            write_clip(path, moving_gradient(width, height, count))
+        return Sample(str(path), read_frames(path))
+
+    yield clip
+
+
+@FAMILIES
+@pytest.mark.parametrize("size", [3200, 7001, 20_000])
+def test_files_fill_the_size_and_never_exceed_it(
+    clips: Any, tmp_path: Path, model: str, options: dict[str, str], size: int
+) -> None:
+    sample, output = clips(60, 34, 6), tmp_path / "a.inrv"
+    asked = replace(DRAFT, model=model, model_options=options, size_bytes=size, epochs=1)
+    result = inrcodec.encode(sample.path, str(output), asked)
+    assert result.file_bytes == output.stat().st_size
+    assert result.target_bytes == size
+    assert 0.97 * size <= result.file_bytes <= size
+    assert os.listdir(tmp_path) == ["a.inrv"]
+
+
+@FAMILIES
+def test_reported_figures_are_those_of_the_file(
+    clips: Any, tmp_path: Path, model: str, options: dict[str, str]
+) -> None:
+    sample, output = clips(61, 35, 5), str(tmp_path / "a.inrv")
+    result = inrcodec.encode(
+        sample.path, output, replace(DRAFT, model=model, model_options=options, bpp=4.0, seed=6)
+    )
+    with inrcodec.open(output, device="cpu") as video:
+        decoded = video[:]
+    assert result.psnr_db == pytest.approx(mean_psnr_db(sample.frames, decoded), abs=1e-3)
+    assert result.bpp == 8 * os.path.getsize(output) / (61 * 35 * 5)
+    assert (result.width, result.height, result.frames) == (61, 35, 5)
+    assert (result.family, result.steps, result.epochs) == (model, 15, 3.0)
+    assert result.psnr_p1_db <= result.psnr_db
+    assert 0 < result.fit_seconds < result.seconds
+    assert set(result.as_dict()) == {field for field in EncodeResult.__dataclass_fields__}
+    report = inspect(output)
+    assert report.psnr_db == pytest.approx(result.psnr_db, abs=1e-3)
+    assert (report.segments[0].seed, report.segments[0].family) == (6, model)
+    assert report.segments[0].parameter_count == result.parameter_count
+
+
+@FAMILIES
+def test_the_same_seed_writes_the_same_bytes(
+    clips: Any, tmp_path: Path, model: str, options: dict[str, str]
+) -> None:
+    def encoded(seed: int) -> bytes:
+        output = tmp_path / "a.inrv"
+        asked = replace(DRAFT, model=model, model_options=options, size_bytes=5000, seed=seed, overwrite=True)
+        inrcodec.encode(clips(48, 32, 4).path, str(output), asked)
+        return output.read_bytes()
+
+    first = encoded(1)
+    assert encoded(1) == first
+    assert encoded(2) != first
+
+
+def test_a_file_says_what_the_video_is(clips: Any, tmp_path: Path) -> None:
+    output = tmp_path / "a.inrv"
+    inrcodec.encode(clips(61, 35, 5).path, str(output), replace(DRAFT, bpp=4.0, epochs=0.4))
+    stream = bitstream.load(output.read_bytes())
+    assert (stream.header.width, stream.header.height, stream.header.frame_count) == (61, 35, 5)
+    assert stream.header.frame_rate == 25
+    assert stream.metadata["encoder"].startswith("inrc ")
+    assert len(stream.segments) == 1
+
+
+@pytest.mark.parametrize("model", ["hnerv", "supermask"])
+def test_a_clip_of_one_frame(clips: Any, tmp_path: Path, model: str) -> None:
+    sample, output = clips(48, 32, 1), str(tmp_path / "a.inrv")
+    result = inrcodec.encode(sample.path, output, replace(DRAFT, model=model, size_bytes=2500, epochs=40))
+    assert (result.frames, result.steps) == (1, 40)
+    assert 0.97 * 2500 <= result.file_bytes <= 2500
+    with inrcodec.open(output) as video:
+        assert video[0].shape == (32, 48, 3)
+
+
+@FAMILIES
+def test_the_smallest_reachable_size_is_reached(
+    clips: Any, tmp_path: Path, model: str, options: dict[str, str]
+) -> None:
+    sample, output = clips(17, 13, 4), tmp_path / "a.inrv"
+    asked = replace(DRAFT, model=model, model_options=options)
+    with pytest.raises(TargetUnreachable) as caught:
+        inrcodec.encode(sample.path, str(output), replace(asked, bpp=0.06))
+    assert not output.exists()
+    named = re.search(r"--size (\d+) \(--bpp ([\d.]+)\)", str(caught.value))
+    assert named is not None
+    result = inrcodec.encode(sample.path, str(output), replace(asked, size_bytes=int(named[1])))
+    assert result.file_bytes <= int(named[1])
+    by_rate = inrcodec.encode(sample.path, str(output), replace(asked, bpp=float(named[2]), overwrite=True))
+    assert by_rate.file_bytes <= by_rate.target_bytes
+    with inrcodec.open(output) as video:
+        assert video[:].shape == (4, 13, 17, 3)
+
+
+@pytest.mark.parametrize("model", ["hnerv", "supermask"])
+def test_a_wall_clock_budget_makes_a_valid_file(clips: Any, tmp_path: Path, model: str) -> None:
+    sample, output = clips(48, 32, 4), str(tmp_path / "a.inrv")
+    asked = replace(DRAFT, model=model, size_bytes=4000, epochs=None, time_seconds=3.0)
+    result = inrcodec.encode(sample.path, output, asked)
+    assert result.steps > 0
+    assert 0.97 * 4000 <= result.file_bytes <= 4000
+    with inrcodec.open(output) as video:
+        assert len(video[:]) == 4
+
+
+def test_a_wall_clock_budget_that_has_passed_makes_a_valid_file_too(clips: Any, tmp_path: Path) -> None:
+    output = str(tmp_path / "a.inrv")
+    asked = replace(DRAFT, size_bytes=4000, epochs=None, time_seconds=1e-6)
+    assert inrcodec.encode(clips(48, 32, 4).path, output, asked).file_bytes <= 4000
+    with inrcodec.open(output) as video:
+        assert len(video[:]) == 4
+
+
+def test_the_plan_is_told_before_the_fit_and_every_frame_is_checked(clips: Any, tmp_path: Path) -> None:
+    class Told(Silent):
+        def __init__(self) -> None:
+            self.plans: list[EncodePlan] = []
+            self.checked = 0
+
+        def plan(self, plan: EncodePlan) -> None:
+            self.plans.append(plan)
+
+        def stage(self, name: str, done: int, total: int) -> None:
+            if name == "checking":
+                assert total == 4
+                self.checked = done
+
+    told, sample = Told(), clips(48, 32, 4)
+    result = inrcodec.encode(sample.path, str(tmp_path / "a.inrv"), replace(DRAFT, size_bytes=4000), told)
+    (plan,) = told.plans
+    assert (plan.source, plan.width, plan.height, plan.frame_count) == (sample.path, 48, 32, 4)
+    assert (plan.model, plan.target_bytes, plan.epochs) == ("hnerv", 4000, 3)
+    assert plan.parameter_count == result.parameter_count
+    assert told.checked == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"preset": "best"},
+        {"model": "best"},
+        {"model_options": {"best": "yes"}},
+        {"device": "best"},
+        {"bpp": 1.0},
+        {"size_bytes": 0},
+        {"epochs": 0.0},
+        {"epochs": float("nan")},
+        {"epochs": None, "time_seconds": -1.0},
+        {"time_seconds": 3.0},
+        {"seed": -1},
+        {"seed": 1 << 64},
+    ],
+    ids=str,
+)
+def test_requests_that_cannot_be_met(clips: Any, tmp_path: Path, changes: dict[str, Any]) -> None:
+    output = tmp_path / "a.inrv"
+    with pytest.raises(UsageError):
+        inrcodec.encode(clips(48, 32, 4).path, str(output), replace(DRAFT, **{"size_bytes": 4000} | changes))
+    assert os.listdir(tmp_path) == []
+
+
+def test_existing_outputs_and_the_input_itself_are_refused(clips: Any, tmp_path: Path) -> None:
+    sample, output = clips(48, 32, 4), tmp_path / "a.inrv"
+    output.write_bytes(b"earlier")
+    for target in (str(output), sample.path):
+        with pytest.raises(UsageError):
+            inrcodec.encode(sample.path, target, replace(DRAFT, size_bytes=4000))
+    assert output.read_bytes() == b"earlier"
+
+
+def test_torch_settings_stay_as_they_were(clips: Any, tmp_path: Path) -> None:
+    before = (torch.get_num_threads(), torch.get_num_interop_threads(), torch.get_default_dtype())
+    inrcodec.encode(
+        clips(48, 32, 4).path, str(tmp_path / "a.inrv"), replace(DRAFT, size_bytes=4000, epochs=0.5)
+    )
+    assert (torch.get_num_threads(), torch.get_num_interop_threads(), torch.get_default_dtype()) == before
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "least_db"), [("hnerv", 27.0), ("supermask", 23.0)])
+def test_a_longer_fit_of_a_real_clip(tmp_path: Path, model: str, least_db: float) -> None:
+    carphone = str(Path(__file__).parents[1] / "benchmarks/clips/carphone.mp4")
+    asked = EncodeSettings(model=model, bpp=0.3, time_seconds=120, device="cpu")
+    result = inrcodec.encode(carphone, str(tmp_path / "a.inrv"), asked)
+    assert 0.97 * result.target_bytes <= result.file_bytes <= result.target_bytes
+    assert result.psnr_db >= least_db
+    assert np.isclose(result.quantisation_loss_db, 0, atol=0.15)

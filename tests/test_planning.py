@@ -1,0 +1,121 @@
+"""What a target pays for, decided without torch and without fitting."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inrcodec.budget import bits_per_pixel, target_bytes
+from inrcodec.errors import TargetUnreachable, UsageError
+from inrcodec.models.family import VideoInfo
+from inrcodec.planning import plan_segment
+from inrcodec.settings import EncodeSettings
+from inrcodec.video.properties import VideoProperties
+
+VARIANTS: list[tuple[str, dict[str, str]]] = [
+    ("hnerv", {}),
+    ("supermask", {}),
+    ("supermask", {"decoder": "nerv", "biases": "no"}),
+]
+FAMILIES = pytest.mark.parametrize(("model", "options"), VARIANTS, ids=["hnerv", "supermask", "supermask-nerv"])
+
+
+def properties(width: int, height: int, frame_count: int) -> VideoProperties:
+    return VideoProperties(width, height, frame_count, Fraction(25), Fraction(1, 25))
+
+
+def test_targets_are_bytes() -> None:
+    video = VideoInfo(1280, 640, 132)
+    assert target_bytes(EncodeSettings(size_bytes=1234), video) == 1234
+    assert target_bytes(EncodeSettings(bpp=0.1), video) == int(0.1 * 1280 * 640 * 132 / 8)
+    assert target_bytes(EncodeSettings(), video) == int(0.06 * 1280 * 640 * 132 / 8)
+    assert bits_per_pixel(1000, VideoInfo(10, 10, 8)) == 10.0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        EncodeSettings(bpp=0.1, size_bytes=100),
+        EncodeSettings(bpp=0.0),
+        EncodeSettings(bpp=-1.0),
+        EncodeSettings(bpp=float("nan")),
+        EncodeSettings(bpp=float("inf")),
+        EncodeSettings(size_bytes=0),
+        EncodeSettings(size_bytes=-5),
+    ],
+)
+def test_targets_that_mean_nothing(settings: EncodeSettings) -> None:
+    with pytest.raises(UsageError):
+        plan_segment(properties(64, 48, 3), settings)
+
+
+@FAMILIES
+def test_a_plan_describes_the_file(model: str, options: dict[str, str]) -> None:
+    asked = EncodeSettings(model=model, model_options=options, bpp=0.3, seed=9)
+    plan = plan_segment(properties(161, 90, 30), asked)
+    assert plan.target_bytes == int(0.3 * 161 * 90 * 30 / 8)
+    assert (plan.family.name, plan.seed, plan.header.frame_count) == (model, 9, 30)
+    assert (plan.header.width, plan.header.height) == (161, 90)
+    assert plan.header.coded_width >= 161
+    assert plan.family.unpack(plan.packed_config, plan.video, 9) == plan.config
+    assert plan.specs == plan.family.tensors(plan.config, plan.video)
+    assert plan.parameter_count == sum(spec.count for spec in plan.specs)
+    assert 0 < plan.payload_bytes < plan.target_bytes
+
+
+@FAMILIES
+def test_more_bytes_plan_a_larger_network(model: str, options: dict[str, str]) -> None:
+    counts = [
+        plan_segment(
+            properties(320, 180, 50), EncodeSettings(model=model, model_options=options, size_bytes=size)
+        ).parameter_count
+        for size in (10_000, 20_000, 50_000, 120_000)
+    ]
+    assert counts == sorted(set(counts))
+
+
+@FAMILIES
+def test_an_unreachable_target_names_one_that_can_be_reached(model: str, options: dict[str, str]) -> None:
+    clip = properties(17, 13, 4)
+    asked = EncodeSettings(model=model, model_options=options, bpp=0.06)
+    with pytest.raises(TargetUnreachable) as caught:
+        plan_segment(clip, asked)
+    named = re.search(r"--size (\d+) \(--bpp ([\d.]+)\)", str(caught.value))
+    assert named is not None
+    assert "6 bytes (0.06" in str(caught.value)
+    size, bpp = int(named[1]), float(named[2])
+    assert plan_segment(clip, replace(asked, bpp=None, size_bytes=size)).target_bytes == size
+    assert plan_segment(clip, replace(asked, bpp=bpp)).target_bytes >= size
+    with pytest.raises(TargetUnreachable):
+        plan_segment(clip, replace(asked, bpp=None, size_bytes=size - 1))
+
+
+@given(
+    st.builds(properties, st.integers(1, 2000), st.integers(1, 1200), st.integers(1, 400)),
+    st.integers(1, 1_000_000),
+    st.sampled_from(VARIANTS),
+)
+@settings(deadline=None, max_examples=80)
+def test_every_target_is_planned_or_refused_with_a_larger_one(
+    clip: VideoProperties, size: int, variant: tuple[str, dict[str, str]]
+) -> None:
+    asked = EncodeSettings(model=variant[0], model_options=variant[1], size_bytes=size)
+    try:
+        plan = plan_segment(clip, asked)
+    except TargetUnreachable as error:
+        named = re.search(r"--size (\d+)", str(error))
+        assert named is not None
+        assert int(named[1]) > size
+        return
+    assert 0 < plan.payload_bytes < size
+
+
+def test_unknown_models_and_options() -> None:
+    for asked in (EncodeSettings(model="nerv"), EncodeSettings(model_options={"depth": "2"})):
+        with pytest.raises(UsageError):
+            plan_segment(properties(640, 360, 30), asked)

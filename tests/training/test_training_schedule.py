@@ -1,0 +1,47 @@
+"""Clocks and the learning rate: from a start to an end, whatever the speed."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inrcodec.training.schedule import StepClock, WallClock, cosine_with_warmup
+
+
+def test_a_step_clock_counts_steps() -> None:
+    clock = StepClock(40)
+    assert [clock.fraction(step) for step in (0, 10, 40)] == [0.0, 0.25, 1.0]
+    assert clock.seconds_left(10, 3.0) == 10.0
+    assert clock.seconds_left(10, 0.0) > 1e6
+
+
+def test_a_wall_clock_runs_from_its_start_to_its_deadline() -> None:
+    now = time.monotonic()
+    assert WallClock(now + 1000, started=now - 1000).fraction(0) == pytest.approx(0.5, abs=0.01)
+    assert WallClock(now + 1000).fraction(999) < 0.01
+    assert WallClock(now + 1000).seconds_left(0, 1.0) == pytest.approx(1000, abs=10)
+
+
+def test_a_deadline_that_has_passed_ends_the_fit() -> None:
+    now = time.monotonic()
+    for clock in (WallClock(now - 1, started=now - 5), WallClock(now - 5, started=now), WallClock(now, now)):
+        assert clock.fraction(0) == 1.0
+        assert clock.seconds_left(0, 1.0) == 0.0
+
+
+def test_the_learning_rate_warms_up_and_then_only_falls() -> None:
+    factors = [cosine_with_warmup(step / 1000) for step in range(1001)]
+    peak = factors.index(max(factors))
+    assert factors[peak] == pytest.approx(1.0, abs=1e-3)
+    assert 0 < peak < 200
+    assert factors[: peak + 1] == sorted(factors[: peak + 1])
+    assert factors[peak:] == sorted(factors[peak:], reverse=True)
+    assert factors[-1] < 0.1
+
+
+@given(st.floats(0, 1))
+def test_the_learning_rate_is_never_zero_and_never_above_the_preset(fraction: float) -> None:
+    assert 0 < cosine_with_warmup(fraction) <= 1
