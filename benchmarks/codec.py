@@ -12,12 +12,13 @@ import argparse
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import inrcodec
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, write_report
-from inrcodec.metrics import psnr_per_frame_db, summarise_psnr
+from inrcodec.metrics import ms_ssim, psnr_per_frame_db, summarise_psnr
 from inrcodec.video import read_clip
 
 
@@ -39,7 +40,8 @@ def measure(clip: BenchmarkClip, model: str, output: Path, limits: list[str]) ->
     reported = json.loads(done.stdout)
     source = read_clip(clip.path, clip.source).frames
     with inrcodec.open(output) as video:
-        quality = summarise_psnr(psnr_per_frame_db(source, video[:]))
+        frames = video[:]
+    quality = summarise_psnr(psnr_per_frame_db(source, frames))
     size = output.stat().st_size
     return {
         **reported,
@@ -48,6 +50,7 @@ def measure(clip: BenchmarkClip, model: str, output: Path, limits: list[str]) ->
         "bpp": 8 * size / source[..., 0].size,
         "psnr_db": quality.mean_db,
         "psnr_p1_db": quality.first_percentile_db,
+        "ms_ssim": ms_ssim(source, frames) if find_spec("pytorch_msssim") else None,
         "psnr_difference_to_reported_db": quality.mean_db - reported["psnr_db"],
     }
 

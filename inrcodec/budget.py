@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from bitstream import Section, Segment, Stream, StreamHeader, dump
+from collections.abc import Sequence
+
+from bitstream import Quality, Section, Segment, Stream, StreamHeader, dump
+from inrcodec import __version__
 from inrcodec.errors import UsageError
-from inrcodec.models.family import VideoInfo
+from inrcodec.models.family import STEPPED_ROLES, TensorSpec, VideoInfo
 from inrcodec.settings import DEFAULT_BPP, EncodeSettings
 
 LEAST_FILL = 0.97
@@ -30,11 +33,18 @@ def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
     return int(bpp * video.pixel_count / 8)
 
 
-def overhead_bytes(header: StreamHeader, family: int, seed: int, config: bytes, section_count: int) -> int:
+def stream_of(header: StreamHeader, segment: Segment, psnr_db: float) -> Stream:
+    """What an encode writes: one segment, its PSNR (which does not change the size) and who made it."""
+    return Stream(header, (segment,), Quality(psnr_db), {"encoder": f"inrc {__version__}"})
+
+
+def overhead_bytes(
+    header: StreamHeader, family: int, seed: int, config: bytes, specs: Sequence[TensorSpec]
+) -> int:
     """Bytes of a file of one segment that are not coded symbols."""
-    empty = tuple(Section(0, (1.0,), b"") for _ in range(section_count))
+    empty = tuple(Section(0, (1.0,) if spec.role in STEPPED_ROLES else (), b"") for spec in specs)
     segment = Segment(0, header.frame_count, family, seed, config, empty)
-    return len(dump(Stream(header, (segment,)))) + SECTION_OVERHEAD_BYTES * section_count
+    return len(dump(stream_of(header, segment, 0.0))) + SECTION_OVERHEAD_BYTES * len(specs)
 
 
 def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:

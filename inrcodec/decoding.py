@@ -80,6 +80,8 @@ def open_video(source: str | os.PathLike[str], device: str = "auto", precision: 
     `video[i]` is a frame (height, width, 3) uint8, `video[a:b]` an array of them, `len(video)` their number.
     Raises `UsageError` for a missing file and `BitstreamError` for one that is not intact.
     """
+    # Refused before the file is opened: nothing would close it.
+    compute_dtype(precision, choose_device(device))
     try:
         reader = StreamReader(source)
     except FileNotFoundError:

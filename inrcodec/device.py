@@ -40,7 +40,12 @@ def describe_device(device: torch.device) -> str:
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The type of convolutions: bfloat16 where the device multiplies it natively, unless asked otherwise."""
+    """The type of convolutions: bfloat16 where the device multiplies it natively, unless asked otherwise.
+
+    Raises `UsageError` for another name than `PRECISIONS` has.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}; expected {', '.join(PRECISIONS)}")
     if precision == "float32":
         return torch.float32
     if precision == "bfloat16":

@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bitstream import Quality, Section, Segment, Stream, StreamReader, dump
-from inrcodec import __version__
-from inrcodec.budget import LEAST_FILL, bits_per_pixel
+from bitstream import Section, Segment, StreamReader, dump
+from inrcodec.budget import LEAST_FILL, bits_per_pixel, stream_of
 from inrcodec.compression.search import CodedTensors, SectionCoder, fit_to_size
 from inrcodec.decoding import Video
 from inrcodec.device import choose_device, describe_device
-from inrcodec.errors import TargetUnreachable, UsageError
+from inrcodec.errors import InrcError, TargetUnreachable, UsageError
 from inrcodec.files import atomic_output, check_output_file, same_file
 from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.metrics import psnr_per_frame_db, summarise_psnr
@@ -150,6 +149,8 @@ class _Announcer:
 
 
 def _code_to_size(plan: SegmentPlan, fitted: FittedSegment) -> CodedTensors:
+    if not all(np.isfinite(value).all() for value in fitted.values.values()):
+        raise InrcError("the fit diverged: its weights are no numbers; try another --seed or --preset")
     coder = SectionCoder(plan.specs, fitted.values, fitted.steps)
     coded = fit_to_size(
         coder,
@@ -168,7 +169,7 @@ def _file(plan: SegmentPlan, sections: tuple[Section, ...], psnr_db: float) -> b
     """The whole file; its size does not depend on the PSNR that it states."""
     packed = plan.family.pack(plan.config)
     segment = Segment(0, plan.video.frame_count, plan.family.wire_id, plan.seed, packed, sections)
-    return dump(Stream(plan.header, (segment,), Quality(psnr_db), {"encoder": f"inrc {__version__}"}))
+    return dump(stream_of(plan.header, segment, psnr_db))
 
 
 def _decoded_psnr_db(data: bytes, clip: Clip, device: str, progress: Progress) -> NDArray[np.float64]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 IDENTICAL_PSNR_DB = 100.0
 """PSNR of identical frames: a finite value, so that one black frame does not make a mean infinite."""
 _PEAK = 255.0
+_LEAST_MS_SSIM_PIXELS = 160
+"""Four halvings of anything smaller leave less than the 11-pixel window."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,21 @@ def summarise_psnr(values_db: Sequence[float] | NDArray[np.float64]) -> PsnrSumm
     if values.size == 0:
         raise ValueError("expected at least one frame")
     return PsnrSummary(float(values.mean()), float(np.percentile(values, 1)))
+
+
+def ms_ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float | None:
+    """Mean MS-SSIM over the frames of two videos (T, height, width, 3); None for frames within 160 pixels.
+
+    Needs the extra `metrics`: pytorch-msssim, which the authors of HNeRV measure with too. Raises
+    `ImportError` without it.
+    """
+    if min(reference.shape[1:3]) <= _LEAST_MS_SSIM_PIXELS:
+        return None
+    import torch
+    from pytorch_msssim import ms_ssim as measured
+
+    values = []
+    for pair in zip(reference, decoded, strict=True):
+        first, second = (torch.from_numpy(frame).permute(2, 0, 1)[None].float() for frame in pair)
+        values.append(float(measured(first, second, data_range=255)))
+    return float(np.mean(values))

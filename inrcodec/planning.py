@@ -71,7 +71,7 @@ def _plan(
         config = family.plan(video, payload_bits, settings.model_options, settings.seed)
         specs = family.tensors(config, video)
         header = _header(properties, family.coded_size(config, video))
-        overhead = overhead_bytes(header, family.wire_id, settings.seed, family.pack(config), len(specs))
+        overhead = overhead_bytes(header, family.wire_id, settings.seed, family.pack(config), specs)
     return SegmentPlan(family, config, header, video, settings.seed, specs, target, overhead)
 
 

@@ -16,7 +16,7 @@ WORD_BITS = 64
 
 
 def raw_words(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
-    """The first `count` 64-bit outputs of Philox4x64-10 with key (seed, stream); the first block's counter is 1.
+    """The first `count` 64-bit outputs of Philox4x64-10 with key (seed, stream), from counter 1 on.
 
     `seed` and `stream` are unsigned 64-bit integers; a stream is one tensor of a network.
     """

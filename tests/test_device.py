@@ -27,6 +27,9 @@ def test_precisions() -> None:
     assert compute_dtype("float32", CPU) == torch.float32
     assert compute_dtype("bfloat16", CPU) == torch.bfloat16
     assert compute_dtype("auto", CPU) in (torch.float32, torch.bfloat16)
+    for name in ("float16", "", "BFLOAT16"):
+        with pytest.raises(UsageError, match="precision"):
+            compute_dtype(name, CPU)
 
 
 def test_convolutions_run_in_the_chosen_precision() -> None:

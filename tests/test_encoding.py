@@ -17,7 +17,8 @@ from codec_samples import Frames, mean_psnr_db, moving_gradient, read_frames, wr
 import bitstream
 import inrcodec
 from inrcodec.encoding import EncodeResult
-from inrcodec.errors import TargetUnreachable, UsageError
+from inrcodec.errors import InrcError, TargetUnreachable, UsageError
+from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.inspect import inspect
 from inrcodec.progress import EncodePlan, Silent
 from inrcodec.settings import EncodeSettings
@@ -222,6 +223,19 @@ def test_existing_outputs_and_the_input_itself_are_refused(clips: Any, tmp_path:
         with pytest.raises(UsageError):
             inrcodec.encode(sample.path, target, replace(DRAFT, size_bytes=4000))
     assert output.read_bytes() == b"earlier"
+
+
+def test_a_fit_that_diverged_is_one_clear_error(
+    clips: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverged(*arguments: Any) -> FittedSegment:
+        fitted = fit_segment(*arguments)
+        return replace(fitted, values={name: value * np.nan for name, value in fitted.values.items()})
+
+    monkeypatch.setattr("inrcodec.encoding.fit_segment", diverged)
+    with pytest.raises(InrcError, match="diverged"):
+        inrcodec.encode(clips(48, 32, 4).path, str(tmp_path / "a.inrv"), replace(DRAFT, size_bytes=4000))
+    assert os.listdir(tmp_path) == []
 
 
 def test_torch_settings_stay_as_they_were(clips: Any, tmp_path: Path) -> None:

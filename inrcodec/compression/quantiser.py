@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from inrcodec.compression.rate import shaped_bits
 from inrcodec.models.family import STEPPED_ROLES, TensorSpec
 
+MAXIMUM_BITS = 12.0
+"""Most bits a symbol that the first steps are chosen for, however many a plan leaves over."""
+
 
 class Rounding(Enum):
     """How a quantiser treats values."""
@@ -43,6 +46,7 @@ class Quantiser(nn.Module):
     ) -> None:
         """Start with steps at which `values`, if Laplace distributed, would cost about `bits_per_symbol`."""
         super().__init__()
+        bits_per_symbol = min(max(bits_per_symbol, 0.0), MAXIMUM_BITS)
         self._specs = {spec.name: spec for spec in specs if spec.role in STEPPED_ROLES}
         self._index = {name: index for index, name in enumerate(self._specs)}
         initial = [

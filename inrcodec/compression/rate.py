@@ -1,9 +1,9 @@
 """Bits of a tensor, differentiable, by the models that the `laplace` and `gaussian` coders write with.
 
-A quantised value k costs -log2 of the Laplace distribution's mass on [k - 1/2, k + 1/2], or -log2 of the normal
-density at k over its sum over the integers. Training evaluates the same functions at real-valued y (the value
-over its step, plus uniform noise), which bounds the entropy of the rounded values smoothly (Ballé et al. 2017,
-section 3). The scale is treated as a constant: the coder chooses the best one, where the derivative vanishes.
+A quantised value k costs -log2 of the Laplace distribution's mass on [k - 1/2, k + 1/2], or -log2 of the
+normal density at k over its sum over the integers. Training evaluates the same functions at real-valued y
+(the value over its step, plus uniform noise), which bounds the entropy of the rounded values smoothly (Ballé
+et al. 2017, section 3). The scale is a constant to the gradient: the coder chooses the best, where it vanishes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def laplace_scale(values: Tensor) -> Tensor:
 
 
 def gaussian_bits(values: Tensor, deviation: Tensor) -> Tensor:
-    """Bits of `values` (any shape, in steps) under a sampled normal distribution of `deviation` (in steps)."""
+    """Bits of `values` (any shape) under a sampled normal distribution of `deviation`, both in steps."""
     precision = 1 / (2 * deviation * deviation)
     # Beyond these terms the sum over the integers equals its integral to seven digits.
     squares = torch.arange(1, 5, device=values.device) ** 2
@@ -69,7 +69,7 @@ def gaussian_deviation(values: Tensor) -> Tensor:
 
 
 def shaped_bits(values: Tensor, noise: Tensor) -> Tensor:
-    """Bits of `values` + `noise` (in steps) under the cheaper of the two shapes, at the best scale of `values`."""
+    """Bits of `values` + `noise` (in steps) under the cheaper shape, at the best scale of `values`."""
     noisy = values + noise
     laplace = laplace_bits(noisy, laplace_scale(values))
     return torch.minimum(laplace, gaussian_bits(noisy, gaussian_deviation(values)))

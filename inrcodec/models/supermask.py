@@ -62,6 +62,8 @@ MAXIMUM_LEVELS = 8
 DENSITY_UNIT = 1 << 16
 DENSITIES = (0.6, 0.3, 0.1)
 """Shares of the weights in masks 1..N: 1.85 bits a weight."""
+LEAST_THOUSANDTHS = 250
+"""How far densities are lowered to fill a budget; at this share, masks of twice the width cost no more."""
 NERV_CELLS = 128
 NERV_FREQUENCIES, NERV_BASE = 80, 1.25
 EMBEDDING_BITS = 5.0
@@ -162,10 +164,10 @@ class Supermask:
         # One channel more at lower densities fills what the last whole channel leaves over.
         wider = min(below + 1, MAXIMUM_WIDTH)
         thousandths = widest(lambda share: fits(at(wider, share)), 1000)
-        if thousandths >= 500:
+        if thousandths >= LEAST_THOUSANDTHS:
             return at(wider, thousandths)
         if below == 0:
-            raise BudgetTooSmall(self.cost_bits(at(1, 500), video))
+            raise BudgetTooSmall(self.cost_bits(at(1, LEAST_THOUSANDTHS), video))
         return at(below, 1000)
 
     def cost_bits(self, config: SupermaskConfig, video: VideoInfo) -> float:

@@ -95,7 +95,9 @@ def test_a_batch_of_frames_is_charged_for_all_frames() -> None:
     quantiser = Quantiser(SPECS, values, 4.0)
     whole = quantiser(values, Rounding.NONE, generator()).bits.item()
     batches = [
-        quantiser(values | {"embedding": values["embedding"][i : i + 5]}, Rounding.NONE, generator()).bits.item()
+        quantiser(
+            values | {"embedding": values["embedding"][i : i + 5]}, Rounding.NONE, generator()
+        ).bits.item()
         for i in range(0, 20, 5)
     ]
     assert sum(batches) / 4 == pytest.approx(whole, rel=0.02)

@@ -42,7 +42,9 @@ def test_grid_of_the_nerv_decoder() -> None:
 
 
 @given(WIDTHS, HEIGHTS, st.sampled_from([8, 128]))
-def test_a_grid_covers_the_frame_with_less_than_one_cell_to_spare(width: int, height: int, cells: int) -> None:
+def test_a_grid_covers_the_frame_with_less_than_one_cell_to_spare(
+    width: int, height: int, cells: int
+) -> None:
     grid = choose_grid(VideoInfo(width, height, 1), cells)
     assert 0 <= grid.coded_width - width < grid.scale
     assert 0 <= grid.coded_height - height < grid.scale

@@ -46,7 +46,9 @@ def sample_config(**changes: Any) -> SupermaskConfig:
 
 SETTINGS = [
     dict(zip(("decoder", "weights", "scales", "biases"), choices, strict=True))
-    for choices in itertools.product(("hnerv", "nerv"), ("signed", "uniform"), ("learned", "fixed"), (True, False))
+    for choices in itertools.product(
+        ("hnerv", "nerv"), ("signed", "uniform"), ("learned", "fixed"), (True, False)
+    )
 ]
 VARIANTS = pytest.mark.parametrize("changes", SETTINGS, ids=lambda c: "-".join(map(str, c.values())))
 DECODERS = pytest.mark.parametrize("decoder", ["hnerv", "nerv"])
@@ -224,7 +226,9 @@ def test_what_is_transmitted_and_what_is_trained() -> None:
         assert (Role.SCALE in roles) == (config.scales == "learned")
         representation = FAMILY.representation(config, VIDEO, seed=0)
         values = transmitted(representation)
-        assert {spec.name: spec.shape for spec in specs} == {name: tuple(v.shape) for name, v in values.items()}
+        assert {spec.name: spec.shape for spec in specs} == {
+            name: tuple(v.shape) for name, v in values.items()
+        }
         grouped = [id(parameter) for group in representation.groups() for parameter in group.parameters]
         assert sorted(grouped) == sorted(id(parameter) for parameter in representation.module.parameters())
 
@@ -314,7 +318,9 @@ def test_every_flip_of_a_config_is_a_network_that_renders_or_an_error() -> None:
             except BitstreamError:
                 continue
             if sum(spec.count for spec in FAMILY.tensors(config, VIDEO)) < 300_000:
-                frames = FAMILY.decoder(config, VIDEO, random_tensors(FAMILY, config, VIDEO))(torch.tensor([2]))
+                frames = FAMILY.decoder(config, VIDEO, random_tensors(FAMILY, config, VIDEO))(
+                    torch.tensor([2])
+                )
                 assert torch.isfinite(frames).all()
                 rendered += 1
         assert rendered

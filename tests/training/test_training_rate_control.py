@@ -51,7 +51,9 @@ def test_a_larger_target_spends_more() -> None:
 
 
 def test_the_unit_of_the_error_does_not_matter() -> None:
-    assert bits_after_a_fit(3.5 * COUNT, error_scale=1e-4) == pytest.approx(bits_after_a_fit(3.5 * COUNT), rel=0.1)
+    assert bits_after_a_fit(3.5 * COUNT, error_scale=1e-4) == pytest.approx(
+        bits_after_a_fit(3.5 * COUNT), rel=0.1
+    )
 
 
 def test_the_penalty_pushes_bits_down_and_leaves_the_error_alone() -> None:
