@@ -14,7 +14,7 @@ from enum import Enum, auto
 import torch
 from torch import Tensor, nn
 
-from inrcodec.compression.rate import shaped_bits
+from inrcodec.compression.rate import laplace_bits, laplace_scale
 from inrcodec.models.family import STEPPED_ROLES, TensorSpec
 
 MAXIMUM_BITS = 12.0
@@ -71,7 +71,7 @@ class Quantiser(nn.Module):
             scaled = value / step
             noise = torch.rand(scaled.shape, generator=generator, device=scaled.device) - 0.5
             share = spec.count / value.numel()
-            total = total + share * shaped_bits(scaled, noise)
+            total = total + share * laplace_bits(scaled + noise, laplace_scale(scaled))
             if rounding is Rounding.NOISE:
                 tensors[name] = value + noise * step
             elif rounding is Rounding.STRAIGHT_THROUGH:

@@ -15,7 +15,9 @@ LARGEST_SYMBOL = 20_000
 """Steps are never so fine that a symbol would be larger than this."""
 SMALLEST_FACTOR, LARGEST_FACTOR = 2.0**-16, 2.0**16
 FIRST_GROWTH = 1.03
-TRIALS = 24
+GOOD_FILL = 0.998
+"""A file this close to its limit is not worth another trial."""
+FEW_TRIALS, TRIALS = 8, 24
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ def fit_to_size(
 ) -> CodedTensors | None:
     """Sections whose file, as `measure` counts its bytes, is within `least_bytes`..`limit_bytes`.
 
-    Prefers the trained steps as they are; else brackets and bisects the logarithm of the factor, and returns
-    the largest file that fits, be it smaller than `least_bytes`. None when the coarsest steps do not fit.
+    Prefers the trained steps as they are: training has rounded to them. Else brackets and bisects the
+    logarithm of the factor, and returns about the largest file that fits, be it smaller than
+    `least_bytes`. None when the coarsest steps do not fit.
     """
 
     def attempt(factor: float) -> CodedTensors:
@@ -75,8 +78,10 @@ def fit_to_size(
         previous, current = current, attempt(current.factor * growth)
         growth *= growth
     fits, exceeds = (current, previous) if too_large else (previous, current)
-    for _ in range(TRIALS):
-        if fits.file_bytes >= least_bytes:
+    for trial in range(TRIALS):
+        if fits.file_bytes >= limit_bytes * GOOD_FILL or (
+            trial >= FEW_TRIALS and fits.file_bytes >= least_bytes
+        ):
             break
         middle = attempt((fits.factor * exceeds.factor) ** 0.5)
         if middle.file_bytes <= limit_bytes:

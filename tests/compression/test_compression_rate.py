@@ -10,17 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitstream.coders import encode_smallest
-from bitstream.coders.gaussian import GaussianCoder
 from bitstream.coders.laplace import LaplaceCoder
-from inrcodec.compression.rate import (
-    MINIMUM_SCALE,
-    gaussian_bits,
-    gaussian_deviation,
-    laplace_bits,
-    laplace_scale,
-    shaped_bits,
-)
+from inrcodec.compression.rate import MINIMUM_SCALE, laplace_bits, laplace_scale
 
 
 def exact_bits(value: float, scale: float) -> float:
@@ -115,53 +106,9 @@ def test_noise_bounds_the_bits_of_rounding(step: float) -> None:
     assert 0.99 * rounded <= noisy <= 1.1 * rounded
 
 
-@pytest.mark.parametrize("deviation", [0.3, 0.99, 1.01, 5.0, 200.0])
-def test_normal_bits_are_those_of_a_sampled_density(deviation: float) -> None:
-    support = torch.arange(-2000, 2001, dtype=torch.float64)
-    shares = torch.exp(-(support**2) / (2 * deviation**2))
-    shares = shares / shares.sum()
-    values = torch.tensor([0.0, 1.0, -2.0, 3.0], dtype=torch.float64)
-    expected = -torch.log2(shares[values.long() + 2000]).sum().item()
-    bits = gaussian_bits(values, torch.tensor(deviation, dtype=torch.float64)).item()
-    assert bits == pytest.approx(expected, rel=1e-3)
-
-
-def test_the_gradient_of_normal_bits_is_the_derivative() -> None:
-    values = torch.tensor([-7.3, -0.5, 0.0, 0.4, 3.0], dtype=torch.float64, requires_grad=True)
-    for deviation in (0.4, 3.0):
-        fixed = torch.tensor(deviation, dtype=torch.float64)
-        assert torch.autograd.gradcheck(
-            lambda v, d=fixed: gaussian_bits(v, d), (values,), eps=1e-6, atol=1e-5
-        )
-
-
-@pytest.mark.parametrize("deviation", [0.7, 1.5, 4.0, 60.0])
-def test_normal_bits_are_what_the_coder_writes(deviation: float) -> None:
-    symbols = np.rint(np.random.default_rng(3).normal(0, deviation, (1, 40_000))).astype(np.int32)
-    values = torch.from_numpy(symbols).float()
-    estimated = gaussian_bits(values, gaussian_deviation(values)).item()
-    real = 8 * len(GaussianCoder().encode(symbols))
-    assert abs(estimated - real) <= 0.01 * real + 64
-
-
-@pytest.mark.parametrize("shape", ["laplace", "normal"])
-def test_the_cheaper_shape_is_charged_for(shape: str) -> None:
-    draw = np.random.default_rng(4)
-    symbols = np.rint(getattr(draw, shape)(0, 3.0, (1, 40_000))).astype(np.int32)
-    values = torch.from_numpy(symbols).float()
-    laplace, normal = (
-        laplace_bits(values, laplace_scale(values)),
-        gaussian_bits(values, gaussian_deviation(values)),
-    )
-    charged = shaped_bits(values, torch.zeros_like(values))
-    assert charged == torch.minimum(laplace, normal)
-    assert (charged == laplace) == (shape == "laplace")
-    assert charged.item() == pytest.approx(8 * len(encode_smallest(symbols)[1]), rel=0.01)
-
-
 def test_tensors_of_zeros_cost_next_to_nothing() -> None:
     zeros = torch.zeros(1000, requires_grad=True)
-    bits = shaped_bits(zeros, torch.zeros(1000))
+    bits = laplace_bits(zeros, laplace_scale(zeros))
     assert 0 <= bits.item() < 1
     (gradient,) = torch.autograd.grad(bits, zeros)
     assert torch.isfinite(gradient).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -38,6 +39,17 @@ def test_position_encoding_is_the_papers() -> None:
         assert encoded[1, index, 0, 0].item() == pytest.approx(math.sin(phase), abs=1e-4)
         assert encoded[1, 80 + index, 0, 0].item() == pytest.approx(math.cos(phase), abs=1e-4)
     assert torch.equal(encoded[0].flatten(), torch.cat([torch.zeros(80), torch.ones(80)]))
+
+
+def test_position_encoding_rounds_as_the_specification_says() -> None:
+    """At 1.25^79 the spacing of float32 exceeds a period: only the prescribed rounding gives these sines."""
+    times = np.array([1 / 3, 0.7, 0.999], dtype=np.float32)
+    frequencies = np.array([1.25**index * math.pi for index in range(80)]).astype(np.float32)
+    phases = (times[:, None] * frequencies).astype(np.float64)
+    expected = np.concatenate([np.sin(phases), np.cos(phases)], axis=1)
+    encoded = position_encoding(torch.from_numpy(times), base=1.25, frequencies=80)
+    assert encoded.dtype == torch.float32
+    assert np.abs(encoded.numpy()[:, :, 0, 0] - expected).max() < 1e-6
 
 
 def test_initial_parameters_are_pytorchs_and_depend_on_the_seed_alone() -> None:

@@ -116,6 +116,52 @@ def test_weights_are_random_values_times_sums_of_scales(
             assert np.isin(np.abs(expected), deviation * sums).all()
 
 
+class PaperNeRV(nn.Module):
+    """The NeRV decoder with a 1x1 stem: nn.Linear, nn.Conv2d, nn.PixelShuffle, nn.GELU."""
+
+    def __init__(
+        self, frequencies: int, width: int, rows: int, columns: int, strides: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.frequencies, self.grid = frequencies, (width, rows, columns)
+        self.stem = nn.Linear(2 * frequencies, width * rows * columns)
+        layers: list[nn.Module] = []
+        for stride in strides:
+            narrowed = max(round(width / 2), min(12, self.grid[0]))
+            conv = nn.Conv2d(width, narrowed * stride**2, 3, padding=1)
+            layers += [conv, nn.PixelShuffle(stride), nn.GELU()]
+            width = narrowed
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
+
+    def forward(self, time: float) -> Tensor:
+        phases = [1.25**index * math.pi * time for index in range(self.frequencies)]
+        encoded = torch.tensor([*map(math.sin, phases), *map(math.cos, phases)])
+        features = nn.functional.gelu(self.stem(encoded)).reshape(1, *self.grid)
+        frame: Tensor = torch.tanh(self.layers(features)) * 0.5 + 0.5
+        return frame[0]
+
+
+def test_the_nerv_decoder_is_the_papers() -> None:
+    config = sample_config(decoder="nerv", embedding_channels=16, width=30)
+    tensors = random_tensors(FAMILY, config, VIDEO)
+    paper = PaperNeRV(8, 30, config.grid.rows, config.grid.columns, (5, 2))
+    modules = [paper.stem, *(module for module in paper.layers if isinstance(module, nn.Conv2d))]
+    for index, (module, layer) in enumerate(zip(modules, config.convolutions, strict=True)):
+        sums = torch.cat([torch.zeros(1), tensors["scales"][index].cumsum(0)])
+        weight = torch.from_numpy(random_layer(config, index)) * sums[tensors[f"{layer.name}.levels"].long()]
+        order = torch.arange(layer.bias_count).reshape(layer.stride**2, layer.output_channels).T.flatten()
+        state = {
+            "weight": weight[order].reshape(module.weight.shape),
+            "bias": tensors[f"{layer.name}.bias"][order],
+        }
+        module.load_state_dict(state)
+    with torch.no_grad():
+        expected = torch.stack([paper(index / 3) for index in range(3)])
+        frames = FAMILY.decoder(config, VIDEO, tensors)(torch.arange(3))
+    assert expected.std() > 0.05
+    torch.testing.assert_close(frames, expected[:, :, :21, :37], atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("decoder", "deviation", "uniform"),
     [

@@ -1,0 +1,121 @@
+"""Writes a golden file of each model family: `python tests/regenerate_golden_families.py`.
+
+A golden file that exists must decode for ever, so one that differs is refused without `--overwrite`. The
+networks are not fitted: their symbols come from integer arithmetic alone, so no library can change them.
+"""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+
+import inrcodec  # noqa: E402
+from bitstream import Segment, Stream, StreamHeader, dump  # noqa: E402
+from inrcodec.compression.sections import encode_sections  # noqa: E402
+from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo  # noqa: E402
+from inrcodec.models.hnerv import HNeRV, HNeRVConfig  # noqa: E402
+from inrcodec.models.layout import covering_grid  # noqa: E402
+from inrcodec.models.supermask import Supermask, SupermaskConfig  # noqa: E402
+
+GOLDEN = Path(__file__).parent / "golden"
+VIDEO = VideoInfo(width=31, height=23, frame_count=3)
+SEED = 2024
+DENSITIES = (39322, 19661, 6554)
+STEPS = {Role.WEIGHT: 0.0625, Role.BIAS: 0.0625, Role.EMBEDDING: 0.25}
+
+
+def configs() -> dict[str, tuple[AnyFamily, Any]]:
+    """Family and config of each golden file, by its name."""
+    hybrid, grid = covering_grid(31, 23, (2, 2, 2)), covering_grid(31, 23, (4, 2))
+    return {
+        "hnerv": (HNeRV(), HNeRVConfig(hybrid, embedding_channels=3, width=4)),
+        "supermask-hnerv-signed-learned": (
+            Supermask(),
+            SupermaskConfig("hnerv", "signed", "learned", True, hybrid, 3, 5, DENSITIES, SEED),
+        ),
+        "supermask-nerv-uniform-fixed": (
+            Supermask(),
+            SupermaskConfig("nerv", "uniform", "fixed", False, grid, 8, 4, DENSITIES, SEED),
+        ),
+    }
+
+
+def integers(count: int, stream: int) -> NDArray[np.int64]:
+    """Integers 0..65535 of a linear congruential generator."""
+    state, draws = stream + 1, []
+    for _ in range(count):
+        state = (state * 6364136223846793005 + 1442695040888963407) % (1 << 64)
+        draws.append(state >> 48)
+    return np.array(draws, dtype=np.int64)
+
+
+def tensor(spec: TensorSpec, stream: int) -> NDArray[np.float32]:
+    """Values for a transmitted tensor, all exact in float32 and on its steps."""
+    draws = integers(spec.count, stream).reshape(spec.shape)
+    if spec.role is Role.LEVELS:
+        edges = 65536 - np.array(DENSITIES)
+        return (draws[..., None] >= edges).sum(axis=-1).astype(np.float32)
+    if spec.role is Role.SCALE:
+        return (0.5 + draws % 64 / 128).astype(np.float32)
+    # The sum of two uniform integers, -15..15 steps, is a triangle; later weights are smaller.
+    symbols = draws % 16 + draws // 16 % 16 - 15
+    if spec.role is Role.WEIGHT and spec.shape[1] * spec.shape[2] > 12:
+        symbols //= 2
+    return (symbols * STEPS[spec.role]).astype(np.float32)
+
+
+def files() -> dict[str, bytes]:
+    """Every golden stream by its file name."""
+    written = {}
+    for name, (family, config) in configs().items():
+        specs = family.tensors(config, VIDEO)
+        values = {spec.name: tensor(spec, stream) for stream, spec in enumerate(specs)}
+        steps = {spec.name: STEPS[spec.role] for spec in specs if spec.role in STEPS}
+        coded_width, coded_height = family.coded_size(config, VIDEO)
+        header = StreamHeader(31, 23, coded_width, coded_height, 3, Fraction(25), Fraction(1, 25))
+        sections = encode_sections(specs, values, steps)
+        segment = Segment(0, 3, family.wire_id, SEED, family.pack(config), sections)
+        written[f"{name}.inrv"] = dump(Stream(header, (segment,)))
+    return written
+
+
+def pixels(path: Path) -> bytes:
+    """The thinned out frames of a golden file as a .npy."""
+    with inrcodec.open(path, "cpu", "float32") as video:
+        thinned = video[:][:, ::3, ::3]
+    buffer = BytesIO()
+    np.save(buffer, thinned)
+    return buffer.getvalue()
+
+
+def write(path: Path, data: bytes) -> bool:
+    """Whether the file may be and is as it should be."""
+    if path.exists() and path.read_bytes() != data and "--overwrite" not in sys.argv[1:]:
+        print(f"{path} exists and differs: give --overwrite to break old files", file=sys.stderr)
+        return False
+    path.write_bytes(data)
+    return True
+
+
+def main() -> int:
+    """Write what is missing or, with `--overwrite`, everything."""
+    GOLDEN.mkdir(exist_ok=True)
+    for name, data in files().items():
+        path = GOLDEN / name
+        if not write(path, data) or not write(path.with_suffix(".npy"), pixels(path)):
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,218 @@
+"""The house rules of the architecture, held by the syntax trees of both packages."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from inrcodec.models.registry import FAMILIES
+
+ROOT = Path(__file__).parents[1]
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("bitstream", "inrcodec")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+MODULE = pytest.mark.parametrize("module", MODULES)
+LARGEST_MODULE_LINES = 300
+
+LAYERS = (
+    {"errors", "random_weights"},
+    {"settings", "progress", "metrics"},
+    {"arguments", "device", "files"},
+    {"models"},
+    {"compression", "video"},
+    {"training", "budget"},
+    {"planning"},
+    {"fitting", "decoding", "inspect"},
+    {"encoding"},
+    {"console"},
+    {"cli"},
+    {"__main__"},
+)
+"""Rooms of `inrcodec`, lowest first. A room imports rooms below its own, and itself."""
+
+USERS = {
+    "av": ("inrcodec.video",),
+    "click": ("inrcodec.cli", "inrcodec.console"),
+    "rich": ("inrcodec.console",),
+    "struct": ("bitstream.fields",),
+    "constriction": ("bitstream.coders",),
+    "pytorch_msssim": ("inrcodec.metrics",),
+}
+"""Who alone may import a library."""
+
+NOT_FOR_FILES = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib"}
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(), str(MODULES[module]))
+
+
+def imports(module: str) -> Iterator[str]:
+    """Every module that is named by an import anywhere in the file, those for type checkers included."""
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module is not None, f"{module}: imports are absolute"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else node.module
+
+
+def calls(module: str) -> Iterator[tuple[str, ast.Call]]:
+    """The text of what is called, and the call."""
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def layer_of(module: str) -> int:
+    found = [number for number, rooms in enumerate(LAYERS) if room_of(module) in rooms]
+    assert found, f"{module} has no layer yet: add {room_of(module)!r} to LAYERS"
+    return found[0]
+
+
+@MODULE
+def test_imports_run_down_only(module: str) -> None:
+    # The package itself offers the library lazily, and its version to everyone.
+    if not is_in(module, "inrcodec") or module == "inrcodec":
+        return
+    for name in imports(module):
+        if is_in(name, "inrcodec") and name != "inrcodec" and room_of(name) != room_of(module):
+            assert layer_of(name) < layer_of(module), f"{module} imports {name}, which is not below it"
+
+
+@MODULE
+def test_bitstream_stands_alone(module: str) -> None:
+    if is_in(module, "bitstream"):
+        allowed = {"bitstream", "numpy", "constriction"} | sys.stdlib_module_names
+        assert {name.split(".")[0] for name in imports(module)} <= allowed
+
+
+@MODULE
+def test_libraries_have_one_user(module: str) -> None:
+    for name in imports(module):
+        users = USERS.get(name.split(".")[0])
+        assert users is None or any(is_in(module, user) for user in users), f"{module} imports {name}"
+
+
+def test_families_do_not_know_each_other() -> None:
+    families = {type(family).__module__ for family in FAMILIES}
+    registry = "inrcodec.models.registry"
+    for family in families:
+        seen: set[str] = set()
+        waiting = [family]
+        while waiting:
+            module = waiting.pop()
+            seen.add(module)
+            waiting += {name for name in imports(module) if name in MODULES} - seen
+        assert seen.isdisjoint(families - {family})
+        assert registry not in seen
+        for forbidden in ("training", "compression", "video", "cli", "console", "encoding", "decoding"):
+            assert not [name for name in seen if is_in(name, f"inrcodec.{forbidden}")], family
+
+
+@MODULE
+def test_training_names_no_family_and_touches_no_container(module: str) -> None:
+    if is_in(module, "inrcodec.training"):
+        named = set(imports(module))
+        assert not [name for name in named if is_in(name, "bitstream")]
+        assert {name for name in named if is_in(name, "inrcodec.models")} <= {"inrcodec.models.family"}
+
+
+def closure(module: str) -> set[str]:
+    """Every module of both packages that `module` leads to, by any import."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        current = waiting.pop()
+        seen.add(current)
+        waiting += {name for name in imports(current) if name in MODULES and name != "inrcodec"} - seen
+    return seen
+
+
+def test_decoding_leads_to_no_training() -> None:
+    for module in ("inrcodec.decoding", "inrcodec.inspect"):
+        rooms = {room_of(name) for name in closure(module) if is_in(name, "inrcodec")}
+        assert rooms.isdisjoint({"training", "fitting", "planning", "encoding"})
+
+
+@MODULE
+def test_only_the_command_line_prints_and_exits(module: str) -> None:
+    if module in ("inrcodec.cli", "inrcodec.console", "inrcodec.__main__"):
+        return
+    for name, _ in calls(module):
+        assert name not in ("print", "input", "exit", "quit", "sys.exit", "os._exit", "SystemExit"), module
+        assert not name.startswith(("sys.stderr", "sys.stdout.write")), module
+
+
+@MODULE
+def test_what_is_never_done(module: str) -> None:
+    assert not [name for name in imports(module) if name.split(".")[0] in NOT_FOR_FILES]
+    for name, call in calls(module):
+        keywords = {word.arg: ast.unparse(word.value) for word in call.keywords}
+        assert name not in ("eval", "exec"), module
+        # zip also has an argument of this name.
+        assert keywords.get("strict") != "False" or name == "zip", module
+        assert keywords.get("allow_pickle") != "True", module
+        assert name != "torch.load" or keywords.get("weights_only") == "True", module
+        assert name not in ("torch.manual_seed", "np.random.seed", "torch.set_num_threads"), module
+    for node in ast.walk(tree_of(module)):
+        assert not isinstance(node, ast.Assert), f"{module}:{node.lineno}: an assert checks nothing under -O"
+        assert not isinstance(node, ast.ExceptHandler) or node.type is not None, module
+
+
+@MODULE
+def test_modules_are_short_and_say_what_they_are_for(module: str) -> None:
+    lines = MODULES[module].read_text().splitlines()
+    assert len(lines) <= LARGEST_MODULE_LINES
+    assert ast.get_docstring(tree_of(module))
+
+
+def test_wire_ids_and_names_of_families_are_unique() -> None:
+    assert (
+        len({family.wire_id for family in FAMILIES})
+        == len({family.name for family in FAMILIES})
+        == len(FAMILIES)
+    )
+    assert {family.name: family.wire_id for family in FAMILIES}.items() >= {
+        "hnerv": 1,
+        "supermask": 2,
+    }.items()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "models.registry",
+        "models.supermask",
+        "planning",
+        "budget",
+        "inspect",
+        "compression.sections",
+        "settings",
+    ],
+)
+def test_what_reports_and_plans_loads_no_torch(module: str) -> None:
+    script = f"import sys, inrcodec.{module}; sys.exit('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
