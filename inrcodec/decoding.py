@@ -27,6 +27,7 @@ from inrcodec.models.registry import family_by_wire_id
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings import DecodeSettings, FrameRange
 from inrcodec.video import VideoProperties, check_target, open_writer
+from inrcodec.video.properties import properties_of
 
 Frames = NDArray[np.uint8]
 
@@ -190,18 +191,3 @@ def render_batches(
             frames = decoder(chosen).float()
             codes = frames.mul_(255).round_().to(torch.uint8)
         yield codes.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-
-def properties_of(header: StreamHeader) -> VideoProperties:
-    """What a file says about its video."""
-    return VideoProperties(
-        width=header.width,
-        height=header.height,
-        frame_count=header.frame_count,
-        frame_rate=header.frame_rate,
-        time_base=header.time_base,
-        sample_aspect_ratio=header.sample_aspect_ratio,
-        rotation=header.rotation,
-        bit_depth=header.bit_depth,
-        color=header.color,
-    )

@@ -11,7 +11,7 @@ from inrcodec.errors import TargetUnreachable
 from inrcodec.models.family import AnyFamily, BudgetTooSmall, TensorSpec, VideoInfo
 from inrcodec.models.registry import family_by_name
 from inrcodec.settings import EncodeSettings
-from inrcodec.video.properties import VideoProperties
+from inrcodec.video.properties import VideoProperties, header_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _plan(
         payload_bits = max(0.0, 8.0 * (target - overhead))
         config = family.plan(video, payload_bits, settings.model_options, settings.seed)
         specs = family.tensors(config, video)
-        header = _header(properties, family.coded_size(config, video))
+        header = header_of(properties, family.coded_size(config, video))
         overhead = overhead_bytes(header, family.wire_id, settings.seed, family.pack(config), specs)
     return SegmentPlan(family, config, header, video, settings.seed, specs, target, overhead)
 
@@ -94,19 +94,3 @@ def _smallest_reachable(
         middle = (low + high) // 2
         low, high = (low, middle) if is_reachable(middle) else (middle, high)
     return high
-
-
-def _header(properties: VideoProperties, coded_size: tuple[int, int]) -> StreamHeader:
-    return StreamHeader(
-        width=properties.width,
-        height=properties.height,
-        coded_width=coded_size[0],
-        coded_height=coded_size[1],
-        frame_count=properties.frame_count,
-        frame_rate=properties.frame_rate,
-        time_base=properties.time_base,
-        sample_aspect_ratio=properties.sample_aspect_ratio,
-        rotation=properties.rotation,
-        bit_depth=properties.bit_depth,
-        color=properties.color,
-    )

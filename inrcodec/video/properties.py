@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitstream.header import ColorTags
+from bitstream.header import ColorTags, StreamHeader
 
 
 @dataclass(frozen=True)
@@ -39,3 +39,14 @@ class Clip:
     frames: NDArray[np.uint8]
     """RGB, (T, height, width, 3)."""
     properties: VideoProperties
+
+
+def properties_of(header: StreamHeader) -> VideoProperties:
+    """What a file says about its video."""
+    return VideoProperties(**{one.name: getattr(header, one.name) for one in fields(VideoProperties)})
+
+
+def header_of(properties: VideoProperties, coded_size: tuple[int, int]) -> StreamHeader:
+    """The stream header of a video whose network renders frames of `coded_size` (width, height) pixels."""
+    common = {one.name: getattr(properties, one.name) for one in fields(VideoProperties)}
+    return StreamHeader(coded_width=coded_size[0], coded_height=coded_size[1], **common)
