@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bitstream import Corrupt, Segment, StreamHeader, StreamReader
+from bitstream import Segment, StreamHeader, StreamReader
 from inrcodec.compression.sections import decode_sections
 from inrcodec.device import autocast, choose_device, compute_dtype
 from inrcodec.errors import UsageError
 from inrcodec.files import same_file
-from inrcodec.models.family import FrameDecoder, VideoInfo
-from inrcodec.models.registry import family_by_wire_id
+from inrcodec.models.family import FrameDecoder
+from inrcodec.opening import open_segment, open_stream
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings import DecodeSettings, FrameRange
 from inrcodec.video import VideoProperties, check_target, open_writer
@@ -83,13 +83,7 @@ def open_video(source: str | os.PathLike[str], device: str = "auto", precision: 
     """
     # Refused before the file is opened: nothing would close it.
     compute_dtype(precision, choose_device(device))
-    try:
-        reader = StreamReader(source)
-    except FileNotFoundError:
-        raise UsageError(f"{source}: no such file") from None
-    except IsADirectoryError:
-        raise UsageError(f"{source}: expected an .inrv file, found a folder") from None
-    return Video(reader, device, precision)
+    return Video(open_stream(source), device, precision)
 
 
 class Video:
@@ -165,15 +159,10 @@ class Video:
 
 def segment_decoder(segment: Segment, header: StreamHeader, device: torch.device) -> FrameDecoder:
     """The network of one segment, ready to render; raises `BitstreamError`."""
-    video = VideoInfo(header.width, header.height, segment.frame_count)
-    family = family_by_wire_id(segment.family)
-    config = family.unpack(segment.config, video, segment.seed)
-    if family.coded_size(config, video) != (header.coded_width, header.coded_height):
-        message = f"expected a coded size of {family.coded_size(config, video)}"
-        raise Corrupt(message, offset=None, block="SEGM")
-    arrays = decode_sections(family.tensors(config, video), segment.sections)
+    opened = open_segment(segment, header)
+    arrays = decode_sections(opened.specs, segment.sections)
     tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-    return family.decoder(config, video, tensors)
+    return opened.family.decoder(opened.config, opened.video, tensors)
 
 
 def render_batches(

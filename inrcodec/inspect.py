@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bitstream import Corrupt, Segment, StreamHeader, StreamReader, load
+from bitstream import StreamHeader, load
 from bitstream.coders import coder_by_id
 from inrcodec.compression.sections import decode_sections
-from inrcodec.errors import UsageError
-from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
-from inrcodec.models.registry import family_by_wire_id
+from inrcodec.opening import OpenedSegment, open_segment, open_stream
 
 _STEP_BYTES = 4
 
@@ -126,11 +123,10 @@ def _report(path: str, decode_symbols: bool) -> FileReport:
         summary = reader.summary()
         segments = []
         for number, entry in enumerate(summary.index):
-            segment = reader.segment(number)
-            family, specs = segment_specs(segment, summary.header)
+            opened = open_segment(reader.segment(number), summary.header)
             if decode_symbols:
-                decode_sections(specs, segment.sections)
-            segments.append(_segment_report(segment, family, specs, 8 * entry.length))
+                decode_sections(opened.specs, opened.segment.sections)
+            segments.append(_segment_report(opened, 8 * entry.length))
     quality = summary.quality
     return FileReport(
         path=path,
@@ -143,38 +139,8 @@ def _report(path: str, decode_symbols: bool) -> FileReport:
     )
 
 
-def open_stream(path: str) -> StreamReader:
-    """A reader of the file at `path`; raises `UsageError` where there is none, and `BitstreamError`."""
-    try:
-        return StreamReader(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist") from error
-    except IsADirectoryError as error:
-        raise UsageError(f"{path} is a folder, not an .inrv file") from error
-    except PermissionError as error:
-        raise UsageError(f"{path} may not be read: {os.strerror(error.errno or 0)}") from error
-
-
-def segment_specs(segment: Segment, header: StreamHeader) -> tuple[AnyFamily, tuple[TensorSpec, ...]]:
-    """The family of a segment and its tensors in wire order.
-
-    Raises `Corrupt` for a config that the family refuses or a wrong number of sections.
-    """
-    family = family_by_wire_id(segment.family)
-    video = VideoInfo(header.width, header.height, segment.frame_count)
-    config = family.unpack(segment.config, video, segment.seed)
-    found, expected = (header.coded_width, header.coded_height), family.coded_size(config, video)
-    if found != expected:
-        raise Corrupt(f"expected a coded size of {expected}, found {found}", block="STRM")
-    specs = family.tensors(config, video)
-    if len(specs) != len(segment.sections):
-        raise Corrupt(f"expected {len(specs)} sections, found {len(segment.sections)}", block="SEGM")
-    return family, specs
-
-
-def _segment_report(
-    segment: Segment, family: AnyFamily, specs: tuple[TensorSpec, ...], block_bits: int
-) -> SegmentReport:
+def _segment_report(opened: OpenedSegment, block_bits: int) -> SegmentReport:
+    segment, specs = opened.segment, opened.specs
     sections = tuple(
         SectionReport(
             name=spec.name,
@@ -188,7 +154,7 @@ def _segment_report(
     return SegmentReport(
         first_frame=segment.first_frame,
         frame_count=segment.frame_count,
-        family=family.name,
+        family=opened.family.name,
         seed=segment.seed,
         parameter_count=sum(spec.count for spec in specs),
         sections=sections,
