@@ -1,0 +1,45 @@
+"""Opening hostile segments: nothing is decoded or allocated before its size is known and bounded."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from bitstream import Corrupt, LimitExceeded, Section, Segment, StreamHeader
+from inrcodec.models.family import VideoInfo
+from inrcodec.models.hnerv import HNeRV, HNeRVConfig
+from inrcodec.models.layout import covering_grid
+from inrcodec.opening import open_segment
+
+FAMILY = HNeRV()
+STRIDES = (5, 4, 4, 2, 2)
+
+
+def opened_with(width: int, frame_count: int, section_count: int | None = None, coded_width: int = 1280) -> None:
+    """Open a segment that claims a network of `width` channels and carries two bytes a section."""
+    video = VideoInfo(1280, 640, frame_count)
+    config = HNeRVConfig(covering_grid(1280, 640, STRIDES), 16, width)
+    count = len(FAMILY.tensors(config, video)) if section_count is None else section_count
+    sections = tuple(Section(1, (1.0,), b"\0\0") for _ in range(count))
+    segment = Segment(0, frame_count, FAMILY.wire_id, 0, FAMILY.pack(config), sections)
+    header = StreamHeader(1280, 640, coded_width, 640, frame_count, Fraction(25), Fraction(1, 25))
+    open_segment(segment, header)
+
+
+def test_an_ordinary_segment_opens() -> None:
+    opened_with(width=68, frame_count=132)
+
+
+def test_a_few_bytes_cannot_ask_for_all_memory() -> None:
+    with pytest.raises(LimitExceeded, match="symbols"):
+        opened_with(width=1024, frame_count=132)
+    with pytest.raises(LimitExceeded, match="symbols"):
+        opened_with(width=8, frame_count=1 << 21)
+
+
+def test_sections_and_coded_size_must_be_those_of_the_network() -> None:
+    with pytest.raises(Corrupt, match="sections"):
+        opened_with(width=8, frame_count=2, section_count=3)
+    with pytest.raises(Corrupt, match="coded size"):
+        opened_with(width=8, frame_count=2, coded_width=1281)
