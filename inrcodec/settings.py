@@ -24,8 +24,8 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "draft": Preset(epochs=15, learning_rate=8e-3, batch_frames=1),
     "fast": Preset(epochs=50, learning_rate=8e-3, batch_frames=1),
-    "medium": Preset(epochs=150, learning_rate=6e-3, batch_frames=1),
-    "slow": Preset(epochs=600, learning_rate=4e-3, batch_frames=1),
+    "medium": Preset(epochs=150, learning_rate=8e-3, batch_frames=1),
+    "slow": Preset(epochs=600, learning_rate=5e-3, batch_frames=1),
     # The authors' settings (HNeRV, section 4.1); quantisation enters for the last tenth only.
     "paper": Preset(epochs=300, learning_rate=1e-3, batch_frames=2, noise_from=0.9, rounding_from=0.95),
 }

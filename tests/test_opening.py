@@ -16,7 +16,9 @@ FAMILY = HNeRV()
 STRIDES = (5, 4, 4, 2, 2)
 
 
-def opened_with(width: int, frame_count: int, section_count: int | None = None, coded_width: int = 1280) -> None:
+def opened_with(
+    width: int, frame_count: int, section_count: int | None = None, coded_width: int = 1280
+) -> None:
     """Open a segment that claims a network of `width` channels and carries two bytes a section."""
     video = VideoInfo(1280, 640, frame_count)
     config = HNeRVConfig(covering_grid(1280, 640, STRIDES), 16, width)

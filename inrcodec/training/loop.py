@@ -34,7 +34,7 @@ class FitSettings:
     learning_rate: float
     batch_frames: int
     noise_from: float
-    """Share of the fit from which values are quantised with noise; 0 from the start."""
+    """Share of the fit from which values carry quantisation noise and bits are charged for."""
     rounding_from: float
     """Share of the fit from which values are rounded, gradients passing straight through."""
     seed: int
@@ -74,8 +74,11 @@ class Fit:
                 for group, base in zip(optimizer.param_groups, base_rates, strict=True):
                     group["lr"] = base * cosine_with_warmup(fraction)
                 error, bits = self._forward(next(batches), fraction, noise)
+                loss = error
+                if fraction >= settings.noise_from:
+                    loss = error + rate_control.penalty(error, bits, fraction)
                 optimizer.zero_grad()
-                (error + rate_control.penalty(error, bits, fraction)).backward()  # type: ignore[no-untyped-call]
+                loss.backward()  # type: ignore[no-untyped-call]
                 clipping.apply()
                 optimizer.step()
                 step += 1
