@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ SAMPLED_FRAMES = 16
 """Frames on which the unquantised model is measured, evenly spaced."""
 EXPORT_PIXELS = 1 << 20
 """Pixels of the frames whose embeddings are made in one batch, at least one frame."""
+ENOUGH_STEPS = 10_000
+LEAST_TILE_PIXELS = 24_000
+"""A fit by the clock divides frames until it can do so many steps or the tiles are so small."""
 AIMED_FILL = 0.99
 """Share of the payload that training aims at; the coder's own parameters and words take the rest."""
 SPARE_BITS_PER_SYMBOL = 1.5
@@ -90,6 +93,7 @@ def fit_segment(
         clock = StepClock(max(1, round(epochs * len(frames) / fit_settings.batch_frames)))
         announce(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
     else:
+        fit = _tiled(fit, deadline - finishing_seconds - time.monotonic())
         clock = WallClock(deadline - finishing_seconds)
         announce(deadline - time.monotonic(), None)
     other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
@@ -146,6 +150,20 @@ def _fixed_bytes(plan: SegmentPlan, values: Mapping[str, Tensor]) -> int:
 def _quantiser(plan: SegmentPlan, values: Mapping[str, Tensor], symbol_bits: float) -> Quantiser:
     stepped = sum(spec.count for spec in plan.specs if spec.role in STEPPED_ROLES)
     return Quantiser(plan.specs, values, symbol_bits / max(stepped, 1) + SPARE_BITS_PER_SYMBOL)
+
+
+def _tiled(fit: Fit, seconds: float) -> Fit:
+    """Divide frames into tiles when `seconds` are too short for enough steps on whole frames.
+
+    Pixels of one frame tell a fit nearly the same; steps are what a short fit lacks.
+    """
+    pixels = fit.clip.shape[1] * fit.clip.shape[2]
+    while True:
+        steps = seconds / fit.step_seconds()
+        tiles = 2 * fit.settings.tiles
+        if steps >= ENOUGH_STEPS or pixels / tiles**2 < LEAST_TILE_PIXELS:
+            return fit
+        fit = replace(fit, settings=replace(fit.settings, tiles=tiles, batch_frames=1))
 
 
 def _finishing_seconds(

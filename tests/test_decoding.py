@@ -182,7 +182,7 @@ def test_segments_that_no_encoder_writes_are_errors(hnerv: Encoded, tmp_path: Pa
 
 
 def test_files_that_cannot_be_opened(hnerv: Encoded, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(UsageError, match="does not exist"):
         inrcodec.open(tmp_path / "missing.inrv")
     with pytest.raises(UsageError, match="folder"):
         inrcodec.open(tmp_path)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.family import VideoInfo
-from inrcodec.models.layout import Convolution, Grid
+from inrcodec.models.layout import Convolution, Grid, Window
 
 
 def shuffle_pixels(features: Tensor, stride: int) -> Tensor:
@@ -27,27 +27,71 @@ def shuffle_pixels(features: Tensor, stride: int) -> Tensor:
 
 
 def upsample(
-    layers: Iterable[Convolution],
+    layers: Sequence[Convolution],
     tensors: Mapping[str, Tensor],
     embedding: Tensor,
     grid: Grid,
     video: VideoInfo,
+    window: Window | None = None,
 ) -> Tensor:
     """Run an up-sampling decoder: embedding (B, d, h, w) -> frames (B, 3, height, width) in [0, 1].
 
     `tensors` holds `NAME.weight` and, for layers that have one, `NAME.bias` of each of the `layers` (see
     `layout`). An embedding of one vector a frame (NeRV) is spread over the grid after the stem. The coded
-    frame is cropped to the display size.
+    frame is cropped to the display size, or to `window`, whose pixels are then all that is computed, exactly.
     """
-    features = embedding
-    *body, head = layers
-    for layer in body:
-        features = F.gelu(shuffle_pixels(_convolve(features, layer, tensors), layer.stride))
-        if layer.name == "stem" and features.shape[-2:] != (grid.rows, grid.columns):
-            features = features.reshape(features.shape[0], -1, grid.rows, grid.columns)
-            features = features.contiguous(memory_format=torch.channels_last)
-    frames = torch.tanh(_convolve(features, head, tensors).float()) * 0.5 + 0.5
-    return frames[:, :, : video.height, : video.width]
+    whole = Window(0, video.height, 0, video.width)
+    stem, *stages, head = layers
+    features = F.gelu(_convolve(embedding, stem, tensors))
+    if features.shape[-2:] != (grid.rows, grid.columns):
+        features = features.reshape(features.shape[0], -1, grid.rows, grid.columns)
+        features = features.contiguous(memory_format=torch.channels_last)
+    needed = _needed_windows((*stages, head), grid, window or whole)
+    available = Window(0, grid.rows, 0, grid.columns)
+    for layer, wanted in zip(stages, needed, strict=False):
+        features = _convolve_window(features, layer, tensors, available, wanted)
+        features = F.gelu(shuffle_pixels(features, layer.stride))
+        available = wanted.after_shuffle(layer.stride)
+    colours = _convolve_window(features, head, tensors, available, needed[-1])
+    return torch.tanh(colours.float()) * 0.5 + 0.5
+
+
+def _needed_windows(layers: Sequence[Convolution], grid: Grid, window: Window) -> list[Window]:
+    """For each layer, the part of its convolution's output that the pixels of `window` depend on."""
+    rows, columns = grid.coded_height, grid.coded_width
+    needed: list[Window] = []
+    for layer in reversed(layers):
+        window = window.before_shuffle(layer.stride)
+        rows, columns = rows // layer.stride, columns // layer.stride
+        needed.insert(0, window)
+        window = window.grown(layer.kernel // 2, rows, columns)
+    return needed
+
+
+def _convolve_window(
+    features: Tensor, layer: Convolution, tensors: Mapping[str, Tensor], available: Window, wanted: Window
+) -> Tensor:
+    """The part `wanted` of a convolution of features of which the part `available` is given.
+
+    The zeros around the input are right where it ends with the frame; elsewhere a margin is computed and cut.
+    """
+    margin = layer.kernel // 2
+    given = Window(
+        max(available.top, wanted.top - margin),
+        min(available.bottom, wanted.bottom + margin),
+        max(available.left, wanted.left - margin),
+        min(available.right, wanted.right + margin),
+    )
+    convolved = _convolve(_cropped(features, available, given), layer, tensors)
+    return _cropped(convolved, given, wanted)
+
+
+def _cropped(features: Tensor, available: Window, wanted: Window) -> Tensor:
+    if wanted == available:
+        return features
+    rows = slice(wanted.top - available.top, wanted.bottom - available.top)
+    columns = slice(wanted.left - available.left, wanted.right - available.left)
+    return features[:, :, rows, columns]
 
 
 def _convolve(features: Tensor, layer: Convolution, tensors: Mapping[str, Tensor]) -> Tensor:

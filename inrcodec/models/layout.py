@@ -192,6 +192,34 @@ def nerv_convolutions(embedding_channels: int, width: int, grid: Grid) -> tuple[
     return tuple(layers)
 
 
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of a frame or of features: rows top..bottom, columns left..right, the ends not included."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def before_shuffle(self, stride: int) -> Window:
+        """The smallest window whose pixel shuffle by `stride` covers this one."""
+        return Window(
+            self.top // stride, -(-self.bottom // stride), self.left // stride, -(-self.right // stride)
+        )
+
+    def after_shuffle(self, stride: int) -> Window:
+        return Window(self.top * stride, self.bottom * stride, self.left * stride, self.right * stride)
+
+    def grown(self, margin: int, rows: int, columns: int) -> Window:
+        """Larger by `margin` on every side, within features of `rows` x `columns`."""
+        return Window(
+            max(0, self.top - margin),
+            min(rows, self.bottom + margin),
+            max(0, self.left - margin),
+            min(columns, self.right + margin),
+        )
+
+
 def widest(fits: Callable[[int], bool], maximum: int) -> int:
     """The largest width in 1..maximum for which the monotone `fits` holds; 0 when not even 1 does."""
     low, high = 0, maximum

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inrcodec.models.blocks import position_encoding, upsample
 from inrcodec.models.family import ParameterGroup, VideoInfo
+from inrcodec.models.layout import Window
 from inrcodec.models.supermask import (
     NERV_BASE,
     SupermaskConfig,
@@ -130,10 +131,10 @@ class SupermaskRepresentation:
             values[f"{layer.name}.levels"] = _Levels.apply(scores, thresholds)  # type: ignore[no-untyped-call]
         return values | named
 
-    def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
+    def render(self, tensors: Mapping[str, Tensor], indices: Tensor, window: Window | None = None) -> Tensor:
         self._frozen = {name: value.to(indices.device) for name, value in self._frozen.items()}
         weights = masked_weights(self._config, tensors, self._frozen)
-        return _render(self._config, self._video, {**tensors, **weights}, indices)
+        return _render(self._config, self._video, {**tensors, **weights}, indices, window)
 
 
 def frozen_weights(config: SupermaskConfig, device: torch.device) -> dict[str, Tensor]:
@@ -161,10 +162,14 @@ def masked_weights(
 
 
 def _render(
-    config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor], indices: Tensor
+    config: SupermaskConfig,
+    video: VideoInfo,
+    tensors: Mapping[str, Tensor],
+    indices: Tensor,
+    window: Window | None = None,
 ) -> Tensor:
     if config.decoder == "hnerv":
         embedding = tensors["embedding"]
     else:
         embedding = position_encoding(frame_times(video, indices), NERV_BASE, config.embedding_channels // 2)
-    return upsample(config.convolutions, tensors, embedding, config.grid, video)
+    return upsample(config.convolutions, tensors, embedding, config.grid, video, window)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import Tensor
 from inrcodec.compression.quantiser import Quantiser, Rounding
 from inrcodec.device import autocast
 from inrcodec.models.family import Representation
+from inrcodec.models.layout import Window
 from inrcodec.progress import FitReport, Progress
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, cosine_with_warmup
@@ -39,6 +41,8 @@ class FitSettings:
     """Share of the fit from which values are rounded, gradients passing straight through."""
     seed: int
     dtype: torch.dtype
+    tiles: int = 1
+    """A step renders one of tiles x tiles parts of a frame; more than 1 needs batches of one frame."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,14 @@ class Fit:
         base_rates = [group["lr"] for group in optimizer.param_groups]
         clipping = _Clipping(list(self.representation.module.parameters()))
         noise = torch.Generator(device=device).manual_seed(settings.seed)
-        batches = _batches(len(self.clip), settings.batch_frames, settings.seed, device)
+        batches = _batches(self.clip, settings)
         started, step = time.monotonic(), 0
         # Without this flag cuDNN may choose algorithms that give other bits in the next run.
         with torch.backends.cudnn.flags(deterministic=True):
             while (fraction := clock.fraction(step)) < 1.0:
                 for group, base in zip(optimizer.param_groups, base_rates, strict=True):
                     group["lr"] = base * cosine_with_warmup(fraction)
-                error, bits = self._forward(next(batches), fraction, noise)
+                error, bits = self._forward(*next(batches), fraction, noise)
                 loss = error
                 if fraction >= settings.noise_from:
                     loss = error + rate_control.penalty(error, bits, fraction)
@@ -83,16 +87,18 @@ class Fit:
                 optimizer.step()
                 step += 1
                 meter.update(error, bits, step, clock)
-        return FitResult(step, step * settings.batch_frames / len(self.clip), time.monotonic() - started)
+        epochs = step * settings.batch_frames / len(self.clip) / settings.tiles**2
+        return FitResult(step, epochs, time.monotonic() - started)
 
     def step_seconds(self) -> float:
         """Time of one step, measured on gradients that are thrown away."""
         device = self.clip.device
         indices = torch.arange(self.settings.batch_frames, device=device)
+        window = _tile_windows(self.clip, self.settings.tiles)[0]
         noise = torch.Generator(device=device).manual_seed(self.settings.seed)
         for _ in range(2):
             started = time.monotonic()
-            error, bits = self._forward(indices, 0.5, noise)
+            error, bits = self._forward(indices, window, 0.5, noise)
             (error + bits).backward()  # type: ignore[no-untyped-call]
             error.item()
             seconds = time.monotonic() - started
@@ -100,14 +106,18 @@ class Fit:
             module.zero_grad()
         return seconds
 
-    def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Mean squared error of frames `indices` (B,), and bits of the whole segment; both scalars."""
+    def _forward(
+        self, indices: Tensor, window: Window | None, fraction: float, noise: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mean squared error of a window of frames `indices` (B,), and bits of the segment; both scalars."""
         frames, dtype = take_frames(self.clip, indices), self.settings.dtype
         with autocast(self.clip.device, dtype):
             values = self.representation.transmitted(frames, indices)
         quantised = self.quantiser(values, _rounding(fraction, self.settings), noise)
         with autocast(self.clip.device, dtype):
-            rendered = self.representation.render(quantised.tensors, indices)
+            rendered = self.representation.render(quantised.tensors, indices, window)
+        if window is not None:
+            frames = frames[:, :, window.top : window.bottom, window.left : window.right]
         return F.mse_loss(rendered.float(), frames), quantised.bits
 
 
@@ -150,16 +160,35 @@ class _Clipping:
         self._mean_norm = CLIP_MEMORY * before + (1 - CLIP_MEMORY) * factor * norm
 
 
-def _batches(frame_count: int, batch_frames: int, seed: int, device: torch.device) -> Iterator[Tensor]:
-    """Endless batches of frame indices on `device`: every epoch a new order, the same for the same seed."""
-    generator = torch.Generator().manual_seed(seed)
-    pending = torch.empty(0, dtype=torch.int64, device=device)
+def _tile_windows(clip: Tensor, tiles: int) -> list[Window | None]:
+    """The frame of a clip (T, height, width, 3) in tiles x tiles windows; None stands for all of it."""
+    if tiles == 1:
+        return [None]
+    _, height, width, _ = clip.shape
+    rows = [height * index // tiles for index in range(tiles + 1)]
+    columns = [width * index // tiles for index in range(tiles + 1)]
+    return [
+        Window(top, bottom, left, right)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
+    ]
+
+
+def _batches(clip: Tensor, settings: FitSettings) -> Iterator[tuple[Tensor, Window | None]]:
+    """Endless batches of frame indices on the clip's device, with the window of the frames to render.
+
+    Every pass over all tiles of all frames has a new order, the same for the same seed.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    windows = _tile_windows(clip, settings.tiles)
+    pending: list[int] = []
     while True:
-        while len(pending) < batch_frames:
-            order = torch.randperm(frame_count, generator=generator)
-            pending = torch.cat([pending, order.to(device)])
-        yield pending[:batch_frames]
-        pending = pending[batch_frames:]
+        while len(pending) < settings.batch_frames:
+            pending += torch.randperm(len(clip) * len(windows), generator=generator).tolist()
+        chosen, pending = pending[: settings.batch_frames], pending[settings.batch_frames :]
+        indices = torch.tensor([one // len(windows) for one in chosen])
+        # With several windows a batch is one frame: frames of a batch share their window.
+        yield indices.to(clip.device, non_blocking=True), windows[chosen[0] % len(windows)]
 
 
 class Meter:
