@@ -38,13 +38,17 @@ def stream_of(header: StreamHeader, segment: Segment, psnr_db: float) -> Stream:
     return Stream(header, (segment,), Quality(psnr_db), {"encoder": f"inrc {__version__}"})
 
 
-def overhead_bytes(
+def empty_segment(
     header: StreamHeader, family: int, seed: int, config: bytes, specs: Sequence[TensorSpec]
-) -> int:
-    """Bytes of a file of one segment that are not coded symbols."""
-    empty = tuple(Section(0, (1.0,) if spec.role in STEPPED_ROLES else (), b"") for spec in specs)
-    segment = Segment(0, header.frame_count, family, seed, config, empty)
-    return len(dump(stream_of(header, segment, 0.0))) + SECTION_OVERHEAD_BYTES * len(specs)
+) -> Segment:
+    """A segment of all frames whose sections have steps where they need them, and no symbols yet."""
+    sections = tuple(Section(0, (1.0,) if spec.role in STEPPED_ROLES else (), b"") for spec in specs)
+    return Segment(0, header.frame_count, family, seed, config, sections)
+
+
+def overhead_bytes(header: StreamHeader, empty: Segment) -> int:
+    """Bytes of a file of one segment, here `empty`, that are not coded symbols."""
+    return len(dump(stream_of(header, empty, 0.0))) + SECTION_OVERHEAD_BYTES * len(empty.sections)
 
 
 def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from types import TracebackType
 from typing import Self, overload
 
@@ -17,22 +18,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bitstream import Segment, StreamHeader, StreamReader
+from bitstream import StreamReader
 from inrcodec.compression.sections import decode_sections
-from inrcodec.device import autocast, choose_device, compute_dtype
+from inrcodec.device import autocast, choose_device, compute_dtype, repeatable_convolutions
 from inrcodec.errors import UsageError
 from inrcodec.files import same_file
-from inrcodec.models.family import FrameDecoder
 from inrcodec.opening import open_segment, open_stream
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings import DecodeSettings, FrameRange
-from inrcodec.video import VideoProperties, check_target, open_writer
-from inrcodec.video.properties import properties_of
+from inrcodec.video import check_target, open_writer
+from inrcodec.video.properties import displayed, properties_of
 
 Frames = NDArray[np.uint8]
 
-BATCH_PIXELS = {"cpu": 2 << 20, "cuda": 32 << 20, "mps": 8 << 20}
-"""Pixels rendered in one batch, at least one frame: enough to fill a device, few enough for its memory."""
+BATCH_ACTIVATIONS = {"cpu": 1 << 27, "cuda": 1 << 30, "mps": 1 << 28}
+"""Values that rendering one batch may hold, but at least one frame: enough to fill a device, no more."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class Video:
         self._reader = reader
         self.device = choose_device(device)
         self.dtype = compute_dtype(precision, self.device)
-        self.properties = properties_of(reader.header)
-        self._open_segment: tuple[int, FrameDecoder] | None = None
+        self.properties = displayed(properties_of(reader.header))
+        self._renderer: SegmentRenderer | None = None
 
     def __len__(self) -> int:
         return self.properties.frame_count
@@ -137,46 +137,41 @@ class Video:
         return selected
 
     def batches(self, frames: Sequence[int]) -> Iterator[Frames]:
-        """The given frames, in their order, as uint8 arrays (B, height, width, 3)."""
+        """The given frames, in their order, as uint8 arrays (B, height, width, 3) of bounded size."""
         at = 0
         while at < len(frames):
-            index = self._reader.segment_number(frames[at])
-            entry = self._reader.index[index]
-            first, last = entry.first_frame, entry.first_frame + entry.frame_count
-            stop = at
-            while stop < len(frames) and first <= frames[stop] < last:
-                stop += 1
-            wanted = torch.tensor([frame - first for frame in frames[at:stop]])
-            yield from render_batches(self._decoder(index), wanted, self.properties, self.device, self.dtype)
-            at = stop
-
-    def _decoder(self, index: int) -> FrameDecoder:
-        if self._open_segment is None or self._open_segment[0] != index:
-            decoder = segment_decoder(self._reader.segment(index), self._reader.header, self.device)
-            self._open_segment = index, decoder
-        return self._open_segment[1]
+            number = self._reader.segment_number(frames[at])
+            if self._renderer is None or self._renderer.number != number:
+                self._renderer = SegmentRenderer(self._reader, number, self.device, self.dtype)
+            wanted = [*takewhile(self._renderer.holds, frames[at : at + self._renderer.batch_frames])]
+            yield self._renderer.render(wanted)
+            at += len(wanted)
 
 
-def segment_decoder(segment: Segment, header: StreamHeader, device: torch.device) -> FrameDecoder:
-    """The network of one segment, ready to render; raises `BitstreamError`."""
-    opened = open_segment(segment, header)
-    arrays = decode_sections(opened.specs, segment.sections)
-    tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-    return opened.family.decoder(opened.config, opened.video, tensors)
+class SegmentRenderer:
+    """Renders frames of one segment of a file; raises `BitstreamError` when it is not intact."""
 
+    def __init__(self, reader: StreamReader, number: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.number = number
+        opened = open_segment(reader.segment(number), reader.header)
+        arrays = decode_sections(opened.specs, opened.segment.sections)
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        self._decoder = opened.family.decoder(opened.config, opened.video, tensors)
+        first = opened.segment.first_frame
+        self._frames = range(first, first + opened.segment.frame_count)
+        activations = opened.family.activation_count(opened.config)
+        self.batch_frames = max(1, BATCH_ACTIVATIONS[device.type] // activations)
+        self._device, self._dtype = device, dtype
+        self._quarter_turns = reader.header.rotation // 90
 
-def render_batches(
-    decoder: FrameDecoder,
-    indices: torch.Tensor,
-    properties: VideoProperties,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Iterator[Frames]:
-    """Frames `indices` of a segment as uint8 arrays (B, height, width, 3), a bounded batch at a time."""
-    pixels = properties.width * properties.height
-    batch_frames = max(1, BATCH_PIXELS[device.type] // pixels)
-    for chosen in torch.split(indices.to(device), batch_frames):
-        with torch.inference_mode(), autocast(device, dtype):
-            frames = decoder(chosen).float()
-            codes = frames.mul_(255).round_().to(torch.uint8)
-        yield codes.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    def holds(self, frame: int) -> bool:
+        return frame in self._frames
+
+    def render(self, frames: Sequence[int]) -> Frames:
+        """Frames, counted from the video's first, as they are displayed: uint8 (B, height, width, 3)."""
+        indices = torch.tensor([frame - self._frames.start for frame in frames], device=self._device)
+        with torch.inference_mode(), autocast(self._device, self._dtype), repeatable_convolutions():
+            rendered = self._decoder(indices).float()
+            codes = rendered.nan_to_num_(0.0).mul_(255).round_().to(torch.uint8)
+        upright = codes.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return np.ascontiguousarray(np.rot90(upright, -self._quarter_turns, axes=(1, 2)))

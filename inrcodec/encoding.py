@@ -68,8 +68,8 @@ def encode(
 
     Raises `UsageError`, `NotAVideo`, `TargetUnreachable` (before any fitting) and `OutputError`.
     """
-    started = time.monotonic()
     settings, progress = settings or EncodeSettings(), progress or Silent()
+    started = time.monotonic() if settings.started is None else settings.started
     _check(source, output, settings)
     device = choose_device(settings.device)
     clip = read_clip(source, settings.source, progress)
@@ -78,6 +78,9 @@ def encode(
     announce = _Announcer(source, plan, device, progress)
     fitted = fit_segment(plan, clip, settings, device, deadline, progress, announce)
     coded = _code_to_size(plan, fitted)
+    if coded.file_bytes < LEAST_FILL * plan.target_bytes:
+        share = f"{coded.file_bytes / plan.target_bytes:.0%}"
+        progress.note(f"the file takes {share} of its target: this network can use no more bits")
     data = _file(plan, coded.sections, psnr_db=0.0)
     psnr = _decoded_psnr_db(data, clip, settings.device, progress)
     quality = summarise_psnr(psnr)
@@ -167,8 +170,7 @@ def _code_to_size(plan: SegmentPlan, fitted: FittedSegment) -> CodedTensors:
 
 def _file(plan: SegmentPlan, sections: tuple[Section, ...], psnr_db: float) -> bytes:
     """The whole file; its size does not depend on the PSNR that it states."""
-    packed = plan.family.pack(plan.config)
-    segment = Segment(0, plan.video.frame_count, plan.family.wire_id, plan.seed, packed, sections)
+    segment = Segment(0, plan.video.frame_count, plan.family.wire_id, plan.seed, plan.packed_config, sections)
     return dump(stream_of(plan.header, segment, psnr_db))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from inrcodec.budget import SECTION_OVERHEAD_BYTES
 from inrcodec.compression.quantiser import Quantiser
 from inrcodec.compression.sections import encode_section
 from inrcodec.device import autocast, compute_dtype
+from inrcodec.errors import TargetUnreachable
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.family import STEPPED_ROLES, Representation
 from inrcodec.planning import SegmentPlan
@@ -30,7 +33,8 @@ EXPORT_PIXELS = 1 << 20
 """Pixels of the frames whose embeddings are made in one batch, at least one frame."""
 ENOUGH_STEPS = 10_000
 LEAST_TILE_PIXELS = 24_000
-"""A fit by the clock divides frames until it can do so many steps or the tiles are so small."""
+LEAST_STEPS = 5
+"""A fit by the clock divides frames until it can do enough steps or the tiles are small, and does a few."""
 AIMED_FILL = 0.99
 """Share of the payload that training aims at; the coder's own parameters and words take the rest."""
 SPARE_BITS_PER_SYMBOL = 1.5
@@ -67,33 +71,30 @@ def fit_segment(
     With a `deadline` (`time.monotonic()` seconds) the fit leaves time for what follows it: exporting, coding,
     and decoding the file once. `announce(expected_seconds, epochs)` is called before the first step.
     """
-    preset = PRESETS[settings.preset]
     frames = torch.from_numpy(clip.frames).to(device)
     representation = plan.family.representation(plan.config, plan.video, settings.seed)
     representation.module.to(device)
     representation.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_settings = FitSettings(
-        learning_rate=preset.learning_rate,
-        batch_frames=min(preset.batch_frames, len(frames)),
-        noise_from=preset.noise_from,
-        rounding_from=preset.rounding_from,
-        seed=settings.seed,
-        dtype=compute_dtype("auto", device),
-    )
+    fit_settings = _fit_settings(settings, device, len(frames))
     renderer = _Renderer(representation, frames, fit_settings.dtype)
     first = renderer.values(torch.arange(min(8, len(frames)), device=device))
     fixed_bytes = _fixed_bytes(plan, first)
-    symbol_bits = 8.0 * AIMED_FILL * (plan.payload_bytes - fixed_bytes)
+    needed = plan.overhead_bytes - SECTION_OVERHEAD_BYTES * len(plan.specs) + fixed_bytes
+    if needed > plan.target_bytes:
+        raise TargetUnreachable(
+            f"this network's masks and scales alone take {needed} bytes; give --size {needed}"
+        )
+    symbol_bits = 8.0 * AIMED_FILL * max(0, plan.payload_bytes - fixed_bytes)
     quantiser = _quantiser(plan, first, symbol_bits).to(device)
     fit = Fit(representation, quantiser, frames, fit_settings)
     finishing_seconds = _finishing_seconds(plan, renderer, first, quantiser)
     clock: Clock
     if deadline is None:
-        epochs = settings.epochs if settings.epochs is not None else preset.epochs
+        epochs = settings.epochs if settings.epochs is not None else PRESETS[settings.preset].epochs
         clock = StepClock(max(1, round(epochs * len(frames) / fit_settings.batch_frames)))
         announce(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
     else:
-        fit = _tiled(fit, deadline - finishing_seconds - time.monotonic())
+        fit = _tiled(fit, deadline - finishing_seconds - time.monotonic(), progress)
         clock = WallClock(deadline - finishing_seconds)
         announce(deadline - time.monotonic(), None)
     other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
@@ -103,6 +104,18 @@ def fit_segment(
     psnr = psnr_per_frame_db(clip.frames[sampled], renderer.frames(torch.from_numpy(sampled).to(device)))
     return FittedSegment(
         renderer.export(plan), quantiser.steps(), sampled, psnr, done.steps, done.epochs, done.seconds
+    )
+
+
+def _fit_settings(settings: EncodeSettings, device: torch.device, frame_count: int) -> FitSettings:
+    preset = PRESETS[settings.preset]
+    return FitSettings(
+        learning_rate=preset.learning_rate,
+        batch_frames=min(preset.batch_frames, frame_count),
+        noise_from=preset.noise_from,
+        rounding_from=preset.rounding_from,
+        seed=settings.seed,
+        dtype=compute_dtype("auto", device),
     )
 
 
@@ -152,18 +165,25 @@ def _quantiser(plan: SegmentPlan, values: Mapping[str, Tensor], symbol_bits: flo
     return Quantiser(plan.specs, values, symbol_bits / max(stepped, 1) + SPARE_BITS_PER_SYMBOL)
 
 
-def _tiled(fit: Fit, seconds: float) -> Fit:
+def _tiled(fit: Fit, seconds: float, progress: Progress) -> Fit:
     """Divide frames into tiles when `seconds` are too short for enough steps on whole frames.
 
-    Pixels of one frame tell a fit nearly the same; steps are what a short fit lacks.
+    Pixels of one frame tell a fit nearly the same; steps are what a short fit lacks. Raises
+    `TargetUnreachable` when the time is too short for any fit.
     """
+    until = time.monotonic() + seconds
     pixels = fit.clip.shape[1] * fit.clip.shape[2]
     while True:
-        steps = seconds / fit.step_seconds()
-        tiles = 2 * fit.settings.tiles
-        if steps >= ENOUGH_STEPS or pixels / tiles**2 < LEAST_TILE_PIXELS:
-            return fit
+        step_seconds = fit.step_seconds()
+        left, tiles = until - time.monotonic(), 2 * fit.settings.tiles
+        if left >= ENOUGH_STEPS * step_seconds or pixels / tiles**2 < LEAST_TILE_PIXELS:
+            break
         fit = replace(fit, settings=replace(fit.settings, tiles=tiles, batch_frames=1))
+    if left < LEAST_STEPS * step_seconds:
+        more = math.ceil(LEAST_STEPS * step_seconds - left)
+        raise TargetUnreachable(f"--time is too short to fit anything; give at least {more} seconds more")
+    progress.detail(f"steps of {step_seconds:.2f} s on 1/{fit.settings.tiles**2} of a frame")
+    return fit
 
 
 def _finishing_seconds(

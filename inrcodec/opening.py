@@ -11,6 +11,9 @@ from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.registry import family_by_wire_id
 
+MAXIMUM_ACTIVATIONS = 1 << 31
+"""Values that rendering one frame may hold: 4 GiB in bfloat16, enough for 8K video."""
+
 
 @dataclass(frozen=True)
 class OpenedSegment:
@@ -40,8 +43,8 @@ def open_segment(segment: Segment, header: StreamHeader) -> OpenedSegment:
     """The family, config and tensors of a segment.
 
     Raises `Corrupt` for a config that the family refuses, a wrong coded size or number of sections, and
-    `LimitExceeded` when the tensors together have more symbols than one section may have: a file of a few
-    bytes must not ask for all memory.
+    `LimitExceeded` when the tensors together have more symbols than one section may have, or a frame takes
+    too much memory to render: a file of a few bytes must not ask for all of a machine.
     """
     family = family_by_wire_id(segment.family)
     video = VideoInfo(header.width, header.height, segment.frame_count)
@@ -55,4 +58,10 @@ def open_segment(segment: Segment, header: StreamHeader) -> OpenedSegment:
     symbol_count, limit = sum(spec.count for spec in specs), DEFAULT_LIMITS.max_symbols
     if symbol_count > limit:
         raise LimitExceeded(f"expected at most {limit} symbols, found {symbol_count}", block="SEGM")
+    activations = family.activation_count(config)
+    if activations > MAXIMUM_ACTIVATIONS:
+        raise LimitExceeded(
+            f"expected a network of at most {MAXIMUM_ACTIVATIONS} values a frame, found {activations}",
+            block="SEGM",
+        )
     return OpenedSegment(segment, family, config, video, specs)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from bitstream import StreamHeader
-from inrcodec.budget import overhead_bytes, target_bytes
-from inrcodec.errors import TargetUnreachable
+from bitstream import LimitExceeded, Segment, StreamHeader, dump, load
+from inrcodec.budget import empty_segment, overhead_bytes, stream_of, target_bytes
+from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.models.family import AnyFamily, BudgetTooSmall, TensorSpec, VideoInfo
 from inrcodec.models.registry import family_by_name
+from inrcodec.opening import open_segment
 from inrcodec.settings import EncodeSettings
 from inrcodec.video.properties import VideoProperties, header_of
 
@@ -27,7 +30,7 @@ class SegmentPlan:
     target_bytes: int
     overhead_bytes: int
 
-    @property
+    @cached_property
     def packed_config(self) -> bytes:
         return self.family.pack(self.config)
 
@@ -57,8 +60,14 @@ def plan_segment(properties: VideoProperties, settings: EncodeSettings) -> Segme
     raise TargetUnreachable(
         f"{target} bytes ({8 * target / video.pixel_count:.4g} bpp) are too few for {family.name} and "
         f"{video.frame_count} frames of {video.width}x{video.height}; the smallest reachable is "
-        f"--size {smallest} (--bpp {8 * (smallest + 1) / video.pixel_count:.4g})"
+        f"--size {smallest} (--bpp {_rounded_up(8 * (smallest + 1) / video.pixel_count)})"
     )
+
+
+def _rounded_up(value: float) -> str:
+    """A decimal text of four digits that is not below `value`."""
+    digits = 3 - math.floor(math.log10(value))
+    return f"{math.ceil(value * 10**digits) / 10**digits:.{max(digits, 0)}f}"
 
 
 def _plan(
@@ -71,8 +80,19 @@ def _plan(
         config = family.plan(video, payload_bits, settings.model_options, settings.seed)
         specs = family.tensors(config, video)
         header = header_of(properties, family.coded_size(config, video))
-        overhead = overhead_bytes(header, family.wire_id, settings.seed, family.pack(config), specs)
+        segment = empty_segment(header, family.wire_id, settings.seed, family.pack(config), specs)
+        overhead = overhead_bytes(header, segment)
+    _check_limits(header, segment)
     return SegmentPlan(family, config, header, video, settings.seed, specs, target, overhead)
+
+
+def _check_limits(header: StreamHeader, segment: Segment) -> None:
+    """Raise `UsageError` for a video that a reader would refuse, before hours are spent on its file."""
+    try:
+        load(dump(stream_of(header, segment, 0.0)))
+        open_segment(segment, header)
+    except LimitExceeded as error:
+        raise UsageError(f"this video is too large for one file: {error}") from error
 
 
 def _smallest_reachable(

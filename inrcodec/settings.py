@@ -69,6 +69,8 @@ class EncodeSettings:
     size_bytes: int | None = None
     time_seconds: float | None = None
     """Wall-clock budget of the whole command, in seconds."""
+    started: float | None = None
+    """`time.monotonic()` at which the budget began; None for the call of `encode`."""
     epochs: float | None = None
     device: str = "auto"
     seed: int = 0

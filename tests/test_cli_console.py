@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
+from bitstream import StreamHeader
 from inrcodec import console
 from inrcodec.console import LiveProgress, PlainProgress, Verbosity, printable, say_error
+from inrcodec.inspect import FileReport
 from inrcodec.progress import EncodePlan, FitReport, Progress
 
 PLAN = EncodePlan("a.mp4", 1280, 640, 132, "hnerv", 1_500_000, 811_008, "cpu", 185.0, None)
@@ -70,6 +74,14 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "31.23 dB" in drawn
     assert "25%" in drawn
     assert "[red]not markup[/red]" in drawn
+
+
+def test_a_report_names_a_rotation() -> None:
+    header = StreamHeader(16, 9, 16, 16, 1, Fraction(25), Fraction(1, 25))
+    report = FileReport("a.inrv", 100, "1.0", header, None, {}, ())
+    assert "turned" not in "\n".join(console.report_lines(report))
+    turned = replace(report, header=replace(header, rotation=90))
+    assert "turned 90 degrees clockwise for display" in console.report_lines(turned)[1]
 
 
 def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from inrcodec.encoding import EncodeResult
 from inrcodec.errors import InrcError, TargetUnreachable, UsageError
 from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.inspect import inspect
+from inrcodec.planning import plan_segment
 from inrcodec.progress import EncodePlan, Silent
 from inrcodec.settings import EncodeSettings
+from inrcodec.video import VideoProperties
 
 DRAFT = EncodeSettings(device="cpu", preset="draft", epochs=3)
 VARIANTS: list[tuple[str, dict[str, str]]] = [
@@ -160,12 +163,32 @@ def test_a_wall_clock_budget_makes_a_valid_file(clips: Any, tmp_path: Path, mode
         assert len(video[:]) == 4
 
 
-def test_a_wall_clock_budget_that_has_passed_makes_a_valid_file_too(clips: Any, tmp_path: Path) -> None:
-    output = str(tmp_path / "a.inrv")
+def test_a_wall_clock_budget_that_has_passed_is_refused(clips: Any, tmp_path: Path) -> None:
+    output = tmp_path / "a.inrv"
     asked = replace(DRAFT, size_bytes=4000, epochs=None, time_seconds=1e-6)
-    assert inrcodec.encode(clips(48, 32, 4).path, output, asked).file_bytes <= 4000
-    with inrcodec.open(output) as video:
-        assert len(video[:]) == 4
+    with pytest.raises(TargetUnreachable, match="give at least"):
+        inrcodec.encode(clips(48, 32, 4).path, str(output), asked)
+    assert not output.exists()
+
+
+def test_a_network_that_cannot_shrink_is_refused_before_it_is_fitted(clips: Any, tmp_path: Path) -> None:
+    options = {"decoder": "nerv", "biases": "no", "width": "60"}
+    asked = replace(DRAFT, size_bytes=2000, model="supermask", model_options=options, epochs=1e9)
+    with pytest.raises(TargetUnreachable, match="--size"):
+        inrcodec.encode(clips(48, 32, 4).path, str(tmp_path / "a.inrv"), asked)
+
+
+def test_a_video_beyond_the_format_is_refused_before_it_is_fitted() -> None:
+    tall = VideoProperties(8, 40_000, 1, Fraction(25), Fraction(1, 25))
+    with pytest.raises(UsageError, match="too large"):
+        plan_segment(tall, replace(DRAFT, bpp=0.5))
+
+
+def test_the_papers_pipeline_loses_little_by_quantising_late(clips: Any, tmp_path: Path) -> None:
+    asked = replace(DRAFT, size_bytes=4000, preset="paper", epochs=300)
+    result = inrcodec.encode(clips(48, 32, 4).path, str(tmp_path / "a.inrv"), asked)
+    assert result.psnr_db > 25
+    assert abs(result.quantisation_loss_db) < 2
 
 
 def test_the_plan_is_told_before_the_fit_and_every_frame_is_checked(clips: Any, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""PSNR: known values, the cap, and what is refused."""
+"""PSNR and MS-SSIM: known values, the cap, and what is refused."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from inrcodec.metrics import psnr_db, psnr_per_frame_db, summarise_psnr
+from inrcodec.metrics import ms_ssim, psnr_db, psnr_per_frame_db, summarise_psnr
 
 
 def test_known_values() -> None:
@@ -47,3 +47,13 @@ def test_what_is_refused() -> None:
         psnr_per_frame_db(frame, frame[:1])
     with pytest.raises(ValueError, match="at least one frame"):
         summarise_psnr([])
+
+
+def test_ms_ssim() -> None:
+    pytest.importorskip("pytorch_msssim")  # the extra `metrics`, which `dev` contains
+    frames = np.random.default_rng(0).integers(0, 256, (2, 176, 192, 3), dtype=np.uint8)
+    blurred = ((frames + np.roll(frames, 1, axis=2).astype(np.uint16)) // 2).astype(np.uint8)
+    assert ms_ssim(frames, frames) == pytest.approx(1, abs=1e-6)
+    measured = ms_ssim(frames, blurred)
+    assert measured is not None and 0 < measured < 0.99
+    assert ms_ssim(frames[:, :160], frames[:, :160]) is None

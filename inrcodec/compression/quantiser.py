@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from inrcodec.compression.rate import laplace_bits, laplace_scale
-from inrcodec.models.family import STEPPED_ROLES, TensorSpec
+from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 
 MAXIMUM_BITS = 12.0
 """Most bits a symbol that the first steps are chosen for, however many a plan leaves over."""
@@ -46,14 +46,19 @@ class Quantiser(nn.Module):
     ) -> None:
         """Start with steps at which `values`, if Laplace distributed, would cost about `bits_per_symbol`."""
         super().__init__()
-        bits_per_symbol = min(max(bits_per_symbol, 0.0), MAXIMUM_BITS)
         self._specs = {spec.name: spec for spec in specs if spec.role in STEPPED_ROLES}
+        self._scales = [spec.name for spec in specs if spec.role is Role.SCALE]
         self._index = {name: index for index, name in enumerate(self._specs)}
-        initial = [
-            math.log(2 * math.e * max(values[name].detach().abs().mean().item(), 1e-4) / 2**bits_per_symbol)
-            for name in self._specs
-        ]
-        self.log_steps = nn.Parameter(torch.tensor(initial))
+        self._bits_per_symbol = min(max(bits_per_symbol, 0.0), MAXIMUM_BITS)
+        self.log_steps = nn.Parameter(torch.zeros(len(self._specs)))
+        self.calibrate(values)
+
+    def calibrate(self, values: Mapping[str, Tensor]) -> None:
+        """Set the steps anew for `values`, which a fit without quantisation has changed."""
+        magnitudes = [values[name].detach().float().abs().mean().clamp(min=1e-4) for name in self._specs]
+        if magnitudes:
+            steps = 2 * math.e * torch.stack(magnitudes) / 2**self._bits_per_symbol
+            self.log_steps.data.copy_(steps.log())
 
     def steps(self) -> dict[str, float]:
         """The step of each stepped tensor."""
@@ -76,4 +81,7 @@ class Quantiser(nn.Module):
                 tensors[name] = value + noise * step
             elif rounding is Rounding.STRAIGHT_THROUGH:
                 tensors[name] = (scaled + (scaled.round() - scaled).detach()) * step
+        for name in self._scales if rounding is not Rounding.NONE else ():
+            stored = values[name].half().float()
+            tensors[name] = values[name] + (stored - values[name]).detach()
         return Quantised(tensors, total)

@@ -11,6 +11,9 @@ from bitstream import Corrupt, Section
 from bitstream.coders import decode_section, encode_smallest
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 
+LARGEST_HALF = 65504.0
+"""The largest finite float16."""
+
 Arrays = Mapping[str, NDArray[np.float32]]
 
 
@@ -30,7 +33,7 @@ def encode_section(spec: TensorSpec, value: NDArray[np.float32], step: float | N
         symbols = np.rint(value.astype(np.float64) / np.float64(exact)).astype(np.int32)
         steps: tuple[float, ...] = (float(exact),)
     elif spec.role is Role.SCALE:
-        symbols = value.astype("<f2").view("<u2").astype(np.int32)
+        symbols = value.clip(-LARGEST_HALF, LARGEST_HALF).astype("<f2").view("<u2").astype(np.int32)
         steps = ()
     else:
         symbols, steps = value.astype(np.int32), ()

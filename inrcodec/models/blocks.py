@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -119,11 +120,15 @@ def initial_parameters(layers: Iterable[Convolution], generator: torch.Generator
     return parameters
 
 
-def position_encoding(times: Tensor, base: float, frequencies: int) -> Tensor:
+def position_encoding(indices: Tensor, frame_count: int, base: float, frequencies: int) -> Tensor:
     """NeRV's input: sin and cos of base^i pi t for i in 0..frequencies-1 (NeRV, section 3.1).
 
-    `times` (B,) in [0, 1) gives (B, 2 x frequencies, 1, 1).
+    Frames `indices` (B,) of `frame_count` have the times t in [0, 1) and give (B, 2 x frequencies, 1, 1).
+    Phases reach 10^8, so they are computed in float64: in float32 the last bits of a division, which devices
+    round differently, would decide the highest frequencies.
     """
-    bases = torch.tensor([base**i * torch.pi for i in range(frequencies)], device=times.device)
-    phases = times[:, None] * bases
-    return torch.cat([torch.sin(phases), torch.cos(phases)], dim=1)[:, :, None, None]
+    exact = indices if indices.device.type != "mps" else indices.cpu()
+    bases = torch.tensor([base**i * math.pi for i in range(frequencies)], dtype=torch.float64)
+    phases = exact.double()[:, None] / frame_count * bases.to(exact.device)
+    encoded = torch.cat([torch.sin(phases), torch.cos(phases)], dim=1).float().to(indices.device)
+    return encoded[:, :, None, None]

@@ -170,6 +170,9 @@ class Family(Protocol[Config]):
     def tensors(self, config: Config, video: VideoInfo) -> tuple[TensorSpec, ...]:
         """What is transmitted, in wire order."""
 
+    def activation_count(self, config: Config) -> int:
+        """About the most values that rendering one frame holds in memory at a time."""
+
     def representation(self, config: Config, video: VideoInfo, seed: int) -> Representation:
         """A network to fit, initialised from `seed`."""
 

@@ -29,6 +29,7 @@ from inrcodec.models.layout import (
     Convolution,
     Grid,
     Window,
+    activation_count,
     choose_grid,
     embedding_channels_for,
     hnerv_convolutions,
@@ -118,6 +119,9 @@ class HNeRV:
             specs.append(TensorSpec(f"{layer.name}.weight", Role.WEIGHT, layer.weight_shape))
             specs.append(TensorSpec(f"{layer.name}.bias", Role.BIAS, (layer.bias_count,)))
         return tuple(specs)
+
+    def activation_count(self, config: HNeRVConfig) -> int:
+        return activation_count(config.convolutions, config.grid)
 
     def representation(self, config: HNeRVConfig, video: VideoInfo, seed: int) -> Representation:
         return HNeRVRepresentation(config, video, seed)

@@ -13,7 +13,7 @@ this form; they differ in kernels, in how the width falls, and in where the embe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bitstream.errors import Corrupt
@@ -190,6 +190,16 @@ def nerv_convolutions(embedding_channels: int, width: int, grid: Grid) -> tuple[
         channels = narrowed
     layers.append(Convolution("head", channels, 3, 3))
     return tuple(layers)
+
+
+def activation_count(layers: Sequence[Convolution], grid: Grid) -> int:
+    """Most values alive at a time while one frame is rendered: a layer's input, and its output twice."""
+    pixels, most = grid.rows * grid.columns, 0
+    for layer in layers:
+        output = pixels * layer.output_channels * layer.stride**2
+        most = max(most, pixels * layer.input_channels + 2 * output)
+        pixels *= layer.stride**2
+    return most
 
 
 @dataclass(frozen=True)

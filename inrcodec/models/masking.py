@@ -15,7 +15,6 @@ from inrcodec.models.layout import Window
 from inrcodec.models.supermask import (
     NERV_BASE,
     SupermaskConfig,
-    frame_times,
     random_layer,
 )
 from inrcodec.models.trainable import FrameEncoder, Trainable
@@ -74,7 +73,8 @@ def score_thresholds(scores: Tensor, kept: tuple[int, ...]) -> Tensor:
     if flat.device.type == "cpu":
         # Selection takes a tenth of the time of a sort, and only NumPy selects several ranks at once.
         return torch.from_numpy(np.partition(flat.numpy(), ranks)[ranks])
-    return flat.sort().values[ranks]
+    ordered = flat.sort().values
+    return torch.stack([ordered[rank] for rank in ranks])
 
 
 class SupermaskDecoder:
@@ -171,5 +171,6 @@ def _render(
     if config.decoder == "hnerv":
         embedding = tensors["embedding"]
     else:
-        embedding = position_encoding(frame_times(video, indices), NERV_BASE, config.embedding_channels // 2)
+        frequencies = config.embedding_channels // 2
+        embedding = position_encoding(indices, video.frame_count, NERV_BASE, frequencies)
     return upsample(config.convolutions, tensors, embedding, config.grid, video, window)

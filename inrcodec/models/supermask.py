@@ -36,6 +36,7 @@ from inrcodec.models.family import (
 from inrcodec.models.layout import (
     Convolution,
     Grid,
+    activation_count,
     choose_grid,
     embedding_channels_for,
     hnerv_convolutions,
@@ -236,6 +237,9 @@ class Supermask:
             specs.append(TensorSpec("scales", Role.SCALE, (len(config.convolutions), level_count)))
         return tuple(specs)
 
+    def activation_count(self, config: SupermaskConfig) -> int:
+        return activation_count(config.convolutions, config.grid)
+
     def representation(self, config: SupermaskConfig, video: VideoInfo, seed: int) -> Representation:
         from inrcodec.models.masking import SupermaskRepresentation
 
@@ -258,11 +262,6 @@ def random_layer(config: SupermaskConfig, index: int) -> NDArray[np.float32]:
         return random_signs(config.seed, index, layer.weight_shape) * np.float32(deviation)
     # A uniform variable on (-1, 1) has variance 1/3.
     return random_uniform(config.seed, index, layer.weight_shape) * np.float32(deviation * math.sqrt(3.0))
-
-
-def frame_times(video: VideoInfo, indices: Tensor) -> Tensor:
-    """Times in [0, 1) of frames `indices` within their segment."""
-    return indices.float() / video.frame_count
 
 
 def _pick(reader: Reader, count: int) -> int:

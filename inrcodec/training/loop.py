@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.compression.quantiser import Quantiser, Rounding
-from inrcodec.device import autocast
+from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.models.family import Representation
 from inrcodec.models.layout import Window
 from inrcodec.progress import FitReport, Progress
@@ -44,6 +44,10 @@ class FitSettings:
     tiles: int = 1
     """A step renders one of tiles x tiles parts of a frame; more than 1 needs batches of one frame."""
 
+    def __post_init__(self) -> None:
+        if self.tiles > 1 and self.batch_frames > 1:
+            raise ValueError(f"tiles need batches of one frame, found {self.batch_frames}")
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -71,16 +75,18 @@ class Fit:
         clipping = _Clipping(list(self.representation.module.parameters()))
         noise = torch.Generator(device=device).manual_seed(settings.seed)
         batches = _batches(self.clip, settings)
+        was_charged = settings.noise_from <= 0
         started, step = time.monotonic(), 0
-        # Without this flag cuDNN may choose algorithms that give other bits in the next run.
-        with torch.backends.cudnn.flags(deterministic=True):
+        with repeatable_convolutions():
             while (fraction := clock.fraction(step)) < 1.0:
                 for group, base in zip(optimizer.param_groups, base_rates, strict=True):
                     group["lr"] = base * cosine_with_warmup(fraction)
+                charged = fraction >= settings.noise_from
+                if charged and not was_charged:
+                    self._calibrate()
+                was_charged = charged
                 error, bits = self._forward(*next(batches), fraction, noise)
-                loss = error
-                if fraction >= settings.noise_from:
-                    loss = error + rate_control.penalty(error, bits, fraction)
+                loss = error + rate_control.penalty(error, bits, fraction) if charged else error
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 clipping.apply()
@@ -92,19 +98,28 @@ class Fit:
 
     def step_seconds(self) -> float:
         """Time of one step, measured on gradients that are thrown away."""
-        device = self.clip.device
+        device, tiles = self.clip.device, self.settings.tiles
         indices = torch.arange(self.settings.batch_frames, device=device)
-        window = _tile_windows(self.clip, self.settings.tiles)[0]
+        # An inner tile, where there is one, has margins on all sides and takes longest.
+        window = _tile_windows(self.clip, tiles)[(tiles + 1) * (tiles // 2)]
         noise = torch.Generator(device=device).manual_seed(self.settings.seed)
-        for _ in range(2):
-            started = time.monotonic()
-            error, bits = self._forward(indices, window, 0.5, noise)
-            (error + bits).backward()  # type: ignore[no-untyped-call]
-            error.item()
-            seconds = time.monotonic() - started
+        with repeatable_convolutions():
+            for _ in range(2):
+                started = time.monotonic()
+                error, bits = self._forward(indices, window, 0.5, noise)
+                (error + bits).backward()  # type: ignore[no-untyped-call]
+                error.item()
+                seconds = time.monotonic() - started
         for module in (self.representation.module, self.quantiser):
             module.zero_grad()
         return seconds
+
+    def _calibrate(self) -> None:
+        """Choose the quantisation steps for what has been learned without them."""
+        indices = torch.arange(min(8, len(self.clip)), device=self.clip.device)
+        with torch.no_grad(), autocast(self.clip.device, self.settings.dtype):
+            values = self.representation.transmitted(take_frames(self.clip, indices), indices)
+        self.quantiser.calibrate(values)
 
     def _forward(
         self, indices: Tensor, window: Window | None, fraction: float, noise: torch.Generator
@@ -181,14 +196,17 @@ def _batches(clip: Tensor, settings: FitSettings) -> Iterator[tuple[Tensor, Wind
     """
     generator = torch.Generator().manual_seed(settings.seed)
     windows = _tile_windows(clip, settings.tiles)
-    pending: list[int] = []
+    order = torch.empty(0, dtype=torch.int64)
+    frames, at = order.to(clip.device), 0
     while True:
-        while len(pending) < settings.batch_frames:
-            pending += torch.randperm(len(clip) * len(windows), generator=generator).tolist()
-        chosen, pending = pending[: settings.batch_frames], pending[settings.batch_frames :]
-        indices = torch.tensor([one // len(windows) for one in chosen])
+        while len(order) - at < settings.batch_frames:
+            shuffled = torch.randperm(len(clip) * len(windows), generator=generator)
+            order, at = torch.cat([order[at:], shuffled]), 0
+            # One copy to the device a pass: a copy a step would make the loop wait for the device.
+            frames = (order // len(windows)).to(clip.device)
         # With several windows a batch is one frame: frames of a batch share their window.
-        yield indices.to(clip.device, non_blocking=True), windows[chosen[0] % len(windows)]
+        yield frames[at : at + settings.batch_frames], windows[int(order[at]) % len(windows)]
+        at += settings.batch_frames
 
 
 class Meter:

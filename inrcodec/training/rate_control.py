@@ -12,10 +12,10 @@ INITIAL_WEIGHT = 0.01
 PROPORTIONAL = 12.0
 FLOOR = math.log(1e-3)
 GAIN = 60.0
-"""How far the weight's logarithm would move over the whole fit if the rate were off by its whole target."""
+"""How far the weight's logarithm would move while bits are charged, were the rate off by its target."""
 RELAXED_UNTIL = 0.5
 RELAXATION = 0.3
-"""The target starts at 1 + RELAXATION times the budget and reaches the budget at this share of the fit."""
+"""The target starts at 1 + RELAXATION times the budget and reaches it at this share of the charged part."""
 ERROR_MEMORY = 0.99
 
 
@@ -30,16 +30,22 @@ class RateControl:
         self._target_bits = max(target_bits, 1.0)
         self._log_weight = torch.tensor(math.log(INITIAL_WEIGHT), device=device)
         self._mean_error: Tensor | None = None
-        self._fraction = 0.0
+        self._began: float | None = None
+        self._progress = 0.0
 
     def penalty(self, error: Tensor, bits: Tensor, fraction: float) -> Tensor:
-        """The rate term for a step's squared `error` and estimated `bits`, at `fraction` of the fit."""
+        """The rate term for a step's squared `error` and estimated `bits`, at `fraction` of the fit.
+
+        Progress counts from the first call: a fit may charge for bits in its last part only.
+        """
+        self._began = fraction if self._began is None else self._began
+        progress = (fraction - self._began) / max(1 - self._began, 1e-9)
         now = error.detach()
         before = now if self._mean_error is None else self._mean_error
         self._mean_error = ERROR_MEMORY * before + (1 - ERROR_MEMORY) * now
-        relaxed = 1 + RELAXATION * max(0.0, 1 - fraction / RELAXED_UNTIL)
+        relaxed = 1 + RELAXATION * max(0.0, 1 - progress / RELAXED_UNTIL)
         excess = (bits.detach() / (self._target_bits * relaxed) - 1).clamp(-1, 1)
-        self._log_weight = (self._log_weight + GAIN * (fraction - self._fraction) * excess).clamp(FLOOR, 10.0)
-        self._fraction = fraction
+        self._log_weight = (self._log_weight + GAIN * (progress - self._progress) * excess).clamp(FLOOR, 10.0)
+        self._progress = progress
         weight = (self._log_weight + PROPORTIONAL * excess).exp()
         return weight * self._mean_error * bits / self._target_bits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 
 import numpy as np
@@ -50,3 +50,17 @@ def header_of(properties: VideoProperties, coded_size: tuple[int, int]) -> Strea
     """The stream header of a video whose network renders frames of `coded_size` (width, height) pixels."""
     common = {one.name: getattr(properties, one.name) for one in fields(VideoProperties)}
     return StreamHeader(coded_width=coded_size[0], coded_height=coded_size[1], **common)
+
+
+def displayed(properties: VideoProperties) -> VideoProperties:
+    """The properties of frames that were turned upright: a quarter turn swaps width and height."""
+    if properties.rotation % 180 == 0:
+        return replace(properties, rotation=0)
+    ratio = properties.sample_aspect_ratio
+    return replace(
+        properties,
+        width=properties.height,
+        height=properties.width,
+        sample_aspect_ratio=1 / ratio if ratio else ratio,
+        rotation=0,
+    )

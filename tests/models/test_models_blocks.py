@@ -32,7 +32,7 @@ def test_pixel_shuffle_places_each_channel() -> None:
 
 def test_position_encoding_is_the_papers() -> None:
     """NeRV, section 3.1: sin(b^0 pi t), ..., cos(b^(l-1) pi t)."""
-    encoded = position_encoding(torch.tensor([0.0, 0.25]), base=1.25, frequencies=80)
+    encoded = position_encoding(torch.tensor([0, 1]), frame_count=4, base=1.25, frequencies=80)
     assert encoded.shape == (2, 160, 1, 1)
     for index in (0, 1, 7, 20):
         phase = 1.25**index * math.pi * 0.25
@@ -41,13 +41,12 @@ def test_position_encoding_is_the_papers() -> None:
     assert torch.equal(encoded[0].flatten(), torch.cat([torch.zeros(80), torch.ones(80)]))
 
 
-def test_position_encoding_rounds_as_the_specification_says() -> None:
-    """At 1.25^79 the spacing of float32 exceeds a period: only the prescribed rounding gives these sines."""
-    times = np.array([1 / 3, 0.7, 0.999], dtype=np.float32)
-    frequencies = np.array([1.25**index * math.pi for index in range(80)]).astype(np.float32)
-    phases = (times[:, None] * frequencies).astype(np.float64)
+def test_position_encoding_keeps_its_highest_frequencies() -> None:
+    """At 1.25^79 the spacing of float32 exceeds a period; sines are those of float64 phases."""
+    indices = np.array([1, 7, 130])
+    phases = np.array([1.25**index * math.pi for index in range(80)]) * (indices[:, None] / 131)
     expected = np.concatenate([np.sin(phases), np.cos(phases)], axis=1)
-    encoded = position_encoding(torch.from_numpy(times), base=1.25, frequencies=80)
+    encoded = position_encoding(torch.from_numpy(indices), frame_count=131, base=1.25, frequencies=80)
     assert encoded.dtype == torch.float32
     assert np.abs(encoded.numpy()[:, :, 0, 0] - expected).max() < 1e-6
 

@@ -249,7 +249,7 @@ def test_straight_through_gradients_are_those_of_explicit_masks(changes: dict[st
         embedding = (
             representation.module.embed(target)
             if config.decoder == "hnerv"
-            else masking.position_encoding(indices.float() / 3, 1.25, 80)
+            else masking.position_encoding(indices, 3, 1.25, 80)
         )
     expected = masking.upsample(config.convolutions, weights | plain, embedding, config.grid, VIDEO)
     nn.functional.mse_loss(expected, target).backward()
