@@ -3,7 +3,7 @@
     python -m benchmarks.codec bunny --model hnerv --model supermask --bpp 0.06 --time 10m [--json FILE]
 
 Every model gets the same clip, bytes and time; `--epochs` instead of `--time` counts passes over the frames.
-Other options after `--` go to `inrc encode` as they are.
+Options that are not listed go to `inrc encode` as they are.
 """
 
 from __future__ import annotations
@@ -65,11 +65,10 @@ def main() -> None:
     length.add_argument("--epochs")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the files")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("rest", nargs="*", help="more options of inrc encode, after --")
-    options = parser.parse_args()
+    options, others = parser.parse_known_args()
     options.out.mkdir(parents=True, exist_ok=True)
     limits = ["--time", options.time] if options.time else ["--epochs", options.epochs]
-    limits += ["--bpp", options.bpp, *options.rest]
+    limits += ["--bpp", options.bpp, *others]
     results = []
     for model in options.model:
         output = options.out / f"{options.clip}-{model}.inrv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -113,10 +114,11 @@ class FrameDecoder(Protocol):
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that share a learning rate: the fit's rate times `rate_factor`."""
+    """Parameters that share a learning rate: the fit's rate times `rate_factor`, at most `highest_rate`."""
 
     parameters: tuple[nn.Parameter, ...]
     rate_factor: float = 1.0
+    highest_rate: float = math.inf
 
 
 class Representation(Protocol):

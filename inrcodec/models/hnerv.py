@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from inrcodec.models.family import Representation
 
 MAXIMUM_WIDTH = 1024
+STABLE_RATE = 0.22
+"""Highest learning rate of Adam times width: 8e-3 was best at width 27 and never left 15 dB at 67."""
 WEIGHT_BITS, EMBEDDING_BITS = 4.5, 5.0
 """Bits a symbol takes after training for rate; what a width is planned by."""
 
@@ -148,7 +150,8 @@ class HNeRVRepresentation:
         self.module = Trainable(initial_parameters(config.convolutions, generator), encoder)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        return (ParameterGroup(tuple(self.module.parameters())),)
+        highest_rate = STABLE_RATE / self._config.width
+        return (ParameterGroup(tuple(self.module.parameters()), highest_rate=highest_rate),)
 
     def transmitted(self, frames: Tensor | None, indices: Tensor) -> dict[str, Tensor]:
         return {"embedding": self.module.embed(frames), **self.module.tensors()}

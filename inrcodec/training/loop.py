@@ -149,7 +149,7 @@ def _rounding(fraction: float, settings: FitSettings) -> Rounding:
 
 def _optimizer(representation: Representation, quantiser: Quantiser, rate: float) -> torch.optim.Optimizer:
     groups = [
-        {"params": list(group.parameters), "lr": rate * group.rate_factor}
+        {"params": list(group.parameters), "lr": min(rate * group.rate_factor, group.highest_rate)}
         for group in representation.groups()
         if group.parameters
     ]
