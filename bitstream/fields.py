@@ -61,16 +61,6 @@ class Writer:
     def u64(self, value: int) -> None:
         self._pack("<Q", value)
 
-    def f16(self, value: float) -> None:
-        """A finite IEEE half."""
-        if not math.isfinite(value):
-            raise ValueError(f"expected a finite number, found {value!r}")
-        self._pack("<e", value)
-
-    def f32(self, value: float) -> None:
-        """A finite IEEE single."""
-        self._pack("<f", to_float32((value,))[0])
-
     def f32_array(self, values: Iterable[float]) -> None:
         """Finite IEEE singles without a count."""
         listed = to_float32(values)
@@ -170,19 +160,6 @@ class Reader:
 
     def u64(self) -> int:
         return int.from_bytes(self.raw(8), "little")
-
-    def _finite(self, layout: str, size: int) -> float:
-        start = self.offset
-        value: float = struct.unpack(layout, self.raw(size))[0]
-        if not math.isfinite(value):
-            raise self.fault(Corrupt, f"expected a finite number, found {value}", start)
-        return value
-
-    def f16(self) -> float:
-        return self._finite("<e", 2)
-
-    def f32(self) -> float:
-        return self._finite("<f", 4)
 
     def f32_array(self, count: int) -> tuple[float, ...]:
         """`count` finite IEEE singles."""

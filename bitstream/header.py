@@ -93,7 +93,8 @@ class Section(Record):
 class Segment(Record):
     """One run of frames and the network that holds them; it decodes without any other segment.
 
-    `family` is the wire id of the model family, `config` the bytes that only that family reads.
+    `family` is the wire id of the model family (0 is for examples and tests), `config` the bytes that only
+    that family reads.
     """
 
     first_frame: int = wire(Varint(limit="max_frames"))

@@ -1,4 +1,4 @@
-"""Records whose fields are declared once and from that written, parsed, checked and printed."""
+"""Records whose fields are declared once and from that written, parsed and checked."""
 
 from __future__ import annotations
 
@@ -59,19 +59,6 @@ class Record:
             return cls(**values)
         except ValueError as error:
             raise reader.fault(Corrupt, str(error), start) from None
-
-    def describe(self) -> Iterator[tuple[str, str]]:
-        """Pairs of a field's name and its value as text, nested records dotted, for an inspector."""
-        for name, _ in layouts(type(self)):
-            value = getattr(self, name)
-            if isinstance(value, Record):
-                yield from ((f"{name}.{inner}", text) for inner, text in value.describe())
-            elif isinstance(value, bytes):
-                yield name, f"{len(value)} bytes"
-            elif isinstance(value, tuple) and len(value) > 4:
-                yield name, f"{len(value)} entries"
-            else:
-                yield name, str(value)
 
 
 def layouts(record: type[Record]) -> Iterator[tuple[str, Wire]]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from inrcodec.errors import UsageError
-from inrcodec.settings import FrameRange, Size
+from inrcodec.settings import EncodeSettings, FrameRange, Size
 
 _BYTES_PER_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _SECONDS_PER_UNIT = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -80,6 +80,22 @@ def parse_model_options(texts: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"model option {key!r} is given twice")
         options[key] = value
     return options
+
+
+def check_exclusive(settings: EncodeSettings) -> None:
+    """Raise `UsageError` for settings that contradict each other or are no positive numbers."""
+    if settings.bpp is not None and settings.size_bytes is not None:
+        raise UsageError("--bpp and --size exclude each other; give one of them")
+    if settings.time_seconds is not None and settings.epochs is not None:
+        raise UsageError("--time and --epochs exclude each other; give one of them")
+    for name, value in (
+        ("--bpp", settings.bpp),
+        ("--size", settings.size_bytes),
+        ("--time", settings.time_seconds),
+        ("--epochs", settings.epochs),
+    ):
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"{name}: expected a positive number, found {value}")
 
 
 def duration_text(seconds: float) -> str:

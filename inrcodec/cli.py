@@ -9,27 +9,26 @@ import errno
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from inrcodec import __version__, arguments, console
 from inrcodec.console import Verbosity
-from inrcodec.errors import InrcError, UsageError
-from inrcodec.files import check_output_file, same_file
+from inrcodec.errors import UNEXPECTED, UsageError, explained
+from inrcodec.files import check_output_file, check_paths, check_seekable
 from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_CORRUPT = 4
+_IMPORTED = time.monotonic()
+"""About when the process began, which is what `--time` counts from."""
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 STDOUT = "-"
 _LARGEST_SEED = 2**64 - 1
-_UNEXPECTED = "unexpected"
 
 
 class Terminated(BaseException):
@@ -44,8 +43,17 @@ class _ClosedPipe(Exception):
     """Whoever read our output has left, renamed for the same reason."""
 
 
+class _NoCommand(click.UsageError):
+    """A bare `inrc`: the message is the help. click 8.1 would print it to stdout and exit with 0."""
+
+
 class _Commands(click.Group):
     """The group of commands; lets no exception reach click that click would handle."""
+
+    def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
+        if not words:
+            raise _NoCommand(context.get_help(), context)
+        return super().parse_args(context, words)
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -58,7 +66,14 @@ class _Commands(click.Group):
             raise
 
 
-class _Parsed(click.ParamType[Any]):
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    # click 8.1 has no subscript for it at run time.
+    _ParamType = click.ParamType
+
+
+class _Parsed(_ParamType):
     """An option whose text one of the parsers in `arguments` turns into a value."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -127,7 +142,10 @@ def commands() -> None:
 @click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources.")
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
 @_reporting_options
+@click.pass_obj
 def encode(
+    started: float,
+    /,
     source: str,
     output: str,
     model_options: Sequence[str],
@@ -142,17 +160,18 @@ def encode(
 ) -> None:
     """Fit a network to the video SOURCE and write it as an .inrv file."""
     verbosity = _verbosity(quiet, verbose)
-    _refuse_together(plain, "bpp", "size_bytes", "--bpp and --size")
-    _refuse_together(plain, "time_seconds", "epochs", "--time and --epochs")
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),
         source=SourceSettings(frames, crop, scale, None if bit_depth is None else int(bit_depth)),
+        started=started,
         **plain,
     )
+    arguments.check_exclusive(settings)
     if output == STDOUT:
         raise UsageError("an .inrv goes to a file, not to standard output")
-    _check_paths(source, output)
-    check_output_file(output, settings.overwrite)
+    # The library checks all this too, but torch, which it needs, takes two seconds to import.
+    check_paths(source, output)
+    check_output_file(output, settings.overwrite, settings.size_bytes or 0)
     # By module, because the package offers functions of these names too.
     from inrcodec.encoding import encode as encode_video
 
@@ -183,7 +202,8 @@ def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
     settings = DecodeSettings(**plain)
     if as_json and output == STDOUT:
         raise UsageError("--json and -o - both want standard output")
-    _check_paths(source, output)
+    check_paths(source, output)
+    check_seekable(source)
     from inrcodec.video.writing import check_target
 
     check_target(output, settings.codec, settings.crf, settings.overwrite)
@@ -225,27 +245,19 @@ def verify(file: str, as_json: bool) -> None:
         print(f"{file}: intact, {report.file_bytes:,} bytes, {len(report.segments)} segment(s)", flush=True)
 
 
-def _refuse_together(values: dict[str, Any], first: str, second: str, names: str) -> None:
-    if values[first] is not None and values[second] is not None:
-        raise UsageError(f"{names} exclude each other; give one")
-
-
-def _check_paths(source: str, output: str) -> None:
-    if not os.path.exists(source) and "%" not in source:
-        raise UsageError(f"{source} does not exist")
-    if same_file(source, output):
-        raise UsageError(f"{output} is the input itself; name another output")
-
-
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code; prints at most one line about an error."""
+def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
+    """Run one command line and return its exit code; prints at most one line about an error.
+
+    `started` is the `time.monotonic()` that `--time` counts from, now if it is not given.
+    """
+    started = time.monotonic() if started is None else started
     is_verbose = any(word in ("-v", "--verbose") for word in (sys.argv[1:] if argv is None else argv))
     try:
-        code = commands.main(args=argv, prog_name="inrc", standalone_mode=False)
+        code = commands.main(args=argv, prog_name="inrc", standalone_mode=False, obj=started)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (_Interrupted, KeyboardInterrupt):
@@ -257,37 +269,24 @@ def run(argv: Sequence[str] | None = None) -> int:
     except (_ClosedPipe, BrokenPipeError):
         console.abandon_stdout()
         return 0
-    except click.exceptions.NoArgsIsHelpError as error:
+    except _NoCommand as error:
         console.say(error.format_message())
         return error.exit_code
     except click.ClickException as error:
         console.say_error(error.format_message())
         return error.exit_code
     except Exception as error:
-        message, code = _explained(error)
-        if is_verbose and message.startswith(_UNEXPECTED):
+        message, code = explained(error)
+        if is_verbose and message.startswith(UNEXPECTED):
             traceback.print_exc()
         console.say_error(message)
         return code
 
 
-def _explained(error: Exception) -> tuple[str, int]:
-    """The message and the exit code for what a command raised."""
-    from bitstream.errors import BitstreamError
-
-    if isinstance(error, InrcError):
-        return str(error), error.exit_code
-    if isinstance(error, BitstreamError):
-        return f"no intact .inrv file: {error} [{type(error).__name__}]", EXIT_CORRUPT
-    if isinstance(error, MemoryError):
-        return f"out of memory {error}".strip(), EXIT_FAILED
-    return f"{_UNEXPECTED} {type(error).__name__}: {error} (-v shows where)", EXIT_FAILED
-
-
 def main() -> None:
     """The command `inrc`."""
     signal.signal(signal.SIGTERM, _on_sigterm)
-    code = run()
+    code = run(started=_IMPORTED)
     if code == EXIT_INTERRUPTED:
         # CPython remembers an interrupt that passed through `exec` (as imports of torch do) and would, though
         # it was handled, end by the signal instead of the code. All clean-up is done by now.

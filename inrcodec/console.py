@@ -233,12 +233,13 @@ def report_lines(report: FileReport) -> list[str]:
     header = report.header
     color = header.color
     color_range = "full" if color.full_range else "limited"
+    rotation = f"turned {header.rotation} degrees clockwise for display, " if header.rotation else ""
     psnr = "not measured" if report.psnr_db is None else f"{report.psnr_db:.2f} dB"
     return [
         f"{report.path}: {report.file_bytes:,} bytes, format {report.format_version}",
         f"video    {header.width}x{header.height}, {header.frame_count} frames, "
         f"{float(header.frame_rate):.6g} frames/s, {header.bit_depth} bits, "
-        f"pixel aspect {header.sample_aspect_ratio}, "
+        f"pixel aspect {header.sample_aspect_ratio}, {rotation}"
         f"colour {color.primaries}/{color.transfer}/{color.matrix} {color_range}",
         f"rate     {report.bpp:.4f} bpp",
         f"quality  {psnr}",

@@ -22,7 +22,7 @@ from bitstream import StreamReader
 from inrcodec.compression.sections import decode_sections
 from inrcodec.device import autocast, choose_device, compute_dtype, repeatable_convolutions
 from inrcodec.errors import UsageError
-from inrcodec.files import same_file
+from inrcodec.files import check_paths
 from inrcodec.opening import open_segment, open_stream
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings import DecodeSettings, FrameRange
@@ -55,8 +55,7 @@ def decode(
     Raises `UsageError`, `OutputError` and `BitstreamError`.
     """
     settings, progress = settings or DecodeSettings(), progress or Silent()
-    if same_file(source, output):
-        raise UsageError(f"{output}: input and output are the same file")
+    check_paths(source, output)
     check_target(output, settings.codec, settings.crf, settings.overwrite)
     started = time.monotonic()
     with open_video(source, settings.device, settings.precision) as video:
@@ -64,7 +63,13 @@ def decode(
         progress.detail(f"decoding on {video.device} in {str(video.dtype).removeprefix('torch.')}")
         done = 0
         with open_writer(
-            output, video.properties, settings.codec, settings.crf, settings.overwrite, progress
+            output,
+            video.properties,
+            settings.codec,
+            settings.crf,
+            settings.overwrite,
+            progress,
+            first_number=selected.start,
         ) as writer:
             for batch in video.batches(selected):
                 for frame in batch:

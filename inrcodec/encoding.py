@@ -17,12 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from bitstream import Section, Segment, StreamReader, dump
+from inrcodec.arguments import check_exclusive
 from inrcodec.budget import LEAST_FILL, bits_per_pixel, stream_of
 from inrcodec.compression.search import CodedTensors, SectionCoder, fit_to_size
 from inrcodec.decoding import Video
 from inrcodec.device import choose_device, describe_device
 from inrcodec.errors import InrcError, TargetUnreachable, UsageError
-from inrcodec.files import atomic_output, check_output_file, same_file
+from inrcodec.files import atomic_output, check_output_file, check_paths
 from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.metrics import psnr_per_frame_db, summarise_psnr
 from inrcodec.planning import SegmentPlan, plan_segment
@@ -74,6 +75,7 @@ def encode(
     device = choose_device(settings.device)
     clip = read_clip(source, settings.source, progress)
     plan = plan_segment(clip.properties, settings)
+    check_output_file(output, settings.overwrite, plan.target_bytes)
     deadline = None if settings.time_seconds is None else started + settings.time_seconds
     announce = _Announcer(source, plan, device, progress)
     fitted = fit_segment(plan, clip, settings, device, deadline, progress, announce)
@@ -110,15 +112,13 @@ def encode(
 
 def _check(source: str, output: str, settings: EncodeSettings) -> None:
     """Raise `UsageError` for what cannot be, before any work."""
-    if same_file(source, output):
-        raise UsageError(f"{output}: input and output are the same file")
+    check_paths(source, output)
+    check_exclusive(settings)
     check_output_file(output, settings.overwrite)
     if settings.preset not in PRESETS:
         raise UsageError(f"unknown preset {settings.preset!r}; known: {', '.join(PRESETS)}")
     if not 0 <= settings.seed < 1 << 64:
         raise UsageError(f"--seed: expected 0 to 2^64-1, found {settings.seed}")
-    if settings.time_seconds is not None and settings.epochs is not None:
-        raise UsageError("--time and --epochs exclude each other; give one of them")
     for name, value in (("--time", settings.time_seconds), ("--epochs", settings.epochs)):
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{name}: expected a positive number, found {value}")

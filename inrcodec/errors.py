@@ -1,5 +1,16 @@
 """Errors that a person can act on; the command line maps each kind to one exit code."""
 
+from __future__ import annotations
+
+EXIT_FAILED = 1
+EXIT_CORRUPT = 4
+UNEXPECTED = "unexpected"
+"""How the message of an error begins that nobody foresaw."""
+_OUT_OF_MEMORY = (
+    "out of memory: fewer frames (--frames), smaller ones (encode --scale) or another --device need less"
+)
+_OUT_OF_MEMORY_SIGNS = ("defaultcpuallocator", "not enough memory", "out of memory")
+
 
 class InrcError(Exception):
     """Something the user asked for cannot be done; the message is one clear line."""
@@ -25,3 +36,24 @@ class TargetUnreachable(InrcError):
 
 class OutputError(InrcError):
     """The output could not be written: no space, no permission, an encoder that refused."""
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """The message and the exit code for what a command raised."""
+    from bitstream.errors import BitstreamError  # with numpy, for which `--help` must not wait
+
+    if isinstance(error, InrcError):
+        return str(error), error.exit_code
+    if isinstance(error, BitstreamError):
+        return f"no intact .inrv file: {error} [{type(error).__name__}]", EXIT_CORRUPT
+    if is_out_of_memory(error):
+        return _OUT_OF_MEMORY, EXIT_FAILED
+    return f"{UNEXPECTED} {type(error).__name__}: {error} (-v shows where)", EXIT_FAILED
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, by what torch raises for it too (without importing torch)."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _OUT_OF_MEMORY_SIGNS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import BinaryIO
 
 from inrcodec.errors import OutputError, UsageError
 
-_LONGEST_NAME = 200
-"""Characters of a target's name that are kept in its temporary name: most file systems allow 255 bytes."""
+_LONGEST_NAME = 50
+"""Characters of a target's name that are kept in its temporary name: most file systems allow 255 bytes, and a
+character takes up to four."""
 
 
 def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
@@ -20,13 +23,42 @@ def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
     return OutputError(f"cannot write {os.fspath(path)}: {error.strerror or error}")
 
 
-def check_output_file(path: str | os.PathLike[str], overwrite: bool) -> None:
+def check_output_file(path: str | os.PathLike[str], overwrite: bool, size_bytes: int = 0) -> None:
     """Refuse a target that `atomic_output` would refuse, before any work is done for it.
 
-    Raises `UsageError` when `path` exists and `overwrite` is false, when it is no regular file, or when its
-    folder is missing.
+    A temporary file beside the target, gone at the end, proves that its folder takes files and has room for
+    `size_bytes`. Raises `UsageError` when `path` exists and `overwrite` is false, when it is no regular file,
+    or when its folder is missing, and `OutputError` when the file system refuses.
     """
-    target = Path(path)
+    try:
+        _check_target(Path(path), overwrite)
+        temporary = temporary_beside(Path(os.path.realpath(path)))
+        try:
+            with open(temporary, "xb") as file:
+                _reserve(file.fileno(), temporary, size_bytes)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def _reserve(descriptor: int, path: Path, size_bytes: int) -> None:
+    """Raise `OSError` when the file system has no room for a file of `size_bytes`."""
+    if size_bytes == 0:
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size_bytes)
+    except (AttributeError, OSError) as error:
+        # macOS and Windows have no such call, and some file systems do not support it.
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if is_full:
+            raise
+        if shutil.disk_usage(path.parent).free < size_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
     if target.is_dir():
         raise UsageError(f"{target} is a folder; name a file in it")
     if target.exists():
@@ -42,6 +74,26 @@ def check_folder_of(target: Path) -> None:
     """Raise `UsageError` unless the folder that will hold `target` is there."""
     if not target.parent.is_dir():
         raise UsageError(f"the folder {target.parent} does not exist; create it first")
+
+
+def check_paths(source: str, output: str) -> None:
+    """Raise `UsageError` unless `source` is there (a pattern of images may be) and is not the output."""
+    if not os.path.exists(source) and "%" not in source:
+        raise UsageError(f"{source} does not exist")
+    if same_file(source, output):
+        raise UsageError(f"{output} is the input itself; name another output")
+
+
+def check_seekable(path: str | os.PathLike[str]) -> None:
+    """Raise `UsageError` for a pipe: an .inrv is read from its end, where its index is, as well."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode):
+        raise UsageError(
+            f"{path} is a pipe or a device, which cannot be read out of order; save it as a file first"
+        )
 
 
 def same_file(first: str, second: str) -> bool:
@@ -65,7 +117,10 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
     included) removes. The bytes are on the disk before the rename. Raises `UsageError` as
     `check_output_file` does and `OutputError` when the file system refuses (no space, no permission).
     """
-    check_output_file(path, overwrite)
+    try:
+        _check_target(Path(path), overwrite)
+    except OSError as error:
+        raise output_error(path, error) from error
     target = Path(os.path.realpath(path))
     temporary = temporary_beside(target)
     try:

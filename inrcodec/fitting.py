@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -31,10 +31,8 @@ SAMPLED_FRAMES = 16
 """Frames on which the unquantised model is measured, evenly spaced."""
 EXPORT_PIXELS = 1 << 20
 """Pixels of the frames whose embeddings are made in one batch, at least one frame."""
-ENOUGH_STEPS = 10_000
-LEAST_TILE_PIXELS = 24_000
 LEAST_STEPS = 5
-"""A fit by the clock divides frames until it can do enough steps or the tiles are small, and does a few."""
+"""A budget of time that is too short for so many steps is refused."""
 AIMED_FILL = 0.99
 """Share of the payload that training aims at; the coder's own parameters and words take the rest."""
 SPARE_BITS_PER_SYMBOL = 1.5
@@ -94,7 +92,8 @@ def fit_segment(
         clock = StepClock(max(1, round(epochs * len(frames) / fit_settings.batch_frames)))
         announce(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
     else:
-        fit = _tiled(fit, deadline - finishing_seconds - time.monotonic(), progress)
+        step_seconds = fit.step_seconds()
+        _check_time(deadline - finishing_seconds - time.monotonic(), step_seconds)
         clock = WallClock(deadline - finishing_seconds)
         announce(deadline - time.monotonic(), None)
     other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
@@ -165,25 +164,11 @@ def _quantiser(plan: SegmentPlan, values: Mapping[str, Tensor], symbol_bits: flo
     return Quantiser(plan.specs, values, symbol_bits / max(stepped, 1) + SPARE_BITS_PER_SYMBOL)
 
 
-def _tiled(fit: Fit, seconds: float, progress: Progress) -> Fit:
-    """Divide frames into tiles when `seconds` are too short for enough steps on whole frames.
-
-    Pixels of one frame tell a fit nearly the same; steps are what a short fit lacks. Raises
-    `TargetUnreachable` when the time is too short for any fit.
-    """
-    until = time.monotonic() + seconds
-    pixels = fit.clip.shape[1] * fit.clip.shape[2]
-    while True:
-        step_seconds = fit.step_seconds()
-        left, tiles = until - time.monotonic(), 2 * fit.settings.tiles
-        if left >= ENOUGH_STEPS * step_seconds or pixels / tiles**2 < LEAST_TILE_PIXELS:
-            break
-        fit = replace(fit, settings=replace(fit.settings, tiles=tiles, batch_frames=1))
-    if left < LEAST_STEPS * step_seconds:
-        more = math.ceil(LEAST_STEPS * step_seconds - left)
+def _check_time(seconds: float, step_seconds: float) -> None:
+    """Raise `TargetUnreachable` when `seconds` are too short for any fit."""
+    if seconds < LEAST_STEPS * step_seconds:
+        more = math.ceil(LEAST_STEPS * step_seconds - seconds)
         raise TargetUnreachable(f"--time is too short to fit anything; give at least {more} seconds more")
-    progress.detail(f"steps of {step_seconds:.2f} s on 1/{fit.settings.tiles**2} of a frame")
-    return fit
 
 
 def _finishing_seconds(

@@ -10,6 +10,7 @@ from typing import Any
 from bitstream import StreamHeader, load
 from bitstream.coders import coder_by_id
 from inrcodec.compression.sections import decode_sections
+from inrcodec.files import check_seekable
 from inrcodec.opening import OpenedSegment, open_segment, open_stream
 
 _STEP_BYTES = 4
@@ -102,7 +103,7 @@ class FileReport:
 def inspect(path: str) -> FileReport:
     """Read the headers of every segment, checksums included, but decode no symbol.
 
-    Raises `UsageError` for a missing file and `BitstreamError` for anything but an intact `.inrv`.
+    Raises `UsageError` for a missing file or a pipe and `BitstreamError` for anything but an intact `.inrv`.
     """
     return _report(path, decode_symbols=False)
 
@@ -119,6 +120,7 @@ def verify(path: str) -> FileReport:
 
 
 def _report(path: str, decode_symbols: bool) -> FileReport:
+    check_seekable(path)
     with open_stream(path) as reader:
         summary = reader.summary()
         segments = []

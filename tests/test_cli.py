@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 
 from inrcodec.cli import run
+from inrcodec.errors import UsageError
+from inrcodec.settings import EncodeSettings
 from inrcodec.video import VideoProperties, open_writer
 
 CARPHONE = str(Path(__file__).parents[1] / "benchmarks/clips/carphone.mp4")
@@ -255,7 +257,7 @@ def test_codes_of_a_real_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_encode_leaves_nothing(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), "--epochs", "900", *SMALL[:-4]]
+    arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), "--epochs", "90000", *SMALL[:-4]]
     process = subprocess.Popen(
         [sys.executable, "-m", "inrcodec", *arguments, "--device", "cpu"],
         stderr=subprocess.PIPE,
@@ -264,7 +266,7 @@ def test_an_interrupted_encode_leaves_nothing(tmp_path: Path, number: signal.Sig
     assert process.stderr is not None
     try:
         assert b"3 frames of 32x24" in process.stderr.readline()
-        time.sleep(0.5)
+        assert b"hnerv with" in process.stderr.readline()
         process.send_signal(number)
         said = process.stderr.read().decode()
         assert process.wait(30) == code
@@ -309,3 +311,63 @@ def test_an_unexpected_error_shows_its_place_with_v_only(
     monkeypatch.setattr("inrcodec.inspect.inspect", broken)
     assert run(["info", str(encoded)]) == 1
     assert capsys.readouterr().err == "inrc: error: unexpected RuntimeError: a bug (-v shows where)\n"
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch calls it."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OutOfMemoryError("CUDA: tried to allocate"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("MPS backend out of memory"),
+    ],
+)
+def test_memory_that_runs_out_is_one_line(
+    encoded: Path,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    def greedy(path: str) -> None:
+        raise error
+
+    capfdbinary.readouterr()
+    monkeypatch.setattr("inrcodec.inspect.inspect", greedy)
+    assert run(["info", str(encoded)]) == 1
+    assert "error: out of memory: fewer frames" in only_line(capfdbinary.readouterr().err)
+
+
+def test_a_pipe_is_no_file(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    for command in (["info", pipe], ["verify", pipe], ["decode", pipe, "-o", str(tmp_path / "a.mp4")]):
+        assert run(command) == 2
+        assert "save it as a file first" in only_line(capfdbinary.readouterr().err)
+
+
+def test_the_time_of_an_encode_counts_from_the_start_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[EncodeSettings] = []
+
+    def encode(source: str, output: str, settings: EncodeSettings, progress: object) -> None:
+        seen.append(settings)
+        raise UsageError("enough")
+
+    monkeypatch.setattr("inrcodec.encoding.encode", encode)
+    arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), "--time", "5s", "-q"]
+    before = time.monotonic()
+    assert run(arguments) == run(arguments, started=1.5) == 2
+    assert seen[0].started is not None and before <= seen[0].started <= time.monotonic()
+    assert seen[1].started == 1.5
+
+
+def test_a_bare_command_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Usage: inrc")

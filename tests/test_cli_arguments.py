@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inrcodec.arguments import (
+    check_exclusive,
     duration_text,
     parse_device,
     parse_duration,
@@ -18,7 +19,7 @@ from inrcodec.arguments import (
     parse_picture_size,
 )
 from inrcodec.errors import UsageError
-from inrcodec.settings import FrameRange, Size
+from inrcodec.settings import EncodeSettings, FrameRange, Size
 
 
 @pytest.mark.parametrize(
@@ -122,6 +123,21 @@ def test_model_options() -> None:
     for texts in (["width"], ["=3"], ["a=1", "a=2"]):
         with pytest.raises(UsageError, match="model option"):
             parse_model_options(texts)
+
+
+def test_contradictions() -> None:
+    check_exclusive(EncodeSettings())
+    check_exclusive(EncodeSettings(bpp=0.1, time_seconds=60))
+    for settings, message in [
+        (EncodeSettings(bpp=0.1, size_bytes=100), "--bpp and --size exclude each other"),
+        (EncodeSettings(time_seconds=1, epochs=1), "--time and --epochs exclude each other"),
+        (EncodeSettings(bpp=0), "--bpp: expected a positive number, found 0"),
+        (EncodeSettings(size_bytes=-5), "--size: expected a positive number, found -5"),
+        (EncodeSettings(time_seconds=math.inf), "--time: expected a positive number, found inf"),
+        (EncodeSettings(epochs=math.nan), "--epochs: expected a positive number, found nan"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            check_exclusive(settings)
 
 
 def test_durations_for_people() -> None:

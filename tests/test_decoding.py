@@ -190,7 +190,7 @@ def test_files_that_cannot_be_opened(hnerv: Encoded, tmp_path: Path) -> None:
     text.write_text("no video")
     with pytest.raises(BitstreamError):
         inrcodec.open(text)
-    with pytest.raises(UsageError, match="same file"):
+    with pytest.raises(UsageError, match="input itself"):
         inrcodec.decode(str(hnerv.path), str(hnerv.path))
     with pytest.raises(UsageError):
         inrcodec.open(hnerv.path, device="nonsense")

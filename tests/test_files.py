@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -56,6 +57,38 @@ def test_what_is_refused(tmp_path: Path) -> None:
             check_output_file(target, overwrite)
         with pytest.raises(UsageError, match=message), atomic_output(target, overwrite):
             pass
+
+
+def test_room_is_proved_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a"
+    check_output_file(target, overwrite=False, size_bytes=1 << 20)
+    with pytest.raises(OutputError, match="cannot write .*a: "):
+        check_output_file(target, overwrite=False, size_bytes=1 << 62)
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    check_output_file(target, overwrite=False, size_bytes=1 << 20)
+    with pytest.raises(OutputError, match="No space left on device"):
+        check_output_file(target, overwrite=False, size_bytes=1 << 62)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_takes_no_files_is_found_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    # Not by permissions, which do not bind the root that tests run as in a container.
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(OutputError, match="cannot write .*a: Permission denied"):
+        check_output_file(tmp_path / "a", overwrite=False)
+
+
+def test_names_at_the_limit(tmp_path: Path) -> None:
+    with atomic_output(tmp_path / ("\N{GREEK SMALL LETTER ALPHA}" * 127)) as file:
+        file.write(b"content")
+    for check in (check_output_file, lambda path, overwrite: atomic_output(path, overwrite).__enter__()):
+        with pytest.raises(OutputError, match="File name too long"):
+            check(tmp_path / ("a" * 256), False)
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:

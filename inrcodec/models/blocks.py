@@ -33,21 +33,19 @@ def upsample(
     embedding: Tensor,
     grid: Grid,
     video: VideoInfo,
-    window: Window | None = None,
 ) -> Tensor:
     """Run an up-sampling decoder: embedding (B, d, h, w) -> frames (B, 3, height, width) in [0, 1].
 
     `tensors` holds `NAME.weight` and, for layers that have one, `NAME.bias` of each of the `layers` (see
     `layout`). An embedding of one vector a frame (NeRV) is spread over the grid after the stem. The coded
-    frame is cropped to the display size, or to `window`, whose pixels are then all that is computed, exactly.
+    frame is cropped to the display size, and little more than that is computed.
     """
-    whole = Window(0, video.height, 0, video.width)
     stem, *stages, head = layers
     features = F.gelu(_convolve(embedding, stem, tensors))
     if features.shape[-2:] != (grid.rows, grid.columns):
         features = features.reshape(features.shape[0], -1, grid.rows, grid.columns)
         features = features.contiguous(memory_format=torch.channels_last)
-    needed = _needed_windows((*stages, head), grid, window or whole)
+    needed = _needed_windows((*stages, head), grid, Window(0, video.height, 0, video.width))
     available = Window(0, grid.rows, 0, grid.columns)
     for layer, wanted in zip(stages, needed, strict=False):
         features = _convolve_window(features, layer, tensors, available, wanted)

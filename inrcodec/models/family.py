@@ -13,8 +13,6 @@ from inrcodec.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from inrcodec.models.layout import Window
-
 
 Config = TypeVar("Config")
 
@@ -138,11 +136,8 @@ class Representation(Protocol):
         are returned for these frames only, every other tensor whole. None where no encoder needs them.
         """
 
-    def render(self, tensors: Mapping[str, Tensor], indices: Tensor, window: Window | None = None) -> Tensor:
-        """Frames (B, 3, height, width) from transmitted tensors, quantised or not; differentiable.
-
-        With a `window` only that part of the frames, which a fit may ask for where whole frames are slow.
-        """
+    def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
+        """Frames (B, 3, height, width) from transmitted tensors, quantised or not; differentiable."""
 
 
 class Family(Protocol[Config]):

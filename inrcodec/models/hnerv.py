@@ -28,7 +28,6 @@ from inrcodec.models.layout import (
     MAXIMUM_EMBEDDING_CHANNELS,
     Convolution,
     Grid,
-    Window,
     activation_count,
     choose_grid,
     embedding_channels_for,
@@ -156,14 +155,12 @@ class HNeRVRepresentation:
     def transmitted(self, frames: Tensor | None, indices: Tensor) -> dict[str, Tensor]:
         return {"embedding": self.module.embed(frames), **self.module.tensors()}
 
-    def render(self, tensors: Mapping[str, Tensor], indices: Tensor, window: Window | None = None) -> Tensor:
-        return _render(self._config, self._video, tensors, window)
+    def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
+        return _render(self._config, self._video, tensors)
 
 
-def _render(
-    config: HNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor], window: Window | None = None
-) -> Tensor:
-    """Frames (B, 3, height, width), or a window of them, of the embeddings (B, d, rows, columns)."""
+def _render(config: HNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> Tensor:
+    """Frames (B, 3, height, width) of the embeddings (B, d, rows, columns)."""
     from inrcodec.models.blocks import upsample
 
-    return upsample(config.convolutions, tensors, tensors["embedding"], config.grid, video, window)
+    return upsample(config.convolutions, tensors, tensors["embedding"], config.grid, video)

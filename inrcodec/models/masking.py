@@ -11,7 +11,6 @@ from torch import Tensor
 
 from inrcodec.models.blocks import position_encoding, upsample
 from inrcodec.models.family import ParameterGroup, VideoInfo
-from inrcodec.models.layout import Window
 from inrcodec.models.supermask import (
     NERV_BASE,
     SupermaskConfig,
@@ -131,10 +130,10 @@ class SupermaskRepresentation:
             values[f"{layer.name}.levels"] = _Levels.apply(scores, thresholds)  # type: ignore[no-untyped-call]
         return values | named
 
-    def render(self, tensors: Mapping[str, Tensor], indices: Tensor, window: Window | None = None) -> Tensor:
+    def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
         self._frozen = {name: value.to(indices.device) for name, value in self._frozen.items()}
         weights = masked_weights(self._config, tensors, self._frozen)
-        return _render(self._config, self._video, {**tensors, **weights}, indices, window)
+        return _render(self._config, self._video, {**tensors, **weights}, indices)
 
 
 def frozen_weights(config: SupermaskConfig, device: torch.device) -> dict[str, Tensor]:
@@ -166,11 +165,10 @@ def _render(
     video: VideoInfo,
     tensors: Mapping[str, Tensor],
     indices: Tensor,
-    window: Window | None = None,
 ) -> Tensor:
     if config.decoder == "hnerv":
         embedding = tensors["embedding"]
     else:
         frequencies = config.embedding_channels // 2
         embedding = position_encoding(indices, video.frame_count, NERV_BASE, frequencies)
-    return upsample(config.convolutions, tensors, embedding, config.grid, video, window)
+    return upsample(config.convolutions, tensors, embedding, config.grid, video)

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +14,6 @@ from torch import Tensor
 from inrcodec.compression.quantiser import Quantiser, Rounding
 from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.models.family import Representation
-from inrcodec.models.layout import Window
 from inrcodec.progress import FitReport, Progress
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, cosine_with_warmup
@@ -41,12 +39,6 @@ class FitSettings:
     """Share of the fit from which values are rounded, gradients passing straight through."""
     seed: int
     dtype: torch.dtype
-    tiles: int = 1
-    """A step renders one of tiles x tiles parts of a frame; more than 1 needs batches of one frame."""
-
-    def __post_init__(self) -> None:
-        if self.tiles > 1 and self.batch_frames > 1:
-            raise ValueError(f"tiles need batches of one frame, found {self.batch_frames}")
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ class Fit:
                 if charged and not was_charged:
                     self._calibrate()
                 was_charged = charged
-                error, bits = self._forward(*next(batches), fraction, noise)
+                error, bits = self._forward(next(batches), fraction, noise)
                 loss = error + rate_control.penalty(error, bits, fraction) if charged else error
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -93,20 +85,18 @@ class Fit:
                 optimizer.step()
                 step += 1
                 meter.update(error, bits, step, clock)
-        epochs = step * settings.batch_frames / len(self.clip) / settings.tiles**2
+        epochs = step * settings.batch_frames / len(self.clip)
         return FitResult(step, epochs, time.monotonic() - started)
 
     def step_seconds(self) -> float:
         """Time of one step, measured on gradients that are thrown away."""
-        device, tiles = self.clip.device, self.settings.tiles
+        device = self.clip.device
         indices = torch.arange(self.settings.batch_frames, device=device)
-        # An inner tile, where there is one, has margins on all sides and takes longest.
-        window = _tile_windows(self.clip, tiles)[(tiles + 1) * (tiles // 2)]
         noise = torch.Generator(device=device).manual_seed(self.settings.seed)
         with repeatable_convolutions():
             for _ in range(2):
                 started = time.monotonic()
-                error, bits = self._forward(indices, window, 0.5, noise)
+                error, bits = self._forward(indices, 0.5, noise)
                 (error + bits).backward()  # type: ignore[no-untyped-call]
                 error.item()
                 seconds = time.monotonic() - started
@@ -121,18 +111,14 @@ class Fit:
             values = self.representation.transmitted(take_frames(self.clip, indices), indices)
         self.quantiser.calibrate(values)
 
-    def _forward(
-        self, indices: Tensor, window: Window | None, fraction: float, noise: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Mean squared error of a window of frames `indices` (B,), and bits of the segment; both scalars."""
+    def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Mean squared error of frames `indices` (B,), and bits of the whole segment; both scalars."""
         frames, dtype = take_frames(self.clip, indices), self.settings.dtype
         with autocast(self.clip.device, dtype):
             values = self.representation.transmitted(frames, indices)
         quantised = self.quantiser(values, _rounding(fraction, self.settings), noise)
         with autocast(self.clip.device, dtype):
-            rendered = self.representation.render(quantised.tensors, indices, window)
-        if window is not None:
-            frames = frames[:, :, window.top : window.bottom, window.left : window.right]
+            rendered = self.representation.render(quantised.tensors, indices)
         return F.mse_loss(rendered.float(), frames), quantised.bits
 
 
@@ -175,38 +161,16 @@ class _Clipping:
         self._mean_norm = CLIP_MEMORY * before + (1 - CLIP_MEMORY) * factor * norm
 
 
-def _tile_windows(clip: Tensor, tiles: int) -> list[Window | None]:
-    """The frame of a clip (T, height, width, 3) in tiles x tiles windows; None stands for all of it."""
-    if tiles == 1:
-        return [None]
-    _, height, width, _ = clip.shape
-    rows = [height * index // tiles for index in range(tiles + 1)]
-    columns = [width * index // tiles for index in range(tiles + 1)]
-    return [
-        Window(top, bottom, left, right)
-        for top, bottom in pairwise(rows)
-        for left, right in pairwise(columns)
-    ]
-
-
-def _batches(clip: Tensor, settings: FitSettings) -> Iterator[tuple[Tensor, Window | None]]:
-    """Endless batches of frame indices on the clip's device, with the window of the frames to render.
-
-    Every pass over all tiles of all frames has a new order, the same for the same seed.
-    """
+def _batches(clip: Tensor, settings: FitSettings) -> Iterator[Tensor]:
+    """Endless batches of frame indices on the clip's device: every pass a new order, from the seed."""
     generator = torch.Generator().manual_seed(settings.seed)
-    windows = _tile_windows(clip, settings.tiles)
-    order = torch.empty(0, dtype=torch.int64)
-    frames, at = order.to(clip.device), 0
+    order = torch.empty(0, dtype=torch.int64, device=clip.device)
     while True:
-        while len(order) - at < settings.batch_frames:
-            shuffled = torch.randperm(len(clip) * len(windows), generator=generator)
-            order, at = torch.cat([order[at:], shuffled]), 0
+        while len(order) < settings.batch_frames:
             # One copy to the device a pass: a copy a step would make the loop wait for the device.
-            frames = (order // len(windows)).to(clip.device)
-        # With several windows a batch is one frame: frames of a batch share their window.
-        yield frames[at : at + settings.batch_frames], windows[int(order[at]) % len(windows)]
-        at += settings.batch_frames
+            order = torch.cat([order, torch.randperm(len(clip), generator=generator).to(clip.device)])
+        yield order[: settings.batch_frames]
+        order = order[settings.batch_frames :]
 
 
 class Meter:

@@ -57,9 +57,11 @@ def tags_as_yuv(tags: ColorTags, can_be_tagged: bool) -> ColorTags:
 
 
 def to_pixel_format(rgb: NDArray[np.uint8], pixel_format: str, tags: ColorTags) -> VideoFrame:
-    """An RGB frame (height, width, 3) converted to `pixel_format` by the matrix and the range of `tags`."""
-    if pixel_format == "yuv420p":
-        rgb = _raised(rgb)
+    """An RGB frame (height, width, 3) converted to `pixel_format` by the matrix and the range of `tags`.
+
+    Samples are those of the exact formula within 1. (swscale's fast path from 4:2:0 back to RGB cuts
+    fractions off, so what PyAV, unlike a browser, reads from them is about one level darker.)
+    """
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
     if not frame_is_rgb(pixel_format):
         color_range = ColorRange.JPEG if tags.full_range else ColorRange.MPEG
@@ -77,15 +79,6 @@ def to_pixel_format(rgb: NDArray[np.uint8], pixel_format: str, tags: ColorTags) 
     frame.color_primaries = tags.primaries
     frame.color_trc = tags.transfer
     return frame
-
-
-def _raised(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB one level brighter, but for black and white.
-
-    swscale's fast path from 4:2:0 to RGB cuts fractions off: what PyAV reads is 1.0 to 1.4 levels too dark on
-    the average. Frames that were read that way would be written, and read again, darker each time.
-    """
-    return rgb + ((rgb > 0) & (rgb < 255)).astype(np.uint8)
 
 
 def frame_is_rgb(pixel_format: str) -> bool:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.video.color import frame_is_rgb, tags_as_yuv, to_pixel_format
-from inrcodec.video.properties import VideoProperties
+from inrcodec.video.properties import LARGEST_TERM, VideoProperties
 
 FORMATS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".webm": "webm"}
 """FFmpeg's name of the container by file suffix."""
@@ -50,6 +50,7 @@ _ALIASES: Mapping[str, str] = {
 }
 _RGB_FORMATS = ("gbrp", "bgr0", "rgb24", "rgb0")
 _SVT_LOG_ERRORS = "1"
+BEYOND_FFMPEG = "its frame rate, pixel aspect or duration is beyond what FFmpeg can hold (2^31-1); .y4m can"
 
 
 def encoder_name(suffix: str, codec: str | None) -> str:
@@ -163,6 +164,8 @@ class ContainerWriter:
             yield
         except (av.FFmpegError, OSError) as error:
             raise OutputError(f"cannot write {self._target}: {error.strerror or error}") from error
+        except OverflowError as error:
+            raise OutputError(f"cannot write {self._target}: {BEYOND_FFMPEG}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -191,6 +194,7 @@ def output_timing(properties: VideoProperties) -> tuple[Fraction, Fraction]:
     A unit that is too coarse (Matroska's milliseconds at 29.97 frames a second) would make the frames jitter.
     """
     ticks = 1 / (properties.frame_rate * properties.time_base)
-    if ticks.denominator == 1 and ticks >= 1:
+    fits = max(properties.time_base.as_integer_ratio()) <= LARGEST_TERM
+    if fits and ticks.denominator == 1 and ticks >= 1:
         return properties.time_base, ticks
     return 1 / properties.frame_rate, Fraction(1)

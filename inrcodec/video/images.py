@@ -1,4 +1,4 @@
-"""A video as a series of PNG files, numbered from 0, in a folder or by a `%05d.png` pattern."""
+"""A video as a series of PNG files, numbered in order, in a folder or by a `%05d.png` pattern."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.files import check_folder_of, output_error, temporary_folder_beside
+from inrcodec.video.containers import BEYOND_FFMPEG
 from inrcodec.video.properties import VideoProperties
 from inrcodec.video.sources import number_field
 
@@ -69,24 +70,24 @@ def check_output_images(target: str, overwrite: bool) -> None:
 
 
 @contextmanager
-def write_images(target: str, properties: VideoProperties, overwrite: bool) -> Iterator[ImageWriter]:
-    """A writer whose images move to `target` when the block ends without an exception.
+def write_images(
+    target: str, properties: VideoProperties, overwrite: bool, first_number: int = 0
+) -> Iterator[ImageWriter]:
+    """A writer whose images, numbered from `first_number`, move to `target` when the block ends well.
 
-    Images of an earlier, longer series of the same name go, so that what is there is one video. Raises
-    `UsageError` as `check_output_images` and `OutputError` when the file system refuses.
+    `overwrite` replaces the files that are written and no others: images of an earlier run with other numbers
+    stay. Raises `UsageError` as `check_output_images` and `OutputError` when the file system refuses.
     """
     check_output_images(target, overwrite)
     series = numbering(target)
     with temporary_folder_beside(series.folder.resolve()) as temporary:
         staged = Numbering(temporary, series.head, series.digits, series.tail)
-        writer = ImageWriter(staged, target, properties)
+        writer = ImageWriter(staged, target, properties, first_number)
         yield writer
         try:
             series.folder.mkdir(exist_ok=True)
-            for old in series.existing():
-                old.unlink()
-            for index in range(writer.count):
-                os.replace(staged.path(index), series.path(index))
+            for number in range(first_number, writer.next_number):
+                os.replace(staged.path(number), series.path(number))
         except OSError as error:
             raise output_error(target, error) from error
 
@@ -94,8 +95,10 @@ def write_images(target: str, properties: VideoProperties, overwrite: bool) -> I
 class ImageWriter:
     """Writes each frame as one PNG file."""
 
-    def __init__(self, series: Numbering, target: str, properties: VideoProperties) -> None:
-        self.count = 0
+    def __init__(
+        self, series: Numbering, target: str, properties: VideoProperties, first_number: int
+    ) -> None:
+        self.next_number = first_number
         self._series = series
         self._target = target
         self._properties = properties
@@ -104,12 +107,14 @@ class ImageWriter:
         """Write one RGB frame (height, width, 3). Raises `OutputError`."""
         try:
             data = png_bytes(frame, self._properties.sample_aspect_ratio)
-            self._series.path(self.count).write_bytes(data)
+            self._series.path(self.next_number).write_bytes(data)
         except av.FFmpegError as error:
             raise OutputError(f"cannot write {self._target}: {error.strerror or error}") from error
         except OSError as error:
             raise output_error(self._target, error) from error
-        self.count += 1
+        except OverflowError as error:
+            raise OutputError(f"cannot write {self._target}: {BEYOND_FFMPEG}") from error
+        self.next_number += 1
 
 
 def png_bytes(frame: NDArray[np.uint8], sample_aspect_ratio: Fraction = Fraction(1)) -> bytes:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from bitstream.header import ColorTags, StreamHeader
 
+LARGEST_TERM = 2**31 - 1
+"""Of a fraction in FFmpeg; those of a stream header go to 2^32-1."""
+
 
 @dataclass(frozen=True)
 class VideoProperties:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import closing
 from fractions import Fraction
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
-from inrcodec.settings import FrameRange, SourceSettings
+from inrcodec.settings import FrameRange, Size, SourceSettings
 from inrcodec.video.color import color_tags, hdr_name, is_convertible
 from inrcodec.video.geometry import Frame, Turn, centre_crop, display_turn, rgb_pixels, scale
-from inrcodec.video.properties import Clip, VideoProperties
+from inrcodec.video.properties import LARGEST_TERM, Clip, VideoProperties
 from inrcodec.video.sources import Source, open_source
 
 
@@ -68,6 +69,7 @@ def _read(path: str, opened: Source, source: SourceSettings, progress: Progress)
                 first = frame
                 check_format(path, frame, source, progress)
                 turn, is_sideways = _display_turn(frame, progress)
+                _check_memory(opened, frame, source)
             elif (frame.width, frame.height) != (first.width, first.height):
                 raise NotAVideo(
                     f"{path} changes its size from {first.width}x{first.height} to "
@@ -102,6 +104,30 @@ def _expected_count(opened: Source, frames: FrameRange) -> int:
     """Frames that will be read as far as the container can be believed; 0 if it does not say."""
     stops = [stop for stop in (frames.stop, opened.claimed_frame_count or None) if stop is not None]
     return max(0, min(stops) - frames.start) if stops else 0
+
+
+def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings) -> None:
+    """Raise `UsageError` when the selected frames, as far as their number is known, do not fit in memory."""
+    memory_bytes = physical_memory_bytes()
+    if not opened.estimated_frame_count or memory_bytes is None:
+        return
+    stop = opened.estimated_frame_count if source.frames.stop is None else source.frames.stop
+    count = min(stop, opened.estimated_frame_count) - source.frames.start
+    size = source.scale or source.crop or Size(first.width, first.height)
+    needed_bytes = count * size.width * size.height * 3
+    if needed_bytes > memory_bytes:
+        raise UsageError(
+            f"{count} frames of {size.width}x{size.height} take {needed_bytes / 1e9:.1f} GB, this machine "
+            f"has {memory_bytes / 1e9:.1f} GB: --frames takes a part of them, --scale makes them smaller"
+        )
+
+
+def physical_memory_bytes() -> int | None:
+    """The machine's memory, or None where the system does not say (Windows)."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _no_frames(path: str, frames: FrameRange) -> str:
@@ -163,7 +189,14 @@ def _scaled_ratio(ratio: Fraction, first: VideoFrame, is_sideways: bool, source:
     width, height = (first.height, first.width) if is_sideways else (first.width, first.height)
     if source.crop is not None:
         width, height = source.crop.width, source.crop.height
-    return ratio * Fraction(width * source.scale.height, height * source.scale.width)
+    return _held_ratio(ratio * Fraction(width * source.scale.height, height * source.scale.width))
+
+
+def _held_ratio(ratio: Fraction) -> Fraction:
+    """The closest ratio whose terms FFmpeg and the stream header can hold."""
+    if ratio > 1:
+        return 1 / _held_ratio(1 / ratio)
+    return max(ratio.limit_denominator(LARGEST_TERM), Fraction(1, LARGEST_TERM))
 
 
 def _note_what_is_lost(

@@ -36,6 +36,8 @@ class Source:
     sample_aspect_ratio: Fraction
     claimed_frame_count: int
     """0 where the container does not say; not to be trusted."""
+    estimated_frame_count: int
+    """The same, or from the duration; 0 where neither is known."""
 
 
 def number_field(name: str) -> re.Match[str] | None:
@@ -53,7 +55,8 @@ def open_source(path: str, progress: Progress) -> Iterator[Source]:
     images = find_images(path)
     if images is not None:
         progress.note(f"images carry no frame rate: {IMAGE_FRAME_RATE} frames a second are assumed")
-        yield Source(_image_frames(images), IMAGE_FRAME_RATE, 1 / IMAGE_FRAME_RATE, Fraction(1), len(images))
+        count = len(images)
+        yield Source(_image_frames(images), IMAGE_FRAME_RATE, 1 / IMAGE_FRAME_RATE, Fraction(1), count, count)
         return
     if not Path(path).exists():
         raise UsageError(f"{path} does not exist")
@@ -115,13 +118,24 @@ def _container_source(container: InputContainer, path: str, progress: Progress) 
         progress.note("sound is not carried in this version")
     stream.thread_type = "AUTO"
     frame_rate = stream.average_rate or stream.guessed_rate or IMAGE_FRAME_RATE
+    if frame_rate <= 0:
+        frame_rate = IMAGE_FRAME_RATE
+    claimed = max(0, stream.frames)
     return Source(
         frames=_container_frames(container, stream, progress),
-        frame_rate=frame_rate if frame_rate > 0 else IMAGE_FRAME_RATE,
+        frame_rate=frame_rate,
         time_base=stream.time_base or 1 / frame_rate,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
-        claimed_frame_count=max(0, stream.frames),
+        claimed_frame_count=claimed,
+        estimated_frame_count=claimed or round(_duration_seconds(container, stream) * frame_rate),
     )
+
+
+def _duration_seconds(container: InputContainer, stream: VideoStream) -> Fraction:
+    """How long the video is, as its container says; 0 where it does not."""
+    if stream.duration is not None and stream.time_base is not None:
+        return max(Fraction(0), stream.duration * stream.time_base)
+    return max(Fraction(0), Fraction(container.duration or 0, av.time_base))
 
 
 def _best_video(container: InputContainer, path: str) -> VideoStream:

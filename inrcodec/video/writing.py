@@ -86,12 +86,14 @@ def open_writer(
     crf: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    first_number: int = 0,
 ) -> Iterator[FrameWriter]:
     """A writer of RGB frames to `target`: .mp4 .mkv .mov .webm .y4m, a folder, a `%05d.png` pattern, or `-`.
 
     The output appears, complete, when the block ends without an exception; after one nothing is left, neither
     of it nor of its temporary file. `-` is y4m on standard output. `properties.frame_count` is not used, so a
-    part of a video may be written. What the target cannot carry is told to `progress`.
+    part of a video may be written. Images are numbered from `first_number`, and `overwrite` replaces no image
+    of another number. What the target cannot carry is told to `progress`.
 
     Raises `UsageError` for a target that cannot be, `OutputError` when the encoder or the file system
     refuses, and `BrokenPipeError` when the reader of a pipe goes away.
@@ -103,7 +105,7 @@ def open_writer(
         yield writer
         writer.finish()
     elif kind is TargetKind.IMAGES:
-        with write_images(target, properties, overwrite) as images:
+        with write_images(target, properties, overwrite, first_number) as images:
             yield images
     elif kind is TargetKind.Y4M:
         with atomic_output(target, overwrite) as file:

@@ -29,7 +29,7 @@ HEADER = StreamHeader(
 
 MINIMAL = Stream(
     StreamHeader(1, 1, 1, 1, 1, Fraction(25), Fraction(1, 25)),
-    (Segment(0, 1, family=1, seed=0, config=b"", sections=()),),
+    (Segment(0, 1, family=0, seed=0, config=b"", sections=()),),
 )
 
 RICH = Stream(

@@ -55,8 +55,9 @@ def files() -> dict[str, bytes]:
         ColorTags(1, 13, 6, True),
     )  # fmt: skip
     sections = [(wire_id, CODERS[wire_id].encode(symbols)) for wire_id, symbols in tensors()]
-    first = Segment(0, 4, 1, 1 << 63, b"config", tuple(Section(w, (0.5, 0.25), data) for w, data in sections))
-    second = Segment(4, 6, 2, 0, b"", tuple(Section(w, (), data) for w, data in reversed(sections)))
+    # Family 0 is reserved for examples: only the container and the coders are golden here.
+    first = Segment(0, 4, 0, 1 << 63, b"config", tuple(Section(w, (0.5, 0.25), data) for w, data in sections))
+    second = Segment(4, 6, 0, 0, b"", tuple(Section(w, (), data) for w, data in reversed(sections)))
     full = Stream(header, (first, second), Quality(31.234), {"title": "golden"}, ((b"neWs", b"later"),))
     expected = {"sections": [symbols.ravel().tolist() for _, symbols in tensors()]}
     return {

@@ -37,7 +37,7 @@ def test_golden_files_decode(name: str) -> None:
     assert stream.quality == Quality(31.234)
     assert dict(stream.metadata) == {"title": "golden"}
     assert stream.ancillary == ((b"neWs", b"later"),)
-    assert [segment.family for segment in stream.segments] == [1, 2]
+    assert [segment.family for segment in stream.segments] == [0, 0]
     assert stream.segments[0].sections[0].steps == (0.5, 0.25)
     for segment, symbols in zip(stream.segments, (expected, expected[::-1]), strict=True):
         assert {section.coder for section in segment.sections} == set(CODERS)
@@ -61,7 +61,7 @@ def example() -> Stream:
         Section(1, (), CODERS[1].encode(weights[:, :1])),
     )
     header = StreamHeader(17, 13, 20, 16, 3, Fraction(25), Fraction(1, 12800))
-    return Stream(header, (Segment(0, 3, 1, 7, b"\x02", sections),), Quality(31.234))
+    return Stream(header, (Segment(0, 3, 0, 7, b"\x02", sections),), Quality(31.234))
 
 
 def test_worked_example_of_the_specification() -> None:

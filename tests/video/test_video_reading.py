@@ -15,6 +15,8 @@ from inrcodec.settings import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip
 from inrcodec.video.geometry import box_average, centre_crop
 from inrcodec.video.images import png_bytes
+from inrcodec.video.properties import header_of
+from inrcodec.video.reading import _held_ratio
 
 ALL = SourceSettings()
 
@@ -97,6 +99,41 @@ def test_another_scale_keeps_the_shape_of_the_picture(tmp_path: Path) -> None:
     assert smaller.frames.shape == (1, 15, 30, 3)
     assert smaller.properties.sample_aspect_ratio == Fraction(2, 3)
     assert read_clip(str(path), SourceSettings(scale=Size(80, 60))).frames.shape == (1, 60, 80, 3)
+
+
+def test_an_aspect_ratio_of_many_digits_is_rounded(tmp_path: Path) -> None:
+    def prepare(stream: av.VideoStream) -> None:
+        stream.codec_context.sample_aspect_ratio = Fraction(65535, 65534)
+
+    path = write_video(tmp_path / "a.mp4", gradient(1920, 1080), prepare=prepare)
+    clip = read_clip(str(path), SourceSettings(crop=Size(1919, 1079), scale=Size(1001, 997)))
+    exact = Fraction(65535, 65534) * Fraction(1919 * 997, 1079 * 1001)
+    kept = clip.properties.sample_aspect_ratio
+    assert max(exact.as_integer_ratio()) > 2**32 > 2 * max(kept.as_integer_ratio())
+    assert float(kept) == pytest.approx(float(exact), rel=1e-15)
+    header_of(clip.properties, (1001, 997))
+
+
+@pytest.mark.parametrize("exponent", [40, 70])
+def test_an_extreme_ratio_is_held(exponent: int) -> None:
+    largest = 2**31 - 1
+    assert _held_ratio(Fraction(1, 1 << exponent)) == Fraction(1, largest)
+    assert _held_ratio(Fraction(1 << exponent, 3)) == largest
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_more_frames_than_memory_are_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Matroska states no number of frames, only a duration.
+    path = write_video(tmp_path / name, gradient(64, 48, 50))
+    frame_bytes = 64 * 48 * 3
+    monkeypatch.setattr("inrcodec.video.reading.physical_memory_bytes", lambda: 20 * frame_bytes)
+    with pytest.raises(UsageError, match=r"50 frames of 64x48 take .*--frames .*--scale") as caught:
+        read_clip(str(path), ALL)
+    assert "\n" not in str(caught.value)
+    assert len(read_clip(str(path), SourceSettings(frames=FrameRange(10, 30))).frames) == 20
+    assert len(read_clip(str(path), SourceSettings(scale=Size(32, 24))).frames) == 50
 
 
 def test_box_average_rounds_halves_up() -> None:
