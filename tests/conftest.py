@@ -1,9 +1,14 @@
-"""What all tests share: this folder on the import path (for `codec_samples`), and one thread for torch.
+"""What all tests share: this folder on the import path (for `codec_samples`), one thread, patient properties.
 
-The fits of the tests are so small that a second thread only waits for the first; on a busy machine it made the
-suite take five times as long. Subprocesses inherit the setting.
+The fits of the tests are so small that a second thread only waits for the first; on a busy machine it
+made the suite take five times as long. Subprocesses inherit the setting. For the same reason no example
+has a deadline.
 """
 
 import os
 
+from hypothesis import settings
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+settings.register_profile("inrc", deadline=None, derandomize=True)
+settings.load_profile("inrc")
