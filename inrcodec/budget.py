@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bitstream import Quality, Section, Segment, Stream, StreamHeader, dump
 from inrcodec import __version__
-from inrcodec.errors import UsageError
+from inrcodec.arguments import check_exclusive
 from inrcodec.models.family import STEPPED_ROLES, TensorSpec, VideoInfo
 from inrcodec.settings import DEFAULT_BPP, EncodeSettings
 
@@ -21,15 +21,10 @@ def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
 
     Raises `UsageError` when both are given or one is not positive.
     """
-    if settings.bpp is not None and settings.size_bytes is not None:
-        raise UsageError("--bpp and --size exclude each other; give one of them")
+    check_exclusive(settings)
     if settings.size_bytes is not None:
-        if settings.size_bytes <= 0:
-            raise UsageError(f"--size: expected a positive number of bytes, found {settings.size_bytes}")
         return settings.size_bytes
     bpp = DEFAULT_BPP if settings.bpp is None else settings.bpp
-    if not 0 < bpp < float("inf"):
-        raise UsageError(f"--bpp: expected a positive number, found {bpp}")
     return int(bpp * video.pixel_count / 8)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from bitstream import StreamHeader, load
 from bitstream.coders import coder_by_id
 from inrcodec.compression.sections import decode_sections
-from inrcodec.files import check_seekable
 from inrcodec.opening import OpenedSegment, open_segment, open_stream
 
 _STEP_BYTES = 4
@@ -120,7 +119,6 @@ def verify(path: str) -> FileReport:
 
 
 def _report(path: str, decode_symbols: bool) -> FileReport:
-    check_seekable(path)
     with open_stream(path) as reader:
         summary = reader.summary()
         segments = []

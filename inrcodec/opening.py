@@ -8,6 +8,7 @@ from typing import Any
 
 from bitstream import DEFAULT_LIMITS, Corrupt, LimitExceeded, Segment, StreamHeader, StreamReader
 from inrcodec.errors import UsageError
+from inrcodec.files import check_seekable
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.registry import family_by_wire_id
 
@@ -28,7 +29,8 @@ class OpenedSegment:
 
 
 def open_stream(path: str | os.PathLike[str]) -> StreamReader:
-    """A reader of the file at `path`; raises `UsageError` where there is none, and `BitstreamError`."""
+    """A reader of the file at `path`; raises `UsageError` for none or a pipe, and `BitstreamError`."""
+    check_seekable(path)
     try:
         return StreamReader(path)
     except FileNotFoundError as error:

@@ -10,7 +10,9 @@ from torch import Tensor
 INITIAL_WEIGHT = 0.01
 """First weight of the rate: what the whole budget costs, relative to the squared error."""
 PROPORTIONAL = 12.0
+"""How far the weight's logarithm is moved at once, for this step only, were the rate off by its target."""
 FLOOR = math.log(1e-3)
+"""The integral's lowest logarithm: a fit under its target must not take long to feel the rate again."""
 GAIN = 60.0
 """How far the weight's logarithm would move while bits are charged, were the rate off by its target."""
 RELAXED_UNTIL = 0.5
@@ -20,7 +22,7 @@ ERROR_MEMORY = 0.99
 
 
 class RateControl:
-    """An integral controller of mu in loss = error + mu x mean error x bits / target bits.
+    """A proportional and integral controller of mu in loss = error + mu x mean error x bits / target bits.
 
     Scaling by the running error makes mu mean the same for every clip and budget. The gain is per share of
     the fit, not per step, so that a short fit reaches its target too. All state stays on the device.
