@@ -22,6 +22,8 @@ SCORE_DEVIATION = 0.1
 """Spread of the initial scores; with `SCORE_RATE` it sets how soon a weight can change its level."""
 SCORE_RATE = 2.0
 """Learning rate of scores relative to that of biases and encoder."""
+STABLE_RATE = 0.22
+"""Highest learning rate times width: at width 105, 200 steps at 2e-3 gave 2 dB more than at 4e-3 or 8e-3."""
 
 
 class _Levels(torch.autograd.Function):
@@ -114,9 +116,14 @@ class SupermaskRepresentation:
     def groups(self) -> tuple[ParameterGroup, ...]:
         scores = {id(value) for name, value in self.module.tensors().items() if name.endswith(".scores")}
         parameters = tuple(self.module.parameters())
+        highest_rate = STABLE_RATE / self._config.width
         return (
-            ParameterGroup(tuple(one for one in parameters if id(one) in scores), SCORE_RATE),
-            ParameterGroup(tuple(one for one in parameters if id(one) not in scores)),
+            ParameterGroup(
+                tuple(one for one in parameters if id(one) in scores), SCORE_RATE, SCORE_RATE * highest_rate
+            ),
+            ParameterGroup(
+                tuple(one for one in parameters if id(one) not in scores), highest_rate=highest_rate
+            ),
         )
 
     def transmitted(self, frames: Tensor | None, indices: Tensor) -> dict[str, Tensor]:
