@@ -19,10 +19,11 @@ from inrcodec.device import autocast, compute_dtype
 from inrcodec.errors import TargetUnreachable
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.family import STEPPED_ROLES, Representation
+from inrcodec.models.source import SourceFrames
 from inrcodec.planning import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.settings import PRESETS, EncodeSettings
-from inrcodec.training.loop import Fit, FitSettings, Meter, take_frames
+from inrcodec.training.loop import Fit, FitSettings, Meter
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, StepClock, WallClock
 from inrcodec.video import Clip
@@ -127,7 +128,7 @@ class _Renderer:
     def values(self, indices: Tensor) -> dict[str, Tensor]:
         """Transmitted tensors; per-frame ones for frames `indices` (B,)."""
         with torch.no_grad(), autocast(self._clip.device, self._dtype):
-            values = self._representation.transmitted(take_frames(self._clip, indices), indices)
+            values = self._representation.transmitted(SourceFrames(self._clip, indices), indices)
         return {name: value.detach() for name, value in values.items()}
 
     def frames(self, indices: Tensor) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo
+from inrcodec.models.source import SourceFrames
 
 Frames = NDArray[np.uint8]
 
@@ -66,3 +67,11 @@ def random_tensors(family: AnyFamily, config: Any, video: VideoInfo, seed: int =
     """One tensor for each of the family's specs."""
     generator = torch.Generator().manual_seed(seed)
     return {spec.name: random_tensor(spec, generator) for spec in family.tensors(config, video)}
+
+
+def random_source(video: VideoInfo, batch: int | None = None) -> SourceFrames:
+    """The first `batch` frames (default: all) of a clip of noise."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (video.frame_count, video.height, video.width, 3)
+    clip = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    return SourceFrames(clip, torch.arange(batch or video.frame_count))

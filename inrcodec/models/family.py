@@ -13,6 +13,8 @@ from inrcodec.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from inrcodec.models.source import SourceFrames
+
 
 Config = TypeVar("Config")
 
@@ -129,11 +131,11 @@ class Representation(Protocol):
     def groups(self) -> tuple[ParameterGroup, ...]:
         """All trainable parameters, split by learning rate."""
 
-    def transmitted(self, frames: Tensor | None, indices: Tensor) -> dict[str, Tensor]:
+    def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         """The float values of the transmitted tensors, differentiable.
 
-        `frames` are the source frames (B, 3, height, width) in [0, 1] of `indices` (B,); per-frame tensors
-        are returned for these frames only, every other tensor whole. None where no encoder needs them.
+        `frames` are the source frames of `indices` (B,), or None where no encoder needs them. Per-frame
+        tensors are returned for these frames only, every other tensor whole.
         """
 
     def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
 from inrcodec.models.family import (
-    BudgetTooSmall,
     FrameDecoder,
     ParameterGroup,
     Role,
@@ -30,10 +29,11 @@ from inrcodec.models.layout import (
     Grid,
     activation_count,
     choose_grid,
+    convolution_tensors,
     embedding_channels_for,
     hnerv_convolutions,
     read_grid,
-    widest,
+    widest_affordable,
     write_grid,
 )
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from inrcodec.models.family import Representation
+    from inrcodec.models.source import SourceFrames
 
 MAXIMUM_WIDTH = 1024
 STABLE_RATE = 0.22
@@ -88,10 +89,7 @@ class HNeRV:
 
         if "width" in options:
             return HNeRVConfig(grid, channels, whole_number(options["width"], 1, MAXIMUM_WIDTH))
-        width = widest(lambda candidate: cost_bits(candidate) <= budget_bits, MAXIMUM_WIDTH)
-        if width == 0:
-            raise BudgetTooSmall(cost_bits(1))
-        return HNeRVConfig(grid, channels, width)
+        return HNeRVConfig(grid, channels, widest_affordable(cost_bits, budget_bits, MAXIMUM_WIDTH))
 
     def pack(self, config: HNeRVConfig) -> bytes:
         writer = Writer()
@@ -115,11 +113,8 @@ class HNeRV:
     def tensors(self, config: HNeRVConfig, video: VideoInfo) -> tuple[TensorSpec, ...]:
         grid = config.grid
         embedding_shape = (video.frame_count, config.embedding_channels, grid.rows, grid.columns)
-        specs = [TensorSpec("embedding", Role.EMBEDDING, embedding_shape, per_frame=True)]
-        for layer in config.convolutions:
-            specs.append(TensorSpec(f"{layer.name}.weight", Role.WEIGHT, layer.weight_shape))
-            specs.append(TensorSpec(f"{layer.name}.bias", Role.BIAS, (layer.bias_count,)))
-        return tuple(specs)
+        embedding = TensorSpec("embedding", Role.EMBEDDING, embedding_shape, per_frame=True)
+        return (embedding, *convolution_tensors(config.convolutions))
 
     def activation_count(self, config: HNeRVConfig) -> int:
         return activation_count(config.convolutions, config.grid)
@@ -152,7 +147,7 @@ class HNeRVRepresentation:
         highest_rate = STABLE_RATE / self._config.width
         return (ParameterGroup(tuple(self.module.parameters()), highest_rate=highest_rate),)
 
-    def transmitted(self, frames: Tensor | None, indices: Tensor) -> dict[str, Tensor]:
+    def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         return {"embedding": self.module.embed(frames), **self.module.tensors()}
 
     def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:

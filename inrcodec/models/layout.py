@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
-from inrcodec.models.family import VideoInfo
+from inrcodec.models.family import BudgetTooSmall, Role, TensorSpec, VideoInfo
 
 STRIDE_PLANS: tuple[tuple[int, ...], ...] = (
     (5, 4, 4, 3, 2),
@@ -86,7 +86,9 @@ def covering_grid(width: int, height: int, strides: tuple[int, ...]) -> Grid:
     return Grid(math.ceil(height / scale), math.ceil(width / scale), strides)
 
 
-def choose_grid(video: VideoInfo, cells: int = GRID_CELLS) -> Grid:
+def choose_grid(
+    video: VideoInfo, cells: int = GRID_CELLS, plans: Sequence[tuple[int, ...]] = STRIDE_PLANS
+) -> Grid:
     """Strides and grid with little padding and about `cells` cells, for any frame size.
 
     The cost of a candidate is the logarithm of its padded area plus a tenth of the logarithm of how far its
@@ -98,7 +100,7 @@ def choose_grid(video: VideoInfo, cells: int = GRID_CELLS) -> Grid:
         padded = grid.coded_width * grid.coded_height / (video.width * video.height)
         return math.log(padded) + 0.14 * abs(math.log(grid.rows * grid.columns / cells))
 
-    return min((covering_grid(video.width, video.height, plan) for plan in STRIDE_PLANS), key=cost)
+    return min((covering_grid(video.width, video.height, plan) for plan in plans), key=cost)
 
 
 def embedding_channels_for(grid: Grid, video: VideoInfo, budget_bits: float, bits_per_value: float) -> int:
@@ -158,6 +160,15 @@ class Convolution:
     @property
     def bias_count(self) -> int:
         return self.weight_shape[0]
+
+
+def convolution_tensors(layers: Sequence[Convolution]) -> list[TensorSpec]:
+    """`NAME.weight` and `NAME.bias` of each layer, in order."""
+    specs = []
+    for layer in layers:
+        specs.append(TensorSpec(f"{layer.name}.weight", Role.WEIGHT, layer.weight_shape))
+        specs.append(TensorSpec(f"{layer.name}.bias", Role.BIAS, (layer.bias_count,)))
+    return specs
 
 
 def hnerv_convolutions(
@@ -228,6 +239,14 @@ class Window:
             max(0, self.left - margin),
             min(columns, self.right + margin),
         )
+
+
+def widest_affordable(cost_bits: Callable[[int], float], budget_bits: float, maximum: int) -> int:
+    """The largest width in 1..maximum that costs at most `budget_bits`; raises `BudgetTooSmall`."""
+    width = widest(lambda candidate: cost_bits(candidate) <= budget_bits, maximum)
+    if width == 0:
+        raise BudgetTooSmall(cost_bits(1))
+    return width
 
 
 def widest(fits: Callable[[int], bool], maximum: int) -> int:

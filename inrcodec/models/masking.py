@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inrcodec.models.blocks import position_encoding, upsample
 from inrcodec.models.family import ParameterGroup, VideoInfo
+from inrcodec.models.source import SourceFrames
 from inrcodec.models.supermask import (
     NERV_BASE,
     SupermaskConfig,
@@ -126,7 +127,7 @@ class SupermaskRepresentation:
             ),
         )
 
-    def transmitted(self, frames: Tensor | None, indices: Tensor) -> dict[str, Tensor]:
+    def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         values: dict[str, Tensor] = {}
         if self.module.encoder is not None:
             values["embedding"] = self.module.embed(frames)

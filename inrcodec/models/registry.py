@@ -6,9 +6,10 @@ from bitstream.errors import Corrupt
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily
 from inrcodec.models.hnerv import HNeRV
+from inrcodec.models.nerv import NeRV
 from inrcodec.models.supermask import Supermask
 
-FAMILIES: tuple[AnyFamily, ...] = (HNeRV(), Supermask())
+FAMILIES: tuple[AnyFamily, ...] = (HNeRV(), Supermask(), NeRV())
 
 
 def family_by_name(name: str) -> AnyFamily:

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from inrcodec.models.encoder import ConvNeXtEncoder
 from inrcodec.models.layout import Grid
+from inrcodec.models.source import SourceFrames
 
 
 class FrameEncoder(nn.Module):
@@ -45,9 +46,9 @@ class Trainable(nn.Module):
         """The parameters by the names they have in the file."""
         return {name: self.named[key] for name, key in self._names.items()}
 
-    def embed(self, frames: Tensor | None) -> Tensor:
+    def embed(self, frames: SourceFrames | None) -> Tensor:
         """Embeddings (B, d, rows, columns) of `frames`."""
         if self.encoder is None or frames is None:
             raise ValueError("this representation makes embeddings from frames, and was given none")
-        embedding: Tensor = self.encoder(frames)
+        embedding: Tensor = self.encoder(frames.current)
         return embedding

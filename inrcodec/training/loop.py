@@ -14,6 +14,7 @@ from torch import Tensor
 from inrcodec.compression.quantiser import Quantiser, Rounding
 from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.models.family import Representation
+from inrcodec.models.source import SourceFrames
 from inrcodec.progress import FitReport, Progress
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, cosine_with_warmup
@@ -108,23 +109,18 @@ class Fit:
         """Choose the quantisation steps for what has been learned without them."""
         indices = torch.arange(min(8, len(self.clip)), device=self.clip.device)
         with torch.no_grad(), autocast(self.clip.device, self.settings.dtype):
-            values = self.representation.transmitted(take_frames(self.clip, indices), indices)
+            values = self.representation.transmitted(SourceFrames(self.clip, indices), indices)
         self.quantiser.calibrate(values)
 
     def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mean squared error of frames `indices` (B,), and bits of the whole segment; both scalars."""
-        frames, dtype = take_frames(self.clip, indices), self.settings.dtype
+        source, dtype = SourceFrames(self.clip, indices), self.settings.dtype
         with autocast(self.clip.device, dtype):
-            values = self.representation.transmitted(frames, indices)
+            values = self.representation.transmitted(source, indices)
         quantised = self.quantiser(values, _rounding(fraction, self.settings), noise)
         with autocast(self.clip.device, dtype):
             rendered = self.representation.render(quantised.tensors, indices)
-        return F.mse_loss(rendered.float(), frames), quantised.bits
-
-
-def take_frames(clip: Tensor, indices: Tensor) -> Tensor:
-    """Frames (B, 3, height, width) in [0, 1], channels-last, of a uint8 clip (T, height, width, 3)."""
-    return clip[indices].permute(0, 3, 1, 2).float() / 255
+        return F.mse_loss(rendered.float(), source.current), quantised.bits
 
 
 def _rounding(fraction: float, settings: FitSettings) -> Rounding:

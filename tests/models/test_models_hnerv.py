@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from codec_samples import random_tensors
+from codec_samples import random_source, random_tensors
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -107,7 +107,7 @@ def test_a_frame_does_not_depend_on_its_batch() -> None:
 
 def test_representation_and_decoder_render_the_same_frames() -> None:
     representation = FAMILY.representation(SMALL, SMALL_VIDEO, seed=5)
-    source = torch.rand(4, 3, 21, 37, generator=torch.Generator().manual_seed(1))
+    source = random_source(SMALL_VIDEO)
     with torch.no_grad():
         tensors = representation.transmitted(source, torch.arange(4))
         rendered = representation.render(tensors, torch.arange(4))
@@ -119,9 +119,9 @@ def test_representation_and_decoder_render_the_same_frames() -> None:
 
 def test_the_encoder_is_trained_but_not_transmitted() -> None:
     representation = FAMILY.representation(SMALL, SMALL_VIDEO, seed=5)
-    source = torch.rand(2, 3, 21, 37, generator=torch.Generator().manual_seed(1))
-    tensors = representation.transmitted(source, torch.arange(2))
-    representation.render(tensors, torch.arange(2)).mean().backward()
+    indices = torch.arange(2)
+    tensors = representation.transmitted(random_source(SMALL_VIDEO, 2), indices)
+    representation.render(tensors, indices).mean().backward()
     grouped = [parameter for group in representation.groups() for parameter in group.parameters]
     assert {id(one) for one in grouped} == {id(one) for one in representation.module.parameters()}
     assert all(parameter.grad is not None for parameter in grouped)

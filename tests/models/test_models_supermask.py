@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from codec_samples import random_tensors
+from codec_samples import random_source, random_tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from inrcodec.errors import UsageError
 from inrcodec.models import masking
 from inrcodec.models.family import BudgetTooSmall, Representation, Role, VideoInfo
 from inrcodec.models.layout import covering_grid
+from inrcodec.models.source import SourceFrames
 from inrcodec.models.supermask import Supermask, SupermaskConfig, random_layer
 
 FAMILY = Supermask()
@@ -54,9 +55,8 @@ VARIANTS = pytest.mark.parametrize("changes", SETTINGS, ids=lambda c: "-".join(m
 DECODERS = pytest.mark.parametrize("decoder", ["hnerv", "nerv"])
 
 
-def source(video: VideoInfo = VIDEO) -> Tensor:
-    shape = (video.frame_count, 3, video.height, video.width)
-    return torch.rand(shape, generator=torch.Generator().manual_seed(1))
+def source(video: VideoInfo = VIDEO) -> SourceFrames:
+    return random_source(video)
 
 
 def scales_of(config: SupermaskConfig, tensors: Mapping[str, Tensor], index: int) -> Tensor:
@@ -231,7 +231,7 @@ def test_straight_through_gradients_are_those_of_explicit_masks(changes: dict[st
     indices = torch.arange(VIDEO.frame_count)
     target = source()
     rendered = representation.render(representation.transmitted(target, indices), indices)
-    nn.functional.mse_loss(rendered, target).backward()
+    nn.functional.mse_loss(rendered, target.current).backward()
 
     parameters = {name: value.detach().clone().requires_grad_() for name, value in named.items()}
     weights, plain = {}, {}
@@ -252,7 +252,7 @@ def test_straight_through_gradients_are_those_of_explicit_masks(changes: dict[st
             else masking.position_encoding(indices, 3, 1.25, 80)
         )
     expected = masking.upsample(config.convolutions, weights | plain, embedding, config.grid, VIDEO)
-    nn.functional.mse_loss(expected, target).backward()
+    nn.functional.mse_loss(expected, target.current).backward()
 
     torch.testing.assert_close(rendered, expected, atol=1e-5, rtol=0)
     for name, value in named.items():
