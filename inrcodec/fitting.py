@@ -137,7 +137,9 @@ class _Renderer:
         for index in torch.split(indices, 1):
             with torch.no_grad(), autocast(self._clip.device, self._dtype):
                 frame = self._representation.render(self.values(index), index)
-            rendered.append(frame.float().mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+            rendered.append(
+                frame.float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+            )
         return np.concatenate(rendered)
 
     def export(self, plan: SegmentPlan) -> dict[str, NDArray[np.float32]]:

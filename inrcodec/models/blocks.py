@@ -93,24 +93,34 @@ def _cropped(features: Tensor, available: Window, wanted: Window) -> Tensor:
     return features[:, :, rows, columns]
 
 
+class ConvolutionNetwork:
+    """Convolutions by name, with their weights: `network("stage1", features)`."""
+
+    def __init__(self, layers: Sequence[Convolution], tensors: Mapping[str, Tensor]) -> None:
+        self._layers, self._tensors = {layer.name: layer for layer in layers}, tensors
+
+    def __call__(self, name: str, features: Tensor) -> Tensor:
+        """Convolution, pixel shuffle, and a bias that the shuffled pixels share."""
+        layer = self._layers[name]
+        if not layer.shares_bias:
+            return shuffle_pixels(_convolve(features, layer, self._tensors), layer.stride)
+        weight, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
+        return shuffle_pixels(F.conv2d(features, weight, bias.repeat(layer.stride**2)), layer.stride)
+
+
 def _convolve(features: Tensor, layer: Convolution, tensors: Mapping[str, Tensor]) -> Tensor:
     weight = tensors[f"{layer.name}.weight"]
     return F.conv2d(features, weight, tensors.get(f"{layer.name}.bias"), padding=layer.kernel // 2)
-
-
-def kaiming_uniform_(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """PyTorch's default initialisation of a convolution: uniform within 1/sqrt(fan in)."""
-    fan_in = shape[1] * shape[2] * shape[3]
-    bound = fan_in**-0.5
-    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
 
 
 def initial_parameters(layers: Iterable[Convolution], generator: torch.Generator) -> dict[str, Tensor]:
     """Weights and biases of convolutions as PyTorch initialises them, drawn from `generator`."""
     parameters: dict[str, Tensor] = {}
     for layer in layers:
-        weight = kaiming_uniform_(layer.weight_shape, generator)
-        bound = (weight[0].numel()) ** -0.5
+        # PyTorch takes the outputs of a transposed convolution for its fan in.
+        fan_in = layer.weight_shape[0] if layer.shares_bias else math.prod(layer.weight_shape[1:])
+        bound = fan_in**-0.5
+        weight = torch.empty(layer.weight_shape).uniform_(-bound, bound, generator=generator)
         parameters[f"{layer.name}.weight"] = weight
         parameters[f"{layer.name}.bias"] = torch.empty(layer.bias_count).uniform_(
             -bound, bound, generator=generator

@@ -116,11 +116,12 @@ def write_grid(writer: Writer, grid: Grid) -> None:
         writer.varint(value)
 
 
-def read_grid(reader: Reader, video: VideoInfo) -> Grid:
+def read_grid(reader: Reader, video: VideoInfo, least_stages: int = 1) -> Grid:
     """Inverse of `write_grid`; raises `Corrupt` unless the grid just covers the frames of `video`."""
     rows, columns, stride_count = reader.varint(), reader.varint(), reader.varint()
-    if not 1 <= stride_count <= MAXIMUM_STAGES:
-        raise reader.fault(Corrupt, f"expected 1 to {MAXIMUM_STAGES} strides, found {stride_count}")
+    if not least_stages <= stride_count <= MAXIMUM_STAGES:
+        expected = f"{least_stages} to {MAXIMUM_STAGES}"
+        raise reader.fault(Corrupt, f"expected {expected} strides, found {stride_count}")
     strides = tuple(reader.varint() for _ in range(stride_count))
     if any(not 1 <= stride <= MAXIMUM_STRIDE for stride in strides):
         raise reader.fault(Corrupt, f"expected strides from 1 to {MAXIMUM_STRIDE}, found {strides}")
@@ -143,6 +144,9 @@ class Convolution:
     """Channels after the pixel shuffle."""
     kernel: int
     stride: int = 1
+    shares_bias: bool = False
+    """One bias per channel after the pixel shuffle, not before: a 1x1 convolution is then the transposed
+    convolution whose kernel is its stride."""
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -159,7 +163,7 @@ class Convolution:
 
     @property
     def bias_count(self) -> int:
-        return self.weight_shape[0]
+        return self.output_channels if self.shares_bias else self.weight_shape[0]
 
 
 def convolution_tensors(layers: Sequence[Convolution]) -> list[TensorSpec]:

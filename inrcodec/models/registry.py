@@ -7,9 +7,11 @@ from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily
 from inrcodec.models.hnerv import HNeRV
 from inrcodec.models.nerv import NeRV
+from inrcodec.models.snerv import SNeRV
+from inrcodec.models.snerv_t import SNeRVT
 from inrcodec.models.supermask import Supermask
 
-FAMILIES: tuple[AnyFamily, ...] = (HNeRV(), Supermask(), NeRV())
+FAMILIES: tuple[AnyFamily, ...] = (HNeRV(), Supermask(), NeRV(), SNeRV(), SNeRVT())
 
 
 def family_by_name(name: str) -> AnyFamily:

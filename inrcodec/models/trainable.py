@@ -48,7 +48,13 @@ class Trainable(nn.Module):
 
     def embed(self, frames: SourceFrames | None) -> Tensor:
         """Embeddings (B, d, rows, columns) of `frames`."""
-        if self.encoder is None or frames is None:
+        if frames is None:
             raise ValueError("this representation makes embeddings from frames, and was given none")
-        embedding: Tensor = self.encoder(frames.current)
+        return self.encode(frames.current)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Embeddings (B, d, rows, columns) of images (B, 3, height, width)."""
+        if self.encoder is None:
+            raise ValueError("this representation has no encoder")
+        embedding: Tensor = self.encoder(images)
         return embedding

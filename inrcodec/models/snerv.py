@@ -1,0 +1,187 @@
+"""SNeRV: an embedding of the low-pass band, decoded to all Haar bands (Kim et al., SNeRV, section 3.2).
+
+    encode side   frame -> Haar LL, stretched to [0, 1] -> ConvNeXt encoder -> embedding
+    both sides    embedding -> stem -> stages -> MFU -> LL; HFR -> LH, HL, HH -> inverse Haar -> frame
+
+Transmitted: one embedding and the range of LL a frame, and the weights and biases of the decoder. Where the
+paper's Table 9 and its authors' code differ, the code is followed: the columns "total size" and "decoder
+size" of the table are exchanged for SNeRV-T, and its sizes leave out the ranges (two values a frame). The
+authors store a range as 6-bit codes; here it is a stepped tensor like the embeddings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bitstream.errors import Corrupt
+from bitstream.fields import Reader, Writer
+from inrcodec.models import spectral
+from inrcodec.models.family import (
+    FrameDecoder,
+    ParameterGroup,
+    Role,
+    TensorSpec,
+    VideoInfo,
+    known_options,
+    whole_number,
+)
+from inrcodec.models.layout import (
+    MAXIMUM_EMBEDDING_CHANNELS,
+    Convolution,
+    Grid,
+    convolution_tensors,
+    embedding_channels_for,
+    hnerv_convolutions,
+    read_grid,
+    write_grid,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inrcodec.models.family import Representation
+    from inrcodec.models.source import SourceFrames
+
+STABLE_RATE = 0.22
+"""Highest learning rate of Adam times width, as for HNeRV."""
+WEIGHT_BITS, EMBEDDING_BITS = 4.5, 5.0
+"""Bits a symbol takes after training for rate; what a width is planned by."""
+
+
+@dataclass(frozen=True)
+class SNeRVConfig:
+    """Everything that fixes the shapes of one network."""
+
+    grid: Grid
+    """From an embedding to the low-pass band."""
+    embedding_channels: int
+    width: int
+    """Channels of the stem's output, `C` of the paper's Table 6."""
+    blocks: int
+    """Residual blocks of a fusion."""
+
+    @property
+    def stages(self) -> tuple[Convolution, ...]:
+        """Stem and up-sampling stages: HNeRV's, without its head."""
+        return hnerv_convolutions(self.embedding_channels, self.width, self.grid.strides)[:-1]
+
+    @property
+    def convolutions(self) -> tuple[Convolution, ...]:
+        widths, strides = spectral.stage_widths(self.width, self.grid.strides), self.grid.strides
+        return (*self.stages, *spectral.band_convolutions(widths, strides, self.blocks))
+
+
+class SNeRV:
+    """The `snerv` family; see the module's docstring."""
+
+    wire_id = 4
+    name = "snerv"
+    summary = "SNeRV: an embedding of the low frequencies, wavelet bands restored by the decoder"
+
+    def plan(
+        self, video: VideoInfo, budget_bits: float, options: Mapping[str, str], seed: int
+    ) -> SNeRVConfig:
+        """See `Family.plan`. Options: `width` and `blocks` of a fusion, whatever the budget."""
+        known_options(self.name, options, ("width", "blocks"))
+        grid = spectral.spectral_grid(video)
+        channels = embedding_channels_for(grid, video, budget_bits, EMBEDDING_BITS)
+
+        def cost_bits(width: int, blocks: int) -> float:
+            config = SNeRVConfig(grid, channels, width, blocks)
+            return sum(
+                spec.count * (EMBEDDING_BITS if spec.role is Role.EMBEDDING else WEIGHT_BITS)
+                for spec in self.tensors(config, video)
+            )
+
+        if "width" in options:
+            width = whole_number(options["width"], 1, spectral.MAXIMUM_WIDTH)
+            blocks = spectral.blocks_for(width)
+        else:
+            width, blocks = spectral.width_and_blocks(cost_bits, budget_bits)
+        if "blocks" in options:
+            blocks = whole_number(options["blocks"], 0, spectral.MAXIMUM_BLOCKS)
+        return SNeRVConfig(grid, channels, width, blocks)
+
+    def pack(self, config: SNeRVConfig) -> bytes:
+        writer = Writer()
+        write_grid(writer, config.grid)
+        for value in (config.embedding_channels, config.width, config.blocks):
+            writer.varint(value)
+        return writer.getvalue()
+
+    def unpack(self, raw: bytes, video: VideoInfo, seed: int) -> SNeRVConfig:
+        reader = Reader(raw, block="snerv config")
+        grid = read_grid(reader, spectral.low_band(video), spectral.LEAST_STAGES)
+        channels, width, blocks = reader.varint(), reader.varint(), reader.varint()
+        reader.expect_end()
+        if not 1 <= channels <= MAXIMUM_EMBEDDING_CHANNELS:
+            raise reader.fault(Corrupt, f"{channels} embedding channels are out of range")
+        spectral.check_size(reader, width, blocks)
+        return SNeRVConfig(grid, channels, width, blocks)
+
+    def coded_size(self, config: SNeRVConfig, video: VideoInfo) -> tuple[int, int]:
+        return spectral.coded_size(config.grid)
+
+    def tensors(self, config: SNeRVConfig, video: VideoInfo) -> tuple[TensorSpec, ...]:
+        shape = (video.frame_count, config.embedding_channels, config.grid.rows, config.grid.columns)
+        embedding = TensorSpec("embedding", Role.EMBEDDING, shape, per_frame=True)
+        return (embedding, spectral.range_tensor(video), *convolution_tensors(config.convolutions))
+
+    def activation_count(self, config: SNeRVConfig) -> int:
+        return spectral.activation_count(config.width, config.grid)
+
+    def representation(self, config: SNeRVConfig, video: VideoInfo, seed: int) -> Representation:
+        return SNeRVRepresentation(config, video, seed)
+
+    def decoder(self, config: SNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
+        def decode(indices: Tensor) -> Tensor:
+            per_frame = {name: tensors[name][indices] for name in ("embedding", "range")}
+            return _render(config, video, {**tensors, **per_frame})
+
+        return decode
+
+
+class SNeRVRepresentation:
+    """Trains the decoder's tensors, and the encoder that makes the embeddings."""
+
+    def __init__(self, config: SNeRVConfig, video: VideoInfo, seed: int) -> None:
+        import torch
+
+        from inrcodec.models.blocks import initial_parameters
+        from inrcodec.models.trainable import FrameEncoder, Trainable
+
+        generator = torch.Generator().manual_seed(seed)
+        self._config, self._video = config, video
+        encoder = FrameEncoder(config.grid, config.embedding_channels, generator)
+        self.module = Trainable(initial_parameters(config.convolutions, generator), encoder)
+
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        highest_rate = STABLE_RATE / self._config.width
+        return (ParameterGroup(tuple(self.module.parameters()), highest_rate=highest_rate),)
+
+    def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
+        from inrcodec.models.spectral_blocks import normalised_low_bands
+
+        if frames is None:
+            raise ValueError("this representation makes embeddings from frames, and was given none")
+        (band,), band_range = normalised_low_bands([frames.current])
+        return {"embedding": self.module.encode(band), "range": band_range, **self.module.tensors()}
+
+    def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
+        return _render(self._config, self._video, tensors)
+
+
+def _render(config: SNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> Tensor:
+    """Frames (B, 3, height, width) of embeddings (B, d, rows, columns) and ranges (B, 2)."""
+    import torch.nn.functional as F
+
+    from inrcodec.models.blocks import ConvolutionNetwork
+    from inrcodec.models.spectral_blocks import render_bands
+
+    network, features, outputs = ConvolutionNetwork(config.convolutions, tensors), tensors["embedding"], []
+    for stage in config.stages:
+        features = F.gelu(network(stage.name, features))
+        outputs.append(features)
+    return render_bands(network, outputs, config.blocks, tensors["range"], video)

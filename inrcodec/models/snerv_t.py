@@ -1,0 +1,219 @@
+"""SNeRV-T: SNeRV with the low-pass band in time of each frame and its neighbours (Kim et al., SNeRV, 3.3).
+
+    encode side   LL of frames t-1, t, t+1, stretched to [0, 1]
+                    LL(t) -> encoder -> embedding
+                    Haar low-pass in time of (t-1, t) and of (t, t+1) -> two encoders -> temporal embeddings
+    both sides    embedding -> stem -> two stages -> features "now"
+                  temporal embeddings -> 1x1 convolution -> up-sampling -> features "before" and "after"
+                  the three -> temporal up-sampling blocks -> MFU, HFR, inverse Haar as in SNeRV -> frame
+
+Transmitted: the embedding, the two temporal embeddings and the range of LL a frame, and the decoder's weights
+and biases. The 3D convolutions over (before, now, after) are computed as 2D ones of the three side by side,
+which gives the same values. The authors' other variant, whose 2D convolutions mix all channels of the three,
+has 1.6 times the parameters at equal width; the published figures are those of the 3D one. In the paper's
+Table 9 the columns "total size" and "decoder size" are exchanged for this model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bitstream.errors import Corrupt
+from bitstream.fields import Reader, Writer
+from inrcodec.models import spectral
+from inrcodec.models.family import (
+    FrameDecoder,
+    Role,
+    TensorSpec,
+    VideoInfo,
+    known_options,
+    whole_number,
+)
+from inrcodec.models.layout import (
+    MAXIMUM_EMBEDDING_CHANNELS,
+    Convolution,
+    Grid,
+    convolution_tensors,
+    embedding_channels_for,
+    read_grid,
+    write_grid,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inrcodec.models.family import Representation
+
+TEMPORAL_CHANNELS = 3
+"""Of a temporal embedding (the paper's 3x20x40)."""
+TEMPORAL_STRIDES: tuple[tuple[int, ...], ...] = ((2,), (3,), (2, 2), (3, 2), (2, 2, 2), (5, 2), (5, 4), ())
+"""Up-sampling from a temporal embedding to the features of the second stage: the paper's, then others."""
+TEMPORAL_SHARE = 0.22
+"""Most of the budget that temporal embeddings may take; the paper's models have 5 % to 21 %."""
+SPATIAL_STAGES = 2
+"""Stages that see the present alone."""
+WEIGHT_BITS, EMBEDDING_BITS = 4.5, 5.0
+"""Bits a symbol takes after training for rate; what a width is planned by."""
+
+
+@dataclass(frozen=True)
+class SNeRVTConfig:
+    """Everything that fixes the shapes of one network."""
+
+    grid: Grid
+    """From an embedding to the low-pass band."""
+    embedding_channels: int
+    temporal_channels: int
+    temporal_strides: tuple[int, ...]
+    width: int
+    """Channels of the stem's output, `C` of the paper's Table 7."""
+    blocks: int
+    """Residual blocks of a fusion."""
+
+    @property
+    def temporal_grid(self) -> Grid:
+        """From a temporal embedding to the low-pass band; the strides are those of the encoders."""
+        scale, reduction = math.prod(self.grid.strides[:SPATIAL_STAGES]), math.prod(self.temporal_strides)
+        first = (math.prod(self.temporal_strides[:2]), *self.temporal_strides[2:])
+        strides = (*first, *self.grid.strides[SPATIAL_STAGES:])
+        return Grid(self.grid.rows * scale // reduction, self.grid.columns * scale // reduction, strides)
+
+    @property
+    def convolutions(self) -> tuple[Convolution, ...]:
+        widths, strides = spectral.stage_widths(self.width, self.grid.strides), self.grid.strides
+        channels = widths[SPATIAL_STAGES - 1]
+        layers = [Convolution("stem", self.embedding_channels, self.width, 1)]
+        layers += _temporal_stem(self.temporal_channels, channels, self.temporal_strides)
+        for index, (stride, before, after) in enumerate(
+            zip(strides, (self.width, *widths), widths, strict=False)
+        ):
+            name = f"stage{index + 1}"
+            moments = ("now",) if index < SPATIAL_STAGES else ("before", "now", "after")
+            taps = 1 if index < SPATIAL_STAGES else 3
+            layers += [spectral.transposed(f"{name}.{moment}", before, after, stride) for moment in moments]
+            layers.append(Convolution(f"{name}.widen", taps * after, 2 * after, 3))
+            layers.append(Convolution(f"{name}.narrow", taps * 2 * after, after, 3))
+        return (*layers, *spectral.band_convolutions(widths, strides, self.blocks))
+
+
+def _temporal_stem(embedding_channels: int, channels: int, strides: tuple[int, ...]) -> list[Convolution]:
+    layers = [Convolution("temporal.stem", embedding_channels, channels, 1)]
+    for number, stride in enumerate(strides, 1):
+        layers.append(spectral.transposed(f"temporal.up{number}", channels, channels, stride))
+    return layers
+
+
+class SNeRVT:
+    """The `snerv-t` family; see the module's docstring."""
+
+    wire_id = 5
+    name = "snerv-t"
+    summary = "SNeRV-T: SNeRV with temporal embeddings of a frame and its neighbours"
+
+    def plan(
+        self, video: VideoInfo, budget_bits: float, options: Mapping[str, str], seed: int
+    ) -> SNeRVTConfig:
+        """See `Family.plan`. Options: `width` and `blocks` of a fusion, whatever the budget."""
+        known_options(self.name, options, ("width", "blocks"))
+        grid = spectral.spectral_grid(video)
+        channels = embedding_channels_for(grid, video, budget_bits, EMBEDDING_BITS)
+        temporal_channels, strides = _temporal_embedding(grid, video, budget_bits)
+
+        def config(width: int, blocks: int) -> SNeRVTConfig:
+            return SNeRVTConfig(grid, channels, temporal_channels, strides, width, blocks)
+
+        def cost_bits(width: int, blocks: int) -> float:
+            return sum(
+                spec.count * (EMBEDDING_BITS if spec.role is Role.EMBEDDING else WEIGHT_BITS)
+                for spec in self.tensors(config(width, blocks), video)
+            )
+
+        if "width" in options:
+            width = whole_number(options["width"], 1, spectral.MAXIMUM_WIDTH)
+            blocks = spectral.blocks_for(width)
+        else:
+            width, blocks = spectral.width_and_blocks(cost_bits, budget_bits)
+        if "blocks" in options:
+            blocks = whole_number(options["blocks"], 0, spectral.MAXIMUM_BLOCKS)
+        return config(width, blocks)
+
+    def pack(self, config: SNeRVTConfig) -> bytes:
+        writer = Writer()
+        write_grid(writer, config.grid)
+        for value in (config.embedding_channels, config.temporal_channels, len(config.temporal_strides)):
+            writer.varint(value)
+        for value in (*config.temporal_strides, config.width, config.blocks):
+            writer.varint(value)
+        return writer.getvalue()
+
+    def unpack(self, raw: bytes, video: VideoInfo, seed: int) -> SNeRVTConfig:
+        reader = Reader(raw, block="snerv-t config")
+        grid = read_grid(reader, spectral.low_band(video), spectral.LEAST_STAGES)
+        channels, temporal_channels, stride_count = reader.varint(), reader.varint(), reader.varint()
+        if not all(1 <= count <= MAXIMUM_EMBEDDING_CHANNELS for count in (channels, temporal_channels)):
+            raise reader.fault(Corrupt, f"{channels} and {temporal_channels} channels are out of range")
+        known = {len(plan) for plan in TEMPORAL_STRIDES}
+        if stride_count not in known:
+            raise reader.fault(Corrupt, f"expected {sorted(known)} temporal strides, found {stride_count}")
+        strides = tuple(reader.varint() for _ in range(stride_count))
+        if strides not in TEMPORAL_STRIDES or not _divides(strides, grid):
+            raise reader.fault(Corrupt, f"temporal strides {strides} do not fit the grid")
+        width, blocks = reader.varint(), reader.varint()
+        reader.expect_end()
+        spectral.check_size(reader, width, blocks)
+        return SNeRVTConfig(grid, channels, temporal_channels, strides, width, blocks)
+
+    def coded_size(self, config: SNeRVTConfig, video: VideoInfo) -> tuple[int, int]:
+        return spectral.coded_size(config.grid)
+
+    def tensors(self, config: SNeRVTConfig, video: VideoInfo) -> tuple[TensorSpec, ...]:
+        grid, temporal, frames = config.grid, config.temporal_grid, video.frame_count
+        shape = (frames, config.embedding_channels, grid.rows, grid.columns)
+        temporal_shape = (frames, 2 * config.temporal_channels, temporal.rows, temporal.columns)
+        return (
+            TensorSpec("embedding", Role.EMBEDDING, shape, per_frame=True),
+            TensorSpec("temporal", Role.EMBEDDING, temporal_shape, per_frame=True),
+            spectral.range_tensor(video),
+            *convolution_tensors(config.convolutions),
+        )
+
+    def activation_count(self, config: SNeRVTConfig) -> int:
+        fine = spectral.stage_widths(config.width, config.grid.strides)[-1]
+        pixels = config.grid.coded_width * config.grid.coded_height
+        # The last temporal block holds three moments, twice as wide, before and after a rectifier.
+        return max(spectral.activation_count(config.width, config.grid), 15 * pixels * fine)
+
+    def representation(self, config: SNeRVTConfig, video: VideoInfo, seed: int) -> Representation:
+        from inrcodec.models.temporal_blocks import SNeRVTRepresentation
+
+        return SNeRVTRepresentation(config, video, seed)
+
+    def decoder(self, config: SNeRVTConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
+        from inrcodec.models.temporal_blocks import render
+
+        def decode(indices: Tensor) -> Tensor:
+            per_frame = {name: tensors[name][indices] for name in ("embedding", "temporal", "range")}
+            return render(config, video, {**tensors, **per_frame})
+
+        return decode
+
+
+def _divides(strides: tuple[int, ...], grid: Grid) -> bool:
+    """Whether features of the second stage are a whole multiple of a temporal embedding."""
+    scale, reduction = math.prod(grid.strides[:SPATIAL_STAGES]), math.prod(strides)
+    return grid.rows * scale % reduction == 0 and grid.columns * scale % reduction == 0
+
+
+def _temporal_embedding(grid: Grid, video: VideoInfo, budget_bits: float) -> tuple[int, tuple[int, ...]]:
+    """Channels and strides of the finest temporal embedding that its share of the budget pays for."""
+    scale = math.prod(grid.strides[:SPATIAL_STAGES])
+    cells = grid.rows * grid.columns * scale**2
+    fitting = [plan for plan in TEMPORAL_STRIDES if plan and _divides(plan, grid)] or [()]
+    for strides in sorted(fitting, key=math.prod):
+        values = 2 * TEMPORAL_CHANNELS * video.frame_count * cells // math.prod(strides) ** 2
+        if values * EMBEDDING_BITS <= TEMPORAL_SHARE * budget_bits:
+            return TEMPORAL_CHANNELS, strides
+    return 1, max(fitting, key=math.prod)
