@@ -25,6 +25,9 @@ from inrcodec.compression.sections import encode_sections  # noqa: E402
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo  # noqa: E402
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig  # noqa: E402
 from inrcodec.models.layout import covering_grid  # noqa: E402
+from inrcodec.models.nerv import NeRV, NeRVConfig  # noqa: E402
+from inrcodec.models.snerv import SNeRV, SNeRVConfig  # noqa: E402
+from inrcodec.models.snerv_t import SNeRVT, SNeRVTConfig  # noqa: E402
 from inrcodec.models.supermask import Supermask, SupermaskConfig  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -37,6 +40,7 @@ STEPS = {Role.WEIGHT: 0.0625, Role.BIAS: 0.0625, Role.EMBEDDING: 0.25}
 def configs() -> dict[str, tuple[AnyFamily, Any]]:
     """Family and config of each golden file, by its name."""
     hybrid, grid = covering_grid(31, 23, (2, 2, 2)), covering_grid(31, 23, (4, 2))
+    bands = covering_grid(16, 12, (2, 2, 2))
     return {
         "hnerv": (HNeRV(), HNeRVConfig(hybrid, embedding_channels=3, width=4)),
         "supermask-hnerv-signed-learned": (
@@ -47,6 +51,9 @@ def configs() -> dict[str, tuple[AnyFamily, Any]]:
             Supermask(),
             SupermaskConfig("nerv", "uniform", "fixed", False, grid, 8, 4, DENSITIES, SEED),
         ),
+        "nerv": (NeRV(), NeRVConfig(grid, frequencies=4, width=5)),
+        "snerv": (SNeRV(), SNeRVConfig(bands, embedding_channels=2, width=4, blocks=1)),
+        "snerv-t": (SNeRVT(), SNeRVTConfig(bands, 2, 1, (2,), width=3, blocks=1)),
     }
 
 
@@ -59,7 +66,16 @@ def integers(count: int, stream: int) -> NDArray[np.int64]:
     return np.array(draws, dtype=np.int64)
 
 
-def tensor(spec: TensorSpec, stream: int) -> NDArray[np.float32]:
+def step_of(family: AnyFamily, spec: TensorSpec) -> float | None:
+    """The quantisation step of a tensor. The residual blocks of the wavelet families want small weights."""
+    if spec.role not in STEPS:
+        return None
+    if spec.name == "range":
+        return 2.0**-7
+    return STEPS[spec.role] / (2 if family.name.startswith("snerv") else 1)
+
+
+def tensor(spec: TensorSpec, step: float | None, stream: int) -> NDArray[np.float32]:
     """Values for a transmitted tensor, all exact in float32 and on its steps."""
     draws = integers(spec.count, stream).reshape(spec.shape)
     if spec.role is Role.LEVELS:
@@ -71,7 +87,7 @@ def tensor(spec: TensorSpec, stream: int) -> NDArray[np.float32]:
     symbols = draws % 16 + draws // 16 % 16 - 15
     if spec.role is Role.WEIGHT and spec.shape[1] * spec.shape[2] > 12:
         symbols //= 2
-    return (symbols * STEPS[spec.role]).astype(np.float32)
+    return (symbols * step).astype(np.float32)
 
 
 def files() -> dict[str, bytes]:
@@ -79,8 +95,10 @@ def files() -> dict[str, bytes]:
     written = {}
     for name, (family, config) in configs().items():
         specs = family.tensors(config, VIDEO)
-        values = {spec.name: tensor(spec, stream) for stream, spec in enumerate(specs)}
-        steps = {spec.name: STEPS[spec.role] for spec in specs if spec.role in STEPS}
+        steps = {spec.name: step for spec in specs if (step := step_of(family, spec)) is not None}
+        values = {
+            spec.name: tensor(spec, steps.get(spec.name), stream) for stream, spec in enumerate(specs)
+        }
         coded_width, coded_height = family.coded_size(config, VIDEO)
         header = StreamHeader(31, 23, coded_width, coded_height, 3, Fraction(25), Fraction(1, 25))
         sections = encode_sections(specs, values, steps)
