@@ -34,6 +34,19 @@ STEPPED_ROLES = (Role.WEIGHT, Role.BIAS, Role.EMBEDDING)
 
 
 @dataclass(frozen=True)
+class SymbolBits:
+    """Bits that a coded symbol takes, which a network's width is planned by."""
+
+    weight: float
+    bias: float
+    embedding: float
+
+
+TRAINED_FOR_RATE = SymbolBits(weight=4.5, bias=6.0, embedding=5.0)
+"""After a fit that is charged for bits."""
+
+
+@dataclass(frozen=True)
 class VideoInfo:
     """What the shapes of a representation depend on: one run of frames of a video."""
 
@@ -150,8 +163,15 @@ class Family(Protocol[Config]):
     summary: str
     """One line for a list of families."""
 
-    def plan(self, video: VideoInfo, budget_bits: float, options: Mapping[str, str], seed: int) -> Config:
-        """The widest network that `budget_bits` can pay for.
+    def plan(
+        self,
+        video: VideoInfo,
+        budget_bits: float,
+        options: Mapping[str, str],
+        seed: int,
+        symbol_bits: SymbolBits = TRAINED_FOR_RATE,
+    ) -> Config:
+        """The widest network that `budget_bits` can pay for when its symbols take `symbol_bits`.
 
         Raises `BudgetTooSmall`, and `UsageError` for an unknown option or value.
         """
