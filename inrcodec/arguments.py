@@ -5,9 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 from inrcodec.errors import UsageError
-from inrcodec.settings import EncodeSettings, FrameRange, Size
+from inrcodec.settings import (
+    FEWEST_BITS,
+    LOSSES,
+    MOST_BITS,
+    MOST_PRUNED,
+    PRESETS,
+    EncodeSettings,
+    FrameRange,
+    Size,
+)
 
 _BYTES_PER_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _SECONDS_PER_UNIT = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -96,6 +106,30 @@ def check_exclusive(settings: EncodeSettings) -> None:
     ):
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"{name}: expected a positive number, found {value}")
+
+
+def check_procedure(settings: EncodeSettings) -> None:
+    """Raise `UsageError` for a way of fitting or quantising that does not exist or cannot run here."""
+    if settings.preset not in PRESETS:
+        raise UsageError(f"unknown preset {settings.preset!r}; known: {', '.join(PRESETS)}")
+    loss = settings.procedure.loss
+    if loss not in LOSSES:
+        raise UsageError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
+    if LOSSES[loss].metrics and find_spec("pytorch_msssim") is None:
+        raise UsageError(f"--loss {loss} needs pytorch-msssim: pip install 'inrc[metrics]'")
+    if not 0 <= settings.procedure.prune <= MOST_PRUNED:
+        raise UsageError(f"--prune: expected 0 to {MOST_PRUNED}, found {settings.prune}")
+    for name, bits in (
+        ("--weight-bits", settings.weight_bits),
+        ("--embedding-bits", settings.embedding_bits),
+    ):
+        if bits is not None and PRESETS[settings.preset].minmax is None:
+            by_range = ", ".join(name for name, preset in PRESETS.items() if preset.minmax)
+            raise UsageError(
+                f"{name}: preset {settings.preset} learns its steps; bits are for --preset {by_range}"
+            )
+        if bits is not None and not FEWEST_BITS <= bits <= MOST_BITS:
+            raise UsageError(f"{name}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
 
 
 def duration_text(seconds: float) -> str:

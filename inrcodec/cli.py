@@ -1,4 +1,4 @@
-"""The command line: parse, call, turn errors into exit codes. The only user of click.
+"""The command line: parse, call, turn errors into exit codes. With `options` the only user of click.
 
 The flows are imported by the commands that run them: `--help`, `info` and `verify` load no torch and no av.
 """
@@ -21,6 +21,7 @@ from inrcodec import __version__, arguments, console
 from inrcodec.console import Verbosity
 from inrcodec.errors import UNEXPECTED, UsageError, explained
 from inrcodec.files import check_output_file, check_paths, check_seekable
+from inrcodec.options import procedure_options
 from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
 _IMPORTED = time.monotonic()
@@ -140,6 +141,7 @@ def commands() -> None:
 @click.option("--crop", type=PICTURE, help="The centre of each frame.")
 @click.option("--scale", type=PICTURE, help="Resize each frame, after --crop.")
 @click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources.")
+@procedure_options
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
 @_reporting_options
 @click.pass_obj
@@ -167,6 +169,7 @@ def encode(
         **plain,
     )
     arguments.check_exclusive(settings)
+    arguments.check_procedure(settings)
     if output == STDOUT:
         raise UsageError("an .inrv goes to a file, not to standard output")
     # The library checks all this too, but torch, which it needs, takes two seconds to import.

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from bitstream import Section, Segment, StreamReader, dump
-from inrcodec.arguments import check_exclusive
+from inrcodec.arguments import check_exclusive, check_procedure
 from inrcodec.budget import LEAST_FILL, bits_per_pixel, stream_of
 from inrcodec.compression.search import CodedTensors, SectionCoder, fit_to_size
 from inrcodec.decoding import Video
@@ -28,7 +28,7 @@ from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.metrics import psnr_per_frame_db, summarise_psnr
 from inrcodec.planning import SegmentPlan, plan_segment
 from inrcodec.progress import EncodePlan, Progress, Silent
-from inrcodec.settings import PRESETS, EncodeSettings
+from inrcodec.settings import EncodeSettings
 from inrcodec.video import Clip, read_clip
 
 
@@ -115,8 +115,7 @@ def _check(source: str, output: str, settings: EncodeSettings) -> None:
     check_paths(source, output)
     check_exclusive(settings)
     check_output_file(output, settings.overwrite)
-    if settings.preset not in PRESETS:
-        raise UsageError(f"unknown preset {settings.preset!r}; known: {', '.join(PRESETS)}")
+    check_procedure(settings)
     if not 0 <= settings.seed < 1 << 64:
         raise UsageError(f"--seed: expected 0 to 2^64-1, found {settings.seed}")
     for name, value in (("--time", settings.time_seconds), ("--epochs", settings.epochs)):

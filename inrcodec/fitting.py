@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec.budget import SECTION_OVERHEAD_BYTES
+from inrcodec.compression.minmax import MinMaxQuantiser
 from inrcodec.compression.quantiser import Quantiser
-from inrcodec.compression.sections import encode_section
+from inrcodec.compression.sections import Steps, encode_section
 from inrcodec.device import autocast, compute_dtype
 from inrcodec.errors import TargetUnreachable
 from inrcodec.metrics import psnr_per_frame_db
@@ -22,8 +23,9 @@ from inrcodec.models.family import STEPPED_ROLES, Representation
 from inrcodec.models.source import SourceFrames
 from inrcodec.planning import SegmentPlan
 from inrcodec.progress import Progress
-from inrcodec.settings import PRESETS, EncodeSettings
+from inrcodec.settings import EncodeSettings, Preset
 from inrcodec.training.loop import Fit, FitSettings, Meter
+from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, StepClock, WallClock
 from inrcodec.video import Clip
@@ -45,8 +47,8 @@ class FittedSegment:
     """Trained values, and what is known of the unquantised model."""
 
     values: dict[str, NDArray[np.float32]]
-    steps: dict[str, float]
-    """Quantisation step of each stepped tensor."""
+    steps: dict[str, Steps]
+    """Quantisation step of each stepped tensor, or steps of its rows."""
     sampled: NDArray[np.int64]
     """Indices of the frames that the unquantised model was measured on."""
     sampled_psnr_db: NDArray[np.float64]
@@ -70,11 +72,12 @@ def fit_segment(
     With a `deadline` (`time.monotonic()` seconds) the fit leaves time for what follows it: exporting, coding,
     and decoding the file once. `announce(expected_seconds, epochs)` is called before the first step.
     """
-    frames = torch.from_numpy(clip.frames).to(device)
-    representation = plan.family.representation(plan.config, plan.video, settings.seed)
+    frames, procedure = torch.from_numpy(clip.frames).to(device), settings.procedure
+    unpruned = plan.family.representation(plan.config, plan.video, settings.seed)
+    representation = PrunedRepresentation(unpruned, plan.specs, procedure.prune)
     representation.module.to(device)
     representation.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_settings = _fit_settings(settings, device, len(frames))
+    fit_settings = _fit_settings(procedure, settings.seed, device, len(frames))
     renderer = _Renderer(representation, frames, fit_settings.dtype)
     first = renderer.values(torch.arange(min(8, len(frames)), device=device))
     fixed_bytes = _fixed_bytes(plan, first)
@@ -84,12 +87,12 @@ def fit_segment(
             f"this network's masks and scales alone take {needed} bytes; give --size {needed}"
         )
     symbol_bits = 8.0 * AIMED_FILL * max(0, plan.payload_bytes - fixed_bytes)
-    quantiser = _quantiser(plan, first, symbol_bits).to(device)
+    quantiser = _quantiser(plan, procedure, first, symbol_bits).to(device)
     fit = Fit(representation, quantiser, frames, fit_settings)
     finishing_seconds = _finishing_seconds(plan, renderer, first, quantiser)
     clock: Clock
     if deadline is None:
-        epochs = settings.epochs if settings.epochs is not None else PRESETS[settings.preset].epochs
+        epochs = settings.epochs if settings.epochs is not None else procedure.epochs
         clock = StepClock(max(1, round(epochs * len(frames) / fit_settings.batch_frames)))
         announce(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
     else:
@@ -102,20 +105,24 @@ def fit_segment(
     done = fit.run(clock, RateControl(symbol_bits, device), meter)
     sampled = np.unique(np.linspace(0, len(frames) - 1, SAMPLED_FRAMES).round().astype(np.int64))
     psnr = psnr_per_frame_db(clip.frames[sampled], renderer.frames(torch.from_numpy(sampled).to(device)))
+    values = renderer.export(plan)
     return FittedSegment(
-        renderer.export(plan), quantiser.steps(), sampled, psnr, done.steps, done.epochs, done.seconds
+        values, quantiser.steps(values), sampled, psnr, done.steps, done.epochs, done.seconds
     )
 
 
-def _fit_settings(settings: EncodeSettings, device: torch.device, frame_count: int) -> FitSettings:
-    preset = PRESETS[settings.preset]
+def _fit_settings(procedure: Preset, seed: int, device: torch.device, frame_count: int) -> FitSettings:
+    is_float = procedure.minmax is not None
     return FitSettings(
-        learning_rate=preset.learning_rate,
-        batch_frames=min(preset.batch_frames, frame_count),
-        noise_from=preset.noise_from,
-        rounding_from=preset.rounding_from,
-        seed=settings.seed,
+        learning_rate=procedure.learning_rate,
+        batch_frames=min(procedure.batch_frames, frame_count),
+        # A fit ends before 1: a float fit comes to neither.
+        noise_from=1.0 if is_float else procedure.noise_from,
+        rounding_from=1.0 if is_float else procedure.rounding_from,
+        seed=seed,
         dtype=compute_dtype("auto", device),
+        loss=procedure.loss,
+        prune_at=procedure.prune_at,
     )
 
 
@@ -162,7 +169,11 @@ def _fixed_bytes(plan: SegmentPlan, values: Mapping[str, Tensor]) -> int:
     )
 
 
-def _quantiser(plan: SegmentPlan, values: Mapping[str, Tensor], symbol_bits: float) -> Quantiser:
+def _quantiser(
+    plan: SegmentPlan, procedure: Preset, values: Mapping[str, Tensor], symbol_bits: float
+) -> Quantiser | MinMaxQuantiser:
+    if procedure.minmax is not None:
+        return MinMaxQuantiser(plan.specs, procedure.minmax, symbol_bits)
     stepped = sum(spec.count for spec in plan.specs if spec.role in STEPPED_ROLES)
     return Quantiser(plan.specs, values, symbol_bits / max(stepped, 1) + SPARE_BITS_PER_SYMBOL)
 
@@ -175,7 +186,10 @@ def _check_time(seconds: float, step_seconds: float) -> None:
 
 
 def _finishing_seconds(
-    plan: SegmentPlan, renderer: _Renderer, values: Mapping[str, Tensor], quantiser: Quantiser
+    plan: SegmentPlan,
+    renderer: _Renderer,
+    values: Mapping[str, Tensor],
+    quantiser: Quantiser | MinMaxQuantiser,
 ) -> float:
     """Time that exporting, coding to size and decoding will take, measured on a frame and on one coding."""
     index = torch.zeros(1, dtype=torch.int64, device=next(iter(values.values())).device)
@@ -184,9 +198,11 @@ def _finishing_seconds(
     renderer.frames(index)
     frame_seconds = time.monotonic() - started
     started = time.monotonic()
+    arrays = {name: value.float().cpu().numpy() for name, value in values.items()}
+    steps = quantiser.steps(arrays)
     for spec in plan.specs:
         if spec.role in STEPPED_ROLES and not spec.per_frame:
-            encode_section(spec, values[spec.name].cpu().numpy(), quantiser.steps()[spec.name])
+            encode_section(spec, arrays[spec.name], steps[spec.name])
     coding_seconds = time.monotonic() - started
     # One frame covers its embedding and its rendering; a search takes some ten codings.
     return (1.25 * plan.video.frame_count + SAMPLED_FRAMES) * frame_seconds + 10 * coding_seconds + 0.5

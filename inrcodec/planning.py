@@ -10,11 +10,22 @@ from typing import Any
 from bitstream import LimitExceeded, Segment, StreamHeader, dump, load
 from inrcodec.budget import empty_segment, overhead_bytes, stream_of, target_bytes
 from inrcodec.errors import TargetUnreachable, UsageError
-from inrcodec.models.family import AnyFamily, BudgetTooSmall, TensorSpec, VideoInfo
+from inrcodec.models.family import (
+    TRAINED_FOR_RATE,
+    AnyFamily,
+    BudgetTooSmall,
+    Role,
+    SymbolBits,
+    TensorSpec,
+    VideoInfo,
+)
 from inrcodec.models.registry import family_by_name
 from inrcodec.opening import open_segment
-from inrcodec.settings import EncodeSettings
+from inrcodec.settings import LOSSES, EncodeSettings, Preset
 from inrcodec.video.properties import VideoProperties, header_of
+
+CODED_SHARE = 0.9
+"""Share of the bits of min-max quantisation that entropy coding leaves."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ def plan_segment(properties: VideoProperties, settings: EncodeSettings) -> Segme
     """
     family = family_by_name(settings.model)
     video = VideoInfo(properties.width, properties.height, properties.frame_count)
+    _check_frame_size(settings.procedure.loss, video)
     target = target_bytes(settings, video)
     try:
         return _plan(family, properties, video, target, settings)
@@ -64,6 +76,23 @@ def plan_segment(properties: VideoProperties, settings: EncodeSettings) -> Segme
     )
 
 
+def _check_frame_size(loss: str, video: VideoInfo) -> None:
+    least = LOSSES[loss].least_side
+    if min(video.width, video.height) < least:
+        raise UsageError(
+            f"--loss {loss} needs frames of at least {least} pixels a side; these are "
+            f"{video.width}x{video.height}"
+        )
+
+
+def planned_bits(procedure: Preset) -> SymbolBits:
+    """What symbols will take after `procedure`, pruned weights nothing."""
+    if procedure.minmax is None:
+        return TRAINED_FOR_RATE
+    weight = CODED_SHARE * procedure.minmax.weight
+    return SymbolBits((1 - procedure.prune) * weight, weight, CODED_SHARE * procedure.minmax.embedding)
+
+
 def _rounded_up(value: float) -> str:
     """A decimal text of four digits that is not below `value`."""
     digits = 3 - math.floor(math.log10(value))
@@ -74,15 +103,17 @@ def _plan(
     family: AnyFamily, properties: VideoProperties, video: VideoInfo, target: int, settings: EncodeSettings
 ) -> SegmentPlan:
     """Plan twice: the first network only serves to count the bytes that are not symbols."""
-    overhead = 0
+    overhead, symbol_bits = 0, planned_bits(settings.procedure)
     for _ in range(2):
         payload_bits = max(0.0, 8.0 * (target - overhead))
-        config = family.plan(video, payload_bits, settings.model_options, settings.seed)
+        config = family.plan(video, payload_bits, settings.model_options, settings.seed, symbol_bits)
         specs = family.tensors(config, video)
         header = header_of(properties, family.coded_size(config, video))
         segment = empty_segment(header, family.wire_id, settings.seed, family.pack(config), specs)
         overhead = overhead_bytes(header, segment)
     _check_limits(header, segment)
+    if settings.prune and not any(spec.role is Role.WEIGHT for spec in specs):
+        raise UsageError(f"--prune: {family.name} has no weights that could be pruned")
     return SegmentPlan(family, config, header, video, settings.seed, specs, target, overhead)
 
 

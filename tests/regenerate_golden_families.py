@@ -96,9 +96,7 @@ def files() -> dict[str, bytes]:
     for name, (family, config) in configs().items():
         specs = family.tensors(config, VIDEO)
         steps = {spec.name: step for spec in specs if (step := step_of(family, spec)) is not None}
-        values = {
-            spec.name: tensor(spec, steps.get(spec.name), stream) for stream, spec in enumerate(specs)
-        }
+        values = {spec.name: tensor(spec, steps.get(spec.name), stream) for stream, spec in enumerate(specs)}
         coded_width, coded_height = family.coded_size(config, VIDEO)
         header = StreamHeader(31, 23, coded_width, coded_height, 3, Fraction(25), Fraction(1, 25))
         sections = encode_sections(specs, values, steps)

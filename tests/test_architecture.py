@@ -33,7 +33,7 @@ LAYERS = (
     {"planning"},
     {"fitting", "decoding", "inspect"},
     {"encoding"},
-    {"console"},
+    {"console", "options"},
     {"cli"},
     {"__main__"},
 )
@@ -41,11 +41,11 @@ LAYERS = (
 
 USERS = {
     "av": ("inrcodec.video",),
-    "click": ("inrcodec.cli", "inrcodec.console"),
+    "click": ("inrcodec.cli", "inrcodec.console", "inrcodec.options"),
     "rich": ("inrcodec.console",),
     "struct": ("bitstream.fields",),
     "constriction": ("bitstream.coders",),
-    "pytorch_msssim": ("inrcodec.metrics",),
+    "pytorch_msssim": ("inrcodec.metrics", "inrcodec.training.losses"),
 }
 """Who alone may import a library."""
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from inrcodec.compression.rate import laplace_bits, laplace_scale
+from inrcodec.compression.sections import Arrays, Steps
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 
 MAXIMUM_BITS = 12.0
@@ -60,8 +61,8 @@ class Quantiser(nn.Module):
             steps = 2 * math.e * torch.stack(magnitudes) / 2**self._bits_per_symbol
             self.log_steps.data.copy_(steps.log())
 
-    def steps(self) -> dict[str, float]:
-        """The step of each stepped tensor."""
+    def steps(self, values: Arrays | None = None) -> dict[str, Steps]:
+        """The step of each stepped tensor; learned, whatever the `values` that a fit ended with."""
         steps = self.log_steps.detach().exp().tolist()
         return {name: steps[index] for name, index in self._index.items()}
 

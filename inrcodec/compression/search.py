@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitstream import Section
-from inrcodec.compression.sections import Arrays, encode_section
+from inrcodec.compression.sections import Arrays, Steps, encode_section, to_rows
 from inrcodec.models.family import STEPPED_ROLES, TensorSpec
 
 LARGEST_SYMBOL = 20_000
@@ -32,7 +32,7 @@ class CodedTensors:
 class SectionCoder:
     """Codes a segment's tensors at any common factor of the trained steps; what has no step is coded once."""
 
-    def __init__(self, specs: Sequence[TensorSpec], values: Arrays, steps: Mapping[str, float]) -> None:
+    def __init__(self, specs: Sequence[TensorSpec], values: Arrays, steps: Mapping[str, Steps]) -> None:
         self._specs, self._values, self._steps = tuple(specs), values, steps
         self._fixed = {
             spec.name: encode_section(spec, values[spec.name], None)
@@ -49,8 +49,11 @@ class SectionCoder:
 
     def _stepped(self, spec: TensorSpec, factor: float) -> Section:
         value = self._values[spec.name]
-        finest = float(np.abs(value).max(initial=0.0)) / LARGEST_SYMBOL
-        return encode_section(spec, value, max(self._steps[spec.name] * factor, finest, 1e-30))
+        steps = np.atleast_1d(np.asarray(self._steps[spec.name], dtype=np.float64))
+        rows = to_rows(spec, np.abs(value)) if len(steps) > 1 else np.abs(value).reshape(1, -1)
+        finest = rows.max(axis=1, initial=0.0).astype(np.float64) / LARGEST_SYMBOL
+        limited = np.maximum(np.maximum(steps * factor, finest), 1e-30)
+        return encode_section(spec, value, tuple(limited.tolist()))
 
 
 def fit_to_size(

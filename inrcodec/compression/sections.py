@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +16,37 @@ LARGEST_HALF = 65504.0
 """The largest finite float16."""
 
 Arrays = Mapping[str, NDArray[np.float32]]
+Steps = float | tuple[float, ...]
+"""The quantisation step of a tensor, or one step for each of its rows in wire order; see `to_rows`."""
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 def encode_sections(
-    specs: Sequence[TensorSpec], values: Arrays, steps: Mapping[str, float]
+    specs: Sequence[TensorSpec], values: Arrays, steps: Mapping[str, Steps]
 ) -> tuple[Section, ...]:
     """Quantise and code every tensor; each section takes the coder that makes it smallest."""
     return tuple(encode_section(spec, values[spec.name], steps.get(spec.name)) for spec in specs)
 
 
-def encode_section(spec: TensorSpec, value: NDArray[np.float32], step: float | None) -> Section:
-    """One tensor as a section. Stepped roles need a `step`; it is rounded to float32 before it is used."""
+def encode_section(spec: TensorSpec, value: NDArray[np.float32], step: Steps | None) -> Section:
+    """One tensor as a section. Stepped roles need `Steps`, which are rounded to float32 before they are used.
+
+    Symbols are round(value / step), so that a zero stays exactly zero.
+    """
     if spec.role in STEPPED_ROLES:
         if step is None:
             raise ValueError(f"{spec.name}: a {spec.role} needs a quantisation step")
-        exact = np.float32(step)
-        symbols = np.rint(value.astype(np.float64) / np.float64(exact)).astype(np.int32)
-        steps: tuple[float, ...] = (float(exact),)
+        exact = np.atleast_1d(np.asarray(step, dtype=np.float32)).astype(np.float64)
+        if len(exact) not in (1, row_count(spec)):
+            raise ValueError(f"{spec.name}: expected 1 or {row_count(spec)} steps, found {len(exact)}")
+        rows = np.rint(to_rows(spec, value.astype(np.float64)) / exact[:, None]).astype(np.int32)
+        steps: tuple[float, ...] = tuple(exact.tolist())
     elif spec.role is Role.SCALE:
-        symbols = value.clip(-LARGEST_HALF, LARGEST_HALF).astype("<f2").view("<u2").astype(np.int32)
-        steps = ()
+        halves = value.clip(-LARGEST_HALF, LARGEST_HALF).astype("<f2").view("<u2")
+        rows, steps = to_rows(spec, halves.astype(np.int32)), ()
     else:
-        symbols, steps = value.astype(np.int32), ()
-    coder, payload = encode_smallest(_to_rows(spec, symbols))
+        rows, steps = to_rows(spec, value.astype(np.int32)), ()
+    coder, payload = encode_smallest(rows)
     return Section(coder, steps, payload)
 
 
@@ -52,13 +61,15 @@ def decode_sections(
 
 def _decode(spec: TensorSpec, section: Section) -> NDArray[np.float32]:
     symbols = _from_rows(spec, decode_section(section, spec.count))
-    expected_steps = 1 if spec.role in STEPPED_ROLES else 0
-    if len(section.steps) != expected_steps:
-        message = f"{spec.name}: expected {expected_steps} steps, found {len(section.steps)}"
+    is_stepped = spec.role in STEPPED_ROLES
+    step_counts = sorted({1, row_count(spec)}) if is_stepped else [0]
+    if len(section.steps) not in step_counts:
+        expected = " or ".join(map(str, step_counts))
+        message = f"{spec.name}: expected {expected} steps, found {len(section.steps)}"
         raise Corrupt(message, offset=None, block="SEGM")
-    if spec.role in STEPPED_ROLES:
+    if is_stepped:
         # In float64, which cannot overflow; the product is rounded to float32 once.
-        values = symbols.astype(np.float64) * section.steps[0]
+        values = symbols * _steps_of_values(spec, section.steps)
         if np.abs(values).max(initial=0.0) > np.finfo(np.float32).max:
             raise Corrupt(f"{spec.name}: a value is not finite", offset=None, block="SEGM")
         return values.astype(np.float32)
@@ -73,18 +84,32 @@ def _decode(spec: TensorSpec, section: Section) -> NDArray[np.float32]:
     return scales
 
 
-def _to_rows(spec: TensorSpec, symbols: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Symbols (rows, columns) in wire order: rows are output channels, and channels of embeddings.
+def row_count(spec: TensorSpec) -> int:
+    """Rows of a tensor in wire order: its output channels, its channels if it is an embedding, or 1."""
+    if len(spec.shape) == 1:
+        return 1
+    return spec.shape[1] if spec.role is Role.EMBEDDING else spec.shape[0]
 
-    Values of a row are alike, which is what row-wise coders gain from.
+
+def to_rows(spec: TensorSpec, values: NDArray[_Number]) -> NDArray[_Number]:
+    """Values or symbols of the tensor's shape as (rows, columns) in wire order; see `row_count`.
+
+    Values of a row are alike, which is what row-wise coders and row-wise steps gain from.
     """
     if spec.role is Role.EMBEDDING:
-        symbols = np.moveaxis(symbols, 1, 0)
-    return np.ascontiguousarray(symbols).reshape(symbols.shape[0] if symbols.ndim > 1 else 1, -1)
+        values = np.moveaxis(values, 1, 0)
+    return np.ascontiguousarray(values).reshape(row_count(spec), -1)
+
+
+def _steps_of_values(spec: TensorSpec, steps: tuple[float, ...]) -> NDArray[np.float64]:
+    """Steps, one or one a row, in a shape that multiplies the tensor's."""
+    shape = [1] * len(spec.shape)
+    shape[1 if spec.role is Role.EMBEDDING else 0] = len(steps)
+    return np.array(steps, dtype=np.float64).reshape(shape)
 
 
 def _from_rows(spec: TensorSpec, symbols: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Inverse of `_to_rows`, from the flat wire order to the tensor's shape."""
+    """Inverse of `to_rows`, from the flat wire order to the tensor's shape."""
     if spec.role is Role.EMBEDDING:
         frames, channels, *rest = spec.shape
         return np.ascontiguousarray(np.moveaxis(symbols.reshape(channels, frames, *rest), 0, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -33,6 +33,24 @@ class Role(StrEnum):
 
 STEPPED_ROLES = (Role.WEIGHT, Role.BIAS, Role.EMBEDDING)
 """Roles whose values are divided by a quantisation step and rounded; the symbols are the quotients."""
+
+
+@dataclass(frozen=True)
+class SymbolBits:
+    """Bits that a coded symbol takes, which a network's width is planned by."""
+
+    weight: float
+    bias: float
+    embedding: float
+
+    def total(self, specs: Iterable[TensorSpec]) -> float:
+        """Bits of weights, biases and embeddings."""
+        per_symbol = {Role.WEIGHT: self.weight, Role.BIAS: self.bias, Role.EMBEDDING: self.embedding}
+        return sum(spec.count * per_symbol[spec.role] for spec in specs)
+
+
+TRAINED_FOR_RATE = SymbolBits(weight=4.5, bias=6.0, embedding=5.0)
+"""After a fit that is charged for bits."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +170,15 @@ class Family(Protocol[Config]):
     summary: str
     """One line for a list of families."""
 
-    def plan(self, video: VideoInfo, budget_bits: float, options: Mapping[str, str], seed: int) -> Config:
-        """The widest network that `budget_bits` can pay for.
+    def plan(
+        self,
+        video: VideoInfo,
+        budget_bits: float,
+        options: Mapping[str, str],
+        seed: int,
+        symbol_bits: SymbolBits = TRAINED_FOR_RATE,
+    ) -> Config:
+        """The widest network that `budget_bits` can pay for when its symbols take `symbol_bits`.
 
         Raises `BudgetTooSmall`, and `UsageError` for an unknown option or value.
         """

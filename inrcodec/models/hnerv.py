@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
 from inrcodec.models.family import (
+    TRAINED_FOR_RATE,
     FrameDecoder,
     ParameterGroup,
     Role,
+    SymbolBits,
     TensorSpec,
     VideoInfo,
     known_options,
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
 MAXIMUM_WIDTH = 1024
 STABLE_RATE = 0.22
 """Highest learning rate of Adam times width: 8e-3 was best at width 27 and never left 15 dB at 67."""
-WEIGHT_BITS, EMBEDDING_BITS = 4.5, 5.0
-"""Bits a symbol takes after training for rate; what a width is planned by."""
 
 
 @dataclass(frozen=True)
@@ -73,19 +73,21 @@ class HNeRV:
     summary = "HNeRV: a tiny embedding per frame and a trained convolutional decoder"
 
     def plan(
-        self, video: VideoInfo, budget_bits: float, options: Mapping[str, str], seed: int
+        self,
+        video: VideoInfo,
+        budget_bits: float,
+        options: Mapping[str, str],
+        seed: int,
+        symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> HNeRVConfig:
         """See `Family.plan`. Options: `width`, to set c whatever the budget."""
         known_options(self.name, options, ("width",))
         grid = choose_grid(video)
-        channels = embedding_channels_for(grid, video, budget_bits, EMBEDDING_BITS)
+        channels = embedding_channels_for(grid, video, budget_bits, symbol_bits.embedding)
 
         def cost_bits(width: int) -> float:
             config = HNeRVConfig(grid, channels, width)
-            return sum(
-                spec.count * (EMBEDDING_BITS if spec.role is Role.EMBEDDING else WEIGHT_BITS)
-                for spec in self.tensors(config, video)
-            )
+            return symbol_bits.total(self.tensors(config, video))
 
         if "width" in options:
             return HNeRVConfig(grid, channels, whole_number(options["width"], 1, MAXIMUM_WIDTH))

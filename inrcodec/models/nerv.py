@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
 from inrcodec.models.family import (
+    TRAINED_FOR_RATE,
     FrameDecoder,
     ParameterGroup,
+    SymbolBits,
     TensorSpec,
     VideoInfo,
     known_options,
@@ -53,8 +55,6 @@ LEAST_CHANNELS = 12
 """Channels after the stem that a grid of so many cells is worth."""
 STABLE_RATE = 0.22
 """Highest learning rate of Adam times width, as for HNeRV."""
-WEIGHT_BITS = 4.5
-"""Bits a symbol takes after training for rate; what a width is planned by."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,14 @@ class NeRV:
     name = "nerv"
     summary = "NeRV: frames from a positional encoding of the time, nothing stored per frame"
 
-    def plan(self, video: VideoInfo, budget_bits: float, options: Mapping[str, str], seed: int) -> NeRVConfig:
+    def plan(
+        self,
+        video: VideoInfo,
+        budget_bits: float,
+        options: Mapping[str, str],
+        seed: int,
+        symbol_bits: SymbolBits = TRAINED_FOR_RATE,
+    ) -> NeRVConfig:
         """See `Family.plan`. Options: `width`, channels after the stem, whatever the budget."""
         known_options(self.name, options, ("width",))
         if "width" in options:
@@ -87,7 +94,7 @@ class NeRV:
             return NeRVConfig(choose_grid(video, GRID_CELLS[0]), FREQUENCIES, width)
 
         def cost_bits(config: NeRVConfig) -> float:
-            return WEIGHT_BITS * sum(spec.count for spec in self.tensors(config, video))
+            return symbol_bits.total(self.tensors(config, video))
 
         for cells in GRID_CELLS:
             smallest = NeRVConfig(choose_grid(video, cells), FREQUENCIES, LEAST_CHANNELS)

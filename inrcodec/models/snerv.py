@@ -19,9 +19,11 @@ from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
 from inrcodec.models import spectral
 from inrcodec.models.family import (
+    TRAINED_FOR_RATE,
     FrameDecoder,
     ParameterGroup,
     Role,
+    SymbolBits,
     TensorSpec,
     VideoInfo,
     known_options,
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
 
 STABLE_RATE = 0.22
 """Highest learning rate of Adam times width, as for HNeRV."""
-WEIGHT_BITS, EMBEDDING_BITS = 4.5, 5.0
-"""Bits a symbol takes after training for rate; what a width is planned by."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +81,21 @@ class SNeRV:
     summary = "SNeRV: an embedding of the low frequencies, wavelet bands restored by the decoder"
 
     def plan(
-        self, video: VideoInfo, budget_bits: float, options: Mapping[str, str], seed: int
+        self,
+        video: VideoInfo,
+        budget_bits: float,
+        options: Mapping[str, str],
+        seed: int,
+        symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> SNeRVConfig:
         """See `Family.plan`. Options: `width` and `blocks` of a fusion, whatever the budget."""
         known_options(self.name, options, ("width", "blocks"))
         grid = spectral.spectral_grid(video)
-        channels = embedding_channels_for(grid, video, budget_bits, EMBEDDING_BITS)
+        channels = embedding_channels_for(grid, video, budget_bits, symbol_bits.embedding)
 
         def cost_bits(width: int, blocks: int) -> float:
             config = SNeRVConfig(grid, channels, width, blocks)
-            return sum(
-                spec.count * (EMBEDDING_BITS if spec.role is Role.EMBEDDING else WEIGHT_BITS)
-                for spec in self.tensors(config, video)
-            )
+            return symbol_bits.total(self.tensors(config, video))
 
         if "width" in options:
             width = whole_number(options["width"], 1, spectral.MAXIMUM_WIDTH)

@@ -25,8 +25,10 @@ from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
 from inrcodec.models import spectral
 from inrcodec.models.family import (
+    TRAINED_FOR_RATE,
     FrameDecoder,
     Role,
+    SymbolBits,
     TensorSpec,
     VideoInfo,
     known_options,
@@ -55,8 +57,6 @@ TEMPORAL_SHARE = 0.22
 """Most of the budget that temporal embeddings may take; the paper's models have 5 % to 21 %."""
 SPATIAL_STAGES = 2
 """Stages that see the present alone."""
-WEIGHT_BITS, EMBEDDING_BITS = 4.5, 5.0
-"""Bits a symbol takes after training for rate; what a width is planned by."""
 
 
 @dataclass(frozen=True)
@@ -114,22 +114,24 @@ class SNeRVT:
     summary = "SNeRV-T: SNeRV with temporal embeddings of a frame and its neighbours"
 
     def plan(
-        self, video: VideoInfo, budget_bits: float, options: Mapping[str, str], seed: int
+        self,
+        video: VideoInfo,
+        budget_bits: float,
+        options: Mapping[str, str],
+        seed: int,
+        symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> SNeRVTConfig:
         """See `Family.plan`. Options: `width` and `blocks` of a fusion, whatever the budget."""
         known_options(self.name, options, ("width", "blocks"))
         grid = spectral.spectral_grid(video)
-        channels = embedding_channels_for(grid, video, budget_bits, EMBEDDING_BITS)
-        temporal_channels, strides = _temporal_embedding(grid, video, budget_bits)
+        channels = embedding_channels_for(grid, video, budget_bits, symbol_bits.embedding)
+        temporal_channels, strides = _temporal_embedding(grid, video, budget_bits / symbol_bits.embedding)
 
         def config(width: int, blocks: int) -> SNeRVTConfig:
             return SNeRVTConfig(grid, channels, temporal_channels, strides, width, blocks)
 
         def cost_bits(width: int, blocks: int) -> float:
-            return sum(
-                spec.count * (EMBEDDING_BITS if spec.role is Role.EMBEDDING else WEIGHT_BITS)
-                for spec in self.tensors(config(width, blocks), video)
-            )
+            return symbol_bits.total(self.tensors(config(width, blocks), video))
 
         if "width" in options:
             width = whole_number(options["width"], 1, spectral.MAXIMUM_WIDTH)
@@ -207,13 +209,13 @@ def _divides(strides: tuple[int, ...], grid: Grid) -> bool:
     return grid.rows * scale % reduction == 0 and grid.columns * scale % reduction == 0
 
 
-def _temporal_embedding(grid: Grid, video: VideoInfo, budget_bits: float) -> tuple[int, tuple[int, ...]]:
-    """Channels and strides of the finest temporal embedding that its share of the budget pays for."""
+def _temporal_embedding(grid: Grid, video: VideoInfo, values: float) -> tuple[int, tuple[int, ...]]:
+    """Channels and strides of the finest temporal embedding, if the budget pays for `values` of them."""
     scale = math.prod(grid.strides[:SPATIAL_STAGES])
     cells = grid.rows * grid.columns * scale**2
     fitting = [plan for plan in TEMPORAL_STRIDES if plan and _divides(plan, grid)] or [()]
     for strides in sorted(fitting, key=math.prod):
-        values = 2 * TEMPORAL_CHANNELS * video.frame_count * cells // math.prod(strides) ** 2
-        if values * EMBEDDING_BITS <= TEMPORAL_SHARE * budget_bits:
+        needed = 2 * TEMPORAL_CHANNELS * video.frame_count * cells // math.prod(strides) ** 2
+        if needed <= TEMPORAL_SHARE * values:
             return TEMPORAL_CHANNELS, strides
     return 1, max(fitting, key=math.prod)

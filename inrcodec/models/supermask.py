@@ -24,9 +24,11 @@ from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
 from inrcodec.errors import UsageError
 from inrcodec.models.family import (
+    TRAINED_FOR_RATE,
     BudgetTooSmall,
     FrameDecoder,
     Role,
+    SymbolBits,
     TensorSpec,
     VideoInfo,
     choice,
@@ -67,8 +69,6 @@ LEAST_THOUSANDTHS = 250
 """How far densities are lowered to fill a budget; at this share, masks of twice the width cost no more."""
 NERV_CELLS = 128
 NERV_FREQUENCIES, NERV_BASE = 80, 1.25
-EMBEDDING_BITS = 5.0
-BIAS_BITS = 6.0
 SCALE_BITS = 16
 
 
@@ -124,7 +124,12 @@ class Supermask:
     summary = "nested masks over a random network that is regenerated from its seed"
 
     def plan(
-        self, video: VideoInfo, budget_bits: float, options: Mapping[str, str], seed: int
+        self,
+        video: VideoInfo,
+        budget_bits: float,
+        options: Mapping[str, str],
+        seed: int,
+        symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> SupermaskConfig:
         """See `Family.plan`. Options: decoder, weights, scales, biases, densities, width.
 
@@ -142,7 +147,7 @@ class Supermask:
             scales=choice(options.get("scales", "learned"), SCALES),
             biases=choice(options.get("biases", "yes"), ("yes", "no")) == "yes",
             grid=grid,
-            embedding_channels=embedding_channels_for(grid, video, budget_bits, EMBEDDING_BITS)
+            embedding_channels=embedding_channels_for(grid, video, budget_bits, symbol_bits.embedding)
             if hybrid
             else 2 * NERV_FREQUENCIES,
             width=1,
@@ -151,15 +156,17 @@ class Supermask:
         )
         if "width" in options:
             return replace(config, width=whole_number(options["width"], 1, MAXIMUM_WIDTH))
-        return self._fill(config, video, budget_bits)
+        return self._fill(config, video, budget_bits, symbol_bits)
 
-    def _fill(self, config: SupermaskConfig, video: VideoInfo, budget_bits: float) -> SupermaskConfig:
+    def _fill(
+        self, config: SupermaskConfig, video: VideoInfo, budget_bits: float, symbol_bits: SymbolBits
+    ) -> SupermaskConfig:
         def at(width: int, thousandths: int) -> SupermaskConfig:
             lowered = tuple(max(1, density * thousandths // 1000) for density in config.densities)
             return replace(config, width=width, densities=lowered)
 
         def fits(candidate: SupermaskConfig) -> bool:
-            return self.cost_bits(candidate, video) <= budget_bits
+            return self.cost_bits(candidate, video, symbol_bits) <= budget_bits
 
         below = widest(lambda width: fits(at(width, 1000)), MAXIMUM_WIDTH)
         # One channel more at lower densities fills what the last whole channel leaves over.
@@ -168,16 +175,18 @@ class Supermask:
         if thousandths >= LEAST_THOUSANDTHS:
             return at(wider, thousandths)
         if below == 0:
-            raise BudgetTooSmall(self.cost_bits(at(1, LEAST_THOUSANDTHS), video))
+            raise BudgetTooSmall(self.cost_bits(at(1, LEAST_THOUSANDTHS), video, symbol_bits))
         return at(below, 1000)
 
-    def cost_bits(self, config: SupermaskConfig, video: VideoInfo) -> float:
+    def cost_bits(
+        self, config: SupermaskConfig, video: VideoInfo, symbol_bits: SymbolBits = TRAINED_FOR_RATE
+    ) -> float:
         """Bits of all transmitted tensors, entropy coded, as planned."""
         per_symbol = {
             Role.LEVELS: config.level_bits,
             Role.SCALE: SCALE_BITS,
-            Role.BIAS: BIAS_BITS,
-            Role.EMBEDDING: EMBEDDING_BITS,
+            Role.BIAS: symbol_bits.bias,
+            Role.EMBEDDING: symbol_bits.embedding,
         }
         return sum(spec.count * per_symbol[spec.role] for spec in self.tensors(config, video))
 

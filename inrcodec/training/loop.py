@@ -11,11 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec.compression.minmax import MinMaxQuantiser
 from inrcodec.compression.quantiser import Quantiser, Rounding
 from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.models.family import Representation
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import FitReport, Progress
+from inrcodec.training.losses import loss_by_name
+from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, cosine_with_warmup
 
@@ -40,6 +43,22 @@ class FitSettings:
     """Share of the fit from which values are rounded, gradients passing straight through."""
     seed: int
     dtype: torch.dtype
+    loss: str = "l2"
+    """One of `settings.LOSSES`."""
+    prune_at: float = 0.75
+    """Share of the fit after which the smallest weights are pruned."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step's frames cost; scalars."""
+
+    error: Tensor
+    """The loss, without the rate."""
+    squared_error: Tensor
+    """Mean squared error, which the PSNR is reported from; no gradient."""
+    bits: Tensor
+    """Of the whole segment."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +74,13 @@ class FitResult:
 class Fit:
     """One fit of a representation to a clip (T, height, width, 3), uint8, resident on its device."""
 
-    representation: Representation
-    quantiser: Quantiser
+    representation: PrunedRepresentation
+    quantiser: Quantiser | MinMaxQuantiser
     clip: Tensor
     settings: FitSettings
 
     def run(self, clock: Clock, rate_control: RateControl, meter: Meter) -> FitResult:
-        """Minimise the mean squared error plus the rate term; the learning rate follows the clock."""
+        """Minimise the loss plus the rate term; the learning rate follows the clock."""
         settings, device = self.settings, self.clip.device
         optimizer = _optimizer(self.representation, self.quantiser, settings.learning_rate)
         base_rates = [group["lr"] for group in optimizer.param_groups]
@@ -78,14 +97,19 @@ class Fit:
                 if charged and not was_charged:
                     self._calibrate()
                 was_charged = charged
-                error, bits = self._forward(next(batches), fraction, noise)
-                loss = error + rate_control.penalty(error, bits, fraction) if charged else error
+                if fraction >= settings.prune_at:
+                    self._prune()
+                result = self._forward(next(batches), fraction, noise)
+                loss = result.error
+                if charged:
+                    loss = loss + rate_control.penalty(result.error, result.bits, fraction)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 clipping.apply()
                 optimizer.step()
                 step += 1
-                meter.update(error, bits, step, clock)
+                meter.update(result.squared_error, result.bits, step, clock)
+        self._prune()
         epochs = step * settings.batch_frames / len(self.clip)
         return FitResult(step, epochs, time.monotonic() - started)
 
@@ -97,9 +121,9 @@ class Fit:
         with repeatable_convolutions():
             for _ in range(2):
                 started = time.monotonic()
-                error, bits = self._forward(indices, 0.5, noise)
-                (error + bits).backward()  # type: ignore[no-untyped-call]
-                error.item()
+                result = self._forward(indices, 0.5, noise)
+                (result.error + result.bits).backward()  # type: ignore[no-untyped-call]
+                result.error.item()
                 seconds = time.monotonic() - started
         for module in (self.representation.module, self.quantiser):
             module.zero_grad()
@@ -107,20 +131,35 @@ class Fit:
 
     def _calibrate(self) -> None:
         """Choose the quantisation steps for what has been learned without them."""
-        indices = torch.arange(min(8, len(self.clip)), device=self.clip.device)
-        with torch.no_grad(), autocast(self.clip.device, self.settings.dtype):
-            values = self.representation.transmitted(SourceFrames(self.clip, indices), indices)
-        self.quantiser.calibrate(values)
+        self.quantiser.calibrate(self._values(torch.arange(min(8, len(self.clip)), device=self.clip.device)))
 
-    def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Mean squared error of frames `indices` (B,), and bits of the whole segment; both scalars."""
+    def _prune(self) -> None:
+        """Prune the weights as they are now, unless that was done; a fit of few steps may come to it last."""
+        if not self.representation.is_pruned:
+            self.representation.prune(
+                self._values(torch.zeros(1, dtype=torch.int64, device=self.clip.device))
+            )
+
+    def _values(self, indices: Tensor) -> dict[str, Tensor]:
+        """Transmitted tensors, per-frame ones for frames `indices` (B,), without gradients."""
+        with torch.no_grad(), autocast(self.clip.device, self.settings.dtype):
+            return self.representation.transmitted(SourceFrames(self.clip, indices), indices)
+
+    def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> StepResult:
+        """Loss of frames `indices` (B,), and bits of the whole segment."""
         source, dtype = SourceFrames(self.clip, indices), self.settings.dtype
         with autocast(self.clip.device, dtype):
             values = self.representation.transmitted(source, indices)
         quantised = self.quantiser(values, _rounding(fraction, self.settings), noise)
         with autocast(self.clip.device, dtype):
             rendered = self.representation.render(quantised.tensors, indices)
-        return F.mse_loss(rendered.float(), source.current), quantised.bits
+        rendered = rendered.float()
+        error = loss_by_name(self.settings.loss)(rendered, source.current)
+        with torch.no_grad():
+            squared_error = (
+                error.detach() if self.settings.loss == "l2" else F.mse_loss(rendered, source.current)
+            )
+        return StepResult(error, squared_error, quantised.bits)
 
 
 def _rounding(fraction: float, settings: FitSettings) -> Rounding:
@@ -129,7 +168,9 @@ def _rounding(fraction: float, settings: FitSettings) -> Rounding:
     return Rounding.NOISE if fraction >= settings.noise_from else Rounding.NONE
 
 
-def _optimizer(representation: Representation, quantiser: Quantiser, rate: float) -> torch.optim.Optimizer:
+def _optimizer(
+    representation: Representation, quantiser: Quantiser | MinMaxQuantiser, rate: float
+) -> torch.optim.Optimizer:
     groups = [
         {"params": list(group.parameters), "lr": min(rate * group.rate_factor, group.highest_rate)}
         for group in representation.groups()
@@ -178,9 +219,9 @@ class Meter:
         self._error = torch.zeros((), device=device)
         self._steps_since, self._reported_at = 0, time.monotonic()
 
-    def update(self, error: Tensor, bits: Tensor, step: int, clock: Clock) -> None:
+    def update(self, squared_error: Tensor, bits: Tensor, step: int, clock: Clock) -> None:
         """Count one step, and report when the last report is old."""
-        self._error += error.detach()
+        self._error += squared_error.detach()
         self._steps_since += 1
         now = time.monotonic()
         if now - self._reported_at < REPORT_SECONDS:

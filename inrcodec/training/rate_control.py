@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 INITIAL_WEIGHT = 0.01
-"""First weight of the rate: what the whole budget costs, relative to the squared error."""
+"""First weight of the rate: what the whole budget costs, relative to the error, by whatever loss."""
 PROPORTIONAL = 12.0
 """How far the weight's logarithm is moved at once, for this step only, were the rate off by its target."""
 FLOOR = math.log(1e-3)
@@ -36,7 +36,7 @@ class RateControl:
         self._progress = 0.0
 
     def penalty(self, error: Tensor, bits: Tensor, fraction: float) -> Tensor:
-        """The rate term for a step's squared `error` and estimated `bits`, at `fraction` of the fit.
+        """The rate term for a step's `error` and estimated `bits`, at `fraction` of the fit.
 
         Progress counts from the first call: a fit may charge for bits in its last part only.
         """

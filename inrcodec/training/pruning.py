@@ -1,0 +1,67 @@
+"""Global unstructured pruning with fine-tuning: the smallest weights become zero and stay zero.
+
+Late in a fit, all weights of all layers are compared together and the smallest magnitudes, a given share of
+them, are set to zero; what is left is trained on (HNeRV, section 3.2 and appendix A.2; NeRV, section 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from inrcodec.models.family import ParameterGroup, Representation, Role, TensorSpec
+from inrcodec.models.source import SourceFrames
+
+
+class PrunedRepresentation:
+    """A representation that, once `prune` was called, transmits its smallest weights as zeros.
+
+    Only values of `Role.WEIGHT` count and are pruned. The gradient of a pruned weight is zero.
+    """
+
+    def __init__(self, representation: Representation, specs: Sequence[TensorSpec], share: float) -> None:
+        """`share` of the weights of `specs`, rounded to whole weights, will be pruned."""
+        self._representation, self._share = representation, share
+        self._names = [spec.name for spec in specs if spec.role is Role.WEIGHT]
+        self._kept: dict[str, Tensor] | None = None
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether `prune` has chosen; at a share of 0 there is nothing to choose."""
+        return self._kept is not None or not self._share
+
+    @property
+    def module(self) -> nn.Module:
+        return self._representation.module
+
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        return self._representation.groups()
+
+    def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
+        values = self._representation.transmitted(frames, indices)
+        for name, kept in (self._kept or {}).items():
+            values[name] = values[name] * kept
+        return values
+
+    def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
+        return self._representation.render(tensors, indices)
+
+    def prune(self, values: Mapping[str, Tensor]) -> None:
+        """Choose the weights to prune by their `values` now."""
+        self._kept = masks({name: values[name].detach() for name in self._names}, self._share)
+
+
+def masks(weights: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """For each tensor 1 where a weight is kept and 0 where it is among the smallest `share` of them all.
+
+    Exactly `share` times the number of weights, rounded, are zero; of equal magnitudes the first go first.
+    """
+    if not weights:
+        return {}
+    magnitudes = torch.cat([value.abs().flatten() for value in weights.values()])
+    kept = torch.ones_like(magnitudes)
+    kept[magnitudes.argsort(stable=True)[: round(share * len(magnitudes))]] = 0
+    parts = torch.split(kept, [value.numel() for value in weights.values()])
+    return {name: part.view(weights[name].shape) for name, part in zip(weights, parts, strict=True)}
