@@ -137,6 +137,7 @@ def commands() -> None:
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option("--seed", type=click.IntRange(0, _LARGEST_SEED), default=0, show_default=True)
 @click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out.")
+@click.option("--every", type=click.IntRange(1), default=1, help="Of these, only frames 0, N, 2N, ...")
 @click.option("--crop", type=PICTURE, help="The centre of each frame.")
 @click.option("--scale", type=PICTURE, help="Resize each frame, after --crop.")
 @click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources.")
@@ -153,6 +154,7 @@ def encode(
     crop: Size | None,
     scale: Size | None,
     bit_depth: str | None,
+    every: int,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -162,7 +164,7 @@ def encode(
     verbosity = _verbosity(quiet, verbose)
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),
-        source=SourceSettings(frames, crop, scale, None if bit_depth is None else int(bit_depth)),
+        source=SourceSettings(frames, crop, scale, None if bit_depth is None else int(bit_depth), every),
         started=started,
         **plain,
     )
@@ -188,6 +190,7 @@ def encode(
 @click.argument("source")
 @click.option("-o", "--output", required=True, help=".mp4 .mkv .mov .webm .y4m, a folder, %05d.png, or -.")
 @click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out.")
+@click.option("--fps-scale", type=click.IntRange(1), default=1, help="K times the frames, interpolated.")
 @click.option("--codec", help="h264, hevc, vp9, av1, ffv1 or an encoder of FFmpeg.  [default: h264]")
 @click.option("--crf", type=click.IntRange(0, 63), help="Quality of --codec.  [default: visually lossless]")
 @click.option("--device", type=DEVICE, default="auto", show_default=True)

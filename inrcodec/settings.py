@@ -56,6 +56,8 @@ class SourceSettings:
     scale: Size | None = None
     bit_depth: int | None = None
     """8 reduces a deeper source; None refuses it."""
+    every: int = 1
+    """Only frames 0, N, 2N, ... of `frames`, at an N-th of the frame rate."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class DecodeSettings:
     device: str = "auto"
     precision: str = "auto"
     """`auto`, `float32` or `bfloat16`."""
+    fps_scale: int = 1
+    """K times as many frames a second: K - 1 are interpolated between two coded ones."""
     codec: str | None = None
     crf: int | None = None
     overwrite: bool = False

@@ -128,8 +128,11 @@ class HNeRV:
         return HNeRVRepresentation(config, video, seed)
 
     def decoder(self, config: HNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
-        def decode(indices: Tensor) -> Tensor:
-            return _render(config, video, {**tensors, "embedding": tensors["embedding"][indices]})
+        from inrcodec.models.blocks import frames_at
+
+        def decode(positions: Tensor) -> Tensor:
+            embedding = frames_at(tensors["embedding"], positions)
+            return _render(config, video, {**tensors, "embedding": embedding})
 
         return decode
 
