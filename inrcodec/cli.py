@@ -140,6 +140,7 @@ def commands() -> None:
 @click.option("--every", type=click.IntRange(1), default=1, help="Of these, only frames 0, N, 2N, ...")
 @click.option("--crop", type=PICTURE, help="The centre of each frame.")
 @click.option("--scale", type=PICTURE, help="Resize each frame, after --crop.")
+@click.option("--mask", help="Image or video, as large as a coded frame: white pixels are holes to fill.")
 @click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources.")
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
 @_reporting_options

@@ -29,6 +29,8 @@ class SegmentPlan:
     specs: tuple[TensorSpec, ...]
     target_bytes: int
     overhead_bytes: int
+    is_masked: bool = False
+    """Whether some pixels are left to the network."""
 
     @cached_property
     def packed_config(self) -> bytes:
@@ -74,16 +76,16 @@ def _plan(
     family: AnyFamily, properties: VideoProperties, video: VideoInfo, target: int, settings: EncodeSettings
 ) -> SegmentPlan:
     """Plan twice: the first network only serves to count the bytes that are not symbols."""
-    overhead = 0
+    overhead, is_masked = 0, settings.mask is not None
     for _ in range(2):
         payload_bits = max(0.0, 8.0 * (target - overhead))
         config = family.plan(video, payload_bits, settings.model_options, settings.seed)
         specs = family.tensors(config, video)
         header = header_of(properties, family.coded_size(config, video))
         segment = empty_segment(header, family.wire_id, settings.seed, family.pack(config), specs)
-        overhead = overhead_bytes(header, segment)
+        overhead = overhead_bytes(header, segment, is_masked)
     _check_limits(header, segment)
-    return SegmentPlan(family, config, header, video, settings.seed, specs, target, overhead)
+    return SegmentPlan(family, config, header, video, settings.seed, specs, target, overhead, is_masked)
 
 
 def _check_limits(header: StreamHeader, segment: Segment) -> None:

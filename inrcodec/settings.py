@@ -77,6 +77,8 @@ class EncodeSettings:
     device: str = "auto"
     seed: int = 0
     source: SourceSettings = SourceSettings()
+    mask: str | None = None
+    """An image, or a video of as many frames as are encoded: white pixels are holes to be filled."""
     overwrite: bool = False
 
 

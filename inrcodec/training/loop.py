@@ -52,12 +52,16 @@ class FitResult:
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit of a representation to a clip (T, height, width, 3), uint8, resident on its device."""
+    """One fit of a representation to a clip (T, height, width, 3), uint8, resident on its device.
+
+    Pixels that are False in `keep` (T, height, width) are holes: the loss looks past them.
+    """
 
     representation: Representation
     quantiser: Quantiser
     clip: Tensor
     settings: FitSettings
+    keep: Tensor | None = None
 
     def run(self, clock: Clock, rate_control: RateControl, meter: Meter) -> FitResult:
         """Minimise the mean squared error plus the rate term; the learning rate follows the clock."""
@@ -119,12 +123,26 @@ class Fit:
         quantised = self.quantiser(values, _rounding(fraction, self.settings), noise)
         with autocast(self.clip.device, dtype):
             rendered = self.representation.render(quantised.tensors, indices)
-        return F.mse_loss(rendered.float(), frames), quantised.bits
+        rendered = rendered.float()
+        scale: Tensor | float = 1.0
+        if self.keep is not None:
+            rendered, frames, scale = _outside_holes(rendered, frames, self.keep[indices])
+        return scale * F.mse_loss(rendered, frames), quantised.bits
 
 
 def take_frames(clip: Tensor, indices: Tensor) -> Tensor:
     """Frames (B, 3, height, width) in [0, 1], channels-last, of a uint8 clip (T, height, width, 3)."""
     return clip[indices].permute(0, 3, 1, 2).float() / 255
+
+
+def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Both batches (B, 3, height, width) with zeros in the holes, where `keep` (B, height, width) is False.
+
+    The third value turns a mean over all pixels of their difference into one over those that are kept
+    (HNeRV, equation 2).
+    """
+    kept = keep[:, None]
+    return rendered * kept, frames * kept, keep.numel() / keep.sum()
 
 
 def _rounding(fraction: float, settings: FitSettings) -> Rounding:
