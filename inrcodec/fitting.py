@@ -88,7 +88,7 @@ def fit_segment(
         )
     symbol_bits = 8.0 * AIMED_FILL * max(0, plan.payload_bytes - fixed_bytes)
     quantiser = _quantiser(plan, procedure, first, symbol_bits).to(device)
-    fit = Fit(representation, quantiser, frames, fit_settings)
+    fit = Fit(representation, quantiser, frames, fit_settings, _resident_mask(clip, device))
     finishing_seconds = _finishing_seconds(plan, renderer, first, quantiser)
     clock: Clock
     if deadline is None:
@@ -104,11 +104,19 @@ def fit_segment(
     meter = Meter(progress, plan.video.pixel_count, other_bits, device)
     done = fit.run(clock, RateControl(symbol_bits, device), meter)
     sampled = np.unique(np.linspace(0, len(frames) - 1, SAMPLED_FRAMES).round().astype(np.int64))
-    psnr = psnr_per_frame_db(clip.frames[sampled], renderer.frames(torch.from_numpy(sampled).to(device)))
+    rendered = renderer.frames(torch.from_numpy(sampled).to(device))
+    psnr = psnr_per_frame_db(clip.frames[sampled], rendered, clip.keep_of(sampled))
     values = renderer.export(plan)
     return FittedSegment(
         values, quantiser.steps(values), sampled, psnr, done.steps, done.epochs, done.seconds
     )
+
+
+def _resident_mask(clip: Clip, device: torch.device) -> Tensor | None:
+    """`Clip.keep` on the device as (T, height, width); one mask for all frames is held once."""
+    if clip.keep is None:
+        return None
+    return torch.from_numpy(clip.keep).to(device).expand(len(clip.frames), -1, -1)
 
 
 def _fit_settings(procedure: Preset, seed: int, device: torch.device, frame_count: int) -> FitSettings:

@@ -118,6 +118,6 @@ def test_every_target_is_planned_or_refused_with_a_larger_one(
 
 
 def test_unknown_models_and_options() -> None:
-    for asked in (EncodeSettings(model="nerv"), EncodeSettings(model_options={"depth": "2"})):
+    for asked in (EncodeSettings(model="nothing"), EncodeSettings(model_options={"depth": "2"})):
         with pytest.raises(UsageError):
             plan_segment(properties(640, 360, 30), asked)

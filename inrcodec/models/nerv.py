@@ -135,8 +135,8 @@ class NeRV:
         return NeRVRepresentation(config, video, seed)
 
     def decoder(self, config: NeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
-        def decode(indices: Tensor) -> Tensor:
-            return _render(config, video, tensors, indices)
+        def decode(positions: Tensor) -> Tensor:
+            return _render(config, video, tensors, positions)
 
         return decode
 

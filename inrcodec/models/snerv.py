@@ -138,8 +138,10 @@ class SNeRV:
         return SNeRVRepresentation(config, video, seed)
 
     def decoder(self, config: SNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
-        def decode(indices: Tensor) -> Tensor:
-            per_frame = {name: tensors[name][indices] for name in ("embedding", "range")}
+        from inrcodec.models.blocks import frames_at
+
+        def decode(positions: Tensor) -> Tensor:
+            per_frame = {name: frames_at(tensors[name], positions) for name in ("embedding", "range")}
             return _render(config, video, {**tensors, **per_frame})
 
         return decode

@@ -194,10 +194,13 @@ class SNeRVT:
         return SNeRVTRepresentation(config, video, seed)
 
     def decoder(self, config: SNeRVTConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
+        from inrcodec.models.blocks import frames_at
         from inrcodec.models.temporal_blocks import render
 
-        def decode(indices: Tensor) -> Tensor:
-            per_frame = {name: tensors[name][indices] for name in ("embedding", "temporal", "range")}
+        def decode(positions: Tensor) -> Tensor:
+            per_frame = {
+                name: frames_at(tensors[name], positions) for name in ("embedding", "temporal", "range")
+            }
             return render(config, video, {**tensors, **per_frame})
 
         return decode
