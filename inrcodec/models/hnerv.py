@@ -28,6 +28,7 @@ from inrcodec.models.family import (
     whole_number,
 )
 from inrcodec.models.layout import (
+    GRID_CELLS,
     MAXIMUM_EMBEDDING_CHANNELS,
     Convolution,
     Grid,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 MAXIMUM_WIDTH = 1024
 DEFAULT_KERNELS, DEFAULT_REDUCTION = (1, 5), 120
 _KERNEL_PAIRS = tuple((least, most) for least in (1, 3, 5, 7) for most in (1, 3, 5, 7) if least <= most)
+MOST_CELLS = 4096
 LEAST_REDUCTION, MOST_REDUCTION = 100, 400
 STABLE_RATE = 0.22
 """Highest learning rate of Adam times width: 8e-3 was best at width 27 and never left 15 dB at 67."""
@@ -96,10 +98,14 @@ class HNeRV:
         seed: int,
         symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> HNeRVConfig:
-        """See `Family.plan`. Options: `width` (c) whatever the budget; `channels` of an embedding; for the
-        paper's ablations `kernels` (`1-5`: K_min and K_max) and `reduction` (`1.2`: r)."""
-        known_options(self.name, options, ("width", "channels", "kernels", "reduction"))
-        grid = choose_grid(video)
+        """See `Family.plan`.
+
+        Options: `width` (c), whatever the budget; `channels` and about how many `cells` of an embedding; for
+        the paper's ablations `kernels` (`1-5`: K_min and K_max) and `reduction` (`1.2`: r).
+        """
+        known_options(self.name, options, ("width", "channels", "cells", "kernels", "reduction"))
+        cells = whole_number(options.get("cells", str(GRID_CELLS)), 1, MOST_CELLS)
+        grid = choose_grid(video, cells)
         channels = embedding_channels_for(grid, video, budget_bits, symbol_bits.embedding)
         if "channels" in options:
             channels = whole_number(options["channels"], 1, MAXIMUM_EMBEDDING_CHANNELS)
