@@ -4,8 +4,8 @@
     python -m benchmarks.paper --scale full --json FILE          (a GPU; any part of it: `--only`)
 
 `quick` is the clip at a quarter of its sides and a few epochs, for two CPU cores; what it can show is the
-order of the methods. All rows of a table have the same epochs. Rows that the JSON file already holds are not fitted
-again, so an interrupted run goes on where it stopped. Tasks (interpolation and so on): `benchmarks.tasks`.
+order of the methods. All rows of a table have the same epochs. Rows that the JSON file already holds are not
+fitted again: an interrupted run goes on where it stopped. For interpolation and so on see `benchmarks.tasks`.
 """
 
 from __future__ import annotations
