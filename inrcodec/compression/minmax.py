@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inrcodec.compression.quantiser import Quantised, Rounding
+from inrcodec.compression.search import LARGEST_SYMBOL, LEAST_STEP
 from inrcodec.compression.sections import Arrays, Steps, encode_section, to_rows
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 from inrcodec.settings import MinMaxBits
@@ -73,10 +74,13 @@ def choose_steps(spec: TensorSpec, value: NDArray[np.float32], bits: int) -> Ste
 
 
 def _step(rows: NDArray[np.float64], bits: int, otherwise: float) -> NDArray[np.float64]:
-    """The min-max step of each row (R,); a constant row's is its magnitude, that of zeros `otherwise`."""
-    extent = rows.max(axis=1, initial=-np.inf) - rows.min(axis=1, initial=np.inf)
-    steps = np.where(extent > 0, extent / (2**bits - 1), np.abs(rows).max(axis=1, initial=0.0))
-    return np.where(steps > 0, steps, otherwise)
+    """The min-max step of each row (R,); a constant row's is its magnitude, that of zeros `otherwise`.
+
+    As in `search`, none is so fine that symbols far from zero would overflow.
+    """
+    extent, largest = np.ptp(rows, axis=1), np.abs(rows).max(axis=1)
+    steps = np.where(extent > 0, np.maximum(extent / (2**bits - 1), largest / LARGEST_SYMBOL), largest)
+    return np.where(steps > LEAST_STEP, steps, otherwise)
 
 
 def _deal(spec: TensorSpec, value: NDArray[np.float32], steps: Steps) -> tuple[float, float]:
