@@ -205,12 +205,15 @@ def _finishing_seconds(
     started = time.monotonic()
     renderer.frames(index)
     frame_seconds = time.monotonic() - started
-    started = time.monotonic()
     arrays = {name: value.float().cpu().numpy() for name, value in values.items()}
+    started = time.monotonic()
     steps = quantiser.steps(arrays)
+    steps_seconds = time.monotonic() - started
+    started = time.monotonic()
     for spec in plan.specs:
         if spec.role in STEPPED_ROLES and not spec.per_frame:
             encode_section(spec, arrays[spec.name], steps[spec.name])
     coding_seconds = time.monotonic() - started
     # One frame covers its embedding and its rendering; a search takes some ten codings.
-    return (1.25 * plan.video.frame_count + SAMPLED_FRAMES) * frame_seconds + 10 * coding_seconds + 0.5
+    frames_seconds = (1.25 * plan.video.frame_count + SAMPLED_FRAMES) * frame_seconds
+    return frames_seconds + steps_seconds + 10 * coding_seconds + 0.5

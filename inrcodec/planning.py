@@ -24,8 +24,8 @@ from inrcodec.opening import open_segment
 from inrcodec.settings import LOSSES, EncodeSettings, Preset
 from inrcodec.video.properties import VideoProperties, header_of
 
-CODED_SHARE = 0.9
-"""Share of the bits of min-max quantisation that entropy coding leaves."""
+CODED_WEIGHT, CODED_EMBEDDING = 0.86, 0.9
+"""Share of the bits of min-max quantisation that entropy coding leaves, measured on fits of two clips."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,16 @@ def _check_frame_size(loss: str, video: VideoInfo) -> None:
 
 
 def planned_bits(procedure: Preset) -> SymbolBits:
-    """What symbols will take after `procedure`, pruned weights nothing."""
+    """What symbols will take after `procedure`.
+
+    Of pruned weights only the places are coded: the entropy of being pruned. With 8 bits and 0, 10 and 50 %
+    pruned that makes 6.9, 6.7 and 4.4 bits a weight; measured were 6.9, 6.7 to 7.0 and 4.4.
+    """
     if procedure.minmax is None:
         return TRAINED_FOR_RATE
-    weight = CODED_SHARE * procedure.minmax.weight
-    return SymbolBits((1 - procedure.prune) * weight, weight, CODED_SHARE * procedure.minmax.embedding)
+    pruned, weight = procedure.prune, CODED_WEIGHT * procedure.minmax.weight
+    place = -sum(share * math.log2(share) for share in (pruned, 1 - pruned) if share > 0)
+    return SymbolBits((1 - pruned) * weight + place, weight, CODED_EMBEDDING * procedure.minmax.embedding)
 
 
 def _rounded_up(value: float) -> str:

@@ -153,13 +153,13 @@ class SNeRVRepresentation:
     def __init__(self, config: SNeRVConfig, video: VideoInfo, seed: int) -> None:
         import torch
 
-        from inrcodec.models.blocks import initial_parameters
+        from inrcodec.models.spectral_blocks import initial_spectral_parameters
         from inrcodec.models.trainable import FrameEncoder, Trainable
 
         generator = torch.Generator().manual_seed(seed)
         self._config, self._video = config, video
         encoder = FrameEncoder(config.grid, config.embedding_channels, generator)
-        self.module = Trainable(initial_parameters(config.convolutions, generator), encoder)
+        self.module = Trainable(initial_spectral_parameters(config.convolutions, generator), encoder)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
         highest_rate = STABLE_RATE / self._config.width
