@@ -160,7 +160,7 @@ def test_a_wall_clock_budget_makes_a_valid_file(clips: Any, tmp_path: Path, mode
     asked = replace(DRAFT, model=model, size_bytes=4000, epochs=None, time_seconds=3.0)
     result = inrcodec.encode(sample.path, output, asked)
     assert result.steps > 0
-    assert 0.97 * 7000 <= result.file_bytes <= 7000
+    assert 0.97 * 4000 <= result.file_bytes <= 4000
     with inrcodec.open(output) as video:
         assert len(video[:]) == 4
 
@@ -193,8 +193,8 @@ def test_the_papers_pipeline_loses_little_by_quantising_afterwards(clips: Any, t
     assert result.psnr_db > 25
     assert abs(result.quantisation_loss_db) < 0.5
     assert 0.97 * 7000 <= result.file_bytes <= 7000
-    # Planned by the bits that its symbols take: next to nothing is left to trim.
-    assert 0.5 < result.step_factor < 2
+    # Planned by the bits that its symbols take: nothing has to be much coarser than 8 and 6 bits.
+    assert 0.2 < result.step_factor < 1.2
     tensors = decoded_tensors(output)
     weights = np.concatenate([value.ravel() for name, value in tensors.items() if "weight" in name])
     assert np.count_nonzero(weights == 0) >= round(0.1 * len(weights))
