@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.layout import Convolution, Grid, Window
+
+AUTHORS_POWERS = {(1.25, 45): 22958.873046875}
+"""The one power of 1.25 that PyTorch's vectorised `pow` does not round to the nearest binary32."""
 
 
 def shuffle_pixels(features: Tensor, stride: int) -> Tensor:
@@ -128,6 +134,18 @@ def initial_parameters(layers: Iterable[Convolution], generator: torch.Generator
     return parameters
 
 
+@cache
+def angular_frequencies(base: float, count: int) -> tuple[float, ...]:
+    """base^i pi for i in 0..count-1, as the authors' code has them: power, pi and product in binary32.
+
+    Weights that were fitted with those frequencies show other frames with exact ones, whose phases differ by
+    up to 3.5 radians within a clip. They come from integers here, so they are the same on every machine.
+    """
+    powers = [AUTHORS_POWERS.get((base, i), float(Fraction(base) ** i)) for i in range(count)]
+    products = np.array(powers, dtype=np.float32) * np.float32(math.pi)
+    return tuple(products.tolist())
+
+
 def frames_at(values: Tensor, positions: Tensor) -> Tensor:
     """Per-frame values (T, ...) at `positions` (B,), counted in frames from 0 to T - 1, as (B, ...).
 
@@ -148,10 +166,10 @@ def position_encoding(positions: Tensor, frame_count: int, base: float, frequenc
     Positions (B,), counted in frames of `frame_count` and whole or not, have the times t = position / count
     in [0, 1) and give (B, 2 x frequencies, 1, 1).
     Phases reach 10^8, so they are computed in float64: in float32 the last bits of a division, which devices
-    round differently, would decide the highest frequencies.
+    round differently, would decide the highest frequencies. See `angular_frequencies` for what is rounded.
     """
     exact = positions if positions.device.type != "mps" else positions.cpu()
-    bases = torch.tensor([base**i * math.pi for i in range(frequencies)], dtype=torch.float64)
+    bases = torch.tensor(angular_frequencies(base, frequencies), dtype=torch.float64)
     phases = exact.double()[:, None] / frame_count * bases.to(exact.device)
     encoded = torch.cat([torch.sin(phases), torch.cos(phases)], dim=1).float().to(positions.device)
     return encoded[:, :, None, None]

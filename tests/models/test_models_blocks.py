@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from inrcodec.models.blocks import frames_at, initial_parameters, position_encoding, shuffle_pixels
+from inrcodec.models.blocks import (
+    angular_frequencies,
+    frames_at,
+    initial_parameters,
+    position_encoding,
+    shuffle_pixels,
+)
 from inrcodec.models.layout import hnerv_convolutions
 
 
@@ -63,11 +69,21 @@ def test_position_encoding_is_the_papers() -> None:
 def test_position_encoding_keeps_its_highest_frequencies() -> None:
     """At 1.25^79 the spacing of float32 exceeds a period; sines are those of float64 phases."""
     indices = np.array([1, 7, 130])
-    phases = np.array([1.25**index * math.pi for index in range(80)]) * (indices[:, None] / 131)
+    phases = np.array(angular_frequencies(1.25, 80)) * (indices[:, None] / 131)
     expected = np.concatenate([np.sin(phases), np.cos(phases)], axis=1)
     encoded = position_encoding(torch.from_numpy(indices), frame_count=131, base=1.25, frequencies=80)
     assert encoded.dtype == torch.float32
     assert np.abs(encoded.numpy()[:, :, 0, 0] - expected).max() < 1e-6
+
+
+def test_frequencies_are_those_of_the_authors_code() -> None:
+    """Powers in float32, times pi in float32; all but one of the powers are the nearest to the exact one."""
+    frequencies = angular_frequencies(1.25, 80)
+    nearest = np.float64(1.25) ** np.arange(80)
+    nearest[45] = 22958.873046875
+    expected = nearest.astype(np.float32) * np.float32(math.pi)
+    assert np.array_equal(np.array(frequencies), expected.astype(np.float64))
+    assert abs(1.25**45 - 22958.873046875) < 2 * np.spacing(np.float32(22958.8))
 
 
 def test_initial_parameters_are_pytorchs_and_depend_on_the_seed_alone() -> None:

@@ -1,0 +1,259 @@
+"""Our networks against the authors' code, with equal weights.
+
+`python -m benchmarks.parity --hnerv DIR --snerv DIR [--json tests/models/parity.json]`, each DIR a checkout
+of the authors' code: haochen-rye/HNeRV, which has a NeRV too, and qwertja/SNeRV. It needs torch, and for
+SNeRV pytorch_wavelets; what else it imports (timm, decord, ...) computes nothing here, and objects stand in
+for what is not installed. Prints the greatest difference of frames and of the embeddings of equal encoders,
+and the numbers of parameters; `--json` records what their code gave, for the tests. Exits with 1 if a
+difference is above 1e-5 or a number differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+
+from benchmarks.authors_layout import Array, decoder_pairs, encoder_pairs, encoders
+from benchmarks.parity_networks import (
+    PUBLISHED,
+    SMALL,
+    figures,
+    frame_tensors,
+    our_embeddings,
+    our_frames,
+    our_tensors,
+    parameter_count,
+    source_clip,
+    video_of,
+)
+from inrcodec.models.family import VideoInfo
+
+TOLERANCE = 1e-5
+UNUSED = (
+    "decord",
+    "matplotlib.path",
+    "pkg_resources",
+    "PIL.Image",
+    "pytorchvideo.data.encoded_video",
+    "timm.models.layers",
+    "torchvision.io",
+    "torchvision.transforms.functional",
+)
+"""Modules that their code imports and these networks do without, at default initialisation."""
+TEMPORAL_SIZES = {(3, 2): ("480_960", 5), (2, 2, 2): ("640_1280", 5), (2,): ("640_1280", 20)}
+"""Options of their SNeRV-T, frame size and rows of a temporal embedding, that choose temporal strides."""
+
+
+@contextmanager
+def _stand_ins(folder: Path) -> Iterator[None]:
+    """`folder` on the import path, and an object that answers everything for each module that is missing."""
+    missing: dict[str, Any] = {}
+    for name in UNUSED:
+        packages = name.split(".")
+        if importlib.util.find_spec(packages[0]) is None:
+            parents = [".".join(packages[: depth + 1]) for depth in range(len(packages))]
+            missing |= {parent: mock.MagicMock() for parent in parents}
+    sys.path.insert(0, str(folder))
+    try:
+        with mock.patch.dict(sys.modules):
+            sys.modules.update(missing)
+            yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+class Authors:
+    """The authors' networks and data set, from their checkouts."""
+
+    def __init__(self, hnerv: Path, snerv: Path) -> None:
+        with _stand_ins(hnerv):
+            self._hnerv = importlib.import_module("model_all")
+        with _stand_ins(snerv):
+            self._snerv = importlib.import_module("model.snerv")
+            self._snerv_t = importlib.import_module("model.snerv_t")
+            self._dataset: ModuleType = importlib.import_module("model.dataset")
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the files that hold their networks."""
+        modules = (self._hnerv, self._snerv, self._snerv_t, self._dataset)
+        paths = {module.__name__: Path(str(module.__file__)) for module in modules}
+        return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
+
+    def network(self, family: str, config: Any) -> torch.nn.Module:
+        """Their network of our config, as they initialise it."""
+        options: dict[str, Any] = {
+            "embed": "",
+            "ks": "0_1_5",
+            "reduce": 1.2,
+            "lower_width": 12,
+            "num_blks": "1_1",
+            "conv_type": ["convnext", "pshuffel"],
+            "norm": "none",
+            "act": "gelu",
+            "out_bias": "tanh",
+            "fc_dim": config.width,
+            "dec_strds": list(config.grid.strides),
+            "enc_strds": list(config.grid.strides),
+        }
+        if family == "nerv":
+            fc_hw = f"{config.grid.rows}_{config.grid.columns}"
+            nerv = {"embed": f"pe_1.25_{config.frequencies}", "ks": "0_3_3", "reduce": 2.0, "fc_hw": fc_hw}
+            options |= nerv | {"enc_strds": []}
+        else:
+            options["enc_dim"] = f"64_{config.embedding_channels}"
+        if family.startswith("snerv"):
+            options |= {"num_blocks": config.blocks, "emb_size": 0}
+        if family == "snerv-t":
+            options["crop_list"], options["emb_size"] = TEMPORAL_SIZES[config.temporal_strides]
+            options["enc2_strds"] = list(config.temporal_grid.strides)
+        classes = {
+            "hnerv": self._hnerv.HNeRV,
+            "nerv": self._hnerv.HNeRV,
+            "snerv": self._snerv.SNeRV,
+            "snerv-t": self._snerv_t.SNeRV_T,
+        }
+        network: torch.nn.Module = classes[family](SimpleNamespace(**options)).eval()
+        return network
+
+    def with_neighbours(self, frames: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
+        """Each frame, the one before and the one after it, as their data set pairs them."""
+        clip = self._dataset.VideoDataSet_pn.__new__(self._dataset.VideoDataSet_pn)
+        clip.video, clip.img_load, clip.img_transform = list(frames), frames.__getitem__, lambda image: image
+        samples = [clip[index] for index in range(len(frames))]
+        return [tuple(sample[name][None] for name in ("img", "img_p", "img_n")) for sample in samples]
+
+
+def set_weights(network: torch.nn.Module, family: str, config: Any) -> None:
+    """Give every parameter of the authors' network its pattern; raises `ValueError` if tensors differ."""
+    pairs = list(decoder_pairs(family, config))
+    for prefix, _, strides, channels in encoders(family, config):
+        pairs += encoder_pairs(prefix, strides, channels)
+    ours = {pair.authors: pair.shape for pair in pairs}
+    theirs = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
+    if ours != theirs:
+        raise ValueError(f"{family}: tensors differ: {sorted(set(ours.items()) ^ set(theirs.items()))[:4]}")
+    network.load_state_dict({pair.authors: torch.from_numpy(pair.values) for pair in pairs})
+
+
+def authors_frames(network: Any, family: str, config: Any, video: VideoInfo) -> Array:
+    """Frames (T, 3, height, width) of the authors' decoder, as one batch where theirs takes one."""
+    count = video.frame_count
+    given = {name: torch.from_numpy(value) for name, value in frame_tensors(family, config, video).items()}
+    if family == "nerv":
+        # The data loader makes float64 of the times.
+        output = network(torch.tensor([index / count for index in range(count)], dtype=torch.float64))[0]
+    elif family == "hnerv":
+        output = network(None, input_embed=given["embedding"])[0]
+    else:
+        ranges = torch.stack([given["range"][:, 0], 2 - given["range"][:, 1]])
+        if family == "snerv":
+            ranges = ranges[:, :, None, None, None]
+            output = network(None, input_embed=[given["embedding"], ranges])[0]
+        else:
+            one = [slice(index, index + 1) for index in range(count)]
+            embeddings = [[given["embedding"][at], given["temporal"][at], ranges[:, at]] for at in one]
+            output = torch.cat([network(None, None, None, input_embed=parts)[0] for parts in embeddings])
+    frames: Array = output.numpy()
+    return frames
+
+
+def authors_embeddings(
+    authors: Authors, network: Any, family: str, config: Any, video: VideoInfo
+) -> dict[str, Array]:
+    """What the authors' encoders make of our source clip, in our layout."""
+    if family == "nerv":
+        return {}
+    frames = torch.from_numpy(source_clip(video)).permute(0, 3, 1, 2) / 255.0
+    if family == "hnerv":
+        return {"embedding": network(frames)[1][0].numpy()}
+    if family == "snerv":
+        made = [network(frame[None])[1][0] for frame in frames]
+    else:
+        made = [network(*images)[1][0] for images in authors.with_neighbours(frames)]
+    names = ("embedding", "range") if family == "snerv" else ("embedding", "temporal", "range")
+    tensors = {
+        name: torch.cat(parts) for name, parts in zip(names[:-1], zip(*made, strict=True), strict=False)
+    }
+    ranges = torch.stack([parts[-1] for parts in made])
+    tensors["range"] = torch.stack([ranges[:, 0], 2 - ranges[:, 1]], dim=1)
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def compare(authors: Authors, family: str) -> tuple[dict[str, Any], float]:
+    """The record of one family, and its greatest difference from ours; see the module."""
+    config = SMALL[family]
+    video = video_of(family, config)
+    network = authors.network(family, config)
+    set_weights(network, family, config)
+    results = {"frames": authors_frames(network, family, config, video)}
+    results |= authors_embeddings(authors, network, family, config, video)
+    ours = {"frames": our_frames(family, config, video, our_tensors(family, config, video))}
+    if len(results) > 1:
+        ours |= our_embeddings(family, config, video)
+    worst = 0.0
+    for name, theirs in results.items():
+        difference = float(np.abs(theirs - ours[name]).max())
+        worst = max(worst, difference)
+        print(f"{family:8} {name:10} {str(theirs.shape):18} deviation {theirs.std():.3f}", end=" ")
+        print(f"greatest difference {difference:.1e}")
+    record = {"family": family, "config": asdict(config)}
+    return record | {name: figures(values) for name, values in results.items()}, worst
+
+
+def count_parameters(authors: Authors, family: str) -> tuple[list[int], bool]:
+    """Parameters of the authors' decoders at the published sizes, and whether ours have as many."""
+    counts, equal = [], True
+    for config in PUBLISHED[family]:
+        named = authors.network(family, config).named_parameters()
+        theirs = sum(parameter.numel() for name, parameter in named if not name.startswith("encoder."))
+        ours = parameter_count(family, config)
+        counts.append(theirs)
+        equal = equal and theirs == ours
+        print(f"{family:8} width {config.width:3}: {theirs} parameters, ours {ours}")
+    return counts, equal
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="our networks against the authors' code")
+    parser.add_argument("--hnerv", type=Path, required=True, help="checkout of haochen-rye/HNeRV")
+    parser.add_argument("--snerv", type=Path, required=True, help="checkout of qwertja/SNeRV")
+    parser.add_argument(
+        "--json", type=Path, help="record what their code gave, e.g. tests/models/parity.json"
+    )
+    arguments = parser.parse_args()
+    authors = Authors(arguments.hnerv, arguments.snerv)
+    results, passed = [], True
+    # Their wavelet transforms are moved to a GPU without being asked; everything runs on the processor here.
+    with torch.inference_mode(), mock.patch.object(torch.nn.Module, "cuda", lambda self, *_: self):
+        for family in SMALL:
+            record, worst = compare(authors, family)
+            record["parameters"], equal = count_parameters(authors, family)
+            passed = passed and equal and worst <= TOLERANCE
+            results.append(record)
+    if arguments.json:
+        report = {
+            "command": "python -m benchmarks.parity",
+            "torch": torch.__version__,
+            "sha256": authors.digests(),
+            "results": results,
+        }
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
