@@ -5,7 +5,8 @@
 
 `quick` is the clip at a quarter of its sides and a few epochs, for two CPU cores; what it can show is the
 order of the methods. All rows of a table have the same epochs. Rows that the JSON file already holds are not
-fitted again: an interrupted run goes on where it stopped. For interpolation and so on see `benchmarks.tasks`.
+fitted again: an interrupted run goes on where it stopped. `--only` names tables: sizes, epochs, ablations,
+compression, tasks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import tasks
 from benchmarks.record import BENCHMARK_CLIPS, write_report
+from inrcodec.video import read_clip
 
 FLOAT = ("--preset", "paper", "--prune", "0", "--weight-bits", "12", "--embedding-bits", "12")
 """A fit of float weights, stored so finely that the file shows them as they are."""
@@ -97,16 +100,21 @@ def rows(scale: Scale) -> list[Row]:
     return [*_sizes(scale), *_epochs(scale), *_ablations(scale), *_compression(scale)]
 
 
-def _float_row(scale: Scale, table: str, name: str, model: str, size: str, *options: str) -> Row:
+def _float_options(scale: Scale, model: str, size: str) -> tuple[str, ...]:
+    """A network of a size, fitted as the papers do, in a file that shows its float weights as they are."""
     parameters = scale.sizes[size]
     # Three bytes a value are more than 12 bits need: the search then makes steps finer, never coarser.
     room = str(round(3 * _count(parameters)))
-    words = ["--model", model, "--parameters", parameters, "--size", room, *FLOAT]
-    words += ["--learning-rate", scale.learning_rate, "--batch", scale.batch]
-    words += ["--loss", scale.loss.get(model, "l2"), *options]
+    network = ("--parameters", parameters, "--size", room, *FLOAT)
+    procedure = ("--learning-rate", scale.learning_rate, "--batch", scale.batch)
+    return (*network, *procedure, "--loss", scale.loss.get(model, "l2"))
+
+
+def _float_row(scale: Scale, table: str, name: str, model: str, size: str, *options: str) -> Row:
+    words = ("--model", model, *_float_options(scale, model, size), *options)
     if "--epochs" not in options:
-        words += ["--epochs", str(scale.epochs)]
-    return Row(table, name, tuple(words), PAPER_DB[model].get(size) if not options else None)
+        words += ("--epochs", str(scale.epochs))
+    return Row(table, name, words, PAPER_DB[model].get(size) if not options else None)
 
 
 def _count(text: str) -> float:
@@ -163,14 +171,32 @@ def _compression(scale: Scale) -> Iterable[Row]:
         yield Row("compression", f"{model} trained for rate", ("--model", model, *common))
 
 
-def fit(row: Row, clip: str, folder: Path, threads: int, device: str) -> dict[str, Any]:
+def task_rows(scale: Scale) -> list[Row]:
+    """The tasks; the row's options are those of the fits, `benchmarks.tasks` adds the others."""
+    wanted = [("interpolation", model) for model in PAPER_DB]
+    wanted += [("inpainting", "hnerv"), ("inpainting", "snerv"), ("denoising", "hnerv")]
+    return [
+        Row("tasks", f"{task} {model}", _float_options(scale, model, scale.ablated)) for task, model in wanted
+    ]
+
+
+def run_task(row: Row, sample: tasks.Sample, scale: Scale, folder: Path) -> list[dict[str, Any]]:
+    """The figures of one task, a line each; denoising has one for each noise and length of the fit."""
+    task, model = row.name.split()
+    run = tasks.Run(model, scale.epochs, folder / f"paper-{task}-{model}", row.options)
+    run.folder.mkdir(exist_ok=True)
+    if task == "interpolation":
+        return [tasks.interpolation(sample, run)]
+    return [tasks.inpainting(sample, run)] if task == "inpainting" else tasks.denoising(sample, run)
+
+
+def fit(row: Row, clip: str, folder: Path, device: str) -> dict[str, Any]:
     """Encode one row to a real file; its figures are those of the file's bytes, decoded again."""
     part = BENCHMARK_CLIPS[clip]
     output = folder / f"paper-{row.key.replace('/', '-').replace(' ', '-').replace('%', '')}.inrv"
     command = [sys.executable, "-m", "inrcodec", "encode", part.path, "-o", str(output), *part.options]
     command += [*row.options, "--device", device, "-y", "-q", "--json"]
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     reported = json.loads(done.stdout)
     return {
         "table": row.table,
@@ -195,11 +221,22 @@ def print_tables(results: dict[str, dict[str, Any]], order: list[Row]) -> None:
         if row.table != table:
             table = row.table
             print(f"\n{table:26} {'values':>8} {'bytes':>8} {'PSNR':>6} {'float':>6} {'paper':>6} {'s':>6}")
+        if "lines" in figures:
+            print("\n".join(tasks.line(figure) for figure in figures["lines"]))
+            continue
         paper = "" if row.paper_db is None else f"{row.paper_db:.2f}"
         print(
             f"{row.name:26} {figures['parameter_count']:8} {figures['file_bytes']:8} "
             f"{figures['psnr_db']:6.2f} {figures['float_psnr_db']:6.2f} {paper:>6} {figures['seconds']:6.0f}"
         )
+
+
+def measure(row: Row, scale: Scale, sample: tasks.Sample, folder: Path, device: str) -> dict[str, Any]:
+    """One row of any table, as it is stored."""
+    if row.table != "tasks":
+        return fit(row, scale.clip, folder, device)
+    lines = run_task(row, sample, scale, folder)
+    return {"table": row.table, "name": row.name, "options": list(row.options), "lines": lines}
 
 
 def main() -> None:
@@ -212,24 +249,27 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True, help="results; rows that it holds are kept")
     options = parser.parse_args()
     scale = SCALES[options.scale]
-    wanted = [row for row in rows(scale) if not options.only or row.table in options.only]
+    every = [*rows(scale), *task_rows(scale)]
+    wanted = [row for row in every if not options.only or row.table in options.only]
     results: dict[str, dict[str, Any]] = {}
     if options.json.exists():
         kept = json.loads(options.json.read_text())["results"]
         results = {f"{figures['table']}/{figures['name']}": figures for figures in kept}
     options.out.mkdir(parents=True, exist_ok=True)
-    threads = max(1, (os.cpu_count() or 1) // options.jobs)
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // options.jobs))
+    part = BENCHMARK_CLIPS[scale.clip]
+    sample = tasks.lossless(read_clip(part.path, part.source), options.out / f"{scale.clip}.mkv")
     with ThreadPoolExecutor(options.jobs) as pool:
         running = {
-            pool.submit(fit, row, scale.clip, options.out, threads, options.device): row
+            pool.submit(measure, row, scale, sample, options.out, options.device): row
             for row in wanted
             if results.get(row.key, {}).get("options") != list(row.options)
         }
         for done in as_completed(running):
             results[running[done].key] = done.result()
-            print(f"{running[done].key}: {done.result()['psnr_db']:.2f} dB", file=sys.stderr, flush=True)
+            print(f"{running[done].key} is done", file=sys.stderr, flush=True)
             write_report(options.json, "benchmarks.paper", list(results.values()), scale=options.scale)
-    print_tables(results, rows(scale))
+    print_tables(results, every)
 
 
 if __name__ == "__main__":

@@ -241,6 +241,13 @@ def _psnr_db(reference: Frames, decoded: Frames, keep: NDArray[np.bool_] | None 
     return float(psnr_per_frame_db(reference, decoded, of_all).mean())
 
 
+def line(row: Row) -> str:
+    """The figures of a row for a person."""
+    figures = {name[5:-3]: value for name, value in row.items() if name.startswith("psnr_")}
+    named = "  ".join(f"{name} {value:.2f}" for name, value in figures.items() if value is not None)
+    return f"{row['model']:10} {row['task']} {row.get('noise', '')}: {row['file_bytes']} bytes, dB: {named}"
+
+
 def main() -> None:
     tasks = ("interpolation", "inpainting", "denoising")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tasks", description=__doc__)
@@ -269,11 +276,7 @@ def main() -> None:
             else:
                 results += denoising(sample, run, options.noise_share, options.seed)
     for row in results:
-        figures = {name[5:-3]: value for name, value in row.items() if name.startswith("psnr_")}
-        named = "  ".join(f"{name} {value:.2f}" for name, value in figures.items() if value is not None)
-        print(
-            f"{row['model']:10} {row['task']} {row.get('noise', '')}: {row['file_bytes']} bytes, dB: {named}"
-        )
+        print(line(row))
     if options.json:
         write_report(options.json, "benchmarks.tasks", results)
 
