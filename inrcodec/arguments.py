@@ -39,6 +39,15 @@ def parse_file_size(text: str) -> int:
     return size_bytes
 
 
+def parse_count(text: str) -> int:
+    """A number of values from `350000`, `350k` or `1.5M`."""
+    match = _FILE_SIZE.fullmatch(text.strip())
+    count = round(float(match[1]) * _BYTES_PER_SUFFIX[match[2].lower()]) if match else 0
+    if count < 1 or text.strip()[-1:] in "bB":
+        raise ValueError(f"{text!r} is no count; write 350000, 350k or 1.5M")
+    return count
+
+
 def parse_duration(text: str) -> float:
     """Seconds from `90`, `90s`, `3m` or `1h30m`."""
     text = text.strip()
@@ -103,6 +112,9 @@ def check_exclusive(settings: EncodeSettings) -> None:
         ("--size", settings.size_bytes),
         ("--time", settings.time_seconds),
         ("--epochs", settings.epochs),
+        ("--parameters", settings.parameters),
+        ("--learning-rate", settings.learning_rate),
+        ("--batch", settings.batch_frames),
     ):
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"{name}: expected a positive number, found {value}")

@@ -15,6 +15,9 @@ LEAST_FILL = 0.97
 SECTION_OVERHEAD_BYTES = 12
 """What a section's coder parameters take beside the ideal bits of its symbols, about."""
 
+MASK_REMARK = "PSNR counts unmasked pixels only"
+"""What a file says of a video whose masked pixels were left to the network."""
+
 
 def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
     """The size that the file may have: `--size`, or `--bpp` (or its default) times the pixels over eight.
@@ -28,9 +31,12 @@ def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
     return int(bpp * video.pixel_count / 8)
 
 
-def stream_of(header: StreamHeader, segment: Segment, psnr_db: float) -> Stream:
+def stream_of(header: StreamHeader, segment: Segment, psnr_db: float, is_masked: bool = False) -> Stream:
     """What an encode writes: one segment, its PSNR (which does not change the size) and who made it."""
-    return Stream(header, (segment,), Quality(psnr_db), {"encoder": f"inrc {__version__}"})
+    metadata = {"encoder": f"inrc {__version__}"}
+    if is_masked:
+        metadata["mask"] = MASK_REMARK
+    return Stream(header, (segment,), Quality(psnr_db), metadata)
 
 
 def empty_segment(
@@ -41,9 +47,9 @@ def empty_segment(
     return Segment(0, header.frame_count, family, seed, config, sections)
 
 
-def overhead_bytes(header: StreamHeader, empty: Segment) -> int:
+def overhead_bytes(header: StreamHeader, empty: Segment, is_masked: bool = False) -> int:
     """Bytes of a file of one segment, here `empty`, that are not coded symbols."""
-    return len(dump(stream_of(header, empty, 0.0))) + SECTION_OVERHEAD_BYTES * len(empty.sections)
+    return len(dump(stream_of(header, empty, 0.0, is_masked))) + SECTION_OVERHEAD_BYTES * len(empty.sections)
 
 
 def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:

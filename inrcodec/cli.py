@@ -11,9 +11,9 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -21,7 +21,16 @@ from inrcodec import __version__, arguments, console
 from inrcodec.console import Verbosity
 from inrcodec.errors import UNEXPECTED, UsageError, explained
 from inrcodec.files import check_output_file, check_paths, check_seekable
-from inrcodec.options import procedure_options
+from inrcodec.options import (
+    DEVICE,
+    DURATION,
+    FILE_SIZE,
+    FRAMES,
+    POSITIVE,
+    procedure_options,
+    reporting_options,
+    source_options,
+)
 from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
 _IMPORTED = time.monotonic()
@@ -67,44 +76,6 @@ class _Commands(click.Group):
             raise
 
 
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[Any]
-else:
-    # click 8.1 has no subscript for it at run time.
-    _ParamType = click.ParamType
-
-
-class _Parsed(_ParamType):
-    """An option whose text one of the parsers in `arguments` turns into a value."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except ValueError as error:
-            self.fail(str(error), parameter, context)
-
-
-FILE_SIZE = _Parsed("bytes, k, M", arguments.parse_file_size)
-DURATION = _Parsed("90s, 3m, 1h30m", arguments.parse_duration)
-FRAMES = _Parsed("a:b", arguments.parse_frame_range)
-PICTURE = _Parsed("WxH", arguments.parse_picture_size)
-DEVICE = _Parsed("auto, cpu, cuda[:n], mps", arguments.parse_device)
-POSITIVE = click.FloatRange(min=0, min_open=True, max=float("inf"), max_open=True)
-
-
-def _reporting_options(command: Callable[..., None]) -> Callable[..., None]:
-    """-q, -v and --json."""
-    command = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")(command)
-    command = click.option("-v", "--verbose", is_flag=True, help="More on stderr; tracebacks.")(command)
-    return click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")(command)
-
-
 def _verbosity(quiet: bool, verbose: bool) -> Verbosity:
     if quiet and verbose:
         raise UsageError("-q and -v exclude each other")
@@ -137,13 +108,10 @@ def commands() -> None:
 @click.option("--epochs", type=POSITIVE, help="Passes over the frames, instead of --time.")
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option("--seed", type=click.IntRange(0, _LARGEST_SEED), default=0, show_default=True)
-@click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out.")
-@click.option("--crop", type=PICTURE, help="The centre of each frame.")
-@click.option("--scale", type=PICTURE, help="Resize each frame, after --crop.")
-@click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources.")
+@source_options
 @procedure_options
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
-@_reporting_options
+@reporting_options
 @click.pass_obj
 def encode(
     started: float,
@@ -155,6 +123,7 @@ def encode(
     crop: Size | None,
     scale: Size | None,
     bit_depth: str | None,
+    every: int,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -164,7 +133,7 @@ def encode(
     verbosity = _verbosity(quiet, verbose)
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),
-        source=SourceSettings(frames, crop, scale, None if bit_depth is None else int(bit_depth)),
+        source=SourceSettings(frames, crop, scale, None if bit_depth is None else int(bit_depth), every),
         started=started,
         **plain,
     )
@@ -191,6 +160,7 @@ def encode(
 @click.argument("source")
 @click.option("-o", "--output", required=True, help=".mp4 .mkv .mov .webm .y4m, a folder, %05d.png, or -.")
 @click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out.")
+@click.option("--fps-scale", type=click.IntRange(1), default=1, help="K times the frames, interpolated.")
 @click.option("--codec", help="h264, hevc, vp9, av1, ffv1 or an encoder of FFmpeg.  [default: h264]")
 @click.option("--crf", type=click.IntRange(0, 63), help="Quality of --codec.  [default: visually lossless]")
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
@@ -198,7 +168,7 @@ def encode(
     "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True
 )
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
-@_reporting_options
+@reporting_options
 def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> None:
     """Render the frames of the .inrv file SOURCE; `-o -` writes y4m to stdout."""
     verbosity = _verbosity(quiet, verbose)
@@ -232,6 +202,19 @@ def info(file: str, as_json: bool) -> None:
         console.print_json(report.as_dict())
     else:
         console.print_report(report)
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the list.")
+def models(as_json: bool) -> None:
+    """List the families of networks that --model chooses from."""
+    from inrcodec.models.registry import FAMILIES
+
+    if as_json:
+        console.print_json({family.name: family.summary for family in FAMILIES})
+        return
+    for family in FAMILIES:
+        print(f"{family.name:10} {family.summary}", flush=True)
 
 
 @commands.command()

@@ -197,9 +197,11 @@ def fit_text(report: FitReport) -> str:
 def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
     """What an encode did, from the fields of `EncodeResult`."""
     share = 100 * result["file_bytes"] / result["target_bytes"]
+    masked = result["masked_share"]
+    counted = f" of the {1 - masked:.1%} of pixels outside the mask" if masked else ""
     return [
         f"{output}: {result['file_bytes']:,} bytes ({share:.1f} % of the target), {result['bpp']:.4f} bpp",
-        f"{result['psnr_db']:.2f} dB (worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
+        f"{result['psnr_db']:.2f} dB{counted} (worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
         f"{result['steps']:,} steps in {duration_text(result['seconds'])}",
     ]
 

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from types import TracebackType
 from typing import Self, overload
@@ -55,29 +55,39 @@ def decode(
     Raises `UsageError`, `OutputError` and `BitstreamError`.
     """
     settings, progress = settings or DecodeSettings(), progress or Silent()
+    if settings.fps_scale < 1:
+        raise UsageError(f"--fps-scale: expected a whole number from 1, found {settings.fps_scale}")
     check_paths(source, output)
     check_target(output, settings.codec, settings.crf, settings.overwrite)
     started = time.monotonic()
     with open_video(source, settings.device, settings.precision) as video:
         selected = video.select(settings.frames)
+        positions = positions_between(selected, settings.fps_scale)
         progress.detail(f"decoding on {video.device} in {str(video.dtype).removeprefix('torch.')}")
         done = 0
         with open_writer(
             output,
-            video.properties,
+            replace(video.properties, frame_rate=video.properties.frame_rate * settings.fps_scale),
             settings.codec,
             settings.crf,
             settings.overwrite,
             progress,
-            first_number=selected.start,
+            first_number=selected.start * settings.fps_scale,
         ) as writer:
-            for batch in video.batches(selected):
+            for batch in video.batches(positions):
                 for frame in batch:
                     writer.write(frame)
                 done += len(batch)
-                progress.stage("decoding", done, len(selected))
+                progress.stage("decoding", done, len(positions))
     seconds = time.monotonic() - started
     return DecodeResult(done, seconds, done / max(seconds, 1e-9))
+
+
+def positions_between(frames: range, scale: int) -> Sequence[float]:
+    """Positions of `frames` and of scale - 1 times between any two: (len(frames) - 1) x scale + 1 of them."""
+    if scale == 1:
+        return frames
+    return [frames.start + step / scale for step in range((len(frames) - 1) * scale + 1)]
 
 
 def open_video(source: str | os.PathLike[str], device: str = "auto", precision: str = "auto") -> Video:
@@ -141,11 +151,25 @@ class Video:
             raise UsageError(f"--frames selects none of the {len(self)} frames")
         return selected
 
-    def batches(self, frames: Sequence[int]) -> Iterator[Frames]:
-        """The given frames, in their order, as uint8 arrays (B, height, width, 3) of bounded size."""
+    def at(self, position: float) -> Frames:
+        """The picture (height, width, 3) at a time counted in frames, from 0 to len - 1.
+
+        A whole number is a frame. Between two it is rendered from both (see `FrameDecoder`); between two
+        segments it is the first one's last frame. Raises `IndexError`.
+        """
+        if not 0 <= position <= len(self) - 1:
+            raise IndexError(f"position {position} is outside 0 to {len(self) - 1}")
+        frame: Frames = next(self.batches([position]))[0]
+        return frame
+
+    def batches(self, frames: Sequence[float]) -> Iterator[Frames]:
+        """The given frames, in their order, as uint8 arrays (B, height, width, 3) of bounded size.
+
+        A number that is not whole is a position between two frames, as in `at`.
+        """
         at = 0
         while at < len(frames):
-            number = self._reader.segment_number(frames[at])
+            number = self._reader.segment_number(int(frames[at]))
             if self._renderer is None or self._renderer.number != number:
                 self._renderer = SegmentRenderer(self._reader, number, self.device, self.dtype)
             wanted = [*takewhile(self._renderer.holds, frames[at : at + self._renderer.batch_frames])]
@@ -169,14 +193,25 @@ class SegmentRenderer:
         self._device, self._dtype = device, dtype
         self._quarter_turns = reader.header.rotation // 90
 
-    def holds(self, frame: int) -> bool:
-        return frame in self._frames
+    def holds(self, position: float) -> bool:
+        return int(position) in self._frames
 
-    def render(self, frames: Sequence[int]) -> Frames:
-        """Frames, counted from the video's first, as they are displayed: uint8 (B, height, width, 3)."""
-        indices = torch.tensor([frame - self._frames.start for frame in frames], device=self._device)
+    def render(self, positions: Sequence[float]) -> Frames:
+        """Frames, counted from the video's first, as they are displayed: uint8 (B, height, width, 3).
+
+        Positions after the last frame, where the next segment begins, hold that frame.
+        """
+        last = len(self._frames) - 1
+        local = [min(position - self._frames.start, last) for position in positions]
+        at = torch.tensor(local, dtype=self._position_dtype(local), device=self._device)
         with torch.inference_mode(), autocast(self._device, self._dtype), repeatable_convolutions():
-            rendered = self._decoder(indices).float()
+            rendered = self._decoder(at).float()
             codes = rendered.nan_to_num_(0.0).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
         upright = codes.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return np.ascontiguousarray(np.rot90(upright, -self._quarter_turns, axes=(1, 2)))
+
+    def _position_dtype(self, positions: Sequence[float]) -> torch.dtype:
+        """Whole positions pick frames; others are float64 where the device has it (Apple's GPU has not)."""
+        if all(position == int(position) for position in positions):
+            return torch.int64
+        return torch.float32 if self._device.type == "mps" else torch.float64

@@ -29,7 +29,7 @@ from inrcodec.metrics import psnr_per_frame_db, summarise_psnr
 from inrcodec.planning import SegmentPlan, plan_segment
 from inrcodec.progress import EncodePlan, Progress, Silent
 from inrcodec.settings import EncodeSettings
-from inrcodec.video import Clip, read_clip
+from inrcodec.video import Clip, cut_holes, read_clip
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,11 @@ class EncodeResult:
     target_bytes: int
     bpp: float
     psnr_db: float
-    """Mean over frames of the RGB PSNR."""
+    """Mean over frames of the RGB PSNR, of the pixels outside the mask where one was given."""
     psnr_p1_db: float
     """First percentile over frames."""
+    masked_share: float
+    """Share of the pixels that a mask left to the network; no PSNR counts them."""
     quantisation_loss_db: float
     """How much better the unquantised model is, on up to 16 frames."""
     step_factor: float
@@ -74,6 +76,8 @@ def encode(
     _check(source, output, settings)
     device = choose_device(settings.device)
     clip = read_clip(source, settings.source, progress)
+    if settings.mask is not None:
+        clip = cut_holes(clip, settings.mask, progress)
     plan = plan_segment(clip.properties, settings)
     check_output_file(output, settings.overwrite, plan.target_bytes)
     deadline = None if settings.time_seconds is None else started + settings.time_seconds
@@ -95,6 +99,7 @@ def encode(
         bpp=bits_per_pixel(len(data), plan.video),
         psnr_db=quality.mean_db,
         psnr_p1_db=quality.first_percentile_db,
+        masked_share=clip.masked_share,
         quantisation_loss_db=float((fitted.sampled_psnr_db - psnr[fitted.sampled]).mean()),
         step_factor=coded.factor,
         family=plan.family.name,
@@ -113,6 +118,8 @@ def encode(
 def _check(source: str, output: str, settings: EncodeSettings) -> None:
     """Raise `UsageError` for what cannot be, before any work."""
     check_paths(source, output)
+    if settings.mask is not None:
+        check_paths(settings.mask, output)
     check_exclusive(settings)
     check_output_file(output, settings.overwrite)
     check_procedure(settings)
@@ -170,7 +177,7 @@ def _code_to_size(plan: SegmentPlan, fitted: FittedSegment) -> CodedTensors:
 def _file(plan: SegmentPlan, sections: tuple[Section, ...], psnr_db: float) -> bytes:
     """The whole file; its size does not depend on the PSNR that it states."""
     segment = Segment(0, plan.video.frame_count, plan.family.wire_id, plan.seed, plan.packed_config, sections)
-    return dump(stream_of(plan.header, segment, psnr_db))
+    return dump(stream_of(plan.header, segment, psnr_db, plan.is_masked))
 
 
 def _decoded_psnr_db(data: bytes, clip: Clip, device: str, progress: Progress) -> NDArray[np.float64]:
@@ -178,6 +185,7 @@ def _decoded_psnr_db(data: bytes, clip: Clip, device: str, progress: Progress) -
     psnr: list[float] = []
     with Video(StreamReader(io.BytesIO(data)), device) as video:
         for batch in video.batches(range(len(video))):
-            psnr.extend(psnr_per_frame_db(clip.frames[len(psnr) : len(psnr) + len(batch)], batch))
+            checked = slice(len(psnr), len(psnr) + len(batch))
+            psnr.extend(psnr_per_frame_db(clip.frames[checked], batch, clip.keep_of(checked)))
             progress.stage("checking", len(psnr), len(video))
     return np.array(psnr)

@@ -88,7 +88,7 @@ def fit_segment(
         )
     symbol_bits = 8.0 * AIMED_FILL * max(0, plan.payload_bytes - fixed_bytes)
     quantiser = _quantiser(plan, procedure, first, symbol_bits).to(device)
-    fit = Fit(representation, quantiser, frames, fit_settings)
+    fit = Fit(representation, quantiser, frames, fit_settings, _resident_mask(clip, device))
     finishing_seconds = _finishing_seconds(plan, renderer, first, quantiser)
     clock: Clock
     if deadline is None:
@@ -104,11 +104,19 @@ def fit_segment(
     meter = Meter(progress, plan.video.pixel_count, other_bits, device)
     done = fit.run(clock, RateControl(symbol_bits, device), meter)
     sampled = np.unique(np.linspace(0, len(frames) - 1, SAMPLED_FRAMES).round().astype(np.int64))
-    psnr = psnr_per_frame_db(clip.frames[sampled], renderer.frames(torch.from_numpy(sampled).to(device)))
+    rendered = renderer.frames(torch.from_numpy(sampled).to(device))
+    psnr = psnr_per_frame_db(clip.frames[sampled], rendered, clip.keep_of(sampled))
     values = renderer.export(plan)
     return FittedSegment(
         values, quantiser.steps(values), sampled, psnr, done.steps, done.epochs, done.seconds
     )
+
+
+def _resident_mask(clip: Clip, device: torch.device) -> Tensor | None:
+    """`Clip.keep` on the device as (T, height, width); one mask for all frames is held once."""
+    if clip.keep is None:
+        return None
+    return torch.from_numpy(clip.keep).to(device).expand(len(clip.frames), -1, -1)
 
 
 def _fit_settings(procedure: Preset, seed: int, device: torch.device, frame_count: int) -> FitSettings:
@@ -197,12 +205,15 @@ def _finishing_seconds(
     started = time.monotonic()
     renderer.frames(index)
     frame_seconds = time.monotonic() - started
-    started = time.monotonic()
     arrays = {name: value.float().cpu().numpy() for name, value in values.items()}
+    started = time.monotonic()
     steps = quantiser.steps(arrays)
+    steps_seconds = time.monotonic() - started
+    started = time.monotonic()
     for spec in plan.specs:
         if spec.role in STEPPED_ROLES and not spec.per_frame:
             encode_section(spec, arrays[spec.name], steps[spec.name])
     coding_seconds = time.monotonic() - started
     # One frame covers its embedding and its rendering; a search takes some ten codings.
-    return (1.25 * plan.video.frame_count + SAMPLED_FRAMES) * frame_seconds + 10 * coding_seconds + 0.5
+    frames_seconds = (1.25 * plan.video.frame_count + SAMPLED_FRAMES) * frame_seconds
+    return frames_seconds + steps_seconds + 10 * coding_seconds + 0.5

@@ -25,30 +25,40 @@ class PsnrSummary:
     """One frame in a hundred is worse than this."""
 
 
-def psnr_db(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
-    """PSNR in dB of one 8-bit frame over all its samples, at most 100.
+def psnr_db(
+    reference: NDArray[np.uint8], decoded: NDArray[np.uint8], keep: NDArray[np.bool_] | None = None
+) -> float:
+    """PSNR in dB of one 8-bit frame over its samples, at most 100; `keep` (height, width) picks the pixels.
 
-    Raises `ValueError` unless both are uint8 of one shape with at least one sample.
+    Raises `ValueError` unless both are uint8 of one shape with at least one sample that counts.
     """
     if reference.shape != decoded.shape or reference.dtype != np.uint8 or decoded.dtype != np.uint8:
         raise ValueError(
             f"expected two uint8 frames of one shape, found {reference.dtype} {reference.shape} "
             f"and {decoded.dtype} {decoded.shape}"
         )
-    if reference.size == 0:
+    difference = (reference.astype(np.int16) - decoded).astype(np.int32)
+    difference = (difference if keep is None else difference[keep]).ravel()
+    if difference.size == 0:
         raise ValueError("expected frames with at least one sample")
-    difference = (reference.astype(np.int16) - decoded).astype(np.int32).ravel()
     squared_error = float(np.square(difference).sum(dtype=np.int64))
     if squared_error == 0:
         return IDENTICAL_PSNR_DB
     return min(IDENTICAL_PSNR_DB, float(10 * np.log10(_PEAK**2 * difference.size / squared_error)))
 
 
-def psnr_per_frame_db(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """PSNR in dB of each frame of two videos (T, ...), as (T,)."""
+def psnr_per_frame_db(
+    reference: NDArray[np.uint8], decoded: NDArray[np.uint8], keep: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """PSNR in dB of each frame of two videos (T, height, width, 3), as (T,).
+
+    Only pixels count that are True in `keep` (T, height, width), or all of them.
+    """
     if len(reference) != len(decoded):
         raise ValueError(f"expected as many frames in both, found {len(reference)} and {len(decoded)}")
-    return np.array([psnr_db(*pair) for pair in zip(reference, decoded, strict=True)], dtype=np.float64)
+    keeps = [None] * len(reference) if keep is None else keep
+    frames = zip(reference, decoded, keeps, strict=True)
+    return np.array([psnr_db(*frame) for frame in frames], dtype=np.float64)
 
 
 def summarise_psnr(values_db: Sequence[float] | NDArray[np.float64]) -> PsnrSummary:

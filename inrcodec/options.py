@@ -1,18 +1,75 @@
-"""Options of the command line in groups, as decorators of click commands."""
+"""Options of the command line: types of their values, and groups as decorators of click commands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from inrcodec import arguments
 from inrcodec.settings import FEWEST_BITS, LOSSES, MOST_BITS, MOST_PRUNED
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    # click 8.1 has no subscript for it at run time.
+    _ParamType = click.ParamType
+
+
+class _Parsed(_ParamType):
+    """An option whose text one of the parsers in `arguments` turns into a value."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), parameter, context)
+
+
+FILE_SIZE = _Parsed("bytes, k, M", arguments.parse_file_size)
+COUNT = _Parsed("350k, 1.5M", arguments.parse_count)
+DURATION = _Parsed("90s, 3m, 1h30m", arguments.parse_duration)
+FRAMES = _Parsed("a:b", arguments.parse_frame_range)
+PICTURE = _Parsed("WxH", arguments.parse_picture_size)
+DEVICE = _Parsed("auto, cpu, cuda[:n], mps", arguments.parse_device)
+POSITIVE = click.FloatRange(min=0, min_open=True, max=float("inf"), max_open=True)
+
 
 _BITS = click.IntRange(FEWEST_BITS, MOST_BITS)
 
 
+def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
+    """-q, -v and --json."""
+    command = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")(command)
+    command = click.option("-v", "--verbose", is_flag=True, help="More on stderr; tracebacks.")(command)
+    return click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")(command)
+
+
+def source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """--frames, --every, --crop, --scale, --mask and --bit-depth: what of the source is encoded."""
+    for option in (
+        click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources."),
+        click.option("--mask", help="Image or video, as large as a coded frame: white pixels are holes."),
+        click.option("--scale", type=PICTURE, help="Resize each frame, after --crop."),
+        click.option("--crop", type=PICTURE, help="The centre of each frame."),
+        click.option(
+            "--every", type=click.IntRange(1), default=1, help="Of these, only frames 0, N, 2N, ..."
+        ),
+        click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out."),
+    ):
+        command = option(command)
+    return command
+
+
 def procedure_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--loss, --prune, --weight-bits and --embedding-bits; what is not given is as the preset has it."""
+    """How to fit and to quantise; what is not given is as the preset has it."""
     for option in (
         click.option("--embedding-bits", type=_BITS, help="Of a value of an embedding: --preset paper."),
         click.option("--weight-bits", type=_BITS, help="Of a weight, by min and max: --preset paper."),
@@ -20,6 +77,11 @@ def procedure_options(command: Callable[..., None]) -> Callable[..., None]:
             "--prune",
             type=click.FloatRange(0, MOST_PRUNED),
             help="Share of the weights, the smallest, to set to zero.",
+        ),
+        click.option("--batch", "batch_frames", type=click.IntRange(1), help="Frames a step.  [default: 1]"),
+        click.option("--learning-rate", type=POSITIVE, help="Of Adam; wide networks get less."),
+        click.option(
+            "--parameters", type=COUNT, help="Size of the network, such as 1.5M, whatever the target."
         ),
         click.option("--loss", type=click.Choice(list(LOSSES)), help="What to minimise.  [default: l2]"),
     ):

@@ -98,6 +98,8 @@ class SourceSettings:
     scale: Size | None = None
     bit_depth: int | None = None
     """8 reduces a deeper source; None refuses it."""
+    every: int = 1
+    """Only frames 0, N, 2N, ... of `frames`, at an N-th of the frame rate."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +118,21 @@ class EncodeSettings:
     epochs: float | None = None
     device: str = "auto"
     seed: int = 0
+    parameters: int | None = None
+    """Transmitted values that the network has at most; None for what the target's bits pay for."""
+    learning_rate: float | None = None
+    """Of Adam; None for the preset's, as in the five fields that follow."""
+    batch_frames: int | None = None
     loss: str | None = None
-    """One of `LOSSES`; None for the preset's, as in the three fields that follow."""
+    """One of `LOSSES`."""
     prune: float | None = None
     """Share of the weights that are set to zero, 0 to `MOST_PRUNED`."""
     weight_bits: int | None = None
     """Bits of a weight or bias, only with a preset that quantises by min and max."""
     embedding_bits: int | None = None
     source: SourceSettings = SourceSettings()
+    mask: str | None = None
+    """An image, or a video of as many frames as are encoded: white pixels are holes to be filled."""
     overwrite: bool = False
 
     @property
@@ -135,6 +144,8 @@ class EncodeSettings:
             minmax = MinMaxBits(self.weight_bits or minmax.weight, self.embedding_bits or minmax.embedding)
         return replace(
             preset,
+            learning_rate=self.learning_rate or preset.learning_rate,
+            batch_frames=self.batch_frames or preset.batch_frames,
             loss=self.loss or preset.loss,
             prune=preset.prune if self.prune is None else self.prune,
             minmax=minmax,
@@ -149,6 +160,8 @@ class DecodeSettings:
     device: str = "auto"
     precision: str = "auto"
     """`auto`, `float32` or `bfloat16`."""
+    fps_scale: int = 1
+    """K times as many frames a second: K - 1 are interpolated between two coded ones."""
     codec: str | None = None
     crf: int | None = None
     overwrite: bool = False

@@ -19,6 +19,7 @@ import pytest
 
 from inrcodec.cli import run
 from inrcodec.errors import UsageError
+from inrcodec.models.registry import FAMILIES
 from inrcodec.settings import EncodeSettings
 from inrcodec.video import VideoProperties, open_writer
 
@@ -371,3 +372,14 @@ def test_a_bare_command_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("Usage: inrc")
+
+
+def test_models_lists_every_family_without_torch() -> None:
+    script = (
+        "import sys; from inrcodec.cli import run; code = run(['models']);"
+        "sys.exit(code or bool({'torch', 'av'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [family.name for family in FAMILIES]
+    assert all(len(line) <= 110 for line in done.stdout.splitlines())

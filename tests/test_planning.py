@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from inrcodec.budget import bits_per_pixel, target_bytes
 from inrcodec.errors import TargetUnreachable, UsageError
-from inrcodec.models.family import VideoInfo
-from inrcodec.planning import plan_segment
+from inrcodec.models.family import TRAINED_FOR_RATE, SymbolBits, VideoInfo
+from inrcodec.planning import plan_segment, planned_bits
 from inrcodec.settings import EncodeSettings
 from inrcodec.video.properties import VideoProperties
 
@@ -97,6 +98,36 @@ def test_an_unreachable_target_names_one_that_can_be_reached(model: str, options
         plan_segment(clip, replace(asked, bpp=None, size_bytes=size - 1))
 
 
+def planned(preset: str, **asked: Any) -> SymbolBits:
+    return planned_bits(EncodeSettings(preset=preset, **asked).procedure)
+
+
+def test_networks_are_planned_by_the_bits_of_their_procedure() -> None:
+    assert planned("medium") == planned("draft", prune=0.5) == TRAINED_FOR_RATE
+    paper = planned("paper")
+    assert paper == planned("paper", weight_bits=8, embedding_bits=6, prune=0.1)
+    assert TRAINED_FOR_RATE.weight < paper.weight < 8
+    assert TRAINED_FOR_RATE.embedding < paper.embedding < 6
+    assert planned("paper", weight_bits=4).weight < paper.weight < planned("paper", prune=0.0).weight
+    # At the half, a bit for each weight's place; then half the weights at their bits.
+    assert planned("paper", prune=0.5).weight == pytest.approx(1 + 0.5 * planned("paper", prune=0.0).weight)
+
+
+@pytest.mark.parametrize("model", ["hnerv", "supermask"])
+def test_fewer_bits_a_symbol_plan_a_larger_network(model: str) -> None:
+    clip = properties(320, 180, 50)
+    counts = [
+        plan_segment(
+            clip,
+            EncodeSettings(
+                model=model, preset="paper", size_bytes=30_000, weight_bits=bits, embedding_bits=bits
+            ),
+        ).parameter_count
+        for bits in (12, 8, 4)
+    ]
+    assert counts == sorted(set(counts))
+
+
 @given(
     st.builds(properties, st.integers(1, 2000), st.integers(1, 1200), st.integers(1, 400)),
     st.integers(1, 1_000_000),
@@ -118,6 +149,6 @@ def test_every_target_is_planned_or_refused_with_a_larger_one(
 
 
 def test_unknown_models_and_options() -> None:
-    for asked in (EncodeSettings(model="nerv"), EncodeSettings(model_options={"depth": "2"})):
+    for asked in (EncodeSettings(model="nothing"), EncodeSettings(model_options={"depth": "2"})):
         with pytest.raises(UsageError):
             plan_segment(properties(640, 360, 30), asked)

@@ -8,6 +8,7 @@ of symbols begins.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inrcodec.compression.quantiser import Quantised, Rounding
-from inrcodec.compression.sections import Arrays, Steps, to_rows
+from inrcodec.compression.search import LARGEST_SYMBOL, LEAST_STEP
+from inrcodec.compression.sections import Arrays, Steps, encode_section, to_rows
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 from inrcodec.settings import MinMaxBits
 
@@ -42,10 +44,7 @@ class MinMaxQuantiser(nn.Module):
 
     def steps(self, values: Arrays) -> dict[str, Steps]:
         """The step of each stepped tensor, or one for each of its rows where that is better."""
-        return {
-            spec.name: choose_steps(to_rows(spec, values[spec.name].astype(np.float64)), bits)
-            for spec, bits in self._bits.items()
-        }
+        return {spec.name: choose_steps(spec, values[spec.name], bits) for spec, bits in self._bits.items()}
 
     def forward(
         self, values: Mapping[str, Tensor], rounding: Rounding, generator: torch.Generator | None = None
@@ -55,30 +54,39 @@ class MinMaxQuantiser(nn.Module):
         return Quantised(dict(values), torch.tensor(self._total_bits, device=device))
 
 
-def choose_steps(rows: NDArray[np.float64], bits: int) -> Steps:
-    """One min-max step for all `rows` (R, columns), or one a row, whichever leaves the smaller error.
+def choose_steps(spec: TensorSpec, value: NDArray[np.float32], bits: int) -> Steps:
+    """One min-max step for the tensor, or one for each of its rows, whichever is the better deal.
 
-    What the steps of rows take is charged for: a bit a value more would quarter the squared error, so the
-    error of rows counts 4^(bits of their further steps a value) times.
+    Both are coded. A bit more a value quarters the squared error, so the better one has the smaller squared
+    error times 4^(bits a value), symbols and steps together: the smaller error at equal size. Rows in steps
+    of their own, which HNeRV's code takes for their smaller error alone, made files of real fits 11 % larger
+    and, at equal size, up to 0.03 dB worse.
     """
-    whole = float(_step(rows.reshape(1, -1), bits, 1.0)[0])
-    by_row = _step(rows, bits, whole)
-    further_bits = STEP_BITS * (len(rows) - 1) / max(rows.size, 1)
-    if further_bits < bits and _squared_error(rows, by_row) * 4.0**further_bits < _squared_error(
-        rows, np.array([whole])
-    ):
-        return tuple(by_row.tolist())
-    return whole
+    if not np.isfinite(value).all():
+        return 1.0  # The fit diverged, which is reported when its values are coded.
+    rows = to_rows(spec, value.astype(np.float64))
+    whole = float(_step(rows.reshape(1, -1), bits, otherwise=1.0)[0])
+    if len(rows) == 1:
+        return whole
+    by_row = tuple(_step(rows, bits, otherwise=whole).tolist())
+    candidates: tuple[Steps, ...] = (whole, by_row)
+    return min(candidates, key=lambda steps: _deal(spec, value, steps))
 
 
 def _step(rows: NDArray[np.float64], bits: int, otherwise: float) -> NDArray[np.float64]:
-    """The min-max step of each row (R,); a constant row's is its magnitude, that of zeros `otherwise`."""
-    extent = rows.max(axis=1, initial=-np.inf) - rows.min(axis=1, initial=np.inf)
-    steps = np.where(extent > 0, extent / (2**bits - 1), np.abs(rows).max(axis=1, initial=0.0))
-    return np.where(steps > 0, steps, otherwise)
+    """The min-max step of each row (R,); a constant row's is its magnitude, that of zeros `otherwise`.
+
+    As in `search`, none is so fine that symbols far from zero would overflow.
+    """
+    extent, largest = np.ptp(rows, axis=1), np.abs(rows).max(axis=1)
+    steps = np.where(extent > 0, np.maximum(extent / (2**bits - 1), largest / LARGEST_SYMBOL), largest)
+    return np.where(steps > LEAST_STEP, steps, otherwise)
 
 
-def _squared_error(rows: NDArray[np.float64], steps: NDArray[np.float64]) -> float:
-    """Mean squared error of `rows` rounded to whole steps."""
-    exact = steps[:, None]
-    return float(np.square(np.rint(rows / exact) * exact - rows).mean())
+def _deal(spec: TensorSpec, value: NDArray[np.float32], steps: Steps) -> tuple[float, float]:
+    """The logarithm to the base 4 of the squared error, plus bits a value; for equal errors the bits."""
+    section = encode_section(spec, value, steps)
+    bits = (8 * len(section.payload) + STEP_BITS * len(section.steps)) / max(value.size, 1)
+    rows, exact = to_rows(spec, value.astype(np.float64)), np.array(section.steps)[:, None]
+    error = float(np.square(np.rint(rows / exact) * exact - rows).mean())
+    return (math.log(error, 4) + bits if error > 0 else -math.inf), bits

@@ -13,6 +13,8 @@ from inrcodec.models.family import STEPPED_ROLES, TensorSpec
 
 LARGEST_SYMBOL = 20_000
 """Steps are never so fine that a symbol would be larger than this."""
+LEAST_STEP = 1e-30
+"""Far above the smallest float32, so that no step of a tensor of zeros becomes zero in the file."""
 SMALLEST_FACTOR, LARGEST_FACTOR = 2.0**-16, 2.0**16
 FIRST_GROWTH = 1.03
 GOOD_FILL = 0.998
@@ -52,7 +54,7 @@ class SectionCoder:
         steps = np.atleast_1d(np.asarray(self._steps[spec.name], dtype=np.float64))
         rows = to_rows(spec, np.abs(value)) if len(steps) > 1 else np.abs(value).reshape(1, -1)
         finest = rows.max(axis=1, initial=0.0).astype(np.float64) / LARGEST_SYMBOL
-        limited = np.maximum(np.maximum(steps * factor, finest), 1e-30)
+        limited = np.maximum(np.maximum(steps * factor, finest), LEAST_STEP)
         return encode_section(spec, value, tuple(limited.tolist()))
 
 

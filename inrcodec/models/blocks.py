@@ -146,15 +146,30 @@ def angular_frequencies(base: float, count: int) -> tuple[float, ...]:
     return tuple(products.tolist())
 
 
-def position_encoding(indices: Tensor, frame_count: int, base: float, frequencies: int) -> Tensor:
+def frames_at(values: Tensor, positions: Tensor) -> Tensor:
+    """Per-frame values (T, ...) at `positions` (B,), counted in frames from 0 to T - 1, as (B, ...).
+
+    Integers pick the values of frames; floats mix those of both neighbours linearly, which is how HNeRV
+    interpolates a video (section 4.2, internal generalization). A whole float gives what its integer gives.
+    """
+    if not positions.is_floating_point():
+        return values[positions]
+    before = positions.floor().long()
+    after = (before + 1).clamp(max=len(values) - 1)
+    share = (positions - before).to(values.dtype).reshape(-1, *[1] * (values.dim() - 1))
+    return torch.lerp(values[before], values[after], share)
+
+
+def position_encoding(positions: Tensor, frame_count: int, base: float, frequencies: int) -> Tensor:
     """NeRV's input: sin and cos of base^i pi t for i in 0..frequencies-1 (NeRV, section 3.1).
 
-    Frames `indices` (B,) of `frame_count` have the times t in [0, 1) and give (B, 2 x frequencies, 1, 1).
+    Positions (B,), counted in frames of `frame_count` and whole or not, have the times t = position / count
+    in [0, 1) and give (B, 2 x frequencies, 1, 1).
     Phases reach 10^8, so they are computed in float64: in float32 the last bits of a division, which devices
     round differently, would decide the highest frequencies. See `angular_frequencies` for what is rounded.
     """
-    exact = indices if indices.device.type != "mps" else indices.cpu()
+    exact = positions if positions.device.type != "mps" else positions.cpu()
     bases = torch.tensor(angular_frequencies(base, frequencies), dtype=torch.float64)
     phases = exact.double()[:, None] / frame_count * bases.to(exact.device)
-    encoded = torch.cat([torch.sin(phases), torch.cos(phases)], dim=1).float().to(indices.device)
+    encoded = torch.cat([torch.sin(phases), torch.cos(phases)], dim=1).float().to(positions.device)
     return encoded[:, :, None, None]

@@ -126,8 +126,12 @@ class BudgetTooSmall(Exception):
 class FrameDecoder(Protocol):
     """Renders frames from dequantised tensors; made once per segment, called once per batch."""
 
-    def __call__(self, indices: Tensor) -> Tensor:
-        """Frames `indices` (B,), counted from the segment's first, as (B, 3, height, width) in [0, 1]."""
+    def __call__(self, positions: Tensor) -> Tensor:
+        """Frames at `positions` (B,), counted from the segment's first, as (B, 3, height, width) in [0, 1].
+
+        An integer tensor picks coded frames. A float tensor, from 0 to the last frame, may lie between them:
+        tensors of two frames are interpolated linearly (`blocks.frames_at`), times are taken as they are.
+        """
 
 
 @dataclass(frozen=True)

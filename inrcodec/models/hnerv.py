@@ -3,7 +3,9 @@
     encode side   frame -> ConvNeXt encoder -> embedding          (the encoder is not transmitted)
     both sides    embedding -> stem -> stages -> head -> frame    (see `layout.hnerv_convolutions`)
 
-Transmitted: one embedding a frame, and the weights and biases of the decoder.
+Transmitted: one embedding a frame, and the weights and biases of the decoder. With the embeddings of Bunny,
+the widths of the paper's Table 15 for 0.35, 0.75, 1.5 and 3 million parameters give 0.33, 0.74, 1.51 and 3.03
+million, here and in the authors' code.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
+from inrcodec.errors import UsageError
 from inrcodec.models.family import (
     TRAINED_FOR_RATE,
     FrameDecoder,
@@ -22,10 +25,12 @@ from inrcodec.models.family import (
     SymbolBits,
     TensorSpec,
     VideoInfo,
+    choice,
     known_options,
     whole_number,
 )
 from inrcodec.models.layout import (
+    GRID_CELLS,
     MAXIMUM_EMBEDDING_CHANNELS,
     Convolution,
     Grid,
@@ -46,6 +51,10 @@ if TYPE_CHECKING:
     from inrcodec.models.source import SourceFrames
 
 MAXIMUM_WIDTH = 1024
+DEFAULT_KERNELS, DEFAULT_REDUCTION = (1, 5), 120
+_KERNEL_PAIRS = tuple((least, most) for least in (1, 3, 5, 7) for most in (1, 3, 5, 7) if least <= most)
+MOST_CELLS = 4096
+LEAST_REDUCTION, MOST_REDUCTION = 100, 400
 STABLE_RATE = 0.22
 """Highest learning rate of Adam times width: 8e-3 was best at width 27 and never left 15 dB at 67."""
 
@@ -59,10 +68,21 @@ class HNeRVConfig:
     """Channels of an embedding, `d` of the paper."""
     width: int
     """Channels of the stem's output, `c` of the paper."""
+    kernels: tuple[int, int] = DEFAULT_KERNELS
+    """K_min and K_max: kernels of the stages grow by two from the first to the second."""
+    reduction: int = DEFAULT_REDUCTION
+    """`r` in hundredths: by how much the width falls a stage."""
 
     @property
     def convolutions(self) -> tuple[Convolution, ...]:
-        return hnerv_convolutions(self.embedding_channels, self.width, self.grid.strides)
+        return hnerv_convolutions(
+            self.embedding_channels, self.width, self.grid.strides, self.kernels, self.reduction / 100
+        )
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether kernels or reduction are not the paper's choice."""
+        return (self.kernels, self.reduction) != (DEFAULT_KERNELS, DEFAULT_REDUCTION)
 
 
 class HNeRV:
@@ -80,34 +100,55 @@ class HNeRV:
         seed: int,
         symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> HNeRVConfig:
-        """See `Family.plan`. Options: `width`, to set c whatever the budget."""
-        known_options(self.name, options, ("width",))
-        grid = choose_grid(video)
+        """See `Family.plan`.
+
+        Options: `width` (c), whatever the budget; `channels` and about how many `cells` of an embedding; for
+        the paper's ablations `kernels` (`1-5`: K_min and K_max) and `reduction` (`1.2`: r).
+        """
+        known_options(self.name, options, ("width", "channels", "cells", "kernels", "reduction"))
+        cells = whole_number(options.get("cells", str(GRID_CELLS)), 1, MOST_CELLS)
+        grid = choose_grid(video, cells)
         channels = embedding_channels_for(grid, video, budget_bits, symbol_bits.embedding)
+        if "channels" in options:
+            channels = whole_number(options["channels"], 1, MAXIMUM_EMBEDDING_CHANNELS)
+        kernels = _kernels(options.get("kernels", "1-5"))
+        reduction = _reduction(options.get("reduction", "1.2"))
 
         def cost_bits(width: int) -> float:
-            config = HNeRVConfig(grid, channels, width)
+            config = HNeRVConfig(grid, channels, width, kernels, reduction)
             return symbol_bits.total(self.tensors(config, video))
 
         if "width" in options:
-            return HNeRVConfig(grid, channels, whole_number(options["width"], 1, MAXIMUM_WIDTH))
-        return HNeRVConfig(grid, channels, widest_affordable(cost_bits, budget_bits, MAXIMUM_WIDTH))
+            width = whole_number(options["width"], 1, MAXIMUM_WIDTH)
+        else:
+            width = widest_affordable(cost_bits, budget_bits, MAXIMUM_WIDTH)
+        return HNeRVConfig(grid, channels, width, kernels, reduction)
 
     def pack(self, config: HNeRVConfig) -> bytes:
         writer = Writer()
         write_grid(writer, config.grid)
         writer.varint(config.embedding_channels)
         writer.varint(config.width)
+        if config.is_variant:
+            for value in (*config.kernels, config.reduction):
+                writer.varint(value)
         return writer.getvalue()
 
     def unpack(self, raw: bytes, video: VideoInfo, seed: int) -> HNeRVConfig:
         reader = Reader(raw, block="hnerv config")
         grid = read_grid(reader, video)
         channels, width = reader.varint(), reader.varint()
+        kernels, reduction = DEFAULT_KERNELS, DEFAULT_REDUCTION
+        if is_variant := reader.remaining > 0:
+            kernels, reduction = (reader.varint(), reader.varint()), reader.varint()
         reader.expect_end()
         if not 1 <= channels <= MAXIMUM_EMBEDDING_CHANNELS or not 1 <= width <= MAXIMUM_WIDTH:
             raise reader.fault(Corrupt, f"{channels} embedding channels and width {width} are out of range")
-        return HNeRVConfig(grid, channels, width)
+        config = HNeRVConfig(grid, channels, width, kernels, reduction)
+        is_known = kernels in _KERNEL_PAIRS and LEAST_REDUCTION <= reduction <= MOST_REDUCTION
+        if not is_known or config.is_variant != is_variant:
+            raise reader.fault(Corrupt, f"kernels {kernels} or reduction {reduction} are out of range")
+        return config
 
     def coded_size(self, config: HNeRVConfig, video: VideoInfo) -> tuple[int, int]:
         return config.grid.coded_width, config.grid.coded_height
@@ -125,10 +166,30 @@ class HNeRV:
         return HNeRVRepresentation(config, video, seed)
 
     def decoder(self, config: HNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
-        def decode(indices: Tensor) -> Tensor:
-            return _render(config, video, {**tensors, "embedding": tensors["embedding"][indices]})
+        from inrcodec.models.blocks import frames_at
+
+        def decode(positions: Tensor) -> Tensor:
+            embedding = frames_at(tensors["embedding"], positions)
+            return _render(config, video, {**tensors, "embedding": embedding})
 
         return decode
+
+
+def _kernels(text: str) -> tuple[int, int]:
+    """K_min and K_max from `1-5`; raises `UsageError`."""
+    pairs = {f"{least}-{most}": (least, most) for least, most in _KERNEL_PAIRS}
+    return pairs[choice(text, tuple(pairs))]
+
+
+def _reduction(text: str) -> int:
+    """Hundredths from `1.2`; raises `UsageError`."""
+    try:
+        hundredths = round(100 * float(text))
+    except (ValueError, OverflowError):
+        hundredths = 0
+    if not LEAST_REDUCTION <= hundredths <= MOST_REDUCTION:
+        raise UsageError(f"reduction: expected 1 to 4, found {text!r}")
+    return hundredths
 
 
 class HNeRVRepresentation:

@@ -176,17 +176,22 @@ def convolution_tensors(layers: Sequence[Convolution]) -> list[TensorSpec]:
 
 
 def hnerv_convolutions(
-    embedding_channels: int, width: int, strides: tuple[int, ...]
+    embedding_channels: int,
+    width: int,
+    strides: tuple[int, ...],
+    kernels: tuple[int, int] = (1, 5),
+    reduction: float = 1.2,
 ) -> tuple[Convolution, ...]:
     """The HNeRV decoder: kernels 1, 3, 5, 5, ..., widths falling by 1.2 a stage, at least 12.
 
+    Kernels grow by two a stage from the first to the second of `kernels`; widths fall by `reduction`.
     A decoder narrower than 12 channels at its input keeps that width throughout.
     """
     layers = [Convolution("stem", embedding_channels, width, 1)]
     channels, minimum = width, min(12, width)
     for index, stride in enumerate(strides):
-        narrowed = max(round(channels / 1.2), minimum)
-        layers.append(Convolution(f"stage{index + 1}", channels, narrowed, min(1 + 2 * index, 5), stride))
+        narrowed, kernel = max(round(channels / reduction), minimum), min(kernels[0] + 2 * index, kernels[1])
+        layers.append(Convolution(f"stage{index + 1}", channels, narrowed, kernel, stride))
         channels = narrowed
     layers.append(Convolution("head", channels, 3, 3))
     return tuple(layers)

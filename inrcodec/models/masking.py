@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inrcodec.models.blocks import position_encoding, upsample
+from inrcodec.models.blocks import frames_at, position_encoding, upsample
 from inrcodec.models.family import ParameterGroup, VideoInfo
 from inrcodec.models.source import SourceFrames
 from inrcodec.models.supermask import (
@@ -87,11 +87,11 @@ class SupermaskDecoder:
         device = next(iter(tensors.values())).device
         self._tensors |= masked_weights(config, tensors, frozen_weights(config, device))
 
-    def __call__(self, indices: Tensor) -> Tensor:
+    def __call__(self, positions: Tensor) -> Tensor:
         tensors = dict(self._tensors)
         if "embedding" in tensors:
-            tensors["embedding"] = tensors["embedding"][indices]
-        return _render(self._config, self._video, tensors, indices)
+            tensors["embedding"] = frames_at(tensors["embedding"], positions)
+        return _render(self._config, self._video, tensors, positions)
 
 
 class SupermaskRepresentation:
@@ -172,11 +172,11 @@ def _render(
     config: SupermaskConfig,
     video: VideoInfo,
     tensors: Mapping[str, Tensor],
-    indices: Tensor,
+    positions: Tensor,
 ) -> Tensor:
     if config.decoder == "hnerv":
         embedding = tensors["embedding"]
     else:
         frequencies = config.embedding_channels // 2
-        embedding = position_encoding(indices, video.frame_count, NERV_BASE, frequencies)
+        embedding = position_encoding(positions, video.frame_count, NERV_BASE, frequencies)
     return upsample(config.convolutions, tensors, embedding, config.grid, video)

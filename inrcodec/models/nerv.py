@@ -5,7 +5,8 @@
 Transmitted: the weights and biases of the decoder, and nothing per frame. The decoder is the NeRV of HNeRV's
 experiments (their repository, `--embed pe_1.25_80`): a 1x1 convolution makes the grid, where the first NeRV
 had a hidden layer of 512 and frequencies 1.25^0 .. 1.25^39. The figures published for Bunny are those of the
-former. Widths halve from stage to stage, down to 12; kernels are 3x3.
+former. Widths halve from stage to stage, down to 12; kernels are 3x3. Their code has all sines before the
+cosines, which the paper alternates, and frequencies in binary32 (see `blocks.angular_frequencies`).
 """
 
 from __future__ import annotations
@@ -135,8 +136,8 @@ class NeRV:
         return NeRVRepresentation(config, video, seed)
 
     def decoder(self, config: NeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
-        def decode(indices: Tensor) -> Tensor:
-            return _render(config, video, tensors, indices)
+        def decode(positions: Tensor) -> Tensor:
+            return _render(config, video, tensors, positions)
 
         return decode
 

@@ -9,11 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inrcodec.models.blocks import ConvolutionNetwork, initial_parameters
+from inrcodec.models.blocks import ConvolutionNetwork
 from inrcodec.models.family import ParameterGroup, VideoInfo
 from inrcodec.models.snerv_t import SPATIAL_STAGES, SNeRVTConfig
 from inrcodec.models.source import SourceFrames
-from inrcodec.models.spectral_blocks import leaky, normalised_low_bands, render_bands
+from inrcodec.models.spectral_blocks import (
+    initial_spectral_parameters,
+    leaky,
+    normalised_low_bands,
+    render_bands,
+)
 from inrcodec.models.trainable import FrameEncoder, Trainable
 
 STABLE_RATE = 0.22
@@ -27,7 +32,7 @@ class SNeRVTRepresentation:
         generator = torch.Generator().manual_seed(seed)
         self._config, self._video = config, video
         encoder = FrameEncoder(config.grid, config.embedding_channels, generator)
-        self.module = Trainable(initial_parameters(config.convolutions, generator), encoder)
+        self.module = Trainable(initial_spectral_parameters(config.convolutions, generator), encoder)
         self._temporal = nn.ModuleList(
             FrameEncoder(config.temporal_grid, config.temporal_channels, generator) for _ in range(2)
         )

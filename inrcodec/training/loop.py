@@ -72,12 +72,16 @@ class FitResult:
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit of a representation to a clip (T, height, width, 3), uint8, resident on its device."""
+    """One fit of a representation to a clip (T, height, width, 3), uint8, resident on its device.
+
+    Pixels that are False in `keep` (T, height, width) are holes: the loss looks past them.
+    """
 
     representation: PrunedRepresentation
     quantiser: Quantiser | MinMaxQuantiser
     clip: Tensor
     settings: FitSettings
+    keep: Tensor | None = None
 
     def run(self, clock: Clock, rate_control: RateControl, meter: Meter) -> FitResult:
         """Minimise the loss plus the rate term; the learning rate follows the clock."""
@@ -154,12 +158,25 @@ class Fit:
         with autocast(self.clip.device, dtype):
             rendered = self.representation.render(quantised.tensors, indices)
         rendered = rendered.float()
-        error = loss_by_name(self.settings.loss)(rendered, source.current)
+        frames = source.current
+        scale: Tensor | float = 1.0
+        if self.keep is not None:
+            rendered, frames, scale = _outside_holes(rendered, frames, self.keep[indices])
+        error = scale * loss_by_name(self.settings.loss)(rendered, frames)
         with torch.no_grad():
-            squared_error = (
-                error.detach() if self.settings.loss == "l2" else F.mse_loss(rendered, source.current)
-            )
+            is_squared = self.settings.loss == "l2"
+            squared_error = error.detach() if is_squared else scale * F.mse_loss(rendered, frames)
         return StepResult(error, squared_error, quantised.bits)
+
+
+def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Both batches (B, 3, height, width) with zeros in the holes, where `keep` (B, height, width) is False.
+
+    The third value turns a mean over all pixels of their difference into one over those that are kept
+    (HNeRV, equation 2).
+    """
+    kept = keep[:, None]
+    return rendered * kept, frames * kept, keep.numel() / keep.sum()
 
 
 def _rounding(fraction: float, settings: FitSettings) -> Rounding:

@@ -42,6 +42,17 @@ class Clip:
     frames: NDArray[np.uint8]
     """RGB, (T, height, width, 3)."""
     properties: VideoProperties
+    keep: NDArray[np.bool_] | None = None
+    """False in the holes of a mask, (1 or T, height, width); None where all pixels count."""
+
+    @property
+    def masked_share(self) -> float:
+        """Share of the pixels of all frames that are in holes."""
+        return 0.0 if self.keep is None else 1.0 - float(self.keep.mean())
+
+    def keep_of(self, frames: slice | NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """`keep` of the given frames, (B, height, width)."""
+        return None if self.keep is None else np.broadcast_to(self.keep, self.frames.shape[:3])[frames]
 
 
 def properties_of(header: StreamHeader) -> VideoProperties:

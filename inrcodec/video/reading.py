@@ -45,6 +45,8 @@ def check_source(source: SourceSettings) -> None:
     frames = source.frames
     if frames.start < 0 or (frames.stop is not None and frames.stop <= frames.start):
         raise UsageError(f"the frame range {range_text(frames)} is empty")
+    if source.every < 1:
+        raise UsageError(f"--every: expected a whole number from 1, found {source.every}")
     for name, size in (("--crop", source.crop), ("--scale", source.scale)):
         if size is not None and (size.width < 1 or size.height < 1):
             raise UsageError(f"{name} {size.width}x{size.height} has no pixels")
@@ -62,9 +64,9 @@ def _read(path: str, opened: Source, source: SourceSettings, progress: Progress)
     first: VideoFrame | None = None
     turn: Turn
     timestamps: list[int | None] = []
-    total = _expected_count(opened, source.frames)
+    total = _expected_count(opened, source)
     with closing(_selected_frames(opened, source.frames)) as frames:
-        for frame in frames:
+        for index, frame in enumerate(frames):
             if first is None:
                 first = frame
                 check_format(path, frame, source, progress)
@@ -73,11 +75,13 @@ def _read(path: str, opened: Source, source: SourceSettings, progress: Progress)
             elif (frame.width, frame.height) != (first.width, first.height):
                 raise NotAVideo(
                     f"{path} changes its size from {first.width}x{first.height} to "
-                    f"{frame.width}x{frame.height} at frame {source.frames.start + len(pixels)}; "
+                    f"{frame.width}x{frame.height} at frame {source.frames.start + index}; "
                     "videos of one size are supported"
                 )
-            pixels.append(_fitted(frame, turn, source))
             timestamps.append(frame.pts)
+            if index % source.every:
+                continue
+            pixels.append(_fitted(frame, turn, source))
             progress.stage("reading", len(pixels), max(total, len(pixels)))
     if first is None:
         raise NotAVideo(_no_frames(path, source.frames))
@@ -88,7 +92,7 @@ def _read(path: str, opened: Source, source: SourceSettings, progress: Progress)
         width=width,
         height=height,
         frame_count=len(pixels),
-        frame_rate=opened.frame_rate,
+        frame_rate=_kept_rate(opened.frame_rate, source.every),
         time_base=opened.time_base,
         sample_aspect_ratio=_scaled_ratio(1 / ratio if is_sideways else ratio, first, is_sideways, source),
         color=color_tags(first),
@@ -100,10 +104,11 @@ def _selected_frames(opened: Source, frames: FrameRange) -> Generator[VideoFrame
     yield from islice(opened.frames, frames.start, frames.stop)
 
 
-def _expected_count(opened: Source, frames: FrameRange) -> int:
-    """Frames that will be read as far as the container can be believed; 0 if it does not say."""
+def _expected_count(opened: Source, source: SourceSettings) -> int:
+    """Frames that will be kept as far as the container can be believed; 0 if it does not say."""
+    frames = source.frames
     stops = [stop for stop in (frames.stop, opened.claimed_frame_count or None) if stop is not None]
-    return max(0, min(stops) - frames.start) if stops else 0
+    return len(range(frames.start, min(stops), source.every)) if stops else 0
 
 
 def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings) -> None:
@@ -112,7 +117,7 @@ def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings) -> 
     if not opened.estimated_frame_count or memory_bytes is None:
         return
     stop = opened.estimated_frame_count if source.frames.stop is None else source.frames.stop
-    count = min(stop, opened.estimated_frame_count) - source.frames.start
+    count = len(range(source.frames.start, min(stop, opened.estimated_frame_count), source.every))
     size = source.scale or source.crop or Size(first.width, first.height)
     needed_bytes = count * size.width * size.height * 3
     if needed_bytes > memory_bytes:
@@ -190,6 +195,11 @@ def _scaled_ratio(ratio: Fraction, first: VideoFrame, is_sideways: bool, source:
     if source.crop is not None:
         width, height = source.crop.width, source.crop.height
     return _held_ratio(ratio * Fraction(width * source.scale.height, height * source.scale.width))
+
+
+def _kept_rate(rate: Fraction, every: int) -> Fraction:
+    """Frames a second when one frame in `every` is kept."""
+    return rate if every == 1 else _held_ratio(rate / every)
 
 
 def _held_ratio(ratio: Fraction) -> Fraction:

@@ -112,6 +112,20 @@ def test_the_sections_decode_to_the_values_within_half_a_step(seed: int) -> None
             assert np.abs(decoded[spec.name] - values[spec.name]).max() <= 0.5001 * section.steps[0]
 
 
+def test_one_factor_scales_the_steps_of_all_rows() -> None:
+    spec = TensorSpec("weight", Role.WEIGHT, (5, 20, 3, 3))
+    spread = np.array([1e-6, 0.01, 0.1, 1.0, 100.0]).reshape(-1, 1, 1, 1)
+    values = {"weight": (np.random.default_rng(0).laplace(0, 1, spec.shape) * spread).astype(np.float32)}
+    steps = tuple((spread.ravel() / 8).tolist())
+    section_coder = SectionCoder((spec,), values, {"weight": steps})
+    for factor in (0.5, 1.0, 3.0):
+        (section,) = section_coder.code(factor)
+        assert section.steps == pytest.approx([factor * step for step in steps])
+    (finest,) = section_coder.code(1e-9)
+    largest = np.abs(values["weight"]).reshape(5, -1).max(axis=1)
+    assert finest.steps == pytest.approx(largest / LARGEST_SYMBOL)
+
+
 def test_zeros_are_coded_and_cost_next_to_nothing() -> None:
     spec = TensorSpec("weight", Role.WEIGHT, (60, 20, 3, 3))
     zeros = {"weight": np.zeros(spec.shape, np.float32)}

@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 
 from bitstream import BitstreamError, Corrupt, Section
 from bitstream.coders import CODERS, decode_section, encode_smallest
-from inrcodec.compression.sections import decode_sections, encode_section, encode_sections
+from inrcodec.compression.sections import (
+    decode_sections,
+    encode_section,
+    encode_sections,
+    row_count,
+)
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 
 SPECS = (
@@ -107,6 +112,57 @@ def test_any_levels_come_back(level_count: int, count: int, seed: int) -> None:
     spec = TensorSpec("levels", Role.LEVELS, (count,), level_count=level_count)
     value = sample(spec, seed)
     assert np.array_equal(one(spec, encode_section(spec, value, None)), value)
+
+
+ROW_COUNTS = {"embedding": 3, "weight": 8, "bias": 1}
+
+
+@pytest.mark.parametrize("spec", SPECS[:3], ids=lambda spec: spec.name)
+def test_rows_have_their_own_steps(spec: TensorSpec) -> None:
+    """Rows are channels of embeddings and outputs of weights; values are whole steps of their own row."""
+    rows, axis = ROW_COUNTS[spec.name], 1 if spec.role is Role.EMBEDDING else 0
+    assert row_count(spec) == rows
+    steps = np.float32(0.01) * np.arange(1, rows + 1, dtype=np.float32)
+    value = VALUES[spec.name]
+    section = encode_section(spec, value, tuple(steps.tolist()))
+    assert section.steps == tuple(steps.tolist())
+    decoded = np.moveaxis(one(spec, section), axis, 0).reshape(rows, -1)
+    expected = np.moveaxis(value, axis, 0).reshape(rows, -1)
+    for row, (after, before) in enumerate(zip(decoded, expected, strict=True)):
+        symbols = np.rint(before.astype(np.float64) / steps[row])
+        assert np.array_equal(after, (symbols * np.float64(steps[row])).astype(np.float32))
+
+
+def test_equal_steps_of_rows_are_the_same_as_one() -> None:
+    for spec in SPECS[:2]:
+        alone = encode_section(spec, VALUES[spec.name], 0.01)
+        by_row = encode_section(spec, VALUES[spec.name], (0.01,) * row_count(spec))
+        assert by_row.payload == alone.payload
+        assert np.array_equal(one(spec, by_row), one(spec, alone))
+
+
+def test_steps_that_are_neither_one_nor_of_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="weight: expected 1 or 8 steps, found 3"):
+        encode_section(SPECS[1], VALUES["weight"], (0.1, 0.2, 0.3))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_counts_of_steps_that_no_tensor_has_are_corrupt(spec: TensorSpec) -> None:
+    allowed = {1, ROW_COUNTS[spec.name]} if spec.name in ROW_COUNTS else {0}
+    section = SECTIONS[SPECS.index(spec)]
+    for count in range(12):
+        changed = replace(section, steps=(0.5,) * count)
+        if count in allowed:
+            assert one(spec, changed).shape == spec.shape
+        else:
+            with pytest.raises(Corrupt, match=f"{spec.name}: expected .* steps, found {count}"):
+                one(spec, changed)
+
+
+def test_a_value_of_one_row_past_float32_is_corrupt() -> None:
+    section = written(SPECS[1], [4] * SPECS[1].count, (1.0,) * 7 + (1e38,))
+    with pytest.raises(Corrupt, match="not finite"):
+        one(SPECS[1], section)
 
 
 def test_a_wrong_number_of_sections_is_corrupt() -> None:

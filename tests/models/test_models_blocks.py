@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from inrcodec.models.blocks import angular_frequencies, initial_parameters, position_encoding, shuffle_pixels
+from inrcodec.models.blocks import (
+    angular_frequencies,
+    frames_at,
+    initial_parameters,
+    position_encoding,
+    shuffle_pixels,
+)
 from inrcodec.models.layout import hnerv_convolutions
 
 
@@ -28,6 +34,25 @@ def test_pixel_shuffle_places_each_channel() -> None:
     channels = torch.arange(8.0).reshape(1, 8, 1, 1)
     expected = torch.tensor([[[[0.0, 2.0], [4.0, 6.0]], [[1.0, 3.0], [5.0, 7.0]]]])
     assert torch.equal(shuffle_pixels(channels, 2), expected)
+
+
+def test_frames_at_picks_whole_positions_and_mixes_between_them() -> None:
+    values = torch.randn(4, 2, 3, 5, generator=torch.Generator().manual_seed(3))
+    whole = torch.tensor([3, 0, 2, 2])
+    assert torch.equal(frames_at(values, whole), values[whole])
+    assert torch.equal(frames_at(values, whole.double()), values[whole])
+    between = frames_at(values, torch.tensor([0.5, 2.75, 3.0], dtype=torch.float64))
+    expected = torch.stack(
+        [(values[0] + values[1]) / 2, 0.25 * values[2] + 0.75 * values[3], values[3]],
+    )
+    assert between.dtype == torch.float32
+    torch.testing.assert_close(between, expected)
+
+
+def test_position_encoding_takes_times_between_frames() -> None:
+    """Half way between frames 1 and 2 of 4 is frame 3 of 8."""
+    between = position_encoding(torch.tensor([1.5], dtype=torch.float64), 4, base=1.25, frequencies=80)
+    assert torch.equal(between, position_encoding(torch.tensor([3]), 8, base=1.25, frequencies=80))
 
 
 def test_position_encoding_is_the_papers() -> None:

@@ -10,6 +10,7 @@ from codec_samples import random_tensors
 from torch import Tensor, nn
 
 from bitstream import BitstreamError
+from bitstream.fields import Writer
 from inrcodec.errors import UsageError
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
@@ -102,3 +103,29 @@ def test_configs_out_of_range_are_refused(change: dict[str, Any]) -> None:
     fields = {"grid": SMALL.grid, "embedding_channels": 3, "width": 14} | change
     with pytest.raises(BitstreamError):
         FAMILY.unpack(FAMILY.pack(HNeRVConfig(**fields)), SMALL_VIDEO, 0)
+
+
+VARIANT = HNeRVConfig(SMALL.grid, 3, 14, kernels=(3, 7), reduction=200)
+
+
+def test_kernels_and_reduction_of_the_ablations() -> None:
+    """HNeRV, section 4.4: K_min, K_max and r are settings."""
+    layers = VARIANT.convolutions
+    assert [layer.kernel for layer in layers] == [1, 3, 5, 7, 3]
+    assert [layer.output_channels for layer in layers] == [14, 12, 12, 12, 3]
+    assert FAMILY.unpack(FAMILY.pack(VARIANT), SMALL_VIDEO, 0) == VARIANT
+    planned = FAMILY.plan(BUNNY, 4e6, {"kernels": "3-3", "reduction": "2", "channels": "8"}, 0)
+    assert (planned.kernels, planned.reduction, planned.embedding_channels) == ((3, 3), 200, 8)
+    for options in ({"kernels": "5-1"}, {"kernels": "2-3"}, {"reduction": "0.9"}, {"reduction": "nan"}):
+        with pytest.raises(UsageError):
+            FAMILY.plan(BUNNY, 4e6, options, 0)
+
+
+@pytest.mark.parametrize("fields", [(1, 5, 120), (5, 3, 120), (2, 5, 120), (1, 3, 99), (1, 3, 401)])
+def test_a_variant_out_of_range_or_not_in_its_short_form_is_refused(fields: tuple[int, int, int]) -> None:
+    writer = Writer()
+    writer.raw(FAMILY.pack(SMALL))
+    for value in fields:
+        writer.varint(value)
+    with pytest.raises(BitstreamError):
+        FAMILY.unpack(writer.getvalue(), SMALL_VIDEO, 0)

@@ -52,6 +52,33 @@ def test_frames_are_what_pyav_gives(
     assert properties.frame_rate == 25
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "images"])
+@pytest.mark.parametrize(("every", "start", "stop"), [(2, 0, None), (3, 1, 9), (5, 2, None), (40, 0, None)])
+def test_every_nth_frame(tmp_path: Path, name: str, every: int, start: int, stop: int | None) -> None:
+    path = tmp_path / name
+    if name == "images":
+        path.mkdir()
+        for index, pixels in enumerate(gradient(16, 12, 11)):
+            (path / f"{index}.png").write_bytes(png_bytes(pixels))
+        whole = gradient(16, 12, 11)
+    else:
+        whole = plain_rgb(write_video(path, gradient(16, 12, 11)))
+    notes = Notes()
+    clip = read_clip(str(path), SourceSettings(FrameRange(start, stop), every=every), notes)
+    assert np.array_equal(clip.frames, whole[start:stop:every])
+    assert clip.properties.frame_count == len(clip.frames)
+    assert clip.properties.frame_rate == Fraction(25, every)
+    assert not [line for line in notes.lines if "irregular" in line or "promised" in line]
+
+
+def test_every_is_a_whole_number_from_one(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", gradient(16, 16, 2))
+    with pytest.raises(UsageError, match="--every: expected a whole number from 1, found 0"):
+        read_clip(str(path), SourceSettings(every=0))
+    rate = read_clip(str(path), SourceSettings(every=2**40)).properties.frame_rate
+    assert rate == Fraction(1, 2**31 - 1)
+
+
 def test_one_frame(tmp_path: Path) -> None:
     path = write_video(tmp_path / "one.mp4", gradient(16, 16, 1))
     assert len(read_clip(str(path), ALL).frames) == 1

@@ -1,0 +1,113 @@
+"""The options of fitting and quantising, through the real command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from test_cli import CARPHONE, SMALL, inrc, only_line
+
+import bitstream
+from inrcodec.cli import commands, run
+from inrcodec.compression.sections import decode_sections
+from inrcodec.opening import open_segment
+from inrcodec.settings import LOSSES
+
+LARGE = ["--frames", "0:2", "--scale", "176x164", "--bpp", "2", "--epochs", "0.5", "--device", "cpu"]
+
+
+def encoded(tmp_path: Path, *options: str, common: list[str] = SMALL) -> bytes:
+    path = tmp_path / "a.inrv"
+    assert run(["encode", CARPHONE, "-o", str(path), "-q", "-y", *common, *options]) == 0
+    return path.read_bytes()
+
+
+def decoded(data: bytes) -> dict[str, np.ndarray]:
+    stream = bitstream.load(data)
+    opened = open_segment(stream.segments[0], stream.header)
+    return decode_sections(opened.specs, opened.segment.sections)
+
+
+def zero_share(data: bytes) -> float:
+    values = [value.ravel() for name, value in decoded(data).items() if name.endswith("weight")]
+    return float((np.concatenate(values) == 0).mean())
+
+
+@pytest.mark.parametrize("loss", list(LOSSES))
+def test_every_loss_makes_a_file_of_its_own(tmp_path: Path, loss: str) -> None:
+    common = LARGE if loss == "l1+ms-ssim" else SMALL
+    usual, changed = encoded(tmp_path, common=common), encoded(tmp_path, "--loss", loss, common=common)
+    assert (changed == usual) == (loss == "l2")
+
+
+def test_pruned_weights_are_zeros_of_the_file(tmp_path: Path) -> None:
+    assert zero_share(encoded(tmp_path, "--prune", "0.8")) >= 0.8
+    assert zero_share(encoded(tmp_path, "--preset", "paper", "--prune", "0.6")) >= 0.6
+    assert zero_share(encoded(tmp_path, "--preset", "paper", "--prune", "0")) < 0.5
+
+
+def test_fewer_bits_make_a_wider_network(tmp_path: Path) -> None:
+    paper = ["--preset", "paper", "--prune", "0"]
+    counts = [
+        sum(value.size for value in decoded(encoded(tmp_path, *paper, *bits)).values())
+        for bits in ([], ["--weight-bits", "4", "--embedding-bits", "4"])
+    ]
+    assert counts[0] < counts[1]
+
+
+def test_the_papers_pipeline_from_a_real_process(tmp_path: Path) -> None:
+    path = tmp_path / "a.inrv"
+    options = ["--preset", "paper", "--loss", "wavelet", "--weight-bits", "7", "--embedding-bits", "5"]
+    done = inrc("encode", CARPHONE, "-o", path, "--json", *SMALL, *options)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    # Three frames in batches of two.
+    assert (result["steps"], result["file_bytes"]) == (2, path.stat().st_size)
+    assert 0.97 * 1152 <= result["file_bytes"] <= 1152
+    assert run(["verify", str(path)]) == 0
+    assert run(["decode", str(path), "-o", str(tmp_path / "a.mp4"), "-q"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--loss", "psnr"], "'psnr' is not one of 'l2', 'l1'"),
+        (["--loss", "l1+ms-ssim"], "needs frames of at least 161 pixels a side; these are 32x24"),
+        (["--loss", "wavelet", "--scale", "40x20"], "needs frames of at least 21 pixels a side"),
+        (["--prune", "0.97"], "--prune"),
+        (["--prune", "0.1", "--model", "supermask"], "supermask has no weights"),
+        (["--weight-bits", "8"], "preset medium learns its steps; bits are for --preset paper"),
+        (["--embedding-bits", "6", "--preset", "slow"], "preset slow learns its steps"),
+        (["--preset", "paper", "--weight-bits", "1"], "--weight-bits"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert run(["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), *SMALL, *options]) == 2
+    out, error = capfd.readouterr()
+    assert out == ""
+    assert message in only_line(error.encode())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("loss", ["l1+ssim", "l1+ms-ssim", "wavelet"])
+def test_without_the_extra_a_loss_names_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    monkeypatch.setattr("inrcodec.arguments.find_spec", lambda name: None)
+    arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), *LARGE, "--loss", loss]
+    assert run(arguments) == 2
+    assert f"--loss {loss} needs pytorch-msssim: pip install 'inrc[metrics]'" in only_line(
+        capfd.readouterr().err.encode()
+    )
+    assert run([*arguments[:-1], "l1", "-q"]) == 0
+
+
+def test_help_names_the_options() -> None:
+    text = CliRunner().invoke(commands, ["encode", "--help"]).output
+    for option in ("--loss", "--prune", "--weight-bits", "--embedding-bits"):
+        assert option in text

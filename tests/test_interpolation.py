@@ -1,0 +1,193 @@
+"""Interpolation: frames left out by `encode --every` return with `decode --fps-scale`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from codec_samples import Frames, moving_gradient, random_tensors, read_frames, write_clip
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_cli import inrc
+
+import bitstream
+import inrcodec
+from bitstream import Stream
+from inrcodec.cli import run
+from inrcodec.decoding import positions_between
+from inrcodec.errors import UsageError
+from inrcodec.models.family import FrameDecoder, VideoInfo
+from inrcodec.models.registry import family_by_name
+from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange
+
+WIDTH, HEIGHT, COUNT = 61, 35, 9
+CODED = 5
+CPU = DecodeSettings(device="cpu", precision="float32")
+FAMILIES = pytest.mark.parametrize(
+    ("model", "options"),
+    [("hnerv", {}), ("supermask", {}), ("supermask", {"decoder": "nerv"})],
+    ids=["hnerv", "supermask", "supermask-nerv"],
+)
+
+
+def decoder_of(model: str, options: dict[str, str]) -> tuple[FrameDecoder, dict[str, torch.Tensor], Any]:
+    """A decoder of four random frames, its tensors, and how to make another of other tensors."""
+    video, family = VideoInfo(37, 21, 4), family_by_name(model)
+    config = family.plan(video, 60_000, options, seed=5)
+    tensors = random_tensors(family, config, video)
+    return family.decoder(config, video, tensors), tensors, lambda other: family.decoder(config, video, other)
+
+
+@FAMILIES
+def test_whole_positions_are_frames_whatever_their_type(model: str, options: dict[str, str]) -> None:
+    decode, _, _ = decoder_of(model, options)
+    whole = torch.tensor([2, 0, 3])
+    assert torch.equal(decode(whole.double()), decode(whole))
+
+
+@pytest.mark.parametrize("model", ["hnerv", "supermask"])
+@settings(max_examples=15)
+@given(index=st.integers(0, 2), share=st.floats(0, 1))
+def test_between_two_frames_is_the_rendering_of_mixed_embeddings(
+    model: str, index: int, share: float
+) -> None:
+    decode, tensors, decoder = decoder_of(model, {})
+    embedding = tensors["embedding"]
+    mixed = (1 - share) * embedding[index] + share * embedding[index + 1]
+    expected = decoder({**tensors, "embedding": mixed[None].expand_as(embedding).contiguous()})
+    position = torch.tensor([index + share], dtype=torch.float64)
+    torch.testing.assert_close(decode(position), expected(torch.tensor([0])), rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=60)
+@given(start=st.integers(0, 9), count=st.integers(1, 9), scale=st.integers(1, 7))
+def test_positions_hold_every_frame_and_equal_steps(start: int, count: int, scale: int) -> None:
+    positions = list(positions_between(range(start, start + count), scale))
+    assert len(positions) == (count - 1) * scale + 1
+    assert positions[::scale] == list(range(start, start + count))
+    assert np.allclose(np.diff(positions), 1 / scale)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clip")
+    return write_clip(folder / "a.mp4", moving_gradient(WIDTH, HEIGHT, COUNT), Fraction(24))
+
+
+@pytest.fixture(scope="module")
+def half(clip: Path) -> Path:
+    """Every other frame of the clip."""
+    path = clip.with_suffix(".inrv")
+    fit = ["--every", "2", "--bpp", "4", "--epochs", "20", "--device", "cpu"]
+    assert run(["encode", str(clip), "-o", str(path), "-q", *fit]) == 0
+    return path
+
+
+def timing(path: Path) -> tuple[int, Fraction | None]:
+    """Frames and frames a second of a video, by PyAV alone."""
+    with av.open(str(path)) as container:
+        stamps = [frame.pts * frame.time_base for frame in container.decode(video=0) if frame.pts is not None]
+        # Matroska rounds to milliseconds.
+        assert np.ptp(np.diff(np.array(stamps, dtype=float))) <= 0.00101
+        return len(stamps), container.streams.video[0].average_rate
+
+
+def test_a_real_process_halves_the_frames_and_doubles_them_again(clip: Path, tmp_path: Path) -> None:
+    coded, video = tmp_path / "a.inrv", tmp_path / "a.mp4"
+    fit = ["--frames", "1:8", "--every", "3", "--bpp", "4", "--epochs", "1", "--device", "cpu"]
+    done = inrc("encode", clip, "-o", coded, "--json", *fit)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["frames"] == 3
+    report = json.loads(inrc("info", coded, "--json").stdout)
+    assert (report["frames"], report["frame_rate"]) == (3, "8")
+    done = inrc("decode", coded, "-o", video, "--fps-scale", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["frames"] == 7
+    assert timing(video) == (7, 24)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 5])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.y4m"])
+def test_frames_and_rate_of_every_container(half: Path, tmp_path: Path, name: str, scale: int) -> None:
+    arguments = ["--fps-scale", str(scale), "--precision", "float32", "-q"]
+    assert run(["decode", str(half), "-o", str(tmp_path / name), *arguments]) == 0
+    frames = (CODED - 1) * scale + 1
+    assert timing(tmp_path / name) == (frames, 12 * scale)
+
+
+def images(folder: Path) -> Frames:
+    return np.concatenate([read_frames(path) for path in sorted(folder.glob("*.png"))])
+
+
+def assert_close(found: Frames, expected: Frames) -> None:
+    """One code value of rounding: convolutions of other batch sizes add in another order."""
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_coded_frames_stay_and_the_range_counts_them(half: Path, tmp_path: Path) -> None:
+    asked = replace(CPU, fps_scale=3, frames=FrameRange(1, 4))
+    assert inrcodec.decode(str(half), str(tmp_path / "%03d.png"), asked).frames == 7
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{number:03d}.png" for number in range(3, 10)
+    ]
+    with inrcodec.open(half, "cpu", "float32") as video:
+        found = images(tmp_path)
+        assert_close(found[::3], video[1:4])
+        assert_close(found[1], video.at(1 + 1 / 3))
+
+
+def test_frames_that_were_left_out_are_near_what_is_rendered(clip: Path, half: Path) -> None:
+    held_out = read_frames(clip)[1::2].astype(float)
+    with inrcodec.open(half, "cpu", "float32") as video:
+        between = np.stack([video.at(index + 0.5) for index in range(CODED - 1)])
+        # The disc moves: the frame before is further from the truth than the time between.
+        before = video[: CODED - 1]
+    assert ((between - held_out) ** 2).mean() < ((before - held_out) ** 2).mean()
+
+
+def test_at_takes_positions_of_the_video_only(half: Path) -> None:
+    with inrcodec.open(half, "cpu", "float32") as video:
+        for index in range(CODED):
+            assert np.array_equal(video.at(index), video[index])
+            assert np.array_equal(video.at(float(index)), video[index])
+        for position in (-0.01, CODED - 0.99, float("nan"), float("inf")):
+            with pytest.raises(IndexError, match="outside 0 to 4"):
+                video.at(position)
+
+
+def test_segments_are_not_mixed(half: Path, tmp_path: Path) -> None:
+    stream = bitstream.load(half.read_bytes())
+    (segment,) = stream.segments
+    header = replace(stream.header, frame_count=2 * CODED)
+    path = tmp_path / "two.inrv"
+    path.write_bytes(
+        bitstream.dump(Stream(header, (segment, replace(segment, first_frame=CODED)), stream.quality))
+    )
+    with inrcodec.open(path, "cpu", "float32") as video:
+        last = video[CODED - 1]
+        assert np.array_equal(video.at(CODED - 0.5), last)
+        (batch,) = video.batches([CODED - 1, CODED - 0.75, CODED - 0.25])
+        assert_close(batch, np.stack([last] * 3))
+        assert np.array_equal(video.at(CODED + 0.5), video.at(0.5))
+
+
+def test_scales_that_cannot_be(half: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--fps-scale: expected a whole number from 1, found 0"):
+        inrcodec.decode(str(half), str(tmp_path / "a.y4m"), replace(CPU, fps_scale=0))
+    assert run(["decode", str(half), "-o", str(tmp_path / "a.y4m"), "--fps-scale", "1.5"]) == 2
+    assert run(["encode", str(half), "-o", str(tmp_path / "a.inrv"), "--every", "0"]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_library_takes_every_too(clip: Path, tmp_path: Path) -> None:
+    asked = EncodeSettings(bpp=4.0, epochs=1, device="cpu")
+    asked = replace(asked, source=replace(asked.source, every=4))
+    assert inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked).frames == 3
