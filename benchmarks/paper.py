@@ -120,9 +120,9 @@ def _sizes(scale: Scale) -> Iterable[Row]:
 
 
 def _epochs(scale: Scale) -> Iterable[Row]:
-    for factor in (0.5, 2):
-        epochs = str(scale.epochs * factor)
-        yield _float_row(scale, "epochs", f"hnerv {epochs}", "hnerv", scale.ablated, "--epochs", epochs)
+    for model, factor in (("hnerv", 0.5), ("nerv", 2), ("hnerv", 2), ("snerv", 2)):
+        epochs = f"{scale.epochs * factor:g}"
+        yield _float_row(scale, "epochs", f"{model} {epochs}", model, scale.ablated, "--epochs", epochs)
 
 
 def _ablations(scale: Scale) -> Iterable[Row]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from inrcodec.settings import Size, SourceSettings
 
-PACKAGES = ("torch", "av", "numpy", "constriction")
+PACKAGES = ("torch", "av", "numpy", "constriction", "scipy")
 CLIPS = Path(__file__).parent / "clips"
 BUNNY = str(CLIPS / "bunny.mp4")
 

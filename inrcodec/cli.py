@@ -143,6 +143,8 @@ def encode(
         raise UsageError("an .inrv goes to a file, not to standard output")
     # The library checks all this too, but torch, which it needs, takes two seconds to import.
     check_paths(source, output)
+    if settings.mask is not None:
+        check_paths(settings.mask, output)
     check_output_file(output, settings.overwrite, settings.size_bytes or 0)
     # By module, because the package offers functions of these names too.
     from inrcodec.encoding import encode as encode_video

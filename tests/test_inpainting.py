@@ -20,6 +20,7 @@ from inrcodec.cli import run
 from inrcodec.errors import UsageError
 from inrcodec.inspect import inspect
 from inrcodec.metrics import psnr_db, psnr_per_frame_db
+from inrcodec.models.registry import FAMILIES as REGISTERED
 from inrcodec.progress import Silent
 from inrcodec.settings import EncodeSettings
 from inrcodec.training.loop import _outside_holes
@@ -32,8 +33,8 @@ BOX = (slice(8, 19), slice(20, 37))
 FAST = EncodeSettings(bpp=4.0, epochs=2, device="cpu", preset="draft", overwrite=True)
 FAMILIES = pytest.mark.parametrize(
     ("model", "options"),
-    [("hnerv", {}), ("supermask", {}), ("supermask", {"decoder": "nerv"})],
-    ids=["hnerv", "supermask", "supermask-nerv"],
+    [*((family.name, {}) for family in REGISTERED), ("supermask", {"decoder": "nerv"})],
+    ids=[*(family.name for family in REGISTERED), "supermask-nerv"],
 )
 
 
@@ -85,6 +86,8 @@ def test_nothing_of_a_hole_reaches_the_file(
         return (tmp_path / "a.inrv").read_bytes()
 
     assert encoded(source, asked) == encoded(other, asked)
+    structural = replace(asked, loss="l1+ssim", epochs=1)
+    assert encoded(source, structural) == encoded(other, structural) != encoded(source, asked)
     assert encoded(source, replace(asked, mask=None)) != encoded(other, replace(asked, mask=None))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from codec_samples import Frames, moving_gradient, random_tensors, read_frames, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import inrc
+from torch import Tensor
 
 import bitstream
 import inrcodec
@@ -23,47 +25,78 @@ from bitstream import Stream
 from inrcodec.cli import run
 from inrcodec.decoding import positions_between
 from inrcodec.errors import UsageError
-from inrcodec.models.family import FrameDecoder, VideoInfo
-from inrcodec.models.registry import family_by_name
+from inrcodec.models.family import AnyFamily, VideoInfo
+from inrcodec.models.registry import FAMILIES, family_by_name
 from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange
 
 WIDTH, HEIGHT, COUNT = 61, 35, 9
 CODED = 5
 CPU = DecodeSettings(device="cpu", precision="float32")
-FAMILIES = pytest.mark.parametrize(
-    ("model", "options"),
-    [("hnerv", {}), ("supermask", {}), ("supermask", {"decoder": "nerv"})],
-    ids=["hnerv", "supermask", "supermask-nerv"],
-)
 
 
-def decoder_of(model: str, options: dict[str, str]) -> tuple[FrameDecoder, dict[str, torch.Tensor], Any]:
-    """A decoder of four random frames, its tensors, and how to make another of other tensors."""
-    video, family = VideoInfo(37, 21, 4), family_by_name(model)
-    config = family.plan(video, 60_000, options, seed=5)
-    tensors = random_tensors(family, config, video)
-    return family.decoder(config, video, tensors), tensors, lambda other: family.decoder(config, video, other)
+@dataclass(frozen=True)
+class Network:
+    """A small network with random tensors of four frames."""
+
+    family: AnyFamily
+    options: dict[str, str]
+    video: VideoInfo = VideoInfo(37, 21, 4)
+
+    @cached_property
+    def config(self) -> Any:
+        return self.family.plan(self.video, 2e5, {"width": "5", **self.options}, 9)
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        return random_tensors(self.family, self.config, self.video)
+
+    @property
+    def per_frame(self) -> list[str]:
+        return [spec.name for spec in self.family.tensors(self.config, self.video) if spec.per_frame]
+
+    def render(self, position: int | float, tensors: dict[str, Tensor] | None = None) -> Tensor:
+        decoder = self.family.decoder(self.config, self.video, self.tensors if tensors is None else tensors)
+        return decoder(
+            torch.tensor([position], dtype=torch.int64 if isinstance(position, int) else torch.float64)
+        )
 
 
-@FAMILIES
-def test_whole_positions_are_frames_whatever_their_type(model: str, options: dict[str, str]) -> None:
-    decode, _, _ = decoder_of(model, options)
-    whole = torch.tensor([2, 0, 3])
-    assert torch.equal(decode(whole.double()), decode(whole))
+NETWORKS = [
+    *(Network(family, {}) for family in FAMILIES),
+    Network(family_by_name("supermask"), {"decoder": "nerv"}),
+]
+NAMES = [*(family.name for family in FAMILIES), "supermask-nerv"]
+EVERY = pytest.mark.parametrize("network", NETWORKS, ids=NAMES)
+MIXED = [network for network in NETWORKS if network.per_frame]
+TIMED = [network for network in NETWORKS if not network.per_frame]
 
 
-@pytest.mark.parametrize("model", ["hnerv", "supermask"])
-@settings(max_examples=15)
-@given(index=st.integers(0, 2), share=st.floats(0, 1))
-def test_between_two_frames_is_the_rendering_of_mixed_embeddings(
-    model: str, index: int, share: float
+@EVERY
+def test_whole_positions_are_frames_whatever_their_type(network: Network) -> None:
+    for index in range(4):
+        assert torch.equal(network.render(float(index)), network.render(index))
+    assert not torch.equal(network.render(0), network.render(1))
+
+
+@pytest.mark.parametrize("network", MIXED, ids=lambda network: network.family.name)
+@pytest.mark.parametrize(("index", "share"), [(0, 0.5), (1, 0.25), (2, 0.5), (2, 0.9)])
+def test_between_two_frames_is_the_rendering_of_mixed_tensors(
+    network: Network, index: int, share: float
 ) -> None:
-    decode, tensors, decoder = decoder_of(model, {})
-    embedding = tensors["embedding"]
-    mixed = (1 - share) * embedding[index] + share * embedding[index + 1]
-    expected = decoder({**tensors, "embedding": mixed[None].expand_as(embedding).contiguous()})
-    position = torch.tensor([index + share], dtype=torch.float64)
-    torch.testing.assert_close(decode(position), expected(torch.tensor([0])), rtol=1e-4, atol=1e-5)
+    mixed = dict(network.tensors)
+    for name in network.per_frame:
+        values = network.tensors[name]
+        mixed[name] = ((1 - share) * values[index] + share * values[index + 1]).expand_as(values).contiguous()
+    expected = network.render(0, mixed)
+    torch.testing.assert_close(network.render(index + share), expected, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(network.render(index), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("network", TIMED, ids=lambda network: network.family.name)
+def test_a_time_alone_is_encoded_as_it_is(network: Network) -> None:
+    """Half way between frames 1 and 2 of 4 is frame 3 of 8."""
+    longer = network.family.decoder(network.config, VideoInfo(37, 21, 8), network.tensors)
+    assert torch.equal(network.render(1.5), longer(torch.tensor([3])))
 
 
 @settings(max_examples=60)
