@@ -5,7 +5,8 @@
 Transmitted: the weights and biases of the decoder, and nothing per frame. The decoder is the NeRV of HNeRV's
 experiments (their repository, `--embed pe_1.25_80`): a 1x1 convolution makes the grid, where the first NeRV
 had a hidden layer of 512 and frequencies 1.25^0 .. 1.25^39. The figures published for Bunny are those of the
-former. Widths halve from stage to stage, down to 12; kernels are 3x3.
+former. Widths halve from stage to stage, down to 12; kernels are 3x3. Their code has all sines before the
+cosines, which the paper alternates, and frequencies in binary32 (see `blocks.angular_frequencies`).
 """
 
 from __future__ import annotations
