@@ -206,7 +206,7 @@ class SegmentRenderer:
         at = torch.tensor(local, dtype=self._position_dtype(local), device=self._device)
         with torch.inference_mode(), autocast(self._device, self._dtype), repeatable_convolutions():
             rendered = self._decoder(at).float()
-            codes = rendered.nan_to_num_(0.0).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
+            codes = rendered.nan_to_num_(0.0, 0.0, 0.0).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
         upright = codes.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return np.ascontiguousarray(np.rot90(upright, -self._quarter_turns, axes=(1, 2)))
 

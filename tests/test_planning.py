@@ -14,17 +14,19 @@ from hypothesis import strategies as st
 from inrcodec.budget import bits_per_pixel, target_bytes
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.models.family import TRAINED_FOR_RATE, SymbolBits, VideoInfo
+from inrcodec.models.registry import FAMILIES
 from inrcodec.planning import plan_segment, planned_bits
 from inrcodec.settings import EncodeSettings
 from inrcodec.video.properties import VideoProperties
 
 VARIANTS: list[tuple[str, dict[str, str]]] = [
-    ("hnerv", {}),
-    ("supermask", {}),
+    *((family.name, {}) for family in FAMILIES),
     ("supermask", {"decoder": "nerv", "biases": "no"}),
+    ("snerv", {"blocks": "0"}),
+    ("snerv-t", {"blocks": "4"}),
 ]
-FAMILIES = pytest.mark.parametrize(
-    ("model", "options"), VARIANTS, ids=["hnerv", "supermask", "supermask-nerv"]
+EVERY = pytest.mark.parametrize(
+    ("model", "options"), VARIANTS, ids=["-".join([name, *options.values()]) for name, options in VARIANTS]
 )
 
 
@@ -57,7 +59,7 @@ def test_targets_that_mean_nothing(settings: EncodeSettings) -> None:
         plan_segment(properties(64, 48, 3), settings)
 
 
-@FAMILIES
+@EVERY
 def test_a_plan_describes_the_file(model: str, options: dict[str, str]) -> None:
     asked = EncodeSettings(model=model, model_options=options, bpp=0.3, seed=9)
     plan = plan_segment(properties(161, 90, 30), asked)
@@ -71,7 +73,7 @@ def test_a_plan_describes_the_file(model: str, options: dict[str, str]) -> None:
     assert 0 < plan.payload_bytes < plan.target_bytes
 
 
-@FAMILIES
+@EVERY
 def test_more_bytes_plan_a_larger_network(model: str, options: dict[str, str]) -> None:
     counts = [
         plan_segment(
@@ -82,7 +84,7 @@ def test_more_bytes_plan_a_larger_network(model: str, options: dict[str, str]) -
     assert counts == sorted(set(counts))
 
 
-@FAMILIES
+@EVERY
 def test_an_unreachable_target_names_one_that_can_be_reached(model: str, options: dict[str, str]) -> None:
     clip = properties(17, 13, 4)
     asked = EncodeSettings(model=model, model_options=options, bpp=0.06)
