@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from bitstream import Section, Segment, StreamReader, dump
-from inrcodec.arguments import check_exclusive, check_procedure
 from inrcodec.budget import LEAST_FILL, bits_per_pixel, stream_of
+from inrcodec.checks import check_exclusive, check_procedure
 from inrcodec.compression.search import CodedTensors, SectionCoder, fit_to_size
 from inrcodec.decoding import Video
 from inrcodec.device import choose_device, describe_device

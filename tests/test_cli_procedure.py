@@ -98,7 +98,7 @@ def test_what_cannot_be_is_refused_in_one_line(
 def test_without_the_extra_a_loss_names_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, loss: str
 ) -> None:
-    monkeypatch.setattr("inrcodec.arguments.find_spec", lambda name: None)
+    monkeypatch.setattr("inrcodec.checks.find_spec", lambda name: None)
     arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), *LARGE, "--loss", loss]
     assert run(arguments) == 2
     assert f"--loss {loss} needs pytorch-msssim: pip install 'inrc[metrics]'" in only_line(
