@@ -70,8 +70,12 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
 def procedure_options(command: Callable[..., None]) -> Callable[..., None]:
     """How to fit and to quantise; what is not given is as the preset has it."""
     for option in (
-        click.option("--embedding-bits", type=_BITS, help="Of a value of an embedding: --preset paper."),
-        click.option("--weight-bits", type=_BITS, help="Of a weight, by min and max: --preset paper."),
+        click.option("--embedding-bits", type=_BITS, help="The same of a value of an embedding."),
+        click.option(
+            "--weight-bits",
+            type=_BITS,
+            help="At most, of a weight, by min and max (--preset paper); else 8 trimmed to the size.",
+        ),
         click.option(
             "--prune",
             type=click.FloatRange(0, MOST_PRUNED),
