@@ -13,7 +13,8 @@ import click
 import pytest
 
 from benchmarks.parity_networks import BUNNY, FAMILIES, PUBLISHED, parameter_count
-from inrcodec.arguments import check_exclusive, check_procedure, parse_model_options
+from inrcodec.arguments import parse_model_options
+from inrcodec.checks import check_exclusive, check_procedure
 from inrcodec.cli import commands
 from inrcodec.errors import UsageError
 from inrcodec.models.family import Role, TensorSpec

@@ -154,3 +154,56 @@ def test_unknown_models_and_options() -> None:
     for asked in (EncodeSettings(model="nothing"), EncodeSettings(model_options={"depth": "2"})):
         with pytest.raises(UsageError):
             plan_segment(properties(640, 360, 30), asked)
+
+
+@pytest.mark.parametrize("preset", ["medium", "paper"])
+def test_a_network_too_large_for_any_file_is_refused_before_a_fit(preset: str) -> None:
+    clip = properties(33, 17, 3)
+    asked = EncodeSettings(parameters=20_000, preset=preset)
+    with pytest.raises(TargetUnreachable, match=r"12 bytes .* too few for hnerv of 20000 values") as caught:
+        plan_segment(clip, asked)
+    named = re.search(r"--size (\d+)", str(caught.value))
+    assert named is not None
+    size = int(named[1])
+    plan = plan_segment(clip, replace(asked, size_bytes=size))
+    assert plan.least_bytes() == size
+    with pytest.raises(TargetUnreachable):
+        plan_segment(clip, replace(asked, size_bytes=size - 1))
+
+
+@pytest.mark.parametrize("parameters", [10, 100_000])
+def test_masks_are_not_planned_by_a_count(parameters: int) -> None:
+    asked = EncodeSettings(model="supermask", parameters=parameters, size_bytes=50_000)
+    with pytest.raises(UsageError, match="^--parameters: supermask is planned by its bits; give --bpp or"):
+        plan_segment(properties(320, 160, 30), asked)
+
+
+@pytest.mark.parametrize("model", ["hnerv", "nerv", "snerv", "snerv-t"])
+def test_too_few_parameters_name_the_least(model: str) -> None:
+    clip = properties(320, 160, 30)
+    asked = EncodeSettings(model=model, size_bytes=1_000_000)
+    with pytest.raises(UsageError, match=f"the smallest {model} for this video has ") as caught:
+        plan_segment(clip, replace(asked, parameters=10))
+    least = int(str(caught.value).split()[-1])
+    assert plan_segment(clip, replace(asked, parameters=least)).parameter_count <= least
+
+
+def test_a_count_and_a_width_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="--parameters and --model-option width exclude"):
+        plan_segment(
+            properties(320, 160, 30), EncodeSettings(parameters=20_000, model_options={"width": "200"})
+        )
+
+
+@given(st.integers(1, 40_000), st.sampled_from(["0", "2", "6"]))
+@settings(deadline=None, max_examples=30)
+def test_options_never_exceed_the_count_asked_for(parameters: int, blocks: str) -> None:
+    asked = EncodeSettings(
+        model="snerv", model_options={"blocks": blocks}, parameters=parameters, size_bytes=10**6
+    )
+    try:
+        plan = plan_segment(properties(160, 96, 10), asked)
+    except UsageError as error:
+        assert "the smallest snerv for this video with these options has" in str(error)
+    else:
+        assert plan.parameter_count <= parameters
