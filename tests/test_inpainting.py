@@ -22,8 +22,9 @@ from inrcodec.inspect import inspect
 from inrcodec.metrics import psnr_db, psnr_per_frame_db
 from inrcodec.models.registry import FAMILIES as REGISTERED
 from inrcodec.progress import Silent
-from inrcodec.settings import EncodeSettings
+from inrcodec.settings import LOSSES, EncodeSettings
 from inrcodec.training.loop import _outside_holes
+from inrcodec.training.losses import loss_by_name
 from inrcodec.video import Clip, VideoProperties, cut_holes, open_writer, read_clip
 from inrcodec.video.images import png_bytes
 
@@ -244,6 +245,23 @@ def test_the_loss_is_the_mean_over_kept_pixels() -> None:
     loss.backward()  # type: ignore[no-untyped-call]
     assert rendered.grad is not None
     assert (rendered.grad[~every] == 0).all() and (rendered.grad[every] != 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES.keys() - {"l1+ms-ssim"}))
+def test_no_loss_sees_a_hole(name: str) -> None:
+    generator = torch.Generator().manual_seed(3)
+    frames, rendered = (torch.rand(1, 3, 32, 40, generator=generator) for _ in range(2))
+    keep = torch.ones(1, 32, 40, dtype=torch.bool)
+    keep[:, 8:20, 10:30] = False
+    frames = torch.where(keep[:, None], frames, torch.tensor(0.5))
+    alike = torch.where(keep[:, None], frames, rendered)
+    shown, _ = _outside_holes(alike, frames, keep)
+    assert abs(loss_by_name(name)(shown, frames).item()) < 1e-6
+    leaf = rendered.requires_grad_()
+    shown, scale = _outside_holes(leaf, frames, keep)
+    (scale * loss_by_name(name)(shown, frames)).backward()  # type: ignore[no-untyped-call]
+    assert leaf.grad is not None
+    assert (leaf.grad[:, :, 8:20, 10:30] == 0).all() and leaf.grad.abs().sum() > 0
 
 
 def test_psnr_of_kept_pixels() -> None:

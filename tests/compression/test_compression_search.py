@@ -136,6 +136,17 @@ def test_one_factor_scales_the_steps_of_all_rows() -> None:
     assert finest.steps == pytest.approx(largest / LARGEST_SYMBOL)
 
 
+def test_rows_of_zeros_share_a_step() -> None:
+    spec = TensorSpec("weight", Role.WEIGHT, (6, 2, 3, 3))
+    value = np.random.default_rng(0).normal(size=spec.shape).astype(np.float32)
+    section_coder = SectionCoder(
+        (spec,), {"weight": value}, {"weight": tuple(0.1 + 0.1 * row for row in range(6))}
+    )
+    (fine,), (coarse,) = section_coder.code(1.0), section_coder.code(1e4)
+    assert (len(fine.steps), len(coarse.steps)) == (6, 1)
+    assert not decode_sections((spec,), (coarse,))["weight"].any()
+
+
 def test_zeros_are_coded_and_cost_next_to_nothing() -> None:
     spec = TensorSpec("weight", Role.WEIGHT, (60, 20, 3, 3))
     zeros = {"weight": np.zeros(spec.shape, np.float32)}

@@ -16,7 +16,7 @@ from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.planning import SegmentPlan, plan_segment
 from inrcodec.progress import FitReport, Silent
 from inrcodec.settings import EncodeSettings
-from inrcodec.training.loop import FitSettings, _batches
+from inrcodec.training.loop import FitSettings, _batches, capped_rate
 from inrcodec.video import Clip, VideoProperties
 
 CPU = torch.device("cpu")
@@ -53,6 +53,29 @@ def decoded_psnr_db(plan: SegmentPlan, result: FittedSegment) -> float:
         frames = plan.family.decoder(plan.config, plan.video, tensors)(torch.arange(len(FRAMES)))
     codes = frames.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return mean_psnr_db(FRAMES, codes)
+
+
+@FAMILIES
+def test_a_rate_that_a_network_is_too_wide_for_is_named(model: str, options: dict[str, str]) -> None:
+    plan = plan_segment(clip_of(FRAMES).properties, replace(SETTINGS, model=model, model_options=options))
+    representation = plan.family.representation(plan.config, plan.video, 0)
+    used = capped_rate(representation, 100.0)
+    assert used is not None and 0 < used < 1
+    assert capped_rate(representation, used) is None
+    assert capped_rate(representation, 1.01 * used) == used
+
+
+@pytest.mark.parametrize("asked", [None, 100.0])
+def test_only_who_asked_for_a_rate_is_told_aloud_that_it_is_lower(asked: float | None) -> None:
+    notes: list[str] = []
+
+    class Notes(Silent):
+        def note(self, message: str) -> None:
+            notes.append(message)
+
+    fitted(replace(SETTINGS, learning_rate=asked, epochs=0.1), Notes())
+    told = [message for message in notes if "not 100: a network this wide" in message]
+    assert len(told) == (0 if asked is None else 1)
 
 
 @FAMILIES
