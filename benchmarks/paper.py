@@ -194,7 +194,8 @@ def fit(row: Row, clip: str, folder: Path, device: str) -> dict[str, Any]:
     """Encode one row to a real file; its figures are those of the file's bytes, decoded again."""
     part = BENCHMARK_CLIPS[clip]
     output = folder / f"paper-{row.key.replace('/', '-').replace(' ', '-').replace('%', '')}.inrv"
-    command = [sys.executable, "-m", "inrcodec", "encode", part.path, "-o", str(output), *part.options]
+    command = [sys.executable, "-m", "inrcodec", "encode", part.path, "-o", str(output), "--no-audio"]
+    command += part.options
     command += [*row.options, "--device", device, "-y", "-q", "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     reported = json.loads(done.stdout)

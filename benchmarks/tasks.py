@@ -221,7 +221,7 @@ def _coded(
     """Encode `source` and decode it again, both by real processes: what was reported, and the frames."""
     coded, video = (run.folder / f"{task}-{run.model}{suffix}" for suffix in (".inrv", ".mkv"))
     length = ["--epochs", f"{run.epochs:g}", *run.limits, *(encoding or [])]
-    reported = _inrc("encode", source, "-o", coded, "--model", run.model, *length)
+    reported = _inrc("encode", source, "-o", coded, "--no-audio", "--model", run.model, *length)
     _inrc("decode", coded, "-o", video, "--codec", "ffv1", *(decoding or []))
     names = ("file_bytes", "bpp", "epochs", "steps", "parameter_count", "masked_share", "seconds", "device")
     row = {"task": task, "model": run.model, **{name: reported[name] for name in names}}

@@ -1,10 +1,12 @@
-"""From what a person asks for (`--bpp`, `--size`) to the bytes a file may take: plain arithmetic."""
+"""From what a person asks for (`--bpp`, `--size`) to the bytes a file's video may take: plain arithmetic."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bitstream import Quality, Section, Segment, Stream, StreamHeader, dump
+from bitstream import Extras, Quality, Section, Segment, Stream, StreamHeader, dump
+from bitstream.blocks import BLOCK_OVERHEAD_BYTES
+from bitstream.extras import extras_blocks
 from inrcodec import __version__
 from inrcodec.arguments import check_exclusive
 from inrcodec.models.family import STEPPED_ROLES, TensorSpec, VideoInfo
@@ -55,3 +57,8 @@ def overhead_bytes(header: StreamHeader, empty: Segment, is_masked: bool = False
 def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:
     """8 x bytes over the pixels of all frames."""
     return 8 * byte_count / video.pixel_count
+
+
+def size_of(extras: Extras) -> int:
+    """Bytes of a file that hold sound, subtitles, chapters and tags; no target counts them."""
+    return sum(BLOCK_OVERHEAD_BYTES + len(payload) for _, payload in extras_blocks(extras))
