@@ -316,3 +316,11 @@ def test_a_name_with_a_colon_and_a_percent(tmp_path: Path) -> None:
     strange = tmp_path / "http: 100% %d.mp4"
     written.rename(strange)
     assert len(read_clip(str(strange), ALL).frames) == 1
+
+
+def test_hdr_metadata_is_noted(tmp_path: Path, notes: Notes) -> None:
+    mastering = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):"
+    options = {"x265-params": f"log-level=none:{mastering}max-cll=1000,400"}
+    path = write_video(tmp_path / "a.mkv", gradient(64, 64, 2), "libx265", "yuv420p", options=options)
+    read_clip(str(path), ALL, notes)
+    assert notes.lines == ["HDR metadata (mastering display, light levels) is not carried"]
