@@ -33,6 +33,7 @@ def measure(clip: BenchmarkClip, model: str, output: Path, limits: list[str]) ->
         "--model",
         model,
         *limits,
+        "--no-audio",
         "-y",
         "--json",
     ]

@@ -14,6 +14,7 @@ import numpy as np
 
 import inrcodec
 from benchmarks.record import BENCHMARK_CLIPS
+from inrcodec.inspect import inspect
 from inrcodec.metrics import psnr_db, psnr_per_frame_db, summarise_psnr
 from inrcodec.video import read_clip
 from inrcodec.video.images import png_bytes
@@ -50,9 +51,9 @@ def main() -> None:
     middle = len(source) // 2
     picture = options.out / "side-by-side.png"
     side_by_side(source[middle], frames[middle], picture)
-    size = Path(coded).stat().st_size
+    report = inspect(coded)
     print(
-        f"\n{size} bytes, {8 * size / source[..., 0].size:.4f} bpp, PSNR {quality.mean_db:.2f} dB "
+        f"\n{report.file_bytes} bytes, {report.bpp:.4f} bpp without sound, PSNR {quality.mean_db:.2f} dB "
         f"(1st percentile {quality.first_percentile_db:.2f} dB)\n"
         f"{coded}, {video}, and {picture}: source left, decoded right, "
         f"frame {middle}, {psnr_db(source[middle], frames[middle]):.2f} dB"

@@ -44,7 +44,8 @@ def fit(row: Row, clip: str, folder: Path, device: str) -> dict[str, Any]:
     """Encode one row to a real file; its figures are those of the file's bytes, decoded again."""
     part = BENCHMARK_CLIPS[clip]
     output = folder / f"paper-{row.key.replace('/', '-').replace(' ', '-').replace('%', '')}.inrv"
-    reported = tasks.inrc("encode", part.path, "-o", output, *part.options, *row.options, "--device", device)
+    words = [*part.options, *row.options, "--no-audio", "--device", device]
+    reported = tasks.inrc("encode", part.path, "-o", output, *words)
     return {
         "table": row.table,
         "name": row.name,

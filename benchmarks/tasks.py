@@ -223,7 +223,7 @@ def _coded(
     coded, video = (run.folder / f"{task}-{run.model}{suffix}" for suffix in (".inrv", ".mkv"))
     device = ["--device", run.device]
     length = ["--epochs", f"{run.epochs:g}", *device, *run.limits, *(encoding or [])]
-    reported = inrc("encode", source, "-o", coded, "--model", run.model, *length)
+    reported = inrc("encode", source, "-o", coded, "--no-audio", "--model", run.model, *length)
     inrc("decode", coded, "-o", video, "--codec", "ffv1", *device, *(decoding or []))
     names = ("file_bytes", "bpp", "epochs", "steps", "parameter_count", "masked_share", "seconds", "device")
     row = {"task": task, "model": run.model, **{name: reported[name] for name in names}}

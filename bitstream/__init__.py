@@ -10,6 +10,7 @@ SPEC.md beside this file is the norm.
 from bitstream.blocks import Block, BlockHead, Version, iterate_blocks
 from bitstream.container import StreamWriter, dump, load
 from bitstream.errors import BadMagic, BitstreamError, Corrupt, LimitExceeded, Truncated, UnsupportedVersion
+from bitstream.extras import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
 from bitstream.header import ColorTags, IndexEntry, Quality, Section, Segment, Stream, StreamHeader
 from bitstream.limits import DEFAULT_LIMITS, Limits
 from bitstream.reader import StreamReader, Summary, probe
@@ -20,11 +21,14 @@ __all__ = [
     "BitstreamError",
     "Block",
     "BlockHead",
+    "Chapter",
     "ColorTags",
     "Corrupt",
+    "Extras",
     "IndexEntry",
     "LimitExceeded",
     "Limits",
+    "Packet",
     "Quality",
     "Section",
     "Segment",
@@ -33,6 +37,9 @@ __all__ = [
     "StreamReader",
     "StreamWriter",
     "Summary",
+    "Track",
+    "TrackInfo",
+    "TrackKind",
     "Truncated",
     "UnsupportedVersion",
     "Version",

@@ -6,9 +6,11 @@ import io
 from collections.abc import Mapping
 from typing import BinaryIO
 
+from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
 from bitstream.blocks import Block, block_name, encode_block, encode_head, iterate_blocks
-from bitstream.errors import Corrupt, LimitExceeded, UnsupportedVersion
-from bitstream.fields import Reader, Writer
+from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.extras import EXTRA_TYPES, Extras, encode_metadata, extras_blocks
+from bitstream.fields import Writer
 from bitstream.header import (
     Index,
     IndexEntry,
@@ -16,19 +18,12 @@ from bitstream.header import (
     Segment,
     Stream,
     StreamHeader,
-    is_ancillary,
     read_stream_header,
     tiling_fault,
 )
 from bitstream.limits import DEFAULT_LIMITS, Limits
-from bitstream.records import Record, read_count
-
-
-def record_bytes(record: Record) -> bytes:
-    """A record as the payload of a block."""
-    writer = Writer()
-    record.write(writer)
-    return writer.getvalue()
+from bitstream.records import record_bytes
+from bitstream.timestamps import encode_times, with_times
 
 
 class StreamWriter:
@@ -41,6 +36,8 @@ class StreamWriter:
         self._entries: list[IndexEntry] = []
         self._put(encode_head())
         self._put(encode_block(b"STRM", record_bytes(header)))
+        if header.timestamps is not None:
+            self._put(encode_block(b"TIME", encode_times(header.timestamps)))
 
     def _put(self, data: bytes) -> None:
         self._file.write(data)
@@ -60,6 +57,7 @@ class StreamWriter:
         quality: Quality | None = None,
         metadata: Mapping[str, str] | None = None,
         ancillary: tuple[tuple[bytes, bytes], ...] = (),
+        extras: Extras | None = None,
     ) -> None:
         """Write the ancillary blocks, the index and the tail; ValueError if frames are missing."""
         runs = [(entry.first_frame, entry.frame_count) for entry in self._entries]
@@ -70,7 +68,7 @@ class StreamWriter:
             self._put(encode_block(b"qual", record_bytes(quality)))
         if metadata:
             self._put(encode_block(b"meta", encode_metadata(metadata)))
-        for block_type, payload in ancillary:
+        for block_type, payload in (*extras_blocks(extras or Extras()), *ancillary):
             self._put(encode_block(block_type, payload))
         tail = Writer()
         tail.u64(self._offset)
@@ -84,7 +82,7 @@ def dump(stream: Stream) -> bytes:
     writer = StreamWriter(file, stream.header)
     for segment in stream.segments:
         writer.append(segment)
-    writer.finish(stream.quality, stream.metadata, stream.ancillary)
+    writer.finish(stream.quality, stream.metadata, stream.ancillary, stream.extras)
     return file.getvalue()
 
 
@@ -94,45 +92,6 @@ def load(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Stream:
     for block in iterate_blocks(io.BytesIO(data), limits):
         assembly.add(block)
     return assembly.stream()
-
-
-def encode_metadata(metadata: Mapping[str, str]) -> bytes:
-    """Key and value texts as the payload of a `meta` block."""
-    writer = Writer()
-    writer.varint(len(metadata))
-    for key, value in metadata.items():
-        writer.blob(key.encode())
-        writer.blob(value.encode())
-    check_metadata(metadata, len(writer))
-    return writer.getvalue()
-
-
-def check_metadata(metadata: Mapping[str, str], size: int, limits: Limits = DEFAULT_LIMITS) -> None:
-    """ValueError if a `meta` block would be more than every reader accepts."""
-    if len(metadata) > limits.max_metadata_entries or size > limits.max_metadata_bytes:
-        raise ValueError(
-            f"expected at most {limits.max_metadata_entries} entries and {limits.max_metadata_bytes} bytes "
-            f"of metadata, found {len(metadata)} and {size}"
-        )
-
-
-def read_metadata(reader: Reader) -> dict[str, str]:
-    """Read the payload of a `meta` block to its end."""
-    allowed = reader.limits.max_metadata_bytes
-    if reader.remaining > allowed:
-        raise reader.fault(LimitExceeded, f"expected at most {allowed} bytes, found {reader.remaining}")
-    metadata: dict[str, str] = {}
-    for _ in range(read_count(reader, "max_metadata_entries", least_bytes=2)):
-        start = reader.offset
-        try:
-            key, value = str(reader.blob(allowed), "utf-8"), str(reader.blob(allowed), "utf-8")
-        except UnicodeDecodeError as error:
-            raise reader.fault(Corrupt, f"expected UTF-8 text: {error}", start) from None
-        if key in metadata:
-            raise reader.fault(Corrupt, f"expected every key once, found {key!r} again", start)
-        metadata[key] = value
-    reader.expect_end()
-    return metadata
 
 
 def read_segment(block: Block, limits: Limits) -> Segment:
@@ -159,51 +118,6 @@ def read_tail(block: Block, limits: Limits) -> int:
     return offset
 
 
-class AncillaryBlocks:
-    """Collects what the ancillary blocks of a file say; a known one may appear once."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._count = 0
-        self.quality: Quality | None = None
-        self.metadata: dict[str, str] | None = None
-
-    def count(self, block_type: bytes, offset: int) -> None:
-        """Check the type of the next ancillary block, and that there are not too many."""
-        name = block_name(block_type)
-        if not is_ancillary(block_type):
-            raise UnsupportedVersion(
-                "found a critical block of unknown type: use a newer release", offset=offset, block=name
-            )
-        self._count += 1
-        if self._count > self._limits.max_ancillary_blocks:
-            allowed = self._limits.max_ancillary_blocks
-            raise LimitExceeded(
-                f"expected at most {allowed} ancillary blocks, found more", offset=offset, block=name
-            )
-
-    def add(self, block: Block) -> bool:
-        """Read a `qual` or `meta` block; False for an unknown type."""
-        if block.type == b"qual":
-            require_first(self.quality, block)
-            reader = block.reader(self._limits)
-            self.quality = Quality.read(reader)
-            reader.expect_end()
-        elif block.type == b"meta":
-            require_first(self.metadata, block)
-            self.metadata = read_metadata(block.reader(self._limits))
-        else:
-            return False
-        return True
-
-
-def require_first(present: object | None, block: Block) -> None:
-    """Corrupt if a block of this type was there already."""
-    if present is not None:
-        name = block_name(block.type)
-        raise Corrupt("expected one block of this type, found another", offset=block.offset, block=name)
-
-
 class Assembly:
     """Builds a Stream from the blocks of a file in their order, and checks that they agree."""
 
@@ -213,7 +127,9 @@ class Assembly:
         self._segments: list[Segment] = []
         self._entries: list[IndexEntry] = []
         self._ancillary = AncillaryBlocks(limits)
+        self._extras = ExtrasBlocks(limits)
         self._unknown: list[tuple[bytes, bytes]] = []
+        self._times_at: int | None = None
         self._index: Block | None = None
 
     def add(self, block: Block) -> None:
@@ -232,6 +148,9 @@ class Assembly:
             )
         if block.type == b"STRM":
             self._header = read_stream_header(block.reader(self._limits))
+            self._times_at = block.end
+        elif block.type == b"TIME":
+            self._add_times(block)
         elif block.type == b"SEGM":
             self._add_segment(block)
         elif block.type == b"INDX":
@@ -241,8 +160,15 @@ class Assembly:
             self._check_tail(block)
         else:
             self._ancillary.count(block.type, block.offset)
-            if not self._ancillary.add(block):
+            if block.type in EXTRA_TYPES:
+                self._extras.add(block)
+            elif not self._ancillary.add(block):
                 self._unknown.append((block.type, block.payload))
+
+    def _add_times(self, block: Block) -> None:
+        if self._header is None or block.offset != self._times_at:
+            raise Corrupt("expected TIME right after STRM and only there", offset=block.offset, block="TIME")
+        self._header = with_times(self._header, block, self._limits)
 
     def _add_segment(self, block: Block) -> None:
         if len(self._segments) >= self._limits.max_segments:
@@ -283,6 +209,7 @@ class Assembly:
                 self._ancillary.quality,
                 self._ancillary.metadata or {},
                 tuple(self._unknown),
+                self._extras.extras(),
             )
         except ValueError as error:
             raise Corrupt(str(error), offset=self._index.offset, block="INDX") from None

@@ -9,6 +9,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from bitstream.errors import LimitExceeded
+from bitstream.extras import EXTRA_TYPES, Extras
 from bitstream.fields import MAX_U32, MAX_U64, Reader, Writer
 from bitstream.records import (
     U64,
@@ -26,6 +27,8 @@ from bitstream.records import (
 )
 
 KNOWN_ANCILLARY_TYPES = (b"qual", b"meta")
+TIMESTAMP_BOUND = 1 << 60
+"""Timestamps lie below it, in units of the time base."""
 
 
 def is_block_type(name: bytes) -> bool:
@@ -52,8 +55,9 @@ class ColorTags(Record):
 class StreamHeader(Record):
     """The video as a whole; sizes in pixels, `rotation` in degrees clockwise for display.
 
-    Frame `i` is shown at `i / frame_rate` seconds; `time_base` is the source's unit of time, in
-    seconds. The coded size is what the network puts out; the display size is its top left part.
+    Frame `i` is shown at `i / frame_rate` seconds, or, where there are `timestamps`, at
+    `timestamps[i] * time_base`; `time_base` is the source's unit of time, in seconds. The coded size is
+    what the network puts out; the display size is its top left part.
     """
 
     width: int = wire(Varint(1, limit="max_dimension"))
@@ -67,9 +71,14 @@ class StreamHeader(Record):
     rotation: int = wire(QuarterTurns(), 0)
     bit_depth: int = wire(Byte(8, 16), 8)
     color: ColorTags = wire(Nested(ColorTags), ColorTags())
+    timestamps: tuple[int, ...] | None = None
+    """One for each frame, rising from 0, in a block of its own; None where the frame rate is constant."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        times = self.timestamps
+        if times is not None and (len(times) != self.frame_count or times[0] != 0):
+            raise ValueError(f"StreamHeader: expected {self.frame_count} times from 0, found {len(times)}")
         if self.coded_width < self.width or self.coded_height < self.height:
             raise ValueError(
                 f"StreamHeader: expected a coded size of at least {self.width}x{self.height}, "
@@ -165,6 +174,7 @@ class Stream:
     quality: Quality | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     ancillary: tuple[tuple[bytes, bytes], ...] = ()
+    extras: Extras = field(default_factory=Extras)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "segments", tuple(self.segments))
@@ -176,7 +186,8 @@ class Stream:
         if fault is not None:
             raise ValueError(f"Stream.segments: {fault}")
         for name, _ in self.ancillary:
-            if not is_block_type(name) or not is_ancillary(name) or name in KNOWN_ANCILLARY_TYPES:
+            is_known = name in (*KNOWN_ANCILLARY_TYPES, *EXTRA_TYPES)
+            if not is_block_type(name) or not is_ancillary(name) or is_known:
                 raise ValueError(f"Stream.ancillary: expected an unknown ancillary type, found {name!r}")
 
 

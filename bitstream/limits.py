@@ -29,6 +29,14 @@ class Limits:
     """Quantisation steps of one section."""
     max_metadata_entries: int = 1 << 10
     max_metadata_bytes: int = 1 << 20
+    max_tracks: int = 1 << 6
+    """Streams of sound and of subtitles."""
+    max_packets: int = 1 << 22
+    """Packets of one track."""
+    max_extradata_bytes: int = 1 << 20
+    max_chapters: int = 1 << 12
+    max_timestamps: int = 1 << 22
+    """Frames of a video with a table of their times."""
     max_symbols: int = 1 << 27
     """Symbols of one section."""
 

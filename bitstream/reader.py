@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
 from bitstream.blocks import (
     BLOCK_OVERHEAD_BYTES,
     Block,
@@ -17,8 +18,9 @@ from bitstream.blocks import (
     Version,
     block_name,
 )
-from bitstream.container import AncillaryBlocks, read_index, read_segment, read_tail
+from bitstream.container import read_index, read_segment, read_tail
 from bitstream.errors import Corrupt, Truncated
+from bitstream.extras import EXTRA_TYPES, Extras, TrackInfo
 from bitstream.header import (
     KNOWN_ANCILLARY_TYPES,
     IndexEntry,
@@ -29,6 +31,7 @@ from bitstream.header import (
     tiling_fault,
 )
 from bitstream.limits import DEFAULT_LIMITS, Limits
+from bitstream.timestamps import with_times
 
 TAIL_BYTES = BLOCK_OVERHEAD_BYTES + 8
 
@@ -47,12 +50,19 @@ class Summary:
     quality: Quality | None
     metadata: Mapping[str, str]
     ancillary: tuple[BlockHead, ...]
+    extras: tuple[BlockHead, ...] = ()
+    """Blocks of sound, subtitles, chapters and tags, not read or checked either."""
+
+    @property
+    def extras_bytes(self) -> int:
+        """What these blocks take of the file."""
+        return sum(head.end - head.offset for head in self.extras)
 
 
 class StreamReader:
     """Opens a path or a seekable binary file; `segment(i)` reads and checks that one block only.
 
-    Raises BitstreamError when the head, STRM, INDX, TAIL, `qual` or `meta` are damaged or when
+    Raises BitstreamError when the head, STRM, TIME, INDX, TAIL, `qual` or `meta` are damaged or when
     blocks do not fill the file exactly. A damaged segment is found when it is read: the others
     stay usable. A file object stays open and belongs to the caller.
     """
@@ -73,6 +83,9 @@ class StreamReader:
         self.version = scanner.read_head()
         block = self._checked_block(scanner, b"STRM")
         self.header = read_stream_header(block.reader(self._limits))
+        if scanner.read_block_head().type == b"TIME":
+            block = self._checked_block(self._scanner(block.end), b"TIME")
+            self.header = with_times(self.header, block, self._limits)
         tail_at = self._size - TAIL_BYTES
         if tail_at < block.end + BLOCK_OVERHEAD_BYTES:
             raise Truncated("expected INDX and TAIL after STRM", offset=self._size, block="TAIL")
@@ -122,6 +135,7 @@ class StreamReader:
         """Read the ancillary blocks between the segments; what is between must be whole blocks."""
         known = AncillaryBlocks(self._limits)
         unknown: list[BlockHead] = []
+        extras: list[BlockHead] = []
         at = first
         for segment_at, length in [*((entry.offset, entry.length) for entry in self.index), (last, 0)]:
             if segment_at < at or segment_at + length > last:
@@ -137,6 +151,8 @@ class StreamReader:
                 known.count(head.type, head.offset)
                 if head.type in KNOWN_ANCILLARY_TYPES:
                     known.add(scanner.read_payload(head))
+                elif head.type in EXTRA_TYPES:
+                    extras.append(head)
                 else:
                     unknown.append(head)
                 at = head.end
@@ -144,6 +160,7 @@ class StreamReader:
         self.quality = known.quality
         self.metadata: Mapping[str, str] = known.metadata or {}
         self.ancillary = tuple(unknown)
+        self.extras_blocks = tuple(extras)
 
     def segment(self, number: int) -> Segment:
         """Read and check one segment, 0 <= number < len(index); other segments are not touched."""
@@ -161,6 +178,21 @@ class StreamReader:
             )
         return segment
 
+    def extras(self) -> Extras:
+        """Read and check sound, subtitles, chapters and tags; raises `BitstreamError`."""
+        blocks = ExtrasBlocks(self._limits)
+        for head in self.extras_blocks:
+            blocks.add(self._checked_block(self._scanner(head.offset), head.type))
+        return blocks.extras()
+
+    def track_infos(self) -> tuple[tuple[TrackInfo, int], ...]:
+        """What each track is and its block's bytes; its packets are not parsed. Raises `BitstreamError`."""
+        tracks = [head for head in self.extras_blocks if head.type == b"trak"]
+        blocks = [self._checked_block(self._scanner(head.offset), head.type) for head in tracks]
+        return tuple(
+            (TrackInfo.read(block.reader(self._limits)), block.end - block.offset) for block in blocks
+        )
+
     def segment_number(self, frame: int) -> int:
         """The number of the segment that holds this frame, 0 <= frame < frame_count."""
         if not 0 <= frame < self.header.frame_count:
@@ -177,6 +209,7 @@ class StreamReader:
             self.quality,
             self.metadata,
             self.ancillary,
+            self.extras_blocks,
         )
 
     def close(self) -> None:

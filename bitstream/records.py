@@ -61,9 +61,16 @@ class Record:
             raise reader.fault(Corrupt, str(error), start) from None
 
 
+def record_bytes(record: Record) -> bytes:
+    """A record as the payload of a block."""
+    writer = Writer()
+    record.write(writer)
+    return writer.getvalue()
+
+
 def layouts(record: type[Record]) -> Iterator[tuple[str, Wire]]:
-    """Names and layouts of a record's fields in wire order."""
-    return ((item.name, item.metadata["wire"]) for item in fields(record))
+    """Names and layouts in wire order of a record's fields; those that lie elsewhere have none."""
+    return ((item.name, item.metadata["wire"]) for item in fields(record) if "wire" in item.metadata)
 
 
 def _checked_integer(value: Any, minimum: int, maximum: int) -> int:

@@ -1,4 +1,4 @@
-"""From what a person asks for (`--bpp`, `--size`) to the bytes a file may take: plain arithmetic."""
+"""From what a person asks for (`--bpp`, `--size`) to the bytes a file's video may take: plain arithmetic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitstream import Quality, Section, Segment, Stream, StreamHeader, dump
+from bitstream import Extras, Quality, Section, Segment, Stream, StreamHeader, dump
+from bitstream.blocks import BLOCK_OVERHEAD_BYTES
+from bitstream.extras import extras_blocks
 from inrcodec import __version__
 from inrcodec.checks import check_exclusive
 from inrcodec.compression.sections import Arrays, encode_section
@@ -80,3 +82,8 @@ def least_file_bytes(
 def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:
     """8 x bytes over the pixels of all frames."""
     return 8 * byte_count / video.pixel_count
+
+
+def size_of(extras: Extras) -> int:
+    """Bytes of a file that hold sound, subtitles, chapters and tags; no target counts them."""
+    return sum(BLOCK_OVERHEAD_BYTES + len(payload) for _, payload in extras_blocks(extras))

@@ -95,8 +95,8 @@ def commands() -> None:
 @commands.command()
 @click.argument("source")
 @click.option("-o", "--output", required=True, help="The .inrv file to write.")
-@click.option("--bpp", type=POSITIVE, help="Bits per pixel of the whole file.  [default: 0.06]")
-@click.option("--size", "size_bytes", type=FILE_SIZE, help="Size of the file: 800k is 800,000 bytes.")
+@click.option("--bpp", type=POSITIVE, help="Bits per pixel, sound left out.  [default: 0.06]")
+@click.option("--size", "size_bytes", type=FILE_SIZE, help="Size without sound: 800k is 800,000 bytes.")
 @click.option("--model", default=EncodeSettings.model, show_default=True, help="The family of networks.")
 @click.option("--model-option", "model_options", multiple=True, metavar="KEY=VALUE", help="Repeatable.")
 @click.option(
@@ -126,6 +126,8 @@ def encode(
     scale: Size | None,
     bit_depth: str | None,
     every: int,
+    stream: int | None,
+    no_audio: bool,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -135,7 +137,9 @@ def encode(
     verbosity = _verbosity(quiet, verbose)
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),
-        source=SourceSettings(frames, crop, scale, None if bit_depth is None else int(bit_depth), every),
+        source=SourceSettings(
+            frames, crop, scale, None if bit_depth is None else int(bit_depth), every, stream, not no_audio
+        ),
         started=started,
         **plain,
     )

@@ -196,11 +196,14 @@ def fit_text(report: FitReport) -> str:
 
 def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
     """What an encode did, from the fields of `EncodeResult`."""
-    share = 100 * result["file_bytes"] / result["target_bytes"]
+    extras_bytes = result["extras_bytes"]
+    video_bytes = result["file_bytes"] - extras_bytes
+    share = 100 * video_bytes / result["target_bytes"]
+    beside = f", and {extras_bytes:,} bytes of sound and the like" if extras_bytes else ""
     masked = result["masked_share"]
     counted = f" of the {1 - masked:.1%} of pixels outside the mask" if masked else ""
     return [
-        f"{output}: {result['file_bytes']:,} bytes ({share:.1f} % of the target), {result['bpp']:.4f} bpp",
+        f"{output}: {video_bytes:,} bytes ({share:.1f} % of the target), {result['bpp']:.4f} bpp{beside}",
         f"{result['psnr_db']:.2f} dB{counted} (worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
         f"{result['steps']:,} steps in {duration_text(result['seconds'])}",
     ]
@@ -225,8 +228,10 @@ def print_report(report: FileReport) -> None:
     for segment in report.segments:
         console.print(_segment_table(report, segment))
     if len(report.segments) > 1:
-        bits = report.container_bits
-        console.print(f"container: {bits:,} bits, {_share(bits, report)} of the file")
+        for name, bits in [("container", report.container_bits), *report.extra_rows]:
+            console.print(
+                f"{printable(name)}: {bits:,} bits, {_share(bits, report)} of the file", markup=False
+            )
     sys.stdout.flush()
 
 
@@ -236,11 +241,12 @@ def report_lines(report: FileReport) -> list[str]:
     color = header.color
     color_range = "full" if color.full_range else "limited"
     rotation = f"turned {header.rotation} degrees clockwise for display, " if header.rotation else ""
+    irregular = "" if header.timestamps is None else " (irregular)"
     psnr = "not measured" if report.psnr_db is None else f"{report.psnr_db:.2f} dB"
     return [
         f"{report.path}: {report.file_bytes:,} bytes, format {report.format_version}",
         f"video    {header.width}x{header.height}, {header.frame_count} frames, "
-        f"{float(header.frame_rate):.6g} frames/s, {header.bit_depth} bits, "
+        f"{float(header.frame_rate):.6g} frames/s{irregular}, {header.bit_depth} bits, "
         f"pixel aspect {header.sample_aspect_ratio}, {rotation}"
         f"colour {color.primaries}/{color.transfer}/{color.matrix} {color_range}",
         f"rate     {report.bpp:.4f} bpp",
@@ -270,7 +276,7 @@ def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
     )
     rows = [("segment header", segment.overhead_bits)]
     if len(report.segments) == 1:
-        rows.append(("container", report.container_bits))
+        rows += [("container", report.container_bits), *report.extra_rows]
     total_bits = sum(section.bits for section in segment.sections) + sum(bits for _, bits in rows)
     table.add_column("section", footer="file" if len(report.segments) == 1 else "segment")
     for name in ("role", "shape", "coder"):
@@ -282,7 +288,7 @@ def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
         share = _share(section.bits, report)
         table.add_row(section.name, section.role, shape, section.coder, f"{section.bits:,}", share)
     for name, bits in rows:
-        table.add_row(name, "", "", "", f"{bits:,}", _share(bits, report))
+        table.add_row(printable(name), "", "", "", f"{bits:,}", _share(bits, report))
     return table
 
 

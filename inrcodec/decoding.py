@@ -9,7 +9,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import takewhile
 from types import TracebackType
 from typing import Self, overload
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bitstream import StreamReader
+from bitstream import Extras, StreamReader
 from inrcodec.checks import check_rate
 from inrcodec.compression.sections import decode_sections
 from inrcodec.device import autocast, choose_device, compute_dtype, repeatable_convolutions
@@ -27,8 +27,9 @@ from inrcodec.files import check_paths
 from inrcodec.opening import open_segment, open_stream
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings import DecodeSettings, FrameRange
-from inrcodec.video import check_target, open_writer
+from inrcodec.video import check_target, cut_extras, open_writer
 from inrcodec.video.properties import displayed, properties_of
+from inrcodec.video.timing import selected_properties, window_of
 
 Frames = NDArray[np.uint8]
 
@@ -67,12 +68,13 @@ def decode(
         done = 0
         with open_writer(
             output,
-            replace(video.properties, frame_rate=video.properties.frame_rate * settings.fps_scale),
+            selected_properties(video.properties, selected, settings.fps_scale),
             settings.codec,
             settings.crf,
             settings.overwrite,
             progress,
             first_number=selected.start * settings.fps_scale,
+            extras=video.extras(selected),
         ) as writer:
             for batch in video.batches(positions):
                 for frame in batch:
@@ -169,6 +171,10 @@ class Video:
         if not selected:
             raise UsageError(f"--frames selects none of the {len(self)} frames")
         return selected
+
+    def extras(self, frames: range) -> Extras:
+        """Sound, subtitles, chapters and tags for these frames; raises `BitstreamError`."""
+        return cut_extras(self._reader.extras(), window_of(self.properties, frames))
 
     def at(self, position: float) -> Frames:
         """The picture (height, width, 3) at a time counted in frames, from 0 to len - 1.

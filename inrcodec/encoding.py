@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bitstream import Section, Segment, StreamReader, dump
-from inrcodec.budget import LEAST_FILL, bits_per_pixel, stream_of
+from bitstream import Extras, Section, Segment, StreamReader, dump
+from inrcodec.budget import LEAST_FILL, bits_per_pixel, size_of, stream_of
 from inrcodec.checks import check_exclusive, check_procedure
 from inrcodec.compression.search import CodedTensors, SectionCoder, fit_to_size
 from inrcodec.decoding import Video
@@ -29,7 +29,7 @@ from inrcodec.metrics import psnr_per_frame_db, summarise_psnr
 from inrcodec.planning import SegmentPlan, plan_segment
 from inrcodec.progress import EncodePlan, Progress, Silent
 from inrcodec.settings import EncodeSettings
-from inrcodec.video import Clip, cut_holes, read_clip
+from inrcodec.video import Clip, cut_holes, read_clip, read_extras
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class EncodeResult:
     """What an encode made; every figure comes from the bytes of the file, decoded again."""
 
     file_bytes: int
+    extras_bytes: int
+    """Of the file: sound, subtitles, chapters and tags, which neither the target nor bpp counts."""
     target_bytes: int
     bpp: float
     psnr_db: float
@@ -76,10 +78,11 @@ def encode(
     _check(source, output, settings)
     device = choose_device(settings.device)
     clip = read_clip(source, settings.source, progress)
+    extras = read_extras(source, settings.source, clip.window, progress)
     if settings.mask is not None:
         clip = cut_holes(clip, settings.mask, progress)
     plan = plan_segment(clip.properties, settings)
-    check_output_file(output, settings.overwrite, plan.target_bytes)
+    check_output_file(output, settings.overwrite, plan.target_bytes + size_of(extras))
     deadline = None if settings.time_seconds is None else started + settings.time_seconds
     announce = _Announcer(source, plan, device, progress)
     fitted = fit_segment(plan, clip, settings, device, deadline, progress, announce)
@@ -91,13 +94,14 @@ def encode(
     data = _file(plan, coded.sections, psnr_db=0.0)
     psnr = _decoded_psnr_db(data, clip, settings.device, progress)
     quality = summarise_psnr(psnr)
-    data = _file(plan, coded.sections, quality.mean_db)
+    data = _file(plan, coded.sections, quality.mean_db, extras)
     with atomic_output(output, settings.overwrite) as file:
         file.write(data)
     return EncodeResult(
         file_bytes=len(data),
+        extras_bytes=size_of(extras),
         target_bytes=plan.target_bytes,
-        bpp=bits_per_pixel(len(data), plan.video),
+        bpp=bits_per_pixel(len(data) - size_of(extras), plan.video),
         psnr_db=quality.mean_db,
         psnr_p1_db=quality.first_percentile_db,
         masked_share=clip.masked_share,
@@ -176,10 +180,13 @@ def _code_to_size(plan: SegmentPlan, fitted: FittedSegment, may_refine: bool) ->
     return coded
 
 
-def _file(plan: SegmentPlan, sections: tuple[Section, ...], psnr_db: float) -> bytes:
+def _file(
+    plan: SegmentPlan, sections: tuple[Section, ...], psnr_db: float, extras: Extras | None = None
+) -> bytes:
     """The whole file; its size does not depend on the PSNR that it states."""
     segment = Segment(0, plan.video.frame_count, plan.family.wire_id, plan.seed, plan.packed_config, sections)
-    return dump(stream_of(plan.header, segment, psnr_db, plan.is_masked))
+    stream = stream_of(plan.header, segment, psnr_db, plan.is_masked)
+    return dump(dataclasses.replace(stream, extras=extras or Extras()))
 
 
 def _decoded_psnr_db(data: bytes, clip: Clip, device: str, progress: Progress) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bitstream import StreamHeader, load
+from bitstream import StreamHeader, TrackInfo, TrackKind, load
 from bitstream.coders import coder_by_id
 from inrcodec.compression.sections import decode_sections
 from inrcodec.opening import OpenedSegment, open_segment, open_stream
@@ -43,6 +43,22 @@ class SegmentReport:
 
 
 @dataclass(frozen=True)
+class TrackReport:
+    """One stream of sound or subtitles."""
+
+    kind: str
+    """`audio` or `subtitle`."""
+    codec: str
+    language: str | None
+    sample_rate: int
+    """Hz; 0 for subtitles."""
+    layout: str
+    """Of the channels; empty for subtitles."""
+    bits: int
+    """Of its block."""
+
+
+@dataclass(frozen=True)
 class FileReport:
     """A whole file."""
 
@@ -54,20 +70,34 @@ class FileReport:
     """As the encoder measured it on the decoded file; None if it did not say."""
     metadata: dict[str, str]
     segments: tuple[SegmentReport, ...]
+    tracks: tuple[TrackReport, ...] = ()
+    extras_bytes: int = 0
+    """Sound, subtitles, chapters and tags."""
 
     @property
     def bpp(self) -> float:
-        """Bits of the file per pixel of the video."""
+        """Bits of the file, its extras left out, per pixel of the video."""
         pixels = self.header.width * self.header.height * self.header.frame_count
-        return 8 * self.file_bytes / pixels
+        return 8 * (self.file_bytes - self.extras_bytes) / pixels
 
     @property
     def container_bits(self) -> int:
-        """Bits outside the segments: head, stream header, index, metadata."""
-        return 8 * self.file_bytes - sum(
+        """Bits outside the segments and the extras: head, stream header, times, index, metadata."""
+        return 8 * (self.file_bytes - self.extras_bytes) - sum(
             segment.overhead_bits + sum(section.bits for section in segment.sections)
             for segment in self.segments
         )
+
+    @property
+    def extra_rows(self) -> list[tuple[str, int]]:
+        """Name and bits of each track, and of chapters and tags together, where there are any."""
+        rows = []
+        for track in self.tracks:
+            rate = f"{track.sample_rate} Hz" if track.sample_rate else None
+            about = (track.kind, track.codec, track.language, track.layout, rate)
+            rows.append((" ".join(filter(None, about)), track.bits))
+        rest = 8 * self.extras_bytes - sum(bits for _, bits in rows)
+        return [*rows, ("chapters and tags", rest)] if rest else rows
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values for JSON; a frame rate is a float and, exactly, a text."""
@@ -86,6 +116,7 @@ class FileReport:
             "fps": float(header.frame_rate),
             "frame_rate": str(header.frame_rate),
             "time_base": str(header.time_base),
+            "has_timestamps": header.timestamps is not None,
             "sample_aspect_ratio": str(header.sample_aspect_ratio),
             "rotation": header.rotation,
             "bit_depth": header.bit_depth,
@@ -95,6 +126,8 @@ class FileReport:
             "psnr_db": self.psnr_db if self.psnr_db is None or math.isfinite(self.psnr_db) else None,
             "metadata": self.metadata,
             "container_bits": self.container_bits,
+            "extras_bytes": self.extras_bytes,
+            "tracks": [asdict(track) for track in self.tracks],
             "segments": [asdict(segment) for segment in self.segments],
         }
 
@@ -127,6 +160,7 @@ def _report(path: str, decode_symbols: bool) -> FileReport:
             if decode_symbols:
                 decode_sections(opened.specs, opened.segment.sections)
             segments.append(_segment_report(opened, 8 * entry.length))
+        tracks = tuple(_track_report(info, size) for info, size in reader.track_infos())
     quality = summary.quality
     return FileReport(
         path=path,
@@ -136,6 +170,19 @@ def _report(path: str, decode_symbols: bool) -> FileReport:
         psnr_db=None if quality is None else quality.psnr_db,
         metadata=dict(summary.metadata),
         segments=tuple(segments),
+        tracks=tracks,
+        extras_bytes=summary.extras_bytes,
+    )
+
+
+def _track_report(info: TrackInfo, block_bytes: int) -> TrackReport:
+    return TrackReport(
+        kind=TrackKind(info.kind).name.lower(),
+        codec=info.codec,
+        language=info.metadata.get("language"),
+        sample_rate=info.sample_rate,
+        layout=info.layout,
+        bits=8 * block_bytes,
     )
 
 

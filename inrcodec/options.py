@@ -52,8 +52,12 @@ def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def source_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--frames, --every, --crop, --scale, --mask and --bit-depth: what of the source is encoded."""
+    """--frames to --no-audio: what of the source is encoded."""
     for option in (
+        click.option("--no-audio", is_flag=True, help="Leave sound and subtitles out."),
+        click.option(
+            "--stream", type=click.IntRange(0), help="Which of several videos, from 0.  [default: the best]"
+        ),
         click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources."),
         click.option("--mask", help="Image or video, as large as a coded frame: white pixels are holes."),
         click.option("--scale", type=PICTURE, help="Resize each frame, after --crop."),

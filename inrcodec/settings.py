@@ -102,6 +102,10 @@ class SourceSettings:
     """8 reduces a deeper source; None refuses it."""
     every: int = 1
     """Only frames 0, N, 2N, ... of `frames`, at an N-th of the frame rate."""
+    stream: int | None = None
+    """Which of several video streams, from 0; None for the best."""
+    audio: bool = True
+    """Whether sound and subtitles are carried."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -17,9 +16,13 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from bitstream import Extras
 from inrcodec.errors import OutputError, UsageError
+from inrcodec.progress import Progress
 from inrcodec.video.color import frame_is_rgb, tags_as_yuv, to_pixel_format
-from inrcodec.video.properties import LARGEST_TERM, VideoProperties
+from inrcodec.video.muxing import TrackMuxer
+from inrcodec.video.properties import VideoProperties
+from inrcodec.video.timing import OutputClock
 
 FORMATS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".webm": "webm"}
 """FFmpeg's name of the container by file suffix."""
@@ -108,21 +111,32 @@ def loses_aspect_ratio(suffix: str, codec: str | None, properties: VideoProperti
 
 
 class ContainerWriter:
-    """Encodes and muxes frames into an open file; as a context it finishes the file or gives it up."""
+    """Encodes and muxes frames into an open file, and the extras as they are.
+
+    As a context it finishes the file or gives it up.
+    """
 
     def __init__(
-        self, file: BinaryIO, target: str, properties: VideoProperties, codec: str | None, crf: int | None
+        self,
+        file: BinaryIO,
+        target: str,
+        properties: VideoProperties,
+        codec: str | None,
+        crf: int | None,
+        extras: Extras,
+        progress: Progress,
     ) -> None:
         self._target = target
         self._count = 0
         suffix = "." + target.rsplit(".", 1)[-1].lower()
         name = encoder_name(suffix, codec)
         self._pixel_format = pixel_format(Codec(name, "w"), properties.width, properties.height)
-        self._time_base, self._ticks_per_frame = output_timing(properties)
+        self._clock = OutputClock(properties)
         self._tags = tags_as_yuv(properties.color, can_be_tagged=True)
         with self._errors():
             self._container = av.open(file, "w", format=FORMATS[suffix])
             self._stream = self._add_stream(name, properties, crf)
+            self._tracks = TrackMuxer(self._container, target, extras, progress)
 
     def _add_stream(self, name: str, properties: VideoProperties, crf: int | None) -> VideoStream:
         options: dict[str, str] = {}
@@ -137,8 +151,8 @@ class ContainerWriter:
         context = stream.codec_context
         context.width, context.height = properties.width, properties.height
         context.pix_fmt = self._pixel_format
-        context.time_base = self._time_base
-        stream.time_base = self._time_base
+        context.time_base = self._clock.time_base
+        stream.time_base = self._clock.time_base
         context.framerate = properties.frame_rate
         context.sample_aspect_ratio = properties.sample_aspect_ratio
         context.color_primaries = self._tags.primaries
@@ -153,9 +167,10 @@ class ContainerWriter:
         """Append one RGB frame (height, width, 3). Raises `OutputError`."""
         with self._errors():
             picture = to_pixel_format(frame, self._pixel_format, self._tags)
-            picture.time_base = self._time_base
-            picture.pts = round(self._count * self._ticks_per_frame)
+            picture.time_base = self._clock.time_base
+            picture.pts = self._clock.timestamp(self._count)
             self._container.mux(self._stream.encode(picture))
+            self._tracks.mux_until(picture.pts * self._clock.time_base)
         self._count += 1
 
     @contextmanager
@@ -179,6 +194,7 @@ class ContainerWriter:
         if kind is None:
             with self._errors():
                 self._container.mux(self._stream.encode(None))
+                self._tracks.mux_until(None)
                 self._container.close()
             return
         try:
@@ -186,15 +202,3 @@ class ContainerWriter:
             self._container.close()
         except (av.FFmpegError, OSError):
             pass
-
-
-def output_timing(properties: VideoProperties) -> tuple[Fraction, Fraction]:
-    """Time base of the output and ticks per frame: the source's unit where a frame is a whole number of it.
-
-    A unit that is too coarse (Matroska's milliseconds at 29.97 frames a second) would make the frames jitter.
-    """
-    ticks = 1 / (properties.frame_rate * properties.time_base)
-    fits = max(properties.time_base.as_integer_ratio()) <= LARGEST_TERM
-    if fits and ticks.denominator == 1 and ticks >= 1:
-        return properties.time_base, ticks
-    return 1 / properties.frame_rate, Fraction(1)

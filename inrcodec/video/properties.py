@@ -33,6 +33,20 @@ class VideoProperties:
     """Degrees clockwise to turn a frame for display; 0 here, because frames are turned as they are read."""
     bit_depth: int = 8
     color: ColorTags = field(default_factory=ColorTags)
+    timestamps: tuple[int, ...] | None = None
+    """Of each frame, in units of the time base from 0 on; None where the frame rate is constant."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The stretch of a video that selected frames cover, in seconds on the video's own clock."""
+
+    start: Fraction = Fraction(0)
+    """When the first selected frame is shown; it becomes time 0."""
+    begins_inside: bool = False
+    """Whether there are frames before it."""
+    stop: Fraction | None = None
+    """When the frame after the last is shown; None where the video ends with the last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +56,8 @@ class Clip:
     frames: NDArray[np.uint8]
     """RGB, (T, height, width, 3)."""
     properties: VideoProperties
+    window: Window = Window()
+    """Where the frames lie in the source."""
     keep: NDArray[np.bool_] | None = None
     """False in the holes of a mask, (1 or T, height, width); None where all pixels count."""
 

@@ -7,10 +7,12 @@ from collections.abc import Generator
 from contextlib import closing
 from fractions import Fraction
 from itertools import islice
+from typing import cast
 
 import av
 import numpy as np
 from av import VideoFrame
+from av.sidedata.sidedata import SideDataContainer, Type
 from numpy.typing import NDArray
 
 from inrcodec.errors import NotAVideo, UsageError
@@ -18,8 +20,19 @@ from inrcodec.progress import Progress, Silent
 from inrcodec.settings import FrameRange, Size, SourceSettings
 from inrcodec.video.color import color_tags, hdr_name, is_convertible
 from inrcodec.video.geometry import Frame, Turn, centre_crop, display_turn, rgb_pixels, scale
-from inrcodec.video.properties import LARGEST_TERM, Clip, VideoProperties
+from inrcodec.video.properties import Clip, VideoProperties, Window
 from inrcodec.video.sources import Source, open_source
+from inrcodec.video.timing import held_ratio, timing_of
+
+_HDR_SIDE_DATA = frozenset(
+    {
+        Type.MASTERING_DISPLAY_METADATA,
+        Type.CONTENT_LIGHT_LEVEL,
+        Type.DYNAMIC_HDR_PLUS,
+        Type.DOVI_METADATA,
+        Type.DOVI_RPU_BUFFER,
+    }
+)
 
 
 def read_clip(path: str, source: SourceSettings, progress: Progress | None = None) -> Clip:
@@ -27,13 +40,13 @@ def read_clip(path: str, source: SourceSettings, progress: Progress | None = Non
 
     Pixels are PyAV's own `rgb24` conversion, turned as the display matrix says, then cropped at the centre,
     then scaled, each frame as it comes: memory holds the selected frames and no others. What the clip
-    cannot carry (sound, irregular timestamps, alpha, fields) is told to `progress` in one line each.
+    cannot carry (alpha, fields, times that do not rise) is told to `progress` in one line each.
 
     Raises `UsageError` for a request that cannot be met and `NotAVideo` for an input without usable frames.
     """
     progress = progress or Silent()
     check_source(source)
-    with open_source(path, progress) as opened:
+    with open_source(path, progress, source.stream) as opened:
         try:
             return _read(path, opened, source, progress)
         except av.FFmpegError as error:
@@ -85,19 +98,24 @@ def _read(path: str, opened: Source, source: SourceSettings, progress: Progress)
             progress.stage("reading", len(pixels), max(total, len(pixels)))
     if first is None:
         raise NotAVideo(_no_frames(path, source.frames))
-    _note_what_is_lost(opened, first, timestamps, source.frames, progress)
+    _note_what_is_missing(opened, len(timestamps), source.frames, progress)
+    time_base = first.time_base or opened.time_base
+    kept_rate = _kept_rate(opened.frame_rate, source.every)
+    timing = timing_of(timestamps[:: source.every], time_base, kept_rate, progress)
     ratio = opened.sample_aspect_ratio
     height, width = pixels[0].shape[:2]
     properties = VideoProperties(
         width=width,
         height=height,
         frame_count=len(pixels),
-        frame_rate=_kept_rate(opened.frame_rate, source.every),
-        time_base=opened.time_base,
+        frame_rate=timing.frame_rate,
+        time_base=timing.time_base,
         sample_aspect_ratio=_scaled_ratio(1 / ratio if is_sideways else ratio, first, is_sideways, source),
         color=color_tags(first),
+        timestamps=timing.timestamps,
     )
-    return Clip(_stacked(pixels), properties)
+    window = _window(opened, time_base, timestamps, source.frames)
+    return Clip(_stacked(pixels), properties, window)
 
 
 def _selected_frames(opened: Source, frames: FrameRange) -> Generator[VideoFrame, None, None]:
@@ -154,6 +172,8 @@ def check_format(path: str, frame: VideoFrame, source: SourceSettings, progress:
         raise NotAVideo(f"{path} uses colour matrix {tags.matrix} (H.273), which is not supported")
     if hdr_name(tags) is not None:
         progress.note(f"{hdr_name(tags)} video is coded with 8 bits a sample; its colour tags are kept")
+    if any(data.type in _HDR_SIDE_DATA for data in cast(SideDataContainer, frame.side_data)):
+        progress.note("HDR metadata (mastering display, light levels) is not carried")
     if any(component.is_alpha for component in frame.format.components):
         progress.note("transparency is not carried: the colours under it are coded as if opaque")
     if frame.interlaced_frame:
@@ -194,40 +214,28 @@ def _scaled_ratio(ratio: Fraction, first: VideoFrame, is_sideways: bool, source:
     width, height = (first.height, first.width) if is_sideways else (first.width, first.height)
     if source.crop is not None:
         width, height = source.crop.width, source.crop.height
-    return _held_ratio(ratio * Fraction(width * source.scale.height, height * source.scale.width))
+    return held_ratio(ratio * Fraction(width * source.scale.height, height * source.scale.width))
 
 
 def _kept_rate(rate: Fraction, every: int) -> Fraction:
     """Frames a second when one frame in `every` is kept."""
-    return rate if every == 1 else _held_ratio(rate / every)
+    return rate if every == 1 else held_ratio(rate / every)
 
 
-def _held_ratio(ratio: Fraction) -> Fraction:
-    """The closest ratio whose terms FFmpeg and the stream header can hold."""
-    if ratio > 1:
-        return 1 / _held_ratio(1 / ratio)
-    return max(ratio.limit_denominator(LARGEST_TERM), Fraction(1, LARGEST_TERM))
-
-
-def _note_what_is_lost(
-    opened: Source,
-    first: VideoFrame,
-    timestamps: list[int | None],
-    frames: FrameRange,
-    progress: Progress,
-) -> None:
-    if frames.stop is not None and len(timestamps) < frames.stop - frames.start:
-        progress.note(f"the video ends at frame {frames.start + len(timestamps)}, before {frames.stop}")
-    elif frames.stop is None and len(timestamps) + frames.start < opened.claimed_frame_count:
+def _note_what_is_missing(opened: Source, count: int, frames: FrameRange, progress: Progress) -> None:
+    if frames.stop is not None and count < frames.stop - frames.start:
+        progress.note(f"the video ends at frame {frames.start + count}, before {frames.stop}")
+    elif frames.stop is None and count + frames.start < opened.claimed_frame_count:
         promised = opened.claimed_frame_count
-        progress.note(f"{promised} frames were promised, {len(timestamps) + frames.start} can be decoded")
-    time_base = first.time_base or opened.time_base
+        progress.note(f"{promised} frames were promised, {count + frames.start} can be decoded")
+
+
+def _window(opened: Source, time_base: Fraction, timestamps: list[int | None], frames: FrameRange) -> Window:
+    """Where the selected frames lie on the source's clock, by the times of the first and the last."""
     known = [(index, stamp) for index, stamp in enumerate(timestamps) if stamp is not None]
-    if not known:
-        return
-    first_index, first_stamp = known[0]
-    ticks_per_frame = 1 / (opened.frame_rate * time_base)
-    # Containers round timestamps to their unit, so one unit off is still regular.
-    if any(abs(stamp - first_stamp - (index - first_index) * ticks_per_frame) > 1 for index, stamp in known):
-        rate = float(opened.frame_rate)
-        progress.note(f"timestamps are irregular: they are made regular at {rate:.6g} frames a second")
+    index, stamp = known[0] if known else (-frames.start, 0)
+    start = stamp * time_base - index / opened.frame_rate
+    is_cut = frames.stop is not None and len(timestamps) == frames.stop - frames.start
+    index, stamp = known[-1] if known else (-frames.start, 0)
+    end = stamp * time_base + (len(timestamps) - index) / opened.frame_rate
+    return Window(start, frames.start > 0, end if is_cut else None)

@@ -46,13 +46,16 @@ def number_field(name: str) -> re.Match[str] | None:
 
 
 @contextmanager
-def open_source(path: str, progress: Progress) -> Iterator[Source]:
+def open_source(path: str, progress: Progress, stream: int | None = None) -> Iterator[Source]:
     """Open `path` for reading; what cannot be carried is told to `progress`.
 
-    Raises `UsageError` for a missing file or a folder without images and `NotAVideo` for anything that
-    PyAV finds no video in.
+    Of several videos it is number `stream`, from 0, or the one that FFmpeg takes for the best. Raises
+    `UsageError` for a missing file, a `stream` that is not there or a folder without images and `NotAVideo`
+    for anything that PyAV finds no video in.
     """
     images = find_images(path)
+    if images is not None and stream:
+        raise UsageError(f"--stream {stream}: images are one video stream, number 0")
     if images is not None:
         progress.note(f"images carry no frame rate: {IMAGE_FRAME_RATE} frames a second are assumed")
         count = len(images)
@@ -62,11 +65,11 @@ def open_source(path: str, progress: Progress) -> Iterator[Source]:
         raise UsageError(f"{path} does not exist")
     try:
         # Without the protocol a colon in the name would be read as one.
-        container = av.open(f"file:{path}")
+        container = av.open(f"file:{path}", metadata_errors="replace")
     except av.FFmpegError as error:
         raise NotAVideo(f"{path} is no video: {error.strerror or error}") from error
     with container:
-        yield _container_source(container, path, progress)
+        yield _container_source(container, path, progress, stream)
 
 
 def find_images(path: str) -> list[Path] | None:
@@ -112,10 +115,8 @@ def _image_frames(images: list[Path]) -> Iterator[VideoFrame]:
         yield frame
 
 
-def _container_source(container: InputContainer, path: str, progress: Progress) -> Source:
-    stream = _best_video(container, path)
-    if container.streams.audio:
-        progress.note("sound is not carried in this version")
+def _container_source(container: InputContainer, path: str, progress: Progress, number: int | None) -> Source:
+    stream = _chosen_video(container, path, progress, number)
     stream.thread_type = "AUTO"
     frame_rate = stream.average_rate or stream.guessed_rate or IMAGE_FRAME_RATE
     if frame_rate <= 0:
@@ -138,14 +139,23 @@ def _duration_seconds(container: InputContainer, stream: VideoStream) -> Fractio
     return max(Fraction(0), Fraction(container.duration or 0, av.time_base))
 
 
-def _best_video(container: InputContainer, path: str) -> VideoStream:
-    """The video that FFmpeg would play; cover art of a sound file is none."""
+def _chosen_video(
+    container: InputContainer, path: str, progress: Progress, number: int | None
+) -> VideoStream:
+    """Video `number`, or the one that FFmpeg would play; cover art of a sound file is none."""
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not videos or container.format.name == _TEXT_AS_ART:
         found = "only sound" if container.streams.audio else "no video stream"
         raise NotAVideo(f"{path} is no video: it holds {found}")
+    if number is not None and not 0 <= number < len(videos):
+        raise UsageError(f"--stream {number}: {path} has {len(videos)} video stream(s), numbered from 0")
     best = container.streams.best("video")
     stream = best if isinstance(best, VideoStream) and best in videos else videos[0]
+    if number is not None:
+        stream = videos[number]
+    elif len(videos) > 1:
+        chosen = videos.index(stream)
+        progress.note(f"{len(videos)} video streams: number {chosen} is taken, --stream chooses another")
     if stream.codec_context is None:
         raise NotAVideo(f"{path} cannot be decoded: its codec is not known")
     return stream

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bitstream import Extras
 from inrcodec.errors import UsageError
 from inrcodec.files import atomic_output, check_output_file
 from inrcodec.progress import Progress, Silent
@@ -87,19 +88,24 @@ def open_writer(
     overwrite: bool = False,
     progress: Progress | None = None,
     first_number: int = 0,
+    extras: Extras | None = None,
 ) -> Iterator[FrameWriter]:
     """A writer of RGB frames to `target`: .mp4 .mkv .mov .webm .y4m, a folder, a `%05d.png` pattern, or `-`.
 
     The output appears, complete, when the block ends without an exception; after one nothing is left, neither
     of it nor of its temporary file. `-` is y4m on standard output. `properties.frame_count` is not used, so a
     part of a video may be written. Images are numbered from `first_number`, and `overwrite` replaces no image
-    of another number. What the target cannot carry is told to `progress`.
+    of another number. `extras` go into video files as they are. What the target cannot carry is told to
+    `progress`.
 
     Raises `UsageError` for a target that cannot be, `OutputError` when the encoder or the file system
     refuses, and `BrokenPipeError` when the reader of a pipe goes away.
     """
     check_target(target, codec, crf, overwrite)
     kind = target_kind(target)
+    progress, extras = progress or Silent(), extras or Extras()
+    if kind is not TargetKind.CONTAINER:
+        _note_what_is_dropped(target, properties, extras, progress)
     if kind is TargetKind.STDOUT:
         writer = Y4MWriter(sys.stdout.buffer, properties)
         yield writer
@@ -112,11 +118,23 @@ def open_writer(
             yield Y4MWriter(file, properties)
     else:
         if loses_aspect_ratio(Path(target).suffix.lower(), codec, properties):
-            (progress or Silent()).note(
+            progress.note(
                 f"pixels are {properties.sample_aspect_ratio} as wide as high, which {target} cannot say "
                 "with this codec; h264 and hevc in .mp4, .mov or .mkv keep it"
             )
         with atomic_output(target, overwrite) as file:
-            container = ContainerWriter(file, target, properties, codec, crf)
+            container = ContainerWriter(file, target, properties, codec, crf, extras, progress)
             with container:
                 yield container
+
+
+def _note_what_is_dropped(
+    target: str, properties: VideoProperties, extras: Extras, progress: Progress
+) -> None:
+    """Say what y4m and images have no place for."""
+    name = "standard output" if target == STDOUT else target
+    if extras.tracks:
+        progress.note(f"sound and subtitles are dropped: {name} holds pictures only")
+    if properties.timestamps is not None:
+        rate = float(properties.frame_rate)
+        progress.note(f"timestamps are irregular; {name} has frames at a constant {rate:.6g} a second")

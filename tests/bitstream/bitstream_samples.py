@@ -58,7 +58,9 @@ steps = st.lists(
 sections = st.builds(Section, edges(0, 255), steps, st.binary(max_size=40))
 decibels = st.sampled_from((0.0, math.inf, 4294967.294)) | st.floats(0, 200)
 ancillary = st.tuples(
-    st.from_regex(rb"\A[a-z][A-Za-z]{3}\Z").filter(lambda name: name not in (b"qual", b"meta")),
+    st.from_regex(rb"\A[a-z][A-Za-z]{3}\Z").filter(
+        lambda name: name not in (b"qual", b"meta", b"tags", b"chap", b"trak")
+    ),
     st.binary(max_size=20),
 )
 

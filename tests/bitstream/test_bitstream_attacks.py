@@ -122,7 +122,7 @@ ATTACKS: dict[str, tuple[bytes, type[BitstreamError]]] = {
     "tail points into the head": (FILE[:-20] + tail(0), Corrupt),
     "tail too short": (FILE[:-20] + encode_block(b"TAIL", b"\x46\0\0\0"), BitstreamError),
     "no tail": (FILE[:-20], BitstreamError),
-    "unknown critical block": (file_of(STRM, SEGM, encode_block(b"TIME", b"")), UnsupportedVersion),
+    "unknown critical block": (file_of(STRM, SEGM, encode_block(b"LATE", b"")), UnsupportedVersion),
     "block type is no text": (file_of(STRM, SEGM, b"\x00\x01\x02\x03" + QUAL[4:]), Corrupt),
     "two quality blocks": (file_of(STRM, SEGM, QUAL, QUAL), Corrupt),
     "short quality": (file_of(STRM, SEGM, encode_block(b"qual", bytes(3))), Truncated),

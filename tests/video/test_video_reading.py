@@ -16,7 +16,7 @@ from inrcodec.video import read_clip
 from inrcodec.video.geometry import box_average, centre_crop
 from inrcodec.video.images import png_bytes
 from inrcodec.video.properties import header_of
-from inrcodec.video.reading import _held_ratio
+from inrcodec.video.timing import held_ratio
 
 ALL = SourceSettings()
 
@@ -144,8 +144,8 @@ def test_an_aspect_ratio_of_many_digits_is_rounded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("exponent", [40, 70])
 def test_an_extreme_ratio_is_held(exponent: int) -> None:
     largest = 2**31 - 1
-    assert _held_ratio(Fraction(1, 1 << exponent)) == Fraction(1, largest)
-    assert _held_ratio(Fraction(1 << exponent, 3)) == largest
+    assert held_ratio(Fraction(1, 1 << exponent)) == Fraction(1, largest)
+    assert held_ratio(Fraction(1 << exponent, 3)) == largest
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
@@ -240,15 +240,27 @@ def test_alpha_and_fields_are_noted(tmp_path: Path, notes: Notes) -> None:
     assert ["transparency" in notes.lines[0], "interlaced" in notes.lines[1]] == [True, True]
 
 
-def test_irregular_timestamps_are_noted(tmp_path: Path, notes: Notes) -> None:
+def test_irregular_timestamps_are_kept(tmp_path: Path, notes: Notes) -> None:
     frames = gradient(16, 16, 5)
     regular = write_video(tmp_path / "a.mkv", frames, rate=Fraction(30000, 1001))
-    read_clip(str(regular), ALL, notes)
+    assert read_clip(str(regular), ALL, notes).properties.timestamps is None
+    irregular = str(write_video(tmp_path / "b.mkv", frames, timestamps=[0, 40, 300, 310, 900]))
+    properties = read_clip(irregular, ALL, notes).properties
+    assert properties.timestamps == (0, 40, 300, 310, 900) and properties.time_base == Fraction(1, 1000)
+    assert properties.frame_rate == Fraction(4000, 900)
+    inside = read_clip(irregular, SourceSettings(frames=FrameRange(1, 4)), notes)
+    assert inside.properties.timestamps == (0, 260, 270)
+    assert inside.window.start == Fraction(40, 1000) and inside.window.begins_inside
+    assert read_clip(irregular, SourceSettings(every=2), notes).properties.timestamps == (0, 300, 900)
     assert notes.lines == []
-    irregular = write_video(tmp_path / "b.mkv", frames, timestamps=[0, 40, 300, 310, 900])
-    read_clip(str(irregular), ALL, notes)
-    assert len(notes.lines) == 1
-    assert "timestamps are irregular" in notes.lines[0]
+
+
+def test_a_constant_rate_that_the_container_does_not_declare_needs_no_table(
+    tmp_path: Path, notes: Notes
+) -> None:
+    slow = write_video(tmp_path / "a.mkv", gradient(16, 16, 4), timestamps=[0, 90, 180, 270])
+    properties = read_clip(str(slow), SourceSettings(every=3), notes).properties
+    assert properties.timestamps is None and properties.frame_rate == Fraction(1000, 270)
 
 
 @pytest.mark.parametrize("degrees", [90, 180, -90])
@@ -306,7 +318,9 @@ def test_a_name_with_a_colon_and_a_percent(tmp_path: Path) -> None:
     assert len(read_clip(str(strange), ALL).frames) == 1
 
 
-def test_sound_beside_the_picture_is_noted(notes: Notes) -> None:
-    clip = Path(__file__).parents[2] / "benchmarks/clips/bunny.mp4"
-    read_clip(str(clip), SourceSettings(frames=FrameRange(0, 1)), notes)
-    assert notes.lines == ["sound is not carried in this version"]
+def test_hdr_metadata_is_noted(tmp_path: Path, notes: Notes) -> None:
+    mastering = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):"
+    options = {"x265-params": f"log-level=none:{mastering}max-cll=1000,400"}
+    path = write_video(tmp_path / "a.mkv", gradient(64, 64, 2), "libx265", "yuv420p", options=options)
+    read_clip(str(path), ALL, notes)
+    assert notes.lines == ["HDR metadata (mastering display, light levels) is not carried"]

@@ -19,7 +19,7 @@ from inrcodec.errors import OutputError, UsageError
 from inrcodec.settings import SourceSettings
 from inrcodec.video import VideoProperties, check_target, open_writer, read_clip
 from inrcodec.video.color import to_pixel_format
-from inrcodec.video.containers import output_timing
+from inrcodec.video.timing import OutputClock
 
 ALL = SourceSettings()
 
@@ -167,8 +167,9 @@ def test_a_lost_aspect_ratio_is_noted(tmp_path: Path, notes: Notes) -> None:
 def test_a_coarse_time_base_does_not_make_frames_jitter() -> None:
     frames = gradient(2, 2)
     coarse = properties(frames, frame_rate=Fraction(30000, 1001), time_base=Fraction(1, 1000))
-    assert output_timing(coarse) == (Fraction(1001, 30000), Fraction(1))
-    assert output_timing(properties(frames)) == (Fraction(1, 12800), Fraction(512))
+    clocks = OutputClock(coarse), OutputClock(properties(frames))
+    assert [clock.time_base for clock in clocks] == [Fraction(1001, 30000), Fraction(1, 12800)]
+    assert [clock.timestamp(3) for clock in clocks] == [3, 3 * 512]
 
 
 BEYOND = 2**32 - 1

@@ -1,0 +1,262 @@
+"""What travels beside the video, as it came: packets of sound and subtitles, chapters, tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
+
+from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.fields import Reader, Writer
+from bitstream.limits import DEFAULT_LIMITS, Limits
+from bitstream.records import (
+    Blob,
+    PositiveRational,
+    Record,
+    Sequence,
+    Varint,
+    read_count,
+    record_bytes,
+    wire,
+)
+
+EXTRA_TYPES = (b"tags", b"chap", b"trak")
+"""Types of the ancillary blocks that make up `Extras`."""
+_TIME_BOUND = 1 << 60
+"""Timestamps and durations lie below it, so that sums of a few fit 64 bits."""
+_LEAST_PACKET_BYTES = 5
+
+
+@dataclass(frozen=True)
+class Text:
+    """UTF-8 text as a blob; `limit` names the field of Limits that bounds its bytes."""
+
+    limit: str
+
+    def check(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"expected a text, found {type(value).__name__}")
+        value.encode()
+        return value
+
+    def write(self, writer: Writer, value: str) -> None:
+        writer.blob(value.encode())
+
+    def read(self, reader: Reader) -> str:
+        start = reader.offset
+        try:
+            return str(reader.blob(getattr(reader.limits, self.limit)), "utf-8")
+        except UnicodeDecodeError as error:
+            raise reader.fault(Corrupt, f"expected UTF-8 text: {error}", start) from None
+
+
+@dataclass(frozen=True)
+class Time:
+    """A signed timestamp, of less than 2^60 units either way."""
+
+    def check(self, value: Any) -> int:
+        if not isinstance(value, int) or abs(value) >= _TIME_BOUND:
+            raise ValueError(f"expected a time within 2^60 units, found {value!r}")
+        return value
+
+    def write(self, writer: Writer, value: int) -> None:
+        writer.signed_varint(value)
+
+    def read(self, reader: Reader) -> int:
+        return reader.signed_varint()
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts by key, as `encode_metadata` writes them."""
+
+    def check(self, value: Any) -> Mapping[str, str]:
+        for text in (*value.keys(), *value.values()):
+            Text("max_metadata_bytes").check(text)
+        return MappingProxyType(dict(value))
+
+    def write(self, writer: Writer, value: Mapping[str, str]) -> None:
+        _write_texts(writer, value)
+
+    def read(self, reader: Reader) -> dict[str, str]:
+        return _read_texts(reader)
+
+
+class TrackKind(IntEnum):
+    """What a track is, by its wire id."""
+
+    AUDIO = 0
+    SUBTITLE = 1
+
+
+@dataclass(frozen=True)
+class TrackInfo(Record):
+    """How a track's packets are to be understood: codec parameters by FFmpeg's names and numbers."""
+
+    kind: int = wire(Varint(0, max(TrackKind)))
+    codec: str = wire(Text("max_metadata_bytes"))
+    """Such as `aac`, `opus`, `subrip`."""
+    time_base: Fraction = wire(PositiveRational())
+    """Seconds a unit of the packets' times."""
+    metadata: Mapping[str, str] = wire(Texts())
+    """`language`, `title` and the like."""
+    sample_rate: int = wire(Varint(), 0)
+    """Hz; 0 for subtitles."""
+    layout: str = wire(Text("max_metadata_bytes"), "")
+    """Of the channels, such as `stereo` or `5.1(side)`; empty for subtitles."""
+    sample_format: str = wire(Text("max_metadata_bytes"), "")
+    """What the codec decodes to, such as `fltp`; empty for subtitles."""
+    bit_rate: int = wire(Varint(), 0)
+    """Bits a second as the source declares them; 0 where it does not."""
+    disposition: int = wire(Varint(), 0)
+    """FFmpeg's flags: 1 default, 2 dub, 64 forced, ..."""
+    extradata: bytes = wire(Blob("max_extradata_bytes"), b"")
+    """The codec's global header."""
+
+
+class Packet(NamedTuple):
+    """One coded packet; times in units of the track's time base, 0 being the start of the first frame."""
+
+    pts: int
+    dts: int
+    duration: int
+    is_key: bool
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Track:
+    """A stream of sound or subtitles, its packets in the order of the source."""
+
+    info: TrackInfo
+    packets: tuple[Packet, ...]
+
+    def write(self, writer: Writer) -> None:
+        """Append the payload of a `trak` block; ValueError for a packet that it cannot hold."""
+        self.info.write(writer)
+        writer.varint(len(self.packets))
+        expected, last_duration = 0, 0
+        for packet in self.packets:
+            times = (packet.pts, packet.dts, packet.duration)
+            if not packet.data or packet.duration < 0 or max(map(abs, times)) >= _TIME_BOUND:
+                raise ValueError(f"expected a packet with data and times within 2^60, found {times}")
+            writer.signed_varint(packet.pts - expected)
+            writer.signed_varint(packet.pts - packet.dts)
+            writer.signed_varint(packet.duration - last_duration)
+            writer.varint(2 * len(packet.data) + packet.is_key)
+            writer.raw(packet.data)
+            expected, last_duration = packet.pts + packet.duration, packet.duration
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Read the payload of a `trak` block to its end."""
+        info = TrackInfo.read(reader)
+        packets: list[Packet] = []
+        expected, last_duration = 0, 0
+        for _ in range(read_count(reader, "max_packets", _LEAST_PACKET_BYTES)):
+            start = reader.offset
+            pts = expected + reader.signed_varint()
+            dts = pts - reader.signed_varint()
+            duration = last_duration + reader.signed_varint()
+            size, is_key = divmod(reader.varint(), 2)
+            if size == 0 or duration < 0 or max(abs(pts), abs(dts), duration) >= _TIME_BOUND:
+                raise reader.fault(Corrupt, "expected a packet with data and times within 2^60", start)
+            packets.append(Packet(pts, dts, duration, bool(is_key), bytes(reader.raw(size))))
+            expected, last_duration = pts + duration, duration
+        reader.expect_end()
+        return cls(info, tuple(packets))
+
+
+@dataclass(frozen=True)
+class Chapter(Record):
+    """A chapter from `start` to `end`, in units of its time base from the start of the first frame."""
+
+    time_base: Fraction = wire(PositiveRational())
+    start: int = wire(Time())
+    end: int = wire(Time())
+    metadata: Mapping[str, str] = wire(Texts())
+
+
+@dataclass(frozen=True)
+class ChapterList(Record):
+    """The payload of a `chap` block."""
+
+    chapters: tuple[Chapter, ...] = wire(Sequence(Chapter, "max_chapters", least_bytes=5))
+
+
+@dataclass(frozen=True)
+class Extras:
+    """All that travels beside the video."""
+
+    tracks: tuple[Track, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Of the whole file: `title`, `artist` and the like."""
+
+
+def extras_blocks(extras: Extras) -> Iterator[tuple[bytes, bytes]]:
+    """Types and payloads of the blocks that hold `extras`; none for none. ValueError beyond the limits."""
+    if extras.tags:
+        yield b"tags", encode_metadata(extras.tags)
+    if extras.chapters:
+        yield b"chap", record_bytes(ChapterList(extras.chapters))
+    for track in extras.tracks:
+        writer = Writer()
+        track.write(writer)
+        yield b"trak", writer.getvalue()
+
+
+def read_chapters(reader: Reader) -> tuple[Chapter, ...]:
+    """Read the payload of a `chap` block to its end."""
+    chapters = ChapterList.read(reader).chapters
+    reader.expect_end()
+    return chapters
+
+
+def encode_metadata(metadata: Mapping[str, str]) -> bytes:
+    """Key and value texts as the payload of a `meta` block."""
+    writer = Writer()
+    _write_texts(writer, metadata)
+    check_metadata(metadata, len(writer))
+    return writer.getvalue()
+
+
+def check_metadata(metadata: Mapping[str, str], size: int, limits: Limits = DEFAULT_LIMITS) -> None:
+    """ValueError if a `meta` block would be more than every reader accepts."""
+    if len(metadata) > limits.max_metadata_entries or size > limits.max_metadata_bytes:
+        raise ValueError(
+            f"expected at most {limits.max_metadata_entries} entries and {limits.max_metadata_bytes} bytes "
+            f"of metadata, found {len(metadata)} and {size}"
+        )
+
+
+def read_metadata(reader: Reader) -> dict[str, str]:
+    """Read the payload of a `meta` block to its end."""
+    allowed = reader.limits.max_metadata_bytes
+    if reader.remaining > allowed:
+        raise reader.fault(LimitExceeded, f"expected at most {allowed} bytes, found {reader.remaining}")
+    metadata = _read_texts(reader)
+    reader.expect_end()
+    return metadata
+
+
+def _write_texts(writer: Writer, texts: Mapping[str, str]) -> None:
+    writer.varint(len(texts))
+    for key, value in texts.items():
+        writer.blob(key.encode())
+        writer.blob(value.encode())
+
+
+def _read_texts(reader: Reader) -> dict[str, str]:
+    text = Text("max_metadata_bytes")
+    texts: dict[str, str] = {}
+    for _ in range(read_count(reader, "max_metadata_entries", least_bytes=2)):
+        start = reader.offset
+        key, value = text.read(reader), text.read(reader)
+        if key in texts:
+            raise reader.fault(Corrupt, f"expected every key once, found {key!r} again", start)
+        texts[key] = value
+    return texts

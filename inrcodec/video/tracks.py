@@ -1,0 +1,198 @@
+"""Sound, subtitles, chapters and tags out of a source, as they are, and cut to a stretch of the video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Stream
+
+from bitstream import DEFAULT_LIMITS, Chapter, Extras, Packet, Track, TrackInfo, TrackKind
+from bitstream.extras import extras_blocks
+from inrcodec.progress import Progress
+from inrcodec.settings import SourceSettings
+from inrcodec.video.properties import Window
+from inrcodec.video.sources import find_images
+
+_OF_THE_CONTAINER = frozenset(
+    {"encoder", "major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "duration"}
+)
+"""Tags that describe the file they stand in, so that another one must not have them."""
+_TITLES = "bin_data"
+"""What FFmpeg calls the stream of the chapters' titles in an .mp4, which it reads as chapters too."""
+_STATISTICS = ("_statistics_", "bps", "number_of_")
+"""How tags begin that mkvmerge computes."""
+
+
+def read_extras(path: str, source: SourceSettings, window: Window, progress: Progress) -> Extras:
+    """What the source at `path` holds beside its video, cut to `window` and counted from its start.
+
+    Nothing is decoded. Without `source.audio` sound and subtitles stay out. What cannot be carried is told
+    to `progress`. Images have none.
+    """
+    if find_images(path) is not None:
+        return Extras()
+    with av.open(f"file:{path}", metadata_errors="replace") as container:
+        tracks: Iterable[Track] = ()
+        if source.audio:
+            tracks = _tracks(container, progress)
+        else:
+            progress.detail("sound and subtitles are left out")
+        chapters = _chapters(container)
+        others = [stream for stream in container.streams if stream.type in ("data", "attachment")]
+        if chapters:
+            others = [stream for stream in others if stream.name != _TITLES]
+        if others:
+            progress.note(f"{len(others)} stream(s) of data or attachments are not carried")
+        whole = Extras(tuple(tracks), chapters, _tags(container.metadata))
+    return _within_limits(cut_extras(whole, window), progress)
+
+
+def cut_extras(extras: Extras, window: Window) -> Extras:
+    """The packets and chapters that fall into the window, with times counted from its start.
+
+    Sound is cut between packets: none begins before a window that begins inside the video, or after its
+    end. Subtitles and chapters that reach over an end are shortened.
+    """
+    tracks = tuple(_cut_track(track, window) for track in extras.tracks)
+    chapters = (_cut_chapter(chapter, window) for chapter in extras.chapters)
+    return Extras(tracks, tuple(chapter for chapter in chapters if chapter is not None), extras.tags)
+
+
+def _cut_track(track: Track, window: Window) -> Track:
+    shift, limit = _in_units(window, track.info.time_base)
+    packets: list[Packet] = []
+    for packet in track.packets:
+        begin, end = packet.pts - shift, packet.pts - shift + packet.duration
+        if limit is not None and begin >= limit:
+            continue
+        if track.info.kind == TrackKind.AUDIO:
+            if begin >= 0 or not window.begins_inside:
+                packets.append(packet._replace(pts=begin, dts=packet.dts - shift))
+            continue
+        if window.begins_inside and begin < 0:
+            if end <= 0:
+                continue
+            begin = 0
+        if limit is not None:
+            end = min(end, limit)
+        dts = min(packet.dts - shift, begin) if begin else begin
+        packets.append(packet._replace(pts=begin, dts=dts, duration=end - begin))
+    return Track(track.info, tuple(packets))
+
+
+def _cut_chapter(chapter: Chapter, window: Window) -> Chapter | None:
+    shift, limit = _in_units(window, chapter.time_base)
+    start, end = chapter.start - shift, chapter.end - shift
+    if (limit is not None and start >= limit) or end < 0 or (window.begins_inside and end == 0):
+        return None
+    return replace(chapter, start=max(start, 0), end=end if limit is None else min(end, limit))
+
+
+def _in_units(window: Window, time_base: Fraction) -> tuple[int, int | None]:
+    """The window's start, and its length or None, in units of `time_base`."""
+    shift = round(window.start / time_base)
+    return shift, None if window.stop is None else round(window.stop / time_base) - shift
+
+
+def _tracks(container: InputContainer, progress: Progress) -> list[Track]:
+    infos: dict[int, TrackInfo] = {}
+    streams: list[Stream] = [*container.streams.audio, *container.streams.subtitles]
+    for stream in streams[: DEFAULT_LIMITS.max_tracks]:
+        if stream.codec_context is None or stream.time_base is None:
+            progress.note(f"a stream of {stream.type} is not carried: its codec is not known")
+        else:
+            infos[stream.index] = _info(stream)
+    if len(streams) > DEFAULT_LIMITS.max_tracks:
+        progress.note(f"only the first {DEFAULT_LIMITS.max_tracks} of {len(streams)} tracks are carried")
+    packets = _packets(container, [stream for stream in streams if stream.index in infos], progress)
+    return [Track(infos[index], tuple(packets[index])) for index in infos]
+
+
+def _packets(container: InputContainer, streams: list[Stream], progress: Progress) -> dict[int, list[Packet]]:
+    """The packets of each stream, by its index, in the order of the file."""
+    packets: dict[int, list[Packet]] = {stream.index: [] for stream in streams}
+    lost = 0
+    try:
+        for packet in container.demux(*streams) if streams else ():
+            pts = packet.dts if packet.pts is None else packet.pts
+            data = bytes(packet)
+            if data and pts is not None:
+                dts = pts if packet.dts is None else packet.dts
+                duration = max(packet.duration or 0, 0)
+                packets[packet.stream_index].append(Packet(pts, dts, duration, packet.is_keyframe, data))
+            elif data:
+                lost += 1
+    except av.error.InvalidDataError:
+        progress.note("the input is damaged: its sound or subtitles end early")
+    if lost:
+        progress.note(f"{lost} packets of sound or subtitles have no time and are not carried")
+    return packets
+
+
+def _info(stream: Stream) -> TrackInfo:
+    context = stream.codec_context
+    kind = TrackKind.AUDIO if isinstance(stream, AudioStream) else TrackKind.SUBTITLE
+    info = TrackInfo(
+        kind,
+        context.codec.canonical_name,
+        stream.time_base or Fraction(1, av.time_base),
+        _tags(stream.metadata),
+        disposition=int(stream.disposition),
+        extradata=context.extradata or b"",
+    )
+    if not isinstance(stream, AudioStream):
+        return info
+    audio = stream.codec_context
+    return replace(
+        info,
+        sample_rate=audio.sample_rate or 0,
+        layout=audio.layout.name,
+        sample_format=audio.format.name if audio.format else "",
+        bit_rate=audio.bit_rate or 0,
+    )
+
+
+def _tags(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Tags of a file or a stream that hold for every file they are in."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower() not in _OF_THE_CONTAINER
+        and not key.lower().startswith(_STATISTICS)
+        and (key, value) != ("language", "und")
+    }
+
+
+def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
+    return tuple(
+        Chapter(chapter["time_base"], chapter["start"], chapter["end"], _tags(chapter["metadata"]))
+        for chapter in container.chapters()
+        if chapter["time_base"]
+    )
+
+
+def _within_limits(extras: Extras, progress: Progress) -> Extras:
+    """Drop, with a note, what every reader would refuse."""
+    tracks = []
+    for track in extras.tracks:
+        size = sum(len(packet.data) for packet in track.packets)
+        fits = size <= DEFAULT_LIMITS.max_block_bytes // 2
+        if fits and len(track.packets) <= DEFAULT_LIMITS.max_packets:
+            tracks.append(track)
+        else:
+            progress.note(f"a track of {size:,} bytes is not carried: it is too large for one file")
+    chapters = extras.chapters[: DEFAULT_LIMITS.max_chapters]
+    if chapters != extras.chapters:
+        progress.note(f"only the first {len(chapters)} of {len(extras.chapters)} chapters are carried")
+    try:
+        for _ in extras_blocks(Extras(tags=extras.tags)):
+            pass
+    except ValueError as error:
+        progress.note(f"tags are not carried: {error}")
+        return Extras(tuple(tracks), chapters)
+    return Extras(tuple(tracks), chapters, extras.tags)

@@ -1,0 +1,183 @@
+"""Sound, subtitles, chapters and tags in the container: back as they went in, or a typed error."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from fractions import Fraction
+
+import pytest
+from bitstream_samples import MINIMAL, edges, rationals, steady
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitstream import (
+    BitstreamError,
+    Chapter,
+    Corrupt,
+    Extras,
+    LimitExceeded,
+    Limits,
+    Packet,
+    StreamReader,
+    Track,
+    TrackInfo,
+    TrackKind,
+    Truncated,
+    dump,
+    load,
+)
+from bitstream.blocks import encode_block
+from bitstream.extras import extras_blocks
+from bitstream.fields import Reader, Writer
+
+INFO = TrackInfo(
+    TrackKind.AUDIO,
+    "aac",
+    Fraction(1, 48000),
+    {"language": "deu", "title": "Büro"},
+    sample_rate=48000,
+    layout="stereo",
+    sample_format="fltp",
+    bit_rate=128_000,
+    disposition=1,
+    extradata=b"\x11\x90",
+)
+SOUND = Track(INFO, tuple(Packet(1024 * n - 1024, 1024 * n - 1024, 1024, True, b"abc") for n in range(5)))
+TITLES = Track(
+    TrackInfo(TrackKind.SUBTITLE, "subrip", Fraction(1, 1000), {}),
+    (Packet(500, 500, 2000, True, b"Hello"), Packet(1200, 1200, 0, False, b"again")),
+)
+EXTRAS = Extras(
+    (SOUND, TITLES), (Chapter(Fraction(1, 1000), -3, 2000, {"title": "One"}),), {"title": "Film", "": ""}
+)
+STREAM = dataclasses.replace(MINIMAL, extras=EXTRAS)
+
+texts = st.dictionaries(st.text(max_size=4), st.text(max_size=6), max_size=3)
+times = edges(-(1 << 60) + 1, (1 << 60) - 1)
+packets = st.builds(
+    Packet, times, times, edges(0, (1 << 60) - 1), st.booleans(), st.binary(min_size=1, max_size=9)
+)
+infos = st.builds(
+    TrackInfo,
+    st.sampled_from(TrackKind),
+    st.text(max_size=5),
+    rationals,
+    texts,
+    edges(0, (1 << 32) - 1),
+    st.text(max_size=5),
+    st.text(max_size=5),
+    edges(0, (1 << 32) - 1),
+    edges(0, (1 << 32) - 1),
+    st.binary(max_size=9),
+)
+tracks = st.builds(Track, infos, st.lists(packets, max_size=4).map(tuple))
+chapters = st.builds(Chapter, rationals, times, times, texts)
+extras = st.builds(
+    Extras, st.lists(tracks, max_size=3).map(tuple), st.lists(chapters, max_size=3).map(tuple), texts
+)
+
+
+def payload_of(track: Track) -> bytes:
+    writer = Writer()
+    track.write(writer)
+    return writer.getvalue()
+
+
+@steady
+@given(extras)
+def test_extras_come_back_as_they_went_in(value: Extras) -> None:
+    data = dump(dataclasses.replace(MINIMAL, extras=value))
+    assert load(data).extras == value
+    reader = StreamReader(io.BytesIO(data))
+    assert reader.extras() == value
+    assert [info for info, _ in reader.track_infos()] == [track.info for track in value.tracks]
+    assert reader.summary().extras_bytes == len(data) - len(dump(MINIMAL))
+
+
+def test_a_regular_packet_costs_five_bytes_or_six() -> None:
+    longer = dataclasses.replace(SOUND, packets=(*SOUND.packets, Packet(4096, 4096, 1024, True, b"x" * 371)))
+    assert len(payload_of(longer)) == len(payload_of(SOUND)) + 371 + 5
+
+
+def test_extras_are_not_ancillary_blocks_of_unknown_type() -> None:
+    with StreamReader(io.BytesIO(dump(STREAM))) as reader:
+        assert reader.ancillary == ()
+        assert reader.summary().extras_bytes == sum(
+            len(encode_block(*block)) for block in extras_blocks(EXTRAS)
+        )
+    with pytest.raises(ValueError, match="unknown ancillary type"):
+        dataclasses.replace(MINIMAL, ancillary=((b"trak", b""),))
+
+
+@pytest.mark.parametrize("end", range(len(payload_of(SOUND))))
+def test_a_cut_off_track_is_an_error(end: int) -> None:
+    with pytest.raises((Truncated, Corrupt)):
+        Track.read(Reader(payload_of(SOUND)[:end]))
+
+
+@pytest.mark.parametrize("position", range(len(payload_of(TITLES))))
+@pytest.mark.parametrize("value", [0x00, 0x7F, 0xFF])
+def test_a_damaged_track_gives_a_typed_error_or_a_track(position: int, value: int) -> None:
+    damaged = bytearray(payload_of(TITLES))
+    damaged[position] = value
+    try:
+        track = Track.read(Reader(bytes(damaged)))
+    except BitstreamError:
+        return
+    assert payload_of(track) == bytes(damaged)
+
+
+def test_declared_sizes_are_checked_before_anything_is_allocated() -> None:
+    head = Writer()
+    INFO.write(head)
+    many, large = Writer(), Writer()
+    many.raw(head.getvalue())
+    many.varint(1 << 22)
+    with pytest.raises(Corrupt, match="room for 4194304"):
+        Track.read(Reader(many.getvalue()))
+    large.raw(head.getvalue())
+    large.varint(1)
+    for value in (0, 0, 0):
+        large.signed_varint(value)
+    large.varint(1 << 40)
+    with pytest.raises(Truncated):
+        Track.read(Reader(large.getvalue() + b"..."))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(max_tracks=1),
+        Limits(max_packets=4),
+        Limits(max_chapters=0),
+        Limits(max_extradata_bytes=1),
+        Limits(max_metadata_entries=1),
+    ],
+)
+def test_limits_hold_in_both_readers(limits: Limits) -> None:
+    data = dump(STREAM)
+    with pytest.raises(LimitExceeded):
+        load(data, limits)
+    with pytest.raises(LimitExceeded):
+        StreamReader(io.BytesIO(data), limits).extras()
+
+
+@pytest.mark.parametrize("name", [b"chap", b"tags"])
+def test_chapters_and_tags_appear_once(name: bytes) -> None:
+    blocks = dict(extras_blocks(EXTRAS))
+    data = dump(STREAM)
+    at, block = data.index(name), encode_block(name, blocks[name])
+    # `load` meets the second block before the index, whose offsets no longer hold.
+    with pytest.raises(Corrupt, match="expected one block of this type"):
+        load(data[:at] + block + data[at:])
+
+
+def test_packets_that_the_format_cannot_hold_are_refused() -> None:
+    for packet in (
+        Packet(0, 0, 0, True, b""),
+        Packet(1 << 60, 0, 0, True, b"x"),
+        Packet(0, 0, -1, True, b"x"),
+    ):
+        with pytest.raises(ValueError, match="expected a packet"):
+            payload_of(Track(INFO, (packet,)))

@@ -1,0 +1,229 @@
+"""Sound, subtitles, chapters and tags: the same packets come out that went in, in step with the picture."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from track_samples import flash_and_onset, stored_packets, write_film
+from video_samples import Notes, gradient, write_video
+
+from bitstream import Extras, Packet, Track, TrackInfo, TrackKind
+from inrcodec.errors import UsageError
+from inrcodec.settings import FrameRange, SourceSettings
+from inrcodec.video import open_writer, read_clip, read_extras
+from inrcodec.video.properties import Clip, VideoProperties, Window
+from inrcodec.video.timing import selected_properties, window_of
+from inrcodec.video.tracks import cut_extras
+
+FRAME_SECONDS = 0.04
+SQUARE = VideoProperties(16, 16, 4, Fraction(25), Fraction(1, 12800))
+
+
+def read_film(path: Path, notes: Notes, source: SourceSettings | None = None) -> tuple[Clip, Extras]:
+    source = source or SourceSettings()
+    clip = read_clip(str(path), source, notes)
+    return clip, read_extras(str(path), source, clip.window, notes)
+
+
+def write_film_again(target: Path, clip: Clip, extras: Extras, notes: Notes) -> Path:
+    with open_writer(str(target), clip.properties, progress=notes, extras=extras) as writer:
+        for frame in clip.frames:
+            writer.write(frame)
+    return target
+
+
+@pytest.mark.parametrize(
+    "codec, source, target",
+    [
+        ("aac", "mp4", "mp4"),
+        ("aac", "mp4", "mkv"),
+        ("aac", "mkv", "mov"),
+        ("aac", "ts", "mp4"),
+        ("libopus", "mkv", "webm"),
+        ("libopus", "webm", "mp4"),
+        ("libmp3lame", "mkv", "mp4"),
+        ("libmp3lame", "mp4", "mkv"),
+        ("flac", "mkv", "mkv"),
+        ("ac3", "mkv", "mp4"),
+        ("pcm_s16le", "mov", "mkv"),
+    ],
+)
+def test_sound_comes_out_as_it_went_in(
+    tmp_path: Path, notes: Notes, codec: str, source: str, target: str
+) -> None:
+    if source == "webm":
+        film = write_film(tmp_path / "a.mkv", codec)
+    else:
+        film = write_film(tmp_path / f"a.{source}", codec)
+    clip, extras = read_film(film, notes)
+    again = write_film_again(tmp_path / f"b.{target}", clip, extras, notes)
+    assert notes.lines == []
+    before, after = stored_packets(film, "audio"), stored_packets(again, "audio")
+    if (codec, source) != ("aac", "ts"):  # whose frames lose the headers of the transport stream
+        assert [packet.data for packet in after] == [packet.data for packet in before]
+    assert len(after) == len(before)
+    flash, onset = flash_and_onset(again)
+    assert abs(flash - onset) < FRAME_SECONDS
+
+
+@pytest.mark.parametrize("target", ["mp4", "mkv"])
+@pytest.mark.parametrize("delay", [0.0, 3.6])
+def test_sound_stays_in_step_through_two_cuts_and_a_late_start(
+    tmp_path: Path, notes: Notes, target: str, delay: float
+) -> None:
+    film = write_film(tmp_path / "a.mkv", delay=delay)
+    clip, extras = read_film(film, notes, SourceSettings(frames=FrameRange(10, 45)))
+    frames = range(5, 30)
+    cut = cut_extras(extras, window_of(clip.properties, frames))
+    part = Clip(clip.frames[5:30], selected_properties(clip.properties, frames, 1))
+    again = write_film_again(tmp_path / f"b.{target}", part, cut, notes)
+    flash, onset = flash_and_onset(again)
+    assert abs(flash - onset) < FRAME_SECONDS
+    assert flash == pytest.approx((30 - 15) / 25, abs=0.001)
+    times = [packet.seconds for packet in stored_packets(again, "audio")]
+    assert 0 <= times[0] < 0.03 and 0.97 < times[-1] < 1
+
+
+def test_subtitles_chapters_tags_and_languages_come_back(tmp_path: Path, notes: Notes) -> None:
+    film = write_film(tmp_path / "a.mkv", subtitles="subrip", delay=2.0)
+    clip, extras = read_film(film, notes)
+    again = write_film_again(tmp_path / "b.mkv", clip, extras, notes)
+    with av.open(str(again)) as container:
+        assert container.metadata["title"] == "Film"
+        titles = [(c["start"] * c["time_base"], c["metadata"]["title"]) for c in container.chapters()]
+        assert titles == [(0, "One"), (1, "Two")]
+        languages = {stream.type: stream.language for stream in container.streams}
+    assert languages == {"video": None, "audio": "deu", "subtitle": "fra"}
+    video_start = 0.021  # Matroska has no negative times: the priming packet of AAC shifts everything.
+    assert [packet.data for packet in stored_packets(again, "subtitle")] == [b"Hello", b"again"]
+    times = [packet.seconds - video_start for packet in stored_packets(again, "subtitle")]
+    assert times == pytest.approx([0.2, 1.1], abs=0.002)
+    assert notes.lines == []
+
+
+def test_no_audio_drops_sound_and_subtitles_and_keeps_the_rest(tmp_path: Path, notes: Notes) -> None:
+    film = write_film(tmp_path / "a.mkv", subtitles="subrip")
+    _, extras = read_film(film, notes, SourceSettings(audio=False))
+    assert extras.tracks == () and len(extras.chapters) == 2 and extras.tags["title"] == "Film"
+
+
+@pytest.mark.parametrize(
+    "codec, target", [("aac", "webm"), ("libopus", "mov"), ("libmp3lame", "webm"), ("flac", "mov")]
+)
+def test_what_the_target_cannot_hold_is_noted_and_dropped(
+    tmp_path: Path, notes: Notes, codec: str, target: str
+) -> None:
+    film = write_film(tmp_path / "a.mkv", codec)
+    clip, extras = read_film(film, notes)
+    again = write_film_again(tmp_path / f"b.{target}", clip, extras, notes)
+    with av.open(str(again)) as container:
+        assert not container.streams.audio and len(container.streams.video) == 1
+    assert len(notes.lines) == 1 and "(audio) is dropped" in notes.lines[0]
+
+
+def test_subtitles_of_matroska_are_dropped_from_mp4_and_sound_is_not(tmp_path: Path, notes: Notes) -> None:
+    film = write_film(tmp_path / "a.mkv", subtitles="subrip")
+    clip, extras = read_film(film, notes)
+    again = write_film_again(tmp_path / "b.mp4", clip, extras, notes)
+    assert len(notes.lines) == 1 and "subrip (subtitle) is dropped" in notes.lines[0]
+    assert stored_packets(again, "audio")
+
+
+@pytest.mark.parametrize("target", ["b.y4m", "frames/", "%03d.png"])
+def test_pictures_alone_hold_no_sound(tmp_path: Path, notes: Notes, target: str) -> None:
+    film = write_film(tmp_path / "a.mp4")
+    clip, extras = read_film(film, notes)
+    with open_writer(f"{tmp_path}/{target}", clip.properties, progress=notes, extras=extras) as writer:
+        writer.write(clip.frames[0])
+    assert len(notes.lines) == 1 and "sound and subtitles are dropped" in notes.lines[0]
+
+
+def test_parameters_from_a_strange_file_drop_the_track(tmp_path: Path, notes: Notes) -> None:
+    infos = [
+        TrackInfo(TrackKind.AUDIO, "nonsense", Fraction(1, 1000), {}),
+        TrackInfo(TrackKind.AUDIO, "subrip", Fraction(1, 1000), {}),
+        TrackInfo(TrackKind.AUDIO, "libx264", Fraction(1, 1000), {}),
+        TrackInfo(TrackKind.AUDIO, "aac", Fraction(1, 1000), {}, sample_rate=48000, layout="round"),
+        TrackInfo(TrackKind.AUDIO, "aac", Fraction(1, (1 << 32) - 1), {}, sample_rate=48000, layout="mono"),
+        TrackInfo(TrackKind.AUDIO, "aac", Fraction(1, 1000), {}, (1 << 32) - 1, "mono", "fltp"),
+    ]
+    extras = Extras(tuple(Track(info, (Packet(0, 0, 1, True, b"x"),)) for info in infos))
+    with open_writer(str(tmp_path / "a.mkv"), SQUARE, progress=notes, extras=extras) as writer:
+        writer.write(np.zeros((16, 16, 3), np.uint8))
+    assert len(notes.lines) == len(infos)
+
+
+def test_packets_whose_times_fall_are_left_out(tmp_path: Path, notes: Notes) -> None:
+    _, extras = read_film(write_film(tmp_path / "a.mp4"), notes)
+    track = extras.tracks[0]
+    twice = dataclasses.replace(track, packets=(*track.packets[:3], *track.packets))
+    with open_writer(str(tmp_path / "b.mp4"), SQUARE, extras=Extras((twice,))) as writer:
+        writer.write(np.zeros((16, 16, 3), np.uint8))
+    assert len(stored_packets(tmp_path / "b.mp4", "audio")) == len(track.packets)
+
+
+def test_subtitles_and_chapters_are_shortened_at_the_ends() -> None:
+    info = TrackInfo(TrackKind.SUBTITLE, "subrip", Fraction(1, 1000), {})
+    texts = tuple(Packet(at, at, 400, True, b"x") for at in (0, 300, 700, 1100, 1600))
+    window = Window(Fraction(1, 2), True, Fraction(3, 2))
+    cut = cut_extras(Extras((Track(info, texts),)), window)
+    assert [(packet.pts, packet.duration) for packet in cut.tracks[0].packets] == [
+        (0, 200),
+        (200, 400),
+        (600, 400),
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
+def test_irregular_timestamps_come_back(tmp_path: Path, suffix: str, notes: Notes) -> None:
+    stamps = (0, 40, 300, 310, 900, 901, 2000)
+    source = write_video(tmp_path / "a.mkv", gradient(16, 16, len(stamps)), timestamps=list(stamps))
+    clip = read_clip(str(source), SourceSettings(), notes)
+    again = write_film_again(tmp_path / f"b.{suffix}", clip, Extras(), notes)
+    with av.open(str(again)) as container:
+        times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
+    assert times == [Fraction(stamp, 1000) for stamp in stamps]
+    assert notes.lines == []
+
+
+def test_times_of_a_part_and_between_frames() -> None:
+    timed = VideoProperties(16, 16, 4, Fraction(4), Fraction(1, 1000), timestamps=(0, 40, 300, 310))
+    part = selected_properties(timed, range(1, 4), 1)
+    assert part.timestamps == (0, 260, 270)
+    doubled = selected_properties(timed, range(0, 3), 2)
+    assert doubled.time_base == Fraction(1, 2000)
+    assert doubled.timestamps == (0, 40, 80, 340, 600)
+    assert window_of(timed, range(1, 3)) == Window(Fraction(40, 1000), True, Fraction(310, 1000))
+
+
+def test_pictures_alone_have_regular_times(tmp_path: Path, notes: Notes) -> None:
+    timed = dataclasses.replace(SQUARE, timestamps=(0, 40, 300, 310))
+    with open_writer(str(tmp_path / "a.y4m"), timed, progress=notes) as writer:
+        writer.write(np.zeros((16, 16, 3), np.uint8))
+    assert len(notes.lines) == 1 and "constant 25 a second" in notes.lines[0]
+
+
+def test_one_of_several_videos_is_chosen(tmp_path: Path, notes: Notes) -> None:
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for number, stream in enumerate(streams):
+            stream.width = stream.height = 32 + 16 * number
+            stream.pix_fmt = "yuv420p"
+        for stream in streams:
+            pixels = np.zeros((stream.height, stream.width, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode(None))
+    assert read_clip(str(path), SourceSettings(stream=0), notes).properties.width == 32
+    assert read_clip(str(path), SourceSettings(stream=1), notes).properties.width == 48
+    assert notes.lines == []
+    width = read_clip(str(path), SourceSettings(), notes).properties.width
+    assert len(notes.lines) == 1
+    assert f"2 video streams: number {(width - 32) // 16} is taken" in notes.lines[0]
+    with pytest.raises(UsageError, match="has 2 video stream"):
+        read_clip(str(path), SourceSettings(stream=2), notes)
