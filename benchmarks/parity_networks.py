@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,25 @@ from inrcodec.models.snerv_t import SNeRVT, SNeRVTConfig
 FRAME_COUNT = 3
 SAMPLES = 24
 FAMILIES: dict[str, AnyFamily] = {family.name: family for family in (HNeRV(), NeRV(), SNeRV(), SNeRVT())}
-SMALL: dict[str, Any] = {
-    "hnerv": HNeRVConfig(Grid(2, 3, (3, 2, 2, 2)), embedding_channels=6, width=18),
-    "nerv": NeRVConfig(Grid(2, 3, (3, 2, 2)), frequencies=80, width=26),
-    "snerv": SNeRVConfig(Grid(2, 3, (2, 3, 2)), embedding_channels=6, width=18, blocks=2),
-    "snerv-t": SNeRVTConfig(Grid(1, 2, (3, 2, 2, 2, 2)), 6, 3, (3, 2), width=20, blocks=1),
-}
-"""Networks that render in a moment; their narrowest stages are at the least width, 12. SNeRV-T needs five
-stages, and the strides between a temporal embedding and the second stage that their code has for its size."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network that renders in a moment; the narrowest stages are at the least width, 12."""
+
+    name: str
+    family: str
+    config: Any
+
+
+SMALL = (
+    Case("hnerv", "hnerv", HNeRVConfig(Grid(2, 3, (3, 2, 2, 2)), embedding_channels=6, width=18)),
+    Case("hnerv ablation", "hnerv", HNeRVConfig(Grid(2, 3, (3, 2, 2, 2)), 6, 30, (3, 7), reduction=150)),
+    Case("nerv", "nerv", NeRVConfig(Grid(2, 3, (3, 2, 2)), frequencies=80, width=26)),
+    Case("snerv", "snerv", SNeRVConfig(Grid(2, 3, (2, 3, 2)), embedding_channels=6, width=18, blocks=2)),
+    # Five stages, and temporal strides of a frame size that the authors' code knows.
+    Case("snerv-t", "snerv-t", SNeRVTConfig(Grid(1, 2, (3, 2, 2, 2, 2)), 6, 3, (3, 2), width=20, blocks=1)),
+)
 BUNNY = VideoInfo(1280, 640, 132)
 _LARGE = Grid(2, 4, (5, 4, 4, 2, 2))
 _BANDS = Grid(2, 4, (5, 4, 2, 2, 2))

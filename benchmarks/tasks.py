@@ -52,6 +52,7 @@ class Run:
     folder: Path
     limits: tuple[str, ...] = ()
     """Further options of `inrc encode`."""
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -220,17 +221,22 @@ def _coded(
 ) -> tuple[Row, Frames]:
     """Encode `source` and decode it again, both by real processes: what was reported, and the frames."""
     coded, video = (run.folder / f"{task}-{run.model}{suffix}" for suffix in (".inrv", ".mkv"))
-    length = ["--epochs", f"{run.epochs:g}", *run.limits, *(encoding or [])]
-    reported = _inrc("encode", source, "-o", coded, "--no-audio", "--model", run.model, *length)
-    _inrc("decode", coded, "-o", video, "--codec", "ffv1", *(decoding or []))
+    device = ["--device", run.device]
+    length = ["--epochs", f"{run.epochs:g}", *device, *run.limits, *(encoding or [])]
+    reported = inrc("encode", source, "-o", coded, "--no-audio", "--model", run.model, *length)
+    inrc("decode", coded, "-o", video, "--codec", "ffv1", *device, *(decoding or []))
     names = ("file_bytes", "bpp", "epochs", "steps", "parameter_count", "masked_share", "seconds", "device")
     row = {"task": task, "model": run.model, **{name: reported[name] for name in names}}
     return row, read_clip(str(video), SourceSettings()).frames
 
 
-def _inrc(*words: str | Path) -> Row:
+def inrc(*words: str | Path) -> Row:
+    """What a command of its own process reports with --json; raises `RuntimeError` with its last words."""
     command = [sys.executable, "-m", "inrcodec", *map(str, words), "-y", "-q", "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise RuntimeError(f"{lines[-1]} (exit code {done.returncode})")
     reported: Row = json.loads(done.stdout)
     return reported
 

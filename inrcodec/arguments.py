@@ -5,19 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from importlib.util import find_spec
 
 from inrcodec.errors import UsageError
-from inrcodec.settings import (
-    FEWEST_BITS,
-    LOSSES,
-    MOST_BITS,
-    MOST_PRUNED,
-    PRESETS,
-    EncodeSettings,
-    FrameRange,
-    Size,
-)
+from inrcodec.settings import FrameRange, Size
 
 _BYTES_PER_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _SECONDS_PER_UNIT = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -99,49 +89,6 @@ def parse_model_options(texts: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"model option {key!r} is given twice")
         options[key] = value
     return options
-
-
-def check_exclusive(settings: EncodeSettings) -> None:
-    """Raise `UsageError` for settings that contradict each other or are no positive numbers."""
-    if settings.bpp is not None and settings.size_bytes is not None:
-        raise UsageError("--bpp and --size exclude each other; give one of them")
-    if settings.time_seconds is not None and settings.epochs is not None:
-        raise UsageError("--time and --epochs exclude each other; give one of them")
-    for name, value in (
-        ("--bpp", settings.bpp),
-        ("--size", settings.size_bytes),
-        ("--time", settings.time_seconds),
-        ("--epochs", settings.epochs),
-        ("--parameters", settings.parameters),
-        ("--learning-rate", settings.learning_rate),
-        ("--batch", settings.batch_frames),
-    ):
-        if value is not None and not 0 < value < math.inf:
-            raise UsageError(f"{name}: expected a positive number, found {value}")
-
-
-def check_procedure(settings: EncodeSettings) -> None:
-    """Raise `UsageError` for a way of fitting or quantising that does not exist or cannot run here."""
-    if settings.preset not in PRESETS:
-        raise UsageError(f"unknown preset {settings.preset!r}; known: {', '.join(PRESETS)}")
-    loss = settings.procedure.loss
-    if loss not in LOSSES:
-        raise UsageError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
-    if LOSSES[loss].metrics and find_spec("pytorch_msssim") is None:
-        raise UsageError(f"--loss {loss} needs pytorch-msssim: pip install 'inrc[metrics]'")
-    if not 0 <= settings.procedure.prune <= MOST_PRUNED:
-        raise UsageError(f"--prune: expected 0 to {MOST_PRUNED}, found {settings.prune}")
-    for name, bits in (
-        ("--weight-bits", settings.weight_bits),
-        ("--embedding-bits", settings.embedding_bits),
-    ):
-        if bits is not None and PRESETS[settings.preset].minmax is None:
-            by_range = ", ".join(name for name, preset in PRESETS.items() if preset.minmax)
-            raise UsageError(
-                f"{name}: preset {settings.preset} learns its steps; bits are for --preset {by_range}"
-            )
-        if bits is not None and not FEWEST_BITS <= bits <= MOST_BITS:
-            raise UsageError(f"{name}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
 
 
 def duration_text(seconds: float) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from bitstream import Extras, Quality, Section, Segment, Stream, StreamHeader, dump
 from bitstream.blocks import BLOCK_OVERHEAD_BYTES
 from bitstream.extras import extras_blocks
 from inrcodec import __version__
-from inrcodec.arguments import check_exclusive
+from inrcodec.checks import check_exclusive
+from inrcodec.compression.sections import Arrays, encode_section
 from inrcodec.models.family import STEPPED_ROLES, TensorSpec, VideoInfo
 from inrcodec.settings import DEFAULT_BPP, EncodeSettings
 
@@ -52,6 +56,27 @@ def empty_segment(
 def overhead_bytes(header: StreamHeader, empty: Segment, is_masked: bool = False) -> int:
     """Bytes of a file of one segment, here `empty`, that are not coded symbols."""
     return len(dump(stream_of(header, empty, 0.0, is_masked))) + SECTION_OVERHEAD_BYTES * len(empty.sections)
+
+
+def least_file_bytes(
+    header: StreamHeader,
+    empty: Segment,
+    specs: Sequence[TensorSpec],
+    is_masked: bool = False,
+    values: Arrays | None = None,
+) -> int:
+    """Bytes of the smallest file of one segment, here `empty`: steps so coarse that every symbol is zero.
+
+    Tensors that have no step are as in `values`, zeros where those do not have them.
+    """
+    sections = []
+    for spec in specs:
+        is_stepped = spec.role in STEPPED_ROLES
+        given = None if values is None or is_stepped else values.get(spec.name)
+        value = np.zeros(spec.shape, np.float32) if given is None else given
+        sections.append(encode_section(spec, value, 1.0 if is_stepped else None))
+    segment = replace(empty, sections=tuple(sections))
+    return len(dump(stream_of(header, segment, 0.0, is_masked)))
 
 
 def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:

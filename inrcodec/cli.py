@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from inrcodec import __version__, arguments, console
+from inrcodec.checks import check_exclusive, check_procedure
 from inrcodec.console import Verbosity
 from inrcodec.errors import UNEXPECTED, UsageError, explained
 from inrcodec.files import check_output_file, check_paths, check_seekable
@@ -25,6 +26,7 @@ from inrcodec.options import (
     DEVICE,
     DURATION,
     FILE_SIZE,
+    FPS_SCALE,
     FRAMES,
     POSITIVE,
     procedure_options,
@@ -102,7 +104,7 @@ def commands() -> None:
     type=click.Choice(list(PRESETS)),
     default=EncodeSettings.preset,
     show_default=True,
-    help="How long to fit without --time or --epochs.",
+    help="How long to fit without --time or --epochs; learning rate, batch, loss, pruning, quantiser.",
 )
 @click.option("--time", "time_seconds", type=DURATION, help="Wall-clock budget of the whole command.")
 @click.option("--epochs", type=POSITIVE, help="Passes over the frames, instead of --time.")
@@ -141,8 +143,8 @@ def encode(
         started=started,
         **plain,
     )
-    arguments.check_exclusive(settings)
-    arguments.check_procedure(settings)
+    check_exclusive(settings)
+    check_procedure(settings)
     if output == STDOUT:
         raise UsageError("an .inrv goes to a file, not to standard output")
     # The library checks all this too, but torch, which it needs, takes two seconds to import.
@@ -166,7 +168,7 @@ def encode(
 @click.argument("source")
 @click.option("-o", "--output", required=True, help=".mp4 .mkv .mov .webm .y4m, a folder, %05d.png, or -.")
 @click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out.")
-@click.option("--fps-scale", type=click.IntRange(1), default=1, help="K times the frames, interpolated.")
+@click.option("--fps-scale", type=FPS_SCALE, default=1, help="K times the frames, interpolated.")
 @click.option("--codec", help="h264, hevc, vp9, av1, ffv1 or an encoder of FFmpeg.  [default: h264]")
 @click.option("--crf", type=click.IntRange(0, 63), help="Quality of --codec.  [default: visually lossless]")
 @click.option("--device", type=DEVICE, default="auto", show_default=True)

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from bitstream import Extras, StreamReader
+from inrcodec.checks import check_rate
 from inrcodec.compression.sections import decode_sections
 from inrcodec.device import autocast, choose_device, compute_dtype, repeatable_convolutions
 from inrcodec.errors import UsageError
@@ -56,14 +57,13 @@ def decode(
     Raises `UsageError`, `OutputError` and `BitstreamError`.
     """
     settings, progress = settings or DecodeSettings(), progress or Silent()
-    if settings.fps_scale < 1:
-        raise UsageError(f"--fps-scale: expected a whole number from 1, found {settings.fps_scale}")
+    check_rate(settings)
     check_paths(source, output)
     check_target(output, settings.codec, settings.crf, settings.overwrite)
     started = time.monotonic()
     with open_video(source, settings.device, settings.precision) as video:
         selected = video.select(settings.frames)
-        positions = positions_between(selected, settings.fps_scale)
+        positions = PositionsBetween(selected, settings.fps_scale)
         progress.detail(f"decoding on {video.device} in {str(video.dtype).removeprefix('torch.')}")
         done = 0
         with open_writer(
@@ -85,11 +85,30 @@ def decode(
     return DecodeResult(done, seconds, done / max(seconds, 1e-9))
 
 
-def positions_between(frames: range, scale: int) -> Sequence[float]:
-    """Positions of `frames` and of scale - 1 times between any two: (len(frames) - 1) x scale + 1 of them."""
-    if scale == 1:
-        return frames
-    return [frames.start + step / scale for step in range((len(frames) - 1) * scale + 1)]
+@dataclass(frozen=True)
+class PositionsBetween(Sequence[float]):
+    """Positions of `frames` and of scale - 1 times between any two, each computed when it is asked for."""
+
+    frames: range
+    scale: int
+
+    def __len__(self) -> int:
+        return (len(self.frames) - 1) * self.scale + 1
+
+    @overload
+    def __getitem__(self, key: int) -> float: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Sequence[float]: ...
+
+    def __getitem__(self, key: int | slice) -> float | Sequence[float]:
+        steps = range(len(self))[key]
+        if isinstance(steps, range):
+            return [self._position(step) for step in steps]
+        return self._position(steps)
+
+    def _position(self, step: int) -> float:
+        return self.frames.start + step / self.scale
 
 
 def open_video(source: str | os.PathLike[str], device: str = "auto", precision: str = "auto") -> Video:
@@ -212,7 +231,7 @@ class SegmentRenderer:
         at = torch.tensor(local, dtype=self._position_dtype(local), device=self._device)
         with torch.inference_mode(), autocast(self._device, self._dtype), repeatable_convolutions():
             rendered = self._decoder(at).float()
-            codes = rendered.nan_to_num_(0.0).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
+            codes = rendered.nan_to_num_(0.0, 0.0, 0.0).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
         upright = codes.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return np.ascontiguousarray(np.rot90(upright, -self._quarter_turns, axes=(1, 2)))
 

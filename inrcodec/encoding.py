@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from bitstream import Extras, Section, Segment, StreamReader, dump
-from inrcodec.arguments import check_exclusive, check_procedure
 from inrcodec.budget import LEAST_FILL, bits_per_pixel, size_of, stream_of
+from inrcodec.checks import check_exclusive, check_procedure
 from inrcodec.compression.search import CodedTensors, SectionCoder, fit_to_size
 from inrcodec.decoding import Video
 from inrcodec.device import choose_device, describe_device
@@ -86,10 +86,11 @@ def encode(
     deadline = None if settings.time_seconds is None else started + settings.time_seconds
     announce = _Announcer(source, plan, device, progress)
     fitted = fit_segment(plan, clip, settings, device, deadline, progress, announce)
-    coded = _code_to_size(plan, fitted)
+    coded = _code_to_size(plan, fitted, may_refine=not settings.fixes_bits)
     if coded.file_bytes < LEAST_FILL * plan.target_bytes:
         share = f"{coded.file_bytes / plan.target_bytes:.0%}"
-        progress.note(f"the file takes {share} of its target: this network can use no more bits")
+        reason = "at the bits asked for" if settings.fixes_bits else "this network can use no more bits"
+        progress.note(f"the file takes {share} of its target: {reason}")
     data = _file(plan, coded.sections, psnr_db=0.0)
     psnr = _decoded_psnr_db(data, clip, settings.device, progress)
     quality = summarise_psnr(psnr)
@@ -161,7 +162,7 @@ class _Announcer:
         )
 
 
-def _code_to_size(plan: SegmentPlan, fitted: FittedSegment) -> CodedTensors:
+def _code_to_size(plan: SegmentPlan, fitted: FittedSegment, may_refine: bool) -> CodedTensors:
     if not all(np.isfinite(value).all() for value in fitted.values.values()):
         raise InrcError("the fit diverged: its weights are no numbers; try another --seed or --preset")
     coder = SectionCoder(plan.specs, fitted.values, fitted.steps)
@@ -170,6 +171,7 @@ def _code_to_size(plan: SegmentPlan, fitted: FittedSegment) -> CodedTensors:
         measure=lambda sections: len(_file(plan, sections, psnr_db=0.0)),
         limit_bytes=plan.target_bytes,
         least_bytes=math.ceil(LEAST_FILL * plan.target_bytes),
+        may_refine=may_refine,
     )
     if coded is None:
         raise TargetUnreachable(

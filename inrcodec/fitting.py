@@ -12,19 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inrcodec.budget import SECTION_OVERHEAD_BYTES
 from inrcodec.compression.minmax import MinMaxQuantiser
 from inrcodec.compression.quantiser import Quantiser
 from inrcodec.compression.sections import Steps, encode_section
 from inrcodec.device import autocast, compute_dtype
 from inrcodec.errors import TargetUnreachable
 from inrcodec.metrics import psnr_per_frame_db
-from inrcodec.models.family import STEPPED_ROLES, Representation
+from inrcodec.models.family import STEPPED_ROLES, Representation, Role
 from inrcodec.models.source import SourceFrames
 from inrcodec.planning import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.settings import EncodeSettings, Preset
-from inrcodec.training.loop import Fit, FitSettings, Meter
+from inrcodec.training.loop import Fit, FitSettings, Meter, capped_rate
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, StepClock, WallClock
@@ -75,17 +74,14 @@ def fit_segment(
     frames, procedure = torch.from_numpy(clip.frames).to(device), settings.procedure
     unpruned = plan.family.representation(plan.config, plan.video, settings.seed)
     representation = PrunedRepresentation(unpruned, plan.specs, procedure.prune)
+    _report_rate(representation, settings, progress)
     representation.module.to(device)
     representation.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fit_settings = _fit_settings(procedure, settings.seed, device, len(frames))
     renderer = _Renderer(representation, frames, fit_settings.dtype)
     first = renderer.values(torch.arange(min(8, len(frames)), device=device))
     fixed_bytes = _fixed_bytes(plan, first)
-    needed = plan.overhead_bytes - SECTION_OVERHEAD_BYTES * len(plan.specs) + fixed_bytes
-    if needed > plan.target_bytes:
-        raise TargetUnreachable(
-            f"this network's masks and scales alone take {needed} bytes; give --size {needed}"
-        )
+    _check_size(plan, first)
     symbol_bits = 8.0 * AIMED_FILL * max(0, plan.payload_bytes - fixed_bytes)
     quantiser = _quantiser(plan, procedure, first, symbol_bits).to(device)
     fit = Fit(representation, quantiser, frames, fit_settings, _resident_mask(clip, device))
@@ -110,6 +106,34 @@ def fit_segment(
     return FittedSegment(
         values, quantiser.steps(values), sampled, psnr, done.steps, done.epochs, done.seconds
     )
+
+
+def _check_size(plan: SegmentPlan, values: Mapping[str, Tensor]) -> None:
+    """Raise `TargetUnreachable` when what has no step leaves too little; the plan has only estimated that.
+
+    Masks are as random now as they ever are; scales, which are all alike now, will not be after a fit.
+    """
+    fixed = {spec.role for spec in plan.specs if spec.role not in STEPPED_ROLES}
+    arrays = {name: value.cpu().numpy() for name, value in values.items()}
+    generator = np.random.default_rng(0)
+    for spec in plan.specs:
+        if spec.role is Role.SCALE:
+            arrays[spec.name] = generator.standard_normal(spec.shape, np.float32)
+    least = plan.least_bytes(arrays)
+    if least > plan.target_bytes:
+        held = " and ".join({Role.LEVELS: "masks", Role.SCALE: "scales"}[role] for role in sorted(fixed))
+        raise TargetUnreachable(
+            f"the {held} of this {plan.family.name} make a file of {least} bytes; give --size {least}"
+        )
+
+
+def _report_rate(representation: Representation, settings: EncodeSettings, progress: Progress) -> None:
+    """Say when a network is too wide for its learning rate, aloud to who has asked for that rate."""
+    asked = settings.procedure.learning_rate
+    used = capped_rate(representation, asked)
+    if used is not None:
+        tell = progress.detail if settings.learning_rate is None else progress.note
+        tell(f"the learning rate is {used:.3g}, not {asked:g}: a network this wide diverges with more")
 
 
 def _resident_mask(clip: Clip, device: torch.device) -> Tensor | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inrcodec import arguments
-from inrcodec.settings import FEWEST_BITS, LOSSES, MOST_BITS, MOST_PRUNED
+from inrcodec.settings import FEWEST_BITS, LOSSES, MOST_BITS, MOST_FPS_SCALE, MOST_PRUNED
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
@@ -40,8 +40,7 @@ FRAMES = _Parsed("a:b", arguments.parse_frame_range)
 PICTURE = _Parsed("WxH", arguments.parse_picture_size)
 DEVICE = _Parsed("auto, cpu, cuda[:n], mps", arguments.parse_device)
 POSITIVE = click.FloatRange(min=0, min_open=True, max=float("inf"), max_open=True)
-
-
+FPS_SCALE = click.IntRange(1, MOST_FPS_SCALE)
 _BITS = click.IntRange(FEWEST_BITS, MOST_BITS)
 
 
@@ -75,19 +74,27 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
 def procedure_options(command: Callable[..., None]) -> Callable[..., None]:
     """How to fit and to quantise; what is not given is as the preset has it."""
     for option in (
-        click.option("--embedding-bits", type=_BITS, help="Of a value of an embedding: --preset paper."),
-        click.option("--weight-bits", type=_BITS, help="Of a weight, by min and max: --preset paper."),
+        click.option("--embedding-bits", type=_BITS, help="The same of a value of an embedding."),
+        click.option(
+            "--weight-bits",
+            type=_BITS,
+            help="At most, of a weight, by min and max (--preset paper); else 8 trimmed to the size.",
+        ),
         click.option(
             "--prune",
             type=click.FloatRange(0, MOST_PRUNED),
             help="Share of the weights, the smallest, to set to zero.",
         ),
-        click.option("--batch", "batch_frames", type=click.IntRange(1), help="Frames a step.  [default: 1]"),
+        click.option(
+            "--batch", "batch_frames", type=click.IntRange(1), help="Frames a step.  [default: by preset]"
+        ),
         click.option("--learning-rate", type=POSITIVE, help="Of Adam; wide networks get less."),
         click.option(
             "--parameters", type=COUNT, help="Size of the network, such as 1.5M, whatever the target."
         ),
-        click.option("--loss", type=click.Choice(list(LOSSES)), help="What to minimise.  [default: l2]"),
+        click.option(
+            "--loss", type=click.Choice(list(LOSSES)), help="What to minimise.  [default: by preset]"
+        ),
     ):
         command = option(command)
     return command

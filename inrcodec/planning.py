@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from bitstream import LimitExceeded, Segment, StreamHeader, dump, load
-from inrcodec.budget import empty_segment, overhead_bytes, stream_of, target_bytes
+from inrcodec.budget import empty_segment, least_file_bytes, overhead_bytes, stream_of, target_bytes
+from inrcodec.compression.sections import Arrays
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.models.family import (
     TRAINED_FOR_RATE,
@@ -57,6 +58,11 @@ class SegmentPlan:
         """What is left for coded symbols."""
         return self.target_bytes - self.overhead_bytes
 
+    def least_bytes(self, values: Arrays | None = None) -> int:
+        """Bytes of this network's smallest file, tensors that have no step being as in `values`, or zero."""
+        empty = empty_segment(self.header, self.family.wire_id, self.seed, self.packed_config, self.specs)
+        return least_file_bytes(self.header, empty, self.specs, self.is_masked, values)
+
 
 def plan_segment(properties: VideoProperties, settings: EncodeSettings) -> SegmentPlan:
     """The network for a whole video as one segment.
@@ -68,11 +74,12 @@ def plan_segment(properties: VideoProperties, settings: EncodeSettings) -> Segme
     _check_frame_size(settings.procedure.loss, video)
     target = target_bytes(settings, video)
     try:
-        return _plan(family, properties, video, target, settings)
+        return _plan_that_fits(family, properties, video, target, settings)
     except BudgetTooSmall:
         smallest = _smallest_reachable(family, properties, video, target, settings)
+    network = family.name if settings.parameters is None else f"{family.name} of {settings.parameters} values"
     raise TargetUnreachable(
-        f"{target} bytes ({8 * target / video.pixel_count:.4g} bpp) are too few for {family.name} and "
+        f"{target} bytes ({8 * target / video.pixel_count:.4g} bpp) are too few for {network} and "
         f"{video.frame_count} frames of {video.width}x{video.height}; the smallest reachable is "
         f"--size {smallest} (--bpp {_rounded_up(8 * (smallest + 1) / video.pixel_count)})"
     )
@@ -125,6 +132,17 @@ def _plan(
     return SegmentPlan(family, config, header, video, settings.seed, specs, target, overhead, is_masked)
 
 
+def _plan_that_fits(
+    family: AnyFamily, properties: VideoProperties, video: VideoInfo, target: int, settings: EncodeSettings
+) -> SegmentPlan:
+    """A plan whose file can be coded in the target, however coarsely; else `BudgetTooSmall`."""
+    plan = _plan(family, properties, video, target, settings)
+    least = plan.least_bytes()
+    if least > target:
+        raise BudgetTooSmall(8.0 * least)
+    return plan
+
+
 def _network(
     family: AnyFamily,
     video: VideoInfo,
@@ -133,17 +151,40 @@ def _network(
     settings: EncodeSettings,
 ) -> Any:
     """The config of the widest network for `--parameters`, or else for the bits there are."""
-    options, seed = settings.model_options, settings.seed
     if settings.parameters is None:
-        return family.plan(video, payload_bits, options, seed, symbol_bits)
+        return family.plan(video, payload_bits, settings.model_options, settings.seed, symbol_bits)
+    smallest = _smallest(family, video, settings)
+    if any(spec.role is Role.LEVELS for spec in family.tensors(smallest, video)):
+        raise UsageError(f"--parameters: {family.name} is planned by its bits; give --bpp or --size instead")
     try:
-        config = family.plan(video, settings.parameters, options, seed, SymbolBits(1, 1, 1))
-    except BudgetTooSmall as error:
-        least = math.ceil(error.minimum_bits)
-        raise UsageError(f"--parameters: the smallest {family.name} for this video has {least}") from error
-    if any(spec.role is Role.LEVELS for spec in family.tensors(config, video)):
-        raise UsageError(f"--parameters: {family.name} is planned by its bits; give --bpp or --size")
+        config = _counted(family, video, settings.parameters, settings)
+    except BudgetTooSmall:
+        config = smallest
+    if _count(family, config, video) > settings.parameters:
+        least = _count(family, smallest, video)
+        options = " with these options" if settings.model_options else ""
+        raise UsageError(f"--parameters: the smallest {family.name} for this video{options} has {least}")
     return config
+
+
+def _counted(family: AnyFamily, video: VideoInfo, count: float, settings: EncodeSettings) -> Any:
+    """The config of the widest network of at most `count` values; raises `BudgetTooSmall`."""
+    return family.plan(video, count, settings.model_options, settings.seed, SymbolBits(1, 1, 1))
+
+
+def _smallest(family: AnyFamily, video: VideoInfo, settings: EncodeSettings) -> Any:
+    """The config of the least count that the family plans with the options given."""
+    count = 0.0
+    while True:
+        try:
+            return _counted(family, video, count, settings)
+        except BudgetTooSmall as error:
+            # A larger budget may buy more embedding channels, and then needs to be larger yet.
+            count = error.minimum_bits if error.minimum_bits > count else 1.1 * count + 1
+
+
+def _count(family: AnyFamily, config: Any, video: VideoInfo) -> int:
+    return sum(spec.count for spec in family.tensors(config, video))
 
 
 def _check_limits(header: StreamHeader, segment: Segment) -> None:
@@ -158,11 +199,11 @@ def _check_limits(header: StreamHeader, segment: Segment) -> None:
 def _smallest_reachable(
     family: AnyFamily, properties: VideoProperties, video: VideoInfo, target: int, settings: EncodeSettings
 ) -> int:
-    """The smallest target, in bytes, for which `_plan` finds a network."""
+    """The smallest target, in bytes, for which there is a network."""
 
     def is_reachable(size: int) -> bool:
         try:
-            _plan(family, properties, video, size, settings)
+            _plan_that_fits(family, properties, video, size, settings)
         except BudgetTooSmall:
             return False
         return True

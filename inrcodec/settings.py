@@ -10,6 +10,8 @@ MOST_PRUNED = 0.95
 """Largest share of the weights that `--prune` sets to zero."""
 FEWEST_BITS, MOST_BITS = 2, 12
 """What `--weight-bits` and `--embedding-bits` may be."""
+MOST_FPS_SCALE = 64
+"""Most times the frames that a decode interpolates: 24 frames a second become 1536."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +134,20 @@ class EncodeSettings:
     prune: float | None = None
     """Share of the weights that are set to zero, 0 to `MOST_PRUNED`."""
     weight_bits: int | None = None
-    """Bits of a weight or bias, only with a preset that quantises by min and max."""
+    """Bits of a weight or bias, only with a preset that quantises by min and max.
+
+    The preset's bits are trimmed to the size; given here, they are the most: steps may only become coarser.
+    """
     embedding_bits: int | None = None
     source: SourceSettings = SourceSettings()
     mask: str | None = None
     """An image, or a video of as many frames as are encoded: white pixels are holes to be filled."""
     overwrite: bool = False
+
+    @property
+    def fixes_bits(self) -> bool:
+        """Whether bits of min-max quantisation were asked for; steps may then not be finer than they say."""
+        return self.weight_bits is not None or self.embedding_bits is not None
 
     @property
     def procedure(self) -> Preset:

@@ -21,10 +21,10 @@ from numpy.typing import NDArray  # noqa: E402
 
 import inrcodec  # noqa: E402
 from bitstream import Segment, Stream, StreamHeader, dump  # noqa: E402
-from inrcodec.compression.sections import encode_sections  # noqa: E402
+from inrcodec.compression.sections import Steps, encode_sections, row_count  # noqa: E402
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo  # noqa: E402
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig  # noqa: E402
-from inrcodec.models.layout import covering_grid  # noqa: E402
+from inrcodec.models.layout import NERV_FREQUENCIES, covering_grid  # noqa: E402
 from inrcodec.models.nerv import NeRV, NeRVConfig  # noqa: E402
 from inrcodec.models.snerv import SNeRV, SNeRVConfig  # noqa: E402
 from inrcodec.models.snerv_t import SNeRVT, SNeRVTConfig  # noqa: E402
@@ -52,6 +52,9 @@ def configs() -> dict[str, tuple[AnyFamily, Any]]:
             SupermaskConfig("nerv", "uniform", "fixed", False, grid, 8, 4, DENSITIES, SEED),
         ),
         "nerv": (NeRV(), NeRVConfig(grid, frequencies=4, width=5)),
+        "nerv-80-frequencies": (NeRV(), NeRVConfig(grid, NERV_FREQUENCIES, width=1)),
+        # Kernels 3, 5, 5 and a reduction of 1.5; a step for each row.
+        "hnerv-variant-row-steps": (HNeRV(), HNeRVConfig(hybrid, 2, 3, kernels=(3, 5), reduction=150)),
         "snerv": (SNeRV(), SNeRVConfig(bands, embedding_channels=2, width=4, blocks=1)),
         "snerv-t": (SNeRVT(), SNeRVTConfig(bands, 2, 1, (2,), width=3, blocks=1)),
     }
@@ -66,16 +69,20 @@ def integers(count: int, stream: int) -> NDArray[np.int64]:
     return np.array(draws, dtype=np.int64)
 
 
-def step_of(family: AnyFamily, spec: TensorSpec) -> float | None:
-    """The quantisation step of a tensor. The residual blocks of the wavelet families want small weights."""
+def step_of(name: str, spec: TensorSpec) -> Steps | None:
+    """The quantisation steps of a tensor. The residual blocks of the wavelet families want small weights."""
     if spec.role not in STEPS:
         return None
     if spec.name == "range":
         return 2.0**-7
-    return STEPS[spec.role] / (2 if family.name.startswith("snerv") else 1)
+    step = STEPS[spec.role] / (2 if name.startswith("snerv") else 1)
+    if not name.endswith("row-steps"):
+        return step
+    # Half the step, the step, twice the step, and so on.
+    return tuple(step * 2.0 ** (row % 3 - 1) for row in range(row_count(spec)))
 
 
-def tensor(spec: TensorSpec, step: float | None, stream: int) -> NDArray[np.float32]:
+def tensor(spec: TensorSpec, step: Steps | None, stream: int) -> NDArray[np.float32]:
     """Values for a transmitted tensor, all exact in float32 and on its steps."""
     draws = integers(spec.count, stream).reshape(spec.shape)
     if spec.role is Role.LEVELS:
@@ -87,7 +94,10 @@ def tensor(spec: TensorSpec, step: float | None, stream: int) -> NDArray[np.floa
     symbols = draws % 16 + draws // 16 % 16 - 15
     if spec.role is Role.WEIGHT and spec.shape[1] * spec.shape[2] > 12:
         symbols //= 2
-    return (symbols * step).astype(np.float32)
+    steps = np.atleast_1d(np.asarray(step, dtype=np.float32))
+    shape = [1] * len(spec.shape)
+    shape[1 if spec.role is Role.EMBEDDING else 0] = len(steps)
+    return (symbols * steps.reshape(shape)).astype(np.float32)
 
 
 def files() -> dict[str, bytes]:
@@ -95,7 +105,7 @@ def files() -> dict[str, bytes]:
     written = {}
     for name, (family, config) in configs().items():
         specs = family.tensors(config, VIDEO)
-        steps = {spec.name: step for spec in specs if (step := step_of(family, spec)) is not None}
+        steps = {spec.name: step for spec in specs if (step := step_of(name, spec)) is not None}
         values = {spec.name: tensor(spec, steps.get(spec.name), stream) for stream, spec in enumerate(specs)}
         coded_width, coded_height = family.coded_size(config, VIDEO)
         header = StreamHeader(31, 23, coded_width, coded_height, 3, Fraction(25), Fraction(1, 25))

@@ -26,7 +26,7 @@ LARGEST_MODULE_LINES = 300
 LAYERS = (
     {"errors", "random_weights"},
     {"settings", "progress", "metrics"},
-    {"arguments", "device", "files"},
+    {"arguments", "checks", "device", "files"},
     {"models"},
     {"compression", "video"},
     {"training", "budget", "opening"},

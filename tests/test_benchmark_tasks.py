@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         assert run_inrc([*map(str, words), "-y", "-q", "--json"]) == 0
         return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(tasks, "_inrc", inrc)
+    monkeypatch.setattr(tasks, "inrc", inrc)
 
 
 def test_interpolation_measures_frames_that_were_left_out(sample: tasks.Sample, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inrcodec.arguments import (
-    check_exclusive,
     duration_text,
     parse_device,
     parse_duration,
@@ -18,6 +17,7 @@ from inrcodec.arguments import (
     parse_model_options,
     parse_picture_size,
 )
+from inrcodec.checks import check_exclusive
 from inrcodec.errors import UsageError
 from inrcodec.settings import EncodeSettings, FrameRange, Size
 

@@ -66,9 +66,28 @@ def test_the_papers_pipeline_from_a_real_process(tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     # Three frames in batches of two.
     assert (result["steps"], result["file_bytes"]) == (2, path.stat().st_size)
-    assert 0.97 * 1152 <= result["file_bytes"] <= 1152
+    assert result["file_bytes"] <= 1152 and result["step_factor"] >= 1
     assert run(["verify", str(path)]) == 0
     assert run(["decode", str(path), "-o", str(tmp_path / "a.mp4"), "-q"]) == 0
+
+
+def test_bits_that_were_asked_for_are_the_most(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A larger size makes steps finer, but not where a number of bits was given."""
+    paper = ["--preset", "paper", "--parameters", "2k", "--size", "9000", "--prune", "0"]
+    bpp = SMALL.index("--bpp")
+    common = SMALL[:bpp] + SMALL[bpp + 2 :]
+    free = encoded(tmp_path, *paper, common=common)
+    path = tmp_path / "a.inrv"
+    capfd.readouterr()
+    arguments = ["encode", CARPHONE, "-o", str(path), "-y", *common, *paper, "--weight-bits", "4"]
+    assert run(arguments) == 0
+    assert "% of its target: at the bits asked for" in capfd.readouterr().err
+    assert path.stat().st_size < 0.5 * len(free)
+    for name, value in decoded(path.read_bytes()).items():
+        if name.endswith("weight"):
+            rows = value.reshape(len(value), -1)
+            # Min-max steps leave 2^4 of them in a range, counted from the zero: one more at most.
+            assert all(len(np.unique(row)) <= 17 for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +117,7 @@ def test_what_cannot_be_is_refused_in_one_line(
 def test_without_the_extra_a_loss_names_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, loss: str
 ) -> None:
-    monkeypatch.setattr("inrcodec.arguments.find_spec", lambda name: None)
+    monkeypatch.setattr("inrcodec.checks.find_spec", lambda name: None)
     arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), *LARGE, "--loss", loss]
     assert run(arguments) == 2
     assert f"--loss {loss} needs pytorch-msssim: pip install 'inrc[metrics]'" in only_line(

@@ -14,6 +14,7 @@ import bitstream
 import inrcodec
 from bitstream import BitstreamError, Segment, Stream
 from inrcodec.errors import UsageError
+from inrcodec.models.hnerv import HNeRV
 from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange
 
 COUNT = 5
@@ -47,6 +48,13 @@ def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def hnerv(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
     return encoded(tmp_path_factory.mktemp("files"), "hnerv", {})
+
+
+def test_what_is_not_finite_is_black(hnerv: Encoded, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = torch.tensor([float("nan"), float("inf"), float("-inf"), 1e30, -1e30, 0.5])
+    monkeypatch.setattr(HNeRV, "decoder", lambda *_: lambda at: values.expand(len(at), 3, 1, 6).clone())
+    with inrcodec.open(hnerv.path, "cpu", "float32") as video:
+        assert video[0][0, :, 0].tolist() == [0, 0, 0, 255, 0, 128]
 
 
 def test_frames_are_arrays_of_codes(sample: Encoded) -> None:

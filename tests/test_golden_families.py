@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import bitstream
 import inrcodec
+from inrcodec.compression.sections import row_count
 from inrcodec.inspect import inspect
+from inrcodec.models import blocks
+from inrcodec.models.family import VideoInfo
+from inrcodec.models.hnerv import HNeRV
+from inrcodec.models.nerv import NeRV
 from inrcodec.models.registry import FAMILIES
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -20,7 +27,8 @@ NAME = pytest.mark.parametrize("name", NAMES)
 
 
 def family_of(name: str) -> str:
-    return "supermask" if name.startswith("supermask") else name
+    """The longest of the families' names that begins the name."""
+    return max((family.name for family in FAMILIES if name.startswith(family.name)), key=len)
 
 
 def test_every_family_has_a_golden_file() -> None:
@@ -50,15 +58,42 @@ def test_golden_files_are_read_by_inspect(name: str) -> None:
     assert segment["sections"][-1]["name"] == SECTION_AT_THE_END[name]
 
 
-WITHOUT_EMBEDDING = ("nerv", "supermask-nerv-uniform-fixed")
+WITHOUT_EMBEDDING = ("nerv", "nerv-80-frequencies", "supermask-nerv-uniform-fixed")
 SECTION_AT_THE_END = {
     "hnerv": "head.bias",
+    "hnerv-variant-row-steps": "head.bias",
     "nerv": "head.bias",
+    "nerv-80-frequencies": "head.bias",
     "snerv": "hh.out.bias",
     "snerv-t": "hh.out.bias",
     "supermask-hnerv-signed-learned": "scales",
     "supermask-nerv-uniform-fixed": "head.levels",
 }
+
+
+def test_one_has_a_step_for_each_row_and_another_form() -> None:
+    stream = bitstream.load((GOLDEN / "hnerv-variant-row-steps.inrv").read_bytes())
+    (segment,) = stream.segments
+    config = HNeRV().unpack(segment.config, VideoInfo(31, 23, 3), segment.seed)
+    assert (config.kernels, config.reduction) == ((3, 5), 150)
+    specs = HNeRV().tensors(config, VideoInfo(31, 23, 3))
+    counts = {spec.name: len(section.steps) for spec, section in zip(specs, segment.sections, strict=True)}
+    assert counts == {spec.name: row_count(spec) for spec in specs}
+    assert counts["embedding"] == 2
+
+
+def test_one_has_the_frequencies_of_the_authors_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = GOLDEN / "nerv-80-frequencies.inrv"
+    (segment,) = bitstream.load(path.read_bytes()).segments
+    assert NeRV().unpack(segment.config, VideoInfo(31, 23, 3), segment.seed).frequencies == 80
+
+    def exact(device: torch.device, base: float, count: int) -> torch.Tensor:
+        return torch.tensor([base**i * math.pi for i in range(count)], dtype=torch.float64)
+
+    monkeypatch.setattr(blocks, "_frequencies_on", exact)
+    with inrcodec.open(path, "cpu", "float32") as video:
+        difference = np.abs(video[:][:, ::3, ::3].astype(int) - np.load(path.with_suffix(".npy")))
+    assert difference.max() > 32
 
 
 @NAME

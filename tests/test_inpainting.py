@@ -237,8 +237,8 @@ def test_the_loss_is_the_mean_over_kept_pixels() -> None:
     generator = torch.Generator().manual_seed(2)
     frames, rendered = (torch.rand(2, 3, 7, 5, generator=generator, requires_grad=True) for _ in range(2))
     keep = torch.rand(2, 7, 5, generator=generator) > 0.4
-    first, second, scale = _outside_holes(rendered, frames, keep)
-    loss = scale * torch.nn.functional.mse_loss(first, second)
+    shown, scale = _outside_holes(rendered, frames, keep)
+    loss = scale * torch.nn.functional.mse_loss(shown, frames)
     every = keep[:, None].expand_as(frames)
     torch.testing.assert_close(loss, ((rendered - frames)[every] ** 2).mean())
     loss.backward()  # type: ignore[no-untyped-call]

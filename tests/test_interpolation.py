@@ -23,7 +23,7 @@ import bitstream
 import inrcodec
 from bitstream import Stream
 from inrcodec.cli import run
-from inrcodec.decoding import positions_between
+from inrcodec.decoding import PositionsBetween
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, VideoInfo
 from inrcodec.models.registry import FAMILIES, family_by_name
@@ -102,7 +102,7 @@ def test_a_time_alone_is_encoded_as_it_is(network: Network) -> None:
 @settings(max_examples=60)
 @given(start=st.integers(0, 9), count=st.integers(1, 9), scale=st.integers(1, 7))
 def test_positions_hold_every_frame_and_equal_steps(start: int, count: int, scale: int) -> None:
-    positions = list(positions_between(range(start, start + count), scale))
+    positions = list(PositionsBetween(range(start, start + count), scale))
     assert len(positions) == (count - 1) * scale + 1
     assert positions[::scale] == list(range(start, start + count))
     assert np.allclose(np.diff(positions), 1 / scale)
@@ -213,8 +213,11 @@ def test_segments_are_not_mixed(half: Path, tmp_path: Path) -> None:
 
 
 def test_scales_that_cannot_be(half: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--fps-scale: expected a whole number from 1, found 0"):
+    with pytest.raises(UsageError, match="--fps-scale: expected a whole number from 1 to 64, found 0"):
         inrcodec.decode(str(half), str(tmp_path / "a.y4m"), replace(CPU, fps_scale=0))
+    with pytest.raises(UsageError, match="--fps-scale: expected a whole number from 1 to 64, found 10{20}$"):
+        inrcodec.decode(str(half), str(tmp_path / "a.y4m"), replace(CPU, fps_scale=10**20))
+    assert run(["decode", str(half), "-o", str(tmp_path / "a.y4m"), "--fps-scale", "65"]) == 2
     assert run(["decode", str(half), "-o", str(tmp_path / "a.y4m"), "--fps-scale", "1.5"]) == 2
     assert run(["encode", str(half), "-o", str(tmp_path / "a.inrv"), "--every", "0"]) == 2
     assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ from bitstream import Corrupt, LimitExceeded, Section, Segment, StreamHeader
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
 from inrcodec.models.layout import covering_grid
+from inrcodec.models.snerv_t import SNeRVT, SNeRVTConfig
 from inrcodec.opening import open_segment
 
 FAMILY = HNeRV()
@@ -45,3 +46,19 @@ def test_sections_and_coded_size_must_be_those_of_the_network() -> None:
         opened_with(width=8, frame_count=2, section_count=3)
     with pytest.raises(Corrupt, match="coded size"):
         opened_with(width=8, frame_count=2, coded_width=1281)
+
+
+def test_wide_features_of_early_stages_count_as_memory() -> None:
+    """With strides of 1 after the first two, the third stage is the widest, at the full size of a band."""
+    video, family = VideoInfo(4096, 2304, 2), SNeRVT()
+    header = StreamHeader(4096, 2304, 4096, 2304, 2, Fraction(25), Fraction(1, 25))
+
+    def open_with(width: int) -> None:
+        grid = covering_grid(2048, 1152, (8, 8, 1, 1, 1, 1, 1, 1))
+        config = SNeRVTConfig(grid, 1, 1, (2, 2, 2), width, blocks=2)
+        sections = tuple(Section(1, (1.0,), b"\0\0") for _ in family.tensors(config, video))
+        open_segment(Segment(0, 2, family.wire_id, 0, family.pack(config), sections), header)
+
+    open_with(width=50)
+    with pytest.raises(LimitExceeded, match="values a frame"):
+        open_with(width=100)

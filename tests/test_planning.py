@@ -14,17 +14,19 @@ from hypothesis import strategies as st
 from inrcodec.budget import bits_per_pixel, target_bytes
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.models.family import TRAINED_FOR_RATE, SymbolBits, VideoInfo
+from inrcodec.models.registry import FAMILIES
 from inrcodec.planning import plan_segment, planned_bits
 from inrcodec.settings import EncodeSettings
 from inrcodec.video.properties import VideoProperties
 
 VARIANTS: list[tuple[str, dict[str, str]]] = [
-    ("hnerv", {}),
-    ("supermask", {}),
+    *((family.name, {}) for family in FAMILIES),
     ("supermask", {"decoder": "nerv", "biases": "no"}),
+    ("snerv", {"blocks": "0"}),
+    ("snerv-t", {"blocks": "4"}),
 ]
-FAMILIES = pytest.mark.parametrize(
-    ("model", "options"), VARIANTS, ids=["hnerv", "supermask", "supermask-nerv"]
+EVERY = pytest.mark.parametrize(
+    ("model", "options"), VARIANTS, ids=["-".join([name, *options.values()]) for name, options in VARIANTS]
 )
 
 
@@ -57,7 +59,7 @@ def test_targets_that_mean_nothing(settings: EncodeSettings) -> None:
         plan_segment(properties(64, 48, 3), settings)
 
 
-@FAMILIES
+@EVERY
 def test_a_plan_describes_the_file(model: str, options: dict[str, str]) -> None:
     asked = EncodeSettings(model=model, model_options=options, bpp=0.3, seed=9)
     plan = plan_segment(properties(161, 90, 30), asked)
@@ -71,7 +73,7 @@ def test_a_plan_describes_the_file(model: str, options: dict[str, str]) -> None:
     assert 0 < plan.payload_bytes < plan.target_bytes
 
 
-@FAMILIES
+@EVERY
 def test_more_bytes_plan_a_larger_network(model: str, options: dict[str, str]) -> None:
     counts = [
         plan_segment(
@@ -82,7 +84,7 @@ def test_more_bytes_plan_a_larger_network(model: str, options: dict[str, str]) -
     assert counts == sorted(set(counts))
 
 
-@FAMILIES
+@EVERY
 def test_an_unreachable_target_names_one_that_can_be_reached(model: str, options: dict[str, str]) -> None:
     clip = properties(17, 13, 4)
     asked = EncodeSettings(model=model, model_options=options, bpp=0.06)
@@ -152,3 +154,56 @@ def test_unknown_models_and_options() -> None:
     for asked in (EncodeSettings(model="nothing"), EncodeSettings(model_options={"depth": "2"})):
         with pytest.raises(UsageError):
             plan_segment(properties(640, 360, 30), asked)
+
+
+@pytest.mark.parametrize("preset", ["medium", "paper"])
+def test_a_network_too_large_for_any_file_is_refused_before_a_fit(preset: str) -> None:
+    clip = properties(33, 17, 3)
+    asked = EncodeSettings(parameters=20_000, preset=preset)
+    with pytest.raises(TargetUnreachable, match=r"12 bytes .* too few for hnerv of 20000 values") as caught:
+        plan_segment(clip, asked)
+    named = re.search(r"--size (\d+)", str(caught.value))
+    assert named is not None
+    size = int(named[1])
+    plan = plan_segment(clip, replace(asked, size_bytes=size))
+    assert plan.least_bytes() == size
+    with pytest.raises(TargetUnreachable):
+        plan_segment(clip, replace(asked, size_bytes=size - 1))
+
+
+@pytest.mark.parametrize("parameters", [10, 100_000])
+def test_masks_are_not_planned_by_a_count(parameters: int) -> None:
+    asked = EncodeSettings(model="supermask", parameters=parameters, size_bytes=50_000)
+    with pytest.raises(UsageError, match="^--parameters: supermask is planned by its bits; give --bpp or"):
+        plan_segment(properties(320, 160, 30), asked)
+
+
+@pytest.mark.parametrize("model", ["hnerv", "nerv", "snerv", "snerv-t"])
+def test_too_few_parameters_name_the_least(model: str) -> None:
+    clip = properties(320, 160, 30)
+    asked = EncodeSettings(model=model, size_bytes=1_000_000)
+    with pytest.raises(UsageError, match=f"the smallest {model} for this video has ") as caught:
+        plan_segment(clip, replace(asked, parameters=10))
+    least = int(str(caught.value).split()[-1])
+    assert plan_segment(clip, replace(asked, parameters=least)).parameter_count <= least
+
+
+def test_a_count_and_a_width_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="--parameters and --model-option width exclude"):
+        plan_segment(
+            properties(320, 160, 30), EncodeSettings(parameters=20_000, model_options={"width": "200"})
+        )
+
+
+@given(st.integers(1, 40_000), st.sampled_from(["0", "2", "6"]))
+@settings(deadline=None, max_examples=30)
+def test_options_never_exceed_the_count_asked_for(parameters: int, blocks: str) -> None:
+    asked = EncodeSettings(
+        model="snerv", model_options={"blocks": blocks}, parameters=parameters, size_bytes=10**6
+    )
+    try:
+        plan = plan_segment(properties(160, 96, 10), asked)
+    except UsageError as error:
+        assert "the smallest snerv for this video with these options has" in str(error)
+    else:
+        assert plan.parameter_count <= parameters

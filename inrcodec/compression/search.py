@@ -55,17 +55,25 @@ class SectionCoder:
         rows = to_rows(spec, np.abs(value)) if len(steps) > 1 else np.abs(value).reshape(1, -1)
         finest = rows.max(axis=1, initial=0.0).astype(np.float64) / LARGEST_SYMBOL
         limited = np.maximum(np.maximum(steps * factor, finest), LEAST_STEP)
+        if 2 * np.abs(value).max(initial=0.0) < limited.max():
+            # All symbols are zero: one step says so in fewer bytes than one for each row.
+            limited = limited.max(keepdims=True)
         return encode_section(spec, value, tuple(limited.tolist()))
 
 
 def fit_to_size(
-    coder: SectionCoder, measure: Callable[[tuple[Section, ...]], int], limit_bytes: int, least_bytes: int
+    coder: SectionCoder,
+    measure: Callable[[tuple[Section, ...]], int],
+    limit_bytes: int,
+    least_bytes: int,
+    may_refine: bool = True,
 ) -> CodedTensors | None:
     """Sections whose file, as `measure` counts its bytes, is within `least_bytes`..`limit_bytes`.
 
     Prefers the trained steps as they are: training has rounded to them. Else brackets and bisects the
     logarithm of the factor, and returns about the largest file that fits, be it smaller than
-    `least_bytes`. None when the coarsest steps do not fit.
+    `least_bytes`. None when the coarsest steps do not fit. Without `may_refine` no step becomes finer than
+    trained, and a smaller file stays as it is.
     """
 
     def attempt(factor: float) -> CodedTensors:
@@ -73,9 +81,9 @@ def fit_to_size(
         return CodedTensors(sections, factor, measure(sections))
 
     current = attempt(1.0)
-    if least_bytes <= current.file_bytes <= limit_bytes:
-        return current
     too_large = current.file_bytes > limit_bytes
+    if not too_large and (current.file_bytes >= least_bytes or not may_refine):
+        return current
     previous, growth = current, FIRST_GROWTH if too_large else 1 / FIRST_GROWTH
     while (current.file_bytes > limit_bytes) == too_large:
         if not SMALLEST_FACTOR < current.factor < LARGEST_FACTOR:

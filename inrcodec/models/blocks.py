@@ -54,11 +54,13 @@ def upsample(
     needed = _needed_windows((*stages, head), grid, Window(0, video.height, 0, video.width))
     available = Window(0, grid.rows, 0, grid.columns)
     for layer, wanted in zip(stages, needed, strict=False):
-        features = _convolve_window(features, layer, tensors, available, wanted)
-        features = F.gelu(shuffle_pixels(features, layer.stride))
+        # One expression: the convolution's output is freed before the rectifier makes its own.
+        features = F.gelu(
+            shuffle_pixels(_convolve_window(features, layer, tensors, available, wanted), layer.stride)
+        )
         available = wanted.after_shuffle(layer.stride)
-    colours = _convolve_window(features, head, tensors, available, needed[-1])
-    return torch.tanh(colours.float()) * 0.5 + 0.5
+    features = _convolve_window(features, head, tensors, available, needed[-1])
+    return torch.tanh(features.float()) * 0.5 + 0.5
 
 
 def _needed_windows(layers: Sequence[Convolution], grid: Grid, window: Window) -> list[Window]:
@@ -146,6 +148,14 @@ def angular_frequencies(base: float, count: int) -> tuple[float, ...]:
     return tuple(products.tolist())
 
 
+@cache
+def _frequencies_on(device: torch.device, base: float, count: int) -> Tensor:
+    """`angular_frequencies` as float64 on `device`, where each step of a fit needs them."""
+    # Whoever asks first: what inference mode makes, a fit may not save for its backward pass.
+    with torch.inference_mode(False):
+        return torch.tensor(angular_frequencies(base, count), dtype=torch.float64, device=device)
+
+
 def frames_at(values: Tensor, positions: Tensor) -> Tensor:
     """Per-frame values (T, ...) at `positions` (B,), counted in frames from 0 to T - 1, as (B, ...).
 
@@ -169,7 +179,6 @@ def position_encoding(positions: Tensor, frame_count: int, base: float, frequenc
     round differently, would decide the highest frequencies. See `angular_frequencies` for what is rounded.
     """
     exact = positions if positions.device.type != "mps" else positions.cpu()
-    bases = torch.tensor(angular_frequencies(base, frequencies), dtype=torch.float64)
-    phases = exact.double()[:, None] / frame_count * bases.to(exact.device)
+    phases = exact.double()[:, None] / frame_count * _frequencies_on(exact.device, base, frequencies)
     encoded = torch.cat([torch.sin(phases), torch.cos(phases)], dim=1).float().to(positions.device)
     return encoded[:, :, None, None]

@@ -11,7 +11,6 @@ bands in [-1, 1]. Mallat, "A Wavelet Tour of Signal Processing", section 7.7; us
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -20,8 +19,7 @@ def haar(frames: Tensor) -> tuple[Tensor, Tensor]:
 
     H' and W' are H / 2 and W / 2 rounded up: frames of odd size have their last row or column repeated.
     """
-    odd = (0, frames.shape[-1] % 2, 0, frames.shape[-2] % 2)
-    even = F.pad(frames, odd, mode="replicate") if any(odd) else frames
+    even = _evened(_evened(frames, -1), -2)
     upper, lower = even[..., 0::2, :], even[..., 1::2, :]
     sums, differences = upper + lower, upper - lower
     low, between_columns = _pairs(sums)
@@ -36,6 +34,15 @@ def inverse_haar(low: Tensor, high: Tensor) -> Tensor:
     differences = _interleaved(between_rows, diagonal)
     rows = torch.stack([sums + differences, sums - differences], dim=-2) / 2
     return rows.flatten(-3, -2)
+
+
+def _evened(frames: Tensor, axis: int) -> Tensor:
+    """Frames whose odd size along `axis` is made even by its last row or column once more.
+
+    Not by `F.pad`: on CUDA the backward pass of its "replicate" differs from run to run.
+    """
+    size = frames.shape[axis]
+    return frames if size % 2 == 0 else torch.cat([frames, frames.narrow(axis, size - 1, 1)], dim=axis)
 
 
 def _pairs(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -49,8 +49,8 @@ MAXIMUM_STAGES = 8
 MAXIMUM_STRIDE = 8
 GRID_CELLS = 8
 """Cells of the embedding grid in the paper (2 x 4); grids far from it cost bits or quality."""
-
-
+NERV_FREQUENCIES, NERV_BASE = 80, 1.25
+"""Frequencies of NeRV's positional encoding, and what each is to the one before."""
 EMBEDDING_VALUES = 128
 """Values of a frame's embedding in the paper: 16 channels on a 2x4 grid."""
 EMBEDDING_SHARE = 0.15
@@ -175,6 +175,14 @@ def convolution_tensors(layers: Sequence[Convolution]) -> list[TensorSpec]:
     return specs
 
 
+def falling_widths(width: int, stage_count: int, reduction: float) -> tuple[int, ...]:
+    """Channels after each stage: falling by `reduction`, at least 12 (or `width`, if that is less)."""
+    widths = [width]
+    for _ in range(stage_count):
+        widths.append(max(round(widths[-1] / reduction), min(12, width)))
+    return tuple(widths[1:])
+
+
 def hnerv_convolutions(
     embedding_channels: int,
     width: int,
@@ -188,9 +196,9 @@ def hnerv_convolutions(
     A decoder narrower than 12 channels at its input keeps that width throughout.
     """
     layers = [Convolution("stem", embedding_channels, width, 1)]
-    channels, minimum = width, min(12, width)
-    for index, stride in enumerate(strides):
-        narrowed, kernel = max(round(channels / reduction), minimum), min(kernels[0] + 2 * index, kernels[1])
+    channels = width
+    for index, narrowed in enumerate(falling_widths(width, len(strides), reduction)):
+        stride, kernel = strides[index], min(kernels[0] + 2 * index, kernels[1])
         layers.append(Convolution(f"stage{index + 1}", channels, narrowed, kernel, stride))
         channels = narrowed
     layers.append(Convolution("head", channels, 3, 3))
@@ -203,10 +211,9 @@ def nerv_convolutions(embedding_channels: int, width: int, grid: Grid) -> tuple[
     The stem's `width x rows x columns` outputs are reshaped to a grid of `width` channels.
     """
     layers = [Convolution("stem", embedding_channels, width * grid.rows * grid.columns, 1)]
-    channels, minimum = width, min(12, width)
-    for index, stride in enumerate(grid.strides):
-        narrowed = max(round(channels / 2), minimum)
-        layers.append(Convolution(f"stage{index + 1}", channels, narrowed, 3, stride))
+    channels = width
+    for index, narrowed in enumerate(falling_widths(width, len(grid.strides), 2)):
+        layers.append(Convolution(f"stage{index + 1}", channels, narrowed, 3, grid.strides[index]))
         channels = narrowed
     layers.append(Convolution("head", channels, 3, 3))
     return tuple(layers)
@@ -214,8 +221,13 @@ def nerv_convolutions(embedding_channels: int, width: int, grid: Grid) -> tuple[
 
 def activation_count(layers: Sequence[Convolution], grid: Grid) -> int:
     """Most values alive at a time while one frame is rendered: a layer's input, and its output twice."""
-    pixels, most = grid.rows * grid.columns, 0
-    for layer in layers:
+    stem, *later = layers
+    pixels = grid.rows * grid.columns
+    # NeRV's stem makes all cells from one vector.
+    most = (1 if stem.output_channels > later[0].input_channels else pixels) * (
+        stem.input_channels + 2 * stem.output_channels
+    )
+    for layer in later:
         output = pixels * layer.output_channels * layer.stride**2
         most = max(most, pixels * layer.input_channels + 2 * output)
         pixels *= layer.stride**2

@@ -11,20 +11,15 @@ from torch import Tensor
 
 from inrcodec.models.blocks import frames_at, position_encoding, upsample
 from inrcodec.models.family import ParameterGroup, VideoInfo
+from inrcodec.models.layout import NERV_BASE
 from inrcodec.models.source import SourceFrames
-from inrcodec.models.supermask import (
-    NERV_BASE,
-    SupermaskConfig,
-    random_layer,
-)
-from inrcodec.models.trainable import FrameEncoder, Trainable
+from inrcodec.models.supermask import SupermaskConfig, random_layer
+from inrcodec.models.trainable import STABLE_RATE, FrameEncoder, Trainable
 
 SCORE_DEVIATION = 0.1
 """Spread of the initial scores; with `SCORE_RATE` it sets how soon a weight can change its level."""
 SCORE_RATE = 2.0
 """Learning rate of scores relative to that of biases and encoder."""
-STABLE_RATE = 0.22
-"""Highest learning rate times width: at width 105, 200 steps at 2e-3 gave 2 dB more than at 4e-3 or 8e-3."""
 
 
 class _Levels(torch.autograd.Function):

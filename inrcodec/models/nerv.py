@@ -5,7 +5,8 @@
 Transmitted: the weights and biases of the decoder, and nothing per frame. The decoder is the NeRV of HNeRV's
 experiments (their repository, `--embed pe_1.25_80`): a 1x1 convolution makes the grid, where the first NeRV
 had a hidden layer of 512 and frequencies 1.25^0 .. 1.25^39. The figures published for Bunny are those of the
-former. Widths halve from stage to stage, down to 12; kernels are 3x3.
+former. Widths halve from stage to stage, down to 12; kernels are 3x3. Their code has all sines before the
+cosines, which the paper alternates, and frequencies in binary32 (see `blocks.angular_frequencies`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from inrcodec.models.family import (
     whole_number,
 )
 from inrcodec.models.layout import (
+    NERV_BASE,
+    NERV_FREQUENCIES,
     Convolution,
     Grid,
     activation_count,
@@ -47,14 +50,11 @@ if TYPE_CHECKING:
 MAXIMUM_WIDTH = 1024
 MAXIMUM_FREQUENCIES = 256
 """Far below the frequency at which 1.25^i is no finite float32."""
-FREQUENCIES, BASE = 80, 1.25
 GRID_CELLS = (128, 32, 8, 2)
 """Cells of the grid after the stem: 8x16 in the paper; fewer where a budget pays for few channels on them,
 because the stem has a weight for each cell, channel and input."""
 LEAST_CHANNELS = 12
 """Channels after the stem that a grid of so many cells is worth."""
-STABLE_RATE = 0.22
-"""Highest learning rate of Adam times width, as for HNeRV."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +91,22 @@ class NeRV:
         known_options(self.name, options, ("width",))
         if "width" in options:
             width = whole_number(options["width"], 1, MAXIMUM_WIDTH)
-            return NeRVConfig(choose_grid(video, GRID_CELLS[0]), FREQUENCIES, width)
+            return NeRVConfig(choose_grid(video, GRID_CELLS[0]), NERV_FREQUENCIES, width)
 
         def cost_bits(config: NeRVConfig) -> float:
             return symbol_bits.total(self.tensors(config, video))
 
         for cells in GRID_CELLS:
-            smallest = NeRVConfig(choose_grid(video, cells), FREQUENCIES, LEAST_CHANNELS)
+            smallest = NeRVConfig(choose_grid(video, cells), NERV_FREQUENCIES, LEAST_CHANNELS)
             if cost_bits(smallest) <= budget_bits:
                 break
         grid = smallest.grid
         width = widest_affordable(
-            lambda candidate: cost_bits(NeRVConfig(grid, FREQUENCIES, candidate)), budget_bits, MAXIMUM_WIDTH
+            lambda candidate: cost_bits(NeRVConfig(grid, NERV_FREQUENCIES, candidate)),
+            budget_bits,
+            MAXIMUM_WIDTH,
         )
-        return NeRVConfig(grid, FREQUENCIES, width)
+        return NeRVConfig(grid, NERV_FREQUENCIES, width)
 
     def pack(self, config: NeRVConfig) -> bytes:
         writer = Writer()
@@ -155,8 +157,9 @@ class NeRVRepresentation:
         self.module = Trainable(initial_parameters(config.convolutions, generator), encoder=None)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        highest_rate = STABLE_RATE / self._config.width
-        return (ParameterGroup(tuple(self.module.parameters()), highest_rate=highest_rate),)
+        from inrcodec.models.trainable import capped_group
+
+        return (capped_group(self.module, self._config.width),)
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = self.module.tensors()
@@ -170,5 +173,5 @@ def _render(config: NeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor],
     """Frames (B, 3, height, width) at the times of `indices` (B,)."""
     from inrcodec.models.blocks import position_encoding, upsample
 
-    encoding = position_encoding(indices, video.frame_count, BASE, config.frequencies)
+    encoding = position_encoding(indices, video.frame_count, NERV_BASE, config.frequencies)
     return upsample(config.convolutions, tensors, encoding, config.grid, video)

@@ -10,8 +10,10 @@
 Transmitted: the embedding, the two temporal embeddings and the range of LL a frame, and the decoder's weights
 and biases. The 3D convolutions over (before, now, after) are computed as 2D ones of the three side by side,
 which gives the same values. The authors' other variant, whose 2D convolutions mix all channels of the three,
-has 1.6 times the parameters at equal width; the published figures are those of the 3D one. In the paper's
-Table 9 the columns "total size" and "decoder size" are exchanged for this model.
+has 1.6 times the parameters at equal width; the published figures are those of the 3D one. In the first four
+rows of the paper's Table 9 "total size" and "decoder size" are exchanged, and with C = 39 and 61 the code has
+6 % fewer and 6 % more parameters than the table. Their 3D code lacks the strides for embeddings of 10x20 at
+640x1280, and of 20x40 at 480x960; those of Table 7(b) for 480x960 do not give the sizes beside them.
 """
 
 from __future__ import annotations
@@ -32,7 +34,6 @@ from inrcodec.models.family import (
     TensorSpec,
     VideoInfo,
     known_options,
-    whole_number,
 )
 from inrcodec.models.layout import (
     MAXIMUM_EMBEDDING_CHANNELS,
@@ -133,14 +134,7 @@ class SNeRVT:
         def cost_bits(width: int, blocks: int) -> float:
             return symbol_bits.total(self.tensors(config(width, blocks), video))
 
-        if "width" in options:
-            width = whole_number(options["width"], 1, spectral.MAXIMUM_WIDTH)
-            blocks = spectral.blocks_for(width)
-        else:
-            width, blocks = spectral.width_and_blocks(cost_bits, budget_bits)
-        if "blocks" in options:
-            blocks = whole_number(options["blocks"], 0, spectral.MAXIMUM_BLOCKS)
-        return config(width, blocks)
+        return config(*spectral.planned_size(options, cost_bits, budget_bits))
 
     def pack(self, config: SNeRVTConfig) -> bytes:
         writer = Writer()
@@ -183,10 +177,18 @@ class SNeRVT:
         )
 
     def activation_count(self, config: SNeRVTConfig) -> int:
-        fine = spectral.stage_widths(config.width, config.grid.strides)[-1]
-        pixels = config.grid.coded_width * config.grid.coded_height
-        # The last temporal block holds three moments, twice as wide, before and after a rectifier.
-        return max(spectral.activation_count(config.width, config.grid), 15 * pixels * fine)
+        grid, sizes = config.grid, spectral.stage_sizes(config.width, config.grid)
+        temporal = config.temporal_grid
+        embeddings = config.embedding_channels * grid.rows * grid.columns
+        embeddings += 2 * config.temporal_channels * temporal.rows * temporal.columns
+        peaks = [spectral.band_activations(config.width, grid, moments=3)]
+        pairs = [*zip(sizes, sizes[1:], strict=False)]
+        # A stage keeps its output, twice as wide, before and after a rectifier; other moments wait.
+        peaks += [before + 5 * after + 2 * sizes[SPATIAL_STAGES] for before, after in pairs[:SPATIAL_STAGES]]
+        # The same of three moments.
+        peaks += [3 * before + 15 * after for before, after in pairs[SPATIAL_STAGES:]]
+        peaks[-1] += 3 * sizes[-3]
+        return embeddings + max(peaks)
 
     def representation(self, config: SNeRVTConfig, video: VideoInfo, seed: int) -> Representation:
         from inrcodec.models.temporal_blocks import SNeRVTRepresentation

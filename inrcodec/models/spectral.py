@@ -11,12 +11,12 @@ SNeRV, section 3.2 and Tables 6 and 9.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bitstream.errors import Corrupt
 from bitstream.fields import Reader
-from inrcodec.models.family import BudgetTooSmall, Role, TensorSpec, VideoInfo
-from inrcodec.models.layout import Convolution, Grid, choose_grid, widest_affordable
+from inrcodec.models.family import BudgetTooSmall, Role, TensorSpec, VideoInfo, whole_number
+from inrcodec.models.layout import Convolution, Grid, choose_grid, falling_widths, widest_affordable
 
 STRIDE_PLANS: tuple[tuple[int, ...], ...] = (
     (5, 4, 4, 2, 2),
@@ -63,11 +63,7 @@ def coded_size(grid: Grid) -> tuple[int, int]:
 
 def stage_widths(width: int, strides: tuple[int, ...]) -> tuple[int, ...]:
     """Channels after each stage: falling by 1.2, at least 12 (or `width`, if that is less)."""
-    channels, widths = width, []
-    for _ in strides:
-        channels = max(round(channels / 1.2), min(12, width))
-        widths.append(channels)
-    return tuple(widths)
+    return falling_widths(width, len(strides), 1.2)
 
 
 def transposed(name: str, input_channels: int, output_channels: int, stride: int) -> Convolution:
@@ -100,10 +96,29 @@ def range_tensor(video: VideoInfo) -> TensorSpec:
     return TensorSpec("range", Role.EMBEDDING, (video.frame_count, 2), per_frame=True)
 
 
-def activation_count(width: int, grid: Grid) -> int:
-    """Most values alive at a time while one frame is rendered: in the second fusion, or for the bands."""
-    widths = stage_widths(width, grid.strides)
-    return grid.coded_width * grid.coded_height * (2 * widths[-2] + 5 * widths[-1] + 24)
+def stage_sizes(width: int, grid: Grid) -> tuple[int, ...]:
+    """Values of the features after the stem and after each stage."""
+    sizes, cells = [width * grid.rows * grid.columns], grid.rows * grid.columns
+    for channels, stride in zip(stage_widths(width, grid.strides), grid.strides, strict=True):
+        cells *= stride**2
+        sizes.append(channels * cells)
+    return tuple(sizes)
+
+
+def band_activations(width: int, grid: Grid, moments: int = 1) -> int:
+    """Most values alive at a time while `spectral_blocks.render_bands` renders one frame.
+
+    The features of the last three stages stay to the end; those of the first two of these come with the
+    `moments` that share their memory.
+    """
+    coarse, middle, fine = stage_sizes(width, grid)[-3:]
+    pixels = grid.coded_width * grid.coded_height
+    # A fusion up-samples and concatenates, or has four features of a residual block and the next one.
+    first = max(2 * coarse * grid.strides[-2] ** 2 + middle, 4 * middle)
+    second = middle + max(2 * middle * grid.strides[-1] ** 2 + fine, 4 * fine)
+    # Three channels each: the bands so far beside the next one's features; then the inverse transform.
+    bands = fine + max(2 * fine + 15 * pixels, 57 * pixels)
+    return moments * (coarse + middle) + fine + max(first, second, bands)
 
 
 def blocks_for(width: int) -> int:
@@ -117,10 +132,29 @@ def check_size(reader: Reader, width: int, blocks: int) -> None:
         raise reader.fault(Corrupt, f"width {width} and {blocks} residual blocks are out of range")
 
 
+def planned_size(
+    options: Mapping[str, str], cost_bits: Callable[[int, int], float], budget_bits: float
+) -> tuple[int, int]:
+    """Width of a network and residual blocks of a fusion: the options of these names, else by the budget.
+
+    `cost_bits(width, blocks)` of what is planned is at most the budget, unless `width` is given. Raises
+    `BudgetTooSmall`, and `UsageError` for an option out of range.
+    """
+    given = whole_number(options["blocks"], 0, MAXIMUM_BLOCKS) if "blocks" in options else None
+    if "width" in options:
+        width = whole_number(options["width"], 1, MAXIMUM_WIDTH)
+        return width, blocks_for(width) if given is None else given
+    if given is None:
+        return width_and_blocks(cost_bits, budget_bits)
+    return widest_affordable(lambda width: cost_bits(width, given), budget_bits, MAXIMUM_WIDTH), given
+
+
 def width_and_blocks(cost_bits: Callable[[int, int], float], budget_bits: float) -> tuple[int, int]:
     """The widest network and its residual blocks, `cost_bits(width, blocks)` being at most the budget.
 
-    As many blocks as the paper has for a network of that width. Raises `BudgetTooSmall`.
+    The most blocks of `BLOCKS` with which the widest network is at least as wide as the paper has with them.
+    It can be wider than the paper has with so few: with more blocks it would be too narrow for those. Raises
+    `BudgetTooSmall`.
     """
     for blocks, least_width in BLOCKS.items():
         try:

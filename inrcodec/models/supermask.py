@@ -36,6 +36,7 @@ from inrcodec.models.family import (
     whole_number,
 )
 from inrcodec.models.layout import (
+    NERV_FREQUENCIES,
     Convolution,
     Grid,
     activation_count,
@@ -68,7 +69,6 @@ DENSITIES = (0.6, 0.3, 0.1)
 LEAST_THOUSANDTHS = 250
 """How far densities are lowered to fill a budget; at this share, masks of twice the width cost no more."""
 NERV_CELLS = 128
-NERV_FREQUENCIES, NERV_BASE = 80, 1.25
 SCALE_BITS = 16
 
 

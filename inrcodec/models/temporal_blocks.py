@@ -13,16 +13,14 @@ from inrcodec.models.blocks import ConvolutionNetwork
 from inrcodec.models.family import ParameterGroup, VideoInfo
 from inrcodec.models.snerv_t import SPATIAL_STAGES, SNeRVTConfig
 from inrcodec.models.source import SourceFrames
+from inrcodec.models.spectral import LEAST_STAGES
 from inrcodec.models.spectral_blocks import (
     initial_spectral_parameters,
     leaky,
     normalised_low_bands,
     render_bands,
 )
-from inrcodec.models.trainable import FrameEncoder, Trainable
-
-STABLE_RATE = 0.22
-"""Highest learning rate of Adam times width, as for HNeRV."""
+from inrcodec.models.trainable import FrameEncoder, Trainable, capped_group
 
 
 class SNeRVTRepresentation:
@@ -39,8 +37,7 @@ class SNeRVTRepresentation:
         self.module.add_module("temporal_encoders", self._temporal)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        highest_rate = STABLE_RATE / self._config.width
-        return (ParameterGroup(tuple(self.module.parameters()), highest_rate=highest_rate),)
+        return (capped_group(self.module, self._config.width),)
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         if frames is None:
@@ -74,7 +71,8 @@ def render(config: SNeRVTConfig, video: VideoInfo, tensors: Mapping[str, Tensor]
         else:
             moments = [before, features, after]
             before, features, after = _temporal_block(network, tensors, name, moments, number == stage_count)
-        outputs.append(features)
+        if number > stage_count - LEAST_STAGES:
+            outputs.append(features)
     return render_bands(network, outputs, config.blocks, tensors["range"], video)
 
 
@@ -106,11 +104,13 @@ def _temporal_block(
     residual connection. The last block keeps only what it has made for now.
     """
     names = [f"{name}.{moment}" for moment in ("before", "now", "after")]
-    upper = [network(layer, features) for layer, features in zip(names, moments, strict=True)]
-    side_by_side = torch.cat(upper, dim=1)
+    # The three are not kept beside what they are concatenated to: a third less memory.
+    side_by_side = torch.cat(
+        [network(layer, features) for layer, features in zip(names, moments, strict=True)], dim=1
+    )
     widened = leaky(_over_time(side_by_side, tensors, f"{name}.widen"))
     if is_last:
-        now = leaky(network(f"{name}.narrow", widened)) + upper[1]
+        now = leaky(network(f"{name}.narrow", widened)) + side_by_side.chunk(3, dim=1)[1]
         return [now, now, now]
     mixed = leaky(_over_time(widened, tensors, f"{name}.narrow")) + side_by_side
     return list(mixed.chunk(3, dim=1))

@@ -74,7 +74,7 @@ class FitResult:
 class Fit:
     """One fit of a representation to a clip (T, height, width, 3), uint8, resident on its device.
 
-    Pixels that are False in `keep` (T, height, width) are holes: the loss looks past them.
+    Pixels that are False in `keep` (T, height, width) are holes, which `clip` fills and the loss looks past.
     """
 
     representation: PrunedRepresentation
@@ -161,7 +161,7 @@ class Fit:
         frames = source.current
         scale: Tensor | float = 1.0
         if self.keep is not None:
-            rendered, frames, scale = _outside_holes(rendered, frames, self.keep[indices])
+            rendered, scale = _outside_holes(rendered, frames, self.keep[indices])
         error = scale * loss_by_name(self.settings.loss)(rendered, frames)
         with torch.no_grad():
             is_squared = self.settings.loss == "l2"
@@ -169,20 +169,28 @@ class Fit:
         return StepResult(error, squared_error, quantised.bits)
 
 
-def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Both batches (B, 3, height, width) with zeros in the holes, where `keep` (B, height, width) is False.
+def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    """`rendered` (B, 3, height, width) with the source's pixels in the holes, and a factor for the loss.
 
-    The third value turns a mean over all pixels of their difference into one over those that are kept
-    (HNeRV, equation 2).
+    Holes are where `keep` (B, height, width) is False; `frames` have one colour there (`video.mask`). Holes
+    then have no error, no gradient, and the same edges in both pictures. The factor turns a mean over all
+    pixels into one over those that are kept: exactly so for l1 and l2 (HNeRV, equation 2). SSIM and Haar
+    bands look at neighbourhoods, so beside holes they compare the source's filling with itself, and the
+    factor is that of l1 in the same loss.
     """
-    kept = keep[:, None]
-    return rendered * kept, frames * kept, keep.numel() / keep.sum()
+    return torch.where(keep[:, None], rendered, frames), keep.numel() / keep.sum()
 
 
 def _rounding(fraction: float, settings: FitSettings) -> Rounding:
     if fraction >= settings.rounding_from:
         return Rounding.STRAIGHT_THROUGH
     return Rounding.NOISE if fraction >= settings.noise_from else Rounding.NONE
+
+
+def capped_rate(representation: Representation, rate: float) -> float | None:
+    """The highest rate of a fit that no group's `highest_rate` lowers; None when that is not below `rate`."""
+    highest = min(group.highest_rate / group.rate_factor for group in representation.groups())
+    return highest if highest < rate else None
 
 
 def _optimizer(

@@ -69,6 +69,16 @@ def test_a_smaller_file_has_coarser_steps_and_a_larger_one_finer() -> None:
     assert finer.factor < 1 < coarser.factor
 
 
+def test_steps_that_may_not_be_refined_stay_or_become_coarser() -> None:
+    section_coder, _, _ = coder(3)
+    size = measure(section_coder.code(1.0))
+    kept = fit_to_size(section_coder, measure, 2 * size, 2 * size - 9, may_refine=False)
+    coarser = fit_to_size(section_coder, measure, size // 2, size // 2 - 9, may_refine=False)
+    assert kept is not None and coarser is not None
+    assert (kept.factor, kept.file_bytes) == (1.0, size)
+    assert coarser.factor > 1 and coarser.file_bytes <= size // 2
+
+
 def test_nothing_fits_in_less_than_the_overhead() -> None:
     section_coder, _, _ = coder(3)
     assert fit_to_size(section_coder, measure, OVERHEAD, 1) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from bitstream import BitstreamError
 from inrcodec.errors import UsageError
-from inrcodec.models.family import AnyFamily, BudgetTooSmall, Role, VideoInfo
-from inrcodec.models.registry import FAMILIES
+from inrcodec.models.family import TRAINED_FOR_RATE, AnyFamily, BudgetTooSmall, Role, VideoInfo
+from inrcodec.models.registry import FAMILIES, family_by_name
 
 EVERY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 VIDEO = VideoInfo(37, 21, 4)
@@ -56,6 +57,19 @@ def test_a_larger_budget_buys_a_larger_network(family: AnyFamily, video: VideoIn
         counts.append(sum(spec.count for spec in family.tensors(config, video)))
     assert counts == sorted(set(counts))
     assert counts[-1] > 10 * counts[0]
+
+
+@pytest.mark.parametrize("blocks", ["0", "1", "16"])
+@pytest.mark.parametrize("name", ["snerv", "snerv-t"])
+def test_the_blocks_asked_for_are_paid_for(name: str, blocks: str) -> None:
+    family, budget_bits = family_by_name(name), 4e6
+    config = family.plan(BUNNY, budget_bits, {"blocks": blocks}, SEED)
+    assert config.blocks == int(blocks)
+    wider = replace(config, width=config.width + 1)
+    cost, more = (TRAINED_FOR_RATE.total(family.tensors(one, BUNNY)) for one in (config, wider))
+    assert cost <= budget_bits < more
+    with pytest.raises(BudgetTooSmall):
+        family.plan(BUNNY, 100.0, {"blocks": blocks}, SEED)
 
 
 @EVERY

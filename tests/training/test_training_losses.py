@@ -15,7 +15,7 @@ from torch import Tensor
 from inrcodec.errors import UsageError
 from inrcodec.planning import plan_segment
 from inrcodec.settings import LOSSES, EncodeSettings
-from inrcodec.training.losses import loss_by_name
+from inrcodec.training.losses import _LOSSES, loss_by_name
 from inrcodec.video.properties import VideoProperties
 
 Values = NDArray[np.float64]
@@ -89,6 +89,12 @@ FORMULAS = {
     "l1+ms-ssim": lambda a, b: 0.7 * float(np.abs(a - b).mean()) + 0.3 * (1 - multi_scale(a, b)),
     "wavelet": wavelet,
 }
+
+
+def test_every_loss_that_can_be_asked_for_is_there() -> None:
+    assert _LOSSES.keys() == LOSSES.keys()
+
+
 NAME = pytest.mark.parametrize("name", list(LOSSES))
 
 

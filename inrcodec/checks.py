@@ -1,0 +1,71 @@
+"""Whether settings agree with each other and with what is installed; else `UsageError`."""
+
+from __future__ import annotations
+
+import math
+from importlib.util import find_spec
+
+from inrcodec.errors import UsageError
+from inrcodec.settings import (
+    FEWEST_BITS,
+    LOSSES,
+    MOST_BITS,
+    MOST_FPS_SCALE,
+    MOST_PRUNED,
+    PRESETS,
+    DecodeSettings,
+    EncodeSettings,
+)
+
+
+def check_exclusive(settings: EncodeSettings) -> None:
+    """Raise `UsageError` for settings that contradict each other or are no positive numbers."""
+    if settings.bpp is not None and settings.size_bytes is not None:
+        raise UsageError("--bpp and --size exclude each other; give one of them")
+    if settings.time_seconds is not None and settings.epochs is not None:
+        raise UsageError("--time and --epochs exclude each other; give one of them")
+    if settings.parameters is not None and "width" in settings.model_options:
+        raise UsageError("--parameters and --model-option width exclude each other; give one of them")
+    for name, value in (
+        ("--bpp", settings.bpp),
+        ("--size", settings.size_bytes),
+        ("--time", settings.time_seconds),
+        ("--epochs", settings.epochs),
+        ("--parameters", settings.parameters),
+        ("--learning-rate", settings.learning_rate),
+        ("--batch", settings.batch_frames),
+    ):
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"{name}: expected a positive number, found {value}")
+
+
+def check_procedure(settings: EncodeSettings) -> None:
+    """Raise `UsageError` for a way of fitting or quantising that does not exist or cannot run here."""
+    if settings.preset not in PRESETS:
+        raise UsageError(f"unknown preset {settings.preset!r}; known: {', '.join(PRESETS)}")
+    loss = settings.procedure.loss
+    if loss not in LOSSES:
+        raise UsageError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
+    if LOSSES[loss].metrics and find_spec("pytorch_msssim") is None:
+        raise UsageError(f"--loss {loss} needs pytorch-msssim: pip install 'inrc[metrics]'")
+    if not 0 <= settings.procedure.prune <= MOST_PRUNED:
+        raise UsageError(f"--prune: expected 0 to {MOST_PRUNED}, found {settings.prune}")
+    for name, bits in (
+        ("--weight-bits", settings.weight_bits),
+        ("--embedding-bits", settings.embedding_bits),
+    ):
+        if bits is not None and PRESETS[settings.preset].minmax is None:
+            by_range = ", ".join(name for name, preset in PRESETS.items() if preset.minmax)
+            raise UsageError(
+                f"{name}: preset {settings.preset} learns its steps; bits are for --preset {by_range}"
+            )
+        if bits is not None and not FEWEST_BITS <= bits <= MOST_BITS:
+            raise UsageError(f"{name}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
+
+
+def check_rate(settings: DecodeSettings) -> None:
+    """Raise `UsageError` for more interpolated frames than anyone can want, or for less than none."""
+    if not 1 <= settings.fps_scale <= MOST_FPS_SCALE:
+        raise UsageError(
+            f"--fps-scale: expected a whole number from 1 to {MOST_FPS_SCALE}, found {settings.fps_scale}"
+        )

@@ -1,0 +1,90 @@
+"""What a family says that rendering a frame takes, against what is alive while one is rendered.
+
+The limit of `opening` refuses files by that number, so it must hold for configs that no encoder writes too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from codec_samples import random_tensors
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from inrcodec.models.family import AnyFamily, VideoInfo
+from inrcodec.models.hnerv import HNeRV, HNeRVConfig
+from inrcodec.models.layout import Grid, covering_grid
+from inrcodec.models.nerv import NeRV, NeRVConfig
+from inrcodec.models.snerv import SNeRV, SNeRVConfig
+from inrcodec.models.snerv_t import SNeRVT, SNeRVTConfig
+from inrcodec.models.spectral import low_band
+
+ORDINARY = ((5, 4, 2, 2), (4, 3, 2, 2), (2, 2, 2))
+HOSTILE = ((8, 8, 1, 1, 1, 1, 1, 1), (8, 8, 1), (1, 1, 1, 8, 8), (1, 8, 8), (8, 1, 1, 8), (1, 1, 1))
+WITHIN = 1.02
+"""What is made of weights, such as biases that are repeated, is not in the estimate."""
+
+
+class Alive(TorchDispatchMode):
+    """Most values, by the storages of tensors that operations made, that are alive after any operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = 0
+        self._storages: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        for one in tree_leaves(made):
+            if isinstance(one, torch.Tensor):
+                storage = one.untyped_storage()
+                self._storages[storage._cdata] = (StorageWeakRef(storage), storage.nbytes() // 4)
+        self._storages = {key: kept for key, kept in self._storages.items() if not kept[0].expired()}
+        self.most = max(self.most, sum(values for _, values in self._storages.values()))
+        return made
+
+
+def measured_and_estimated(family: AnyFamily, config: Any, video: VideoInfo) -> tuple[int, int]:
+    """Most values alive while a frame is rendered, and what the family says of them."""
+    decoder = family.decoder(config, video, random_tensors(family, config, video))
+    with torch.inference_mode():
+        at = torch.tensor([1])
+        with Alive() as alive:
+            decoder(at)
+    return alive.most, family.activation_count(config)
+
+
+def snerv(grid: Grid, width: int) -> tuple[AnyFamily, Any]:
+    return SNeRV(), SNeRVConfig(grid, 2, width, 2)
+
+
+def snerv_t(grid: Grid, width: int) -> tuple[AnyFamily, Any]:
+    return SNeRVT(), SNeRVTConfig(grid, 2, 3, (), width, 2)
+
+
+@pytest.mark.parametrize("width", [1, 6, 30])
+@pytest.mark.parametrize("strides", [*ORDINARY, *HOSTILE], ids=str)
+@pytest.mark.parametrize("made", [snerv, snerv_t])
+def test_decoders_of_bands_hold_what_they_say(
+    made: Callable[[Grid, int], tuple[AnyFamily, Any]], strides: tuple[int, ...], width: int
+) -> None:
+    video = VideoInfo(320, 240, 2)
+    family, config = made(covering_grid(low_band(video).width, low_band(video).height, strides), width)
+    measured, estimated = measured_and_estimated(family, config, video)
+    assert 0.8 * estimated <= measured <= WITHIN * estimated
+
+
+@pytest.mark.parametrize("width", [6, 30])
+@pytest.mark.parametrize("strides", [(5, 4, 2, 2), (4, 2), (8, 8, 1, 1, 1, 1, 1, 1), (1, 1, 8)], ids=str)
+@pytest.mark.parametrize("name", ["hnerv", "nerv"])
+def test_up_sampling_decoders_hold_what_they_say(name: str, strides: tuple[int, ...], width: int) -> None:
+    video = VideoInfo(320, 240, 2)
+    grid = covering_grid(320, 240, strides)
+    family: AnyFamily = HNeRV() if name == "hnerv" else NeRV()
+    config: Any = HNeRVConfig(grid, 3, width) if name == "hnerv" else NeRVConfig(grid, 2, width)
+    measured, estimated = measured_and_estimated(family, config, video)
+    assert 0.8 * estimated <= measured <= WITHIN * estimated

@@ -1,0 +1,249 @@
+"""The documentation says what is so: commands parse, links lead somewhere, sections and counts are right."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from benchmarks.parity_networks import BUNNY, FAMILIES, PUBLISHED, parameter_count
+from inrcodec.arguments import parse_model_options
+from inrcodec.checks import check_exclusive, check_procedure
+from inrcodec.cli import commands
+from inrcodec.errors import UsageError
+from inrcodec.models.family import Role, TensorSpec
+from inrcodec.models.hnerv import HNeRVConfig
+from inrcodec.models.registry import FAMILIES as REGISTERED
+from inrcodec.models.registry import family_by_name
+from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+PAGE = pytest.mark.parametrize("page", PAGES)
+FAMILY = pytest.mark.parametrize("name", [family.name for family in REGISTERED])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+OURS = re.compile(r"`((?:inrcodec|bitstream|benchmarks|tests|docs)/[^`\s]*)`")
+OPTION = re.compile(r"`(--[a-z-]+)")
+
+
+def shell_lines(text: str) -> Iterator[list[str]]:
+    """Words of each line of the ```sh blocks, and of the indented blocks that the README has."""
+    blocks = [code for language, code in FENCE.findall(text) if language == "sh"]
+    blocks += re.findall(r"(?:^    .*\n)+", FENCE.sub("", text), re.MULTILINE)
+    for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+        if line.split()[:1] in (["inrc"], ["python"]):
+            yield shlex.split(line, comments=True)
+
+
+INRC = [
+    pytest.param(words[1:], id=f"{page}: {shlex.join(words)}")
+    for page, text in PAGES.items()
+    for words in shell_lines(text)
+    if words[0] == "inrc"
+]
+
+
+def parsed(words: list[str]) -> click.Context:
+    """The context of a command line, nothing of which is run; what follows a pipe is another program's."""
+    name, *arguments = words[: words.index("|")] if "|" in words else words
+    return commands.commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("words", INRC)
+def test_commands_are_valid(words: list[str]) -> None:
+    context = parsed(words)
+    given = context.params
+    if context.info_name == "decode":
+        DecodeSettings(**{one.name: given[one.name] for one in fields(DecodeSettings) if one.name in given})
+    if context.info_name != "encode":
+        return
+    known = {one.name for one in fields(EncodeSettings)} - {"model_options"}
+    options = parse_model_options(given["model_options"])
+    settings = EncodeSettings(
+        model_options=options, **{key: value for key, value in given.items() if key in known}
+    )
+    check_exclusive(settings)
+    check_procedure(settings)
+    family_by_name(settings.model).plan(BUNNY, 0.06 * BUNNY.pixel_count, options, seed=0)
+    if not given["source"].startswith(("in.", "noisy.")):
+        assert (ROOT / given["source"]).is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "decode out.inrv -o out.mp4 --fps-scales 2",
+        "encode in.mp4",
+        "encode in.mp4 -o a.inrv --time soon",
+        "encode in.mp4 -o a.inrv --bpp 1 --size 1k",
+        "encode in.mp4 -o a.inrv --model nervous",
+        "encode in.mp4 -o a.inrv --model nerv --model-option blocks=2",
+        "encode in.mp4 -o a.inrv --weight-bits 8",
+    ],
+)
+def test_a_wrong_command_would_be_found(words: str) -> None:
+    with pytest.raises((click.UsageError, UsageError)):
+        test_commands_are_valid(words.split())
+
+
+def test_every_page_is_searched_for_commands() -> None:
+    pages = {page for page, text in PAGES.items() if any(words[0] == "inrc" for words in shell_lines(text))}
+    assert pages == set(PAGES)
+
+
+@PAGE
+def test_modules_that_are_run_exist(page: str) -> None:
+    for words in shell_lines(PAGES[page]):
+        if words[0] == "python":
+            assert words[1] == "-m"
+            assert (ROOT / words[2].replace(".", "/")).with_suffix(".py").is_file()
+
+
+@PAGE
+def test_options_that_are_named_exist(page: str) -> None:
+    known = {
+        option
+        for command in commands.commands.values()
+        for one in command.params
+        for option in (*one.opts, *one.secondary_opts)
+    }
+    foreign = {"--help", "--embed"}  # of click, and of the authors' code
+    assert set(OPTION.findall(PAGES[page])) <= known | foreign
+
+
+def slug(heading: str) -> str:
+    """The anchor that a heading gets."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@PAGE
+def test_links_and_paths_lead_somewhere(page: str) -> None:
+    for target in LINK.findall(PAGES[page]):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = ((ROOT / page).parent / path).resolve()
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in map(slug, re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)), target
+    for path in OURS.findall(PAGES[page]):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_index_has_all_pages_and_the_readme_the_index() -> None:
+    linked = {target for target in LINK.findall(PAGES["docs/README.md"]) if "/" not in target}
+    assert {f"docs/{target}" for target in linked} == set(PAGES) - {"README.md", "docs/README.md"}
+    assert "docs/README.md" in LINK.findall(PAGES["README.md"])
+
+
+@FAMILY
+def test_every_family_has_a_page_with_its_options(name: str) -> None:
+    text = PAGES[f"docs/{name}.md"]
+    with pytest.raises(UsageError) as refused:
+        family_by_name(name).plan(BUNNY, 1e9, {"?": ""}, seed=0)
+    options = str(refused.value).rpartition("it has: ")[2].split(", ")
+    assert re.findall(r"^\| `(\w+)=", section(text, "Options"), re.MULTILINE) == options
+    # The examples in the tables are values that the family takes.
+    examples = parse_model_options(re.findall(r"^\| `(\w+=[^`]+)`", section(text, "Options"), re.MULTILINE))
+    family_by_name(name).plan(BUNNY, 1e9, examples, seed=0)
+
+
+def section(text: str, heading: str) -> str:
+    """What stands below a heading of the second order."""
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+Row = tuple[re.Pattern[str], str]
+
+
+def documented_sections(text: str) -> list[Row]:
+    """A pattern of names, and the shape as `inrc info` prints it, of each section that a page lists."""
+    ((_, block),) = FENCE.findall(section(text, "What is transmitted"))
+    rows = []
+    for line in block.splitlines():
+        name, *shapes = re.split(r"\s{2,}", line.strip())
+        words = re.escape(name).replace(r"\*", ".*").replace(r"\{", "(").replace(r"\}", ")").replace(",", "|")
+        layer = words if len(shapes) == 1 else rf"{words}\.(?:weight|levels)"
+        rows.append((re.compile(layer), shapes[0]))
+        if len(shapes) == 2:
+            rows.append((re.compile(rf"{words}\.bias"), shapes[1]))
+    return rows
+
+
+def published_tensors(name: str) -> tuple[TensorSpec, ...]:
+    """Tensors of the network that the page lists, by the option that it says it lists it with."""
+    text = section(PAGES[f"docs/{name}.md"], "What is transmitted")
+    options = re.search(r"`--model-option (\w+=\w+)`", text)
+    assert options is not None
+    family = family_by_name(name)
+    config: Any = family.plan(BUNNY, 1e12, parse_model_options([options[1]]), seed=0)
+    return family.tensors(config, BUNNY)
+
+
+@FAMILY
+def test_sections_are_those_of_the_family(name: str) -> None:
+    rows, used = documented_sections(PAGES[f"docs/{name}.md"]), set()
+    order = []
+    for spec in published_tensors(name):
+        (found,) = [number for number, (names, _) in enumerate(rows) if names.fullmatch(spec.name)]
+        assert rows[found][1] == " x ".join(map(str, spec.shape)), spec.name
+        used.add(found)
+        order.append(found)
+    assert used == set(range(len(rows)))
+    assert list(dict.fromkeys(order)) == sorted(used)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_sizes_are_counted(name: str) -> None:
+    """`HNeRV`'s figures include the embeddings, as its paper's do."""
+    text = section(PAGES[f"docs/{name}.md"], "Published sizes")
+    documented = re.findall(r"\| ([\d,]{6,}) \|$", text, re.MULTILINE)
+    expected = []
+    for config in PUBLISHED[name]:
+        embeddings = [one.count for one in FAMILIES[name].tensors(config, BUNNY) if one.per_frame]
+        counted = parameter_count(name, config) + (sum(embeddings) if isinstance(config, HNeRVConfig) else 0)
+        assert f"| {config.width} |" in text
+        expected.append(f"{counted:,}")
+    assert documented == expected
+
+
+def test_the_supermask_has_as_many_values_as_its_page_says() -> None:
+    specs = published_tensors("supermask")
+    scales = sum(spec.count for spec in specs if spec.role is Role.SCALE)
+    text = " ".join(PAGES["docs/supermask.md"].split())
+    assert f"{sum(spec.count for spec in specs):,} transmitted values, {scales} of them scales" in text
+
+
+def test_presets_are_those_of_the_table() -> None:
+    paper, others = PRESETS["paper"], [PRESETS[name] for name in ("draft", "fast", "medium", "slow")]
+    assert set(PRESETS) == {"paper", "draft", "fast", "medium", "slow"}
+    assert paper.minmax is not None
+    table = section(PAGES["docs/paper-pipeline.md"], "Options")
+    for row in (
+        f"| `--epochs`, `--time` | {paper.epochs} epochs | {', '.join(str(one.epochs) for one in others)} |",
+        f"| `--learning-rate` | {paper.learning_rate:g} | {others[0].learning_rate:g} "
+        f"(`slow` {others[3].learning_rate:g}) |",
+        f"| `--batch` | {paper.batch_frames} | {others[0].batch_frames} |",
+        f"| `--loss` | `{paper.loss}` | `{others[0].loss}` |",
+        f"| `--prune` | {paper.prune:g} | {others[0].prune:g} |",
+        f"| `--weight-bits` | {paper.minmax.weight} | |",
+        f"| `--embedding-bits` | {paper.minmax.embedding} | |",
+    ):
+        assert row in table
+    assert len({(one.learning_rate, one.batch_frames, one.loss, one.prune) for one in others[:3]}) == 1
+
+
+def test_no_decibels_that_were_not_measured_here() -> None:
+    """Pages beside the README name no PSNR; results are in benchmarks/results."""
+    for page, text in PAGES.items():
+        assert page == "README.md" or not re.search(r"\d dB\b", text)
