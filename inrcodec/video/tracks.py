@@ -127,7 +127,7 @@ def _packets(container: InputContainer, streams: list[Stream], progress: Progres
                 packets[packet.stream_index].append(Packet(pts, dts, duration, packet.is_keyframe, data))
             elif data:
                 lost += 1
-    except av.error.InvalidDataError:
+    except av.FFmpegError:
         progress.note("the input is damaged: its sound or subtitles end early")
     if lost:
         progress.note(f"{lost} packets of sound or subtitles have no time and are not carried")
