@@ -16,6 +16,7 @@ from inrcodec.settings import (
     PRESETS,
     EncodeSettings,
     FrameRange,
+    SegmentRule,
     Size,
 )
 
@@ -37,6 +38,18 @@ def parse_file_size(text: str) -> int:
     if size_bytes < 1:
         raise ValueError(f"{text!r} is no file size; write bytes, 800k or 1.5M")
     return size_bytes
+
+
+def parse_segment_rule(text: str) -> SegmentRule:
+    """`auto`, `scene`, or a number of frames."""
+    word = text.strip().lower()
+    if word == "auto":
+        return "auto"
+    if word == "scene":
+        return "scene"
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise ValueError(f"{text!r} is no way to cut a video; write auto, scene or a number of frames")
+    return int(word)
 
 
 def parse_count(text: str) -> int:
@@ -115,6 +128,7 @@ def check_exclusive(settings: EncodeSettings) -> None:
         ("--parameters", settings.parameters),
         ("--learning-rate", settings.learning_rate),
         ("--batch", settings.batch_frames),
+        ("--checkpoint", settings.checkpoint_seconds),
     ):
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"{name}: expected a positive number, found {value}")

@@ -31,13 +31,34 @@ def read_clip(path: str, source: SourceSettings, progress: Progress | None = Non
 
     Raises `UsageError` for a request that cannot be met and `NotAVideo` for an input without usable frames.
     """
-    progress = progress or Silent()
-    check_source(source)
-    with open_source(path, progress) as opened:
-        try:
-            return _read(path, opened, source, progress)
-        except av.FFmpegError as error:
-            raise NotAVideo(f"{path} cannot be decoded: {error.strerror or error}") from error
+    reading = FrameReading(path, source, progress, is_held=True)
+    pixels = list(reading)
+    return Clip(stacked(pixels), reading.properties)
+
+
+class FrameReading:
+    """The frames of `read_clip` one by one, each (height, width, 3) uint8, in one pass and never held.
+
+    `properties` are known once the pass is over. Iterating raises what `read_clip` raises; with `is_held`
+    also `UsageError` when all frames together would not fit in memory.
+    """
+
+    def __init__(
+        self, path: str, source: SourceSettings, progress: Progress | None = None, is_held: bool = False
+    ) -> None:
+        self._path, self._source, self._progress = path, source, progress or Silent()
+        self._is_held = is_held
+        self.properties: VideoProperties
+
+    def __iter__(self) -> Generator[Frame, None, None]:
+        check_source(self._source)
+        with open_source(self._path, self._progress) as opened:
+            try:
+                self.properties = yield from _read(
+                    self._path, opened, self._source, self._progress, self._is_held
+                )
+            except av.FFmpegError as error:
+                raise NotAVideo(f"{self._path} cannot be decoded: {error.strerror or error}") from error
 
 
 def check_source(source: SourceSettings) -> None:
@@ -59,8 +80,11 @@ def range_text(frames: FrameRange) -> str:
     return f"{frames.start}:{'' if frames.stop is None else frames.stop}"
 
 
-def _read(path: str, opened: Source, source: SourceSettings, progress: Progress) -> Clip:
-    pixels: list[Frame] = []
+def _read(
+    path: str, opened: Source, source: SourceSettings, progress: Progress, is_held: bool
+) -> Generator[Frame, None, VideoProperties]:
+    """Yields the frames; returns what is known of them all."""
+    count = 0
     first: VideoFrame | None = None
     turn: Turn
     timestamps: list[int | None] = []
@@ -71,7 +95,8 @@ def _read(path: str, opened: Source, source: SourceSettings, progress: Progress)
                 first = frame
                 check_format(path, frame, source, progress)
                 turn, is_sideways = _display_turn(frame, progress)
-                _check_memory(opened, frame, source)
+                if is_held:
+                    _check_memory(opened, frame, source)
             elif (frame.width, frame.height) != (first.width, first.height):
                 raise NotAVideo(
                     f"{path} changes its size from {first.width}x{first.height} to "
@@ -81,23 +106,24 @@ def _read(path: str, opened: Source, source: SourceSettings, progress: Progress)
             timestamps.append(frame.pts)
             if index % source.every:
                 continue
-            pixels.append(_fitted(frame, turn, source))
-            progress.stage("reading", len(pixels), max(total, len(pixels)))
+            pixels = _fitted(frame, turn, source)
+            height, width = pixels.shape[:2]
+            count += 1
+            progress.stage("reading", count, max(total, count))
+            yield pixels
     if first is None:
         raise NotAVideo(_no_frames(path, source.frames))
     _note_what_is_lost(opened, first, timestamps, source.frames, progress)
     ratio = opened.sample_aspect_ratio
-    height, width = pixels[0].shape[:2]
-    properties = VideoProperties(
+    return VideoProperties(
         width=width,
         height=height,
-        frame_count=len(pixels),
+        frame_count=count,
         frame_rate=_kept_rate(opened.frame_rate, source.every),
         time_base=opened.time_base,
         sample_aspect_ratio=_scaled_ratio(1 / ratio if is_sideways else ratio, first, is_sideways, source),
         color=color_tags(first),
     )
-    return Clip(_stacked(pixels), properties)
 
 
 def _selected_frames(opened: Source, frames: FrameRange) -> Generator[VideoFrame, None, None]:
@@ -179,7 +205,7 @@ def _fitted(frame: VideoFrame, turn: Turn, source: SourceSettings) -> Frame:
     return pixels if pixels.base is None else pixels.copy()
 
 
-def _stacked(pixels: list[Frame]) -> NDArray[np.uint8]:
+def stacked(pixels: list[Frame]) -> NDArray[np.uint8]:
     """All frames as one array (T, height, width, 3); empties `pixels` so that each is held only once."""
     frames = np.empty((len(pixels), *pixels[0].shape), dtype=np.uint8)
     for index in reversed(range(len(pixels))):
