@@ -93,6 +93,8 @@ def encode(
     _check(source, output, settings)
     device = choose_device(settings.device)
     survey = survey_video(source, settings.source, LARGEST_SEGMENT_BYTES, progress)
+    if settings.mask is not None and survey.clip is not None:
+        survey = replace(survey, clip=cut_holes(survey.clip, settings.mask, progress))
     job = _plan_job(source, output, survey, settings, device, progress)
     request = _request(settings, survey, device)
     resumable = Resumable(output, request, started, settings.checkpoint_seconds, progress)
@@ -169,7 +171,7 @@ def _plan_job(
     properties = survey.properties
     video = VideoInfo(properties.width, properties.height, properties.frame_count)
     runs = cut(settings.segment, video.frame_count, video.width * video.height * 3, survey.changes)
-    if settings.mask is not None and len(runs) > 1:
+    if settings.mask is not None and survey.clip is None:
         check_mask_length(settings.mask, video.frame_count)
     total = target_bytes(settings, video)
     budget = SharedBudget(
@@ -233,8 +235,8 @@ def _code_segment(
 ) -> CodedSegment:
     settings, run, is_only = job.settings, job.runs[number], len(job.runs) == 1
     clip = clips.read(number)
-    if settings.mask is not None:
-        clip = cut_holes(clip, settings.mask, job.progress, None if is_only else run)
+    if settings.mask is not None and job.survey.clip is None:
+        clip = cut_holes(clip, settings.mask, job.progress, run)
     target = job.budget.target(number)
     plan = job.plans[0] if is_only else plan_segment(clip.properties, settings, target)
     deadline = _deadline(job, resumable.started, number)
@@ -247,7 +249,7 @@ def _code_segment(
     except Exception as error:
         if not is_out_of_memory(error):
             # What failed once would fail again from its checkpoint.
-            resumable.forget_fit(number)
+            resumable.give_up(number)
         raise
     resumable.store(number, one)
     return one

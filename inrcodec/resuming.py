@@ -75,14 +75,19 @@ class Resumable:
         self._write(self._folder / f"segment-{number}.inrv", coded.data)
         figures = dataclasses.asdict(coded.figures)
         self._write(self._folder / f"segment-{number}.json", json.dumps(figures).encode())
-        self.forget_fit(number)
+        self._forget_fit(number)
 
     def checkpoints(self, number: int) -> Checkpoints:
         """Of the fit of segment `number`."""
         return Checkpoints(self._fit(number), self._interval_seconds, self._write)
 
-    def forget_fit(self, number: int) -> None:
-        """Remove the checkpoint of a fit that is over or that came to nothing."""
+    def give_up(self, number: int) -> None:
+        """Forget the fit of segment `number`, which came to nothing; keep only what is finished."""
+        self._forget_fit(number)
+        if self._folder.is_dir() and not any(self._folder.glob("segment-*.json")):
+            self.remove()
+
+    def _forget_fit(self, number: int) -> None:
         with suppress(OSError):
             self._fit(number).unlink()
 

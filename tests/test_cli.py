@@ -260,6 +260,7 @@ def test_codes_of_a_real_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_encode_says_how_to_resume(tmp_path: Path, number: signal.Signals, code: int) -> None:
     arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), "--epochs", "90000", *SMALL[:-4]]
+    arguments += ["--checkpoint", "0.1s"]
     process = subprocess.Popen(
         [sys.executable, "-m", "inrcodec", *arguments, "--device", "cpu"],
         stderr=subprocess.PIPE,
@@ -269,6 +270,8 @@ def test_an_interrupted_encode_says_how_to_resume(tmp_path: Path, number: signal
     try:
         assert b"3 frames of 32x24" in process.stderr.readline()
         assert b"hnerv with" in process.stderr.readline()
+        while not (tmp_path / "a.inrv.resume").exists():
+            time.sleep(0.01)
         process.send_signal(number)
         said = process.stderr.read().decode()
         assert process.wait(30) == code

@@ -78,8 +78,12 @@ class SegmentClips:
         """Segment `number`, after those asked for before. Raises `NotAVideo` where frames are missing now."""
         run = self._runs[number]
         properties = replace(self._survey.properties, frame_count=len(run))
-        if self._survey.clip is not None:
-            return Clip(self._survey.clip.frames[run.start : run.stop], properties)
+        whole = self._survey.clip
+        if whole is not None:
+            keep = (
+                whole.keep if whole.keep is None or len(whole.keep) == 1 else whole.keep[run.start : run.stop]
+            )
+            return Clip(whole.frames[run.start : run.stop], properties, keep)
         held = [frame for index, frame in _until(self._frames, run.stop) if index >= run.start]
         if len(held) != len(run):
             raise NotAVideo(f"the video has other frames than when it was read first, before {run.stop}")
