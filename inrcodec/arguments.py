@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from inrcodec.errors import UsageError
-from inrcodec.settings import FrameRange, Size
+from inrcodec.settings import FrameRange, SegmentRule, Size
 
 _BYTES_PER_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _SECONDS_PER_UNIT = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -27,6 +27,18 @@ def parse_file_size(text: str) -> int:
     if size_bytes < 1:
         raise ValueError(f"{text!r} is no file size; write bytes, 800k or 1.5M")
     return size_bytes
+
+
+def parse_segment_rule(text: str) -> SegmentRule:
+    """`auto`, `scene`, or a number of frames."""
+    word = text.strip().lower()
+    if word == "auto":
+        return "auto"
+    if word == "scene":
+        return "scene"
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise ValueError(f"{text!r} is no way to cut a video; write auto, scene or a number of frames")
+    return int(word)
 
 
 def parse_count(text: str) -> int:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from bitstream import Extras, Quality, Section, Segment, Stream, StreamHeader, dump
-from bitstream.blocks import BLOCK_OVERHEAD_BYTES
+from bitstream import Extras, Quality, Section, Segment, Stream, StreamHeader, StreamReader, dump
+from bitstream.blocks import BLOCK_OVERHEAD_BYTES, encode_block
 from bitstream.extras import extras_blocks
+from bitstream.header import IndexEntry
+from bitstream.records import record_bytes
 from inrcodec import __version__
 from inrcodec.checks import check_exclusive
 from inrcodec.compression.sections import Arrays, encode_section
@@ -20,6 +24,10 @@ LEAST_FILL = 0.97
 """Share of the bytes asked for that a file uses at least."""
 SECTION_OVERHEAD_BYTES = 12
 """What a section's coder parameters take beside the ideal bits of its symbols, about."""
+
+FILE_ROOM_BYTES, SEGMENT_ROOM_BYTES = 8, 16
+"""How many bytes longer the numbers in a container, and of a segment, are at most in a file of many segments
+than in one of its own: offsets, frames and counts take more bytes the larger they are."""
 
 MASK_REMARK = "PSNR counts unmasked pixels only"
 """What a file says of a video whose masked pixels were left to the network."""
@@ -38,11 +46,16 @@ def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
 
 
 def stream_of(header: StreamHeader, segment: Segment, psnr_db: float, is_masked: bool = False) -> Stream:
-    """What an encode writes: one segment, its PSNR (which does not change the size) and who made it."""
+    """A file of one segment, its PSNR (which does not change the size) and who made it."""
+    return Stream(header, (segment,), Quality(psnr_db), metadata_of(is_masked))
+
+
+def metadata_of(is_masked: bool) -> Mapping[str, str]:
+    """Who made a file, and what its PSNR does not count."""
     metadata = {"encoder": f"inrc {__version__}"}
     if is_masked:
         metadata["mask"] = MASK_REMARK
-    return Stream(header, (segment,), Quality(psnr_db), metadata)
+    return metadata
 
 
 def empty_segment(
@@ -87,3 +100,67 @@ def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:
 def size_of(extras: Extras) -> int:
     """Bytes of a file that hold sound, subtitles, chapters and tags; no target counts them."""
     return sum(BLOCK_OVERHEAD_BYTES + len(payload) for _, payload in extras_blocks(extras))
+
+
+class SharedBudget:
+    """The bytes of a file, shared out over its segments by difficulty while they are coded one by one.
+
+    Every segment is planned and coded as a file of its own (`target`), which has a container that the real
+    file pays for only once. What a segment leaves over goes to all that follow.
+    """
+
+    def __init__(
+        self,
+        total_bytes: int,
+        container_bytes: int,
+        difficulties: Sequence[float],
+        timestamp_bytes: int = 0,
+    ) -> None:
+        """`container_bytes` is what `container_bytes` says of the whole file without its timestamps.
+
+        A table of timestamps takes `timestamp_bytes` more of the file, and nothing of a segment's own.
+        """
+        self.total_bytes, self._container_bytes = total_bytes, container_bytes
+        self._difficulties = tuple(difficulties)
+        self._common_bytes = container_bytes + timestamp_bytes + FILE_ROOM_BYTES
+        self._left = total_bytes - self._common_bytes
+
+    def target(self, number: int, is_first: bool = False) -> int:
+        """What segment `number` may take as a file of its own, when those before it were spent.
+
+        With `is_first` it is asked of the whole budget: a forecast, before any segment is coded.
+        """
+        if len(self._difficulties) == 1:
+            return self.total_bytes
+        share = self._difficulties[number] / sum(self._difficulties[0 if is_first else number :])
+        return max(0, int(self._left * share)) + self._container_bytes - SEGMENT_ROOM_BYTES
+
+    @property
+    def first_offset(self) -> int:
+        """Not before where the first segment lies in the file, about."""
+        return self._common_bytes - FILE_ROOM_BYTES
+
+    def spend(self, segment_bytes: int) -> None:
+        """Count a segment that was coded: its block and its entry in the index."""
+        self._left -= segment_bytes
+
+    def total_for(self, number: int, target: int) -> int:
+        """The bytes of a file in which `target` would be asked of segment `number`, were none coded yet."""
+        if len(self._difficulties) == 1:
+            return target
+        needed = target - self._container_bytes + SEGMENT_ROOM_BYTES
+        left = math.ceil(needed * sum(self._difficulties) / self._difficulties[number])
+        return left + self._common_bytes
+
+
+def container_bytes(header: StreamHeader, is_masked: bool) -> int:
+    """Bytes of a file besides its segments and their entries in the index."""
+    data = dump(stream_of(header, Segment(0, header.frame_count, 1, 0, b"", ()), 0.0, is_masked))
+    (entry,) = StreamReader(io.BytesIO(data)).index
+    return len(data) - entry.length - len(record_bytes(entry))
+
+
+def segment_bytes(segment: Segment, offset: int) -> int:
+    """Bytes of a segment's block at `offset` of a file, and of its entry in the index."""
+    length = len(encode_block(b"SEGM", record_bytes(segment)))
+    return length + len(record_bytes(IndexEntry(offset, length, segment.first_frame, segment.frame_count)))

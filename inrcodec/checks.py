@@ -34,6 +34,7 @@ def check_exclusive(settings: EncodeSettings) -> None:
         ("--parameters", settings.parameters),
         ("--learning-rate", settings.learning_rate),
         ("--batch", settings.batch_frames),
+        ("--checkpoint", settings.checkpoint_seconds),
     ):
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"{name}: expected a positive number, found {value}")

@@ -5,8 +5,8 @@ The flows are imported by the commands that run them: `--help`, `info` and `veri
 
 from __future__ import annotations
 
-import errno
 import os
+import shlex
 import signal
 import sys
 import time
@@ -19,9 +19,10 @@ import click
 
 from inrcodec import __version__, arguments, console
 from inrcodec.checks import check_exclusive, check_procedure
+from inrcodec.command_group import ClosedPipe, Commands, Interrupted, NoCommand, Terminated
 from inrcodec.console import Verbosity
 from inrcodec.errors import UNEXPECTED, UsageError, explained
-from inrcodec.files import check_output_file, check_paths, check_seekable
+from inrcodec.files import check_output_file, check_paths, check_seekable, resume_folder
 from inrcodec.options import (
     DEVICE,
     DURATION,
@@ -29,6 +30,7 @@ from inrcodec.options import (
     FPS_SCALE,
     FRAMES,
     POSITIVE,
+    length_options,
     procedure_options,
     reporting_options,
     source_options,
@@ -43,50 +45,13 @@ STDOUT = "-"
 _LARGEST_SEED = 2**64 - 1
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived; not an `Exception`, so that only clean-up sees it on its way out."""
-
-
-class _Interrupted(Exception):
-    """Ctrl-C, renamed because click answers a KeyboardInterrupt by itself."""
-
-
-class _ClosedPipe(Exception):
-    """Whoever read our output has left, renamed for the same reason."""
-
-
-class _NoCommand(click.UsageError):
-    """A bare `inrc`: the message is the help. click 8.1 would print it to stdout and exit with 0."""
-
-
-class _Commands(click.Group):
-    """The group of commands; lets no exception reach click that click would handle."""
-
-    def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
-        if not words:
-            raise _NoCommand(context.get_help(), context)
-        return super().parse_args(context, words)
-
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except KeyboardInterrupt:
-            raise _Interrupted from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise _ClosedPipe from None
-            raise
-
-
 def _verbosity(quiet: bool, verbose: bool) -> Verbosity:
     if quiet and verbose:
         raise UsageError("-q and -v exclude each other")
     return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
 
 
-@click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="inrc", message="%(prog)s %(version)s")
 def commands() -> None:
     """A video codec whose files are neural networks, fitted to one video each."""
@@ -112,6 +77,7 @@ def commands() -> None:
 @click.option("--seed", type=click.IntRange(0, _LARGEST_SEED), default=0, show_default=True)
 @source_options
 @procedure_options
+@length_options
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
 @reporting_options
 @click.pass_obj
@@ -155,8 +121,13 @@ def encode(
     # By module, because the package offers functions of these names too.
     from inrcodec.encoding import encode as encode_video
 
-    with console.progress_for(verbosity) as progress:
-        result = encode_video(source, output, settings, progress).as_dict()
+    try:
+        with console.progress_for(verbosity) as progress:
+            result = encode_video(source, output, settings, progress).as_dict()
+    except KeyboardInterrupt:
+        raise Interrupted(_resume_remark(output)) from None
+    except Terminated:
+        raise Terminated(_resume_remark(output)) from None
     if verbosity >= Verbosity.NORMAL:
         for line in console.encode_lines(output, result):
             console.say(line)
@@ -239,6 +210,11 @@ def verify(file: str, as_json: bool) -> None:
         print(f"{file}: intact, {report.file_bytes:,} bytes, {len(report.segments)} segment(s)", flush=True)
 
 
+def _resume_remark(output: str) -> str:
+    """What is left of an encode that was stopped."""
+    return "the same command again goes on from here" if resume_folder(output).is_dir() else ""
+
+
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
@@ -254,16 +230,16 @@ def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
         code = commands.main(args=argv, prog_name="inrc", standalone_mode=False, obj=started)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except (_Interrupted, KeyboardInterrupt):
-        console.say_error("interrupted, nothing was written")
+    except (Interrupted, KeyboardInterrupt) as stop:
+        _say_stopped("interrupted", stop, argv)
         return EXIT_INTERRUPTED
-    except Terminated:
-        console.say_error("terminated, nothing was written")
+    except Terminated as stop:
+        _say_stopped("terminated", stop, argv)
         return EXIT_TERMINATED
-    except (_ClosedPipe, BrokenPipeError):
+    except (ClosedPipe, BrokenPipeError):
         console.abandon_stdout()
         return 0
-    except _NoCommand as error:
+    except NoCommand as error:
         console.say(error.format_message())
         return error.exit_code
     except click.ClickException as error:
@@ -275,6 +251,15 @@ def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
             traceback.print_exc()
         console.say_error(message)
         return code
+
+
+def _say_stopped(how: str, stop: BaseException, argv: Sequence[str] | None) -> None:
+    """The one line about a command that a signal ended: with the command that resumes it, if it can be."""
+    if not str(stop):
+        console.say_error(f"{how}, nothing was written")
+        return
+    command = shlex.join(["inrc", *(sys.argv[1:] if argv is None else argv)])
+    console.say_error(f"{how}; {stop}: {command}")
 
 
 def main() -> None:

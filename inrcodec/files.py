@@ -138,6 +138,29 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
             os.unlink(temporary)
 
 
+def resume_folder(output: str | os.PathLike[str]) -> Path:
+    """Where an encode to `output` keeps what it needs to go on after an interruption."""
+    target = Path(os.path.realpath(output))
+    return target.with_name(f"{target.name}.resume")
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in the place of the file at `path`, which is the old or the new one at any moment.
+
+    Raises `OSError`.
+    """
+    temporary = path.with_name(f"{path.name}.partial")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+
+
 @contextmanager
 def temporary_folder_beside(target: Path) -> Iterator[Path]:
     """A fresh hidden folder beside `target`, removed with all it holds when the block ends.

@@ -23,6 +23,7 @@ from inrcodec.models.source import SourceFrames
 from inrcodec.planning import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.settings import EncodeSettings, Preset
+from inrcodec.training.checkpoint import Checkpoints
 from inrcodec.training.loop import Fit, FitSettings, Meter, capped_rate
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
@@ -65,11 +66,13 @@ def fit_segment(
     deadline: float | None,
     progress: Progress,
     announce: Callable[[float, float | None], None],
+    checkpoints: Checkpoints | None = None,
 ) -> FittedSegment:
     """Fit the planned network to `clip`.
 
     With a `deadline` (`time.monotonic()` seconds) the fit leaves time for what follows it: exporting, coding,
     and decoding the file once. `announce(expected_seconds, epochs)` is called before the first step.
+    A fit with `checkpoints` goes on from the last of them.
     """
     frames, procedure = torch.from_numpy(clip.frames).to(device), settings.procedure
     unpruned = plan.family.representation(plan.config, plan.video, settings.seed)
@@ -93,12 +96,13 @@ def fit_segment(
         announce(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
     else:
         step_seconds = fit.step_seconds()
-        _check_time(deadline - finishing_seconds - time.monotonic(), step_seconds)
+        if checkpoints is None or not checkpoints.exists:
+            _check_time(deadline - finishing_seconds - time.monotonic(), step_seconds)
         clock = WallClock(deadline - finishing_seconds)
         announce(deadline - time.monotonic(), None)
     other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
     meter = Meter(progress, plan.video.pixel_count, other_bits, device)
-    done = fit.run(clock, RateControl(symbol_bits, device), meter)
+    done = fit.run(clock, RateControl(symbol_bits, device), meter, checkpoints)
     sampled = np.unique(np.linspace(0, len(frames) - 1, SAMPLED_FRAMES).round().astype(np.int64))
     rendered = renderer.frames(torch.from_numpy(sampled).to(device))
     psnr = psnr_per_frame_db(clip.frames[sampled], rendered, clip.keep_of(sampled))

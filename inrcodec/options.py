@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inrcodec import arguments
-from inrcodec.settings import FEWEST_BITS, LOSSES, MOST_BITS, MOST_FPS_SCALE, MOST_PRUNED
+from inrcodec.settings import (
+    CHECKPOINT_SECONDS,
+    FEWEST_BITS,
+    LOSSES,
+    MOST_BITS,
+    MOST_FPS_SCALE,
+    MOST_PRUNED,
+)
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
@@ -38,6 +45,7 @@ COUNT = _Parsed("350k, 1.5M", arguments.parse_count)
 DURATION = _Parsed("90s, 3m, 1h30m", arguments.parse_duration)
 FRAMES = _Parsed("a:b", arguments.parse_frame_range)
 PICTURE = _Parsed("WxH", arguments.parse_picture_size)
+SEGMENT = _Parsed("auto, scene, N", arguments.parse_segment_rule)
 DEVICE = _Parsed("auto, cpu, cuda[:n], mps", arguments.parse_device)
 POSITIVE = click.FloatRange(min=0, min_open=True, max=float("inf"), max_open=True)
 FPS_SCALE = click.IntRange(1, MOST_FPS_SCALE)
@@ -66,6 +74,29 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
             "--every", type=click.IntRange(1), default=1, help="Of these, only frames 0, N, 2N, ..."
         ),
         click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out."),
+    ):
+        command = option(command)
+    return command
+
+
+def length_options(command: Callable[..., None]) -> Callable[..., None]:
+    """--segment and --checkpoint: how a long video is cut, and what an interruption may cost."""
+    for option in (
+        click.option(
+            "--checkpoint",
+            "checkpoint_seconds",
+            type=DURATION,
+            default=f"{CHECKPOINT_SECONDS:g}s",
+            show_default=True,
+            help="Time between checkpoints: what a crash loses at most.",
+        ),
+        click.option(
+            "--segment",
+            type=SEGMENT,
+            default="auto",
+            show_default=True,
+            help="Frames that one network holds.",
+        ),
     ):
         command = option(command)
     return command

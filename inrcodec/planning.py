@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from bitstream import LimitExceeded, Segment, StreamHeader, dump, load
-from inrcodec.budget import empty_segment, least_file_bytes, overhead_bytes, stream_of, target_bytes
+from inrcodec.budget import (
+    SharedBudget,
+    empty_segment,
+    least_file_bytes,
+    overhead_bytes,
+    stream_of,
+    target_bytes,
+)
 from inrcodec.compression.sections import Arrays
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.models.family import (
@@ -64,24 +72,46 @@ class SegmentPlan:
         return least_file_bytes(self.header, empty, self.specs, self.is_masked, values)
 
 
-def plan_segment(properties: VideoProperties, settings: EncodeSettings) -> SegmentPlan:
-    """The network for a whole video as one segment.
+def plan_segment(
+    properties: VideoProperties, settings: EncodeSettings, target: int | None = None
+) -> SegmentPlan:
+    """The network for a video as one segment, in a file of `target` bytes or what `settings` ask for.
 
     Raises `UsageError`, and `TargetUnreachable` naming the smallest file that the model can make.
     """
-    family = family_by_name(settings.model)
     video = VideoInfo(properties.width, properties.height, properties.frame_count)
-    _check_frame_size(settings.procedure.loss, video)
-    target = target_bytes(settings, video)
-    try:
-        return _plan_that_fits(family, properties, video, target, settings)
-    except BudgetTooSmall:
-        smallest = _smallest_reachable(family, properties, video, target, settings)
+    target = target_bytes(settings, video) if target is None else target
+    return plan_segments([properties], SharedBudget(target, 0, [1.0]), settings)[0]
+
+
+def plan_segments(
+    segments: Sequence[VideoProperties], budget: SharedBudget, settings: EncodeSettings
+) -> list[SegmentPlan]:
+    """The networks of all segments of a file, each with its share of a budget of which nothing is spent.
+
+    Raises as `plan_segment` does.
+    """
+    family = family_by_name(settings.model)
+    videos = [VideoInfo(one.width, one.height, one.frame_count) for one in segments]
+    _check_frame_size(settings.procedure.loss, videos[0])
+    plans, smallest = [], 0
+    for number, (properties, video) in enumerate(zip(segments, videos, strict=True)):
+        target = budget.target(number, is_first=True)
+        try:
+            plans.append(_plan_that_fits(family, properties, video, target, settings))
+        except BudgetTooSmall:
+            reachable = _smallest_reachable(family, properties, video, target, settings)
+            smallest = max(smallest, budget.total_for(number, reachable))
+    if not smallest:
+        return plans
+    target, pixel_count = budget.total_bytes, sum(video.pixel_count for video in videos)
+    frame_count = sum(video.frame_count for video in videos)
     network = family.name if settings.parameters is None else f"{family.name} of {settings.parameters} values"
+    parts = "" if len(videos) == 1 else f" in {len(videos)} segments"
     raise TargetUnreachable(
-        f"{target} bytes ({8 * target / video.pixel_count:.4g} bpp) are too few for {network} and "
-        f"{video.frame_count} frames of {video.width}x{video.height}; the smallest reachable is "
-        f"--size {smallest} (--bpp {_rounded_up(8 * (smallest + 1) / video.pixel_count)})"
+        f"{target} bytes ({8 * target / pixel_count:.4g} bpp) are too few for {network} and "
+        f"{frame_count} frames of {videos[0].width}x{videos[0].height}{parts}; the smallest reachable is "
+        f"--size {smallest} (--bpp {_rounded_up(8 * (smallest + 1) / pixel_count)})"
     )
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 DEFAULT_BPP = 0.06
+SegmentRule = int | Literal["auto", "scene"]
+"""How a video is cut: into so many frames, where memory needs it, or where scenes change too."""
+CHECKPOINT_SECONDS = 60.0
 MOST_PRUNED = 0.95
 """Largest share of the weights that `--prune` sets to zero."""
 FEWEST_BITS, MOST_BITS = 2, 12
@@ -142,6 +146,9 @@ class EncodeSettings:
     source: SourceSettings = SourceSettings()
     mask: str | None = None
     """An image, or a video of as many frames as are encoded: white pixels are holes to be filled."""
+    segment: SegmentRule = "auto"
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    """Least time between two checkpoints of a fit: what a crash loses at most, seconds."""
     overwrite: bool = False
 
     @property

@@ -26,14 +26,16 @@ LARGEST_MODULE_LINES = 300
 LAYERS = (
     {"errors", "random_weights"},
     {"settings", "progress", "metrics"},
-    {"arguments", "checks", "device", "files"},
+    {"arguments", "checks", "device", "files", "interruption", "segments"},
     {"models"},
     {"compression", "video"},
     {"training", "budget", "opening"},
     {"planning"},
     {"fitting", "decoding", "inspect"},
+    {"segment_coding", "segment_progress"},
+    {"resuming"},
     {"encoding"},
-    {"console", "options"},
+    {"console", "options", "command_group"},
     {"cli"},
     {"__main__"},
 )
@@ -41,7 +43,7 @@ LAYERS = (
 
 USERS = {
     "av": ("inrcodec.video",),
-    "click": ("inrcodec.cli", "inrcodec.console", "inrcodec.options"),
+    "click": ("inrcodec.cli", "inrcodec.console", "inrcodec.options", "inrcodec.command_group"),
     "rich": ("inrcodec.console",),
     "struct": ("bitstream.fields",),
     "constriction": ("bitstream.coders",),

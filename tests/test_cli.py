@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -257,8 +258,9 @@ def test_codes_of_a_real_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_encode_leaves_nothing(tmp_path: Path, number: signal.Signals, code: int) -> None:
+def test_an_interrupted_encode_says_how_to_resume(tmp_path: Path, number: signal.Signals, code: int) -> None:
     arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), "--epochs", "90000", *SMALL[:-4]]
+    arguments += ["--checkpoint", "0.1s"]
     process = subprocess.Popen(
         [sys.executable, "-m", "inrcodec", *arguments, "--device", "cpu"],
         stderr=subprocess.PIPE,
@@ -268,6 +270,8 @@ def test_an_interrupted_encode_leaves_nothing(tmp_path: Path, number: signal.Sig
     try:
         assert b"3 frames of 32x24" in process.stderr.readline()
         assert b"hnerv with" in process.stderr.readline()
+        while not (tmp_path / "a.inrv.resume").exists():
+            time.sleep(0.01)
         process.send_signal(number)
         said = process.stderr.read().decode()
         assert process.wait(30) == code
@@ -275,8 +279,9 @@ def test_an_interrupted_encode_leaves_nothing(tmp_path: Path, number: signal.Sig
         process.kill()
         process.stderr.close()
     assert said.splitlines()[-1].startswith("inrc: error: ")
+    assert said.splitlines()[-1].endswith(f"inrc {shlex.join([*arguments, '--device', 'cpu'])}")
     assert "Traceback" not in said
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["a.inrv.resume"]
 
 
 @pytest.fixture

@@ -218,7 +218,7 @@ def test_steps_of_rows_decode_from_the_file(
         return replace(fitted, steps=steps)
 
     asked = replace(DRAFT, size_bytes=9000, preset="paper", epochs=1)
-    monkeypatch.setattr("inrcodec.encoding.fit_segment", by_row)
+    monkeypatch.setattr("inrcodec.segment_coding.fit_segment", by_row)
     output = tmp_path / "rows.inrv"
     result = inrcodec.encode(clips(48, 32, 4).path, str(output), asked)
     sections = bitstream.load(output.read_bytes()).segments[0].sections
@@ -304,7 +304,7 @@ def test_a_fit_that_diverged_is_one_clear_error(
         fitted = fit_segment(*arguments)
         return replace(fitted, values={name: value * np.nan for name, value in fitted.values.items()})
 
-    monkeypatch.setattr("inrcodec.encoding.fit_segment", diverged)
+    monkeypatch.setattr("inrcodec.segment_coding.fit_segment", diverged)
     with pytest.raises(InrcError, match="diverged"):
         inrcodec.encode(clips(48, 32, 4).path, str(tmp_path / "a.inrv"), replace(DRAFT, size_bytes=4000))
     assert os.listdir(tmp_path) == []

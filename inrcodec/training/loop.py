@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,21 +15,20 @@ from torch import Tensor
 from inrcodec.compression.minmax import MinMaxQuantiser
 from inrcodec.compression.quantiser import Quantiser, Rounding
 from inrcodec.device import autocast, repeatable_convolutions
+from inrcodec.interruption import DeferredSignals
 from inrcodec.models.family import Representation
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import FitReport, Progress
+from inrcodec.training.checkpoint import Checkpoints, Stateful
 from inrcodec.training.losses import loss_by_name
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, cosine_with_warmup
+from inrcodec.training.stepping import Batches, Clipping, Noise
 
 REPORT_SECONDS = 0.5
 STEP_RATE = 2e-2
 """Learning rate of the logarithms of the quantisation steps."""
-
-
-CLIP_FACTOR, CLIP_MEMORY = 2.0, 0.99
-"""Gradients are cut to this multiple of their norm's running mean, and how long the mean remembers."""
 
 
 @dataclass(frozen=True)
@@ -83,27 +83,55 @@ class Fit:
     settings: FitSettings
     keep: Tensor | None = None
 
-    def run(self, clock: Clock, rate_control: RateControl, meter: Meter) -> FitResult:
-        """Minimise the loss plus the rate term; the learning rate follows the clock."""
+    def run(
+        self,
+        clock: Clock,
+        rate_control: RateControl,
+        meter: Meter,
+        checkpoints: Checkpoints | None = None,
+    ) -> FitResult:
+        """Minimise the loss plus the rate term; the learning rate follows the clock.
+
+        With `checkpoints` it goes on where the last one was saved, as if it had never stopped, saves more
+        while it runs, and saves a last one when a signal wants it to stop.
+        """
         settings, device = self.settings, self.clip.device
         optimizer = _optimizer(self.representation, self.quantiser, settings.learning_rate)
         base_rates = [group["lr"] for group in optimizer.param_groups]
-        clipping = _Clipping(list(self.representation.module.parameters()))
-        noise = torch.Generator(device=device).manual_seed(settings.seed)
-        batches = _batches(self.clip, settings)
-        was_charged = settings.noise_from <= 0
-        started, step = time.monotonic(), 0
-        with repeatable_convolutions():
-            while (fraction := clock.fraction(step)) < 1.0:
+        clipping = Clipping(list(self.representation.module.parameters()))
+        noise = Noise(settings.seed, device)
+        batches = Batches(len(self.clip), settings.batch_frames, settings.seed, device)
+        parts: dict[str, Stateful] = {
+            "module": self.representation.module,
+            "quantiser": self.quantiser,
+            "pruning": self.representation,
+            "optimizer": optimizer,
+            "clipping": clipping,
+            "noise": noise,
+            "batches": batches,
+            "rate control": rate_control,
+        }
+        at = _Position(is_charged=settings.noise_from <= 0)
+        if checkpoints is not None:
+            at.resume(checkpoints, parts, clock, device)
+        started = time.monotonic() - at.seconds
+
+        def save(fraction: float) -> None:
+            at.fraction, at.seconds = fraction, time.monotonic() - started
+            if checkpoints is not None:
+                checkpoints.save(parts, vars(at))
+
+        with repeatable_convolutions(), DeferredSignals() if checkpoints else nullcontext() as signals:
+            while (fraction := clock.fraction(at.step)) < 1.0:
                 for group, base in zip(optimizer.param_groups, base_rates, strict=True):
                     group["lr"] = base * cosine_with_warmup(fraction)
                 charged = fraction >= settings.noise_from
-                if charged and not was_charged:
+                if charged and not at.is_charged:
                     self._calibrate()
-                was_charged = charged
+                at.is_charged = charged
                 if fraction >= settings.prune_at:
                     self._prune()
-                result = self._forward(next(batches), fraction, noise)
+                result = self._forward(batches.next(), fraction, noise.generator)
                 loss = result.error
                 if charged:
                     loss = loss + rate_control.penalty(result.error, result.bits, fraction)
@@ -111,11 +139,17 @@ class Fit:
                 loss.backward()  # type: ignore[no-untyped-call]
                 clipping.apply()
                 optimizer.step()
-                step += 1
-                meter.update(result.squared_error, result.bits, step, clock)
-        self._prune()
-        epochs = step * settings.batch_frames / len(self.clip)
-        return FitResult(step, epochs, time.monotonic() - started)
+                at.step += 1
+                meter.update(result.squared_error, result.bits, at.step, clock)
+                is_stopping = signals is not None and signals.is_pending
+                if is_stopping or (checkpoints is not None and checkpoints.is_due):
+                    save(clock.fraction(at.step))
+                if is_stopping and signals is not None:
+                    signals.deliver()
+            self._prune()
+            save(1.0)
+        epochs = at.step * settings.batch_frames / len(self.clip)
+        return FitResult(at.step, epochs, at.seconds)
 
     def step_seconds(self) -> float:
         """Time of one step, measured on gradients that are thrown away."""
@@ -169,6 +203,27 @@ class Fit:
         return StepResult(error, squared_error, quantised.bits)
 
 
+@dataclass
+class _Position:
+    """How far a fit has come."""
+
+    is_charged: bool
+    """Whether the last step was charged for its bits."""
+    step: int = 0
+    fraction: float = 0.0
+    seconds: float = 0.0
+
+    def resume(
+        self, checkpoints: Checkpoints, parts: Mapping[str, Stateful], clock: Clock, device: torch.device
+    ) -> None:
+        """Go to where the last checkpoint was saved, if there is one."""
+        saved = checkpoints.load(parts, device)
+        if saved is not None:
+            self.is_charged, self.step = saved["is_charged"], saved["step"]
+            self.fraction, self.seconds = saved["fraction"], saved["seconds"]
+            clock.continue_from(self.fraction)
+
+
 def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
     """`rendered` (B, 3, height, width) with the source's pixels in the holes, and a factor for the loss.
 
@@ -203,36 +258,6 @@ def _optimizer(
     ]
     groups.append({"params": list(quantiser.parameters()), "lr": STEP_RATE})
     return torch.optim.Adam(groups, fused=True)
-
-
-class _Clipping:
-    """Scales down gradients whose norm is far above its running mean: at the high rates that short fits need,
-    one such step would throw a fit back by many decibels."""
-
-    def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
-        self._parameters = parameters
-        self._mean_norm: Tensor | None = None
-
-    def apply(self) -> None:
-        gradients = [one.grad for one in self._parameters if one.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        limit = norm if self._mean_norm is None else CLIP_FACTOR * self._mean_norm
-        factor = (limit / (norm + 1e-12)).clamp(max=1.0)
-        torch._foreach_mul_(gradients, factor)
-        before = norm if self._mean_norm is None else self._mean_norm
-        self._mean_norm = CLIP_MEMORY * before + (1 - CLIP_MEMORY) * factor * norm
-
-
-def _batches(clip: Tensor, settings: FitSettings) -> Iterator[Tensor]:
-    """Endless batches of frame indices on the clip's device: every pass a new order, from the seed."""
-    generator = torch.Generator().manual_seed(settings.seed)
-    order = torch.empty(0, dtype=torch.int64, device=clip.device)
-    while True:
-        while len(order) < settings.batch_frames:
-            # One copy to the device a pass: a copy a step would make the loop wait for the device.
-            order = torch.cat([order, torch.randperm(len(clip), generator=generator).to(clip.device)])
-        yield order[: settings.batch_frames]
-        order = order[settings.batch_frames :]
 
 
 class Meter:

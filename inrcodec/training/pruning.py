@@ -7,6 +7,7 @@ them, are set to zero; what is left is trained on (HNeRV, section 3.2 and append
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,13 @@ class PrunedRepresentation:
     def prune(self, values: Mapping[str, Tensor]) -> None:
         """Choose the weights to prune by their `values` now."""
         self._kept = masks({name: values[name].detach() for name in self._names}, self._share)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which weights were pruned; what they are is the module's."""
+        return {"kept": self._kept}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._kept = state["kept"]
 
 
 def masks(weights: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:

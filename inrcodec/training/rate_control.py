@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,3 +52,15 @@ class RateControl:
         self._progress = progress
         weight = (self._log_weight + PROPORTIONAL * excess).exp()
         return weight * self._mean_error * bits / self._target_bits
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "log_weight": self._log_weight,
+            "mean_error": self._mean_error,
+            "began": self._began,
+            "progress": self._progress,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._log_weight, self._mean_error = state["log_weight"], state["mean_error"]
+        self._began, self._progress = state["began"], state["progress"]

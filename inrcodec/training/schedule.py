@@ -17,6 +17,9 @@ class StepClock:
         """Share of the schedule done before step `step`, 0 to 1."""
         return step / self.total_steps
 
+    def continue_from(self, fraction: float) -> None:
+        """Nothing: steps count on from where they were."""
+
     def seconds_left(self, step: int, steps_per_second: float) -> float:
         return (self.total_steps - step) / max(steps_per_second, 1e-9)
 
@@ -31,6 +34,14 @@ class WallClock:
 
     def fraction(self, step: int) -> float:
         return min(1.0, (time.monotonic() - self.started) / max(self.deadline - self.started, 1e-9))
+
+    def continue_from(self, fraction: float) -> None:
+        """Spread what is left of the schedule over the time that is left; be at `fraction` of it now."""
+        now = time.monotonic()
+        if fraction >= 1:
+            self.started, self.deadline = now - 1, now
+        else:
+            self.started = now - fraction / (1 - fraction) * max(0.0, self.deadline - now)
 
     def seconds_left(self, step: int, steps_per_second: float) -> float:
         return max(0.0, self.deadline - time.monotonic())

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from inrcodec.video.mask import cut_holes
+from inrcodec.video.mask import check_mask_length, cut_holes
 from inrcodec.video.properties import Clip, VideoProperties
-from inrcodec.video.reading import read_clip
+from inrcodec.video.reading import FrameReading, read_clip, stacked
+from inrcodec.video.survey import Survey, survey_video
 from inrcodec.video.tracks import cut_extras, read_extras
 from inrcodec.video.writing import FrameWriter, check_target, open_writer
 
 __all__ = [
     "Clip",
+    "FrameReading",
     "FrameWriter",
+    "Survey",
     "VideoProperties",
+    "check_mask_length",
     "check_target",
     "cut_extras",
     "cut_holes",
     "open_writer",
     "read_clip",
     "read_extras",
+    "stacked",
+    "survey_video",
 ]

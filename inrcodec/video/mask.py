@@ -9,23 +9,24 @@ from numpy.typing import NDArray
 
 from inrcodec.errors import UsageError
 from inrcodec.progress import Progress
-from inrcodec.settings import SourceSettings
+from inrcodec.settings import FrameRange, SourceSettings
 from inrcodec.video.properties import Clip
-from inrcodec.video.reading import read_clip
+from inrcodec.video.reading import FrameReading, read_clip
 
 WHITE = 128
 """Lowest luma of a hole."""
 _LUMA_THOUSANDTHS = np.array([299, 587, 114], dtype=np.uint32)
 
 
-def cut_holes(clip: Clip, path: str, progress: Progress) -> Clip:
+def cut_holes(clip: Clip, path: str, progress: Progress, part: range | None = None) -> Clip:
     """The clip without the pixels that are white in the image or video at `path`.
 
-    One image is for all frames. Holes are filled, in the clip's own memory, with the mean colour of the rest
+    One image is for all frames; of a video only frames `part` are for a clip that is these of a longer one.
+    Holes are filled, in the clip's own memory, with the mean colour of the rest
     of their frame: what was in them is lost. Raises `UsageError` for a mask of another size or number of
     frames, or one that covers a whole frame, and `NotAVideo` for a file without pictures.
     """
-    keep = _read_mask(path)
+    keep = _read_mask(path, part)
     height, width = clip.frames.shape[1:3]
     if keep.shape[1:] != (height, width):
         raise UsageError(
@@ -33,14 +34,12 @@ def cut_holes(clip: Clip, path: str, progress: Progress) -> Clip:
             f"{width}x{height}: both must have one size"
         )
     if len(keep) not in (1, len(clip.frames)):
-        raise UsageError(
-            f"--mask {path} has {len(keep)} frames, {len(clip.frames)} are encoded: give one image for all "
-            "or as many frames"
-        )
+        raise UsageError(_wrong_length(path, len(keep), len(clip.frames)))
     empty = np.flatnonzero(~keep.any(axis=(1, 2)))
     if len(empty):
-        raise UsageError(f"--mask {path} leaves nothing of frame {empty[0]}: all of its pixels are white")
-    if keep.all():
+        frame_number = empty[0] + (part.start if part is not None and len(keep) > 1 else 0)
+        raise UsageError(f"--mask {path} leaves nothing of frame {frame_number}: all of its pixels are white")
+    if keep.all() and part is None:
         progress.note(f"--mask {path} has no white pixels: there is nothing to fill")
     for index, frame in enumerate(clip.frames):
         kept = keep[index % len(keep)]
@@ -48,7 +47,27 @@ def cut_holes(clip: Clip, path: str, progress: Progress) -> Clip:
     return replace(clip, keep=keep)
 
 
-def _read_mask(path: str) -> NDArray[np.bool_]:
+def check_mask_length(path: str, frame_count: int) -> None:
+    """Raise `UsageError` unless the mask at `path` has one frame or as many as are encoded."""
+    found = _frame_count(path)
+    if found not in (1, frame_count):
+        raise UsageError(_wrong_length(path, found, frame_count))
+
+
+def _wrong_length(path: str, found: int, expected: int) -> str:
+    return (
+        f"--mask {path} has {found} frames, {expected} are encoded: give one image for all or as many frames"
+    )
+
+
+def _frame_count(path: str) -> int:
+    return sum(1 for _ in FrameReading(path, SourceSettings(bit_depth=8)))
+
+
+def _read_mask(path: str, part: range | None) -> NDArray[np.bool_]:
     """Whether each pixel is kept, (T, height, width)."""
-    frames = read_clip(path, SourceSettings(bit_depth=8)).frames
+    source = SourceSettings(bit_depth=8)
+    if part is not None and _frame_count(path) > 1:
+        source = replace(source, frames=FrameRange(part.start, part.stop))
+    frames = read_clip(path, source).frames
     return np.stack([frame @ _LUMA_THOUSANDTHS < 1000 * WHITE for frame in frames])

@@ -71,6 +71,13 @@ class Clip:
         return None if self.keep is None else np.broadcast_to(self.keep, self.frames.shape[:3])[frames]
 
 
+def part_properties(properties: VideoProperties, frames: range) -> VideoProperties:
+    """Those of `frames` as one segment of several; times of frames are kept of the whole video only."""
+    if len(frames) == properties.frame_count:
+        return properties
+    return replace(properties, frame_count=len(frames), timestamps=None)
+
+
 def properties_of(header: StreamHeader) -> VideoProperties:
     """What a file says about its video."""
     return VideoProperties(**{one.name: getattr(header, one.name) for one in fields(VideoProperties)})

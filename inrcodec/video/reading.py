@@ -44,13 +44,35 @@ def read_clip(path: str, source: SourceSettings, progress: Progress | None = Non
 
     Raises `UsageError` for a request that cannot be met and `NotAVideo` for an input without usable frames.
     """
-    progress = progress or Silent()
-    check_source(source)
-    with open_source(path, progress, source.stream) as opened:
-        try:
-            return _read(path, opened, source, progress)
-        except av.FFmpegError as error:
-            raise NotAVideo(f"{path} cannot be decoded: {error.strerror or error}") from error
+    reading = FrameReading(path, source, progress, is_held=True)
+    pixels = list(reading)
+    return Clip(stacked(pixels), reading.properties, reading.window)
+
+
+class FrameReading:
+    """The frames of `read_clip` one by one, each (height, width, 3) uint8, in one pass and never held.
+
+    `properties` and `window` (see `Clip`) are known once the pass is over. Iterating raises what `read_clip`
+    raises; with `is_held` also `UsageError` when all frames together would not fit in memory.
+    """
+
+    def __init__(
+        self, path: str, source: SourceSettings, progress: Progress | None = None, is_held: bool = False
+    ) -> None:
+        self._path, self._source, self._progress = path, source, progress or Silent()
+        self._is_held = is_held
+        self.properties: VideoProperties
+        self.window: Window
+
+    def __iter__(self) -> Generator[Frame, None, None]:
+        check_source(self._source)
+        with open_source(self._path, self._progress, self._source.stream) as opened:
+            try:
+                self.properties, self.window = yield from _read(
+                    self._path, opened, self._source, self._progress, self._is_held
+                )
+            except av.FFmpegError as error:
+                raise NotAVideo(f"{self._path} cannot be decoded: {error.strerror or error}") from error
 
 
 def check_source(source: SourceSettings) -> None:
@@ -72,8 +94,11 @@ def range_text(frames: FrameRange) -> str:
     return f"{frames.start}:{'' if frames.stop is None else frames.stop}"
 
 
-def _read(path: str, opened: Source, source: SourceSettings, progress: Progress) -> Clip:
-    pixels: list[Frame] = []
+def _read(
+    path: str, opened: Source, source: SourceSettings, progress: Progress, is_held: bool
+) -> Generator[Frame, None, tuple[VideoProperties, Window]]:
+    """Yields the frames; returns what is known of them all, and where they lie in the source."""
+    count = 0
     first: VideoFrame | None = None
     turn: Turn
     timestamps: list[int | None] = []
@@ -84,7 +109,8 @@ def _read(path: str, opened: Source, source: SourceSettings, progress: Progress)
                 first = frame
                 check_format(path, frame, source, progress)
                 turn, is_sideways = _display_turn(frame, progress)
-                _check_memory(opened, frame, source)
+                if is_held:
+                    _check_memory(opened, frame, source)
             elif (frame.width, frame.height) != (first.width, first.height):
                 raise NotAVideo(
                     f"{path} changes its size from {first.width}x{first.height} to "
@@ -94,8 +120,11 @@ def _read(path: str, opened: Source, source: SourceSettings, progress: Progress)
             timestamps.append(frame.pts)
             if index % source.every:
                 continue
-            pixels.append(_fitted(frame, turn, source))
-            progress.stage("reading", len(pixels), max(total, len(pixels)))
+            pixels = _fitted(frame, turn, source)
+            height, width = pixels.shape[:2]
+            count += 1
+            progress.stage("reading", count, max(total, count))
+            yield pixels
     if first is None:
         raise NotAVideo(_no_frames(path, source.frames))
     _note_what_is_missing(opened, len(timestamps), source.frames, progress)
@@ -103,19 +132,17 @@ def _read(path: str, opened: Source, source: SourceSettings, progress: Progress)
     kept_rate = _kept_rate(opened.frame_rate, source.every)
     timing = timing_of(timestamps[:: source.every], time_base, kept_rate, progress)
     ratio = opened.sample_aspect_ratio
-    height, width = pixels[0].shape[:2]
     properties = VideoProperties(
         width=width,
         height=height,
-        frame_count=len(pixels),
+        frame_count=count,
         frame_rate=timing.frame_rate,
         time_base=timing.time_base,
         sample_aspect_ratio=_scaled_ratio(1 / ratio if is_sideways else ratio, first, is_sideways, source),
         color=color_tags(first),
         timestamps=timing.timestamps,
     )
-    window = _window(opened, time_base, timestamps, source.frames)
-    return Clip(_stacked(pixels), properties, window)
+    return properties, _window(opened, time_base, timestamps, source.frames)
 
 
 def _selected_frames(opened: Source, frames: FrameRange) -> Generator[VideoFrame, None, None]:
@@ -199,7 +226,7 @@ def _fitted(frame: VideoFrame, turn: Turn, source: SourceSettings) -> Frame:
     return pixels if pixels.base is None else pixels.copy()
 
 
-def _stacked(pixels: list[Frame]) -> NDArray[np.uint8]:
+def stacked(pixels: list[Frame]) -> NDArray[np.uint8]:
     """All frames as one array (T, height, width, 3); empties `pixels` so that each is held only once."""
     frames = np.empty((len(pixels), *pixels[0].shape), dtype=np.uint8)
     for index in reversed(range(len(pixels))):

@@ -16,7 +16,8 @@ from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.planning import SegmentPlan, plan_segment
 from inrcodec.progress import FitReport, Silent
 from inrcodec.settings import EncodeSettings
-from inrcodec.training.loop import FitSettings, _batches, capped_rate
+from inrcodec.training.loop import capped_rate
+from inrcodec.training.stepping import Batches
 from inrcodec.video import Clip, VideoProperties
 
 CPU = torch.device("cpu")
@@ -163,8 +164,7 @@ def test_torch_settings_stay_as_they_were() -> None:
 
 
 def test_a_pass_visits_every_frame_once() -> None:
-    clip = torch.zeros(7, 2, 2, 3, dtype=torch.uint8)
-    batches = _batches(clip, FitSettings(1e-3, 3, 0.0, 0.75, seed=4, dtype=torch.float32))
-    visited = torch.cat([next(batches) for _ in range(7)]).tolist()
+    batches = Batches(7, 3, seed=4, device=CPU)
+    visited = torch.cat([batches.next() for _ in range(7)]).tolist()
     for start in (0, 7, 14):
         assert sorted(visited[start : start + 7]) == list(range(7))

@@ -152,3 +152,31 @@ def test_a_stream_that_is_not_there_is_a_usage_error(
 ) -> None:
     assert run(["encode", str(film), "-o", str(tmp_path / "a.inrv"), "--stream", "1", *TINY]) == 2
     assert "has 1 video stream(s), numbered from 0" in capsys.readouterr().err
+
+
+def test_a_film_in_segments_has_the_sound_of_one_network(
+    film: Path, encoded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "a.inrv"
+    assert run(["encode", str(film), "-o", str(output), "--segment", "12", "--json", *RANGE, *TINY]) == 0
+    result = json.loads(capsys.readouterr().out)
+    stream = load(output.read_bytes())
+    assert [segment.frame_count for segment in stream.segments] == [12, 12, 11]
+    assert stream.extras == load(encoded.read_bytes()).extras
+    video_bytes = result["file_bytes"] - result["extras_bytes"]
+    assert result["extras_bytes"] > 0
+    assert 0.97 * result["target_bytes"] <= video_bytes <= result["target_bytes"]
+
+
+def test_segments_leave_room_for_irregular_timestamps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stamps = [40 * index + 7 * (index * index % 5) for index in range(60)]
+    source = write_video(tmp_path / "a.mkv", gradient(32, 16, len(stamps)), timestamps=stamps)
+    output = tmp_path / "a.inrv"
+    assert run(["encode", str(source), "-o", str(output), "--segment", "20", "--json", *TINY]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["segments"] == 3
+    assert 0.97 * result["target_bytes"] <= output.stat().st_size <= result["target_bytes"]
+    times = load(output.read_bytes()).header.timestamps
+    assert times is not None and [int(time) for time in times] == stamps

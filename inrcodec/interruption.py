@@ -1,0 +1,64 @@
+"""Ctrl-C and SIGTERM that wait for the end of a step, so that what is saved is whole."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class DeferredSignals:
+    """While entered, the first signal is only noted; `deliver` hands it to the handler it was meant for.
+
+    A second one does not wait. Outside the main thread, where Python handles no signals, nothing is deferred.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Any] = {}
+        self._pending: int | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether somebody wants the work to stop."""
+        return self._pending is not None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                handler = signal.getsignal(number)
+                # One that is ignored (as under nohup) or was set outside Python stays as it is.
+                if handler is not None and handler != signal.SIG_IGN:
+                    self._handlers[number] = handler
+                    signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+        if kind is None:
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Do what the noted signal would have done: raise, as a rule. Nothing where none was noted."""
+        if self._pending is None:
+            return
+        number, self._pending = self._pending, None
+        handlers = dict(self._handlers)
+        self._restore()
+        if callable(handlers[number]):
+            handlers[number](number, None)
+        else:
+            signal.raise_signal(signal.Signals(number))
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        is_second, self._pending = self._pending is not None, number
+        if is_second:
+            self.deliver()
+
+    def _restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)

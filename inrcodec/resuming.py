@@ -1,0 +1,122 @@
+"""What an interrupted encode leaves beside its output, so that the same command can go on from there.
+
+    OUTPUT.resume/state.json           what is encoded and how; the time that was used
+    OUTPUT.resume/segment-0.inrv       a finished segment, as a file of its own
+    OUTPUT.resume/segment-0.json       its figures; the segment is finished once they are there
+    OUTPUT.resume/segment-1.fit        the checkpoint of the fit that was under way
+
+Only JSON, `.inrv` and tensors: none of them can run code. The folder goes when the output is complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bitstream import BitstreamError, load
+from inrcodec.files import replace_file, resume_folder
+from inrcodec.progress import Progress
+from inrcodec.segment_coding import CodedSegment, SegmentFigures
+from inrcodec.training.checkpoint import Checkpoints
+
+
+class Resumable:
+    """The folder of one encode; a folder of another request is thrown away, and said to be.
+
+    A folder that cannot be written is told once and costs nothing but the chance to resume.
+    """
+
+    def __init__(
+        self,
+        output: str,
+        request: Mapping[str, Any],
+        started: float,
+        interval_seconds: float,
+        progress: Progress,
+    ) -> None:
+        """`request` says what is encoded and how, as JSON; `started` is when, `time.monotonic()` seconds."""
+        self._folder, self._request = resume_folder(output), json.loads(json.dumps(request))
+        self._interval_seconds, self._progress = interval_seconds, progress
+        self._is_writable = True
+        self.is_resumed = False
+        used_seconds = 0.0
+        if self._folder.is_dir():
+            state = self._read_json("state.json")
+            if state is not None and state.get("request") == self._request:
+                self.is_resumed, used_seconds = True, float(state["used_seconds"])
+            else:
+                progress.note(f"{self._folder} is of another source, request or version: starting anew")
+                self.remove()
+        self.started = started - used_seconds
+        """When the encode would have begun, had it never been interrupted."""
+
+    def finished(self, number: int) -> CodedSegment | None:
+        """Segment `number` as it was stored, or None."""
+        figures = self._read_json(f"segment-{number}.json")
+        if figures is None:
+            return None
+        try:
+            data = (self._folder / f"segment-{number}.inrv").read_bytes()
+            load(data)
+        except (OSError, BitstreamError):
+            return None
+        lists = {name: tuple(value) for name, value in figures.items() if isinstance(value, list)}
+        return CodedSegment(data, SegmentFigures(**{**figures, **lists}))
+
+    def store(self, number: int, coded: CodedSegment) -> None:
+        """Keep a finished segment; the checkpoint of its fit is no longer needed."""
+        self._write(self._folder / f"segment-{number}.inrv", coded.data)
+        figures = dataclasses.asdict(coded.figures)
+        self._write(self._folder / f"segment-{number}.json", json.dumps(figures).encode())
+        self._forget_fit(number)
+
+    def checkpoints(self, number: int) -> Checkpoints:
+        """Of the fit of segment `number`."""
+        return Checkpoints(self._fit(number), self._interval_seconds, self._write)
+
+    def give_up(self, number: int) -> None:
+        """Forget the fit of segment `number`, which came to nothing; keep only what is finished."""
+        self._forget_fit(number)
+        if self._folder.is_dir() and not any(self._folder.glob("segment-*.json")):
+            self.remove()
+
+    def _forget_fit(self, number: int) -> None:
+        with suppress(OSError):
+            self._fit(number).unlink()
+
+    def remove(self) -> None:
+        """Remove the folder and all that is in it."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _fit(self, number: int) -> Path:
+        return self._folder / f"segment-{number}.fit"
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        try:
+            value = json.loads((self._folder / name).read_text())
+        except (OSError, ValueError):
+            return None
+        return value if isinstance(value, dict) else None
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write a file of the folder, and how much time was used."""
+        if not self._is_writable:
+            return
+        state = {"request": self._request, "used_seconds": time.monotonic() - self.started}
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+            replace_file(self._folder / "state.json", json.dumps(state, indent=2).encode())
+            replace_file(path, data)
+        except OSError as error:
+            self._is_writable = False
+            reason = error.strerror or error
+            self._progress.note(
+                f"this encode cannot be resumed, {self._folder} takes no checkpoint: {reason}"
+            )

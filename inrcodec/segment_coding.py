@@ -1,0 +1,120 @@
+"""One segment from its frames to its bytes: fit, code to size, decode again and measure."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bitstream import Section, Segment, StreamReader, dump, load
+from inrcodec.budget import LEAST_FILL, stream_of
+from inrcodec.compression.search import CodedTensors, SectionCoder, fit_to_size
+from inrcodec.decoding import Video
+from inrcodec.errors import InrcError, TargetUnreachable
+from inrcodec.fitting import FittedSegment, fit_segment
+from inrcodec.metrics import psnr_per_frame_db
+from inrcodec.planning import SegmentPlan
+from inrcodec.progress import Progress
+from inrcodec.settings import EncodeSettings
+from inrcodec.training.checkpoint import Checkpoints
+from inrcodec.video import Clip
+
+
+@dataclass(frozen=True)
+class SegmentFigures:
+    """What is known of a coded segment besides its bytes."""
+
+    psnr_db: tuple[float, ...]
+    """Of every frame, decoded from the bytes."""
+    quantisation_losses_db: tuple[float, ...]
+    """How much better the unquantised model is, of each frame that it was measured on."""
+    masked_share: float
+    step_factor: float
+    parameter_count: int
+    steps: int
+    epochs: float
+    fit_seconds: float
+
+
+@dataclass(frozen=True)
+class CodedSegment:
+    """A segment as a whole file of its own, whose first frame is 0."""
+
+    data: bytes
+    figures: SegmentFigures
+
+    @property
+    def segment(self) -> Segment:
+        return load(self.data).segments[0]
+
+
+def code_segment(
+    plan: SegmentPlan,
+    clip: Clip,
+    settings: EncodeSettings,
+    device: torch.device,
+    deadline: float | None,
+    progress: Progress,
+    announce: Callable[[float, float | None], None],
+    checkpoints: Checkpoints | None = None,
+) -> CodedSegment:
+    """Fit the planned network to `clip` and code it to the plan's size; see `fit_segment`.
+
+    Raises `TargetUnreachable` and, for a fit that diverged, `InrcError`.
+    """
+    fitted = fit_segment(plan, clip, settings, device, deadline, progress, announce, checkpoints)
+    coded = _code_to_size(plan, fitted, may_refine=not settings.fixes_bits)
+    data = _file(plan, coded.sections)
+    psnr = _decoded_psnr_db(data, clip, settings.device, progress)
+    losses = fitted.sampled_psnr_db - psnr[fitted.sampled]
+    figures = SegmentFigures(
+        psnr_db=tuple(psnr.tolist()),
+        quantisation_losses_db=tuple(losses.tolist()),
+        masked_share=clip.masked_share,
+        step_factor=coded.factor,
+        parameter_count=plan.parameter_count,
+        steps=fitted.fit_steps,
+        epochs=fitted.epochs,
+        fit_seconds=fitted.seconds,
+    )
+    return CodedSegment(data, figures)
+
+
+def _code_to_size(plan: SegmentPlan, fitted: FittedSegment, may_refine: bool) -> CodedTensors:
+    if not all(np.isfinite(value).all() for value in fitted.values.values()):
+        raise InrcError("the fit diverged: its weights are no numbers; try another --seed or --preset")
+    coder = SectionCoder(plan.specs, fitted.values, fitted.steps)
+    coded = fit_to_size(
+        coder,
+        measure=lambda sections: len(_file(plan, sections)),
+        limit_bytes=plan.target_bytes,
+        least_bytes=math.ceil(LEAST_FILL * plan.target_bytes),
+        may_refine=may_refine,
+    )
+    if coded is None:
+        raise TargetUnreachable(
+            f"{plan.target_bytes} bytes are too few for this {plan.family.name} even with the coarsest steps"
+        )
+    return coded
+
+
+def _file(plan: SegmentPlan, sections: tuple[Section, ...]) -> bytes:
+    """The segment as a whole file; it has not been measured yet."""
+    segment = Segment(0, plan.video.frame_count, plan.family.wire_id, plan.seed, plan.packed_config, sections)
+    return dump(stream_of(plan.header, segment, 0.0, plan.is_masked))
+
+
+def _decoded_psnr_db(data: bytes, clip: Clip, device: str, progress: Progress) -> NDArray[np.float64]:
+    """PSNR of every frame of the file, decoded from its bytes alone, dB (T,)."""
+    psnr: list[float] = []
+    with Video(StreamReader(io.BytesIO(data)), device) as video:
+        for batch in video.batches(range(len(video))):
+            checked = slice(len(psnr), len(psnr) + len(batch))
+            psnr.extend(psnr_per_frame_db(clip.frames[checked], batch, clip.keep_of(checked)))
+            progress.stage("checking", len(psnr), len(video))
+    return np.array(psnr)

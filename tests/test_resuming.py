@@ -1,0 +1,193 @@
+"""Encodes that are stopped, by signals and by force, and go on: the same file as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from codec_samples import moving_gradient, write_clip
+
+import inrcodec
+from inrcodec.progress import FitReport, Silent
+from inrcodec.settings import EncodeSettings
+
+ROOT = Path(__file__).parents[1]
+ASKED = ["--size", "9k", "--segment", "6", "--epochs", "20", "--device", "cpu", "--checkpoint", "0.1s"]
+
+
+def command(source: Path, output: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "inrcodec", "encode", str(source), "-o", str(output), *ASKED, *more]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", moving_gradient(48, 32, 12))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    output = tmp_path_factory.mktemp("whole") / "a.inrv"
+    done = subprocess.run(command(clip, output, "-q"), env=environment(), capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    assert os.listdir(output.parent) == ["a.inrv"]
+    return output.read_bytes()
+
+
+def stop_when(words: list[str], is_time: Callable[[], bool], number: signal.Signals) -> tuple[int, str]:
+    """Start the command, send it the signal once it is time, and return its exit code and stderr."""
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, env=environment())
+    try:
+        while not is_time():
+            assert process.poll() is None, "it ended before it could be stopped"
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        return process.returncode, said.decode()
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_resumed_encode_makes_the_file_of_an_uninterrupted_one(
+    clip: Path, uninterrupted: bytes, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    output = tmp_path / "a.inrv"
+    folder = tmp_path / "a.inrv.resume"
+    words = command(clip, output)
+    # Once in the first segment's fit, once in the second's.
+    first = stop_when(words, (folder / "segment-0.fit").exists, number)
+    assert first[0] == code
+    assert not output.exists()
+    second = stop_when(words, (folder / "segment-1.fit").exists, number)
+    assert second[0] == code
+    assert "resuming: 0 of 2 segments are finished" in second[1]
+    if number is not signal.SIGKILL:
+        assert f"inrc encode {clip} -o {output} --size 9k" in second[1].splitlines()[-1]
+    third = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=120)
+    assert third.returncode == 0, third.stderr
+    assert "resuming: 1 of 2 segments are finished" in third.stderr
+    assert output.read_bytes() == uninterrupted
+    assert os.listdir(tmp_path) == ["a.inrv"]
+
+
+class StopsAt(Silent):
+    """Interrupts a fit once it has come so far, as Ctrl-C does outside the command line."""
+
+    def __init__(self, fraction: float) -> None:
+        self.fraction, self.notes = fraction, list[str]()
+
+    def fit(self, report: FitReport) -> None:
+        if report.fraction >= self.fraction:
+            raise KeyboardInterrupt
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+@pytest.mark.parametrize(
+    ("model", "preset", "seconds"),
+    [
+        ("hnerv", "draft", None),
+        ("supermask", "draft", None),
+        ("hnerv", "paper", None),
+        ("nerv", "draft", 8.0),
+    ],
+)
+def test_every_part_of_a_fit_is_put_back(
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    preset: str,
+    seconds: float | None,
+) -> None:
+    monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
+    epochs = 8 if seconds is None else None
+    asked = EncodeSettings(
+        model=model, preset=preset, epochs=epochs, time_seconds=seconds, size_bytes=9000, device="cpu",
+        checkpoint_seconds=1e-6,
+    )  # fmt: skip
+    output, progress = tmp_path / "a.inrv", StopsAt(0.8)
+    with pytest.raises(KeyboardInterrupt):
+        inrcodec.encode(str(clip), str(output), asked, progress)
+    started = time.monotonic()
+    resumed = inrcodec.encode(
+        str(clip), str(output), replace(asked, overwrite=True), progress := StopsAt(2.0)
+    )
+    took = time.monotonic() - started
+    assert any("resuming" in note for note in progress.notes)
+    if seconds is None:
+        whole = inrcodec.encode(str(clip), str(tmp_path / "b.inrv"), asked)
+        assert (resumed.steps, resumed.psnr_db) == (whole.steps, whole.psnr_db)
+        assert output.read_bytes() == (tmp_path / "b.inrv").read_bytes()
+    else:
+        # Of the time that was asked for only the rest is left, and the whole is what was used.
+        assert took < resumed.seconds
+        assert resumed.fit_seconds < seconds
+    assert not (tmp_path / "a.inrv.resume").exists()
+
+
+def interrupted(clip: Path, output: Path, asked: EncodeSettings, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        inrcodec.encode(str(clip), str(output), asked, StopsAt(0.5))
+    return output.with_name(f"{output.name}.resume")
+
+
+DRAFT = EncodeSettings(preset="draft", epochs=4, size_bytes=9000, device="cpu", checkpoint_seconds=1e-6)
+
+
+@pytest.mark.parametrize("change", ["seed", "source", "state"])
+def test_another_request_starts_anew_and_says_so(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    output = tmp_path / "a.inrv"
+    folder = interrupted(clip, output, DRAFT, monkeypatch)
+    source, asked = clip, DRAFT
+    if change == "seed":
+        asked = replace(DRAFT, seed=1)
+    elif change == "source":
+        source = write_clip(tmp_path / "other.mp4", 255 - moving_gradient(48, 32, 12))
+    else:
+        (folder / "state.json").write_text("{")
+    progress = StopsAt(2.0)
+    inrcodec.encode(str(source), str(output), asked, progress)
+    assert any("starting anew" in note for note in progress.notes)
+    inrcodec.encode(str(source), str(tmp_path / "b.inrv"), asked)
+    assert output.read_bytes() == (tmp_path / "b.inrv").read_bytes()
+
+
+def test_the_folder_holds_json_files_and_tensors_only(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(clip, tmp_path / "a.inrv", DRAFT, monkeypatch)
+    assert sorted(os.listdir(folder)) == ["segment-0.fit", "state.json"]
+    state: dict[str, Any] = json.loads((folder / "state.json").read_text())
+    assert state["used_seconds"] > 0
+    saved = torch.load(folder / "segment-0.fit", weights_only=True)
+    assert 0.4 < saved["position"]["fraction"] < 0.6
+    assert saved["parts"]["rate control"]["log_weight"].isfinite()
+
+
+def test_a_folder_that_takes_no_checkpoint_costs_only_the_resume(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.inrv.resume").write_text("a file is in the way")
+    progress = StopsAt(2.0)
+    inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), DRAFT, progress)
+    assert any("takes no checkpoint" in note for note in progress.notes)
+    assert (tmp_path / "a.inrv").exists()
