@@ -22,8 +22,7 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 def parse_file_size(text: str) -> int:
     """Bytes from `812000`, `800k` (800,000) or `1.5M` (1,500,000)."""
-    match = _FILE_SIZE.fullmatch(text.strip())
-    size_bytes = round(float(match[1]) * _BYTES_PER_SUFFIX[match[2].lower()]) if match else 0
+    size_bytes = _scaled_number(text)
     if size_bytes < 1:
         raise ValueError(f"{text!r} is no file size; write bytes, 800k or 1.5M")
     return size_bytes
@@ -43,11 +42,16 @@ def parse_segment_rule(text: str) -> SegmentRule:
 
 def parse_count(text: str) -> int:
     """A number of values from `350000`, `350k` or `1.5M`."""
-    match = _FILE_SIZE.fullmatch(text.strip())
-    count = round(float(match[1]) * _BYTES_PER_SUFFIX[match[2].lower()]) if match else 0
+    count = _scaled_number(text)
     if count < 1 or text.strip()[-1:] in "bB":
         raise ValueError(f"{text!r} is no count; write 350000, 350k or 1.5M")
     return count
+
+
+def _scaled_number(text: str) -> int:
+    """The number with its decimal suffix applied, 0 where the text is none."""
+    match = _FILE_SIZE.fullmatch(text.strip())
+    return round(float(match[1]) * _BYTES_PER_SUFFIX[match[2].lower()]) if match else 0
 
 
 def parse_duration(text: str) -> float:

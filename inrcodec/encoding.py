@@ -284,6 +284,3 @@ def _check(source: str, output: str, settings: EncodeSettings) -> None:
     check_procedure(settings)
     if not 0 <= settings.seed < 1 << 64:
         raise UsageError(f"--seed: expected 0 to 2^64-1, found {settings.seed}")
-    for name, value in (("--time", settings.time_seconds), ("--epochs", settings.epochs)):
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{name}: expected a positive number, found {value}")

@@ -118,6 +118,8 @@ def _check_size(plan: SegmentPlan, values: Mapping[str, Tensor]) -> None:
     Masks are as random now as they ever are; scales, which are all alike now, will not be after a fit.
     """
     fixed = {spec.role for spec in plan.specs if spec.role not in STEPPED_ROLES}
+    if not fixed:
+        return
     arrays = {name: value.cpu().numpy() for name, value in values.items()}
     generator = np.random.default_rng(0)
     for spec in plan.specs:

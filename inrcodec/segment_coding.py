@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ class CodedSegment:
     data: bytes
     figures: SegmentFigures
 
-    @property
+    @cached_property
     def segment(self) -> Segment:
         return load(self.data).segments[0]
 

@@ -163,10 +163,9 @@ class SNeRVRepresentation:
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         from inrcodec.models.spectral_blocks import normalised_low_bands
+        from inrcodec.models.trainable import required
 
-        if frames is None:
-            raise ValueError("this representation makes embeddings from frames, and was given none")
-        (band,), band_range = normalised_low_bands([frames.current])
+        (band,), band_range = normalised_low_bands([required(frames).current])
         return {"embedding": self.module.encode(band), "range": band_range, **self.module.tensors()}
 
     def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from inrcodec.models.spectral_blocks import (
     normalised_low_bands,
     render_bands,
 )
-from inrcodec.models.trainable import FrameEncoder, Trainable, capped_group
+from inrcodec.models.trainable import FrameEncoder, Trainable, capped_group, required
 
 
 class SNeRVTRepresentation:
@@ -40,9 +40,8 @@ class SNeRVTRepresentation:
         return (capped_group(self.module, self._config.width),)
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
-        if frames is None:
-            raise ValueError("this representation makes embeddings from frames, and was given none")
-        images = [frames.shifted(-1), frames.current, frames.shifted(1)]
+        source = required(frames)
+        images = [source.shifted(-1), source.current, source.shifted(1)]
         (before, now, after), band_range = normalised_low_bands(images)
         # The low-pass of the Haar transform of two moments, halved as the authors' code does.
         temporal = [

@@ -22,6 +22,13 @@ def capped_group(module: nn.Module, width: int) -> ParameterGroup:
     return ParameterGroup(tuple(module.parameters()), highest_rate=STABLE_RATE / width)
 
 
+def required(frames: SourceFrames | None) -> SourceFrames:
+    """The frames that an encoder needs; raises `ValueError` for None."""
+    if frames is None:
+        raise ValueError("this representation makes embeddings from frames, and was given none")
+    return frames
+
+
 class FrameEncoder(nn.Module):
     """Pads frames to the coded size by repeating their edges, and encodes them to embeddings."""
 
@@ -58,9 +65,7 @@ class Trainable(nn.Module):
 
     def embed(self, frames: SourceFrames | None) -> Tensor:
         """Embeddings (B, d, rows, columns) of `frames`."""
-        if frames is None:
-            raise ValueError("this representation makes embeddings from frames, and was given none")
-        return self.encode(frames.current)
+        return self.encode(required(frames).current)
 
     def encode(self, images: Tensor) -> Tensor:
         """Embeddings (B, d, rows, columns) of images (B, 3, height, width)."""

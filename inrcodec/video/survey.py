@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,10 +127,11 @@ class _Meter:
 
 def thumbnail(frame: Frame) -> NDArray[np.float64]:
     """Mean colours of cells of the frame (height, width, 3): at most 9 rows and 16 columns of them."""
-    sums = frame.astype(np.float64)
+    means: NDArray[Any] = frame
     for axis, cells in ((0, THUMBNAIL_ROWS), (1, THUMBNAIL_COLUMNS)):
-        length = sums.shape[axis]
+        length = means.shape[axis]
         starts = np.arange(min(cells, length)) * length // min(cells, length)
         widths = np.diff([*starts, length])
-        sums = np.add.reduceat(sums, starts, axis=axis) / np.expand_dims(widths, tuple({0, 1, 2} - {axis}))
-    return sums
+        sums = np.add.reduceat(means, starts, axis=axis, dtype=np.float64)
+        means = sums / np.expand_dims(widths, tuple({0, 1, 2} - {axis}))
+    return means
