@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
+from bitstream.assembly import read_index, read_segment, read_tail
 from bitstream.blocks import (
     BLOCK_OVERHEAD_BYTES,
     Block,
@@ -18,7 +19,6 @@ from bitstream.blocks import (
     Version,
     block_name,
 )
-from bitstream.container import read_index, read_segment, read_tail
 from bitstream.errors import Corrupt, Truncated
 from bitstream.extras import EXTRA_TYPES, Extras, TrackInfo
 from bitstream.header import (
