@@ -158,6 +158,12 @@ class Assembly:
             raise Corrupt(fault, offset=self._index.offset, block="INDX")
         return self.header
 
+    def stream_header(self) -> StreamHeader:
+        """The header, with the times of the frames once their block was taken; Corrupt before STRM."""
+        if self.header is None:
+            raise Corrupt("expected STRM, found none")
+        return self.header
+
     def extras(self) -> Extras:
         """Sound, subtitles, chapters and tags so far."""
         return self._extras.extras()
