@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bitstream.assembly import Assembly
@@ -82,39 +82,39 @@ class Damage:
 
     def first(self) -> BitstreamError:
         """The fault nearest to the start of the file."""
-        return _reason(self._faults)
+        return self._reason(list(self._faults))
 
     def losses(self, held: Sequence[IndexEntry], frame_count: int, frames: range) -> tuple[Loss, ...]:
         """The frames of `frames` that no segment of `held`, ascending, holds; then what else was lost."""
         losses = []
-        faults = dict(sorted(self._faults.items()))
-        last = max(faults, default=0)
+        offsets = sorted(self._faults)
+        told: set[int] = set()
         start, offset = 0, 0
         for entry in (*held, None):
-            stop, end = (frame_count, last + 1) if entry is None else (entry.first_frame, entry.offset)
+            stop, end = (frame_count, None) if entry is None else (entry.first_frame, entry.offset)
             if start < stop:
-                between = {at: fault for at, fault in faults.items() if offset <= at < end}
+                to = None if end is None else bisect_left(offsets, end)
+                between = offsets[bisect_left(offsets, offset) : to]
                 gap = range(max(start, frames.start), min(stop, frames.stop))
                 if gap:
-                    losses.append(Loss(frames_text(gap), _reason(between), gap))
-                for at, (what, _) in between.items():
-                    if what is None:
-                        del faults[at]
+                    losses.append(Loss(frames_text(gap), self._reason(between), gap))
+                told.update(at for at in between if self._faults[at][0] is None)
             if entry is not None:
                 start, offset = entry.first_frame + entry.frame_count, entry.offset + entry.length
-        if self.ends_early:
-            faults.pop(last, None)
-        losses += [Loss(what or "a segment that does not fit in", error) for what, error in faults.values()]
-        if self.ends_early:
-            losses.append(Loss(_THE_REST, self._faults[last][1]))
+        for at in offsets:
+            what, error = self._faults[at]
+            if self.ends_early and at == offsets[-1]:
+                losses.append(Loss(_THE_REST, error))
+            elif at not in told:
+                losses.append(Loss(what or "a segment that does not fit in", error))
         return tuple(losses)
 
-
-def _reason(faults: Mapping[int, tuple[str | None, BitstreamError]]) -> BitstreamError:
-    """Why segments are missing where these faults are: the first of a segment, or of another block."""
-    if not faults:
-        return Corrupt("expected a segment that holds them, found none", block="SEGM")
-    return min(faults.items(), key=lambda fault: (fault[1][0] is not None, fault[0]))[1][1]
+    def _reason(self, offsets: Sequence[int]) -> BitstreamError:
+        """Why segments are missing where these faults are: the first of a segment, or of another block."""
+        if not offsets:
+            return Corrupt("expected a segment that holds them, found none", block="SEGM")
+        first = min(offsets, key=lambda at: (self._faults[at][0] is not None, at))
+        return self._faults[first][1]
 
 
 class Salvage:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
@@ -24,7 +26,7 @@ class _Arrived(NamedTuple):
 
 
 class ForwardReader:
-    """Reads a file that need not be seekable, segment after segment, and holds two of them at most.
+    """Reads a path or a file that need not be seekable, segment after segment, and holds two of them at most.
 
     Frames must be asked for in ascending order. What follows the segments (sound, chapters, tags, the index)
     is read, and everything checked as `load` does, when `extras` or `summary` is called. Sizes in memory are
@@ -32,12 +34,19 @@ class ForwardReader:
 
     Raises `BitstreamError` when the head, STRM, TIME or the first segment are damaged, and later for other
     blocks. With `skip_damaged` only damage of head and STRM is an error, and that of the rest in `losses`,
-    as with `SalvageReader`. The file belongs to the caller.
+    as with `SalvageReader`. A file object stays open and belongs to the caller.
     """
 
-    def __init__(self, file: BinaryIO, limits: Limits = DEFAULT_LIMITS, skip_damaged: bool = False) -> None:
+    def __init__(
+        self,
+        file: BinaryIO | os.PathLike[str] | str,
+        limits: Limits = DEFAULT_LIMITS,
+        skip_damaged: bool = False,
+    ) -> None:
         self._limits = limits
-        self._scanner = BlockScanner(file, limits=limits)
+        self._owned = isinstance(file, (str, os.PathLike))
+        self._file: BinaryIO = open(file, "rb") if isinstance(file, (str, os.PathLike)) else file
+        self._scanner = BlockScanner(self._file, limits=limits)
         self._assembly = Assembly(limits)
         self._damage = Damage(limits) if skip_damaged else None
         self._window: list[_Arrived] = []
@@ -45,6 +54,13 @@ class ForwardReader:
         self._passed_frames = 0
         self._count = 0
         self._is_complete = False
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
         self.version = self._scanner.read_head()
         self._assembly.add(self._scanner.read_block())
         self._arriving = self._intact() if self._damage is None else self._salvaged(self._damage)
@@ -128,7 +144,7 @@ class ForwardReader:
         gone = next(arrived for arrived in self._window if arrived.number == number)
         self._damage.add(gone.entry.offset, b"SEGM", error)
         self._window.remove(gone)
-        self._held.remove(gone.entry)
+        del self._held[bisect_left(self._held, gone.entry.offset, key=lambda entry: entry.offset)]
 
     def losses(self, frames: range | None = None) -> tuple[Loss, ...]:
         """What was lost of `frames`, or of all; raises `BitstreamError` unless damage is skipped."""
@@ -167,7 +183,9 @@ class ForwardReader:
         )
 
     def close(self) -> None:
-        """Nothing to close: the file belongs to the caller."""
+        """Close the file if it was opened here."""
+        if self._owned:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from bitstream.assembly import Assembly
@@ -81,7 +82,7 @@ class SalvageReader(StreamReader):
 
     def discard(self, number: int, error: BitstreamError) -> None:
         """Go on without a segment that could not be read or decoded."""
-        place = self._numbers.index(number)
+        place = bisect_left(self._numbers, number)
         self._damage.add(self._held[place].offset, b"SEGM", error)
         del self._numbers[place], self._held[place]
 
