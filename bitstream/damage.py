@@ -24,7 +24,7 @@ _CONTENTS = {
     b"trak": "a track of sound or subtitles",
 }
 """What is lost with a block; of a segment it is told by its frames."""
-_THE_REST = "whatever followed: sound, chapters, tags, the index"
+_THE_REST = "whatever followed: sound, chapters, tags"
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,6 @@ class Damage:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._faults: dict[int, tuple[str | None, BitstreamError]] = {}
-        self.ends_early = False
-        """Whether no block can be found after the last fault."""
 
     def __bool__(self) -> bool:
         return bool(self._faults)
@@ -76,9 +74,8 @@ class Damage:
         self._faults.setdefault(offset, (what, error))
 
     def end(self, offset: int, error: BitstreamError) -> None:
-        """Note that nothing can be found from this offset on."""
-        self.ends_early = True
-        self._faults.setdefault(offset, (None, error))
+        """Note that no more blocks can be found from this offset on."""
+        self._faults.setdefault(offset, (_THE_REST, error))
 
     def first(self) -> BitstreamError:
         """The fault nearest to the start of the file."""
@@ -103,9 +100,7 @@ class Damage:
                 start, offset = entry.first_frame + entry.frame_count, entry.offset + entry.length
         for at in offsets:
             what, error = self._faults[at]
-            if self.ends_early and at == offsets[-1]:
-                losses.append(Loss(_THE_REST, error))
-            elif at not in told:
+            if at not in told:
                 losses.append(Loss(what or "a segment that does not fit in", error))
         return tuple(losses)
 

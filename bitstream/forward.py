@@ -108,7 +108,7 @@ class ForwardReader:
 
     def segments(self) -> Iterator[tuple[int, IndexEntry, Segment]]:
         """Every segment in turn, with its number and where it lies; raises `BitstreamError`."""
-        yield from self._window
+        yield from [*self._window]
         while (arrived := self._read_segment()) is not None:
             yield arrived
 

@@ -221,13 +221,15 @@ class ContainerWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        is_finished = False
         try:
             if kind is None:
                 with self._errors():
                     self._finish()
-                return
-            self._give_up()
+                is_finished = True
         finally:
+            if not is_finished:
+                self._give_up()
             if self._held is not None:
                 self._held.close()
 
