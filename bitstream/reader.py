@@ -95,7 +95,11 @@ class StreamReader:
         tail_at = self._size - TAIL_BYTES
         if tail_at < first + BLOCK_OVERHEAD_BYTES:
             raise Truncated("expected INDX and TAIL after STRM", offset=self._size, block="TAIL")
-        tail = self._checked_block(self._scanner(tail_at), b"TAIL")
+        try:
+            tail = self._checked_block(self._scanner(tail_at), b"TAIL")
+        except BitstreamError as error:
+            message = "expected TAIL as the last 20 bytes: the file is cut off, or damaged there"
+            raise Corrupt(message, offset=tail_at, block="TAIL") from error
         index_at = read_tail(tail, self._limits)
         if not first <= index_at <= tail_at - BLOCK_OVERHEAD_BYTES:
             raise Corrupt(
