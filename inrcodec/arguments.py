@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 
 from inrcodec.errors import UsageError
 from inrcodec.settings import FrameRange, SegmentRule, Size
@@ -66,6 +67,18 @@ def parse_duration(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise ValueError(f"{text!r} is no time; write 90, 90s, 3m or 1h30m")
     return seconds
+
+
+def parse_moment(text: str) -> Fraction:
+    """A time within a video, exactly, in seconds from `12.3`, `12.3s` or `1m2s`."""
+    text = text.strip()
+    if _PLAIN_SECONDS.fullmatch(text):
+        return Fraction(text)
+    match = _DURATION.fullmatch(text)
+    if match is None or not any(match.groups()):
+        raise ValueError(f"{text!r} is no time; write 12.3, 12.3s or 1m2s")
+    parts = zip(match.groups(), _SECONDS_PER_UNIT.values(), strict=True)
+    return sum((Fraction(number) * int(unit) for number, unit in parts if number), Fraction(0))
 
 
 def parse_frame_range(text: str) -> FrameRange:

@@ -15,6 +15,7 @@ from inrcodec.settings import (
     PRESETS,
     DecodeSettings,
     EncodeSettings,
+    FrameRange,
 )
 
 
@@ -64,8 +65,14 @@ def check_procedure(settings: EncodeSettings) -> None:
             raise UsageError(f"{name}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
 
 
-def check_rate(settings: DecodeSettings) -> None:
-    """Raise `UsageError` for more interpolated frames than anyone can want, or for less than none."""
+def check_decoding(settings: DecodeSettings) -> None:
+    """Raise `UsageError` for settings that contradict each other, and for too many interpolated frames."""
+    if settings.at_seconds is not None and settings.frames != FrameRange():
+        raise UsageError("--at and --frames exclude each other; give one of them")
+    if settings.at_seconds is not None and settings.fps_scale != 1:
+        raise UsageError(
+            "--at gives one frame, and --fps-scale makes frames between several; give one of them"
+        )
     if not 1 <= settings.fps_scale <= MOST_FPS_SCALE:
         raise UsageError(
             f"--fps-scale: expected a whole number from 1 to {MOST_FPS_SCALE}, found {settings.fps_scale}"

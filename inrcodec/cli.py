@@ -18,19 +18,19 @@ from typing import Any
 import click
 
 from inrcodec import __version__, arguments, console
-from inrcodec.checks import check_exclusive, check_procedure
+from inrcodec.checks import check_decoding, check_exclusive, check_procedure
 from inrcodec.command_group import ClosedPipe, Commands, Interrupted, NoCommand, Terminated
 from inrcodec.console import Verbosity
-from inrcodec.errors import UNEXPECTED, UsageError, explained
-from inrcodec.files import check_output_file, check_paths, check_seekable, resume_folder
+from inrcodec.errors import EXIT_CORRUPT, UNEXPECTED, UsageError, explained
+from inrcodec.files import check_output_file, check_paths, resume_folder
 from inrcodec.options import (
     DEVICE,
     DURATION,
     FILE_SIZE,
     FPS_SCALE,
-    FRAMES,
     POSITIVE,
     length_options,
+    part_options,
     procedure_options,
     reporting_options,
     source_options,
@@ -41,7 +41,7 @@ _IMPORTED = time.monotonic()
 """About when the process began, which is what `--time` counts from."""
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
-STDOUT = "-"
+STDIN = STDOUT = "-"
 _LARGEST_SEED = 2**64 - 1
 
 
@@ -137,8 +137,10 @@ def encode(
 
 @commands.command()
 @click.argument("source")
-@click.option("-o", "--output", required=True, help=".mp4 .mkv .mov .webm .y4m, a folder, %05d.png, or -.")
-@click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out.")
+@click.option(
+    "-o", "--output", required=True, help=".mp4 .mkv .mov .webm .y4m .png, a folder, %05d.png, or -."
+)
+@part_options
 @click.option("--fps-scale", type=FPS_SCALE, default=1, help="K times the frames, interpolated.")
 @click.option("--codec", help="h264, hevc, vp9, av1, ffv1 or an encoder of FFmpeg.  [default: h264]")
 @click.option("--crf", type=click.IntRange(0, 63), help="Quality of --codec.  [default: visually lossless]")
@@ -148,14 +150,15 @@ def encode(
 )
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
 @reporting_options
-def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> None:
-    """Render the frames of the .inrv file SOURCE; `-o -` writes y4m to stdout."""
+def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> int:
+    """Render the frames of the .inrv file SOURCE, or of stdin for `-`; `-o -` writes y4m to stdout."""
     verbosity = _verbosity(quiet, verbose)
     settings = DecodeSettings(**plain)
     if as_json and output == STDOUT:
         raise UsageError("--json and -o - both want standard output")
-    check_paths(source, output)
-    check_seekable(source)
+    check_decoding(settings)
+    if source != STDIN:
+        check_paths(source, output)
     from inrcodec.video.writing import check_target
 
     check_target(output, settings.codec, settings.crf, settings.overwrite)
@@ -167,20 +170,23 @@ def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
         console.say(console.decode_line(output, result))
     if as_json:
         console.print_json(result)
+    return _say_lost(source, result["lost"], "what is intact was decoded and written, with frozen frames")
 
 
 @commands.command()
 @click.argument("file")
+@click.option("--skip-damaged", is_flag=True, help="Say what is intact of a damaged file; exit code 4.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
-def info(file: str, as_json: bool) -> None:
-    """Say what the .inrv FILE holds and what its bits are spent on."""
+def info(file: str, skip_damaged: bool, as_json: bool) -> int:
+    """Say what the .inrv FILE, or stdin for `-`, holds and what its bits are spent on."""
     from inrcodec.inspect import inspect
 
-    report = inspect(file)
+    report = inspect(file, skip_damaged)
     if as_json:
         console.print_json(report.as_dict())
     else:
         console.print_report(report)
+    return _say_lost(file, [str(loss) for loss in report.lost], "the report is of what is intact")
 
 
 @commands.command()
@@ -208,6 +214,17 @@ def verify(file: str, as_json: bool) -> None:
         console.print_json({"path": file, "intact": True, "file_bytes": report.file_bytes})
     else:
         print(f"{file}: intact, {report.file_bytes:,} bytes, {len(report.segments)} segment(s)", flush=True)
+
+
+def _say_lost(source: str, lost: Sequence[str], result: str) -> int:
+    """Say what a damaged file has lost, if anything; returns the exit code."""
+    if not lost:
+        return 0
+    for loss in lost:
+        console.say(f"inrc: lost: {loss}")
+    name = "standard input" if source == STDIN else source
+    console.say_error(f"{name} is damaged: {result}")
+    return EXIT_CORRUPT
 
 
 def _resume_remark(output: str) -> str:

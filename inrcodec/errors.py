@@ -45,7 +45,8 @@ def explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, InrcError):
         return str(error), error.exit_code
     if isinstance(error, BitstreamError):
-        return f"no intact .inrv file: {error} [{type(error).__name__}]", EXIT_CORRUPT
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        return f"no intact .inrv file: {error} [{type(error).__name__}]{notes}", EXIT_CORRUPT
     if is_out_of_memory(error):
         return _OUT_OF_MEMORY, EXIT_FAILED
     return f"{UNEXPECTED} {type(error).__name__}: {error} (-v shows where)", EXIT_FAILED

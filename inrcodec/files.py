@@ -84,16 +84,13 @@ def check_paths(source: str, output: str) -> None:
         raise UsageError(f"{output} is the input itself; name another output")
 
 
-def check_seekable(path: str | os.PathLike[str]) -> None:
-    """Raise `UsageError` for a pipe: an .inrv is read from its end, where its index is, as well."""
+def is_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether this is a pipe or a device like one, which can only be read from front to end."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
-        return
-    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode):
-        raise UsageError(
-            f"{path} is a pipe or a device, which cannot be read out of order; save it as a file first"
-        )
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
 
 
 def same_file(first: str, second: str) -> bool:

@@ -30,7 +30,7 @@ LAYERS = (
     {"models"},
     {"compression", "video"},
     {"training", "budget", "opening"},
-    {"planning"},
+    {"planning", "rendering"},
     {"fitting", "decoding", "inspect"},
     {"segment_coding", "segment_progress"},
     {"resuming"},

@@ -41,6 +41,7 @@ def shell_lines(text: str) -> Iterator[list[str]]:
     blocks = [code for language, code in FENCE.findall(text) if language == "sh"]
     blocks += re.findall(r"(?:^    .*\n)+", FENCE.sub("", text), re.MULTILINE)
     for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+        line = line[line.find("| inrc ") + 2 :] if "| inrc " in line else line
         if line.split()[:1] in (["inrc"], ["python"]):
             yield shlex.split(line, comments=True)
 
