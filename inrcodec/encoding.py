@@ -28,7 +28,7 @@ from inrcodec.budget import (
 )
 from inrcodec.checks import check_exclusive, check_procedure
 from inrcodec.device import choose_device, describe_device
-from inrcodec.errors import UsageError, is_out_of_memory
+from inrcodec.errors import NetworkTooLarge, UsageError, is_out_of_memory
 from inrcodec.files import check_output_file, check_paths, claimed_output, output_errors, rereadable
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
@@ -261,6 +261,8 @@ def _code_segment(
         if not is_out_of_memory(error):
             # What failed once would fail again from its checkpoint.
             resumable.give_up(number)
+        if isinstance(error, NetworkTooLarge):
+            raise NetworkTooLarge(error.what, job.budget.total_for(number, error.least_bytes)) from None
         raise
     resumable.store(number, one)
     return one

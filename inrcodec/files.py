@@ -177,7 +177,8 @@ def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
         yield str(copy)
     except InrcError as error:
         name = "standard input" if source == STDIN else source
-        raise type(error)(str(error).replace(str(copy), name)) from error
+        error.args = (str(error).replace(str(copy), name),)
+        raise
     finally:
         with suppress(OSError):
             copy.unlink()
