@@ -114,7 +114,7 @@ def encode(
     if output == STDOUT:
         raise UsageError("an .inrv goes to a file, not to standard output")
     # The library checks all this too, but torch, which it needs, takes two seconds to import.
-    check_paths(source, output)
+    check_paths(source, output, may_be_piped=True)
     if settings.mask is not None:
         check_paths(settings.mask, output)
     check_output_file(output, settings.overwrite, settings.size_bytes or 0)

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
 from bitstream import DEFAULT_LIMITS, Extras, LimitExceeded, Quality, StreamHeader, StreamWriter
-from inrcodec import __version__
 from inrcodec.budget import (
     LEAST_FILL,
     SharedBudget,
@@ -30,13 +28,13 @@ from inrcodec.budget import (
 )
 from inrcodec.checks import check_exclusive, check_procedure
 from inrcodec.device import choose_device, describe_device
-from inrcodec.errors import UsageError, is_out_of_memory
-from inrcodec.files import atomic_output, check_output_file, check_paths
+from inrcodec.errors import NetworkTooLarge, UsageError, is_out_of_memory
+from inrcodec.files import check_output_file, check_paths, claimed_output, output_errors, rereadable
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
 from inrcodec.planning import SegmentPlan, plan_segment, plan_segments
 from inrcodec.progress import Progress, Silent
-from inrcodec.resuming import Resumable
+from inrcodec.resuming import Resumable, forget, request_of
 from inrcodec.segment_coding import CodedSegment, code_segment
 from inrcodec.segment_progress import Announcer, PartProgress
 from inrcodec.segments import LARGEST_SEGMENT_BYTES, cut, difficulties
@@ -94,23 +92,39 @@ def encode(
     settings, progress = settings or EncodeSettings(), progress or Silent()
     started = time.monotonic() if settings.started is None else settings.started
     _check(source, output, settings)
+    # The output is claimed from here on: two encodes of one output would take each other's checkpoints.
+    with claimed_output(output, settings.overwrite) as file, rereadable(source, output) as path:
+        result = _encode(source, path, output, file, settings, started, progress)
+    forget(output)
+    return result
+
+
+def _encode(
+    source: str,
+    path: str,
+    output: str,
+    file: BinaryIO,
+    settings: EncodeSettings,
+    started: float,
+    progress: Progress,
+) -> EncodeResult:
+    """`encode` into an open file; at `path`, what `source` names can be read as often as wanted."""
     device = choose_device(settings.device)
-    survey = survey_video(source, settings.source, LARGEST_SEGMENT_BYTES, progress)
-    extras = read_extras(source, settings.source, survey.window, progress)
+    survey = survey_video(path, settings.source, LARGEST_SEGMENT_BYTES, progress)
+    extras = read_extras(path, settings.source, survey.window, progress)
     if settings.mask is not None and survey.clip is not None:
         survey = replace(survey, clip=cut_holes(survey.clip, settings.mask, progress))
-    job = _plan_job(source, output, survey, extras, settings, device, progress)
-    request = _request(settings, survey, device)
+    job = _plan_job(source, path, output, survey, extras, settings, device, progress)
+    request = request_of(settings, survey, device)
     resumable = Resumable(output, request, started, settings.checkpoint_seconds, progress)
     coded = _code_segments(job, resumable)
     quality = summarise_psnr([value for one in coded for value in one.figures.psnr_db])
-    with atomic_output(output, settings.overwrite) as file:
+    with output_errors(output):
         writer = StreamWriter(file, job.header)
         for run, one in zip(job.runs, coded, strict=True):
             writer.append(replace(one.segment, first_frame=run.start))
         writer.finish(Quality(quality.mean_db), metadata_of(settings.mask is not None), extras=extras)
         file_bytes = file.tell()
-    resumable.remove()
     video_bytes = file_bytes - size_of(extras)
     if video_bytes < LEAST_FILL * job.budget.total_bytes:
         share = f"{video_bytes / job.budget.total_bytes:.0%}"
@@ -149,6 +163,8 @@ class _Job:
     """What is to be done, decided before any fitting."""
 
     source: str
+    path: str
+    """Where the source is read."""
     survey: Survey
     settings: EncodeSettings
     device: torch.device
@@ -168,6 +184,7 @@ class _Job:
 
 def _plan_job(
     source: str,
+    path: str,
     output: str,
     survey: Survey,
     extras: Extras,
@@ -191,7 +208,7 @@ def _plan_job(
     check_output_file(output, settings.overwrite, total + size_of(extras))
     first = plans[0].header
     header = header_of(properties, (first.coded_width, first.coded_height))
-    return _Job(source, survey, settings, device, progress, runs, budget, plans, header)
+    return _Job(source, path, survey, settings, device, progress, runs, budget, plans, header)
 
 
 def _container_bytes(header: StreamHeader, segment_count: int, settings: EncodeSettings) -> int:
@@ -205,20 +222,6 @@ def _container_bytes(header: StreamHeader, segment_count: int, settings: EncodeS
         raise UsageError(f"this video is too large for one file: {error}") from error
 
 
-def _request(settings: EncodeSettings, survey: Survey, device: torch.device) -> dict[str, Any]:
-    """All that the file depends on, as JSON: an encode goes on only with the same."""
-    mask = None if settings.mask is None else os.stat(settings.mask)
-    asked = replace(settings, started=None, overwrite=False, checkpoint_seconds=0.0)
-    return {
-        "settings": dataclasses.asdict(asked),
-        "source": survey.digest,
-        "properties": repr(survey.properties),
-        "mask": None if mask is None else [mask.st_size, mask.st_mtime_ns],
-        "device": describe_device(device),
-        "versions": [__version__, str(torch.__version__)],
-    }
-
-
 def _code_segments(job: _Job, resumable: Resumable) -> list[CodedSegment]:
     """Every segment coded, those that were finished before an interruption as they were then."""
     coded: list[CodedSegment] = []
@@ -227,7 +230,7 @@ def _code_segments(job: _Job, resumable: Resumable) -> list[CodedSegment]:
         finished = sum(one is not None for one in done)
         job.progress.note(f"resuming: {finished} of {len(job.runs)} segments are finished")
     announcer = Announcer(job.source, job.video, job.plans, job.budget.total_bytes, job.device, job.progress)
-    clips = SegmentClips(job.survey, job.source, job.settings.source, job.runs)
+    clips = SegmentClips(job.survey, job.path, job.settings.source, job.runs)
     offset = job.budget.first_offset
     for number, (run, before) in enumerate(zip(job.runs, done, strict=True)):
         one = _code_segment(job, resumable, clips, number, announcer) if before is None else before
@@ -258,6 +261,8 @@ def _code_segment(
         if not is_out_of_memory(error):
             # What failed once would fail again from its checkpoint.
             resumable.give_up(number)
+        if isinstance(error, NetworkTooLarge):
+            raise NetworkTooLarge(error.what, job.budget.total_for(number, error.least_bytes)) from None
         raise
     resumable.store(number, one)
     return one
@@ -276,7 +281,7 @@ def _deadline(job: _Job, started: float, number: int) -> float | None:
 
 def _check(source: str, output: str, settings: EncodeSettings) -> None:
     """Raise `UsageError` for what cannot be, before any work."""
-    check_paths(source, output)
+    check_paths(source, output, may_be_piped=True)
     if settings.mask is not None:
         check_paths(settings.mask, output)
     check_exclusive(settings)

@@ -34,6 +34,14 @@ class TargetUnreachable(InrcError):
     exit_code = 3
 
 
+class NetworkTooLarge(TargetUnreachable):
+    """The parts of a network that have no step, `what`, take `least_bytes` or more by themselves."""
+
+    def __init__(self, what: str, least_bytes: int) -> None:
+        self.what, self.least_bytes = what, least_bytes
+        super().__init__(f"{what} make a file of {least_bytes} bytes; give --size {least_bytes}")
+
+
 class OutputError(InrcError):
     """The output could not be written: no space, no permission, an encoder that refused."""
 

@@ -6,16 +6,17 @@ import errno
 import os
 import shutil
 import stat
+import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from inrcodec.errors import OutputError, UsageError
+from inrcodec.errors import InrcError, OutputError, UsageError
+from inrcodec.locking import HAS_LOCKS, locked_file, locked_folder, partial_beside
 
-_LONGEST_NAME = 50
-"""Characters of a target's name that are kept in its temporary name: most file systems allow 255 bytes, and a
-character takes up to four."""
+STDIN = "-"
 
 
 def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
@@ -26,24 +27,19 @@ def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
 def check_output_file(path: str | os.PathLike[str], overwrite: bool, size_bytes: int = 0) -> None:
     """Refuse a target that `atomic_output` would refuse, before any work is done for it.
 
-    A temporary file beside the target, gone at the end, proves that its folder takes files and has room for
-    `size_bytes`. Raises `UsageError` when `path` exists and `overwrite` is false, when it is no regular file,
-    or when its folder is missing, and `OutputError` when the file system refuses.
+    A temporary file in the target's folder, gone at the end, proves that the folder takes files and has room
+    for `size_bytes`. Raises `UsageError` when `path` exists and `overwrite` is false, when it is no regular
+    file, or when its folder is missing, and `OutputError` when the file system refuses.
     """
-    try:
+    with output_errors(path):
         _check_target(Path(path), overwrite)
-        temporary = temporary_beside(Path(os.path.realpath(path)))
-        try:
-            with open(temporary, "xb") as file:
-                _reserve(file.fileno(), temporary, size_bytes)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
-    except OSError as error:
-        raise output_error(path, error) from error
+        folder = Path(os.path.realpath(path)).parent
+        # It has no name, where the system can: a process that is killed here leaves nothing.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            _reserve(file.fileno(), folder, size_bytes)
 
 
-def _reserve(descriptor: int, path: Path, size_bytes: int) -> None:
+def _reserve(descriptor: int, folder: Path, size_bytes: int) -> None:
     """Raise `OSError` when the file system has no room for a file of `size_bytes`."""
     if size_bytes == 0:
         return
@@ -54,7 +50,7 @@ def _reserve(descriptor: int, path: Path, size_bytes: int) -> None:
         is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         if is_full:
             raise
-        if shutil.disk_usage(path.parent).free < size_bytes:
+        if shutil.disk_usage(folder).free < size_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
 
 
@@ -76,8 +72,13 @@ def check_folder_of(target: Path) -> None:
         raise UsageError(f"the folder {target.parent} does not exist; create it first")
 
 
-def check_paths(source: str, output: str) -> None:
-    """Raise `UsageError` unless `source` is there (a pattern of images may be) and is not the output."""
+def check_paths(source: str, output: str, may_be_piped: bool = False) -> None:
+    """Raise `UsageError` unless `source` is there (a pattern of images may be) and is not the output.
+
+    Where it `may_be_piped`, `-` is standard input.
+    """
+    if source == STDIN and may_be_piped:
+        return
     if not os.path.exists(source) and "%" not in source:
         raise UsageError(f"{source} does not exist")
     if same_file(source, output):
@@ -101,38 +102,102 @@ def same_file(first: str, second: str) -> bool:
         return False
 
 
-def temporary_beside(target: Path) -> Path:
-    """A fresh name in the target's folder: a rename is atomic only within one file system."""
-    return target.with_name(f".{target.name[:_LONGEST_NAME]}.{os.urandom(4).hex()}.partial")
-
-
 @contextmanager
-def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
-    """A binary file, open for reading and writing, that becomes `path` when the block ends without an error.
-
-    Until then it has a hidden temporary name in the same folder, which any exception (KeyboardInterrupt
-    included) removes. The bytes are on the disk before the rename. Raises `UsageError` as
-    `check_output_file` does and `OutputError` when the file system refuses (no space, no permission).
-    """
+def output_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within, what the file system refuses is an `OutputError` about `path`."""
     try:
-        _check_target(Path(path), overwrite)
-    except OSError as error:
-        raise output_error(path, error) from error
-    target = Path(os.path.realpath(path))
-    temporary = temporary_beside(target)
-    try:
-        with open(temporary, "x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
         raise output_error(path, error) from error
+
+
+@contextmanager
+def claimed_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
+    """A binary file, open for reading and writing, that becomes `path` when the block ends without an error.
+
+    Until then it has a hidden name in the same folder, always the same one, and is locked: nobody else can
+    claim the output meanwhile, and what a killed process left behind is used again. Any exception
+    (KeyboardInterrupt included) removes it. The bytes are on the disk before the rename. Raises `UsageError`
+    as `check_output_file` does and where another process has claimed the output, and `OutputError` when the
+    file system refuses the file or its name.
+    """
+    target = Path(os.path.realpath(path))
+    with output_errors(path):
+        _check_target(Path(path), overwrite)
+        file, temporary = locked_file(target)
+    with file:
+        try:
+            yield file
+            with output_errors(path):
+                file.flush()
+                os.fsync(file.fileno())
+                # It took a while: somebody may have put a file there.
+                _check_target(Path(path), overwrite)
+                if not HAS_LOCKS:
+                    file.close()
+                os.replace(temporary, target)
+        except BaseException:
+            # Still under the lock: once that is gone the name may be another process's.
+            if not HAS_LOCKS:
+                file.close()
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+@contextmanager
+def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
+    """As `claimed_output`, for a block that does nothing but write: all its `OSError`s are `OutputError`s."""
+    with output_errors(path), claimed_output(path, overwrite) as file:
+        yield file
+
+
+@contextmanager
+def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
+    """A path at which `source` can be read as often as wanted: standard input and pipes are copied first.
+
+    The copy has a fixed hidden name beside `output`, which the caller has claimed, and is gone when the block
+    ends; one that a killed process left is gone too. Errors about it name what it is a copy of. Raises
+    `UsageError` for a terminal, and `OutputError` where there is no room for it.
+    """
+    copy = partial_beside(Path(os.path.realpath(output)), "source")
+    try:
+        if not is_pipe(source):
+            with suppress(OSError):
+                copy.unlink()
+            yield source
+            return
+        with output_errors(copy), _opened_pipe(source) as pipe, open(copy, "wb") as file:
+            shutil.copyfileobj(pipe, file, 1 << 20)
+        yield str(copy)
+    except InrcError as error:
+        name = "standard input" if source == STDIN else source
+        error.args = (str(error).replace(str(copy), name),)
+        raise
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+        with suppress(OSError):
+            copy.unlink()
+
+
+def is_pipe(source: str) -> bool:
+    """Whether `source` can be read once only, from its beginning to its end."""
+    if source == STDIN:
+        return True
+    try:
+        mode = os.stat(source).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _opened_pipe(source: str) -> AbstractContextManager[BinaryIO]:
+    if source != STDIN:
+        return open(source, "rb")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("standard input is no pipe: send a video into it, or name a file")
+    return nullcontext(sys.stdin.buffer)
 
 
 def resume_folder(output: str | os.PathLike[str]) -> Path:
@@ -160,16 +225,15 @@ def replace_file(path: Path, data: bytes) -> None:
 
 @contextmanager
 def temporary_folder_beside(target: Path) -> Iterator[Path]:
-    """A fresh hidden folder beside `target`, removed with all it holds when the block ends.
+    """An empty hidden folder beside `target`, locked, and removed with all it holds when the block ends.
 
-    Raises `OutputError` when it cannot be made.
+    Raises `OutputError` when it cannot be made and `UsageError` when another process has it.
     """
-    folder = temporary_beside(target)
-    try:
-        folder.mkdir()
-    except OSError as error:
-        raise output_error(target, error) from error
+    with output_errors(target):
+        descriptor, folder = locked_folder(target)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)

@@ -16,7 +16,7 @@ from inrcodec.compression.minmax import MinMaxQuantiser
 from inrcodec.compression.quantiser import Quantiser
 from inrcodec.compression.sections import Steps, encode_section
 from inrcodec.device import autocast, compute_dtype
-from inrcodec.errors import TargetUnreachable
+from inrcodec.errors import NetworkTooLarge, TargetUnreachable
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.family import STEPPED_ROLES, Representation, Role
 from inrcodec.models.source import SourceFrames
@@ -113,7 +113,7 @@ def fit_segment(
 
 
 def _check_size(plan: SegmentPlan, values: Mapping[str, Tensor]) -> None:
-    """Raise `TargetUnreachable` when what has no step leaves too little; the plan has only estimated that.
+    """Raise `NetworkTooLarge` when what has no step leaves too little; the plan has only estimated that.
 
     Masks are as random now as they ever are; scales, which are all alike now, will not be after a fit.
     """
@@ -128,9 +128,7 @@ def _check_size(plan: SegmentPlan, values: Mapping[str, Tensor]) -> None:
     least = plan.least_bytes(arrays)
     if least > plan.target_bytes:
         held = " and ".join({Role.LEVELS: "masks", Role.SCALE: "scales"}[role] for role in sorted(fixed))
-        raise TargetUnreachable(
-            f"the {held} of this {plan.family.name} make a file of {least} bytes; give --size {least}"
-        )
+        raise NetworkTooLarge(f"the {held} of this {plan.family.name}", least)
 
 
 def _report_rate(representation: Representation, settings: EncodeSettings, progress: Progress) -> None:

@@ -140,7 +140,9 @@ def procedure_options(command: Command) -> Command:
         ),
         click.option("--learning-rate", type=POSITIVE, help="Of Adam; wide networks get less."),
         click.option(
-            "--parameters", type=COUNT, help="Size of the network, such as 1.5M, whatever the target."
+            "--parameters",
+            type=COUNT,
+            help="Size of each segment's network, such as 1.5M, whatever the target.",
         ),
         click.option(
             "--loss", type=click.Choice(list(LOSSES)), help="What to minimise.  [default: by preset]"

@@ -17,14 +17,40 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bitstream import BitstreamError, load
+from inrcodec import __version__
+from inrcodec.device import describe_device
 from inrcodec.files import replace_file, resume_folder
 from inrcodec.progress import Progress
 from inrcodec.segment_coding import CodedSegment, SegmentFigures
+from inrcodec.settings import EncodeSettings
 from inrcodec.training.checkpoint import Checkpoints
+from inrcodec.video import Survey
+
+
+def request_of(settings: EncodeSettings, survey: Survey, device: torch.device) -> dict[str, Any]:
+    """All that the file depends on, as JSON: an encode goes on only with the same."""
+    mask = None if settings.mask is None else os.stat(settings.mask)
+    asked = replace(settings, started=None, overwrite=False, checkpoint_seconds=0.0)
+    return {
+        "settings": dataclasses.asdict(asked),
+        "source": survey.digest,
+        "properties": repr(survey.properties),
+        "mask": None if mask is None else [mask.st_size, mask.st_mtime_ns],
+        "device": describe_device(device),
+        "versions": [__version__, str(torch.__version__)],
+    }
+
+
+def forget(output: str) -> None:
+    """Remove the folder of an encode to `output`, which is complete."""
+    shutil.rmtree(resume_folder(output), ignore_errors=True)
 
 
 class Resumable:

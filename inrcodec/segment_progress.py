@@ -79,7 +79,9 @@ class PartProgress:
         self.whole.stage(name, done, total)
 
     def note(self, message: str) -> None:
-        self.whole.note(message)
+        # What there is to say of one network (its learning rate) holds for those of all segments, about.
+        if self.run.start == 0:
+            self.whole.note(message)
 
     def detail(self, message: str) -> None:
         self.whole.detail(message)

@@ -34,15 +34,20 @@ def cut(rule: SegmentRule, frame_count: int, frame_bytes: int, changes: NDArray[
     """The frames of each segment, in order and without gaps.
 
     `auto` makes as few segments as keep each within `LARGEST_SEGMENT_BYTES`, of equal length but for one
-    frame; a number makes segments of so many frames and a shorter last one; `scene` cuts where `changes` (T,)
-    of the thumbnails say that another scene begins, and what is longer than `auto` allows once more. Raises
-    `UsageError` for a number below 1.
+    frame. A number makes segments of so many frames and a shorter last one; where less than half of the
+    number were left for it, the last two share their frames, because a network costs a fixed part of its bits
+    however short it is. `scene` cuts where `changes` (T,) of the thumbnails say that another scene begins,
+    and what is longer than `auto` allows once more. Raises `UsageError` for a number below 1.
     """
     longest = max(1, LARGEST_SEGMENT_BYTES // frame_bytes)
     if isinstance(rule, int):
         if rule < 1:
             raise UsageError(f"--segment: expected at least one frame, found {rule}")
-        return [range(first, min(first + rule, frame_count)) for first in range(0, frame_count, rule)]
+        left = frame_count % rule
+        is_short = 2 * left < rule < frame_count and left > 0
+        whole = frame_count - left - (rule if is_short else 0)
+        last = _even_parts(whole, frame_count, rule) if whole < frame_count else []
+        return [*(range(first, first + rule) for first in range(0, whole, rule)), *last]
     starts = [0, *(scene_starts(changes) if rule == "scene" else ()), frame_count]
     return [part for first, stop in pairwise(starts) for part in _even_parts(first, stop, longest)]
 

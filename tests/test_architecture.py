@@ -25,7 +25,7 @@ LARGEST_MODULE_LINES = 300
 
 LAYERS = (
     {"errors", "random_weights"},
-    {"settings", "progress", "metrics"},
+    {"settings", "progress", "metrics", "locking"},
     {"arguments", "checks", "device", "files", "interruption", "segments"},
     {"models"},
     {"compression", "video"},

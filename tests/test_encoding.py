@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -328,3 +331,47 @@ def test_a_longer_fit_of_a_real_clip(tmp_path: Path, model: str, least_db: float
     assert 0.97 * result.target_bytes <= result.file_bytes <= result.target_bytes
     assert result.psnr_db >= least_db
     assert np.isclose(result.quantisation_loss_db, 0, atol=0.15)
+
+
+TINY = ["--epochs", "1", "--size", "6k", "--device", "cpu"]
+
+
+def started_encode(source: str, output: Path, *more: str, **streams: Any) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "inrcodec", "encode", source, "-o", str(output), *TINY, *more]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, **streams)
+
+
+def test_a_video_on_standard_input_makes_the_file_of_the_same_video_by_name(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", moving_gradient(32, 16, 4))
+    by_name, piped = tmp_path / "name.inrv", tmp_path / "piped.inrv"
+    inrcodec.encode(str(clip), str(by_name), EncodeSettings(device="cpu", epochs=1, size_bytes=6000))
+    with started_encode("-", piped, stdin=subprocess.PIPE) as process:
+        _, said = process.communicate(clip.read_bytes(), timeout=120)
+    assert process.returncode == 0 and said.startswith(b"-: 4 frames of 32x16"), said
+    assert piped.read_bytes() == by_name.read_bytes()
+    with started_encode("-", tmp_path / "none.inrv", stdin=subprocess.DEVNULL) as process:
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 1 and said.startswith(b"inrc: error: standard input is no video")
+    assert sorted(os.listdir(tmp_path)) == ["clip.mp4", "name.inrv", "piped.inrv"]
+
+
+def test_two_encodes_of_one_output_do_not_meet(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", moving_gradient(32, 16, 4))
+    output = tmp_path / "a.inrv"
+    with started_encode(str(clip), output, "--epochs", "20000", "--checkpoint", "0.1s") as first:
+        while not (tmp_path / "a.inrv.resume").exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+        with started_encode(str(clip), output) as second:
+            _, said = second.communicate(timeout=120)
+        assert second.returncode == 2
+        assert b"a.inrv is being written by another process" in said and said.count(b"\n") == 1
+        assert (tmp_path / "a.inrv.resume").exists()
+        first.kill()
+    # The lock is gone with its process, though its file is still there.
+    assert (tmp_path / ".a.inrv.partial").exists()
+    with started_encode(str(clip), output) as third:
+        third.communicate(timeout=120)
+    assert third.returncode == 0
+    assert sorted(os.listdir(tmp_path)) == ["a.inrv", "clip.mp4"]

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from inrcodec.errors import OutputError, UsageError
-from inrcodec.files import atomic_output, check_output_file, same_file
+from inrcodec.errors import NotAVideo, OutputError, UsageError
+from inrcodec.files import (
+    atomic_output,
+    check_output_file,
+    rereadable,
+    same_file,
+    temporary_folder_beside,
+)
 
 
 def test_the_file_appears_at_the_end_with_ordinary_permissions(tmp_path: Path) -> None:
@@ -74,11 +85,11 @@ def test_room_is_proved_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_folder_that_takes_no_files_is_found_beforehand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: object) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     # Not by permissions, which do not bind the root that tests run as in a container.
-    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(OutputError, match="cannot write .*a: Permission denied"):
         check_output_file(tmp_path / "a", overwrite=False)
 
@@ -113,3 +124,111 @@ def test_same_file(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("a")
     assert same_file(str(tmp_path / "a"), str(tmp_path / "link"))
     assert not same_file(str(tmp_path / "a"), str(tmp_path / "b"))
+
+
+HOLD = """
+import sys, time
+from inrcodec.files import atomic_output
+with atomic_output(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that is half through writing `a`."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "a")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"held\n"
+        yield process
+        process.kill()
+
+
+def test_an_output_is_of_one_process_at_a_time(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
+    with (
+        pytest.raises(UsageError, match="a is being written by another process"),
+        atomic_output(tmp_path / "a") as file,
+    ):
+        file.write(b"mine")
+    assert (tmp_path / ".a.partial").read_bytes() == b"half"
+    with atomic_output(tmp_path / "b") as file:
+        file.write(b"another")
+
+
+def test_what_a_killed_process_left_is_used_again(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
+    holder.kill()
+    holder.wait()
+    assert os.listdir(tmp_path) == [".a.partial"]
+    with atomic_output(tmp_path / "a") as file:
+        file.write(b"new")
+    assert os.listdir(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"kept")
+    (tmp_path / ".a.partial").symlink_to("precious")
+    with pytest.raises(OutputError, match="cannot write"), atomic_output(tmp_path / "a"):
+        pass
+    assert (tmp_path / "precious").read_bytes() == b"kept"
+
+
+def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="exists already"), atomic_output(tmp_path / "a") as file:
+        file.write(b"late")
+        (tmp_path / "a").write_bytes(b"early")
+    assert (tmp_path / "a").read_bytes() == b"early"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_long_names_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
+    first, second = (tmp_path / ("a" * 200 + end) for end in "12")
+    with atomic_output(first) as one, atomic_output(second) as two:
+        one.write(b"1")
+        two.write(b"2")
+    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
+
+
+def test_a_temporary_folder_is_locked_and_emptied(tmp_path: Path) -> None:
+    with temporary_folder_beside(tmp_path / "frames") as folder:
+        (folder / "0.png").write_bytes(b"old")
+        with pytest.raises(UsageError, match="another process"), temporary_folder_beside(tmp_path / "frames"):
+            pass
+    assert os.listdir(tmp_path) == []
+    left = tmp_path / ".frames.partial"
+    (left / "deep").mkdir(parents=True)
+    (left / "1.png").write_bytes(b"of a killed process")
+    with temporary_folder_beside(tmp_path / "frames") as folder:
+        assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("source", ["-", "fifo"])
+def test_a_pipe_is_copied_beside_the_output_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    content = os.urandom(3000)
+    if source == "-":
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    else:
+        source = str(tmp_path / "fifo")
+        os.mkfifo(source)
+        threading.Thread(target=lambda: Path(source).write_bytes(content), daemon=True).start()
+    with (
+        pytest.raises(NotAVideo, match=f"^{'standard input' if source == '-' else source} is no video"),
+        rereadable(source, tmp_path / "a.inrv") as path,
+    ):
+        assert [Path(path).read_bytes() for _ in range(2)] == [content, content]
+        raise NotAVideo(f"{path} is no video")
+    assert set(os.listdir(tmp_path)) <= {"fifo"}
+
+
+def test_a_file_is_read_where_it_is_and_the_copy_of_a_killed_process_goes(tmp_path: Path) -> None:
+    (tmp_path / ".a.inrv.source").write_bytes(b"left")
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    with rereadable(str(tmp_path / "a.mp4"), tmp_path / "a.inrv") as path:
+        assert path == str(tmp_path / "a.mp4")
+        assert os.listdir(tmp_path) == ["a.mp4"]

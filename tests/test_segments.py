@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import bitstream
 import inrcodec
 from inrcodec.budget import SharedBudget
-from inrcodec.errors import TargetUnreachable, UsageError
+from inrcodec.errors import NetworkTooLarge, TargetUnreachable, UsageError
 from inrcodec.progress import Silent
 from inrcodec.segments import LARGEST_SEGMENT_BYTES, SHORTEST_SCENE, cut, difficulties, scene_starts
 from inrcodec.settings import EncodeSettings, SegmentRule, SourceSettings
@@ -44,7 +44,11 @@ def test_segments_tile_the_video(count: int, longest: int, rule: SegmentRule) ->
     runs = cut(rule, count, frame_bytes, changes)
     assert [frame for run in runs for frame in run] == list(range(count))
     if isinstance(rule, int):
-        assert all(len(run) == rule for run in runs[:-1])
+        assert all(len(run) == rule for run in runs[:-2])
+        assert len(runs) == -(-count // rule) and max(map(len, runs)) <= rule
+        assert len(runs) == 1 or 2 * min(map(len, runs)) >= rule
+        if 2 * (count % rule) >= rule or count % rule == 0:
+            assert all(len(run) == rule for run in runs[:-1])
     else:
         assert max(len(run) for run in runs) <= LARGEST_SEGMENT_BYTES // frame_bytes
     if rule == "auto":
@@ -151,3 +155,45 @@ def test_time_is_shared(scenes: Path, tmp_path: Path) -> None:
     result = inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), asked)
     assert result.segments == 2
     assert result.steps >= 10
+
+
+def test_a_short_rest_is_shared_with_the_segment_before() -> None:
+    def lengths(count: int) -> list[int]:
+        return [len(run) for run in cut(10, count, 1, np.zeros(count))]
+
+    assert lengths(24) == [10, 7, 7]
+    assert lengths(25) == [10, 10, 5]
+    assert lengths(31) == [10, 10, 5, 6]
+    assert lengths(11) == [5, 6]
+    assert (lengths(4), lengths(10), lengths(20)) == ([4], [10], [10, 10])
+
+
+def test_a_network_that_is_too_large_is_told_with_the_size_of_the_file(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise NetworkTooLarge("the masks of this supermask", 9000)
+
+    monkeypatch.setattr("inrcodec.encoding.code_segment", refuse)
+    asked = replace(DRAFT, segment=25, size_bytes=12_000)
+    with pytest.raises(NetworkTooLarge) as caught:
+        inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), asked)
+    # The first of three segments has more than a third of the bytes and less than all.
+    assert 12_000 < caught.value.least_bytes < 3 * 9000
+    assert str(caught.value).endswith(f"give --size {caught.value.least_bytes}")
+
+
+class Spoken(Silent):
+    """Keeps what was noted."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def test_what_holds_for_every_network_is_said_once(scenes: Path, tmp_path: Path) -> None:
+    asked = replace(DRAFT, segment=25, epochs=0.1, size_bytes=30_000, learning_rate=0.5)
+    inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), asked, progress := Spoken())
+    assert [line.split(" is")[0] for line in progress.lines] == ["the learning rate"]

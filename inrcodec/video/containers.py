@@ -56,6 +56,8 @@ _ALIASES: Mapping[str, str] = {
 }
 _RGB_FORMATS = ("gbrp", "bgr0", "rgb24", "rgb0")
 _SVT_LOG_ERRORS = "1"
+LEAST_X265_WIDTH = 64
+"""Pixels. With 40x32 and 48x64, x265 4.1 writes outside its memory, and the process aborts."""
 BEYOND_FFMPEG = "its frame rate, pixel aspect or duration is beyond what FFmpeg can hold (2^31-1); .y4m can"
 
 
@@ -138,6 +140,11 @@ class ContainerWriter:
         self._count = 0
         suffix = "." + target.rsplit(".", 1)[-1].lower()
         name = encoder_name(suffix, codec)
+        if name == "libx265" and properties.width < LEAST_X265_WIDTH:
+            raise OutputError(
+                f"cannot write {target}: x265 fails with frames less than {LEAST_X265_WIDTH} pixels wide; "
+                "the default codec takes them"
+            )
         self._pixel_format = pixel_format(Codec(name, "w"), properties.width, properties.height)
         self._clock = OutputClock(properties)
         self._tags = tags_as_yuv(properties.color, can_be_tagged=True)

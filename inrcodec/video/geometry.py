@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
 from av import VideoFrame
-from av.sidedata.sidedata import SideDataContainer, Type
+from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from inrcodec.errors import UsageError
 from inrcodec.settings import Size
+from inrcodec.video.side_data import side_data
 
 Frame = NDArray[np.uint8]
 """RGB, (height, width, 3)."""
@@ -25,19 +25,28 @@ def rgb_pixels(frame: VideoFrame) -> Frame:
     return pixels
 
 
+def is_transparent(frame: VideoFrame) -> bool:
+    """Whether any pixel is not opaque."""
+    if not any(component.is_alpha for component in frame.format.components):
+        return False
+    alpha = frame.to_ndarray(format="rgba")[..., 3]
+    return bool(alpha.min() < 255)
+
+
 def display_turn(frame: VideoFrame) -> tuple[Turn, bool]:
     """How to turn the frame for display by its display matrix, and whether that swaps width and height.
 
     A matrix that is no multiple of 90 degrees (with or without a mirror) raises `ValueError`.
     """
-    for side_data in cast(SideDataContainer, frame.side_data):
-        if side_data.type == Type.DISPLAYMATRIX:
-            matrix = np.frombuffer(memoryview(side_data).tobytes()[:36], dtype="<i4")
+    for data in side_data(frame):
+        if data.type == Type.DISPLAYMATRIX:
+            matrix = np.frombuffer(memoryview(data).tobytes()[:36], dtype="<i4")
             return _turn_by(int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4]))
-    return _unturned, False
+    return unturned, False
 
 
-def _unturned(frame: Frame) -> Frame:
+def unturned(frame: Frame) -> Frame:
+    """The turn that leaves a frame as it is."""
     return frame
 
 
@@ -45,7 +54,7 @@ def _turn_by(a: int, b: int, c: int, d: int) -> tuple[Turn, bool]:
     """The turn that moves a pixel from column p, row q to column a p + c q, row b p + d q."""
     if b == c == 0 and a != 0 != d:
         if a > 0 and d > 0:
-            return _unturned, False
+            return unturned, False
         return lambda frame: frame[:: 1 if d > 0 else -1, :: 1 if a > 0 else -1], False
     if a == d == 0 and b != 0 != c:
         return lambda frame: frame.swapaxes(0, 1)[:: 1 if b > 0 else -1, :: 1 if c > 0 else -1], True

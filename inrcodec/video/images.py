@@ -81,7 +81,9 @@ def write_images(
     """
     check_output_images(target, overwrite)
     series = numbering(target)
-    with temporary_folder_beside(series.folder.resolve()) as temporary:
+    folder = series.folder.resolve()
+    # By the series too: others may be written into the same folder at the same time.
+    with temporary_folder_beside(folder.with_name(f"{folder.name}.{series.head}{series.tail}")) as temporary:
         staged = Numbering(temporary, series.head, series.digits, series.tail)
         writer = ImageWriter(staged, target, properties, first_number)
         yield writer

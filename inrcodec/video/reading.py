@@ -7,32 +7,21 @@ from collections.abc import Generator
 from contextlib import closing
 from fractions import Fraction
 from itertools import islice
-from typing import cast
 
 import av
 import numpy as np
 from av import VideoFrame
-from av.sidedata.sidedata import SideDataContainer, Type
 from numpy.typing import NDArray
 
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings import FrameRange, Size, SourceSettings
-from inrcodec.video.color import color_tags, hdr_name, is_convertible
-from inrcodec.video.geometry import Frame, Turn, centre_crop, display_turn, rgb_pixels, scale
+from inrcodec.video.color import color_tags
+from inrcodec.video.frame_checks import FrameChecks
+from inrcodec.video.geometry import Frame, Turn, centre_crop, rgb_pixels, scale
 from inrcodec.video.properties import Clip, VideoProperties, Window
 from inrcodec.video.sources import Source, open_source
 from inrcodec.video.timing import held_ratio, timing_of
-
-_HDR_SIDE_DATA = frozenset(
-    {
-        Type.MASTERING_DISPLAY_METADATA,
-        Type.CONTENT_LIGHT_LEVEL,
-        Type.DYNAMIC_HDR_PLUS,
-        Type.DOVI_METADATA,
-        Type.DOVI_RPU_BUFFER,
-    }
-)
 
 
 def read_clip(path: str, source: SourceSettings, progress: Progress | None = None) -> Clip:
@@ -100,23 +89,16 @@ def _read(
     """Yields the frames; returns what is known of them all, and where they lie in the source."""
     count = 0
     first: VideoFrame | None = None
-    turn: Turn
+    checks = FrameChecks(path, source, progress)
     timestamps: list[int | None] = []
     total = _expected_count(opened, source)
     with closing(_selected_frames(opened, source.frames)) as frames:
         for index, frame in enumerate(frames):
             if first is None:
                 first = frame
-                check_format(path, frame, source, progress)
-                turn, is_sideways = _display_turn(frame, progress)
                 if is_held:
                     _check_memory(opened, frame, source)
-            elif (frame.width, frame.height) != (first.width, first.height):
-                raise NotAVideo(
-                    f"{path} changes its size from {first.width}x{first.height} to "
-                    f"{frame.width}x{frame.height} at frame {source.frames.start + index}; "
-                    "videos of one size are supported"
-                )
+            turn, is_sideways = checks.check(source.frames.start + index, frame)
             timestamps.append(frame.pts)
             if index % source.every:
                 continue
@@ -184,35 +166,6 @@ def _no_frames(path: str, frames: FrameRange) -> str:
     if frames == FrameRange():
         return f"{path} is no video: not one frame of it can be decoded"
     return f"{path} has no frames in {range_text(frames)}"
-
-
-def check_format(path: str, frame: VideoFrame, source: SourceSettings, progress: Progress) -> None:
-    """Refuse, or tell in one line, what 8-bit RGB frames cannot hold. Raises `NotAVideo`."""
-    bits = max(component.bits for component in frame.format.components)
-    if bits > 8 and source.bit_depth != 8:
-        raise NotAVideo(
-            f"{path} has {bits} bits a sample ({frame.format.name}), this version codes 8: "
-            "--bit-depth 8 reduces it"
-        )
-    tags = color_tags(frame)
-    if not is_convertible(tags):
-        raise NotAVideo(f"{path} uses colour matrix {tags.matrix} (H.273), which is not supported")
-    if hdr_name(tags) is not None:
-        progress.note(f"{hdr_name(tags)} video is coded with 8 bits a sample; its colour tags are kept")
-    if any(data.type in _HDR_SIDE_DATA for data in cast(SideDataContainer, frame.side_data)):
-        progress.note("HDR metadata (mastering display, light levels) is not carried")
-    if any(component.is_alpha for component in frame.format.components):
-        progress.note("transparency is not carried: the colours under it are coded as if opaque")
-    if frame.interlaced_frame:
-        progress.note("interlaced video is coded as whole frames, fields are not told apart")
-
-
-def _display_turn(frame: VideoFrame, progress: Progress) -> tuple[Turn, bool]:
-    try:
-        return display_turn(frame)
-    except ValueError as error:
-        progress.note(f"{error}: frames are coded as they are stored")
-        return (lambda pixels: pixels), False
 
 
 def _fitted(frame: VideoFrame, turn: Turn, source: SourceSettings) -> Frame:

@@ -24,6 +24,9 @@ _NUMBER_FIELD = re.compile(r"%(0\d+)?d")
 _TEXT_AS_ART = "tty"
 """FFmpeg's demuxer that renders any .txt as a video of a terminal: nobody means that."""
 
+_STILL_CODECS = frozenset({"bmp", "gif", "mjpeg", "png", "tiff", "webp"})
+"""Of pictures that files carry beside a video: covers that are not marked as such, previews."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -49,7 +52,7 @@ def number_field(name: str) -> re.Match[str] | None:
 def open_source(path: str, progress: Progress, stream: int | None = None) -> Iterator[Source]:
     """Open `path` for reading; what cannot be carried is told to `progress`.
 
-    Of several videos it is number `stream`, from 0, or the one that FFmpeg takes for the best. Raises
+    Of several videos it is number `stream`, from 0, or the one with the largest pictures. Raises
     `UsageError` for a missing file, a `stream` that is not there or a folder without images and `NotAVideo`
     for anything that PyAV finds no video in.
     """
@@ -117,7 +120,8 @@ def _image_frames(images: list[Path]) -> Iterator[VideoFrame]:
 
 def _container_source(container: InputContainer, path: str, progress: Progress, number: int | None) -> Source:
     stream = _chosen_video(container, path, progress, number)
-    stream.thread_type = "AUTO"
+    # With threads for frames, what FFmpeg guesses of a damaged stream is another thing each time it is read.
+    stream.thread_type = "SLICE"
     frame_rate = stream.average_rate or stream.guessed_rate or IMAGE_FRAME_RATE
     if frame_rate <= 0:
         frame_rate = IMAGE_FRAME_RATE
@@ -142,23 +146,33 @@ def _duration_seconds(container: InputContainer, stream: VideoStream) -> Fractio
 def _chosen_video(
     container: InputContainer, path: str, progress: Progress, number: int | None
 ) -> VideoStream:
-    """Video `number`, or the one that FFmpeg would play; cover art of a sound file is none."""
+    """Video `number`, or the one with the largest pictures; cover art of a sound file is none."""
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not videos or container.format.name == _TEXT_AS_ART:
         found = "only sound" if container.streams.audio else "no video stream"
         raise NotAVideo(f"{path} is no video: it holds {found}")
     if number is not None and not 0 <= number < len(videos):
         raise UsageError(f"--stream {number}: {path} has {len(videos)} video stream(s), numbered from 0")
-    best = container.streams.best("video")
-    stream = best if isinstance(best, VideoStream) and best in videos else videos[0]
-    if number is not None:
-        stream = videos[number]
-    elif len(videos) > 1:
+    stream = max(videos, key=_worth) if number is None else videos[number]
+    if number is None and len(videos) > 1:
         chosen = videos.index(stream)
         progress.note(f"{len(videos)} video streams: number {chosen} is taken, --stream chooses another")
     if stream.codec_context is None:
         raise NotAVideo(f"{path} cannot be decoded: its codec is not known")
     return stream
+
+
+def _worth(stream: VideoStream) -> tuple[bool, int, bool]:
+    """What makes one of several videos the best: moving pictures, their size, and what the file prefers.
+
+    FFmpeg goes by bit rates, where the container states them.
+    """
+    context = stream.codec_context
+    if context is None:
+        return False, 0, False
+    is_film = context.codec.canonical_name not in _STILL_CODECS and stream.frames != 1
+    is_default = bool(stream.disposition & Disposition.default)
+    return is_film, context.width * context.height, is_default
 
 
 def _container_frames(
@@ -179,7 +193,8 @@ def _container_frames(
             decoded = stream.decode(packet)
         except av.error.EOFError:
             break
-        except av.error.InvalidDataError:
+        except av.FFmpegError:
+            # Each decoder has its own words for data that make no sense to it.
             damaged += 1
             continue
         yield from decoded

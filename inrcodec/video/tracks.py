@@ -19,13 +19,15 @@ from inrcodec.video.properties import Window
 from inrcodec.video.sources import find_images
 
 _OF_THE_CONTAINER = frozenset(
-    {"encoder", "major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "duration"}
+    {"encoder", "software", "major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id"}
+    | {"duration", "uid", "generation_uid", "company_name", "application_platform", "operational_pattern_ul"}
+    | {"material_package_umid", "file_package_umid", "modification_date"}
 )
 """Tags that describe the file they stand in, so that another one must not have them."""
 _TITLES = "bin_data"
 """What FFmpeg calls the stream of the chapters' titles in an .mp4, which it reads as chapters too."""
-_STATISTICS = ("_statistics_", "bps", "number_of_")
-"""How tags begin that mkvmerge computes."""
+_STATISTICS = ("_statistics_", "bps", "number_of_", "product_", "toolkit_")
+"""How tags begin that mkvmerge computes, and those that name the program that wrote an MXF."""
 
 
 def read_extras(path: str, source: SourceSettings, window: Window, progress: Progress) -> Extras:

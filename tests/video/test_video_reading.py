@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from video_samples import Notes, gradient, plain_rgb, write_sound, write_video
 
+from benchmarks.input_makers import transparent
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.settings import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip
@@ -232,7 +233,10 @@ def test_deep_samples_are_refused_or_reduced(tmp_path: Path) -> None:
 
 def test_alpha_and_fields_are_noted(tmp_path: Path, notes: Notes) -> None:
     frames = gradient(32, 32, 2)
-    read_clip(str(write_video(tmp_path / "alpha.mov", frames, "png", "rgba")), ALL, notes)
+    read_clip(str(write_video(tmp_path / "opaque.mov", frames, "png", "rgba")), ALL, notes)
+    assert notes.lines == []
+    transparent(tmp_path / "alpha.mov", "png")
+    read_clip(str(tmp_path / "alpha.mov"), ALL, notes)
     fields = write_video(
         tmp_path / "fields.mkv", frames, pixel_format="yuv420p", options={"x264-params": "tff=1"}
     )

@@ -1,0 +1,279 @@
+"""The table of input files: how each is made, and what an encode of it must come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+
+from benchmarks import input_makers as make
+from benchmarks.input_makers import Maker, Tags, video
+
+WIDE_GAMUT_PQ, WIDE_GAMUT_HLG = Tags(9, 16, 9), Tags(9, 18, 9)
+UNEVEN = (0, 40, 300, 310, 900)
+DEPTH = "this version codes 8: --bit-depth 8 reduces it"
+NO_VIDEO = "is no video"
+IMAGES = "images carry no frame rate: 25 frames a second are assumed"
+DAMAGED = "the input is damaged"
+QUIET_X265 = {"x265-params": "log-level=none"}
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One input. What is not said is: accepted, 48x32, 5 frames at 25 a second, without a note."""
+
+    name: str
+    """What is special about it."""
+    file: str
+    make: Maker
+    size: tuple[int, int] = (48, 32)
+    """As shown: a quarter turn swaps them."""
+    frames: int = 5
+    rate: Fraction = Fraction(25)
+    """Frames a second; the mean where timestamps are irregular."""
+    is_irregular: bool = False
+    notes: tuple[str, ...] = ()
+    """How the notes begin, in order."""
+    refusal: tuple[int, str] | None = None
+    """Exit code and what the one line says."""
+    options: tuple[str, ...] = ()
+    """Of the encode."""
+    output: str = "out.mp4"
+    """What the .inrv is decoded to."""
+    least_output_db: float = 36.0
+    """PSNR of the decoded video's frames against those of the .inrv; a wrong range or matrix costs more."""
+    is_piped: bool = False
+    sound: str | None = None
+    """Codec of the sound that is carried."""
+    stream: int = 0
+    """Which of PyAV's video streams is the one that is coded."""
+
+
+CODECS = (
+    InputFile("H.264 4:2:0", "a.mp4", video),
+    InputFile("H.264 4:2:2", "a.mov", partial(video, pixel_format="yuv422p")),
+    InputFile("H.264 RGB", "a.mkv", partial(video, codec="libx264rgb", pixel_format="rgb24")),
+    InputFile("H.264 without a container", "a.h264", video),
+    InputFile(
+        "HEVC", "a.mp4", partial(video, codec="libx265", size=(64, 64), options=QUIET_X265), (64, 64)
+    ),
+    InputFile("VP8", "a.webm", partial(video, codec="libvpx")),
+    InputFile("VP9, odd size", "a.webm", partial(video, codec="libvpx-vp9", size=(33, 21)), (33, 21)),
+    InputFile("VP9", "a.ivf", partial(video, codec="libvpx-vp9")),
+    InputFile("AV1", "a.mp4", partial(video, codec="libsvtav1", size=(64, 64)), (64, 64)),
+    InputFile("MPEG-4", "a.avi", partial(video, codec="mpeg4")),
+    InputFile("MPEG-2", "a.ts", partial(video, codec="mpeg2video")),
+    InputFile("MPEG-2", "a.mxf", partial(video, codec="mpeg2video")),
+    InputFile("MPEG-1", "a.mpg", partial(video, codec="mpeg1video")),
+    InputFile("Motion JPEG, full range", "a.avi", partial(video, codec="mjpeg", pixel_format="yuvj420p")),
+    InputFile("FFV1 gray", "a.mkv", partial(video, codec="ffv1", pixel_format="gray")),
+    InputFile("FFV1 4:4:4", "a.nut", partial(video, codec="ffv1", pixel_format="yuv444p")),
+    InputFile("PNG", "a.mov", partial(video, codec="png", pixel_format="rgb24")),
+    InputFile(
+        "GIF", "a.gif", partial(video, codec="gif", pixel_format="rgb8", rate=10), rate=Fraction(10)
+    ),
+    InputFile("raw NV12", "a.nut", partial(video, codec="rawvideo", pixel_format="nv12")),
+    InputFile("raw 4:2:0", "a.avi", partial(video, codec="rawvideo")),
+    InputFile("Huffyuv 4:2:2", "a.avi", partial(video, codec="huffyuv", pixel_format="yuv422p")),
+    InputFile("Ut Video, planar RGB", "a.avi", partial(video, codec="utvideo", pixel_format="gbrp")),
+    InputFile("QuickTime animation", "a.mov", partial(video, codec="qtrle", pixel_format="rgb24")),
+    InputFile("JPEG 2000", "a.mov", partial(video, codec="jpeg2000", pixel_format="rgb24")),
+    InputFile("Sorenson Spark", "a.flv", partial(video, codec="flv")),
+    InputFile("Windows Media 8", "a.asf", partial(video, codec="wmv2")),
+    InputFile("YUV4MPEG", "a.y4m", partial(video, codec="wrapped_avframe")),
+    InputFile(
+        "DV, interlaced, pixels 8:9", "a.avi",
+        partial(
+            video, codec="dvvideo", pixel_format="yuv411p", size=(720, 480), count=2,
+            rate=Fraction(30000, 1001),
+        ),
+        (720, 480), 2, Fraction(30000, 1001), notes=("interlaced video",),
+    ),
+)  # fmt: skip
+
+PIXELS = (
+    InputFile(
+        "10 bits", "a.mkv", partial(video, pixel_format="yuv420p10le"),
+        refusal=(1, f"has 10 bits a sample (yuv420p10le), {DEPTH}"),
+    ),
+    InputFile(
+        "10 bits, reduced", "a.mkv", partial(video, pixel_format="yuv420p10le"), options=("--bit-depth", "8")
+    ),
+    InputFile(
+        "ProRes, 10 bits", "a.mov", partial(video, codec="prores_ks", pixel_format="yuv422p10le"),
+        refusal=(1, f"has 10 bits a sample (yuv422p10le), {DEPTH}"),
+    ),
+    InputFile(
+        "ProRes, reduced", "a.mov", partial(video, codec="prores_ks", pixel_format="yuv422p10le"),
+        options=("--bit-depth", "8"),
+    ),
+    InputFile(
+        "12 bits RGB", "a.mkv", partial(video, codec="ffv1", pixel_format="gbrp12le"),
+        refusal=(1, f"has 12 bits a sample (gbrp12le), {DEPTH}"),
+    ),
+    InputFile(
+        "transparency", "a.mov", partial(make.transparent, codec="png"), notes=("transparency is not",)
+    ),
+    InputFile("alpha that is opaque", "a.mov", partial(video, codec="png", pixel_format="rgba")),
+    InputFile(
+        "interlaced", "a.mkv", partial(video, options={"x264-params": "tff=1"}), notes=("interlaced video",)
+    ),
+    InputFile("BT.709, limited range", "a.mp4", partial(video, tags=Tags(1, 1, 1))),
+    InputFile("BT.709, full range", "a.mp4", partial(video, tags=Tags(1, 1, 1, True))),
+    InputFile("BT.601", "a.mkv", partial(video, tags=Tags(6, 6, 6))),
+    InputFile("BT.2020", "a.mkv", partial(video, tags=Tags(9, 14, 9))),
+    InputFile("PQ in 8 bits", "a.mp4", partial(video, tags=WIDE_GAMUT_PQ), notes=("PQ video is coded",)),
+    InputFile("HLG in 8 bits", "a.mp4", partial(video, tags=WIDE_GAMUT_HLG), notes=("HLG video is coded",)),
+    InputFile(
+        "HDR mastering metadata", "a.mkv",
+        partial(
+            video, codec="libx265", size=(64, 64),
+            options={"x265-params": f"log-level=none:{make.MASTERING}:max-cll=1000,400"},
+        ),
+        (64, 64), notes=("HDR metadata",),
+    ),
+    InputFile("pixels 4:3", "a.mp4", partial(video, ratio=Fraction(4, 3))),
+    InputFile("turned by a quarter", "a.mp4", partial(video, degrees=90), (32, 48)),
+    InputFile("upside down", "a.mov", partial(video, degrees=180)),
+)  # fmt: skip
+
+SIZES = (
+    InputFile(
+        "1x1", "a.mkv", partial(video, codec="ffv1", pixel_format="yuv444p", size=(1, 1)), (1, 1),    ),
+    InputFile("1x16", "a.mp4", partial(video, pixel_format="yuv444p", size=(1, 16)), (1, 16)),
+    InputFile("16x1", "a.mp4", partial(video, pixel_format="yuv444p", size=(16, 1)), (16, 1)),
+    # Of its colour 4:2:0 keeps one sample.
+    InputFile("2x2", "a.mp4", partial(video, size=(2, 2)), (2, 2), least_output_db=25.0),
+    InputFile("17x13", "a.mkv", partial(video, pixel_format="yuv444p", size=(17, 13)), (17, 13)),
+    InputFile("4096x16", "a.mp4", partial(video, size=(4096, 16), count=2), (4096, 16), 2),
+    InputFile("16x4096", "a.mp4", partial(video, size=(16, 4096), count=2), (16, 4096), 2),
+    InputFile("changing", "a.h264", make.resized, refusal=(1, "changes its size from 48x32 to 32x32 at")),
+)  # fmt: skip
+
+TIMES = (
+    InputFile("1 frame/s", "a.mp4", partial(video, rate=1), rate=Fraction(1)),
+    InputFile("1 frame in 10 s", "a.mp4", partial(video, rate=Fraction(1, 10)), rate=Fraction(1, 10)),
+    InputFile(
+        "24000/1001 frames/s", "a.mkv", partial(video, rate=Fraction(24000, 1001)), rate=Fraction(24000, 1001)
+    ),
+    InputFile("120 frames/s", "a.mp4", partial(video, rate=120), rate=Fraction(120)),
+    InputFile(
+        "variable rate", "a.mp4", partial(video, stamps=UNEVEN), rate=Fraction(40, 9), is_irregular=True
+    ),
+    InputFile(
+        "variable rate", "a.mkv", partial(video, stamps=UNEVEN), rate=Fraction(40, 9), is_irregular=True
+    ),
+    InputFile("B-frames and an edit list", "a.mp4", partial(video, options={"bf": "3"}, count=12), frames=12),
+    InputFile("begins at 2 s", "a.mkv", partial(video, stamps=range(2000, 2200, 40))),
+    InputFile(
+        "begins before 0", "a.nut", partial(video, codec="mpeg4", stamps=range(-80, 120, 40))
+    ),
+    InputFile(
+        "an edit list hides two frames", "a.mp4", partial(video, stamps=range(-80, 120, 40)), frames=3,
+        notes=("5 frames were promised, 3 can be decoded",),
+    ),
+    InputFile("one frame", "a.mp4", partial(video, count=1), frames=1),
+)  # fmt: skip
+
+STREAMS = (
+    InputFile("AAC", "a.mp4", partial(video, sound="aac", count=25), frames=25, sound="aac"),
+    InputFile(
+        "Opus", "a.webm", partial(video, codec="libvpx-vp9", sound="libopus", count=25), frames=25,
+        output="out.webm", sound="opus",
+    ),
+    InputFile("PCM", "a.mov", partial(video, sound="pcm_s16le", count=25), frames=25, output="out.mov",
+              sound="pcm_s16le"),
+    InputFile("MP2", "a.ts", partial(video, codec="mpeg2video", sound="mp2", count=25), frames=25,
+              output="out.mkv", sound="mp2"),
+    InputFile("FLAC", "a.mkv", partial(video, sound="flac", count=25), frames=25, output="out.mkv",
+              sound="flac"),
+    InputFile("sound left out", "a.mp4", partial(video, sound="aac"), options=("--no-audio",)),
+    InputFile("a chapter and a title", "a.mp4", partial(video, chapters=True)),
+    InputFile("a chapter and a title", "a.mkv", partial(video, chapters=True), output="out.mkv"),
+    InputFile(
+        "a time code of a tape", "a.mov", partial(video, tape="01:00:00:00"),
+        notes=("1 stream(s) of data or attachments",),
+    ),
+    InputFile(
+        "a font for subtitles", "a.mkv", partial(video, attachment=b"font"),
+        notes=("1 stream(s) of data or attachments",),
+    ),
+    InputFile(
+        "two videos, the larger one", "a.mkv", partial(video, others=[(20, 14)]),
+        notes=("2 video streams: number 1 is taken",), stream=1,
+    ),
+    InputFile(
+        "two videos, the other one", "a.mkv", partial(video, others=[(20, 14)]), (20, 14),
+        options=("--stream", "0"),
+    ),
+    InputFile("cover art beside a video", "a.mp4", partial(make.with_cover, has_video=True), sound="aac"),
+    InputFile(
+        "cover art that is not marked", "a.mkv", partial(make.with_cover, has_video=True), sound="aac",
+        notes=("2 video streams: number 1 is taken",), stream=1,
+    ),
+    InputFile(
+        "sound with cover art", "a.mp4", partial(make.with_cover, has_video=False),
+        refusal=(1, f"{NO_VIDEO}: it holds only sound"),
+    ),
+    InputFile("sound", "a.m4a", make.sound_only, refusal=(1, f"{NO_VIDEO}: it holds only sound")),
+)  # fmt: skip
+
+PLACES = (
+    InputFile("a folder of PNG", "frames", make.images, (20, 14), notes=(IMAGES,)),
+    InputFile("a pattern of PNG", "frames/shot%d.png", make.images, (20, 14), notes=(IMAGES,)),
+    InputFile(
+        "a folder of JPEG", "frames",
+        partial(make.images, suffix="jpg", codec="mjpeg", pixel_format="yuvj420p"), (20, 14), notes=(IMAGES,),
+    ),
+    InputFile(
+        "photographs turned by Exif", "frames",
+        partial(
+            make.images, suffix="jpg", codec="mjpeg", pixel_format="yuvj420p", exif=make.EXIF_QUARTER_TURN
+        ),
+        (14, 20), notes=(IMAGES,),
+    ),
+    InputFile(
+        "a folder of TIFF", "frames", partial(make.images, suffix="tif", codec="tiff"), (20, 14),
+        notes=(IMAGES,),
+    ),
+    InputFile(
+        "a picture", "a.png", partial(video, codec="png", pixel_format="rgb24", count=1), frames=1
+    ),
+    InputFile(
+        "y4m on standard input", "a.y4m", partial(video, codec="wrapped_avframe"), is_piped=True
+    ),
+    InputFile("MP4 on standard input", "a.mp4", partial(video, sound="aac"), is_piped=True, sound="aac"),
+)  # fmt: skip
+
+DAMAGE = (
+    InputFile(
+        "a damaged key frame", "a.mp4", make.damaged, (160, 96), 12,
+        notes=(f"{DAMAGED}: parts of frame 4",),
+    ),
+    InputFile(
+        "a damaged key frame", "a.ts", partial(make.damaged, codec="mpeg2video"), (160, 96), 12,
+        notes=(f"{DAMAGED}: parts of frame 4",),
+    ),
+    InputFile(
+        "a packet that cannot be decoded", "a.mkv",
+        partial(make.damaged, codec="mjpeg", pixel_format="yuvj420p"), (160, 96), 11, Fraction(250, 11), True,
+        notes=(f"{DAMAGED}: 1 of its packets",),
+    ),
+    InputFile(
+        "cut off in the middle", "a.mp4", partial(make.cut_short, share=0.5), refusal=(1, NO_VIDEO)
+    ),
+    InputFile(
+        "cut off in the middle", "a.avi",
+        partial(make.cut_short, share=0.6, codec="rawvideo", count=10), frames=5,
+        notes=(f"{DAMAGED}: 1 of its packets", "10 frames were promised, 5 can be decoded"),
+    ),
+    InputFile("without frames", "a.mp4", partial(video, count=0), refusal=(1, NO_VIDEO)),
+    InputFile("nothing", "a.mp4", partial(make.content, data=b""), refusal=(1, NO_VIDEO)),
+    InputFile("text", "a.txt", partial(make.content, data=b"hello\n" * 30), refusal=(1, NO_VIDEO)),
+    InputFile("text by a video's name", "a.mp4", partial(make.content, data=b"hello\n" * 30),
+              refusal=(1, NO_VIDEO)),
+    InputFile("nothing on standard input", "a.y4m", partial(make.content, data=b""), is_piped=True,
+              refusal=(1, f"standard input {NO_VIDEO}")),
+)  # fmt: skip
+
+INPUT_FILES = (*CODECS, *PIXELS, *SIZES, *TIMES, *STREAMS, *PLACES, *DAMAGE)

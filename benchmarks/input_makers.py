@@ -1,0 +1,241 @@
+"""Video files of every kind, made with PyAV alone: nothing of `inrcodec` takes part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from av.stream import Disposition
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+MILLISECONDS = Fraction(1, 1000)
+MASTERING = (
+    "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"  # as x265 wants it
+)
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr by itself and listens to nothing else
+SAMPLE_RATE = 48000
+
+
+class Tags(NamedTuple):
+    """Colour as H.273 code points."""
+
+    primaries: int
+    transfer: int
+    matrix: int
+    full_range: bool = False
+
+
+def picture(width: int, height: int, count: int) -> Frames:
+    """Smooth colours that differ between corners and move a little, (T, height, width, 3)."""
+    row, column = np.mgrid[0:height, 0:width]
+    if count == 0:
+        return np.empty((0, height, width, 3), np.uint8)
+    frames = [
+        np.stack(
+            [
+                40 + 170 * column / max(1, width - 1),
+                40 + 170 * row / max(1, height - 1),
+                np.full_like(row, 60 + 12 * (index % 12), dtype=float),
+            ],
+            axis=-1,
+        )
+        for index in range(count)
+    ]
+    return np.stack(frames).round().astype(np.uint8)
+
+
+def video(
+    path: Path,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    size: tuple[int, int] = (48, 32),
+    count: int = 5,
+    rate: Fraction | int = 25,
+    *,
+    container: str | None = None,
+    options: Mapping[str, str] | None = None,
+    stamps: Sequence[int] | None = None,
+    tags: Tags | None = None,
+    ratio: Fraction | None = None,
+    degrees: int = 0,
+    sound: str | None = None,
+    chapters: bool = False,
+    others: Sequence[tuple[int, int]] = (),
+    tape: str | None = None,
+    attachment: bytes = b"",
+) -> None:
+    """One film: `count` frames at `rate`, or at `stamps` in milliseconds.
+
+    `ratio` is that of a pixel, `degrees` those of the display matrix, `sound` a codec of a tone, `others` the
+    sizes of further video streams, which come before this one, and `tape` the time code of the first frame,
+    which .mov keeps in a stream of data.
+    """
+    with av.open(str(path), "w", format=container) as output:
+        sizes = [*others, size]
+        streams: list[Any] = [
+            output.add_stream(codec, rate=Fraction(rate), options=dict(options or {})) for _ in sizes
+        ]
+        for stream, (width, height) in zip(streams, sizes, strict=True):
+            stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
+            _prepare(stream, stamps, tags, ratio, degrees)
+        tone: Any = output.add_stream(sound, rate=SAMPLE_RATE, layout="stereo") if sound else None
+        if tape is not None:
+            output.metadata["timecode"] = tape
+        if attachment:
+            output.add_attachment("a.ttf", "application/x-truetype-font", attachment)
+        if chapters:
+            output.metadata["title"] = "Film"
+            output.set_chapters(
+                [{"id": 1, "start": 0, "end": 100, "time_base": MILLISECONDS, "metadata": {"title": "A"}}]
+            )
+        output.start_encoding()
+        for stream, (width, height) in zip(streams, sizes, strict=True):
+            for index, pixels in enumerate(picture(width, height, count)):
+                frame = _frame(pixels, pixel_format, tags)
+                if stamps is not None:
+                    frame.pts, frame.time_base = stamps[index], MILLISECONDS
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+        if tone is not None:
+            _write_tone(output, tone, float(count / Fraction(rate)))
+
+
+def _prepare(
+    stream: Any, stamps: Sequence[int] | None, tags: Tags | None, ratio: Fraction | None, degrees: int
+) -> None:
+    context = stream.codec_context
+    if stamps is not None:
+        context.time_base = MILLISECONDS
+    if tags is not None:
+        context.color_primaries, context.color_trc, context.colorspace = tags[:3]
+        context.color_range = int(ColorRange.JPEG if tags.full_range else ColorRange.MPEG)
+    if ratio is not None:
+        context.sample_aspect_ratio = ratio
+    if degrees:
+        stream.set_display_rotation(degrees)
+
+
+def _frame(pixels: Frames, pixel_format: str, tags: Tags | None) -> Any:
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    if tags is None:
+        return frame.reformat(format=pixel_format)
+    frame.colorspace = tags.matrix
+    color_range = ColorRange.JPEG if tags.full_range else ColorRange.MPEG
+    frame = frame.reformat(format=pixel_format, dst_color_range=color_range)
+    frame.colorspace, frame.color_range = tags.matrix, color_range
+    frame.color_primaries, frame.color_trc = tags.primaries, tags.transfer
+    return frame
+
+
+def _write_tone(output: Any, stream: Any, seconds: float) -> None:
+    time = np.arange(round(SAMPLE_RATE * seconds)) / SAMPLE_RATE
+    tone = np.round(9000 * np.sin(2 * np.pi * 440 * time * (1 + time))).astype(np.int16)
+    frame = av.AudioFrame.from_ndarray(np.repeat(tone, 2)[None], format="s16", layout="stereo")
+    frame.sample_rate, frame.pts = SAMPLE_RATE, 0
+    output.mux(stream.encode(frame))
+    output.mux(stream.encode(None))
+
+
+def damaged(path: Path, **made: Any) -> None:
+    """A video of key frames and others whose second key frame is noise in its middle."""
+    options = {"g": "4", **made.pop("options", {})}
+    video(path, size=(160, 96), count=12, options=options, **made)
+    with av.open(str(path)) as container:
+        keys = [packet for packet in container.demux(video=0) if packet.size and packet.is_keyframe]
+        place, size = keys[1].pos or 0, keys[1].size
+    data = bytearray(path.read_bytes())
+    middle = slice(place + size // 3, place + 2 * size // 3)
+    data[middle] = np.random.default_rng(0).bytes(middle.stop - middle.start)
+    path.write_bytes(data)
+
+
+def transparent(path: Path, codec: str) -> None:
+    """Frames whose left half shows through."""
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "rgba"
+        for pixels in picture(48, 32, 5):
+            alpha = np.full((32, 48, 1), 255, np.uint8)
+            alpha[:, :24] = 90
+            frame = av.VideoFrame.from_ndarray(np.concatenate([pixels, alpha], axis=2), format="rgba")
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+def cut_short(path: Path, share: float, **made: Any) -> None:
+    """The first `share` of a video's bytes."""
+    video(path, **made)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+
+
+def with_cover(path: Path, has_video: bool) -> None:
+    """Sound with cover art, larger than the video if there is one."""
+    with av.open(str(path), "w") as output:
+        cover: Any = output.add_stream("mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 200, 200, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        film: Any = output.add_stream("libx264", rate=25) if has_video else None
+        if film is not None:
+            film.width, film.height, film.pix_fmt = 48, 32, "yuv420p"
+        tone: Any = output.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
+        output.mux(cover.encode(_frame(picture(200, 200, 1)[0], "yuvj420p", None)))
+        output.mux(cover.encode(None))
+        if film is not None:
+            for pixels in picture(48, 32, 5):
+                output.mux(film.encode(_frame(pixels, "yuv420p", None)))
+            output.mux(film.encode(None))
+        _write_tone(output, tone, 0.2)
+
+
+def sound_only(path: Path) -> None:
+    """A tone without any picture."""
+    with av.open(str(path), "w") as output:
+        _write_tone(output, output.add_stream("aac", rate=SAMPLE_RATE, layout="stereo"), 0.2)
+
+
+def resized(path: Path) -> None:
+    """A raw H.264 stream whose frames change their size in the middle."""
+    parts = []
+    for size in ((48, 32), (32, 32)):
+        part = path.with_name(f"{size[0]}.h264")
+        video(part, size=size, count=3)
+        parts.append(part.read_bytes())
+        part.unlink()
+    path.write_bytes(b"".join(parts))
+
+
+EXIF_QUARTER_TURN = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+"""One entry: orientation 6, a camera held upright."""
+
+
+def images(
+    path: Path, suffix: str = "png", codec: str = "png", pixel_format: str = "rgb24", exif: bytes = b""
+) -> None:
+    """Five numbered images; `path` is a folder or a pattern in one. `exif` goes into JPEG files."""
+    folder = path.parent if "%" in path.name else path
+    folder.mkdir(exist_ok=True)
+    for index, pixels in enumerate(picture(20, 14, 5)):
+        context: Any = av.CodecContext.create(codec, "w")
+        context.width, context.height, context.pix_fmt = 20, 14, pixel_format
+        context.time_base = Fraction(1, 25)
+        packets = [*context.encode(_frame(pixels, pixel_format, None)), *context.encode(None)]
+        data = b"".join(map(bytes, packets))
+        if exif:
+            data = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+        (folder / f"shot{index + 8}.{suffix}").write_bytes(data)
+
+
+def content(path: Path, data: bytes) -> None:
+    """A file of these bytes."""
+    path.write_bytes(data)
+
+
+Maker = Callable[[Path], None]

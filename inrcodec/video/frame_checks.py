@@ -1,0 +1,79 @@
+"""What 8-bit RGB frames at a size cannot hold: refused, or told in one line each."""
+
+from __future__ import annotations
+
+from av import VideoFrame
+
+from inrcodec.errors import NotAVideo
+from inrcodec.progress import Progress
+from inrcodec.settings import SourceSettings
+from inrcodec.video.color import color_tags, hdr_name, is_convertible
+from inrcodec.video.geometry import Turn, display_turn, is_transparent, unturned
+from inrcodec.video.side_data import NOT_CARRIED, side_data
+
+
+class FrameChecks:
+    """Looks at every frame of one video as it comes; whatever there is to say is said once."""
+
+    def __init__(self, path: str, source: SourceSettings, progress: Progress) -> None:
+        self._path, self._source, self._progress = path, source, progress
+        self._said: set[str] = set()
+        self._format = ""
+        self._size: tuple[int, int] | None = None
+
+    def check(self, number: int, frame: VideoFrame) -> tuple[Turn, bool]:
+        """Check frame `number` of the file; how to turn it, and whether that swaps width and height.
+
+        Raises `NotAVideo` for one that cannot be coded, or not in one video with those before it.
+        """
+        if frame.format.name != self._format:
+            self._check_format(frame)
+            self._format = frame.format.name
+        turn, is_sideways = self._turn(frame)
+        size = (frame.height, frame.width) if is_sideways else (frame.width, frame.height)
+        if self._size is not None and size != self._size:
+            raise NotAVideo(
+                f"{self._path} changes its size from {self._size[0]}x{self._size[1]} to "
+                f"{size[0]}x{size[1]} at frame {number}; videos of one size are supported"
+            )
+        self._size = size
+        self._tell_what_is_lost(number, frame)
+        return turn, is_sideways
+
+    def _check_format(self, frame: VideoFrame) -> None:
+        bits = max(component.bits for component in frame.format.components)
+        if bits > 8 and self._source.bit_depth != 8:
+            raise NotAVideo(
+                f"{self._path} has {bits} bits a sample ({frame.format.name}), this version codes 8: "
+                "--bit-depth 8 reduces it"
+            )
+        tags = color_tags(frame)
+        if not is_convertible(tags):
+            raise NotAVideo(f"{self._path} uses colour matrix {tags.matrix} (H.273), which is not supported")
+        if hdr_name(tags) is not None:
+            self._tell(f"{hdr_name(tags)} video is coded with 8 bits a sample; its colour tags are kept")
+
+    def _turn(self, frame: VideoFrame) -> tuple[Turn, bool]:
+        try:
+            return display_turn(frame)
+        except ValueError as error:
+            self._tell(f"{error}: frames are coded as they are stored")
+            return unturned, False
+
+    def _tell_what_is_lost(self, number: int, frame: VideoFrame) -> None:
+        for data in side_data(frame):
+            if data.type in NOT_CARRIED:
+                self._tell(f"{NOT_CARRIED[data.type]} is not carried".replace("s is not", "s are not"))
+        if "transparency" not in self._said and is_transparent(frame):
+            self._said.add("transparency")
+            self._tell("transparency is not carried: the colours under it are coded as if opaque")
+        if frame.interlaced_frame:
+            self._tell("interlaced video is coded as whole frames, fields are not told apart")
+        if frame.is_corrupt and "damage" not in self._said:
+            self._said.add("damage")
+            self._tell(f"the input is damaged: parts of frame {number} and maybe of others were guessed")
+
+    def _tell(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._progress.note(line)
