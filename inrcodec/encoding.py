@@ -22,9 +22,7 @@ from inrcodec.budget import (
     LEAST_FILL,
     SharedBudget,
     bits_per_pixel,
-    container_bytes,
     metadata_of,
-    segment_bytes,
     size_of,
     target_bytes,
 )
@@ -34,7 +32,7 @@ from inrcodec.errors import UsageError, is_out_of_memory
 from inrcodec.files import atomic_output, check_output_file, check_paths
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
-from inrcodec.planning import SegmentPlan, plan_segment, plan_segments
+from inrcodec.planning import SegmentPlan, plan_segments
 from inrcodec.progress import Progress, Silent
 from inrcodec.resuming import Resumable
 from inrcodec.segment_coding import CodedSegment, code_segment
@@ -157,7 +155,6 @@ class _Job:
     """Frames of each segment."""
     budget: SharedBudget
     plans: Sequence[SegmentPlan]
-    """Forecasts: what a segment leaves over makes those after it larger."""
     header: StreamHeader
 
     @property
@@ -183,10 +180,8 @@ def _plan_job(
         check_mask_length(settings.mask, video.frame_count)
     total = target_bytes(settings, video)
     header = header_of(properties, (video.width, video.height))
-    untimed = _container_bytes(replace(header, timestamps=None), len(runs), settings)
-    timestamp_bytes = _container_bytes(header, len(runs), settings) - untimed
     shares = difficulties(runs, survey.spatial, survey.temporal)
-    budget = SharedBudget(total, untimed, shares, timestamp_bytes)
+    budget = _budget(total, header, runs, shares, settings)
     plans = plan_segments([part_properties(properties, run) for run in runs], budget, settings)
     check_output_file(output, settings.overwrite, total + size_of(extras))
     first = plans[0].header
@@ -194,13 +189,15 @@ def _plan_job(
     return _Job(source, survey, settings, device, progress, runs, budget, plans, header)
 
 
-def _container_bytes(header: StreamHeader, segment_count: int, settings: EncodeSettings) -> int:
-    """See `budget.container_bytes`; raises `UsageError` for a video that no reader would take."""
+def _budget(
+    total: int, header: StreamHeader, runs: Sequence[range], shares: Sequence[float], settings: EncodeSettings
+) -> SharedBudget:
+    """The budget of the file; raises `UsageError` for a video that no reader would take."""
     try:
-        found, limit = segment_count, DEFAULT_LIMITS.max_segments
+        found, limit = len(runs), DEFAULT_LIMITS.max_segments
         if found > limit:
             raise LimitExceeded(f"expected at most {limit} segments, found {found}")
-        return container_bytes(header, settings.mask is not None)
+        return SharedBudget(total, header, runs, shares, settings.mask is not None)
     except LimitExceeded as error:
         raise UsageError(f"this video is too large for one file: {error}") from error
 
@@ -228,13 +225,8 @@ def _code_segments(job: _Job, resumable: Resumable) -> list[CodedSegment]:
         job.progress.note(f"resuming: {finished} of {len(job.runs)} segments are finished")
     announcer = Announcer(job.source, job.video, job.plans, job.budget.total_bytes, job.device, job.progress)
     clips = SegmentClips(job.survey, job.source, job.settings.source, job.runs)
-    offset = job.budget.first_offset
-    for number, (run, before) in enumerate(zip(job.runs, done, strict=True)):
-        one = _code_segment(job, resumable, clips, number, announcer) if before is None else before
-        coded.append(one)
-        size = segment_bytes(replace(one.segment, first_frame=run.start), offset)
-        job.budget.spend(size)
-        offset += size
+    for number, before in enumerate(done):
+        coded.append(_code_segment(job, resumable, clips, number, announcer) if before is None else before)
     return coded
 
 
@@ -245,14 +237,19 @@ def _code_segment(
     clip = clips.read(number)
     if settings.mask is not None and job.survey.clip is None:
         clip = cut_holes(clip, settings.mask, job.progress, run)
-    target = job.budget.target(number)
-    plan = job.plans[0] if is_only else plan_segment(clip.properties, settings, target)
     deadline = _deadline(job, resumable.started, number)
     progress = job.progress if is_only else PartProgress(job.progress, run, job.video.frame_count)
     checkpoints = resumable.checkpoints(number)
     try:
         one = code_segment(
-            plan, clip, settings, job.device, deadline, progress, announcer.of(number), checkpoints
+            job.plans[number],
+            clip,
+            settings,
+            job.device,
+            deadline,
+            progress,
+            announcer.of(number),
+            checkpoints,
         )
     except Exception as error:
         if not is_out_of_memory(error):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from bitstream import Section, Segment, StreamReader, dump, load
-from inrcodec.budget import LEAST_FILL, stream_of
+from inrcodec.budget import stream_of
 from inrcodec.compression.search import CodedTensors, SectionCoder, fit_to_size
 from inrcodec.decoding import Video
 from inrcodec.errors import InrcError, TargetUnreachable
@@ -94,7 +93,7 @@ def _code_to_size(plan: SegmentPlan, fitted: FittedSegment, may_refine: bool) ->
         coder,
         measure=lambda sections: len(_file(plan, sections)),
         limit_bytes=plan.target_bytes,
-        least_bytes=math.ceil(LEAST_FILL * plan.target_bytes),
+        least_bytes=plan.filled_bytes,
         may_refine=may_refine,
     )
     if coded is None:
