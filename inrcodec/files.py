@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -84,6 +85,39 @@ def check_paths(source: str, output: str) -> None:
         raise UsageError(f"{output} is the input itself; name another output")
 
 
+def output_paths(sources: Sequence[str], output: str) -> list[str]:
+    """Where each source's .inrv goes: `output` itself, or NAME.inrv in it where that is a folder.
+
+    A folder that is missing is made if `output` ends in a slash. Raises `UsageError` for several sources
+    without a folder and for two of one name, and `OutputError` for a folder that cannot be made.
+    """
+    is_named = output.endswith(("/", os.sep))
+    if not is_named and not os.path.isdir(output):
+        if len(sources) > 1:
+            raise UsageError(f"{len(sources)} sources need a folder; write -o {output}/")
+        return [output]
+    paths: dict[str, str] = {}
+    for source in sources:
+        path = os.path.join(output, f"{_stem(source)}.inrv")
+        if path in paths:
+            raise UsageError(f"{paths[path]} and {source} would both be {path}; encode them one by one")
+        paths[path] = source
+    if not os.path.isdir(output):
+        check_folder_of(Path(output))
+        try:
+            os.mkdir(output)
+        except OSError as error:
+            raise output_error(output, error) from error
+    return list(paths)
+
+
+def _stem(source: str) -> str:
+    """The name of a source without its ending; that of the folder for numbered images."""
+    path = Path(source)
+    name = re.sub(r"%\d*d", "", path.stem).strip(" ._-") if "%" in path.name else path.stem
+    return name or path.absolute().parent.name or "video"
+
+
 def check_seekable(path: str | os.PathLike[str]) -> None:
     """Raise `UsageError` for a pipe: an .inrv is read from its end, where its index is, as well."""
     try:
@@ -147,9 +181,11 @@ def resume_folder(output: str | os.PathLike[str]) -> Path:
 def replace_file(path: Path, data: bytes) -> None:
     """Put `data` in the place of the file at `path`, which is the old or the new one at any moment.
 
+    Several processes may do so at once: the last one has its way.
+
     Raises `OSError`.
     """
-    temporary = path.with_name(f"{path.name}.partial")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with open(temporary, "wb") as file:
             file.write(data)

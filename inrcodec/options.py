@@ -46,20 +46,21 @@ DURATION = _Parsed("90s, 3m, 1h30m", arguments.parse_duration)
 FRAMES = _Parsed("a:b", arguments.parse_frame_range)
 PICTURE = _Parsed("WxH", arguments.parse_picture_size)
 SEGMENT = _Parsed("auto, scene, N", arguments.parse_segment_rule)
+WORKERS = _Parsed("local:N, ray, ray://HOST:PORT", arguments.parse_workers)
 DEVICE = _Parsed("auto, cpu, cuda[:n], mps", arguments.parse_device)
 POSITIVE = click.FloatRange(min=0, min_open=True, max=float("inf"), max_open=True)
 FPS_SCALE = click.IntRange(1, MOST_FPS_SCALE)
 _BITS = click.IntRange(FEWEST_BITS, MOST_BITS)
 
 
-def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
+def reporting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """-q, -v and --json."""
     command = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")(command)
     command = click.option("-v", "--verbose", is_flag=True, help="More on stderr; tracebacks.")(command)
     return click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")(command)
 
 
-def source_options(command: Callable[..., None]) -> Callable[..., None]:
+def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--frames to --no-audio: what of the source is encoded."""
     for option in (
         click.option("--no-audio", is_flag=True, help="Leave sound and subtitles out."),
@@ -79,9 +80,14 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def length_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--segment and --checkpoint: how a long video is cut, and what an interruption may cost."""
+def length_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--segment, --checkpoint, --workers: how a long video is cut, what an interruption costs, who fits."""
     for option in (
+        click.option(
+            "--workers",
+            type=WORKERS,
+            help="Fit segments at once, in N processes or on a Ray cluster; the file is the same.",
+        ),
         click.option(
             "--checkpoint",
             "checkpoint_seconds",
@@ -102,7 +108,7 @@ def length_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def procedure_options(command: Callable[..., None]) -> Callable[..., None]:
+def procedure_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """How to fit and to quantise; what is not given is as the preset has it."""
     for option in (
         click.option("--embedding-bits", type=_BITS, help="The same of a value of an embedding."),

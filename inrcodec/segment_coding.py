@@ -70,7 +70,7 @@ def code_segment(
     fitted = fit_segment(plan, clip, settings, device, deadline, progress, announce, checkpoints)
     coded = _code_to_size(plan, fitted, may_refine=not settings.fixes_bits)
     data = _file(plan, coded.sections)
-    psnr = _decoded_psnr_db(data, clip, settings.device, progress)
+    psnr = _decoded_psnr_db(data, clip, str(device), progress)
     losses = fitted.sampled_psnr_db - psnr[fitted.sampled]
     figures = SegmentFigures(
         psnr_db=tuple(psnr.tolist()),

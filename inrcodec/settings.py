@@ -149,6 +149,8 @@ class EncodeSettings:
     segment: SegmentRule = "auto"
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Least time between two checkpoints of a fit: what a crash loses at most, seconds."""
+    workers: str | None = None
+    """Who fits the segments: `local:N` processes, `ray` or `ray://host:port`; None for this process alone."""
     overwrite: bool = False
 
     @property

@@ -75,8 +75,9 @@ def test_commands_are_valid(words: list[str]) -> None:
     check_exclusive(settings)
     check_procedure(settings)
     family_by_name(settings.model).plan(BUNNY, 0.06 * BUNNY.pixel_count, options, seed=0)
-    if not given["source"].startswith(("in.", "noisy.")):
-        assert (ROOT / given["source"]).is_file()
+    for source in given["sources"]:
+        if not source.startswith(("in.", "noisy.")):
+            assert (ROOT / source).is_file()
 
 
 @pytest.mark.parametrize(

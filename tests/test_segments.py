@@ -150,7 +150,7 @@ def test_frames_that_are_not_held_are_read_again_and_make_the_same_file(
 ) -> None:
     asked = replace(DRAFT, segment=25, epochs=1, size_bytes=12_000)
     inrcodec.encode(str(scenes), str(tmp_path / "held.inrv"), asked)
-    monkeypatch.setattr("inrcodec.encoding.LARGEST_SEGMENT_BYTES", 64 * 36 * 3)
+    monkeypatch.setattr("inrcodec.source_encoding.LARGEST_SEGMENT_BYTES", 64 * 36 * 3)
     inrcodec.encode(str(scenes), str(tmp_path / "read.inrv"), asked)
     assert (tmp_path / "held.inrv").read_bytes() == (tmp_path / "read.inrv").read_bytes()
 
