@@ -11,25 +11,29 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import socket
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from inrcodec import __version__
 from inrcodec.errors import InrcError
+from inrcodec.interruption import DeferredSignals
 from inrcodec.progress import Silent
 
 if TYPE_CHECKING:
     from inrcodec.worker import Listener, Outcome, SegmentJob, SegmentKey
 
 MOST_RETRIES = 3
-POLL_SECONDS = 1.0
-"""How often the size of the cluster is looked at while no segment ends."""
+CONNECT_SECONDS = 10.0
+POLL_SECONDS = 0.5
+"""How often signals and the size of the cluster are looked at while no segment ends."""
 _QUIET = {
     # Nobody asked for reports to the makers of Ray.
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -43,8 +47,9 @@ class RayWorkers:
     """A task for each segment, as many at once as the cluster has room for.
 
     A task takes `threads` CPUs, or one GPU: where `device` says cuda, or `auto` and the cluster has GPUs.
-    `address` None is the cluster that RAY_ADDRESS names, or else one of this machine's own; `ray://host:port`
-    is reached by Ray's client. Entering raises `InrcError` when there is no such cluster, or no GPU.
+    `address` None is the cluster that RAY_ADDRESS names, or else a new one on this machine, which ends with
+    the work; `ray://host:port` is reached by Ray's client. Entering raises `InrcError` when there is no such
+    cluster, or no GPU.
     """
 
     address: str | None
@@ -71,15 +76,17 @@ class RayWorkers:
         os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
         is_main = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGTERM) if is_main else None
-        where = self.address or os.environ.get("RAY_ADDRESS", "on this machine")
+        where = self.address or os.environ.get("RAY_ADDRESS") or "local"
         try:
+            _check_reachable(where)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 ray = _ray()
-                own = {} if self.address else {"include_dashboard": False}
-                ray.init(self.address, **own, **_SILENT)
+                own = {"include_dashboard": False} if where == "local" else {}
+                ray.init(where, **own, **_SILENT)
         except Exception as error:
-            raise InrcError(f"no Ray cluster {where}: {error}") from error
+            hint = " (does it want a token? see RAY_AUTH_MODE)" if self.address else ""
+            raise InrcError(f"no Ray cluster {where}: {error}{hint}") from error
         finally:
             if handler is not None:
                 # Ray would exit with another code, and without a word of how to resume.
@@ -106,14 +113,18 @@ class RayWorkers:
                 job = next(waiting, None)
                 if job is None:
                     has_more = False
-                else:
+                    break
+                # Inside Ray's own calls a handler that raises ends in a SystemError.
+                with DeferredSignals():
                     self._tasks[task.remote(job, self._uses_gpu, __version__)] = job.key
-            ready, _ = ray.wait(list(self._tasks), timeout=POLL_SECONDS) if self._tasks else ([], [])
-            for reference in ready:
+            with DeferredSignals():
+                ready, _ = ray.wait(list(self._tasks), timeout=POLL_SECONDS) if self._tasks else ([], [])
+                outcomes = [(one, _result(one, self._tasks[one])) for one in ready]
+            for reference, outcome in outcomes:
                 # What came of one segment may have cancelled another.
                 key = self._tasks.pop(reference, None)
                 if key is not None:
-                    yield key, _result(reference, key)
+                    yield key, outcome
 
     def cancel(self, source: int) -> None:
         """See `worker.Workers`."""
@@ -133,6 +144,13 @@ def _ray() -> Any:
     import ray
 
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `OSError` when nobody listens at `ray://host:port`, for which Ray would wait half a minute."""
+    url = urlsplit(address)
+    if url.scheme == "ray" and url.hostname is not None and url.port is not None:
+        socket.create_connection((url.hostname, url.port), CONNECT_SECONDS).close()
 
 
 def _result(reference: Any, key: SegmentKey) -> Outcome:

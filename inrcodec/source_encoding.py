@@ -26,7 +26,7 @@ from inrcodec.progress import Progress
 from inrcodec.resuming import Resumable
 from inrcodec.segment_coding import CodedSegment
 from inrcodec.segment_progress import Announcer
-from inrcodec.segments import LARGEST_SEGMENT_BYTES, cut, difficulties
+from inrcodec.segments import LARGEST_SEGMENT_BYTES, cut, difficulties, share_of_time
 from inrcodec.settings import EncodeSettings
 from inrcodec.video import Survey, check_mask_length, cut_holes, read_extras, survey_video
 from inrcodec.video.properties import header_of, part_properties
@@ -174,14 +174,11 @@ class SourceEncoding:
             yield SegmentJob(key, plan, clip, settings, ends_at, self._resumable.folder)
 
     def _ends_at(self, lengths: Sequence[int]) -> float | None:
-        """When the first of the segments of these `lengths` must be coded, `time.time()` seconds.
-
-        Each worker takes every N-th of them, as far as one can tell beforehand.
-        """
+        """When the first of the segments of these `lengths` must be coded, `time.time()` seconds."""
         if self._settings.time_seconds is None:
             return None
         left = self._resumable.folder.started + self._settings.time_seconds - time.monotonic()
-        return time.time() + left * lengths[0] / sum(lengths[:: self._workers.count])
+        return time.time() + left * share_of_time(lengths, self._workers.count)
 
     def accept(self, number: int, coded: CodedSegment) -> None:
         """Segment `number` is coded."""
