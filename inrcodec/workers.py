@@ -68,8 +68,8 @@ def choose_workers(settings: EncodeSettings, progress: Progress) -> Workers:
         devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     cores = os.cpu_count() or 1
     if device.type == "cpu" and count > 1 and count * threads > cores:
-        progress.note(
+        progress.detail(
             f"{count} workers of {threads} threads share {cores} cores; with OMP_NUM_THREADS="
-            f"{max(1, cores // count)} they are faster (a CPU's threads decide the last bits of a fit)"
+            f"{max(1, cores // count)} each has its own (and the file other bits)"
         )
     return LocalWorkers(count, tuple(devices), threads, describe_device(device))
