@@ -2,10 +2,10 @@
 
     python -m benchmarks.scaling [--json FILE]
 
-Bunny, scaled to 1920x1080, stands for such a video: a segment of `auto` length is planned at the default rate,
-a few steps of its fit are timed, and reading, shipping and writing. All times are CPU seconds of one process
-with OMP_NUM_THREADS=1, which a busy machine disturbs less than the wall clock. No GPU is measured: `hours` has
-its speed as a parameter.
+Bunny, scaled to 1920x1080, stands for such a video: a segment of `auto` length is planned at the default
+rate, a few steps of its fit are timed, and reading, shipping and writing. All times are CPU seconds of one
+process with OMP_NUM_THREADS=1, which a busy machine disturbs less than the wall clock. No GPU is measured:
+`hours` has its speed as a parameter.
 """
 
 from __future__ import annotations
