@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from importlib.util import find_spec
 
+from inrcodec.arguments import local_worker_count, parse_workers
 from inrcodec.errors import UsageError
 from inrcodec.settings import (
     FEWEST_BITS,
@@ -63,6 +64,22 @@ def check_procedure(settings: EncodeSettings) -> None:
             )
         if bits is not None and not FEWEST_BITS <= bits <= MOST_BITS:
             raise UsageError(f"{name}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
+
+
+def check_workers(settings: EncodeSettings) -> None:
+    """Raise `UsageError` for workers that there cannot be here."""
+    if settings.workers is None:
+        return
+    try:
+        is_local = local_worker_count(parse_workers(settings.workers)) > 0
+    except ValueError as error:
+        raise UsageError(f"--workers: {error}") from None
+    if is_local:
+        return
+    if find_spec("ray") is None:
+        raise UsageError(f"--workers {settings.workers} needs Ray: pip install 'inrc[ray]'")
+    if settings.workers != "ray" and find_spec("grpc") is None:
+        raise UsageError(f"--workers {settings.workers} needs Ray's client: pip install 'inrc[ray]'")
 
 
 def check_decoding(settings: DecodeSettings) -> None:

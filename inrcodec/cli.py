@@ -18,11 +18,11 @@ from typing import Any
 import click
 
 from inrcodec import __version__, arguments, console
-from inrcodec.checks import check_decoding, check_exclusive, check_procedure
+from inrcodec.checks import check_decoding, check_exclusive, check_procedure, check_workers
 from inrcodec.command_group import ClosedPipe, Commands, Interrupted, NoCommand, Terminated
 from inrcodec.console import Verbosity
 from inrcodec.errors import EXIT_CORRUPT, UNEXPECTED, UsageError, explained
-from inrcodec.files import check_output_file, check_paths, resume_folder
+from inrcodec.files import STDIN, check_output_file, check_paths, output_paths, resume_remark
 from inrcodec.options import (
     DEVICE,
     DURATION,
@@ -35,13 +35,14 @@ from inrcodec.options import (
     reporting_options,
     source_options,
 )
+from inrcodec.reporting import decode_line, encode_lines, lost_lines
 from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
 _IMPORTED = time.monotonic()
 """About when the process began, which is what `--time` counts from."""
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
-STDIN = STDOUT = "-"
+STDOUT = "-"
 _LARGEST_SEED = 2**64 - 1
 
 
@@ -58,8 +59,8 @@ def commands() -> None:
 
 
 @commands.command()
-@click.argument("source")
-@click.option("-o", "--output", required=True, help="The .inrv file to write.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("-o", "--output", required=True, help="The .inrv file to write, or a folder for NAME.inrv.")
 @click.option("--bpp", type=POSITIVE, help="Bits per pixel, sound left out.  [default: 0.06]")
 @click.option("--size", "size_bytes", type=FILE_SIZE, help="Size without sound: 800k is 800,000 bytes.")
 @click.option("--model", default=EncodeSettings.model, show_default=True, help="The family of networks.")
@@ -84,7 +85,7 @@ def commands() -> None:
 def encode(
     started: float,
     /,
-    source: str,
+    sources: Sequence[str],
     output: str,
     model_options: Sequence[str],
     frames: FrameRange,
@@ -98,8 +99,8 @@ def encode(
     verbose: bool,
     as_json: bool,
     **plain: Any,
-) -> None:
-    """Fit a network to the video SOURCE and write it as an .inrv file."""
+) -> int:
+    """Fit a network to the video SOURCE and write it as an .inrv file; several go to a folder."""
     verbosity = _verbosity(quiet, verbose)
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),
@@ -111,8 +112,28 @@ def encode(
     )
     check_exclusive(settings)
     check_procedure(settings)
+    check_workers(settings)
     if output == STDOUT:
         raise UsageError("an .inrv goes to a file, not to standard output")
+    requests = list(zip(sources, output_paths(sources, output), strict=True))
+    try:
+        if len(requests) == 1:
+            return _encode_one(*requests[0], settings, verbosity, as_json)
+        from inrcodec.several import encode_several
+
+        code, rows = encode_several(requests, settings, verbosity)
+    except KeyboardInterrupt:
+        raise Interrupted(resume_remark(requests)) from None
+    except Terminated:
+        raise Terminated(resume_remark(requests)) from None
+    if as_json:
+        console.print_json({"files": rows})
+    return code
+
+
+def _encode_one(
+    source: str, output: str, settings: EncodeSettings, verbosity: Verbosity, as_json: bool
+) -> int:
     # The library checks all this too, but torch, which it needs, takes two seconds to import.
     check_paths(source, output, may_be_piped=True)
     if settings.mask is not None:
@@ -121,18 +142,14 @@ def encode(
     # By module, because the package offers functions of these names too.
     from inrcodec.encoding import encode as encode_video
 
-    try:
-        with console.progress_for(verbosity) as progress:
-            result = encode_video(source, output, settings, progress).as_dict()
-    except KeyboardInterrupt:
-        raise Interrupted(_resume_remark(output)) from None
-    except Terminated:
-        raise Terminated(_resume_remark(output)) from None
+    with console.progress_for(verbosity) as progress:
+        result = encode_video(source, output, settings, progress).as_dict()
     if verbosity >= Verbosity.NORMAL:
-        for line in console.encode_lines(output, result):
+        for line in encode_lines(output, result):
             console.say(line)
     if as_json:
         console.print_json(result)
+    return 0
 
 
 @commands.command()
@@ -167,7 +184,7 @@ def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
     with console.progress_for(verbosity) as progress:
         result = decode_video(source, output, settings, progress).as_dict()
     if verbosity >= Verbosity.NORMAL:
-        console.say(console.decode_line(output, result))
+        console.say(decode_line(output, result))
     if as_json:
         console.print_json(result)
     return _say_lost(source, result["lost"], "what is intact was decoded and written, with frozen frames")
@@ -218,18 +235,9 @@ def verify(file: str, as_json: bool) -> None:
 
 def _say_lost(source: str, lost: Sequence[str], result: str) -> int:
     """Say what a damaged file has lost, if anything; returns the exit code."""
-    if not lost:
-        return 0
-    for loss in lost:
-        console.say(f"inrc: lost: {loss}")
-    name = "standard input" if source == STDIN else source
-    console.say_error(f"{name} is damaged: {result}")
-    return EXIT_CORRUPT
-
-
-def _resume_remark(output: str) -> str:
-    """What is left of an encode that was stopped."""
-    return "the same command again goes on from here" if resume_folder(output).is_dir() else ""
+    for line in lost_lines(source, lost, result):
+        console.say(line)
+    return EXIT_CORRUPT if lost else 0
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:

@@ -22,8 +22,8 @@ from bitstream import BitstreamError, Extras, ForwardReader, Loss
 from inrcodec.checks import check_decoding
 from inrcodec.device import choose_device, compute_dtype
 from inrcodec.errors import UsageError
-from inrcodec.files import check_paths
-from inrcodec.opening import STDIN, AnyReader, open_stream, salvage_advised
+from inrcodec.files import STDIN, check_paths
+from inrcodec.opening import AnyReader, open_stream, salvage_advised
 from inrcodec.progress import Progress, Silent
 from inrcodec.rendering import Frames, SegmentRenderer
 from inrcodec.settings import DecodeSettings, FrameRange

@@ -39,7 +39,10 @@ class NetworkTooLarge(TargetUnreachable):
 
     def __init__(self, what: str, least_bytes: int) -> None:
         self.what, self.least_bytes = what, least_bytes
-        super().__init__(f"{what} make a file of {least_bytes} bytes; give --size {least_bytes}")
+        super().__init__(what, least_bytes)
+
+    def __str__(self) -> str:
+        return f"{self.what} make a file of {self.least_bytes} bytes; give --size {self.least_bytes}"
 
 
 class OutputError(InrcError):

@@ -22,11 +22,10 @@ from bitstream import (
     Truncated,
 )
 from inrcodec.errors import UsageError
-from inrcodec.files import is_pipe
+from inrcodec.files import STDIN, is_pipe
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.registry import family_by_wire_id
 
-STDIN = "-"
 AnyReader = StreamReader | ForwardReader
 MAXIMUM_ACTIVATIONS = 1 << 31
 """Values that rendering one frame may hold: 4 GiB in bfloat16, enough for 8K video."""

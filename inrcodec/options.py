@@ -50,6 +50,7 @@ MOMENT = _Parsed("12.3s, 1m2s", arguments.parse_moment)
 FRAMES = _Parsed("a:b", arguments.parse_frame_range)
 PICTURE = _Parsed("WxH", arguments.parse_picture_size)
 SEGMENT = _Parsed("auto, scene, N", arguments.parse_segment_rule)
+WORKERS = _Parsed("local:N, ray, ray://HOST:PORT", arguments.parse_workers)
 DEVICE = _Parsed("auto, cpu, cuda[:n], mps", arguments.parse_device)
 POSITIVE = click.FloatRange(min=0, min_open=True, max=float("inf"), max_open=True)
 FPS_SCALE = click.IntRange(1, MOST_FPS_SCALE)
@@ -99,8 +100,13 @@ def source_options(command: Command) -> Command:
 
 
 def length_options(command: Command) -> Command:
-    """--segment and --checkpoint: how a long video is cut, and what an interruption may cost."""
+    """--segment, --checkpoint, --workers: how a long video is cut, what an interruption costs, who fits."""
     for option in (
+        click.option(
+            "--workers",
+            type=WORKERS,
+            help="Fit segments at once, in N processes or on a Ray cluster; the file is the same.",
+        ),
         click.option(
             "--checkpoint",
             "checkpoint_seconds",

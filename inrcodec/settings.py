@@ -150,6 +150,11 @@ class EncodeSettings:
     segment: SegmentRule = "auto"
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Least time between two checkpoints of a fit: what a crash loses at most, seconds."""
+    workers: str | None = None
+    """Who fits the segments: `local:N` processes, `ray` or `ray://host:port`; None for this process alone.
+
+    Processes are spawned, so a script that asks for them keeps its work under `if __name__ == "__main__"`.
+    """
     overwrite: bool = False
 
     @property
