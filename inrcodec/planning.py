@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from bitstream import LimitExceeded, Segment, StreamHeader, dump, load
+from bitstream import DEFAULT_LIMITS, LimitExceeded, Segment, StreamHeader, dump, load
 from inrcodec.budget import (
     SharedBudget,
     empty_segment,
@@ -84,8 +84,21 @@ def plan_segment(
     video = VideoInfo(properties.width, properties.height, properties.frame_count)
     target = target_bytes(settings, video) if target is None else target
     header = header_of(properties, (properties.width, properties.height))
-    budget = SharedBudget(target, header, [range(properties.frame_count)], [1.0])
+    budget = shared_budget(target, header, [range(properties.frame_count)], [1.0], settings)
     return plan_segments([properties], budget, settings)[0]
+
+
+def shared_budget(
+    total: int, header: StreamHeader, runs: Sequence[range], shares: Sequence[float], settings: EncodeSettings
+) -> SharedBudget:
+    """The budget of a file; raises `UsageError` for a video that no reader would take."""
+    try:
+        found, limit = len(runs), DEFAULT_LIMITS.max_segments
+        if found > limit:
+            raise LimitExceeded(f"expected at most {limit} segments, found {found}")
+        return SharedBudget(total, header, runs, shares, settings.mask is not None)
+    except LimitExceeded as error:
+        raise UsageError(f"this video is too large for one file: {error}") from error
 
 
 def plan_segments(

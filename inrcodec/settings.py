@@ -153,7 +153,7 @@ class EncodeSettings:
     workers: str | None = None
     """Who fits the segments: `local:N` processes, `ray` or `ray://host:port`; None for this process alone.
 
-    Processes are spawned, so a script that asks for them keeps its work under `if __name__ == "__main__"`.
+    Processes are spawned: a script that asks for them has its own work under `if __name__ == "__main__"`.
     """
     overwrite: bool = False
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from bitstream import DEFAULT_LIMITS, LimitExceeded, Quality, StreamHeader, StreamWriter
-from inrcodec.budget import LEAST_FILL, SharedBudget, bits_per_pixel, metadata_of, size_of, target_bytes
+from bitstream import Quality, StreamWriter
+from inrcodec.budget import LEAST_FILL, bits_per_pixel, metadata_of, size_of, target_bytes
 from inrcodec.checks import check_exclusive, check_procedure, check_workers
 from inrcodec.errors import NetworkTooLarge, UsageError, is_out_of_memory
 from inrcodec.files import check_output_file, check_paths, claimed_output, output_errors, rereadable
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
-from inrcodec.planning import plan_segments
+from inrcodec.planning import plan_segments, shared_budget
 from inrcodec.progress import Progress
 from inrcodec.resuming import Resumable, request_of
 from inrcodec.segment_coding import CodedSegment
@@ -125,7 +125,7 @@ class SourceEncoding:
         total = target_bytes(settings, video)
         header = header_of(properties, (video.width, video.height))
         shares = difficulties(self.runs, survey.spatial, survey.temporal)
-        self._budget = _budget(total, header, self.runs, shares, settings)
+        self._budget = shared_budget(total, header, self.runs, shares, settings)
         parts = [part_properties(properties, run) for run in self.runs]
         self._plans = plan_segments(parts, self._budget, settings)
         check_output_file(self._output, settings.overwrite, total + size_of(self._extras))
@@ -251,19 +251,6 @@ class SourceEncoding:
             seconds=time.monotonic() - self._resumable.folder.started,
             device=self._workers.description,
         )
-
-
-def _budget(
-    total: int, header: StreamHeader, runs: Sequence[range], shares: Sequence[float], settings: EncodeSettings
-) -> SharedBudget:
-    """The budget of the file; raises `UsageError` for a video that no reader would take."""
-    try:
-        found, limit = len(runs), DEFAULT_LIMITS.max_segments
-        if found > limit:
-            raise LimitExceeded(f"expected at most {limit} segments, found {found}")
-        return SharedBudget(total, header, runs, shares, settings.mask is not None)
-    except LimitExceeded as error:
-        raise UsageError(f"this video is too large for one file: {error}") from error
 
 
 def check_settings(settings: EncodeSettings) -> None:
