@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from inrcodec.errors import InrcError, OutputError, UsageError
-from inrcodec.locking import HAS_LOCKS, locked_file, locked_folder, partial_beside
+from inrcodec.locking import HAS_LOCKS, locked_file, locked_folder, partial_beside, shortened
 
 STDIN = "-"
+_LONGEST_RESUMED = 200
+"""Bytes of an output's name that the name of its folder keeps; file systems allow 255."""
 
 
 def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
@@ -228,13 +230,13 @@ def _opened_pipe(source: str) -> AbstractContextManager[BinaryIO]:
 def resume_folder(output: str | os.PathLike[str]) -> Path:
     """Where an encode to `output` keeps what it needs to go on after an interruption."""
     target = Path(os.path.realpath(output))
-    return target.with_name(f"{target.name}.resume")
+    return target.with_name(f"{shortened(target.name, _LONGEST_RESUMED)}.resume")
 
 
 def resume_remark(requests: Sequence[tuple[str, str]]) -> str:
     """What is left of encodes (source, output) that were stopped; of several, files are begun too."""
     is_begun = any(
-        resume_folder(output).is_dir() or (len(requests) > 1 and os.path.isfile(output))
+        any(resume_folder(output).glob("segment-*")) or (len(requests) > 1 and os.path.isfile(output))
         for _, output in requests
     )
     return "the same command again goes on from here" if is_begun else ""

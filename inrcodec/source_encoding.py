@@ -15,7 +15,7 @@ import numpy as np
 from bitstream import Quality, StreamWriter
 from inrcodec.budget import LEAST_FILL, bits_per_pixel, metadata_of, size_of, target_bytes
 from inrcodec.checks import check_exclusive, check_procedure, check_workers
-from inrcodec.errors import NetworkTooLarge, UsageError, is_out_of_memory
+from inrcodec.errors import InrcError, NetworkTooLarge, UsageError
 from inrcodec.files import check_output_file, check_paths, claimed_output, output_errors, rereadable
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
@@ -107,8 +107,8 @@ class SourceEncoding:
             survey = replace(survey, clip=cut_holes(survey.clip, settings.mask, progress))
         self._survey = survey
         self._plan()
-        request = request_of(settings, survey, self._workers.description)
-        self._resumable = Resumable(self._output, request, started, settings.checkpoint_seconds, progress)
+        request, device = request_of(settings, survey), self._workers.description
+        self._resumable = Resumable(self._output, request, device, started, settings, progress)
         self._coded = [self._resumable.finished(number) for number in range(len(self.runs))]
         if self._resumable.is_resumed:
             progress.note(f"resuming: {self.finished_count} of {len(self.runs)} segments are finished")
@@ -177,16 +177,23 @@ class SourceEncoding:
             clip = clips.read(number)
             if settings.mask is not None and self._survey.clip is None:
                 clip = cut_holes(clip, settings.mask, self._progress, self.runs[number])
-            ends_at = self._ends_at([len(self.runs[one]) for one in todo[position:]] + after)
+            ends_at = self._ends_at(number, [len(self.runs[one]) for one in todo[position:]] + after)
             key, plan = (self.index, number), self._plans[number]
             yield SegmentJob(key, plan, clip, settings, ends_at, self._resumable.folder)
 
-    def _ends_at(self, lengths: Sequence[int]) -> float | None:
-        """When the first of the segments of these `lengths` must be coded, `time.time()` seconds."""
+    def _ends_at(self, number: int, lengths: Sequence[int]) -> float | None:
+        """When segment `number`, the first of those of these `lengths`, must be coded, `time.time()` seconds.
+
+        One that must begin anew has its first share again, however much of the time an interruption took.
+        """
         if self._settings.time_seconds is None:
             return None
-        left = self._resumable.folder.started + self._settings.time_seconds - time.monotonic()
-        return time.time() + left * share_of_time(lengths, self._workers.count)
+        folder = self._resumable.folder
+        left = folder.started + self._settings.time_seconds - time.monotonic()
+        seconds = left * share_of_time(lengths, self._workers.count)
+        if self._resumable.is_resumed and not folder.fit_path(number).exists():
+            seconds = max(seconds, self._settings.time_seconds * self.share(number))
+        return time.time() + seconds
 
     def accept(self, number: int, coded: CodedSegment) -> None:
         """Segment `number` is coded."""
@@ -195,8 +202,8 @@ class SourceEncoding:
 
     def give_up(self, number: int, error: Exception) -> Exception:
         """Segment `number` cannot be coded; returns what that means for the whole source."""
-        if not is_out_of_memory(error):
-            # What failed once would fail again from its checkpoint.
+        if isinstance(error, InrcError):
+            # What diverged once would do so again from its checkpoint; what broke may not.
             self._resumable.give_up(number)
         if isinstance(error, NetworkTooLarge):
             return NetworkTooLarge(error.what, self._budget.total_for(number, error.least_bytes))
