@@ -241,17 +241,22 @@ def test_a_damaged_checkpoint_is_as_good_as_none(
     assert output.read_bytes() == (tmp_path / "b.inrv").read_bytes()
 
 
-def test_a_timed_encode_goes_on_however_much_time_an_interruption_took(clip: Path, tmp_path: Path) -> None:
-    output = tmp_path / "a.inrv"
-    timed = [*command(clip, output)[:7], "--size", "9k", "--segment", "6", "--time", "12s", "--device", "cpu"]
-    stopped = stop_when(timed, (folder_of(output) / "segment-0.json").exists, signal.SIGKILL)
-    assert stopped[0] == -9
+def test_a_timed_encode_goes_on_however_much_time_an_interruption_took(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
+    output, progress = tmp_path / "a.inrv", StopsAt(0.6)
+    timed = replace(DRAFT, epochs=None, time_seconds=6.0, segment=6, checkpoint_seconds=1e6)
+    with pytest.raises(KeyboardInterrupt):
+        inrcodec.encode(str(clip), str(output), timed, progress)
+    assert sorted(path.name for path in folder_of(output).glob("segment-*")) == [
+        "segment-0.inrv",
+        "segment-0.json",
+    ]
     state = json.loads((folder_of(output) / "state.json").read_text())
-    state["used_seconds"] = 11.9
-    (folder_of(output) / "state.json").write_text(json.dumps(state))
-    done = subprocess.run(timed, env=environment(), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "resuming: 1 of 2 segments are finished" in done.stderr
+    (folder_of(output) / "state.json").write_text(json.dumps({**state, "used_seconds": 5.99}))
+    inrcodec.encode(str(clip), str(output), timed, progress := StopsAt(2.0))
+    assert "resuming: 1 of 2 segments are finished" in progress.notes
 
 
 def test_an_output_whose_name_is_as_long_as_can_be(clip: Path, tmp_path: Path) -> None:
