@@ -246,7 +246,7 @@ def test_a_timed_encode_goes_on_however_much_time_an_interruption_took(
 ) -> None:
     monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
     output, progress = tmp_path / "a.inrv", StopsAt(0.6)
-    timed = replace(DRAFT, epochs=None, time_seconds=6.0, segment=6, checkpoint_seconds=1e6)
+    timed = replace(DRAFT, model="nerv", epochs=None, time_seconds=10.0, segment=6, checkpoint_seconds=1e6)
     with pytest.raises(KeyboardInterrupt):
         inrcodec.encode(str(clip), str(output), timed, progress)
     assert sorted(path.name for path in folder_of(output).glob("segment-*")) == [
@@ -254,7 +254,7 @@ def test_a_timed_encode_goes_on_however_much_time_an_interruption_took(
         "segment-0.json",
     ]
     state = json.loads((folder_of(output) / "state.json").read_text())
-    (folder_of(output) / "state.json").write_text(json.dumps({**state, "used_seconds": 5.99}))
+    (folder_of(output) / "state.json").write_text(json.dumps({**state, "used_seconds": 9.99}))
     inrcodec.encode(str(clip), str(output), timed, progress := StopsAt(2.0))
     assert "resuming: 1 of 2 segments are finished" in progress.notes
 
