@@ -227,3 +227,20 @@ def test_one_of_several_videos_is_chosen(tmp_path: Path, notes: Notes) -> None:
     assert f"2 video streams: number {(width - 32) // 16} is taken" in notes.lines[0]
     with pytest.raises(UsageError, match="has 2 video stream"):
         read_clip(str(path), SourceSettings(stream=2), notes)
+
+
+def test_an_oversized_header_drops_its_track_and_the_sound_stays(tmp_path: Path, notes: Notes) -> None:
+    fonts = "[Script Info]\n\n[Fonts]\nfontname: a.ttf\n" + ("A" * 80 + "\n") * 15000
+    film = write_film(tmp_path / "a.mkv", subtitles="ass", header=fonts.encode())
+    _, extras = read_film(film, notes)
+    assert [track.info.kind for track in extras.tracks] == [TrackKind.AUDIO]
+    assert len(extras.chapters) == 2
+    assert len(notes.lines) == 1
+    assert "a track of ass is not carried" in notes.lines[0] and "max_extradata_bytes" in notes.lines[0]
+
+
+def test_an_oversized_text_of_a_chapter_drops_the_chapters(tmp_path: Path, notes: Notes) -> None:
+    film = write_film(tmp_path / "a.mkv", chapter_title="x" * 1_200_000)
+    _, extras = read_film(film, notes)
+    assert len(extras.tracks) == 1 and extras.chapters == () and extras.tags["title"] == "Film"
+    assert len(notes.lines) == 1 and "chapters are not carried" in notes.lines[0]
