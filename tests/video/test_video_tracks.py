@@ -13,7 +13,7 @@ from track_samples import flash_and_onset, stored_packets, write_film
 from video_samples import Notes, gradient, write_video
 
 from bitstream import Extras, Packet, Track, TrackInfo, TrackKind
-from inrcodec.errors import UsageError
+from inrcodec.errors import OutputError, UsageError
 from inrcodec.settings import FrameRange, SourceSettings
 from inrcodec.video import open_writer, read_clip, read_extras
 from inrcodec.video.properties import Clip, VideoProperties, Window
@@ -35,6 +35,11 @@ def write_film_again(target: Path, clip: Clip, extras: Extras, notes: Notes) -> 
         for frame in clip.frames:
             writer.write(frame)
     return target
+
+
+def write_black(target: Path, extras: Extras, notes: Notes) -> None:
+    with open_writer(str(target), SQUARE, progress=notes, extras=extras) as writer:
+        writer.write(np.zeros((16, 16, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +153,7 @@ def test_parameters_from_a_strange_file_drop_the_track(tmp_path: Path, notes: No
         TrackInfo(TrackKind.AUDIO, "nonsense", Fraction(1, 1000), {}),
         TrackInfo(TrackKind.AUDIO, "subrip", Fraction(1, 1000), {}),
         TrackInfo(TrackKind.AUDIO, "libx264", Fraction(1, 1000), {}),
+        TrackInfo(TrackKind.SUBTITLE, "h264", Fraction(1, 1000), {}),
         TrackInfo(TrackKind.AUDIO, "aac", Fraction(1, 1000), {}, sample_rate=48000, layout="round"),
         TrackInfo(TrackKind.AUDIO, "aac", Fraction(1, (1 << 32) - 1), {}, sample_rate=48000, layout="mono"),
         TrackInfo(TrackKind.AUDIO, "aac", Fraction(1, 1000), {}, (1 << 32) - 1, "mono", "fltp"),
@@ -161,10 +167,57 @@ def test_parameters_from_a_strange_file_drop_the_track(tmp_path: Path, notes: No
 def test_packets_whose_times_fall_are_left_out(tmp_path: Path, notes: Notes) -> None:
     _, extras = read_film(write_film(tmp_path / "a.mp4"), notes)
     track = extras.tracks[0]
-    twice = dataclasses.replace(track, packets=(*track.packets[:3], *track.packets))
-    with open_writer(str(tmp_path / "b.mp4"), SQUARE, extras=Extras((twice,))) as writer:
-        writer.write(np.zeros((16, 16, 3), np.uint8))
+    twice = dataclasses.replace(track, packets=(*track.packets[:3], *track.packets[:2], *track.packets[3:]))
+    write_black(tmp_path / "b.mp4", Extras((twice,)), notes)
     assert len(stored_packets(tmp_path / "b.mp4", "audio")) == len(track.packets)
+    assert notes.lines == ["2 packets of aac (audio) are dropped: their times fall"]
+
+
+@pytest.mark.parametrize(
+    "codec, target", [("subrip", "b.mkv"), ("ass", "b.mkv"), ("webvtt", "b.webm"), ("mov_text", "b.mp4")]
+)
+def test_subtitles_that_begin_together_are_all_kept(
+    tmp_path: Path, notes: Notes, codec: str, target: str
+) -> None:
+    info = TrackInfo(TrackKind.SUBTITLE, codec, Fraction(1, 1000), {})
+    texts = [(0, b"\0\1a"), (200, b"\0\1b"), (200, b"\0\1c"), (1200, b"\0\1d")]
+    track = Track(info, tuple(Packet(at, at, 100, True, data) for at, data in texts))
+    write_black(tmp_path / target, Extras((track,)), notes)
+    written = {packet.data: packet.seconds for packet in stored_packets(tmp_path / target, "subtitle")}
+    assert [written[data] for _, data in texts] == pytest.approx([0, 0.2, 0.2, 1.2])
+    assert notes.lines == []
+
+
+@pytest.mark.parametrize("target", ["b.mkv", "b.mp4"])
+@pytest.mark.parametrize("time_base", [Fraction(1, 1000), Fraction(1, 90000)])
+def test_sound_of_coarse_times_is_kept(
+    tmp_path: Path, notes: Notes, target: str, time_base: Fraction
+) -> None:
+    _, extras = read_film(write_film(tmp_path / "a.mkv", "ac3"), notes)
+    sound = extras.tracks[0]
+    packets = tuple(packet._replace(pts=at // 3, dts=at // 3) for at, packet in enumerate(sound.packets))
+    info = dataclasses.replace(sound.info, time_base=time_base)
+    write_black(tmp_path / target, Extras((Track(info, packets),)), notes)
+    kept = stored_packets(tmp_path / target, "audio")
+    assert [packet.data for packet in kept] == [packet.data for packet in sound.packets]
+    assert notes.lines == []
+
+
+def test_a_track_whose_first_packet_is_refused_is_dropped(tmp_path: Path, notes: Notes) -> None:
+    _, extras = read_film(write_film(tmp_path / "a.mp4"), notes)
+    sound = extras.tracks[0]
+    strange = dataclasses.replace(sound, info=dataclasses.replace(sound.info, extradata=b""))
+    write_black(tmp_path / "b.mkv", Extras((strange,)), notes)
+    assert len(notes.lines) == 1 and "aac (audio) is dropped" in notes.lines[0]
+
+
+def test_an_error_late_in_the_sound_names_the_track(tmp_path: Path, notes: Notes) -> None:
+    _, extras = read_film(write_film(tmp_path / "a.ts"), notes)
+    sound = extras.tracks[0]
+    headless = sound.packets[3]._replace(data=b"abcdefgh")
+    strange = dataclasses.replace(sound, packets=(*sound.packets[:3], headless))
+    with pytest.raises(OutputError, match=r"aac \(audio\).*--no-audio"):
+        write_black(tmp_path / "b.mkv", Extras((strange,)), notes)
 
 
 def test_subtitles_and_chapters_are_shortened_at_the_ends() -> None:
