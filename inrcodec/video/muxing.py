@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -16,12 +17,17 @@ from av.container import OutputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from bitstream import Extras, Packet, Track, TrackInfo, TrackKind
+from bitstream import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
 from inrcodec.errors import OutputError
 from inrcodec.progress import Progress
 
 _TS_NONSTRICT = 0x20000
 """FFmpeg's flag of the containers whose decoding times may repeat."""
+_PLAY_FROM_FRAME_0 = ("mp4", "mov")
+"""Containers whose edit lists begin with the first frame; in the others it comes later."""
+_PRIMING_SECONDS = Fraction(1, 10)
+"""Sound before the first frame that may be the priming samples of a codec, which nobody hears."""
+_MOST_INT32 = (1 << 31) - 1
 
 
 class _TimedTrack:
@@ -115,19 +121,28 @@ class TrackMuxer:
         )
         self._next = next(self._packets, None)
         container.metadata.update(extras.tags)
-        if extras.chapters:
-            container.set_chapters(
-                [
-                    {
-                        "id": number,
-                        "start": chapter.start,
-                        "end": chapter.end,
-                        "time_base": chapter.time_base,
-                        "metadata": dict(chapter.metadata),
-                    }
-                    for number, chapter in enumerate(extras.chapters, 1)
-                ]
+        chapters = [chapter for chapter in extras.chapters if _is_possible(chapter)]
+        if len(chapters) < len(extras.chapters):
+            progress.note(
+                f"{len(extras.chapters) - len(chapters)} chapters are dropped: they end before they begin, "
+                "or later than FFmpeg can say"
             )
+        if chapters:
+            container.set_chapters([_as_pyav(number, chapter) for number, chapter in enumerate(chapters, 1)])
+        self._note_what_is_not_played()
+
+    def _note_what_is_not_played(self) -> None:
+        """Say how much sound comes before the first frame in a container that does not play it."""
+        if self._container.format.name not in _PLAY_FROM_FRAME_0:
+            return
+        for timed in self._tracks.values():
+            info, first = timed.track.info, timed.track.packets[:1]
+            if info.kind == TrackKind.AUDIO and first and -first[0].pts * info.time_base > _PRIMING_SECONDS:
+                seconds = float(-first[0].pts * info.time_base)
+                self._progress.note(
+                    f"{seconds:.2f} s of {_name(info)} come before the first frame, which players of "
+                    f"{self._target} leave out; .mkv keeps them"
+                )
 
     def mux_until(self, seconds: Fraction | None) -> None:
         """Mux the packets up to this time, or all that are left. Raises `OutputError`."""
@@ -151,6 +166,21 @@ class TrackMuxer:
 
 def _name(info: TrackInfo) -> str:
     return f"{info.codec} ({TrackKind(info.kind).name.lower()})"
+
+
+def _is_possible(chapter: Chapter) -> bool:
+    """Whether it ends after it begins, within 2^31 seconds: FFmpeg counts nanoseconds in 64 bits."""
+    return 0 <= chapter.start <= chapter.end and chapter.end * chapter.time_base <= _MOST_INT32
+
+
+def _as_pyav(number: int, chapter: Chapter) -> Any:
+    """A chapter as PyAV has it; in microseconds if its time base is beyond FFmpeg's 32 bits."""
+    time_base, start, end = chapter.time_base, chapter.start, chapter.end
+    if max(time_base.as_integer_ratio()) > _MOST_INT32:
+        start, end = (round(time * time_base * av.time_base) for time in (start, end))
+        time_base = Fraction(1, av.time_base)
+    times = {"start": start, "end": end, "time_base": time_base}
+    return {"id": number, **times, "metadata": dict(chapter.metadata)}
 
 
 def _muxed(packet: Packet, stream: Stream, time_base: Fraction) -> av.Packet[Stream]:

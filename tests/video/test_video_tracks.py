@@ -12,7 +12,7 @@ import pytest
 from track_samples import flash_and_onset, stored_packets, write_film
 from video_samples import Notes, gradient, write_video
 
-from bitstream import Extras, Packet, Track, TrackInfo, TrackKind
+from bitstream import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.settings import FrameRange, SourceSettings
 from inrcodec.video import open_writer, read_clip, read_extras
@@ -297,3 +297,30 @@ def test_an_oversized_text_of_a_chapter_drops_the_chapters(tmp_path: Path, notes
     _, extras = read_film(film, notes)
     assert len(extras.tracks) == 1 and extras.chapters == () and extras.tags["title"] == "Film"
     assert len(notes.lines) == 1 and "chapters are not carried" in notes.lines[0]
+
+
+def test_chapters_of_any_time_base_are_kept_and_impossible_ones_dropped(tmp_path: Path, notes: Notes) -> None:
+    chapters = (
+        Chapter(Fraction((1 << 31) - 1), 0, 1, {"title": "long"}),
+        Chapter(Fraction(1, (1 << 32) - 1), 1 << 31, (1 << 32) - 1, {"title": "fine"}),
+        Chapter(Fraction((1 << 32) - 1), 0, 1, {"title": "too long"}),
+        Chapter(Fraction(1, 1000), 5, 3, {"title": "backward"}),
+        Chapter(Fraction(1), 0, (1 << 60) - 1, {"title": "endless"}),
+    )
+    write_black(tmp_path / "a.mkv", Extras(chapters=chapters), notes)
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        found = {c["metadata"]["title"]: float(c["start"] * c["time_base"]) for c in container.chapters()}
+    assert found == {"fine": pytest.approx(0.5), "long": 0}
+    assert len(notes.lines) == 1 and "3 chapters are dropped" in notes.lines[0]
+
+
+@pytest.mark.parametrize("suffix, count", [("mp4", 1), ("mov", 1), ("mkv", 0)])
+def test_sound_before_the_first_frame_is_noted_where_it_is_not_played(
+    tmp_path: Path, notes: Notes, suffix: str, count: int
+) -> None:
+    _, extras = read_film(write_film(tmp_path / "a.mp4"), notes)
+    sound = extras.tracks[0]
+    early = tuple(packet._replace(pts=packet.pts - 24000, dts=packet.dts - 24000) for packet in sound.packets)
+    write_black(tmp_path / f"b.{suffix}", Extras((Track(sound.info, early),)), notes)
+    assert len(notes.lines) == count
+    assert all("0.52 s of aac (audio) come before the first frame" in line for line in notes.lines)
