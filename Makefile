@@ -16,8 +16,9 @@ install: .venv/.installed
 demo: install
 	$(BIN)/python -m benchmarks.demo
 
+# Two fits that share the cores thread by thread are slower than one thread each.
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow

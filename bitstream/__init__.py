@@ -3,17 +3,22 @@
     stream = bitstream.load(data)        # the whole file, every byte checked
     data = bitstream.dump(stream)
     summary = bitstream.probe(path)      # header and index only
+    reader = bitstream.SalvageReader(path)    # what is intact of a damaged file; `losses` says what is not
+    reader = bitstream.ForwardReader(pipe)    # segment after segment, as they arrive
 
 SPEC.md beside this file is the norm.
 """
 
 from bitstream.blocks import Block, BlockHead, Version, iterate_blocks
 from bitstream.container import StreamWriter, dump, load
+from bitstream.damage import Loss
 from bitstream.errors import BadMagic, BitstreamError, Corrupt, LimitExceeded, Truncated, UnsupportedVersion
 from bitstream.extras import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
+from bitstream.forward import ForwardReader
 from bitstream.header import ColorTags, IndexEntry, Quality, Section, Segment, Stream, StreamHeader
 from bitstream.limits import DEFAULT_LIMITS, Limits
 from bitstream.reader import StreamReader, Summary, probe
+from bitstream.salvage import SalvageReader
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -25,11 +30,14 @@ __all__ = [
     "ColorTags",
     "Corrupt",
     "Extras",
+    "ForwardReader",
     "IndexEntry",
     "LimitExceeded",
     "Limits",
+    "Loss",
     "Packet",
     "Quality",
+    "SalvageReader",
     "Section",
     "Segment",
     "Stream",

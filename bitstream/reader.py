@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
+from bitstream.assembly import read_index, read_segment, read_tail
 from bitstream.blocks import (
     BLOCK_OVERHEAD_BYTES,
     Block,
@@ -18,8 +19,8 @@ from bitstream.blocks import (
     Version,
     block_name,
 )
-from bitstream.container import read_index, read_segment, read_tail
-from bitstream.errors import Corrupt, Truncated
+from bitstream.damage import Loss
+from bitstream.errors import BitstreamError, Corrupt, Truncated
 from bitstream.extras import EXTRA_TYPES, Extras, TrackInfo
 from bitstream.header import (
     KNOWN_ANCILLARY_TYPES,
@@ -72,13 +73,13 @@ class StreamReader:
         self._owned = isinstance(file, (str, os.PathLike))
         self._file: BinaryIO = open(file, "rb") if isinstance(file, (str, os.PathLike)) else file
         try:
+            self._size = self._file.seek(0, os.SEEK_END)
             self._open()
         except BaseException:
             self.close()
             raise
 
     def _open(self) -> None:
-        self._size = self._file.seek(0, os.SEEK_END)
         scanner = self._scanner(0)
         self.version = scanner.read_head()
         block = self._checked_block(scanner, b"STRM")
@@ -86,14 +87,23 @@ class StreamReader:
         if scanner.read_block_head().type == b"TIME":
             block = self._checked_block(self._scanner(block.end), b"TIME")
             self.header = with_times(self.header, block, self._limits)
+        index_at = self._read_index(block.end)
+        self._walk_gaps(block.end, index_at)
+
+    def _read_index(self, first: int) -> int:
+        """Read TAIL and INDX, which come after the offset `first`; returns the offset of INDX."""
         tail_at = self._size - TAIL_BYTES
-        if tail_at < block.end + BLOCK_OVERHEAD_BYTES:
+        if tail_at < first + BLOCK_OVERHEAD_BYTES:
             raise Truncated("expected INDX and TAIL after STRM", offset=self._size, block="TAIL")
-        tail = self._checked_block(self._scanner(tail_at), b"TAIL")
+        try:
+            tail = self._checked_block(self._scanner(tail_at), b"TAIL")
+        except BitstreamError as error:
+            message = "expected TAIL as the last 20 bytes: the file is cut off, or damaged there"
+            raise Corrupt(message, offset=tail_at, block="TAIL") from error
         index_at = read_tail(tail, self._limits)
-        if not block.end <= index_at <= tail_at - BLOCK_OVERHEAD_BYTES:
+        if not first <= index_at <= tail_at - BLOCK_OVERHEAD_BYTES:
             raise Corrupt(
-                f"expected INDX within {block.end}..{tail_at}, found {index_at}",
+                f"expected INDX within {first}..{tail_at}, found {index_at}",
                 offset=tail_at + 8,
                 block="TAIL",
             )
@@ -102,7 +112,7 @@ class StreamReader:
             raise Corrupt(f"expected TAIL at {index_block.end}", offset=index_at, block="INDX")
         self.index: tuple[IndexEntry, ...] = read_index(index_block, self._limits).entries
         self._check_index(index_at)
-        self._walk_gaps(block.end, index_at)
+        return index_at
 
     def _scanner(self, offset: int) -> BlockScanner:
         self._file.seek(offset)
@@ -131,11 +141,9 @@ class StreamReader:
         if fault is not None:
             raise Corrupt(fault, offset=index_at, block="INDX")
 
-    def _walk_gaps(self, first: int, last: int) -> None:
-        """Read the ancillary blocks between the segments; what is between must be whole blocks."""
-        known = AncillaryBlocks(self._limits)
-        unknown: list[BlockHead] = []
-        extras: list[BlockHead] = []
+    def _gaps(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Where the stretches between the segments begin and end; Corrupt for an index out of order."""
+        gaps = []
         at = first
         for segment_at, length in [*((entry.offset, entry.length) for entry in self.index), (last, 0)]:
             if segment_at < at or segment_at + length > last:
@@ -144,10 +152,20 @@ class StreamReader:
                     offset=last,
                     block="INDX",
                 )
-            while at < segment_at:
+            gaps.append((at, segment_at))
+            at = segment_at + length
+        return gaps
+
+    def _walk_gaps(self, first: int, last: int) -> None:
+        """Read the ancillary blocks between the segments; what is between must be whole blocks."""
+        known = AncillaryBlocks(self._limits)
+        unknown: list[BlockHead] = []
+        extras: list[BlockHead] = []
+        for at, end in self._gaps(first, last):
+            while at < end:
                 scanner = self._scanner(at)
                 head = scanner.read_block_head()
-                self._require_inside(head, segment_at)
+                self._require_inside(head, end)
                 known.count(head.type, head.offset)
                 if head.type in KNOWN_ANCILLARY_TYPES:
                     known.add(scanner.read_payload(head))
@@ -156,7 +174,6 @@ class StreamReader:
                 else:
                     unknown.append(head)
                 at = head.end
-            at = segment_at + length
         self.quality = known.quality
         self.metadata: Mapping[str, str] = known.metadata or {}
         self.ancillary = tuple(unknown)
@@ -177,6 +194,23 @@ class StreamReader:
                 block="SEGM",
             )
         return segment
+
+    def segments(self) -> Iterator[tuple[int, IndexEntry, Segment]]:
+        """Every segment in turn, with its number and where it lies; raises `BitstreamError`."""
+        for number, entry in enumerate(self.index):
+            yield number, entry, self.segment(number)
+
+    def locate(self, frame: int) -> tuple[int, int]:
+        """The number of the segment that shows this frame, 0 <= frame < frame_count, and the frame of it."""
+        return self.segment_number(frame), frame
+
+    def discard(self, number: int, error: BitstreamError) -> None:
+        """Go on without a segment that could not be decoded: here that raises the error."""
+        raise error
+
+    def losses(self, frames: range | None = None) -> tuple[Loss, ...]:
+        """What was lost of `frames`, or of all, so far: here nothing, as any damage is an error."""
+        return ()
 
     def extras(self) -> Extras:
         """Read and check sound, subtitles, chapters and tags; raises `BitstreamError`."""

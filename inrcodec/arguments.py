@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 
 from inrcodec.errors import UsageError
 from inrcodec.settings import FrameRange, SegmentRule, Size
@@ -17,6 +18,7 @@ _PLAIN_SECONDS = re.compile(_NUMBER)
 _DURATION = re.compile(rf"(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:({_NUMBER})s)?", re.IGNORECASE)
 _FRAME_RANGE = re.compile(r"(\d*):(\d*)")
 _PICTURE_SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)", re.IGNORECASE)
+_WORKERS = re.compile(r"local:[1-9]\d{0,3}|ray|ray://[^\s/]+:\d{1,5}")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -68,6 +70,18 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def parse_moment(text: str) -> Fraction:
+    """A time within a video, exactly, in seconds from `12.3`, `12.3s` or `1m2s`."""
+    text = text.strip()
+    if _PLAIN_SECONDS.fullmatch(text):
+        return Fraction(text)
+    match = _DURATION.fullmatch(text)
+    if match is None or not any(match.groups()):
+        raise ValueError(f"{text!r} is no time; write 12.3, 12.3s or 1m2s")
+    parts = zip(match.groups(), _SECONDS_PER_UNIT.values(), strict=True)
+    return sum((Fraction(number) * int(unit) for number, unit in parts if number), Fraction(0))
+
+
 def parse_frame_range(text: str) -> FrameRange:
     """Frames from `a:b` (b is the first one left out), `a:` or `:b`."""
     match = _FRAME_RANGE.fullmatch(text.strip())
@@ -92,6 +106,19 @@ def parse_device(text: str) -> str:
     if not _DEVICE.fullmatch(text):
         raise ValueError(f"{text!r} is no device; write auto, cpu, cuda, cuda:1 or mps")
     return text
+
+
+def parse_workers(text: str) -> str:
+    """Who fits segments, unchanged: `local:N`, `ray` or `ray://host:port`."""
+    if not _WORKERS.fullmatch(text):
+        raise ValueError(f"{text!r} are no workers; write local:4, ray or ray://host:10001")
+    return text
+
+
+def local_worker_count(workers: str) -> int:
+    """N of `local:N`; 0 for workers elsewhere."""
+    kind, _, count = workers.partition(":")
+    return int(count) if kind == "local" else 0
 
 
 def parse_model_options(texts: Iterable[str]) -> dict[str, str]:

@@ -25,9 +25,9 @@ LEAST_FILL = 0.97
 SECTION_OVERHEAD_BYTES = 12
 """What a section's coder parameters take beside the ideal bits of its symbols, about."""
 
-FILE_ROOM_BYTES, SEGMENT_ROOM_BYTES = 8, 16
-"""How many bytes longer the numbers in a container, and of a segment, are at most in a file of many segments
-than in one of its own: offsets, frames and counts take more bytes the larger they are."""
+FILE_ROOM_BYTES = 8
+"""How many bytes longer the numbers in a container are at most than `container_bytes` says: the count of
+segments, the length of the index, a coded size larger than the frame."""
 
 MASK_REMARK = "PSNR counts unmasked pixels only"
 """What a file says of a video whose masked pixels were left to the network."""
@@ -103,54 +103,67 @@ def size_of(extras: Extras) -> int:
 
 
 class SharedBudget:
-    """The bytes of a file, shared out over its segments by difficulty while they are coded one by one.
+    """The bytes of a file, shared out over its segments by difficulty before any of them is fitted.
 
     Every segment is planned and coded as a file of its own (`target`), which has a container that the real
-    file pays for only once. What a segment leaves over goes to all that follow.
+    file pays for only once. No share depends on what another segment takes, so segments may be coded in any
+    order, and at once, for the same file.
     """
 
     def __init__(
         self,
         total_bytes: int,
-        container_bytes: int,
+        header: StreamHeader,
+        runs: Sequence[range],
         difficulties: Sequence[float],
-        timestamp_bytes: int = 0,
+        is_masked: bool = False,
     ) -> None:
-        """`container_bytes` is what `container_bytes` says of the whole file without its timestamps.
+        """`runs` are the frames of each segment; `header` is of the whole file, and of each but for them."""
+        self.total_bytes, self._runs, self._is_masked = total_bytes, tuple(runs), is_masked
+        self._header = replace(header, timestamps=None)
+        self._shares = [one / math.fsum(difficulties) for one in difficulties]
+        self._common_bytes = container_bytes(header, is_masked) + FILE_ROOM_BYTES
 
-        A table of timestamps takes `timestamp_bytes` more of the file, and nothing of a segment's own.
-        """
-        self.total_bytes, self._container_bytes = total_bytes, container_bytes
-        self._difficulties = tuple(difficulties)
-        self._common_bytes = container_bytes + timestamp_bytes + FILE_ROOM_BYTES
-        self._left = total_bytes - self._common_bytes
-
-    def target(self, number: int, is_first: bool = False) -> int:
-        """What segment `number` may take as a file of its own, when those before it were spent.
-
-        With `is_first` it is asked of the whole budget: a forecast, before any segment is coded.
-        """
-        if len(self._difficulties) == 1:
+    def target(self, number: int) -> int:
+        """What segment `number` may take as a file of its own."""
+        if len(self._runs) == 1:
             return self.total_bytes
-        share = self._difficulties[number] / sum(self._difficulties[0 if is_first else number :])
-        return max(0, int(self._left * share)) + self._container_bytes - SEGMENT_ROOM_BYTES
+        return self._share_bytes(number) + self._own_bytes(number)
 
-    @property
-    def first_offset(self) -> int:
-        """Not before where the first segment lies in the file, about."""
-        return self._common_bytes - FILE_ROOM_BYTES
-
-    def spend(self, segment_bytes: int) -> None:
-        """Count a segment that was coded: its block and its entry in the index."""
-        self._left -= segment_bytes
+    def filled(self, number: int) -> int:
+        """The least of a file of segment `number` alone, for a whole that is `LEAST_FILL` full."""
+        if len(self._runs) == 1:
+            return math.ceil(LEAST_FILL * self.total_bytes)
+        # Shares are rounded down, and part of the file's container is only room.
+        rounding = 1 + FILE_ROOM_BYTES / len(self._runs)
+        least = LEAST_FILL * self._share_bytes(number) + rounding + self._container_bytes(number)
+        return min(self.target(number), math.ceil(least))
 
     def total_for(self, number: int, target: int) -> int:
-        """The bytes of a file in which `target` would be asked of segment `number`, were none coded yet."""
-        if len(self._difficulties) == 1:
+        """The bytes of the smallest file in which segment `number` has a `target` of so many bytes."""
+        if len(self._runs) == 1:
             return target
-        needed = target - self._container_bytes + SEGMENT_ROOM_BYTES
-        left = math.ceil(needed * sum(self._difficulties) / self._difficulties[number])
-        return left + self._common_bytes
+        needed = target - self._own_bytes(number)
+        return math.ceil(needed / self._shares[number]) + self._common_bytes
+
+    def _share_bytes(self, number: int) -> int:
+        """What segment `number` may take of the file: its block, and its entry in the index."""
+        return max(0, int((self.total_bytes - self._common_bytes) * self._shares[number]))
+
+    def _own_bytes(self, number: int) -> int:
+        """How much more segment `number` may take as a file of its own: a container, less its room."""
+        return self._container_bytes(number) - self._room_bytes(number)
+
+    def _container_bytes(self, number: int) -> int:
+        """Bytes of a file of segment `number` alone that are not the segment."""
+        return container_bytes(replace(self._header, frame_count=len(self._runs[number])), self._is_masked)
+
+    def _room_bytes(self, number: int) -> int:
+        """How many bytes longer the segment's numbers are at the end of the file than in one of its own."""
+        run = self._runs[number]
+        empty = Segment(0, len(run), 1, 0, b"", ())
+        last = segment_bytes(replace(empty, first_frame=run.start), self.total_bytes)
+        return last - segment_bytes(empty, 0)
 
 
 def container_bytes(header: StreamHeader, is_masked: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from importlib.util import find_spec
 
+from inrcodec.arguments import local_worker_count, parse_workers
 from inrcodec.errors import UsageError
 from inrcodec.settings import (
     FEWEST_BITS,
@@ -15,6 +16,7 @@ from inrcodec.settings import (
     PRESETS,
     DecodeSettings,
     EncodeSettings,
+    FrameRange,
 )
 
 
@@ -64,8 +66,30 @@ def check_procedure(settings: EncodeSettings) -> None:
             raise UsageError(f"{name}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
 
 
-def check_rate(settings: DecodeSettings) -> None:
-    """Raise `UsageError` for more interpolated frames than anyone can want, or for less than none."""
+def check_workers(settings: EncodeSettings) -> None:
+    """Raise `UsageError` for workers that there cannot be here."""
+    if settings.workers is None:
+        return
+    try:
+        is_local = local_worker_count(parse_workers(settings.workers)) > 0
+    except ValueError as error:
+        raise UsageError(f"--workers: {error}") from None
+    if is_local:
+        return
+    if find_spec("ray") is None:
+        raise UsageError(f"--workers {settings.workers} needs Ray: pip install 'inrc[ray]'")
+    if settings.workers != "ray" and find_spec("grpc") is None:
+        raise UsageError(f"--workers {settings.workers} needs Ray's client: pip install 'inrc[ray]'")
+
+
+def check_decoding(settings: DecodeSettings) -> None:
+    """Raise `UsageError` for settings that contradict each other, and for too many interpolated frames."""
+    if settings.at_seconds is not None and settings.frames != FrameRange():
+        raise UsageError("--at and --frames exclude each other; give one of them")
+    if settings.at_seconds is not None and settings.fps_scale != 1:
+        raise UsageError(
+            "--at gives one frame, and --fps-scale makes frames between several; give one of them"
+        )
     if not 1 <= settings.fps_scale <= MOST_FPS_SCALE:
         raise UsageError(
             f"--fps-scale: expected a whole number from 1 to {MOST_FPS_SCALE}, found {settings.fps_scale}"

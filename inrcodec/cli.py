@@ -18,23 +18,24 @@ from typing import Any
 import click
 
 from inrcodec import __version__, arguments, console
-from inrcodec.checks import check_exclusive, check_procedure
+from inrcodec.checks import check_decoding, check_exclusive, check_procedure, check_workers
 from inrcodec.command_group import ClosedPipe, Commands, Interrupted, NoCommand, Terminated
 from inrcodec.console import Verbosity
-from inrcodec.errors import UNEXPECTED, UsageError, explained
-from inrcodec.files import check_output_file, check_paths, check_seekable, resume_folder
+from inrcodec.errors import EXIT_CORRUPT, UNEXPECTED, UsageError, explained
+from inrcodec.files import STDIN, check_output_file, check_paths, output_paths, resume_remark
 from inrcodec.options import (
     DEVICE,
     DURATION,
     FILE_SIZE,
     FPS_SCALE,
-    FRAMES,
     POSITIVE,
     length_options,
+    part_options,
     procedure_options,
     reporting_options,
     source_options,
 )
+from inrcodec.reporting import decode_line, encode_lines, lost_lines
 from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
 _IMPORTED = time.monotonic()
@@ -58,8 +59,8 @@ def commands() -> None:
 
 
 @commands.command()
-@click.argument("source")
-@click.option("-o", "--output", required=True, help="The .inrv file to write.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("-o", "--output", required=True, help="The .inrv file to write, or a folder for NAME.inrv.")
 @click.option("--bpp", type=POSITIVE, help="Bits per pixel, sound left out.  [default: 0.06]")
 @click.option("--size", "size_bytes", type=FILE_SIZE, help="Size without sound: 800k is 800,000 bytes.")
 @click.option("--model", default=EncodeSettings.model, show_default=True, help="The family of networks.")
@@ -84,7 +85,7 @@ def commands() -> None:
 def encode(
     started: float,
     /,
-    source: str,
+    sources: Sequence[str],
     output: str,
     model_options: Sequence[str],
     frames: FrameRange,
@@ -98,8 +99,8 @@ def encode(
     verbose: bool,
     as_json: bool,
     **plain: Any,
-) -> None:
-    """Fit a network to the video SOURCE and write it as an .inrv file."""
+) -> int:
+    """Fit a network to the video SOURCE and write it as an .inrv file; several go to a folder."""
     verbosity = _verbosity(quiet, verbose)
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),
@@ -111,8 +112,28 @@ def encode(
     )
     check_exclusive(settings)
     check_procedure(settings)
+    check_workers(settings)
     if output == STDOUT:
         raise UsageError("an .inrv goes to a file, not to standard output")
+    requests = list(zip(sources, output_paths(sources, output), strict=True))
+    try:
+        if len(requests) == 1:
+            return _encode_one(*requests[0], settings, verbosity, as_json)
+        from inrcodec.several import encode_several
+
+        code, rows = encode_several(requests, settings, verbosity)
+    except KeyboardInterrupt:
+        raise Interrupted(resume_remark(requests)) from None
+    except Terminated:
+        raise Terminated(resume_remark(requests)) from None
+    if as_json:
+        console.print_json({"files": rows})
+    return code
+
+
+def _encode_one(
+    source: str, output: str, settings: EncodeSettings, verbosity: Verbosity, as_json: bool
+) -> int:
     # The library checks all this too, but torch, which it needs, takes two seconds to import.
     check_paths(source, output, may_be_piped=True)
     if settings.mask is not None:
@@ -121,24 +142,22 @@ def encode(
     # By module, because the package offers functions of these names too.
     from inrcodec.encoding import encode as encode_video
 
-    try:
-        with console.progress_for(verbosity) as progress:
-            result = encode_video(source, output, settings, progress).as_dict()
-    except KeyboardInterrupt:
-        raise Interrupted(_resume_remark(output)) from None
-    except Terminated:
-        raise Terminated(_resume_remark(output)) from None
+    with console.progress_for(verbosity) as progress:
+        result = encode_video(source, output, settings, progress).as_dict()
     if verbosity >= Verbosity.NORMAL:
-        for line in console.encode_lines(output, result):
+        for line in encode_lines(output, result):
             console.say(line)
     if as_json:
         console.print_json(result)
+    return 0
 
 
 @commands.command()
 @click.argument("source")
-@click.option("-o", "--output", required=True, help=".mp4 .mkv .mov .webm .y4m, a folder, %05d.png, or -.")
-@click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out.")
+@click.option(
+    "-o", "--output", required=True, help=".mp4 .mkv .mov .webm .y4m .png, a folder, %05d.png, or -."
+)
+@part_options
 @click.option("--fps-scale", type=FPS_SCALE, default=1, help="K times the frames, interpolated.")
 @click.option("--codec", help="h264, hevc, vp9, av1, ffv1 or an encoder of FFmpeg.  [default: h264]")
 @click.option("--crf", type=click.IntRange(0, 63), help="Quality of --codec.  [default: visually lossless]")
@@ -148,14 +167,15 @@ def encode(
 )
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
 @reporting_options
-def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> None:
-    """Render the frames of the .inrv file SOURCE; `-o -` writes y4m to stdout."""
+def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> int:
+    """Render the frames of the .inrv file SOURCE, or of stdin for `-`; `-o -` writes y4m to stdout."""
     verbosity = _verbosity(quiet, verbose)
     settings = DecodeSettings(**plain)
     if as_json and output == STDOUT:
         raise UsageError("--json and -o - both want standard output")
-    check_paths(source, output)
-    check_seekable(source)
+    check_decoding(settings)
+    if source != STDIN:
+        check_paths(source, output)
     from inrcodec.video.writing import check_target
 
     check_target(output, settings.codec, settings.crf, settings.overwrite)
@@ -164,23 +184,26 @@ def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
     with console.progress_for(verbosity) as progress:
         result = decode_video(source, output, settings, progress).as_dict()
     if verbosity >= Verbosity.NORMAL:
-        console.say(console.decode_line(output, result))
+        console.say(decode_line(output, result))
     if as_json:
         console.print_json(result)
+    return _say_lost(source, result["lost"], "what is intact was decoded and written, with frozen frames")
 
 
 @commands.command()
 @click.argument("file")
+@click.option("--skip-damaged", is_flag=True, help="Say what is intact of a damaged file; exit code 4.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
-def info(file: str, as_json: bool) -> None:
-    """Say what the .inrv FILE holds and what its bits are spent on."""
+def info(file: str, skip_damaged: bool, as_json: bool) -> int:
+    """Say what the .inrv FILE, or stdin for `-`, holds and what its bits are spent on."""
     from inrcodec.inspect import inspect
 
-    report = inspect(file)
+    report = inspect(file, skip_damaged)
     if as_json:
         console.print_json(report.as_dict())
     else:
         console.print_report(report)
+    return _say_lost(file, [str(loss) for loss in report.lost], "the report is of what is intact")
 
 
 @commands.command()
@@ -210,9 +233,11 @@ def verify(file: str, as_json: bool) -> None:
         print(f"{file}: intact, {report.file_bytes:,} bytes, {len(report.segments)} segment(s)", flush=True)
 
 
-def _resume_remark(output: str) -> str:
-    """What is left of an encode that was stopped."""
-    return "the same command again goes on from here" if resume_folder(output).is_dir() else ""
+def _say_lost(source: str, lost: Sequence[str], result: str) -> int:
+    """Say what a damaged file has lost, if anything; returns the exit code."""
+    for line in lost_lines(source, lost, result):
+        console.say(line)
+    return EXIT_CORRUPT if lost else 0
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:

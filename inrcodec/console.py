@@ -14,8 +14,8 @@ from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from inrcodec.arguments import duration_text
 from inrcodec.progress import EncodePlan, FitReport
+from inrcodec.reporting import error_line, fit_text, plan_lines
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -44,7 +44,7 @@ def say(message: str) -> None:
 
 def say_error(message: str) -> None:
     """The one line by which a command fails."""
-    say(f"inrc: error: {' '.join(message.split())}")
+    say(error_line(message))
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -101,6 +101,10 @@ class PlainProgress:
     def detail(self, message: str) -> None:
         if self._verbosity >= Verbosity.VERBOSE:
             self._line(message)
+
+    def report(self, line: str) -> None:
+        """What came of something, whatever the verbosity."""
+        self._line(line)
 
     def _is_line_due(self) -> bool:
         now = time.monotonic()
@@ -172,50 +176,6 @@ def progress_for(verbosity: Verbosity) -> PlainProgress:
     """A bar where stderr is a terminal, else plain lines."""
     is_live = verbosity >= Verbosity.NORMAL and sys.stderr.isatty()
     return LiveProgress(verbosity) if is_live else PlainProgress(verbosity)
-
-
-def plan_lines(plan: EncodePlan) -> list[str]:
-    """What an encode is about to do: size, model, device, time."""
-    pixels = plan.width * plan.height * plan.frame_count
-    expected = f"about {duration_text(plan.expected_seconds)}"
-    epochs = "" if plan.epochs is None else f"{plan.epochs:g} epochs, "
-    return [
-        f"{plan.source}: {plan.frame_count} frames of {plan.width}x{plan.height} -> at most "
-        f"{plan.target_bytes:,} bytes ({8 * plan.target_bytes / pixels:.4f} bpp)",
-        f"{plan.model} with {plan.parameter_count:,} parameters on {plan.device}: {epochs}{expected}",
-    ]
-
-
-def fit_text(report: FitReport) -> str:
-    """PSNR so far, predicted size, speed, time left."""
-    return (
-        f"{report.psnr_db:.2f} dB  {report.predicted_bpp:.4f} bpp  "
-        f"{report.steps_per_second:.1f} steps/s  {duration_text(max(0.0, report.seconds_left))} left"
-    )
-
-
-def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
-    """What an encode did, from the fields of `EncodeResult`."""
-    extras_bytes = result["extras_bytes"]
-    video_bytes = result["file_bytes"] - extras_bytes
-    share = 100 * video_bytes / result["target_bytes"]
-    beside = f", and {extras_bytes:,} bytes of sound and the like" if extras_bytes else ""
-    masked = result["masked_share"]
-    counted = f" of the {1 - masked:.1%} of pixels outside the mask" if masked else ""
-    return [
-        f"{output}: {video_bytes:,} bytes ({share:.1f} % of the target), {result['bpp']:.4f} bpp{beside}",
-        f"{result['psnr_db']:.2f} dB{counted} (worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
-        f"{result['steps']:,} steps in {duration_text(result['seconds'])}",
-    ]
-
-
-def decode_line(output: str, result: Mapping[str, Any]) -> str:
-    """What a decode did, from the fields of `DecodeResult`."""
-    name = "standard output" if output == "-" else output
-    return (
-        f"{name}: {result['frames']} frames in {duration_text(result['seconds'])} "
-        f"({result['frames_per_second']:.1f} frames/s)"
-    )
 
 
 def print_report(report: FileReport) -> None:

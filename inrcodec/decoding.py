@@ -8,33 +8,28 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 from itertools import takewhile
 from types import TracebackType
-from typing import Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from bitstream import Extras, StreamReader
-from inrcodec.checks import check_rate
-from inrcodec.compression.sections import decode_sections
-from inrcodec.device import autocast, choose_device, compute_dtype, repeatable_convolutions
+from bitstream import BitstreamError, Extras, ForwardReader, Loss
+from inrcodec.checks import check_decoding
+from inrcodec.device import choose_device, compute_dtype
 from inrcodec.errors import UsageError
-from inrcodec.files import check_paths
-from inrcodec.opening import open_segment, open_stream
+from inrcodec.files import STDIN, check_paths
+from inrcodec.opening import AnyReader, open_stream, salvage_advised
 from inrcodec.progress import Progress, Silent
+from inrcodec.rendering import Frames, SegmentRenderer
 from inrcodec.settings import DecodeSettings, FrameRange
-from inrcodec.video import check_target, cut_extras, open_writer
+from inrcodec.video import check_one_picture, check_target, cut_extras, open_writer
 from inrcodec.video.properties import displayed, properties_of
-from inrcodec.video.timing import selected_properties, window_of
-
-Frames = NDArray[np.uint8]
-
-BATCH_ACTIVATIONS = {"cpu": 1 << 27, "cuda": 1 << 30, "mps": 1 << 28}
-"""Values that rendering one batch may hold, but at least one frame: enough to fill a device, no more."""
+from inrcodec.video.timing import frame_shown_at, selected_properties, window_of
 
 
 @dataclass(frozen=True)
@@ -44,26 +39,38 @@ class DecodeResult:
     frames: int
     seconds: float
     frames_per_second: float
+    lost: tuple[Loss, ...] = ()
+    """What a damaged file does not hold any more: frames, which are frozen in the output, and others."""
 
-    def as_dict(self) -> dict[str, float | int]:
-        return dataclasses.asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**values, "lost": [str(loss) for loss in self.lost]}
 
 
 def decode(
     source: str, output: str, settings: DecodeSettings | None = None, progress: Progress | None = None
 ) -> DecodeResult:
-    """Decode the file `source` to `output`: a video, a folder or pattern of images, y4m, or `-`.
+    """Decode the file `source`, or standard input for `-`, to `output`: a video, images, y4m, or `-`.
 
-    Raises `UsageError`, `OutputError` and `BitstreamError`.
+    With `settings.skip_damaged` what is intact is decoded, and the result says what is not. Raises
+    `UsageError`, `OutputError` and `BitstreamError`.
     """
     settings, progress = settings or DecodeSettings(), progress or Silent()
-    check_rate(settings)
-    check_paths(source, output)
+    check_decoding(settings)
+    if source != STDIN:
+        check_paths(source, output)
     check_target(output, settings.codec, settings.crf, settings.overwrite)
+    with salvage_advised(source, settings.skip_damaged):
+        return _decode(source, output, settings, progress)
+
+
+def _decode(source: str, output: str, settings: DecodeSettings, progress: Progress) -> DecodeResult:
     started = time.monotonic()
-    with open_video(source, settings.device, settings.precision) as video:
-        selected = video.select(settings.frames)
+    with open_video(source, settings.device, settings.precision, settings.skip_damaged) as video:
+        selected = video.select(settings.frames, settings.at_seconds)
         positions = PositionsBetween(selected, settings.fps_scale)
+        check_one_picture(output, len(positions))
         progress.detail(f"decoding on {video.device} in {str(video.dtype).removeprefix('torch.')}")
         done = 0
         with open_writer(
@@ -74,15 +81,16 @@ def decode(
             settings.overwrite,
             progress,
             first_number=selected.start * settings.fps_scale,
-            extras=video.extras(selected),
+            extras=video.extras_source(selected),
         ) as writer:
             for batch in video.batches(positions):
                 for frame in batch:
                     writer.write(frame)
                 done += len(batch)
                 progress.stage("decoding", done, len(positions))
+        lost = video.losses(selected)
     seconds = time.monotonic() - started
-    return DecodeResult(done, seconds, done / max(seconds, 1e-9))
+    return DecodeResult(done, seconds, done / max(seconds, 1e-9), lost)
 
 
 @dataclass(frozen=True)
@@ -111,21 +119,27 @@ class PositionsBetween(Sequence[float]):
         return self.frames.start + step / self.scale
 
 
-def open_video(source: str | os.PathLike[str], device: str = "auto", precision: str = "auto") -> Video:
-    """Open an `.inrv` file for random access to its frames.
+def open_video(
+    source: str | os.PathLike[str],
+    device: str = "auto",
+    precision: str = "auto",
+    skip_damaged: bool = False,
+) -> Video:
+    """Open an `.inrv` file for random access to its frames; a pipe or `-` (standard input) goes forward only.
 
     `video[i]` is a frame (height, width, 3) uint8, `video[a:b]` an array of them, `len(video)` their number.
-    Raises `UsageError` for a missing file and `BitstreamError` for one that is not intact.
+    Raises `UsageError` for a missing file and `BitstreamError` for one that is not intact. With
+    `skip_damaged` a lost frame is the last one before it that was not lost; `video.losses()` says which.
     """
     # Refused before the file is opened: nothing would close it.
     compute_dtype(precision, choose_device(device))
-    return Video(open_stream(source), device, precision)
+    return Video(open_stream(source, skip_damaged), device, precision)
 
 
 class Video:
     """Frames of an open `.inrv` file; a segment is parsed when a frame of it is needed."""
 
-    def __init__(self, reader: StreamReader, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, reader: AnyReader, device: str = "auto", precision: str = "auto") -> None:
         self._reader = reader
         self.device = choose_device(device)
         self.dtype = compute_dtype(precision, self.device)
@@ -165,8 +179,11 @@ class Video:
     def close(self) -> None:
         self._reader.close()
 
-    def select(self, frames: FrameRange) -> range:
-        """The frames of a range, which must not be empty; raises `UsageError`."""
+    def select(self, frames: FrameRange, at_seconds: Fraction | float | None = None) -> range:
+        """The frames of a range, which must not be empty, or the one shown at a time; raises `UsageError`."""
+        if at_seconds is not None:
+            shown = frame_shown_at(self.properties, at_seconds)
+            return range(shown, shown + 1)
         selected = range(len(self))[frames.start : frames.stop]
         if not selected:
             raise UsageError(f"--frames selects none of the {len(self)} frames")
@@ -175,6 +192,23 @@ class Video:
     def extras(self, frames: range) -> Extras:
         """Sound, subtitles, chapters and tags for these frames; raises `BitstreamError`."""
         return cut_extras(self._reader.extras(), window_of(self.properties, frames))
+
+    def extras_source(self, frames: range) -> Extras | Callable[[], Extras]:
+        """`extras`, or the function that gives them later: in a pipe they come after the video."""
+        return (
+            partial(self.extras, frames) if isinstance(self._reader, ForwardReader) else self.extras(frames)
+        )
+
+    def losses(self, frames: range | None = None) -> tuple[Loss, ...]:
+        """What was found to be lost of these frames, or of all, and beside the video.
+
+        Only what was needed so far is known: a segment is read for its frames. A pipe is read to its end.
+        """
+        return self._reader.losses(frames)
+
+    def frame_at(self, seconds: Fraction | float) -> Frames:
+        """The frame (height, width, 3) that is shown at a time from the first one on; raises `UsageError`."""
+        return self[frame_shown_at(self.properties, seconds)]
 
     def at(self, position: float) -> Frames:
         """The picture (height, width, 3) at a time counted in frames, from 0 to len - 1.
@@ -194,49 +228,22 @@ class Video:
         """
         at = 0
         while at < len(frames):
-            number = self._reader.segment_number(int(frames[at]))
+            number, shown = self._reader.locate(int(frames[at]))
             if self._renderer is None or self._renderer.number != number:
-                self._renderer = SegmentRenderer(self._reader, number, self.device, self.dtype)
-            wanted = [*takewhile(self._renderer.holds, frames[at : at + self._renderer.batch_frames])]
-            yield self._renderer.render(wanted)
+                try:
+                    self._renderer = SegmentRenderer(self._reader, number, self.device, self.dtype)
+                except BitstreamError as error:
+                    self._reader.discard(number, error)
+                    continue
+            ahead = frames[at : at + self._renderer.batch_frames]
+            if shown == int(frames[at]):
+                wanted = [*takewhile(self._renderer.holds, ahead)]
+                yield self._renderer.render(wanted)
+            else:
+                wanted = [*takewhile(partial(self._is_frozen, (number, shown)), ahead)]
+                yield np.repeat(self._renderer.render([shown]), len(wanted), axis=0)
             at += len(wanted)
 
-
-class SegmentRenderer:
-    """Renders frames of one segment of a file; raises `BitstreamError` when it is not intact."""
-
-    def __init__(self, reader: StreamReader, number: int, device: torch.device, dtype: torch.dtype) -> None:
-        self.number = number
-        opened = open_segment(reader.segment(number), reader.header)
-        arrays = decode_sections(opened.specs, opened.segment.sections)
-        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        self._decoder = opened.family.decoder(opened.config, opened.video, tensors)
-        first = opened.segment.first_frame
-        self._frames = range(first, first + opened.segment.frame_count)
-        activations = opened.family.activation_count(opened.config)
-        self.batch_frames = max(1, BATCH_ACTIVATIONS[device.type] // activations)
-        self._device, self._dtype = device, dtype
-        self._quarter_turns = reader.header.rotation // 90
-
-    def holds(self, position: float) -> bool:
-        return int(position) in self._frames
-
-    def render(self, positions: Sequence[float]) -> Frames:
-        """Frames, counted from the video's first, as they are displayed: uint8 (B, height, width, 3).
-
-        Positions after the last frame, where the next segment begins, hold that frame.
-        """
-        last = len(self._frames) - 1
-        local = [min(position - self._frames.start, last) for position in positions]
-        at = torch.tensor(local, dtype=self._position_dtype(local), device=self._device)
-        with torch.inference_mode(), autocast(self._device, self._dtype), repeatable_convolutions():
-            rendered = self._decoder(at).float()
-            codes = rendered.nan_to_num_(0.0, 0.0, 0.0).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
-        upright = codes.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        return np.ascontiguousarray(np.rot90(upright, -self._quarter_turns, axes=(1, 2)))
-
-    def _position_dtype(self, positions: Sequence[float]) -> torch.dtype:
-        """Whole positions pick frames; others are float64 where the device has it (Apple's GPU has not)."""
-        if all(position == int(position) for position in positions):
-            return torch.int64
-        return torch.float32 if self._device.type == "mps" else torch.float64
+    def _is_frozen(self, place: tuple[int, int], position: float) -> bool:
+        """Whether a position lies in the gap that this frame of this segment fills."""
+        return int(position) != place[1] and self._reader.locate(int(position)) == place

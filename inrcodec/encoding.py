@@ -1,84 +1,22 @@
-"""Encoding: a video file to an `.inrv` file.
+"""Encoding: video files to `.inrv` files.
 
 video file -> survey -> segments -> for each: frames -> plan -> fit -> code to size -> decode again -> .inrv
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-
-from bitstream import DEFAULT_LIMITS, Extras, LimitExceeded, Quality, StreamHeader, StreamWriter
-from inrcodec.budget import (
-    LEAST_FILL,
-    SharedBudget,
-    bits_per_pixel,
-    container_bytes,
-    metadata_of,
-    segment_bytes,
-    size_of,
-    target_bytes,
-)
-from inrcodec.checks import check_exclusive, check_procedure
-from inrcodec.device import choose_device, describe_device
-from inrcodec.errors import NetworkTooLarge, UsageError, is_out_of_memory
-from inrcodec.files import check_output_file, check_paths, claimed_output, output_errors, rereadable
-from inrcodec.metrics import summarise_psnr
-from inrcodec.models.family import VideoInfo
-from inrcodec.planning import SegmentPlan, plan_segment, plan_segments
 from inrcodec.progress import Progress, Silent
-from inrcodec.resuming import Resumable, forget, request_of
-from inrcodec.segment_coding import CodedSegment, code_segment
-from inrcodec.segment_progress import Announcer, PartProgress
-from inrcodec.segments import LARGEST_SEGMENT_BYTES, cut, difficulties
+from inrcodec.segment_progress import Board, Named, OneOfMany, PartProgress
 from inrcodec.settings import EncodeSettings
-from inrcodec.video import Survey, check_mask_length, cut_holes, read_extras, survey_video
-from inrcodec.video.properties import header_of, part_properties
-from inrcodec.video.survey import SegmentClips
+from inrcodec.source_encoding import EncodeResult, SourceEncoding, check_settings, check_source
+from inrcodec.worker import Outcome, SegmentJob, SegmentKey, Workers
+from inrcodec.workers import choose_workers
 
-
-@dataclass(frozen=True)
-class EncodeResult:
-    """What an encode made; every figure comes from the bytes of the file, decoded again."""
-
-    file_bytes: int
-    extras_bytes: int
-    """Of the file: sound, subtitles, chapters and tags, which neither the target nor bpp counts."""
-    target_bytes: int
-    bpp: float
-    psnr_db: float
-    """Mean over frames of the RGB PSNR, of the pixels outside the mask where one was given."""
-    psnr_p1_db: float
-    """First percentile over frames."""
-    masked_share: float
-    """Share of the pixels that a mask left to the network; no PSNR counts them."""
-    quantisation_loss_db: float
-    """How much better the unquantised model is, on up to 16 frames."""
-    step_factor: float
-    """What the trained quantisation steps were multiplied by to meet the size; 1 is as trained. Of several
-    segments the geometric mean."""
-    family: str
-    parameter_count: int
-    """Of all segments together."""
-    width: int
-    height: int
-    frames: int
-    segments: int
-    steps: int
-    epochs: float
-    fit_seconds: float
-    seconds: float
-    device: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+Ended = Callable[[int, EncodeResult | Exception], None]
+"""Told which source has ended, and how."""
 
 
 def encode(
@@ -89,203 +27,132 @@ def encode(
     An encode that was interrupted goes on where it was when it is asked for again; see `resuming`. Raises
     `UsageError`, `NotAVideo`, `TargetUnreachable` (before any fitting) and `OutputError`.
     """
-    settings, progress = settings or EncodeSettings(), progress or Silent()
-    started = time.monotonic() if settings.started is None else settings.started
-    _check(source, output, settings)
-    # The output is claimed from here on: two encodes of one output would take each other's checkpoints.
-    with claimed_output(output, settings.overwrite) as file, rereadable(source, output) as path:
-        result = _encode(source, path, output, file, settings, started, progress)
-    forget(output)
+    settings = settings or EncodeSettings()
+    check_settings(settings)
+    check_source(source, output, settings)
+    (result,) = encode_all([(source, output)], settings, progress)
+    if isinstance(result, Exception):
+        raise result
     return result
 
 
-def _encode(
-    source: str,
-    path: str,
-    output: str,
-    file: BinaryIO,
-    settings: EncodeSettings,
-    started: float,
-    progress: Progress,
-) -> EncodeResult:
-    """`encode` into an open file; at `path`, what `source` names can be read as often as wanted."""
-    device = choose_device(settings.device)
-    survey = survey_video(path, settings.source, LARGEST_SEGMENT_BYTES, progress)
-    extras = read_extras(path, settings.source, survey.window, progress)
-    if settings.mask is not None and survey.clip is not None:
-        survey = replace(survey, clip=cut_holes(survey.clip, settings.mask, progress))
-    job = _plan_job(source, path, output, survey, extras, settings, device, progress)
-    request = request_of(settings, survey, device)
-    resumable = Resumable(output, request, started, settings.checkpoint_seconds, progress)
-    coded = _code_segments(job, resumable)
-    quality = summarise_psnr([value for one in coded for value in one.figures.psnr_db])
-    with output_errors(output):
-        writer = StreamWriter(file, job.header)
-        for run, one in zip(job.runs, coded, strict=True):
-            writer.append(replace(one.segment, first_frame=run.start))
-        writer.finish(Quality(quality.mean_db), metadata_of(settings.mask is not None), extras=extras)
-        file_bytes = file.tell()
-    video_bytes = file_bytes - size_of(extras)
-    if video_bytes < LEAST_FILL * job.budget.total_bytes:
-        share = f"{video_bytes / job.budget.total_bytes:.0%}"
-        reason = "at the bits asked for" if settings.fixes_bits else "this network can use no more bits"
-        progress.note(f"the file takes {share} of its target: {reason}")
-    figures = [one.figures for one in coded]
-    frames = survey.properties.frame_count
-    return EncodeResult(
-        file_bytes=file_bytes,
-        extras_bytes=size_of(extras),
-        target_bytes=job.budget.total_bytes,
-        bpp=bits_per_pixel(video_bytes, job.video),
-        psnr_db=quality.mean_db,
-        psnr_p1_db=quality.first_percentile_db,
-        masked_share=sum(one.masked_share * len(one.psnr_db) for one in figures) / frames,
-        quantisation_loss_db=float(
-            np.mean([value for one in figures for value in one.quantisation_losses_db])
-        ),
-        step_factor=math.prod(one.step_factor for one in figures) ** (1 / len(figures)),
-        family=job.plans[0].family.name,
-        parameter_count=sum(one.parameter_count for one in figures),
-        width=job.video.width,
-        height=job.video.height,
-        frames=frames,
-        segments=len(coded),
-        steps=sum(one.steps for one in figures),
-        epochs=sum(one.epochs * len(one.psnr_db) for one in figures) / frames,
-        fit_seconds=sum(one.fit_seconds for one in figures),
-        seconds=time.monotonic() - resumable.started,
-        device=describe_device(device),
-    )
+def encode_all(
+    requests: Sequence[tuple[str, str]],
+    settings: EncodeSettings | None = None,
+    progress: Progress | None = None,
+    ended: Ended | None = None,
+) -> list[EncodeResult | Exception]:
+    """Encode several sources to an output each, as if each were the only one.
+
+    Their segments share the workers of `settings`, and the time. One that fails leaves the others alone: what
+    it raised stands in the place of its result. Raises `UsageError` and `InrcError` for what is of all.
+    """
+    settings, progress = settings or EncodeSettings(), progress or Silent()
+    check_settings(settings)
+    with choose_workers(settings, progress) as workers:
+        return _Encodes(requests, settings, workers, progress, ended).run()
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is to be done, decided before any fitting."""
+@dataclass
+class _Encodes:
+    """Several sources and what became of them."""
 
-    source: str
-    path: str
-    """Where the source is read."""
-    survey: Survey
+    requests: Sequence[tuple[str, str]]
     settings: EncodeSettings
-    device: torch.device
-    progress: Progress
-    runs: Sequence[range]
-    """Frames of each segment."""
-    budget: SharedBudget
-    plans: Sequence[SegmentPlan]
-    """Forecasts: what a segment leaves over makes those after it larger."""
-    header: StreamHeader
+    workers: Workers
+    progress_of_all: Progress
+    ended: Ended | None
+    _under_way: dict[int, SourceEncoding] = field(init=False, default_factory=dict)
+    _results: dict[int, EncodeResult | Exception] = field(init=False, default_factory=dict)
+    _board: Board = field(init=False, default_factory=Board)
 
-    @property
-    def video(self) -> VideoInfo:
-        properties = self.survey.properties
-        return VideoInfo(properties.width, properties.height, properties.frame_count)
+    def run(self) -> list[EncodeResult | Exception]:
+        try:
+            for (index, number), outcome in self.workers.run(self._jobs(), self):
+                one = self._under_way.get(index)
+                if one is not None:
+                    self._take(one, number, outcome)
+        except BaseException as error:
+            for one in self._under_way.values():
+                one.abandon(error)
+            raise
+        return [self._results[index] for index in range(len(self.requests))]
 
+    def _jobs(self) -> Iterator[SegmentJob]:
+        """The segments of all sources; each is surveyed and planned when those before it are given out."""
+        for index, (source, output) in enumerate(self.requests):
+            whole = self.progress_of_all
+            progress = whole if len(self.requests) == 1 else Named(whole, source)
+            try:
+                one = SourceEncoding(index, source, output, self.settings, self.workers, progress)
+            except Exception as error:
+                self._end(index, error)
+                continue
+            self._under_way[index] = one
+            for number in range(len(one.runs)):
+                if one.is_finished(number):
+                    self._board.end((index, number), self._share(one, number))
+            self._finish_if_complete(one)
+            yield from self._jobs_of(one)
 
-def _plan_job(
-    source: str,
-    path: str,
-    output: str,
-    survey: Survey,
-    extras: Extras,
-    settings: EncodeSettings,
-    device: torch.device,
-    progress: Progress,
-) -> _Job:
-    """Cut the video and plan its networks; raises what tells that this encode cannot be."""
-    properties = survey.properties
-    video = VideoInfo(properties.width, properties.height, properties.frame_count)
-    runs = cut(settings.segment, video.frame_count, video.width * video.height * 3, survey.changes)
-    if settings.mask is not None and survey.clip is None:
-        check_mask_length(settings.mask, video.frame_count)
-    total = target_bytes(settings, video)
-    header = header_of(properties, (video.width, video.height))
-    untimed = _container_bytes(replace(header, timestamps=None), len(runs), settings)
-    timestamp_bytes = _container_bytes(header, len(runs), settings) - untimed
-    shares = difficulties(runs, survey.spatial, survey.temporal)
-    budget = SharedBudget(total, untimed, shares, timestamp_bytes)
-    plans = plan_segments([part_properties(properties, run) for run in runs], budget, settings)
-    check_output_file(output, settings.overwrite, total + size_of(extras))
-    first = plans[0].header
-    header = header_of(properties, (first.coded_width, first.coded_height))
-    return _Job(source, path, survey, settings, device, progress, runs, budget, plans, header)
+    def _jobs_of(self, one: SourceEncoding) -> Iterator[SegmentJob]:
+        """Those of one source, until it ends."""
+        jobs = one.jobs(len(self.requests) - one.index - 1)
+        while one.index in self._under_way:
+            try:
+                job = next(jobs, None)
+            except Exception as error:
+                self._fail(one, error)
+                return
+            if job is None:
+                return
+            yield job
 
+    def _take(self, one: SourceEncoding, number: int, outcome: Outcome) -> None:
+        if isinstance(outcome, Exception):
+            self._fail(one, outcome, number)
+            return
+        one.accept(number, outcome)
+        self._board.end((one.index, number), self._share(one, number))
+        if len(one.runs) > 1:
+            one.progress.stage("segments finished", one.finished_count, len(one.runs))
+        self._finish_if_complete(one)
 
-def _container_bytes(header: StreamHeader, segment_count: int, settings: EncodeSettings) -> int:
-    """See `budget.container_bytes`; raises `UsageError` for a video that no reader would take."""
-    try:
-        found, limit = segment_count, DEFAULT_LIMITS.max_segments
-        if found > limit:
-            raise LimitExceeded(f"expected at most {limit} segments, found {found}")
-        return container_bytes(header, settings.mask is not None)
-    except LimitExceeded as error:
-        raise UsageError(f"this video is too large for one file: {error}") from error
+    def _finish_if_complete(self, one: SourceEncoding) -> None:
+        if one.finished_count < len(one.runs):
+            return
+        try:
+            result: EncodeResult | Exception = one.finish()
+        except Exception as error:
+            result = error
+        self._end(one.index, result)
 
+    def _fail(self, one: SourceEncoding, error: Exception, number: int | None = None) -> None:
+        """Stop what is still done for a source that cannot be encoded."""
+        self.workers.cancel(one.index)
+        if number is not None:
+            error = one.give_up(number, error)
+        one.abandon(error)
+        self._end(one.index, error)
 
-def _code_segments(job: _Job, resumable: Resumable) -> list[CodedSegment]:
-    """Every segment coded, those that were finished before an interruption as they were then."""
-    coded: list[CodedSegment] = []
-    done = [resumable.finished(number) for number in range(len(job.runs))]
-    if resumable.is_resumed:
-        finished = sum(one is not None for one in done)
-        job.progress.note(f"resuming: {finished} of {len(job.runs)} segments are finished")
-    announcer = Announcer(job.source, job.video, job.plans, job.budget.total_bytes, job.device, job.progress)
-    clips = SegmentClips(job.survey, job.path, job.settings.source, job.runs)
-    offset = job.budget.first_offset
-    for number, (run, before) in enumerate(zip(job.runs, done, strict=True)):
-        one = _code_segment(job, resumable, clips, number, announcer) if before is None else before
-        coded.append(one)
-        size = segment_bytes(replace(one.segment, first_frame=run.start), offset)
-        job.budget.spend(size)
-        offset += size
-    return coded
+    def _end(self, index: int, result: EncodeResult | Exception) -> None:
+        self._results[index] = result
+        self._under_way.pop(index, None)
+        if self.ended is not None:
+            self.ended(index, result)
 
+    def _share(self, one: SourceEncoding, number: int) -> float:
+        return one.share(number) / len(self.requests)
 
-def _code_segment(
-    job: _Job, resumable: Resumable, clips: SegmentClips, number: int, announcer: Announcer
-) -> CodedSegment:
-    settings, run, is_only = job.settings, job.runs[number], len(job.runs) == 1
-    clip = clips.read(number)
-    if settings.mask is not None and job.survey.clip is None:
-        clip = cut_holes(clip, settings.mask, job.progress, run)
-    target = job.budget.target(number)
-    plan = job.plans[0] if is_only else plan_segment(clip.properties, settings, target)
-    deadline = _deadline(job, resumable.started, number)
-    progress = job.progress if is_only else PartProgress(job.progress, run, job.video.frame_count)
-    checkpoints = resumable.checkpoints(number)
-    try:
-        one = code_segment(
-            plan, clip, settings, job.device, deadline, progress, announcer.of(number), checkpoints
-        )
-    except Exception as error:
-        if not is_out_of_memory(error):
-            # What failed once would fail again from its checkpoint.
-            resumable.give_up(number)
-        if isinstance(error, NetworkTooLarge):
-            raise NetworkTooLarge(error.what, job.budget.total_for(number, error.least_bytes)) from None
-        raise
-    resumable.store(number, one)
-    return one
+    def progress(self, key: SegmentKey) -> Progress:
+        """See `worker.Listener`."""
+        one, number = self._under_way[key[0]], key[1]
+        if self.workers.count > 1 or len(self.requests) > 1:
+            return OneOfMany(one.progress, self._board, key, self._share(one, number))
+        if len(one.runs) == 1:
+            return one.progress
+        return PartProgress(one.progress, one.runs[number], one.video.frame_count)
 
-
-def _deadline(job: _Job, started: float, number: int) -> float | None:
-    """When segment `number` must be coded: the time left is shared over the frames left."""
-    if job.settings.time_seconds is None:
-        return None
-    now, end = time.monotonic(), started + job.settings.time_seconds
-    if number == len(job.runs) - 1:
-        return end
-    frames_left = sum(len(run) for run in job.runs[number:])
-    return now + (end - now) * len(job.runs[number]) / frames_left
-
-
-def _check(source: str, output: str, settings: EncodeSettings) -> None:
-    """Raise `UsageError` for what cannot be, before any work."""
-    check_paths(source, output, may_be_piped=True)
-    if settings.mask is not None:
-        check_paths(settings.mask, output)
-    check_exclusive(settings)
-    check_output_file(output, settings.overwrite)
-    check_procedure(settings)
-    if not 0 <= settings.seed < 1 << 64:
-        raise UsageError(f"--seed: expected 0 to 2^64-1, found {settings.seed}")
+    def announce(self, key: SegmentKey, expected_seconds: float, epochs: float | None) -> None:
+        """See `worker.Listener`."""
+        self._under_way[key[0]].announcer.announce(key[1], expected_seconds, epochs)

@@ -39,7 +39,10 @@ class NetworkTooLarge(TargetUnreachable):
 
     def __init__(self, what: str, least_bytes: int) -> None:
         self.what, self.least_bytes = what, least_bytes
-        super().__init__(f"{what} make a file of {least_bytes} bytes; give --size {least_bytes}")
+        super().__init__(what, least_bytes)
+
+    def __str__(self) -> str:
+        return f"{self.what} make a file of {self.least_bytes} bytes; give --size {self.least_bytes}"
 
 
 class OutputError(InrcError):
@@ -53,7 +56,8 @@ def explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, InrcError):
         return str(error), error.exit_code
     if isinstance(error, BitstreamError):
-        return f"no intact .inrv file: {error} [{type(error).__name__}]", EXIT_CORRUPT
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        return f"no intact .inrv file: {error} [{type(error).__name__}]{notes}", EXIT_CORRUPT
     if is_out_of_memory(error):
         return _OUT_OF_MEMORY, EXIT_FAILED
     return f"{UNEXPECTED} {type(error).__name__}: {error} (-v shows where)", EXIT_FAILED

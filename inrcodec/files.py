@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from inrcodec.errors import InrcError, OutputError, UsageError
-from inrcodec.locking import HAS_LOCKS, locked_file, locked_folder, partial_beside
+from inrcodec.locking import HAS_LOCKS, locked_file, locked_folder, partial_beside, shortened
 
 STDIN = "-"
+_LONGEST_RESUMED = 200
+"""Bytes of an output's name that the name of its folder keeps; file systems allow 255."""
 
 
 def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
@@ -85,16 +88,37 @@ def check_paths(source: str, output: str, may_be_piped: bool = False) -> None:
         raise UsageError(f"{output} is the input itself; name another output")
 
 
-def check_seekable(path: str | os.PathLike[str]) -> None:
-    """Raise `UsageError` for a pipe: an .inrv is read from its end, where its index is, as well."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return
-    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode):
-        raise UsageError(
-            f"{path} is a pipe or a device, which cannot be read out of order; save it as a file first"
-        )
+def output_paths(sources: Sequence[str], output: str) -> list[str]:
+    """Where each source's .inrv goes: `output` itself, or NAME.inrv in it where that is a folder.
+
+    A folder that is missing is made if `output` ends in a slash. Raises `UsageError` for several sources
+    without a folder and for two of one name, and `OutputError` for a folder that cannot be made.
+    """
+    is_named = output.endswith(("/", os.sep))
+    if not is_named and not os.path.isdir(output):
+        if len(sources) > 1:
+            raise UsageError(f"{len(sources)} sources need a folder; write -o {output}/")
+        return [output]
+    paths: dict[str, str] = {}
+    for source in sources:
+        path = os.path.join(output, f"{_stem(source)}.inrv")
+        if path in paths:
+            raise UsageError(f"{paths[path]} and {source} would both be {path}; encode them one by one")
+        paths[path] = source
+    if not os.path.isdir(output):
+        check_folder_of(Path(output))
+        try:
+            os.mkdir(output)
+        except OSError as error:
+            raise output_error(output, error) from error
+    return list(paths)
+
+
+def _stem(source: str) -> str:
+    """The name of a source without its ending; that of the folder for numbered images."""
+    path = Path(source)
+    name = re.sub(r"%\d*d", "", path.stem).strip(" ._-") if "%" in path.name else path.stem
+    return name or path.absolute().parent.name or "video"
 
 
 def same_file(first: str, second: str) -> bool:
@@ -184,15 +208,15 @@ def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
             copy.unlink()
 
 
-def is_pipe(source: str) -> bool:
-    """Whether `source` can be read once only, from its beginning to its end."""
-    if source == STDIN:
+def is_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether this is standard input, a pipe or a device like one: what is read once, from front to end."""
+    if os.fspath(path) == STDIN:
         return True
     try:
-        mode = os.stat(source).st_mode
+        mode = os.stat(path).st_mode
     except OSError:
         return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
 
 
 def _opened_pipe(source: str) -> AbstractContextManager[BinaryIO]:
@@ -206,15 +230,26 @@ def _opened_pipe(source: str) -> AbstractContextManager[BinaryIO]:
 def resume_folder(output: str | os.PathLike[str]) -> Path:
     """Where an encode to `output` keeps what it needs to go on after an interruption."""
     target = Path(os.path.realpath(output))
-    return target.with_name(f"{target.name}.resume")
+    return target.with_name(f"{shortened(target.name, _LONGEST_RESUMED)}.resume")
+
+
+def resume_remark(requests: Sequence[tuple[str, str]]) -> str:
+    """What is left of encodes (source, output) that were stopped; of several, files are begun too."""
+    is_begun = any(
+        any(resume_folder(output).glob("segment-*")) or (len(requests) > 1 and os.path.isfile(output))
+        for _, output in requests
+    )
+    return "the same command again goes on from here" if is_begun else ""
 
 
 def replace_file(path: Path, data: bytes) -> None:
     """Put `data` in the place of the file at `path`, which is the old or the new one at any moment.
 
+    Several processes may do so at once: the last one has its way.
+
     Raises `OSError`.
     """
-    temporary = path.with_name(f"{path.name}.partial")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with open(temporary, "wb") as file:
             file.write(data)

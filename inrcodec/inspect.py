@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from bitstream import StreamHeader, TrackInfo, TrackKind, load
+from bitstream import BitstreamError, Loss, StreamHeader, TrackInfo, TrackKind
 from bitstream.coders import coder_by_id
 from inrcodec.compression.sections import decode_sections
-from inrcodec.opening import OpenedSegment, open_segment, open_stream
+from inrcodec.opening import OpenedSegment, open_segment, open_stream, salvage_advised
 
 _STEP_BYTES = 4
 
@@ -73,6 +72,8 @@ class FileReport:
     tracks: tuple[TrackReport, ...] = ()
     extras_bytes: int = 0
     """Sound, subtitles, chapters and tags."""
+    lost: tuple[Loss, ...] = ()
+    """What a damaged file does not hold any more; the rest of the report is of what is intact."""
 
     @property
     def bpp(self) -> float:
@@ -129,15 +130,18 @@ class FileReport:
             "extras_bytes": self.extras_bytes,
             "tracks": [asdict(track) for track in self.tracks],
             "segments": [asdict(segment) for segment in self.segments],
+            "lost": [str(loss) for loss in self.lost],
         }
 
 
-def inspect(path: str) -> FileReport:
+def inspect(path: str, skip_damaged: bool = False) -> FileReport:
     """Read the headers of every segment, checksums included, but decode no symbol.
 
-    Raises `UsageError` for a missing file or a pipe and `BitstreamError` for anything but an intact `.inrv`.
+    Raises `UsageError` for a missing file and `BitstreamError` for anything but an intact `.inrv`; with
+    `skip_damaged` only where no segment is intact.
     """
-    return _report(path, decode_symbols=False)
+    with salvage_advised(path, skip_damaged):
+        return _report(path, decode_symbols=False, skip_damaged=skip_damaged)
 
 
 def verify(path: str) -> FileReport:
@@ -145,22 +149,27 @@ def verify(path: str) -> FileReport:
 
     Raises as `inspect` does; a file that passes decodes on every machine.
     """
-    report = _report(path, decode_symbols=True)
-    # The reader goes by the index and skips blocks of unknown type; this reads from front to end.
-    load(Path(path).read_bytes())
-    return report
+    return _report(path, decode_symbols=True)
 
 
-def _report(path: str, decode_symbols: bool) -> FileReport:
-    with open_stream(path) as reader:
-        summary = reader.summary()
+def _report(path: str, decode_symbols: bool, skip_damaged: bool = False) -> FileReport:
+    # By the index blocks of unknown type would be skipped; from front to end every byte is checked.
+    with open_stream(path, skip_damaged, forward=decode_symbols) as reader:
         segments = []
-        for number, entry in enumerate(summary.index):
-            opened = open_segment(reader.segment(number), summary.header)
-            if decode_symbols:
-                decode_sections(opened.specs, opened.segment.sections)
+        for number, entry, segment in reader.segments():
+            try:
+                opened = open_segment(segment, reader.header)
+                if decode_symbols:
+                    decode_sections(opened.specs, opened.segment.sections)
+            except BitstreamError as error:
+                reader.discard(number, error)
+                continue
             segments.append(_segment_report(opened, 8 * entry.length))
+        if not segments:
+            reader.locate(0)  # raises what was wrong with them
+        summary = reader.summary()
         tracks = tuple(_track_report(info, size) for info, size in reader.track_infos())
+        lost = reader.losses()
     quality = summary.quality
     return FileReport(
         path=path,
@@ -172,6 +181,7 @@ def _report(path: str, decode_symbols: bool) -> FileReport:
         segments=tuple(segments),
         tracks=tracks,
         extras_bytes=summary.extras_bytes,
+        lost=lost,
     )
 
 

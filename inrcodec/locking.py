@@ -24,18 +24,24 @@ except ImportError:  # Windows
 else:
     HAS_LOCKS = True
 
-_LONGEST_NAME = 50
-"""Characters of a longer name that are kept: most file systems allow 255 bytes, and a character takes up to
-four. A digest of the name tells those apart that begin alike."""
+_LONGEST_NAME = 200
+"""Bytes of a longer name that are kept: most file systems allow 255."""
 
 
 def partial_beside(target: Path, kind: str = "partial") -> Path:
     """The temporary name of `target`, in its folder: a rename is atomic only within one file system."""
-    name = target.name
-    if len(name) > _LONGEST_NAME:
-        name = f"{name[:_LONGEST_NAME]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+    name = shortened(target.name, _LONGEST_NAME)
     fresh = "" if HAS_LOCKS else f"{os.urandom(4).hex()}."
     return target.with_name(f".{name}.{fresh}{kind}")
+
+
+def shortened(name: str, longest_bytes: int) -> str:
+    """The name, or as much of a longer one, with a digest that tells those apart that begin alike."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= longest_bytes:
+        return name
+    begin = encoded[:longest_bytes].decode(errors="ignore")
+    return f"{begin}.{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
 def locked_file(target: Path) -> tuple[BinaryIO, Path]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 IDENTICAL_PSNR_DB = 100.0
 """PSNR of identical frames: a finite value, so that one black frame does not make a mean infinite."""
 _PEAK = 255.0
-_LEAST_MS_SSIM_PIXELS = 160
-"""Four halvings of anything smaller leave less than the 11-pixel window."""
+_MS_SSIM_WINDOWS = (11, 9, 7)
+_MS_SSIM_HALVINGS = 4
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,15 @@ def summarise_psnr(values_db: Sequence[float] | NDArray[np.float64]) -> PsnrSumm
 
 
 def ms_ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float | None:
-    """Mean MS-SSIM over the frames of two videos (T, height, width, 3); None for frames within 160 pixels.
+    """Mean MS-SSIM over the frames of two videos (T, height, width, 3).
 
-    Needs the extra `metrics`: pytorch-msssim, which the authors of HNeRV measure with too. Raises
-    `ImportError` without it.
+    The window has 11 pixels, or 9 or 7 where four halvings leave no more of the frame; None for frames that
+    leave less (a side of 96 pixels or fewer). Needs the extra `metrics`: pytorch-msssim, which the authors of
+    HNeRV measure with too. Raises `ImportError` without it.
     """
-    if min(reference.shape[1:3]) <= _LEAST_MS_SSIM_PIXELS:
+    side = min(reference.shape[1:3])
+    window = next((size for size in _MS_SSIM_WINDOWS if side > (size - 1) << _MS_SSIM_HALVINGS), None)
+    if window is None:
         return None
     import torch
     from pytorch_msssim import ms_ssim as measured
@@ -83,5 +86,5 @@ def ms_ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float |
     values = []
     for pair in zip(reference, decoded, strict=True):
         first, second = (torch.from_numpy(frame).permute(2, 0, 1)[None].float() for frame in pair)
-        values.append(float(measured(first, second, data_range=255)))
+        values.append(float(measured(first, second, data_range=255, win_size=window)))
     return float(np.mean(values))

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
-from bitstream import DEFAULT_LIMITS, Corrupt, LimitExceeded, Segment, StreamHeader, StreamReader
+from bitstream import (
+    DEFAULT_LIMITS,
+    BitstreamError,
+    Corrupt,
+    ForwardReader,
+    LimitExceeded,
+    SalvageReader,
+    Segment,
+    StreamHeader,
+    StreamReader,
+    Truncated,
+)
 from inrcodec.errors import UsageError
-from inrcodec.files import check_seekable
+from inrcodec.files import STDIN, is_pipe
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.registry import family_by_wire_id
 
+AnyReader = StreamReader | ForwardReader
 MAXIMUM_ACTIVATIONS = 1 << 31
 """Values that rendering one frame may hold: 4 GiB in bfloat16, enough for 8K video."""
 
@@ -28,17 +43,58 @@ class OpenedSegment:
     """The segment's tensors, one a section, in wire order."""
 
 
-def open_stream(path: str | os.PathLike[str]) -> StreamReader:
-    """A reader of the file at `path`; raises `UsageError` for none or a pipe, and `BitstreamError`."""
-    check_seekable(path)
+def open_stream(path: str | os.PathLike[str], skip_damaged: bool = False, forward: bool = False) -> AnyReader:
+    """A reader of the file at `path`, or of standard input for `-`; raises `UsageError` and `BitstreamError`.
+
+    A pipe, or with `forward` any file, is read from front to end; see `ForwardReader`.
+    With `skip_damaged` damage is passed over and listed in `losses`.
+    """
+    random_access = SalvageReader if skip_damaged else StreamReader
     try:
-        return StreamReader(path)
+        if os.fspath(path) == STDIN:
+            file = _standard_input()
+            if not forward and file.seekable() and file.tell() == 0:
+                return random_access(file)
+            return ForwardReader(file, skip_damaged=skip_damaged)
+        if forward or is_pipe(path):
+            return ForwardReader(path, skip_damaged=skip_damaged)
+        return random_access(path)
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
     except IsADirectoryError as error:
         raise UsageError(f"{path} is a folder, not an .inrv file") from error
     except PermissionError as error:
         raise UsageError(f"{path} may not be read: {os.strerror(error.errno or 0)}") from error
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("standard input is a terminal or closed: name a file, or pipe one in")
+    return sys.stdin.buffer
+
+
+@contextmanager
+def salvage_advised(path: str | os.PathLike[str], skip_damaged: bool) -> Iterator[None]:
+    """Adds to a `BitstreamError` of the block that --skip-damaged helps, where it does."""
+    try:
+        yield
+    except (Corrupt, Truncated) as error:
+        if not skip_damaged and _is_salvageable(path, error):
+            error.add_note("--skip-damaged decodes what is intact")
+        raise
+
+
+def _is_salvageable(path: str | os.PathLike[str], error: BitstreamError) -> bool:
+    """Whether the file has an intact segment; of a pipe, which is gone by now, whether it may have one."""
+    if os.fspath(path) == STDIN or is_pipe(path):
+        return error.block not in ("head", "STRM")
+    try:
+        with SalvageReader(path) as reader:
+            _, _, segment = next(reader.segments())
+            open_segment(segment, reader.header)
+    except (BitstreamError, StopIteration, OSError):
+        return False
+    return True
 
 
 def open_segment(segment: Segment, header: StreamHeader) -> OpenedSegment:

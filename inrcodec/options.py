@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 else:
     # click 8.1 has no subscript for it at run time.
     _ParamType = click.ParamType
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Parsed(_ParamType):
@@ -43,23 +46,40 @@ class _Parsed(_ParamType):
 FILE_SIZE = _Parsed("bytes, k, M", arguments.parse_file_size)
 COUNT = _Parsed("350k, 1.5M", arguments.parse_count)
 DURATION = _Parsed("90s, 3m, 1h30m", arguments.parse_duration)
+MOMENT = _Parsed("12.3s, 1m2s", arguments.parse_moment)
 FRAMES = _Parsed("a:b", arguments.parse_frame_range)
 PICTURE = _Parsed("WxH", arguments.parse_picture_size)
 SEGMENT = _Parsed("auto, scene, N", arguments.parse_segment_rule)
+WORKERS = _Parsed("local:N, ray, ray://HOST:PORT", arguments.parse_workers)
 DEVICE = _Parsed("auto, cpu, cuda[:n], mps", arguments.parse_device)
 POSITIVE = click.FloatRange(min=0, min_open=True, max=float("inf"), max_open=True)
 FPS_SCALE = click.IntRange(1, MOST_FPS_SCALE)
 _BITS = click.IntRange(FEWEST_BITS, MOST_BITS)
 
 
-def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
+def part_options(command: Command) -> Command:
+    """--frames, --at and --skip-damaged: what of a file is decoded."""
+    for option in (
+        click.option(
+            "--skip-damaged",
+            is_flag=True,
+            help="Freeze the picture where the file is damaged or cut off; exit code 4.",
+        ),
+        click.option("--at", "at_seconds", type=MOMENT, help="Only the frame shown at this time."),
+        click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out."),
+    ):
+        command = option(command)
+    return command
+
+
+def reporting_options(command: Command) -> Command:
     """-q, -v and --json."""
     command = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")(command)
     command = click.option("-v", "--verbose", is_flag=True, help="More on stderr; tracebacks.")(command)
     return click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")(command)
 
 
-def source_options(command: Callable[..., None]) -> Callable[..., None]:
+def source_options(command: Command) -> Command:
     """--frames to --no-audio: what of the source is encoded."""
     for option in (
         click.option("--no-audio", is_flag=True, help="Leave sound and subtitles out."),
@@ -79,9 +99,14 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def length_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--segment and --checkpoint: how a long video is cut, and what an interruption may cost."""
+def length_options(command: Command) -> Command:
+    """--segment, --checkpoint, --workers: how a long video is cut, what an interruption costs, who fits."""
     for option in (
+        click.option(
+            "--workers",
+            type=WORKERS,
+            help="Fit segments at once, in N processes or on a Ray cluster; the file is the same.",
+        ),
         click.option(
             "--checkpoint",
             "checkpoint_seconds",
@@ -102,7 +127,7 @@ def length_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def procedure_options(command: Callable[..., None]) -> Callable[..., None]:
+def procedure_options(command: Command) -> Command:
     """How to fit and to quantise; what is not given is as the preset has it."""
     for option in (
         click.option("--embedding-bits", type=_BITS, help="The same of a value of an embedding."),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from bitstream import LimitExceeded, Segment, StreamHeader, dump, load
+from bitstream import DEFAULT_LIMITS, LimitExceeded, Segment, StreamHeader, dump, load
 from inrcodec.budget import (
     SharedBudget,
     empty_segment,
@@ -49,6 +49,8 @@ class SegmentPlan:
     specs: tuple[TensorSpec, ...]
     target_bytes: int
     overhead_bytes: int
+    filled_bytes: int
+    """The fewest bytes that make use of the target."""
     is_masked: bool = False
     """Whether some pixels are left to the network."""
 
@@ -81,13 +83,28 @@ def plan_segment(
     """
     video = VideoInfo(properties.width, properties.height, properties.frame_count)
     target = target_bytes(settings, video) if target is None else target
-    return plan_segments([properties], SharedBudget(target, 0, [1.0]), settings)[0]
+    header = header_of(properties, (properties.width, properties.height))
+    budget = shared_budget(target, header, [range(properties.frame_count)], [1.0], settings)
+    return plan_segments([properties], budget, settings)[0]
+
+
+def shared_budget(
+    total: int, header: StreamHeader, runs: Sequence[range], shares: Sequence[float], settings: EncodeSettings
+) -> SharedBudget:
+    """The budget of a file; raises `UsageError` for a video that no reader would take."""
+    try:
+        found, limit = len(runs), DEFAULT_LIMITS.max_segments
+        if found > limit:
+            raise LimitExceeded(f"expected at most {limit} segments, found {found}")
+        return SharedBudget(total, header, runs, shares, settings.mask is not None)
+    except LimitExceeded as error:
+        raise UsageError(f"this video is too large for one file: {error}") from error
 
 
 def plan_segments(
     segments: Sequence[VideoProperties], budget: SharedBudget, settings: EncodeSettings
 ) -> list[SegmentPlan]:
-    """The networks of all segments of a file, each with its share of a budget of which nothing is spent.
+    """The networks of all segments of a file, each with its share of the budget.
 
     Raises as `plan_segment` does.
     """
@@ -96,9 +113,10 @@ def plan_segments(
     _check_frame_size(settings.procedure.loss, videos[0])
     plans, smallest = [], 0
     for number, (properties, video) in enumerate(zip(segments, videos, strict=True)):
-        target = budget.target(number, is_first=True)
+        target = budget.target(number)
         try:
-            plans.append(_plan_that_fits(family, properties, video, target, settings))
+            plan = _plan_that_fits(family, properties, video, target, settings)
+            plans.append(replace(plan, filled_bytes=budget.filled(number)))
         except BudgetTooSmall:
             reachable = _smallest_reachable(family, properties, video, target, settings)
             smallest = max(smallest, budget.total_for(number, reachable))
@@ -159,7 +177,9 @@ def _plan(
     _check_limits(header, segment)
     if settings.prune and not any(spec.role is Role.WEIGHT for spec in specs):
         raise UsageError(f"--prune: {family.name} has no weights that could be pruned")
-    return SegmentPlan(family, config, header, video, settings.seed, specs, target, overhead, is_masked)
+    return SegmentPlan(
+        family, config, header, video, settings.seed, specs, target, overhead, target, is_masked
+    )
 
 
 def _plan_that_fits(

@@ -18,8 +18,9 @@ class EncodePlan:
     parameter_count: int
     target_bytes: int
     device: str
-    expected_seconds: float
-    """Estimate of the time the work will take, from a step and a frame that were timed."""
+    expected_seconds: float | None
+    """Estimate of the time the work will take, from a step and a frame that were timed; None where they were
+    timed elsewhere."""
     epochs: float | None
     """Passes over the frames, or None when `--time` decides."""
 

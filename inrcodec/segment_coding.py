@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from bitstream import Section, Segment, StreamReader, dump, load
-from inrcodec.budget import LEAST_FILL, stream_of
+from inrcodec.budget import stream_of
 from inrcodec.compression.search import CodedTensors, SectionCoder, fit_to_size
 from inrcodec.decoding import Video
 from inrcodec.errors import InrcError, TargetUnreachable
@@ -71,7 +70,7 @@ def code_segment(
     fitted = fit_segment(plan, clip, settings, device, deadline, progress, announce, checkpoints)
     coded = _code_to_size(plan, fitted, may_refine=not settings.fixes_bits)
     data = _file(plan, coded.sections)
-    psnr = _decoded_psnr_db(data, clip, settings.device, progress)
+    psnr = _decoded_psnr_db(data, clip, str(device), progress)
     losses = fitted.sampled_psnr_db - psnr[fitted.sampled]
     figures = SegmentFigures(
         psnr_db=tuple(psnr.tolist()),
@@ -94,7 +93,7 @@ def _code_to_size(plan: SegmentPlan, fitted: FittedSegment, may_refine: bool) ->
         coder,
         measure=lambda sections: len(_file(plan, sections)),
         limit_bytes=plan.target_bytes,
-        least_bytes=math.ceil(LEAST_FILL * plan.target_bytes),
+        least_bytes=plan.filled_bytes,
         may_refine=may_refine,
     )
     if coded is None:

@@ -99,3 +99,11 @@ def difficulties(
         totals.append(detail + min(change, detail))
     least = LEAST_DIFFICULTY * max(sum(totals), 1e-9) / sum(len(run) for run in runs)
     return [max(total, least * len(run)) for total, run in zip(totals, runs, strict=True)]
+
+
+def share_of_time(lengths: Sequence[int], worker_count: int) -> float:
+    """What share of the time left the first of these segments may take: that by frames of its worker's queue.
+
+    A worker's queue is every N-th of them, as far as one can tell beforehand, N being `worker_count`.
+    """
+    return lengths[0] / sum(lengths[::worker_count])

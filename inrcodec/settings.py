@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Literal
 
 DEFAULT_BPP = 0.06
@@ -149,6 +150,11 @@ class EncodeSettings:
     segment: SegmentRule = "auto"
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Least time between two checkpoints of a fit: what a crash loses at most, seconds."""
+    workers: str | None = None
+    """Who fits the segments: `local:N` processes, `ray` or `ray://host:port`; None for this process alone.
+
+    Processes are spawned: a script that asks for them has its own work under `if __name__ == "__main__"`.
+    """
     overwrite: bool = False
 
     @property
@@ -178,6 +184,10 @@ class DecodeSettings:
     """Everything `inrc decode` can be told."""
 
     frames: FrameRange = FrameRange()
+    at_seconds: Fraction | float | None = None
+    """Only the frame that is shown at this time, counted from the first frame; in place of `frames`."""
+    skip_damaged: bool = False
+    """Decode what is intact of a damaged or unfinished file, with frozen frames for what is not."""
     device: str = "auto"
     precision: str = "auto"
     """`auto`, `float32` or `bfloat16`."""

@@ -311,7 +311,7 @@ def test_a_full_disk(encoded: Path, full_disk: Path, capfdbinary: pytest.Capture
 def test_an_unexpected_error_shows_its_place_with_v_only(
     encoded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(path: str) -> None:
+    def broken(path: str, skip_damaged: bool) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("inrcodec.inspect.inspect", broken)
@@ -338,21 +338,13 @@ def test_memory_that_runs_out_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    def greedy(path: str) -> None:
+    def greedy(path: str, skip_damaged: bool) -> None:
         raise error
 
     capfdbinary.readouterr()
     monkeypatch.setattr("inrcodec.inspect.inspect", greedy)
     assert run(["info", str(encoded)]) == 1
     assert "error: out of memory: fewer frames" in only_line(capfdbinary.readouterr().err)
-
-
-def test_a_pipe_is_no_file(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    pipe = str(tmp_path / "pipe")
-    os.mkfifo(pipe)
-    for command in (["info", pipe], ["verify", pipe], ["decode", pipe, "-o", str(tmp_path / "a.mp4")]):
-        assert run(command) == 2
-        assert "save it as a file first" in only_line(capfdbinary.readouterr().err)
 
 
 def test_the_time_of_an_encode_counts_from_the_start_of_the_command(

@@ -129,7 +129,7 @@ def test_half_precision_costs_little_quality(sample: Encoded) -> None:
 def test_the_same_frames_whether_one_or_many_are_rendered_together(
     sample: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inrcodec.decoding.BATCH_ACTIVATIONS", {"cpu": 1})
+    monkeypatch.setattr("inrcodec.rendering.BATCH_ACTIVATIONS", {"cpu": 1})
     with inrcodec.open(sample.path, "cpu", "float32") as video:
         batches = list(video.batches(range(COUNT)))
     assert [len(batch) for batch in batches] == [1] * COUNT

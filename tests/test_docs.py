@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import click
 import pytest
 
 from benchmarks.parity_networks import BUNNY, FAMILIES, PUBLISHED, parameter_count
+from benchmarks.scaling import GPUS, SPEED_UPS, busy_gpus, hours
 from inrcodec.arguments import parse_model_options
 from inrcodec.checks import check_exclusive, check_procedure
 from inrcodec.cli import commands
@@ -41,6 +43,7 @@ def shell_lines(text: str) -> Iterator[list[str]]:
     blocks = [code for language, code in FENCE.findall(text) if language == "sh"]
     blocks += re.findall(r"(?:^    .*\n)+", FENCE.sub("", text), re.MULTILINE)
     for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+        line = line[line.find("| inrc ") + 2 :] if "| inrc " in line else line
         if line.split()[:1] in (["inrc"], ["python"]):
             yield shlex.split(line, comments=True)
 
@@ -75,8 +78,9 @@ def test_commands_are_valid(words: list[str]) -> None:
     check_exclusive(settings)
     check_procedure(settings)
     family_by_name(settings.model).plan(BUNNY, 0.06 * BUNNY.pixel_count, options, seed=0)
-    if not given["source"].startswith(("in.", "noisy.")):
-        assert (ROOT / given["source"]).is_file()
+    for source in given["sources"]:
+        if not source.startswith(("in.", "noisy.")):
+            assert (ROOT / source).is_file()
 
 
 @pytest.mark.parametrize(
@@ -241,6 +245,25 @@ def test_presets_are_those_of_the_table() -> None:
     ):
         assert row in table
     assert len({(one.learning_rate, one.batch_frames, one.loss, one.prune) for one in others[:3]}) == 1
+
+
+def test_hours_are_computed_from_what_was_measured() -> None:
+    (costs,) = json.loads((ROOT / "benchmarks/results/scaling.json").read_text())["results"]
+    text, epochs = PAGES["docs/scaling.md"], PRESETS["medium"].epochs
+    for speed_up in SPEED_UPS:
+        row = [f"{hours(costs, gpus, speed_up, epochs):.3g}" for gpus in GPUS]
+        assert f"| {speed_up} | {' | '.join(row)} | {busy_gpus(costs, speed_up, epochs)} |" in text
+    for name, written in (
+        ("segment_frames", "| 86 frames"),
+        ("segments_an_hour", "1,047 segments"),
+        ("step_cpu_seconds", "| 7.8 s |"),
+        ("survey_cpu_seconds_a_frame", "| 0.031 s |"),
+        ("reading_cpu_seconds_a_frame", "| 0.016 s |"),
+        ("shipping_cpu_seconds_a_segment", "| 1.1 s |"),
+    ):
+        value = re.search(r"[\d.,]+", written)
+        assert value is not None and written in text
+        assert costs[name] == pytest.approx(float(value[0].replace(",", "")), rel=0.05), name
 
 
 def test_no_decibels_that_were_not_measured_here() -> None:

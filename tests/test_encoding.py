@@ -21,7 +21,6 @@ from codec_samples import Frames, mean_psnr_db, moving_gradient, read_frames, wr
 import bitstream
 import inrcodec
 from inrcodec.compression.sections import decode_sections, row_count
-from inrcodec.encoding import EncodeResult
 from inrcodec.errors import InrcError, TargetUnreachable, UsageError
 from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.inspect import inspect
@@ -29,6 +28,7 @@ from inrcodec.opening import open_segment
 from inrcodec.planning import plan_segment
 from inrcodec.progress import EncodePlan, Silent
 from inrcodec.settings import EncodeSettings
+from inrcodec.source_encoding import EncodeResult
 from inrcodec.video import VideoProperties
 
 DRAFT = EncodeSettings(device="cpu", preset="draft", epochs=3)

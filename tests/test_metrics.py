@@ -56,4 +56,5 @@ def test_ms_ssim() -> None:
     assert ms_ssim(frames, frames) == pytest.approx(1, abs=1e-6)
     measured = ms_ssim(frames, blurred)
     assert measured is not None and 0 < measured < 0.99
-    assert ms_ssim(frames[:, :160], frames[:, :160]) is None
+    assert ms_ssim(frames[:, :97], frames[:, :97]) == pytest.approx(1, abs=1e-6)
+    assert ms_ssim(frames[:, :96], frames[:, :96]) is None

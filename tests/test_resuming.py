@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import signal
@@ -18,6 +20,7 @@ import torch
 from codec_samples import moving_gradient, write_clip
 
 import inrcodec
+from inrcodec.errors import UsageError
 from inrcodec.progress import FitReport, Silent
 from inrcodec.settings import EncodeSettings
 
@@ -143,18 +146,22 @@ def test_every_part_of_a_fit_is_put_back(
     assert not (tmp_path / "a.inrv.resume").exists()
 
 
+def folder_of(output: Path) -> Path:
+    return output.with_name(f"{output.name}.resume")
+
+
 def interrupted(clip: Path, output: Path, asked: EncodeSettings, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
         inrcodec.encode(str(clip), str(output), asked, StopsAt(0.5))
-    return output.with_name(f"{output.name}.resume")
+    return folder_of(output)
 
 
 DRAFT = EncodeSettings(preset="draft", epochs=4, size_bytes=9000, device="cpu", checkpoint_seconds=1e-6)
 
 
 @pytest.mark.parametrize("change", ["seed", "source", "state"])
-def test_another_request_starts_anew_and_says_so(
+def test_another_request_keeps_the_work_unless_it_is_told_to_overwrite(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     output = tmp_path / "a.inrv"
@@ -166,11 +173,96 @@ def test_another_request_starts_anew_and_says_so(
         source = write_clip(tmp_path / "other.mp4", 255 - moving_gradient(48, 32, 12))
     else:
         (folder / "state.json").write_text("{")
+    held = sorted(os.listdir(folder))
+    with pytest.raises(UsageError, match=f"another {change}.*-y"):
+        inrcodec.encode(str(source), str(output), asked)
+    assert sorted(os.listdir(folder)) == held
     progress = StopsAt(2.0)
-    inrcodec.encode(str(source), str(output), asked, progress)
+    inrcodec.encode(str(source), str(output), replace(asked, overwrite=True), progress)
     assert any("starting anew" in note for note in progress.notes)
     inrcodec.encode(str(source), str(tmp_path / "b.inrv"), asked)
     assert output.read_bytes() == (tmp_path / "b.inrv").read_bytes()
+
+
+def test_segments_of_another_request_are_never_taken(
+    clip: Path, uninterrupted: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "a.inrv"
+    other = write_clip(tmp_path / "other.mp4", 255 - moving_gradient(48, 32, 12))
+    stop_when(command(other, output), (folder_of(output) / "segment-0.json").exists, signal.SIGKILL)
+    # As if the folder could not be cleared: its files stay, under the new request's state.
+    monkeypatch.setattr("inrcodec.resuming.Resumable.remove", lambda self: None)
+    asked = EncodeSettings(size_bytes=9000, segment=6, epochs=20, device="cpu", overwrite=True)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        inrcodec.encode(str(clip), str(output), asked)
+    finally:
+        torch.set_num_threads(threads)
+    assert output.read_bytes() == uninterrupted
+
+
+def test_a_folder_of_somebody_else_is_left_alone(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "a.inrv"
+    folder = folder_of(output)
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("precious")
+    with pytest.raises(UsageError, match="thesis.txt, which is of no encode"):
+        inrcodec.encode(str(clip), str(output), replace(DRAFT, overwrite=True))
+    assert os.listdir(folder) == ["thesis.txt"] and not output.exists()
+
+
+def test_what_networks_do_not_depend_on_may_change(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "a.inrv"
+    timed = replace(DRAFT, epochs=None, time_seconds=8.0)
+    interrupted(clip, output, timed, monkeypatch)
+    sources = replace(timed.source, audio=False)
+    progress = StopsAt(2.0)
+    asked = replace(timed, time_seconds=9.0, source=sources, workers="local:1", checkpoint_seconds=30.0)
+    inrcodec.encode(str(clip), str(output), asked, progress)
+    assert any("resuming" in note for note in progress.notes)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_checkpoint_is_as_good_as_none(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    output = tmp_path / "a.inrv"
+    fit = interrupted(clip, output, DRAFT, monkeypatch) / "segment-0.fit"
+    data = bytearray(fit.read_bytes())
+    data[len(data) // 2] ^= damage == "flipped"
+    fit.write_bytes(data[: len(data) // 2] if damage == "cut" else data)
+    progress = StopsAt(2.0)
+    inrcodec.encode(str(clip), str(output), DRAFT, progress)
+    assert any("is damaged" in note for note in progress.notes)
+    inrcodec.encode(str(clip), str(tmp_path / "b.inrv"), DRAFT)
+    assert output.read_bytes() == (tmp_path / "b.inrv").read_bytes()
+
+
+def test_a_timed_encode_goes_on_however_much_time_an_interruption_took(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
+    output, progress = tmp_path / "a.inrv", StopsAt(0.6)
+    timed = replace(DRAFT, model="nerv", epochs=None, time_seconds=10.0, segment=6, checkpoint_seconds=1e6)
+    with pytest.raises(KeyboardInterrupt):
+        inrcodec.encode(str(clip), str(output), timed, progress)
+    assert sorted(path.name for path in folder_of(output).glob("segment-*")) == [
+        "segment-0.inrv",
+        "segment-0.json",
+    ]
+    state = json.loads((folder_of(output) / "state.json").read_text())
+    (folder_of(output) / "state.json").write_text(json.dumps({**state, "used_seconds": 9.99}))
+    inrcodec.encode(str(clip), str(output), timed, progress := StopsAt(2.0))
+    assert "resuming: 1 of 2 segments are finished" in progress.notes
+
+
+def test_an_output_whose_name_is_as_long_as_can_be(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / ("a" * 250 + ".inrv")
+    inrcodec.encode(str(clip), str(output), DRAFT)
+    assert os.listdir(tmp_path) == [output.name]
 
 
 def test_the_folder_holds_json_files_and_tensors_only(
@@ -180,7 +272,8 @@ def test_the_folder_holds_json_files_and_tensors_only(
     assert sorted(os.listdir(folder)) == ["segment-0.fit", "state.json"]
     state: dict[str, Any] = json.loads((folder / "state.json").read_text())
     assert state["used_seconds"] > 0
-    saved = torch.load(folder / "segment-0.fit", weights_only=True)
+    content = (folder / "segment-0.fit").read_bytes()[hashlib.sha256().digest_size :]
+    saved = torch.load(io.BytesIO(content), weights_only=True)
     assert 0.4 < saved["position"]["fraction"] < 0.6
     assert saved["parts"]["rate control"]["log_weight"].isfinite()
 

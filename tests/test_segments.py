@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,14 @@ from hypothesis import strategies as st
 
 import bitstream
 import inrcodec
-from inrcodec.budget import SharedBudget
+from bitstream import Quality
+from inrcodec.budget import SharedBudget, metadata_of, stream_of
 from inrcodec.errors import NetworkTooLarge, TargetUnreachable, UsageError
 from inrcodec.progress import Silent
 from inrcodec.segments import LARGEST_SEGMENT_BYTES, SHORTEST_SCENE, cut, difficulties, scene_starts
 from inrcodec.settings import EncodeSettings, SegmentRule, SourceSettings
 from inrcodec.video import read_clip, survey_video
+from inrcodec.video.properties import VideoProperties, header_of
 from inrcodec.video.survey import SegmentClips, thumbnail
 
 DRAFT = EncodeSettings(device="cpu", preset="draft", epochs=2)
@@ -82,14 +86,48 @@ def test_difficulty_follows_motion_and_detail_and_leaves_nobody_without_bits() -
     assert difficulties([range(4), range(4, 6)], np.zeros(6), np.zeros(6))[0] > 0
 
 
-def test_what_a_segment_leaves_over_goes_to_all_that_follow() -> None:
-    budget = SharedBudget(10_000, 200, [1.0, 1.0, 2.0])
-    forecast = [budget.target(number, is_first=True) for number in range(3)]
-    assert forecast == [budget.target(0), budget.target(0), forecast[2]]
-    spent = 500
-    budget.spend(spent)
-    assert budget.target(1) - forecast[1] == pytest.approx((forecast[0] - 200 + 16 - spent) / 3, abs=2)
-    assert SharedBudget(777, 200, [3.0]).target(0) == 777
+def header(frame_count: int) -> bitstream.StreamHeader:
+    return header_of(VideoProperties(64, 36, frame_count, Fraction(25), Fraction(1, 25)), (64, 36))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.floats(0.2, 5)), min_size=1, max_size=40),
+    st.integers(500, 2_000_000),
+    st.data(),
+)
+def test_a_file_of_full_segments_is_full(
+    parts: list[tuple[int, float]], share: int, data: st.DataObject
+) -> None:
+    """Whatever each takes of what it may, in whatever order they are coded."""
+    stops = list(accumulate(length for length, _ in parts))
+    runs = [range(stop - length, stop) for stop, (length, _) in zip(stops, parts, strict=True)]
+    total = max(2, len(parts)) * share
+    budget = SharedBudget(total, header(stops[-1]), runs, [difficulty for _, difficulty in parts])
+    segments = []
+    for number, run in enumerate(runs):
+        own_bytes = data.draw(st.integers(budget.filled(number), budget.target(number)))
+        own = file_of_one(run, b"")
+        payload = bytes(max(0, own_bytes - len(bitstream.dump(own)) - 4))
+        while len(bitstream.dump(file_of_one(run, payload))) < own_bytes:
+            payload += b"0"
+        segments.append(replace(file_of_one(run, payload).segments[0], first_frame=run.start))
+    stream = bitstream.Stream(header(stops[-1]), tuple(segments), Quality(0.0), metadata_of(False))
+    assert 0.97 * total <= len(bitstream.dump(stream)) <= total
+
+
+def file_of_one(run: range, payload: bytes) -> bitstream.Stream:
+    """A segment of `run` as a file of its own."""
+    segment = bitstream.Segment(0, len(run), 1, 0, b"", (bitstream.Section(0, (), payload),))
+    return stream_of(header(len(run)), segment, 0.0)
+
+
+def test_shares_follow_difficulty_and_one_segment_has_all() -> None:
+    runs = [range(10), range(10, 20), range(20, 30)]
+    budget = SharedBudget(100_000, header(30), runs, [1.0, 1.0, 2.0])
+    first, second, third = (budget.target(number) for number in range(3))
+    assert first == pytest.approx(second, abs=8)
+    assert third == pytest.approx(2 * first, rel=0.01)
+    assert SharedBudget(777, header(30), [range(30)], [3.0]).target(0) == 777
 
 
 @pytest.mark.parametrize("rule", [25, "scene"])
@@ -117,7 +155,7 @@ def test_frames_that_are_not_held_are_read_again_and_make_the_same_file(
 ) -> None:
     asked = replace(DRAFT, segment=25, epochs=1, size_bytes=12_000)
     inrcodec.encode(str(scenes), str(tmp_path / "held.inrv"), asked)
-    monkeypatch.setattr("inrcodec.encoding.LARGEST_SEGMENT_BYTES", 64 * 36 * 3)
+    monkeypatch.setattr("inrcodec.source_encoding.LARGEST_SEGMENT_BYTES", 64 * 36 * 3)
     inrcodec.encode(str(scenes), str(tmp_path / "read.inrv"), asked)
     assert (tmp_path / "held.inrv").read_bytes() == (tmp_path / "read.inrv").read_bytes()
 
@@ -175,7 +213,7 @@ def test_a_network_that_is_too_large_is_told_with_the_size_of_the_file(
     def refuse(*arguments: object) -> None:
         raise NetworkTooLarge("the masks of this supermask", 9000)
 
-    monkeypatch.setattr("inrcodec.encoding.code_segment", refuse)
+    monkeypatch.setattr("inrcodec.worker.code_segment", refuse)
     asked = replace(DRAFT, segment=25, size_bytes=12_000)
     with pytest.raises(NetworkTooLarge) as caught:
         inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), asked)

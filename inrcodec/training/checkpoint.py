@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+
+_DIGEST_BYTES = 32
 
 
 class Stateful(Protocol):
@@ -22,18 +26,42 @@ class Stateful(Protocol):
 class Checkpoints:
     """The one checkpoint of one fit, replaced at most every `interval_seconds`.
 
-    `write(path, data)` puts the bytes in their place; it may raise nothing. Tensors are read with
-    `weights_only`: a checkpoint can run no code.
+    A digest of `identity` and of the content stands before the tensors: a checkpoint that is damaged, or of
+    another fit, is as good as none, which `note` is told. `write(path, data)` puts the bytes in their place;
+    it may raise nothing. Tensors are read with `weights_only`: a checkpoint can run no code.
     """
 
-    def __init__(self, path: Path, interval_seconds: float, write: Callable[[Path, bytes], None]) -> None:
-        self._path, self._interval_seconds, self._write = path, interval_seconds, write
+    def __init__(
+        self,
+        path: Path,
+        identity: str,
+        interval_seconds: float,
+        write: Callable[[Path, bytes], None],
+        note: Callable[[str], None],
+    ) -> None:
+        self._path, self._identity, self._interval_seconds = path, identity.encode(), interval_seconds
+        self._write, self._note = write, note
         self._saved_at = time.monotonic()
+
+    @cached_property
+    def _found(self) -> bytes | None:
+        """The tensors of an earlier attempt, or None."""
+        try:
+            data = self._path.read_bytes()
+        except OSError:
+            return None
+        if data[:_DIGEST_BYTES] != self._digest(data[_DIGEST_BYTES:]):
+            self._note(f"{self._path} is damaged or of another encode: its segment starts anew")
+            return None
+        return data[_DIGEST_BYTES:]
+
+    def _digest(self, content: bytes) -> bytes:
+        return hashlib.sha256(self._identity + content).digest()
 
     @property
     def exists(self) -> bool:
         """Whether there is something to go on from."""
-        return self._path.exists()
+        return self._found is not None
 
     @property
     def is_due(self) -> bool:
@@ -44,14 +72,16 @@ class Checkpoints:
         buffer = io.BytesIO()
         states = {name: part.state_dict() for name, part in parts.items()}
         torch.save({"parts": states, "position": dict(position)}, buffer)
-        self._write(self._path, buffer.getvalue())
+        content = buffer.getvalue()
+        self._write(self._path, self._digest(content) + content)
         self._saved_at = time.monotonic()
 
     def load(self, parts: Mapping[str, Stateful], device: torch.device) -> dict[str, Any] | None:
         """Put `parts` back as they were and return the position, or None where nothing was saved."""
-        if not self.exists:
+        if self._found is None:
             return None
-        saved = torch.load(self._path, map_location=device, weights_only=True)
+        saved = torch.load(io.BytesIO(self._found), map_location=device, weights_only=True)
+        del self._found
         for name, part in parts.items():
             part.load_state_dict(saved["parts"][name])
         position: dict[str, Any] = saved["position"]

@@ -7,7 +7,7 @@ from inrcodec.video.properties import Clip, VideoProperties
 from inrcodec.video.reading import FrameReading, read_clip, stacked
 from inrcodec.video.survey import Survey, survey_video
 from inrcodec.video.tracks import cut_extras, read_extras
-from inrcodec.video.writing import FrameWriter, check_target, open_writer
+from inrcodec.video.writing import FrameWriter, check_one_picture, check_target, open_writer
 
 __all__ = [
     "Clip",
@@ -16,6 +16,7 @@ __all__ = [
     "Survey",
     "VideoProperties",
     "check_mask_length",
+    "check_one_picture",
     "check_target",
     "cut_extras",
     "cut_holes",

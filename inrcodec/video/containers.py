@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -20,12 +21,14 @@ from bitstream import Extras
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.progress import Progress
 from inrcodec.video.color import frame_is_rgb, tags_as_yuv, to_pixel_format
-from inrcodec.video.muxing import TrackMuxer
+from inrcodec.video.muxing import HeldPackets, TrackMuxer
 from inrcodec.video.properties import VideoProperties
 from inrcodec.video.timing import OutputClock
 
 FORMATS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".webm": "webm"}
 """FFmpeg's name of the container by file suffix."""
+AnyExtras = Extras | Callable[[], Extras]
+"""What goes beside the video, or what says so when the last frame was written."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,9 @@ def loses_aspect_ratio(suffix: str, codec: str | None, properties: VideoProperti
 class ContainerWriter:
     """Encodes and muxes frames into an open file, and the extras as they are.
 
+    Extras that are a function are asked for after the last frame; until then packets wait in a temporary
+    file beside the target, because a container must know its streams before the first packet.
+
     As a context it finishes the file or gives it up.
     """
 
@@ -125,10 +131,12 @@ class ContainerWriter:
         properties: VideoProperties,
         codec: str | None,
         crf: int | None,
-        extras: Extras,
+        extras: AnyExtras,
         progress: Progress,
     ) -> None:
         self._target = target
+        self._extras = extras
+        self._progress = progress
         self._count = 0
         suffix = "." + target.rsplit(".", 1)[-1].lower()
         name = encoder_name(suffix, codec)
@@ -143,7 +151,11 @@ class ContainerWriter:
         with self._errors():
             self._container = av.open(file, "w", format=FORMATS[suffix])
             self._stream = self._add_stream(name, properties, crf)
-            self._tracks = TrackMuxer(self._container, target, extras, progress)
+            self._tracks = None if callable(extras) else self._track_muxer(extras)
+            self._held = HeldPackets(Path(target).resolve().parent) if callable(extras) else None
+
+    def _track_muxer(self, extras: Extras) -> TrackMuxer:
+        return TrackMuxer(self._container, self._target, extras, self._progress)
 
     def _add_stream(self, name: str, properties: VideoProperties, crf: int | None) -> VideoStream:
         options: dict[str, str] = {}
@@ -176,9 +188,27 @@ class ContainerWriter:
             picture = to_pixel_format(frame, self._pixel_format, self._tags)
             picture.time_base = self._clock.time_base
             picture.pts = self._clock.timestamp(self._count)
-            self._container.mux(self._stream.encode(picture))
-            self._tracks.mux_until(picture.pts * self._clock.time_base)
+            packets = self._stream.encode(picture)
+            if self._held is not None:
+                self._held.add(packets)
+            elif self._tracks is not None:
+                self._container.mux(packets)
+                self._tracks.mux_until(picture.pts * self._clock.time_base)
         self._count += 1
+
+    def _finish(self) -> None:
+        """Mux what the encoder still holds and all that waited for the extras."""
+        packets = self._stream.encode(None)
+        tracks = self._tracks
+        if callable(self._extras) and self._held is not None:
+            self._held.add(packets)
+            tracks = self._track_muxer(self._extras())
+            self._held.mux(self._container, self._stream, tracks)
+        else:
+            self._container.mux(packets)
+        if tracks is not None:
+            tracks.mux_until(None)
+        self._container.close()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -198,12 +228,19 @@ class ContainerWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is None:
-            with self._errors():
-                self._container.mux(self._stream.encode(None))
-                self._tracks.mux_until(None)
-                self._container.close()
-            return
+        is_finished = False
+        try:
+            if kind is None:
+                with self._errors():
+                    self._finish()
+                is_finished = True
+        finally:
+            if not is_finished:
+                self._give_up()
+            if self._held is not None:
+                self._held.close()
+
+    def _give_up(self) -> None:
         try:
             # Given up: the file goes, so what the muxer has to say about it no longer matters.
             self._container.close()

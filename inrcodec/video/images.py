@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -94,6 +95,24 @@ def write_images(
             raise output_error(target, error) from error
 
 
+class OneImageWriter:
+    """Writes its only frame as a PNG file that is open already."""
+
+    def __init__(self, file: BinaryIO, target: str, properties: VideoProperties) -> None:
+        self._file = file
+        self._target = target
+        self._properties = properties
+        self._is_written = False
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Write one RGB frame (height, width, 3). Raises `OutputError`."""
+        if self._is_written:
+            raise OutputError(f"cannot write {self._target}: it holds one picture only")
+        self._is_written = True
+        with _errors(self._target):
+            self._file.write(png_bytes(frame, self._properties.sample_aspect_ratio))
+
+
 class ImageWriter:
     """Writes each frame as one PNG file."""
 
@@ -107,16 +126,23 @@ class ImageWriter:
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Write one RGB frame (height, width, 3). Raises `OutputError`."""
-        try:
+        with _errors(self._target):
             data = png_bytes(frame, self._properties.sample_aspect_ratio)
             self._series.path(self.next_number).write_bytes(data)
-        except av.FFmpegError as error:
-            raise OutputError(f"cannot write {self._target}: {error.strerror or error}") from error
-        except OSError as error:
-            raise output_error(self._target, error) from error
-        except OverflowError as error:
-            raise OutputError(f"cannot write {self._target}: {BEYOND_FFMPEG}") from error
         self.next_number += 1
+
+
+@contextmanager
+def _errors(target: str) -> Iterator[None]:
+    """Turns what encoding or writing an image raises into `OutputError`."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+    except OSError as error:
+        raise output_error(target, error) from error
+    except OverflowError as error:
+        raise OutputError(f"cannot write {target}: {BEYOND_FFMPEG}") from error
 
 
 def png_bytes(frame: NDArray[np.uint8], sample_aspect_ratio: Fraction = Fraction(1)) -> bytes:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import heapq
 import io
+import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
 
 from bitstream import Extras, Packet, Track, TrackInfo, TrackKind
 from inrcodec.progress import Progress
@@ -30,6 +33,38 @@ class _TimedTrack:
             if packet.dts <= packet.pts and (last is None or packet.dts > last):
                 yield packet.dts * self.track.info.time_base, self.stream.index, packet
                 last = packet.dts
+
+
+class HeldPackets:
+    """Packets of an encoder that wait, in a file, until the tracks beside them are known."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `OSError`."""
+        self._file = tempfile.TemporaryFile(dir=folder)
+        self._heads: list[tuple[int, int | None, int | None, int | None, bool, Fraction]] = []
+
+    def add(self, packets: list[av.Packet[VideoStream]]) -> None:
+        """Take over the next packets. Raises `OSError`."""
+        for packet in packets:
+            times = (packet.pts, packet.dts, packet.duration)
+            self._heads.append(
+                (self._file.write(bytes(packet)), *times, packet.is_keyframe, packet.time_base)
+            )
+
+    def mux(self, container: OutputContainer, stream: VideoStream, tracks: TrackMuxer) -> None:
+        """Mux all of them as packets of `stream`, and the tracks among them."""
+        self._file.seek(0)
+        for size, pts, dts, duration, is_key, time_base in self._heads:
+            packet: av.Packet[Stream] = av.Packet(self._file.read(size))
+            packet.stream, packet.time_base = stream, time_base
+            packet.pts, packet.dts, packet.duration = pts, dts, duration
+            packet.is_keyframe = is_key
+            container.mux_one(packet)
+            tracks.mux_until(None if dts is None else dts * time_base)
+
+    def close(self) -> None:
+        """Drop the file."""
+        self._file.close()
 
 
 class TrackMuxer:

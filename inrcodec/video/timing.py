@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from bitstream.timestamps import times_fault
+from inrcodec.errors import UsageError
 from inrcodec.progress import Progress
 from inrcodec.video.properties import LARGEST_TERM, VideoProperties, Window
 
 _FALLBACK_TIME_BASE = Fraction(1, 1_000_000)
+_ROUNDING = Fraction(1, 1_000_000)
+"""Seconds by which a time may fall short of the frame that it means."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,26 @@ def frame_time(properties: VideoProperties, index: int) -> Fraction:
     if properties.timestamps is None:
         return index / properties.frame_rate
     return properties.timestamps[index] * properties.time_base
+
+
+def frame_shown_at(properties: VideoProperties, seconds: Fraction | float) -> int:
+    """The number of the frame that is shown at a time, counted from the first; raises `UsageError`.
+
+    The last frame is shown as long as one lasts on average. A time less than a microsecond before a frame
+    counts as that frame's own: times are often rounded.
+    """
+    last = frame_time(properties, properties.frame_count - 1)
+    end = last + 1 / properties.frame_rate
+    if not 0 <= seconds < end:
+        raise UsageError(
+            f"nothing is shown at {float(seconds):.6g} s: the video goes from 0 to {float(end):.6g} s, "
+            f"its last frame begins at {float(last):.6g} s"
+        )
+    # As written: 0.12 is 3/25, which the closest float falls short of.
+    moment = (seconds if isinstance(seconds, Fraction) else Fraction(repr(float(seconds)))) + _ROUNDING
+    if properties.timestamps is None:
+        return min(int(moment * properties.frame_rate), properties.frame_count - 1)
+    return bisect_right(properties.timestamps, moment / properties.time_base) - 1
 
 
 def window_of(properties: VideoProperties, frames: range) -> Window:

@@ -16,8 +16,14 @@ from bitstream import Extras
 from inrcodec.errors import UsageError
 from inrcodec.files import atomic_output, check_output_file
 from inrcodec.progress import Progress, Silent
-from inrcodec.video.containers import FORMATS, ContainerWriter, check_codec, loses_aspect_ratio
-from inrcodec.video.images import check_output_images, write_images
+from inrcodec.video.containers import (
+    FORMATS,
+    AnyExtras,
+    ContainerWriter,
+    check_codec,
+    loses_aspect_ratio,
+)
+from inrcodec.video.images import OneImageWriter, check_output_images, write_images
 from inrcodec.video.properties import VideoProperties
 from inrcodec.video.sources import number_field
 from inrcodec.video.y4m import Y4MWriter
@@ -36,6 +42,7 @@ class TargetKind(Enum):
     """What a target is by its name."""
 
     CONTAINER = "container"
+    IMAGE = "image"
     IMAGES = "images"
     Y4M = "y4m"
     STDOUT = "stdout"
@@ -53,6 +60,8 @@ def target_kind(target: str) -> TargetKind:
         if suffix != ".png":
             raise UsageError(f"{target}: images are written as .png, not {suffix}")
         return TargetKind.IMAGES
+    if suffix == ".png":
+        return TargetKind.IMAGE
     if suffix == ".y4m":
         return TargetKind.Y4M
     if suffix in FORMATS:
@@ -60,7 +69,7 @@ def target_kind(target: str) -> TargetKind:
     known = " ".join(FORMATS)
     raise UsageError(
         f"{target}: cannot write {suffix} files; "
-        f"{known} .y4m, a folder, a %05d.png pattern or - can be written"
+        f"{known} .y4m .png, a folder, a %05d.png pattern or - can be written"
     )
 
 
@@ -79,6 +88,12 @@ def check_target(
         check_output_file(target, overwrite)
 
 
+def check_one_picture(target: str, count: int) -> None:
+    """Raise `UsageError` for several pictures, `count` of them, into one .png."""
+    if target_kind(target) is TargetKind.IMAGE and count != 1:
+        raise UsageError(f"{target} holds one picture, not {count}: give --at, or a name such as %05d.png")
+
+
 @contextmanager
 def open_writer(
     target: str,
@@ -88,15 +103,15 @@ def open_writer(
     overwrite: bool = False,
     progress: Progress | None = None,
     first_number: int = 0,
-    extras: Extras | None = None,
+    extras: AnyExtras | None = None,
 ) -> Iterator[FrameWriter]:
-    """A writer of RGB frames to `target`: .mp4 .mkv .mov .webm .y4m, a folder, a `%05d.png` pattern, or `-`.
+    """A writer of RGB frames to `target`: .mp4 .mkv .mov .webm .y4m .png, a folder, `%05d.png`, or `-`.
 
     The output appears, complete, when the block ends without an exception; after one nothing is left, neither
     of it nor of its temporary file. `-` is y4m on standard output. `properties.frame_count` is not used, so a
     part of a video may be written. Images are numbered from `first_number`, and `overwrite` replaces no image
-    of another number. `extras` go into video files as they are. What the target cannot carry is told to
-    `progress`.
+    of another number. `extras` go into video files as they are; a function that gives them is called after
+    the last frame. What the target cannot carry is told to `progress`. A .png takes one frame.
 
     Raises `UsageError` for a target that cannot be, `OutputError` when the encoder or the file system
     refuses, and `BrokenPipeError` when the reader of a pipe goes away.
@@ -104,19 +119,7 @@ def open_writer(
     check_target(target, codec, crf, overwrite)
     kind = target_kind(target)
     progress, extras = progress or Silent(), extras or Extras()
-    if kind is not TargetKind.CONTAINER:
-        _note_what_is_dropped(target, properties, extras, progress)
-    if kind is TargetKind.STDOUT:
-        writer = Y4MWriter(sys.stdout.buffer, properties)
-        yield writer
-        writer.finish()
-    elif kind is TargetKind.IMAGES:
-        with write_images(target, properties, overwrite, first_number) as images:
-            yield images
-    elif kind is TargetKind.Y4M:
-        with atomic_output(target, overwrite) as file:
-            yield Y4MWriter(file, properties)
-    else:
+    if kind is TargetKind.CONTAINER:
         if loses_aspect_ratio(Path(target).suffix.lower(), codec, properties):
             progress.note(
                 f"pixels are {properties.sample_aspect_ratio} as wide as high, which {target} cannot say "
@@ -126,12 +129,41 @@ def open_writer(
             container = ContainerWriter(file, target, properties, codec, crf, extras, progress)
             with container:
                 yield container
+        return
+    with _pictures(target, kind, properties, overwrite, first_number) as pictures:
+        if not callable(extras):
+            _note_what_is_dropped(target, kind, properties, extras, progress)
+        yield pictures
+        if callable(extras):
+            _note_what_is_dropped(target, kind, properties, extras(), progress)
+
+
+@contextmanager
+def _pictures(
+    target: str, kind: TargetKind, properties: VideoProperties, overwrite: bool, first_number: int
+) -> Iterator[FrameWriter]:
+    """A writer to a target that holds nothing but pictures."""
+    if kind is TargetKind.STDOUT:
+        writer = Y4MWriter(sys.stdout.buffer, properties)
+        yield writer
+        writer.finish()
+    elif kind is TargetKind.IMAGES:
+        with write_images(target, properties, overwrite, first_number) as images:
+            yield images
+    else:
+        with atomic_output(target, overwrite) as file:
+            if kind is TargetKind.IMAGE:
+                yield OneImageWriter(file, target, properties)
+            else:
+                yield Y4MWriter(file, properties)
 
 
 def _note_what_is_dropped(
-    target: str, properties: VideoProperties, extras: Extras, progress: Progress
+    target: str, kind: TargetKind, properties: VideoProperties, extras: Extras, progress: Progress
 ) -> None:
-    """Say what y4m and images have no place for."""
+    """Say what y4m and images have no place for; nobody expects it of one picture."""
+    if kind is TargetKind.IMAGE:
+        return
     name = "standard output" if target == STDOUT else target
     if extras.tracks:
         progress.note(f"sound and subtitles are dropped: {name} holds pictures only")

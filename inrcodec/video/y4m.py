@@ -45,9 +45,10 @@ class Y4MWriter:
         file.write(header_line(properties, self._tags.full_range))
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Append one RGB frame (height, width, 3)."""
+        """Append one RGB frame (height, width, 3), and let whoever reads a pipe see it at once."""
         planes = to_pixel_format(frame, "yuv444p", self._tags).to_ndarray()
         self._file.write(b"FRAME\n" + planes.tobytes())
+        self._file.flush()
 
     def finish(self) -> None:
         """Push out what is buffered."""

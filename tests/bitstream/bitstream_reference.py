@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from itertools import accumulate
+from typing import Any
 
 from bitstream.coders.gaussian import RATIOS
 from bitstream.coders.laplace import THETAS
@@ -40,6 +42,15 @@ class Bytes:
     def signed(self) -> int:
         value = self.varint()
         return -(value + 1) // 2 if value % 2 else value // 2
+
+    def rational(self) -> Fraction:
+        return Fraction(self.varint(), self.varint())
+
+    def blob(self) -> bytes:
+        return self.take(self.varint())
+
+    def texts(self) -> dict[str, str]:
+        return {self.blob().decode(): self.blob().decode() for _ in range(self.varint())}
 
     def rest(self) -> bytes:
         return self.take(len(self.data) - self.at)
@@ -230,27 +241,105 @@ def decode_symbols(wire_id: int, payload: bytes, count: int) -> list[int]:
     return DECODERS[wire_id](Bytes(payload), count) if count else []
 
 
-def segments(data: bytes) -> list[list[tuple[int, bytes]]]:
-    """Coder and payload of every section of every segment of a file."""
+def blocks(data: bytes) -> Iterator[tuple[bytes, Bytes]]:
+    """Type and payload of every block of a file."""
     file = Bytes(data)
     if file.take(8) != b"\x89INR\r\n\x1a\n" or file.unsigned(1) != 1:
         raise ValueError("no .inrv of version 1")
     file.take(3)
     if file.unsigned(4) != zlib.crc32(data[:12]):
         raise ValueError("damaged head")
-    found = []
     while file.at < len(data):
         start = file.at
         block_type = file.take(4)
         block = Bytes(file.take(file.unsigned(4)))
         if zlib.crc32(data[start : file.at]) != file.unsigned(4):
             raise ValueError("damaged block")
+        yield block_type, block
+
+
+def segments(data: bytes) -> list[list[tuple[int, bytes]]]:
+    """Coder and payload of every section of every segment of a file."""
+    return [sections for _, sections in runs(data)]
+
+
+def runs(data: bytes) -> list[tuple[range, list[tuple[int, bytes]]]]:
+    """The frames of every segment of a file, and coder and payload of its sections."""
+    found = []
+    for block_type, block in blocks(data):
         if block_type == b"SEGM":
-            block.varint(), block.varint(), block.take(9), block.take(block.varint())
+            first, count = block.varint(), block.varint()
+            block.take(9), block.take(block.varint())
             parts = []
             for _ in range(block.varint()):
                 coder = block.unsigned(1)
                 block.take(4 * block.varint())
                 parts.append((coder, block.take(block.varint())))
-            found.append(parts)
+            found.append((range(first, first + count), parts))
+    return found
+
+
+def frame_times(data: bytes) -> list[Fraction]:
+    """When each frame is shown, in seconds: sections 4 and 4.1."""
+    content = dict(blocks(data))
+    stream = content[b"STRM"]
+    _, _, _, _, count = (stream.varint() for _ in range(5))
+    frame_rate, time_base = stream.rational(), stream.rational()
+    if b"TIME" not in content:
+        return [index / frame_rate for index in range(count)]
+    times = content[b"TIME"]
+    unit, coder = times.varint(), times.unsigned(1)
+    steps = decode_symbols(coder, times.blob(), count - 1)
+    return [total * unit * time_base for total in (0, *accumulate(steps))]
+
+
+def tags(data: bytes) -> dict[str, str]:
+    """The payload of `tags`: section 6."""
+    return dict(blocks(data))[b"tags"].texts()
+
+
+def chapters(data: bytes) -> list[dict[str, Any]]:
+    """The payload of `chap`, field by field: section 6."""
+    block = dict(blocks(data))[b"chap"]
+    return [
+        {
+            "time_base": str(block.rational()),
+            "start": block.signed(),
+            "end": block.signed(),
+            "metadata": block.texts(),
+        }
+        for _ in range(block.varint())
+    ]
+
+
+def tracks(data: bytes) -> list[dict[str, Any]]:
+    """The payload of every `trak`, field by field: section 6. Data and extradata are hexadecimal."""
+    found = []
+    for block_type, block in blocks(data):
+        if block_type != b"trak":
+            continue
+        track: dict[str, Any] = {
+            "kind": block.varint(),
+            "codec": block.blob().decode(),
+            "time_base": str(block.rational()),
+            "metadata": block.texts(),
+            "sample_rate": block.varint(),
+            "layout": block.blob().decode(),
+            "sample_format": block.blob().decode(),
+            "bit_rate": block.varint(),
+            "disposition": block.varint(),
+            "extradata": block.blob().hex(),
+        }
+        track["packets"] = []
+        end = duration = 0
+        for _ in range(block.varint()):
+            pts = block.signed() + end
+            dts = pts - block.signed()
+            duration += block.signed()
+            size = block.varint()
+            track["packets"].append([pts, dts, duration, bool(size % 2), block.take(size // 2).hex()])
+            end = pts + duration
+        if block.rest():
+            raise ValueError("not exhausted")
+        found.append(track)
     return found

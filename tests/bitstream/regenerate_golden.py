@@ -10,11 +10,25 @@ import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitstream import ColorTags, Quality, Section, Segment, Stream, StreamHeader, dump
+from bitstream import (
+    Chapter,
+    ColorTags,
+    Extras,
+    Packet,
+    Quality,
+    Section,
+    Segment,
+    Stream,
+    StreamHeader,
+    Track,
+    TrackInfo,
+    dump,
+)
 from bitstream.coders import CODERS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -48,6 +62,82 @@ def tensors() -> Iterator[tuple[int, NDArray[np.int32]]]:
         yield wire_id, symbols.astype(np.int32)
 
 
+RUNS = ((0, 4), (4, 1), (5, 7), (12, 2))
+"""First frame and frames of the segments of `version-1-film`."""
+TIMES = (0, 300, 700, 1_000, 1_300, 1_601, 2_000, 2_300, 12_300, 12_600, 12_901, 13_200, 13_500, 14_000)
+"""In units of three 90000ths of a second."""
+SOUND = {
+    "kind": 0,
+    "codec": "opus",
+    "time_base": "1/48000",
+    "metadata": {"language": "deu", "title": "Büro"},
+    "sample_rate": 48000,
+    "layout": "5.1(side)",
+    "sample_format": "fltp",
+    "bit_rate": 128000,
+    "disposition": 1,
+    "extradata": "4f70757348656164",
+    "packets": [[960 * n - 312, 960 * n - 312, 960 - (n == 3) * 500, n != 1, f"{n:02x}" * (n + 1)]
+                for n in range(4)],
+}  # fmt: skip
+TITLES = {
+    "kind": 1,
+    "codec": "subrip",
+    "time_base": "1/1000",
+    "metadata": {},
+    "sample_rate": 0,
+    "layout": "",
+    "sample_format": "",
+    "bit_rate": 0,
+    "disposition": 64,
+    "extradata": "",
+    "packets": [
+        [200, 200, 500, True, "48656c6c6f"],
+        [100, 50, 0, True, "21"],
+        [(1 << 60) - 1, -(1 << 60) + 1, (1 << 60) - 1, False, "c3bc"],
+    ],
+}
+CHAPTERS = [
+    {"time_base": "1/1000", "start": -3, "end": 250, "metadata": {"title": "Anfang"}},
+    {"time_base": "1001/30000", "start": 8, "end": 14, "metadata": {}},
+]
+TAGS = {"title": "Film", "artist": "", "comment": "größer\n"}
+
+
+def track(fields: dict[str, Any]) -> Track:
+    """A track from what the JSON says of it."""
+    packets = tuple(Packet(*times, bytes.fromhex(data)) for *times, data in fields["packets"])
+    given = {name: value for name, value in fields.items() if name != "packets"}
+    given["time_base"] = Fraction(given["time_base"])
+    return Track(TrackInfo(**{**given, "extradata": bytes.fromhex(given["extradata"])}), packets)
+
+
+def film() -> dict[str, bytes]:
+    """Several segments, irregular timestamps, tracks, chapters and tags."""
+    header = StreamHeader(
+        17, 13, 20, 16, 14, Fraction(30), Fraction(1, 90000), timestamps=tuple(3 * time for time in TIMES)
+    )
+    chapters = tuple(Chapter(**{**one, "time_base": Fraction(one["time_base"])}) for one in CHAPTERS)
+    extras = Extras((track(SOUND), track(TITLES)), chapters, TAGS)
+    symbols = [np.arange(first, first + count, dtype=np.int32) for first, count in RUNS]
+    segments = tuple(
+        Segment(first, count, 0, first, bytes([count]), (Section(4, (0.5,), CODERS[4].encode(values[None])),))
+        for (first, count), values in zip(RUNS, symbols, strict=True)
+    )
+    expected = {
+        "runs": RUNS,
+        "symbols": [values.tolist() for values in symbols],
+        "times": [str(Fraction(3 * time, 90000)) for time in TIMES],
+        "tracks": [SOUND, TITLES],
+        "chapters": CHAPTERS,
+        "tags": TAGS,
+    }
+    return {
+        "version-1-film.inrv": dump(Stream(header, segments, Quality(40.0), {"encoder": "x"}, (), extras)),
+        "version-1-film.json": (json.dumps(expected) + "\n").encode(),
+    }
+
+
 def files() -> dict[str, bytes]:
     """Every golden file by name."""
     header = StreamHeader(
@@ -63,6 +153,7 @@ def files() -> dict[str, bytes]:
     return {
         "version-1.inrv": dump(full),
         "version-1.json": (json.dumps(expected) + "\n").encode(),
+        **film(),
     }
 
 

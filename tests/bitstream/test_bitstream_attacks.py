@@ -248,7 +248,13 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 sys.path.insert(0, sys.argv[1])
 import test_bitstream_attacks as attacks
 for data, _ in attacks.ATTACKS.values():
-    for read in (bitstream.load, lambda data: bitstream.probe(io.BytesIO(data))):
+    for read in (
+        bitstream.load,
+        lambda data: bitstream.probe(io.BytesIO(data)),
+        lambda data: list(bitstream.SalvageReader(io.BytesIO(data)).segments()),
+        lambda data: list(bitstream.ForwardReader(io.BytesIO(data)).segments()),
+        lambda data: list(bitstream.ForwardReader(io.BytesIO(data), skip_damaged=True).segments()),
+    ):
         try:
             read(data)
         except bitstream.BitstreamError:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import bitstream_reference as reference
 import numpy as np
 import pytest
+from regenerate_golden import files
 
 import bitstream
-from bitstream import Quality, Section, Segment, Stream, StreamHeader
+from bitstream import Quality, Section, Segment, Stream, StreamHeader, Track
 from bitstream.coders import CODERS, decode_section
 from bitstream.coders.gaussian import RATIOS
 from bitstream.coders.laplace import THETAS
@@ -51,6 +54,63 @@ def test_golden_files_decode_with_the_reference(name: str) -> None:
     for sections, symbols in zip(reference.segments(data), (expected, expected[::-1]), strict=True):
         for (wire_id, payload), values in zip(sections, symbols, strict=True):
             assert reference.decode_symbols(wire_id, payload, len(values)) == values
+
+
+def film() -> tuple[bytes, dict[str, Any]]:
+    return (GOLDEN / "version-1-film.inrv").read_bytes(), json.loads(
+        (GOLDEN / "version-1-film.json").read_text()
+    )
+
+
+def test_a_golden_film_decodes() -> None:
+    data, expected = film()
+    stream = bitstream.load(data)
+    assert bitstream.dump(stream) == data
+    header = stream.header
+    assert header.timestamps is not None
+    assert [str(time * header.time_base) for time in header.timestamps] == expected["times"]
+    found = [[segment.first_frame, segment.frame_count] for segment in stream.segments]
+    assert found == expected["runs"]
+    for segment, values in zip(stream.segments, expected["symbols"], strict=True):
+        assert decode_section(segment.sections[0], len(values)).tolist() == values
+    extras = stream.extras
+    assert [track_fields(track) for track in extras.tracks] == expected["tracks"]
+    chapters = [{**vars(chapter), "time_base": str(chapter.time_base)} for chapter in extras.chapters]
+    assert [{**one, "metadata": dict(one["metadata"])} for one in chapters] == expected["chapters"]
+    assert dict(extras.tags) == expected["tags"]
+    for reader in (
+        bitstream.StreamReader(io.BytesIO(data)),
+        bitstream.SalvageReader(io.BytesIO(data)),
+        bitstream.ForwardReader(io.BytesIO(data)),
+    ):
+        assert (reader.header, reader.losses()) == (header, ())
+        assert reader.extras() == extras
+
+
+def track_fields(track: Track) -> dict[str, Any]:
+    """A track as the JSON has it."""
+    packets = [[pts, dts, duration, key, data.hex()] for pts, dts, duration, key, data in track.packets]
+    info = vars(track.info)
+    changed = {"time_base": str(info["time_base"]), "extradata": info["extradata"].hex()}
+    return {**info, **changed, "metadata": dict(info["metadata"]), "packets": packets}
+
+
+def test_a_golden_film_decodes_with_the_reference() -> None:
+    data, expected = film()
+    assert [str(time) for time in reference.frame_times(data)] == expected["times"]
+    assert reference.tracks(data) == expected["tracks"]
+    assert reference.chapters(data) == expected["chapters"]
+    assert reference.tags(data) == expected["tags"]
+    runs = reference.runs(data)
+    assert [[frames.start, len(frames)] for frames, _ in runs] == expected["runs"]
+    for (_, [(coder, payload)]), values in zip(runs, expected["symbols"], strict=True):
+        assert reference.decode_symbols(coder, payload, len(values)) == values
+    constant, _ = golden("version-1")
+    assert reference.frame_times(constant)[3] == 3 * Fraction(1001, 30000)
+
+
+def test_golden_files_are_what_their_script_writes() -> None:
+    assert {name: (GOLDEN / name).read_bytes() for name in files()} == files()
 
 
 def example() -> Stream:

@@ -1,0 +1,175 @@
+"""The blocks of a file in their order: which may come where, the index, and what must agree."""
+
+from __future__ import annotations
+
+from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
+from bitstream.blocks import Block, BlockHead, block_name
+from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.extras import EXTRA_TYPES, Extras, TrackInfo
+from bitstream.header import (
+    KNOWN_ANCILLARY_TYPES,
+    Index,
+    IndexEntry,
+    Segment,
+    StreamHeader,
+    is_ancillary,
+    read_stream_header,
+    tiling_fault,
+)
+from bitstream.limits import Limits
+from bitstream.timestamps import with_times
+
+
+def read_segment(block: Block, limits: Limits) -> Segment:
+    """Parse the payload of a SEGM block."""
+    reader = block.reader(limits)
+    segment = Segment.read(reader)
+    reader.expect_end()
+    return segment
+
+
+def read_index(block: Block, limits: Limits) -> Index:
+    """Parse the payload of an INDX block."""
+    reader = block.reader(limits)
+    index = Index.read(reader)
+    reader.expect_end()
+    return index
+
+
+def read_tail(block: Block, limits: Limits) -> int:
+    """The offset of INDX from the payload of a TAIL block."""
+    reader = block.reader(limits)
+    offset = reader.u64()
+    reader.expect_end()
+    return offset
+
+
+class Assembly:
+    """Takes the blocks of a file in their order, checks that they agree, and keeps all but the segments.
+
+    A block that `add` refuses leaves no trace, so a reader of damaged files may go on with the next one.
+    Segments must come in ascending order; `finish` checks that they leave no gap.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._extras = ExtrasBlocks(limits)
+        self._times_at: int | None = None
+        self._index: Block | None = None
+        self.header: StreamHeader | None = None
+        self.entries: list[IndexEntry] = []
+        """Of the segments so far."""
+        self.ancillary = AncillaryBlocks(limits)
+        self.unknown_heads: list[BlockHead] = []
+        """Of ancillary blocks of unknown types, whose payloads are not kept."""
+        self.extras_heads: list[BlockHead] = []
+
+    @staticmethod
+    def is_unknown(block_type: bytes) -> bool:
+        """Whether this is an ancillary type that this reader does not know."""
+        return is_ancillary(block_type) and block_type not in (*KNOWN_ANCILLARY_TYPES, *EXTRA_TYPES)
+
+    def add(self, block: Block) -> Segment | None:
+        """Take the next block of the file; returns the segment that it holds, if any."""
+        if (self.header is None) != (block.type == b"STRM"):
+            raise Corrupt(
+                "expected STRM as the first block and only there",
+                offset=block.offset,
+                block=block_name(block.type),
+            )
+        if (self._index is not None) != (block.type == b"TAIL"):
+            raise Corrupt(
+                "expected TAIL right after INDX and only there",
+                offset=block.offset,
+                block=block_name(block.type),
+            )
+        if block.type == b"STRM":
+            self.header = read_stream_header(block.reader(self._limits))
+            self._times_at = block.end
+        elif block.type == b"TIME":
+            self._add_times(block)
+        elif block.type == b"SEGM":
+            return self._add_segment(block)
+        elif block.type == b"INDX":
+            self._add_index(block)
+        elif block.type == b"TAIL":
+            self._check_tail(block)
+        else:
+            self._add_ancillary(block)
+        return None
+
+    def _add_times(self, block: Block) -> None:
+        if self.header is None or block.offset != self._times_at:
+            raise Corrupt("expected TIME right after STRM and only there", offset=block.offset, block="TIME")
+        self.header = with_times(self.header, block, self._limits)
+
+    def _add_segment(self, block: Block) -> Segment:
+        if len(self.entries) >= self._limits.max_segments:
+            allowed = self._limits.max_segments
+            raise LimitExceeded(
+                f"expected at most {allowed} segments, found more", offset=block.offset, block="SEGM"
+            )
+        segment = read_segment(block, self._limits)
+        first, stop = segment.first_frame, segment.first_frame + segment.frame_count
+        least = self.entries[-1].first_frame + self.entries[-1].frame_count if self.entries else 0
+        most = 0 if self.header is None else self.header.frame_count
+        if first < least or stop > most:
+            raise Corrupt(
+                f"expected frames within {least}..{most - 1}, found {first}..{stop - 1}",
+                offset=block.offset,
+                block="SEGM",
+            )
+        self.entries.append(IndexEntry(block.offset, block.end - block.offset, first, segment.frame_count))
+        return segment
+
+    def _add_ancillary(self, block: Block) -> None:
+        self.ancillary.count(block.type, block.offset)
+        head = BlockHead(block.type, block.offset, len(block.payload))
+        if block.type in EXTRA_TYPES:
+            self._extras.add(block)
+            self.extras_heads.append(head)
+        elif not self.ancillary.add(block):
+            self.unknown_heads.append(head)
+
+    def _add_index(self, block: Block) -> None:
+        if read_index(block, self._limits).entries != tuple(self.entries):
+            raise Corrupt(
+                "expected an index of the segments before it, found another",
+                offset=block.offset,
+                block="INDX",
+            )
+        self._index = block
+
+    def _check_tail(self, block: Block) -> None:
+        expected = -1 if self._index is None else self._index.offset
+        found = read_tail(block, self._limits)
+        if found != expected:
+            raise Corrupt(
+                f"expected the offset of INDX, {expected}, found {found}", offset=block.offset, block="TAIL"
+            )
+
+    def finish(self) -> StreamHeader:
+        """The header, when every block is there; Corrupt if segments do not tile its frames."""
+        if self.header is None or self._index is None:
+            raise Corrupt("expected STRM, SEGM, INDX and TAIL blocks, found none")
+        runs = [(entry.first_frame, entry.frame_count) for entry in self.entries]
+        fault = tiling_fault(runs, self.header.frame_count)
+        if fault is not None:
+            raise Corrupt(fault, offset=self._index.offset, block="INDX")
+        return self.header
+
+    def stream_header(self) -> StreamHeader:
+        """The header, with the times of the frames once their block was taken; Corrupt before STRM."""
+        if self.header is None:
+            raise Corrupt("expected STRM, found none")
+        return self.header
+
+    def extras(self) -> Extras:
+        """Sound, subtitles, chapters and tags so far."""
+        return self._extras.extras()
+
+    def track_infos(self) -> tuple[tuple[TrackInfo, int], ...]:
+        """What each track is and its block's bytes."""
+        heads = [head for head in self.extras_heads if head.type == b"trak"]
+        tracks = self._extras.extras().tracks
+        return tuple((track.info, head.end - head.offset) for track, head in zip(tracks, heads, strict=True))

@@ -1,0 +1,179 @@
+"""What a damaged or unfinished file still holds, block by block, and what was lost of it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bitstream.assembly import Assembly
+from bitstream.blocks import Block, BlockScanner, block_name
+from bitstream.errors import BitstreamError, Corrupt, LimitExceeded, Truncated, UnsupportedVersion
+from bitstream.header import IndexEntry, Segment
+from bitstream.limits import Limits
+
+_CONTENTS = {
+    b"TIME": "the times of the frames, which now come at a constant rate",
+    b"SEGM": None,
+    b"INDX": "the index",
+    b"TAIL": "the index",
+    b"qual": "the measured quality",
+    b"meta": "the metadata",
+    b"tags": "the tags",
+    b"chap": "the chapters",
+    b"trak": "a track of sound or subtitles",
+}
+"""What is lost with a block; of a segment it is told by its frames."""
+_THE_REST = "whatever followed: sound, chapters, tags"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Something that a file does not hold intact any more."""
+
+    what: str
+    reason: BitstreamError
+    frames: range | None = None
+    """The frames, if it is a run of them."""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}"
+
+
+def frames_text(frames: range) -> str:
+    """A run of frames as reports name it."""
+    one = len(frames) == 1
+    return f"frame {frames.start}" if one else f"frames {frames.start} to {frames.stop - 1}"
+
+
+def nearest_held(held: Sequence[IndexEntry], frame: int) -> tuple[int, int]:
+    """The place in `held`, ascending and not empty, of the segment to show for `frame`, and its frame.
+
+    Between segments it is the last frame before the gap, before the first segment its first frame.
+    """
+    place = max(0, bisect_right(held, frame, key=lambda entry: entry.first_frame) - 1)
+    entry = held[place]
+    return place, min(max(frame, entry.first_frame), entry.first_frame + entry.frame_count - 1)
+
+
+class Damage:
+    """The faults of a file that is read all the same."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._faults: dict[int, tuple[str | None, BitstreamError]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._faults)
+
+    def add(self, offset: int, block_type: bytes, error: BitstreamError) -> None:
+        """Note that the block at this offset cannot be used; LimitExceeded after too many."""
+        if len(self._faults) >= self._limits.max_segments:
+            raise LimitExceeded("expected fewer damaged blocks", offset=offset, block=block_name(block_type))
+        what = _CONTENTS.get(block_type, f"a block of type {block_name(block_type)}")
+        self._faults.setdefault(offset, (what, error))
+
+    def end(self, offset: int, error: BitstreamError) -> None:
+        """Note that no more blocks can be found from this offset on."""
+        self._faults.setdefault(offset, (_THE_REST, error))
+
+    def first(self) -> BitstreamError:
+        """The fault nearest to the start of the file."""
+        return self._reason(list(self._faults))
+
+    def losses(self, held: Sequence[IndexEntry], frame_count: int, frames: range) -> tuple[Loss, ...]:
+        """The frames of `frames` that no segment of `held`, ascending, holds; then what else was lost."""
+        losses = []
+        offsets = sorted(self._faults)
+        told: set[int] = set()
+        start, offset = 0, 0
+        for entry in (*held, None):
+            stop, end = (frame_count, None) if entry is None else (entry.first_frame, entry.offset)
+            if start < stop:
+                to = None if end is None else bisect_left(offsets, end)
+                between = offsets[bisect_left(offsets, offset) : to]
+                gap = range(max(start, frames.start), min(stop, frames.stop))
+                if gap:
+                    losses.append(Loss(frames_text(gap), self._reason(between), gap))
+                told.update(at for at in between if self._faults[at][0] is None)
+            if entry is not None:
+                start, offset = entry.first_frame + entry.frame_count, entry.offset + entry.length
+        for at in offsets:
+            what, error = self._faults[at]
+            if at not in told:
+                losses.append(Loss(what or "a segment that does not fit in", error))
+        return tuple(losses)
+
+    def _reason(self, offsets: Sequence[int]) -> BitstreamError:
+        """Why segments are missing where these faults are: the first of a segment, or of another block."""
+        if not offsets:
+            return Corrupt("expected a segment that holds them, found none", block="SEGM")
+        first = min(offsets, key=lambda at: (self._faults[at][0] is not None, at))
+        return self._faults[first][1]
+
+
+class Salvage:
+    """Reads blocks forward and takes what is intact of them; every fault goes to `damage`.
+
+    A block whose checksum fails is passed over by its length; where that leads to no block, all that follows
+    is lost. Raises `UnsupportedVersion` for an intact critical block that only a newer reader knows.
+    """
+
+    def __init__(self, assembly: Assembly, damage: Damage, limits: Limits) -> None:
+        self._assembly = assembly
+        self._damage = damage
+        self._limits = limits
+
+    def segments(
+        self, scanner: BlockScanner, end: int | None, until_tail: bool
+    ) -> Iterator[tuple[IndexEntry, Segment]]:
+        """The intact segments; other blocks go to the assembly.
+
+        It reads up to TAIL or, without `until_tail`, up to the offset `end`. No block goes beyond `end`.
+        """
+        for block in self._blocks(scanner, end, until_tail):
+            segment = self._take(block)
+            if segment is not None:
+                yield self._assembly.entries[-1], segment
+
+    def _blocks(self, scanner: BlockScanner, end: int | None, until_tail: bool) -> Iterator[Block]:
+        while until_tail or end is None or scanner.offset < end:
+            offset = scanner.offset
+            try:
+                head = scanner.read_block_head()
+                if end is not None and head.end > end:
+                    raise Truncated(
+                        f"expected a block that ends by {end}, found one that ends at {head.end}",
+                        offset=offset,
+                        block=block_name(head.type),
+                    )
+            except BitstreamError as error:
+                self._damage.end(offset, error)
+                return
+            try:
+                block = scanner.read_payload(head)
+            except Truncated as error:
+                self._damage.end(offset, error)
+                return
+            except BitstreamError as error:
+                self._damage.add(offset, head.type, error)
+                continue
+            yield block
+            if block.type == b"TAIL":
+                try:
+                    scanner.expect_end()
+                except BitstreamError as error:
+                    self._damage.add(block.end, b"TAIL", error)
+                return
+
+    def _take(self, block: Block) -> Segment | None:
+        # An index of segments that were lost does not agree with those that are left.
+        if self._damage and block.type in (b"INDX", b"TAIL"):
+            return None
+        try:
+            return self._assembly.add(block)
+        except UnsupportedVersion:
+            raise
+        except BitstreamError as error:
+            self._damage.add(block.offset, block.type, error)
+            return None

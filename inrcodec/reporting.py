@@ -1,0 +1,83 @@
+"""What is said of encodes and decodes, as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inrcodec.arguments import duration_text
+from inrcodec.files import STDIN
+from inrcodec.progress import EncodePlan, FitReport
+
+
+def error_line(message: str) -> str:
+    """The one line that says what has failed."""
+    return f"inrc: error: {' '.join(message.split())}"
+
+
+def plan_lines(plan: EncodePlan) -> list[str]:
+    """What an encode is about to do: size, model, device, time."""
+    pixels = plan.width * plan.height * plan.frame_count
+    expected = [] if plan.expected_seconds is None else [f"about {duration_text(plan.expected_seconds)}"]
+    epochs = [] if plan.epochs is None else [f"{plan.epochs:g} epochs"]
+    effort = ", ".join(epochs + expected)
+    return [
+        f"{plan.source}: {plan.frame_count} frames of {plan.width}x{plan.height} -> at most "
+        f"{plan.target_bytes:,} bytes ({8 * plan.target_bytes / pixels:.4f} bpp)",
+        f"{plan.model} with {plan.parameter_count:,} parameters on {plan.device}: {effort}",
+    ]
+
+
+def fit_text(report: FitReport) -> str:
+    """PSNR so far, predicted size, speed, time left."""
+    return (
+        f"{report.psnr_db:.2f} dB  {report.predicted_bpp:.4f} bpp  "
+        f"{report.steps_per_second:.1f} steps/s  {duration_text(max(0.0, report.seconds_left))} left"
+    )
+
+
+def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
+    """What an encode did, from the fields of `EncodeResult`."""
+    extras_bytes = result["extras_bytes"]
+    video_bytes = result["file_bytes"] - extras_bytes
+    share = 100 * video_bytes / result["target_bytes"]
+    beside = f", and {extras_bytes:,} bytes of sound and the like" if extras_bytes else ""
+    masked = result["masked_share"]
+    counted = f" of the {1 - masked:.1%} of pixels outside the mask" if masked else ""
+    return [
+        f"{output}: {video_bytes:,} bytes ({share:.1f} % of the target), {result['bpp']:.4f} bpp{beside}",
+        f"{result['psnr_db']:.2f} dB{counted} (worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
+        f"{result['steps']:,} steps in {duration_text(result['seconds'])}",
+    ]
+
+
+def decode_line(output: str, result: Mapping[str, Any]) -> str:
+    """What a decode did, from the fields of `DecodeResult`."""
+    name = "standard output" if output == "-" else output
+    return (
+        f"{name}: {result['frames']} frames in {duration_text(result['seconds'])} "
+        f"({result['frames_per_second']:.1f} frames/s)"
+    )
+
+
+def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each of several sources: what `several.encode_several` says of it."""
+    width = max(len(row["output"]) for row in rows)
+    return [f"{row['output']:<{width}}  {_row_text(row)}" for row in rows]
+
+
+def _row_text(row: Mapping[str, Any]) -> str:
+    if "error" in row:
+        return f"failed ({row['exit_code']}): {' '.join(row['error'].split())}"
+    if "result" not in row:
+        return "was there already; -y replaces it"
+    result = row["result"]
+    return f"{result['file_bytes']:>11,} bytes  {result['bpp']:.4f} bpp  {result['psnr_db']:.2f} dB"
+
+
+def lost_lines(source: str, lost: Sequence[str], result: str) -> list[str]:
+    """What a damaged file has lost, and what was made of it nevertheless; nothing of an intact one."""
+    if not lost:
+        return []
+    name = "standard input" if source == STDIN else source
+    return [*(f"inrc: lost: {loss}" for loss in lost), error_line(f"{name} is damaged: {result}")]

@@ -1,0 +1,110 @@
+"""`benchmarks.rd`: BD-rates of curves that are known, rivals through PyAV, and sweeps that go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import rd
+from benchmarks.bdrate import Curve, bd_rate, compare_all, draw, line
+from benchmarks.rivals import code, parse_rival, without_settings
+from inrcodec.errors import UsageError
+from inrcodec.metrics import psnr_per_frame_db
+
+
+def curve(factor: float, shift_db: float = 0.0) -> Curve:
+    return [
+        {"bpp": factor * 2.0**step, "psnr_db": 30 + 2.5 * step + shift_db, "ms_ssim": None}
+        for step in range(5)
+    ]
+
+
+def test_half_the_rate_at_equal_quality_is_minus_fifty_percent() -> None:
+    row = bd_rate(curve(0.1), curve(0.05), "psnr_db")
+    assert row["percent"] == pytest.approx(-50)
+    assert row["overlap"] == [30, 40] and row["points"] == [5, 5]
+
+
+def test_the_overlap_is_what_both_curves_reach() -> None:
+    assert bd_rate(curve(0.1), curve(0.1, 5.0), "psnr_db")["overlap"] == [35, 40]
+
+
+def test_no_figure_without_overlap_or_with_three_points() -> None:
+    apart = bd_rate(curve(0.1), curve(0.1, 20.0), "psnr_db")
+    assert apart["percent"] is None and apart["overlap"] is None
+    assert bd_rate(curve(0.1)[:3], curve(0.1), "psnr_db")["percent"] is None
+    assert bd_rate(curve(0.1), curve(0.1), "ms_ssim")["percent"] is None
+
+
+def test_a_point_worse_than_a_smaller_one_is_left_out() -> None:
+    failed = curve(0.05)
+    failed[2]["psnr_db"] = 12.0
+    row = bd_rate(curve(0.1), failed, "psnr_db")
+    assert row["points"] == [5, 4] and row["percent"] == pytest.approx(-50)
+
+
+@pytest.mark.parametrize(
+    ("rival", "fine", "coarse"), [("x264:ultrafast", 18, 40), ("x265:ultrafast", 18, 40)]
+)
+def test_a_rival_decodes_what_it_encoded(rival: str, fine: int, coarse: int) -> None:
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)
+    frames = np.stack([np.stack([np.roll(ramp, 3 * time)] * 48) for time in range(5)])
+    frames = np.stack([frames, frames[:, ::-1], 255 - frames], axis=-1)
+    sizes, quality = [], []
+    for crf in (fine, coarse):
+        size, decoded = code(frames, parse_rival(rival), crf)
+        sizes.append(size)
+        quality.append(psnr_per_frame_db(frames, decoded).mean())
+    assert sizes[0] > sizes[1] and quality[0] > quality[1] and quality[0] > 25
+
+
+def test_settings_of_the_encoder_are_no_bytes_of_the_video() -> None:
+    picture, settings = b"\x65picture", b"\x06x264 - core 164"
+    assert without_settings(b"\0\0\0\1" + settings + b"\0\0\1" + picture) == b"\0\0\0\1" + picture
+
+
+def test_unknown_rivals_are_refused() -> None:
+    for text in ("vp8:good", "x264", "x264:"):
+        with pytest.raises(UsageError, match="expected CODEC:PRESET"):
+            parse_rival(text)
+
+
+def test_an_interrupted_sweep_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+
+    def point(task: rd.Task, folder: Path) -> rd.Point:
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        measured.append(task.setting)
+        return {"bpp": float(task.setting), "psnr_db": 30.0, "ms_ssim": None}
+
+    monkeypatch.setattr(rd, "our_point", point)
+    report, words = (
+        tmp_path / "rd.json",
+        ["--model", "hnerv", "--epochs", "1", "--against", "", "--bpp", "1,2,3"],
+    )
+    command = ["rd", "carphone", *words, "--json", str(report), "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(KeyboardInterrupt):
+        rd.main()
+    assert measured == ["1", "2"] and len(json.loads(report.read_text())["results"]) == 2
+    measured.clear()
+    rd.main()
+    assert measured == ["3"]
+    measured.clear()
+    monkeypatch.setattr("sys.argv", [*command, "--seed", "7"])
+    with pytest.raises(KeyboardInterrupt):
+        rd.main()
+    assert measured == ["1", "2"]
+
+
+def test_lines_and_plot(tmp_path: Path) -> None:
+    curves = {"bunny": {"x264:medium": curve(0.1), "hnerv": curve(0.05)}}
+    (psnr, ms_ssim) = compare_all(curves, ["hnerv"])
+    assert "hnerv" in line(psnr) and "-50.0 %  over 30 to 40" in line(psnr)
+    assert "no BD-rate" in line(ms_ssim)
+    draw(curves, tmp_path / "rd.svg")
+    assert "</svg>" in (tmp_path / "rd.svg").read_text()
