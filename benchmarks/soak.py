@@ -76,6 +76,8 @@ class Soak:
         self._folder, self._seed = folder, seed
         self._seconds: dict[str, float] = {}
         """Of each command when nobody stops it."""
+        # A shell that starts this in the background has it ignore Ctrl-C, and so would the commands.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for name, made in CLIPS.items():
             video(folder / name, **made)
 

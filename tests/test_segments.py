@@ -76,11 +76,12 @@ def test_a_fast_movement_is_no_cut_and_scenes_are_not_too_short() -> None:
 
 def test_difficulty_follows_motion_and_detail_and_leaves_nobody_without_bits() -> None:
     runs = [range(10), range(10, 20), range(20, 30)]
-    spatial, temporal = np.repeat([1.0, 4.0, 0.0], 10), np.repeat([2.0, 4.0, 0.0], 10)
+    spatial, temporal = np.repeat([1.0, 4.0, 0.0], 10), np.repeat([0.5, 40.0, 0.0], 10)
     temporal[[10, 20]] = 250.0
     first, second, still = difficulties(runs, spatial, temporal)
-    assert first == pytest.approx(10 * 1 + 9 * 2)
-    assert second == pytest.approx(10 * 4 + 9 * 4)
+    assert first == pytest.approx(10 * 1 + 9 * 0.5)
+    # It is noise: ten times as much change as detail.
+    assert second == pytest.approx(2 * 10 * 4)
     assert 0 < still < first
     assert difficulties([range(4), range(4, 6)], np.zeros(6), np.zeros(6))[0] > 0
 
