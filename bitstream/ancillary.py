@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitstream.blocks import Block, block_name
 from bitstream.errors import Corrupt, LimitExceeded, UnsupportedVersion
 from bitstream.extras import Chapter, Extras, Track, read_chapters, read_metadata
@@ -60,6 +62,7 @@ class ExtrasBlocks:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._tracks: list[Track] = []
+        self._packet_count = 0
         self._chapters: tuple[Chapter, ...] | None = None
         self._tags: dict[str, str] | None = None
 
@@ -75,7 +78,10 @@ class ExtrasBlocks:
         else:
             if len(self._tracks) >= self._limits.max_tracks:
                 raise reader.fault(LimitExceeded, f"expected at most {self._limits.max_tracks} tracks")
-            self._tracks.append(Track.read(reader))
+            # The limit is one of the file: what the tracks so far have is not there for this one.
+            limits = replace(self._limits, max_packets=self._limits.max_packets - self._packet_count)
+            self._tracks.append(Track.read(block.reader(limits)))
+            self._packet_count += len(self._tracks[-1].packets)
 
     def extras(self) -> Extras:
         """All that was read."""

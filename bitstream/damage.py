@@ -24,6 +24,8 @@ _CONTENTS = {
     b"trak": "a track of sound or subtitles",
 }
 """What is lost with a block; of a segment it is told by its frames."""
+_MOST_REASONS = 3
+"""Reasons that the text of a loss lists."""
 _THE_REST = "whatever followed: sound, chapters, tags"
 
 
@@ -35,9 +37,13 @@ class Loss:
     reason: BitstreamError
     frames: range | None = None
     """The frames, if it is a run of them."""
+    others: tuple[BitstreamError, ...] = ()
+    """Further reasons, of a run of frames that lay in several blocks."""
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.reason}"
+        told = (self.reason, *self.others[: _MOST_REASONS - 1])
+        more = 1 + len(self.others) - len(told)
+        return f"{self.what}: {'; '.join(map(str, told))}" + (f"; and {more} more" if more else "")
 
 
 def frames_text(frames: range) -> str:
@@ -79,7 +85,7 @@ class Damage:
 
     def first(self) -> BitstreamError:
         """The fault nearest to the start of the file."""
-        return self._reason(list(self._faults))
+        return self._reasons(sorted(self._faults))[0]
 
     def losses(self, held: Sequence[IndexEntry], frame_count: int, frames: range) -> tuple[Loss, ...]:
         """The frames of `frames` that no segment of `held`, ascending, holds; then what else was lost."""
@@ -94,7 +100,8 @@ class Damage:
                 between = offsets[bisect_left(offsets, offset) : to]
                 gap = range(max(start, frames.start), min(stop, frames.stop))
                 if gap:
-                    losses.append(Loss(frames_text(gap), self._reason(between), gap))
+                    reason, *others = self._reasons(between)
+                    losses.append(Loss(frames_text(gap), reason, gap, tuple(others)))
                 told.update(at for at in between if self._faults[at][0] is None)
             if entry is not None:
                 start, offset = entry.first_frame + entry.frame_count, entry.offset + entry.length
@@ -104,12 +111,12 @@ class Damage:
                 losses.append(Loss(what or "a segment that does not fit in", error))
         return tuple(losses)
 
-    def _reason(self, offsets: Sequence[int]) -> BitstreamError:
-        """Why segments are missing where these faults are: the first of a segment, or of another block."""
+    def _reasons(self, offsets: Sequence[int]) -> list[BitstreamError]:
+        """Why segments are missing where these faults, ascending, are: all that may hold one, or another."""
         if not offsets:
-            return Corrupt("expected a segment that holds them, found none", block="SEGM")
-        first = min(offsets, key=lambda at: (self._faults[at][0] is not None, at))
-        return self._faults[first][1]
+            return [Corrupt("expected a segment that holds them, found none", block="SEGM")]
+        may_be = [self._faults[at][1] for at in offsets if self._faults[at][0] in (None, _THE_REST)]
+        return may_be or [self._faults[offsets[0]][1]]
 
 
 class Salvage:

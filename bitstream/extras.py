@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
@@ -20,6 +21,7 @@ from bitstream.records import (
     Varint,
     read_count,
     record_bytes,
+    require_within,
     wire,
 )
 
@@ -43,7 +45,9 @@ class Text:
         return value
 
     def write(self, writer: Writer, value: str) -> None:
-        writer.blob(value.encode())
+        text = value.encode()
+        require_within(self.limit, len(text))
+        writer.blob(text)
 
     def read(self, reader: Reader) -> str:
         start = reader.offset
@@ -135,7 +139,10 @@ class Track:
     packets: tuple[Packet, ...]
 
     def write(self, writer: Writer) -> None:
-        """Append the payload of a `trak` block; ValueError for a packet that it cannot hold."""
+        """Append the payload of a `trak` block; ValueError for what it cannot hold or beyond the limits."""
+        begin = len(writer)
+        require_within("max_packets", len(self.packets))
+        require_within("max_block_bytes", sum(len(packet.data) for packet in self.packets))
         self.info.write(writer)
         writer.varint(len(self.packets))
         expected, last_duration = 0, 0
@@ -149,6 +156,7 @@ class Track:
             writer.varint(2 * len(packet.data) + packet.is_key)
             writer.raw(packet.data)
             expected, last_duration = packet.pts + packet.duration, packet.duration
+        require_within("max_block_bytes", len(writer) - begin)
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
@@ -159,8 +167,10 @@ class Track:
         for _ in range(read_count(reader, "max_packets", _LEAST_PACKET_BYTES)):
             start = reader.offset
             pts = expected + reader.signed_varint()
-            dts = pts - reader.signed_varint()
-            duration = last_duration + reader.signed_varint()
+            # Numbers that are equal are one object: there may be millions.
+            delay, longer = reader.signed_varint(), reader.signed_varint()
+            dts = pts - delay if delay else pts
+            duration = last_duration + longer if longer else last_duration
             size, is_key = divmod(reader.varint(), 2)
             if size == 0 or duration < 0 or max(abs(pts), abs(dts), duration) >= _TIME_BOUND:
                 raise reader.fault(Corrupt, "expected a packet with data and times within 2^60", start)
@@ -196,9 +206,16 @@ class Extras:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Of the whole file: `title`, `artist` and the like."""
 
+    @cached_property
+    def payload_sizes(self) -> tuple[int, ...]:
+        """Bytes of the payload of each block that holds all this; ValueError beyond the limits."""
+        return tuple(len(payload) for _, payload in extras_blocks(self))
+
 
 def extras_blocks(extras: Extras) -> Iterator[tuple[bytes, bytes]]:
     """Types and payloads of the blocks that hold `extras`; none for none. ValueError beyond the limits."""
+    require_within("max_tracks", len(extras.tracks))
+    require_within("max_packets", sum(len(track.packets) for track in extras.tracks))
     if extras.tags:
         yield b"tags", encode_metadata(extras.tags)
     if extras.chapters:
@@ -244,10 +261,12 @@ def read_metadata(reader: Reader) -> dict[str, str]:
 
 
 def _write_texts(writer: Writer, texts: Mapping[str, str]) -> None:
+    require_within("max_metadata_entries", len(texts))
     writer.varint(len(texts))
+    text = Text("max_metadata_bytes")
     for key, value in texts.items():
-        writer.blob(key.encode())
-        writer.blob(value.encode())
+        text.write(writer, key)
+        text.write(writer, value)
 
 
 def _read_texts(reader: Reader) -> dict[str, str]:

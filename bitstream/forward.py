@@ -6,6 +6,7 @@ import io
 import os
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
@@ -158,10 +159,11 @@ class ForwardReader:
         while not self._is_complete:
             self._read_segment()
 
-    def extras(self) -> Extras:
-        """Sound, subtitles, chapters and tags, after the file was read to its end."""
+    def extras(self, with_tracks: bool = True) -> Extras:
+        """Sound and subtitles, if wanted, chapters and tags, after the file was read to its end."""
         self._read_rest()
-        return self._assembly.extras()
+        extras = self._assembly.extras()
+        return extras if with_tracks else replace(extras, tracks=())
 
     def track_infos(self) -> tuple[tuple[TrackInfo, int], ...]:
         """What each track is and its block's bytes, after the file was read to its end."""

@@ -32,7 +32,7 @@ class Limits:
     max_tracks: int = 1 << 6
     """Streams of sound and of subtitles."""
     max_packets: int = 1 << 22
-    """Packets of one track."""
+    """Packets of all tracks of a file."""
     max_extradata_bytes: int = 1 << 20
     max_chapters: int = 1 << 12
     max_timestamps: int = 1 << 22

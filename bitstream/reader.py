@@ -212,11 +212,12 @@ class StreamReader:
         """What was lost of `frames`, or of all, so far: here nothing, as any damage is an error."""
         return ()
 
-    def extras(self) -> Extras:
-        """Read and check sound, subtitles, chapters and tags; raises `BitstreamError`."""
+    def extras(self, with_tracks: bool = True) -> Extras:
+        """Read and check sound and subtitles, if wanted, chapters and tags; raises `BitstreamError`."""
         blocks = ExtrasBlocks(self._limits)
         for head in self.extras_blocks:
-            blocks.add(self._checked_block(self._scanner(head.offset), head.type))
+            if with_tracks or head.type != b"trak":
+                blocks.add(self._checked_block(self._scanner(head.offset), head.type))
         return blocks.extras()
 
     def track_infos(self) -> tuple[tuple[TrackInfo, int], ...]:

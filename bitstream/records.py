@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from bitstream.errors import Corrupt, LimitExceeded
 from bitstream.fields import MAX_U32, MAX_U64, Reader, Writer, to_float32
+from bitstream.limits import DEFAULT_LIMITS
 
 
 class Wire(Protocol):
@@ -18,7 +19,8 @@ class Wire(Protocol):
     def check(self, value: Any) -> Any:
         """The value in its normal form; ValueError if the format cannot hold it."""
 
-    def write(self, writer: Writer, value: Any) -> None: ...
+    def write(self, writer: Writer, value: Any) -> None:
+        """Append it; ValueError beyond `DEFAULT_LIMITS`, which every reader must accept and none more."""
 
     def read(self, reader: Reader) -> Any: ...
 
@@ -62,7 +64,7 @@ class Record:
 
 
 def record_bytes(record: Record) -> bytes:
-    """A record as the payload of a block."""
+    """A record as the payload of a block; ValueError for one beyond `DEFAULT_LIMITS`."""
     writer = Writer()
     record.write(writer)
     return writer.getvalue()
@@ -71,6 +73,13 @@ def record_bytes(record: Record) -> bytes:
 def layouts(record: type[Record]) -> Iterator[tuple[str, Wire]]:
     """Names and layouts in wire order of a record's fields; those that lie elsewhere have none."""
     return ((item.name, item.metadata["wire"]) for item in fields(record) if "wire" in item.metadata)
+
+
+def require_within(limit: str, size: int) -> None:
+    """ValueError for a size that a reader may refuse: above this field of `DEFAULT_LIMITS`."""
+    allowed = getattr(DEFAULT_LIMITS, limit)
+    if size > allowed:
+        raise ValueError(f"expected {limit} = {allowed:,} at most, found {size:,}")
 
 
 def _checked_integer(value: Any, minimum: int, maximum: int) -> int:
@@ -94,6 +103,8 @@ class Varint:
         return _checked_integer(value, self.minimum, self.maximum)
 
     def write(self, writer: Writer, value: int) -> None:
+        if self.limit is not None:
+            require_within(self.limit, value)
         writer.varint(value)
 
     def read(self, reader: Reader) -> int:
@@ -203,6 +214,7 @@ class Blob:
         return bytes(value)
 
     def write(self, writer: Writer, value: bytes) -> None:
+        require_within(self.limit, len(value))
         writer.blob(value)
 
     def read(self, reader: Reader) -> bytes:
@@ -222,6 +234,7 @@ class Steps:
         return steps
 
     def write(self, writer: Writer, value: tuple[float, ...]) -> None:
+        require_within(self.limit, len(value))
         writer.varint(len(value))
         writer.f32_array(value)
 
@@ -259,6 +272,7 @@ class Sequence:
         return tuple(Nested(self.record).check(item) for item in value)
 
     def write(self, writer: Writer, value: tuple[Record, ...]) -> None:
+        require_within(self.limit, len(value))
         writer.varint(len(value))
         for item in value:
             item.write(writer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bitstream.assembly import Assembly
 from bitstream.damage import Damage, Loss, Salvage, nearest_held
@@ -91,9 +92,10 @@ class SalvageReader(StreamReader):
         count = self.header.frame_count
         return self._damage.losses(self._held, count, range(count) if frames is None else frames)
 
-    def extras(self) -> Extras:
-        """Sound, subtitles, chapters and tags whose blocks are intact."""
-        return self._assembly.extras()
+    def extras(self, with_tracks: bool = True) -> Extras:
+        """Sound and subtitles, if wanted, chapters and tags whose blocks are intact."""
+        extras = self._assembly.extras()
+        return extras if with_tracks else replace(extras, tracks=())
 
     def track_infos(self) -> tuple[tuple[TrackInfo, int], ...]:
         """What each intact track is and its block's bytes."""

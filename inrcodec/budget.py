@@ -11,7 +11,6 @@ import numpy as np
 
 from bitstream import Extras, Quality, Section, Segment, Stream, StreamHeader, StreamReader, dump
 from bitstream.blocks import BLOCK_OVERHEAD_BYTES, encode_block
-from bitstream.extras import extras_blocks
 from bitstream.header import IndexEntry
 from bitstream.records import record_bytes
 from inrcodec import __version__
@@ -99,7 +98,7 @@ def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:
 
 def size_of(extras: Extras) -> int:
     """Bytes of a file that hold sound, subtitles, chapters and tags; no target counts them."""
-    return sum(BLOCK_OVERHEAD_BYTES + len(payload) for _, payload in extras_blocks(extras))
+    return sum(BLOCK_OVERHEAD_BYTES + size for size in extras.payload_sizes)
 
 
 class SharedBudget:

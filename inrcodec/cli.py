@@ -35,7 +35,7 @@ from inrcodec.options import (
     reporting_options,
     source_options,
 )
-from inrcodec.reporting import decode_line, encode_lines, lost_lines
+from inrcodec.reporting import Lost, decode_line, encode_lines, lost_lines, written_text
 from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
 _IMPORTED = time.monotonic()
@@ -182,12 +182,12 @@ def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
     from inrcodec.decoding import decode as decode_video
 
     with console.progress_for(verbosity) as progress:
-        result = decode_video(source, output, settings, progress).as_dict()
+        result = decode_video(source, output, settings, progress)
     if verbosity >= Verbosity.NORMAL:
-        console.say(decode_line(output, result))
+        console.say(decode_line(output, result.as_dict()))
     if as_json:
-        console.print_json(result)
-    return _say_lost(source, result["lost"], "what is intact was decoded and written, with frozen frames")
+        console.print_json(result.as_dict())
+    return _say_lost(source, result.lost, written_text(result.lost))
 
 
 @commands.command()
@@ -203,7 +203,7 @@ def info(file: str, skip_damaged: bool, as_json: bool) -> int:
         console.print_json(report.as_dict())
     else:
         console.print_report(report)
-    return _say_lost(file, [str(loss) for loss in report.lost], "the report is of what is intact")
+    return _say_lost(file, report.lost, "the report is of what is intact")
 
 
 @commands.command()
@@ -233,7 +233,7 @@ def verify(file: str, as_json: bool) -> None:
         print(f"{file}: intact, {report.file_bytes:,} bytes, {len(report.segments)} segment(s)", flush=True)
 
 
-def _say_lost(source: str, lost: Sequence[str], result: str) -> int:
+def _say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
     """Say what a damaged file has lost, if anything; returns the exit code."""
     for line in lost_lines(source, lost, result):
         console.say(line)

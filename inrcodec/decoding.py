@@ -30,6 +30,7 @@ from inrcodec.settings import DecodeSettings, FrameRange
 from inrcodec.video import check_one_picture, check_target, cut_extras, open_writer
 from inrcodec.video.properties import displayed, properties_of
 from inrcodec.video.timing import frame_shown_at, selected_properties, window_of
+from inrcodec.video.writing import holds_extras, note_dropped_tracks
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,16 @@ def _decode(source: str, output: str, settings: DecodeSettings, progress: Progre
             settings.overwrite,
             progress,
             first_number=selected.start * settings.fps_scale,
-            extras=video.extras_source(selected),
+            extras=video.extras_source(selected, settings.audio) if holds_extras(output) else None,
         ) as writer:
             for batch in video.batches(positions):
                 for frame in batch:
                     writer.write(frame)
                 done += len(batch)
                 progress.stage("decoding", done, len(positions))
+            # Asked for in here, because a pipe that ends in damage must leave no output.
+            if video.has_tracks() and settings.audio:
+                note_dropped_tracks(output, progress)
         lost = video.losses(selected)
     seconds = time.monotonic() - started
     return DecodeResult(done, seconds, done / max(seconds, 1e-9), lost)
@@ -189,15 +193,19 @@ class Video:
             raise UsageError(f"--frames selects none of the {len(self)} frames")
         return selected
 
-    def extras(self, frames: range) -> Extras:
-        """Sound, subtitles, chapters and tags for these frames; raises `BitstreamError`."""
-        return cut_extras(self._reader.extras(), window_of(self.properties, frames))
+    def extras(self, frames: range, with_tracks: bool = True) -> Extras:
+        """Sound and subtitles, if wanted, chapters and tags for these frames; raises `BitstreamError`."""
+        return cut_extras(self._reader.extras(with_tracks), window_of(self.properties, frames))
 
-    def extras_source(self, frames: range) -> Extras | Callable[[], Extras]:
+    def extras_source(self, frames: range, with_tracks: bool = True) -> Extras | Callable[[], Extras]:
         """`extras`, or the function that gives them later: in a pipe they come after the video."""
-        return (
-            partial(self.extras, frames) if isinstance(self._reader, ForwardReader) else self.extras(frames)
-        )
+        if isinstance(self._reader, ForwardReader):
+            return partial(self.extras, frames, with_tracks)
+        return self.extras(frames, with_tracks)
+
+    def has_tracks(self) -> bool:
+        """Whether there is sound or subtitles, which are not read for it; a pipe is read to its end."""
+        return any(head.type == b"trak" for head in self._reader.summary().extras)
 
     def losses(self, frames: range | None = None) -> tuple[Loss, ...]:
         """What was found to be lost of these frames, or of all, and beside the video.

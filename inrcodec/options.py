@@ -58,8 +58,15 @@ _BITS = click.IntRange(FEWEST_BITS, MOST_BITS)
 
 
 def part_options(command: Command) -> Command:
-    """--frames, --at and --skip-damaged: what of a file is decoded."""
+    """--frames, --at, --no-audio and --skip-damaged: what of a file is decoded."""
     for option in (
+        click.option(
+            "--no-audio",
+            "audio",
+            is_flag=True,
+            callback=lambda context, parameter, is_left_out: not is_left_out,
+            help="Leave sound and subtitles out.",
+        ),
         click.option(
             "--skip-damaged",
             is_flag=True,

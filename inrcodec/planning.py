@@ -97,7 +97,7 @@ def shared_budget(
         if found > limit:
             raise LimitExceeded(f"expected at most {limit} segments, found {found}")
         return SharedBudget(total, header, runs, shares, settings.mask is not None)
-    except LimitExceeded as error:
+    except (LimitExceeded, ValueError) as error:
         raise UsageError(f"this video is too large for one file: {error}") from error
 
 
@@ -242,7 +242,7 @@ def _check_limits(header: StreamHeader, segment: Segment) -> None:
     try:
         load(dump(stream_of(header, segment, 0.0)))
         open_segment(segment, header)
-    except LimitExceeded as error:
+    except (LimitExceeded, ValueError) as error:
         raise UsageError(f"this video is too large for one file: {error}") from error
 
 

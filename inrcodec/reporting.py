@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from inrcodec.arguments import duration_text
 from inrcodec.files import STDIN
@@ -75,7 +75,21 @@ def _row_text(row: Mapping[str, Any]) -> str:
     return f"{result['file_bytes']:>11,} bytes  {result['bpp']:.4f} bpp  {result['psnr_db']:.2f} dB"
 
 
-def lost_lines(source: str, lost: Sequence[str], result: str) -> list[str]:
+class Lost(Protocol):
+    """Something that a damaged file does not hold any more; its text says what."""
+
+    @property
+    def frames(self) -> range | None:
+        """The frames, if it is a run of them."""
+
+
+def written_text(lost: Sequence[Lost]) -> str:
+    """What a decode made of a file that has lost this."""
+    frozen = ", with frozen frames" if any(loss.frames is not None for loss in lost) else ""
+    return f"what is intact was decoded and written{frozen}"
+
+
+def lost_lines(source: str, lost: Sequence[Lost], result: str) -> list[str]:
     """What a damaged file has lost, and what was made of it nevertheless; nothing of an intact one."""
     if not lost:
         return []

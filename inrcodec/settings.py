@@ -193,6 +193,8 @@ class DecodeSettings:
     """`auto`, `float32` or `bfloat16`."""
     fps_scale: int = 1
     """K times as many frames a second: K - 1 are interpolated between two coded ones."""
+    audio: bool = True
+    """Sound and subtitles too, into video files."""
     codec: str | None = None
     crf: int | None = None
     overwrite: bool = False

@@ -371,7 +371,7 @@ def test_two_encodes_of_one_output_do_not_meet(tmp_path: Path) -> None:
         first.kill()
     # The lock is gone with its process, though its file is still there.
     assert (tmp_path / ".a.inrv.partial").exists()
-    with started_encode(str(clip), output) as third:
+    with started_encode(str(clip), output, "-y") as third:
         third.communicate(timeout=120)
     assert third.returncode == 0
     assert sorted(os.listdir(tmp_path)) == ["a.inrv", "clip.mp4"]

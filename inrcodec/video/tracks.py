@@ -44,7 +44,7 @@ def read_extras(path: str, source: SourceSettings, window: Window, progress: Pro
             tracks = _tracks(container, progress)
         else:
             progress.detail("sound and subtitles are left out")
-        chapters = _chapters(container)
+        chapters = _chapters(container, progress)
         others = [stream for stream in container.streams if stream.type in ("data", "attachment")]
         if chapters:
             others = [stream for stream in others if stream.name != _TITLES]
@@ -107,8 +107,11 @@ def _tracks(container: InputContainer, progress: Progress) -> list[Track]:
     for stream in streams[: DEFAULT_LIMITS.max_tracks]:
         if stream.codec_context is None or stream.time_base is None:
             progress.note(f"a stream of {stream.type} is not carried: its codec is not known")
-        else:
+            continue
+        try:
             infos[stream.index] = _info(stream)
+        except ValueError as error:
+            progress.note(f"a stream of {stream.type} is not carried: {error}")
     if len(streams) > DEFAULT_LIMITS.max_tracks:
         progress.note(f"only the first {DEFAULT_LIMITS.max_tracks} of {len(streams)} tracks are carried")
     packets = _packets(container, [stream for stream in streams if stream.index in infos], progress)
@@ -170,31 +173,45 @@ def _tags(metadata: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
-    return tuple(
-        Chapter(chapter["time_base"], chapter["start"], chapter["end"], _tags(chapter["metadata"]))
-        for chapter in container.chapters()
-        if chapter["time_base"]
-    )
+def _chapters(container: InputContainer, progress: Progress) -> tuple[Chapter, ...]:
+    chapters = []
+    for chapter in container.chapters():
+        time_base = chapter["time_base"] or Fraction(0)
+        try:
+            chapters.append(Chapter(time_base, chapter["start"], chapter["end"], _tags(chapter["metadata"])))
+        except ValueError as error:
+            progress.note(f"a chapter is not carried: {error}")
+    return tuple(chapters)
 
 
 def _within_limits(extras: Extras, progress: Progress) -> Extras:
     """Drop, with a note, what every reader would refuse."""
-    tracks = []
+    tracks: list[Track] = []
+    room = DEFAULT_LIMITS.max_packets
     for track in extras.tracks:
-        size = sum(len(packet.data) for packet in track.packets)
-        fits = size <= DEFAULT_LIMITS.max_block_bytes // 2
-        if fits and len(track.packets) <= DEFAULT_LIMITS.max_packets:
+        name = f"a track of {track.info.codec}"
+        if len(track.packets) > room:
+            progress.note(f"{name} is not carried: a file holds {DEFAULT_LIMITS.max_packets:,} packets")
+        elif _is_writable(Extras((track,)), f"{name} is not carried", progress):
             tracks.append(track)
-        else:
-            progress.note(f"a track of {size:,} bytes is not carried: it is too large for one file")
+            room -= len(track.packets)
     chapters = extras.chapters[: DEFAULT_LIMITS.max_chapters]
     if chapters != extras.chapters:
         progress.note(f"only the first {len(chapters)} of {len(extras.chapters)} chapters are carried")
+    if not _is_writable(Extras(chapters=chapters), "chapters are not carried", progress):
+        chapters = ()
+    tags = extras.tags
+    if not _is_writable(Extras(tags=tags), "tags are not carried", progress):
+        tags = {}
+    return Extras(tuple(tracks), chapters, tags)
+
+
+def _is_writable(extras: Extras, otherwise: str, progress: Progress) -> bool:
+    """Whether a file can hold these; if not, `progress` is told that `otherwise` holds, and why."""
     try:
-        for _ in extras_blocks(Extras(tags=extras.tags)):
+        for _ in extras_blocks(extras):
             pass
     except ValueError as error:
-        progress.note(f"tags are not carried: {error}")
-        return Extras(tuple(tracks), chapters)
-    return Extras(tuple(tracks), chapters, extras.tags)
+        progress.note(f"{otherwise}: {error}")
+        return False
+    return True

@@ -88,6 +88,18 @@ def check_target(
         check_output_file(target, overwrite)
 
 
+def holds_extras(target: str) -> bool:
+    """Whether `target` has a place for what goes beside the video; raises `UsageError` as `target_kind`."""
+    return target_kind(target) is TargetKind.CONTAINER
+
+
+def note_dropped_tracks(target: str, progress: Progress) -> None:
+    """Say that y4m and images have no place for sound and subtitles; nobody expects it of one picture."""
+    if target_kind(target) not in (TargetKind.CONTAINER, TargetKind.IMAGE):
+        name = "standard output" if target == STDOUT else target
+        progress.note(f"sound and subtitles are dropped: {name} holds pictures only")
+
+
 def check_one_picture(target: str, count: int) -> None:
     """Raise `UsageError` for several pictures, `count` of them, into one .png."""
     if target_kind(target) is TargetKind.IMAGE and count != 1:
@@ -162,11 +174,11 @@ def _note_what_is_dropped(
     target: str, kind: TargetKind, properties: VideoProperties, extras: Extras, progress: Progress
 ) -> None:
     """Say what y4m and images have no place for; nobody expects it of one picture."""
+    if extras.tracks:
+        note_dropped_tracks(target, progress)
     if kind is TargetKind.IMAGE:
         return
     name = "standard output" if target == STDOUT else target
-    if extras.tracks:
-        progress.note(f"sound and subtitles are dropped: {name} holds pictures only")
     if properties.timestamps is not None:
         rate = float(properties.frame_rate)
         progress.note(f"timestamps are irregular; {name} has frames at a constant {rate:.6g} a second")

@@ -181,3 +181,39 @@ def test_packets_that_the_format_cannot_hold_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="expected a packet"):
             payload_of(Track(INFO, (packet,)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Extras((Track(dataclasses.replace(INFO, extradata=bytes((1 << 20) + 1)), ()),)),
+        Extras((Track(dataclasses.replace(INFO, codec="x" * ((1 << 20) + 1)), ()),)),
+        Extras((Track(dataclasses.replace(INFO, metadata={str(n): "" for n in range(1025)}), ()),)),
+        Extras((Track(INFO, ()),) * 65),
+        Extras(chapters=(dataclasses.replace(EXTRAS.chapters[0], metadata={"a": "x" * (2 << 20)}),)),
+        Extras(chapters=EXTRAS.chapters * 4097),
+    ],
+    ids=["extradata", "text", "texts", "tracks", "chapter text", "chapters"],
+)
+def test_what_readers_would_refuse_is_not_written(value: Extras) -> None:
+    with pytest.raises(ValueError, match="at most"):
+        dump(dataclasses.replace(MINIMAL, extras=value))
+
+
+def test_packets_of_all_tracks_are_counted_together() -> None:
+    data = dump(STREAM)
+    assert load(data, Limits(max_packets=7)).extras == EXTRAS
+    for limits in (Limits(max_packets=6), Limits(max_packets=5)):
+        with pytest.raises(LimitExceeded):
+            load(data, limits)
+        with pytest.raises(LimitExceeded):
+            StreamReader(io.BytesIO(data), limits).extras()
+    many = Track(INFO, SOUND.packets[:1] * ((1 << 21) + 1))
+    with pytest.raises(ValueError, match="max_packets"):
+        next(extras_blocks(Extras((many, many))))
+
+
+def test_equal_numbers_of_packets_share_memory() -> None:
+    packets = Track.read(Reader(payload_of(SOUND))).packets
+    assert all(packet.pts is packet.dts for packet in packets)
+    assert len({id(packet.duration) for packet in packets}) == 1

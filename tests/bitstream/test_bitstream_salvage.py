@@ -251,6 +251,25 @@ def test_frames_of_a_gap_are_shown_by_their_neighbours(read: Callable[[bytes], R
 
 
 @READERS
+def test_a_gap_of_several_causes_names_them(read: Callable[[bytes], Reader]) -> None:
+    damaged = bytearray(DATA[: SEGMENTS[3].end - 1])
+    damaged[SEGMENTS[2].offset + 20] ^= 1
+    reader = read(bytes(damaged))
+    found_in(reader)
+    gap = reader.losses()[0]
+    assert gap.frames == range(5, 10)
+    assert isinstance(gap.reason, Corrupt) and [type(other) for other in gap.others] == [Truncated]
+    assert str(gap) == f"frames 5 to 9: {gap.reason}; {gap.others[0]}"
+
+
+def test_the_text_of_a_loss_lists_few_reasons() -> None:
+    data = HEAD + DATA[BLOCKS[0].offset : SEGMENTS[0].end] + 6 * (encode_block(b"SEGM", b"x")[:-1] + b"?")
+    gap = seeking(data).losses()[0]
+    assert gap.frames == range(3, 10) and len(gap.others) == 6
+    assert str(gap).count("CRC") == 3 and str(gap).endswith("; and 4 more")
+
+
+@READERS
 def test_without_a_segment_there_is_nothing(read: Callable[[bytes], Reader]) -> None:
     for data in (DATA[: SEGMENTS[0].end - 1], DATA[:STRM_END]):
         with pytest.raises(Truncated):

@@ -180,3 +180,44 @@ def test_segments_leave_room_for_irregular_timestamps(
     assert 0.97 * result["target_bytes"] <= output.stat().st_size <= result["target_bytes"]
     times = load(output.read_bytes()).header.timestamps
     assert times is not None and [int(time) for time in times] == stamps
+
+
+def damaged_sound(encoded: Path, target: Path) -> Path:
+    data = bytearray(encoded.read_bytes())
+    data[data.index(b"trak") + 200] ^= 1
+    target.write_bytes(data)
+    return target
+
+
+def test_damaged_sound_does_not_stop_pictures(
+    encoded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = str(damaged_sound(encoded, tmp_path / "a.inrv"))
+    assert run(["decode", damaged, "-o", str(tmp_path / "a.png"), "--at", "0.1s"]) == 0
+    assert "dropped" not in capsys.readouterr().err
+    assert run(["decode", damaged, "-o", str(tmp_path / "a.y4m"), "--frames", "0:2"]) == 0
+    assert "sound and subtitles are dropped" in capsys.readouterr().err
+    assert run(["decode", damaged, "-o", str(tmp_path / "a.mp4")]) == 4
+    assert run(["decode", damaged, "-o", str(tmp_path / "b.mp4"), "--no-audio"]) == 0
+    assert "dropped" not in capsys.readouterr().err
+
+
+def test_decode_leaves_sound_and_subtitles_out(
+    encoded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.mkv", "a.y4m"):
+        assert run(["decode", str(encoded), "-o", str(tmp_path / name), "--no-audio", "--frames", "0:2"]) == 0
+        assert "dropped" not in capsys.readouterr().err
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+        assert container.metadata["title"] == "Film"
+
+
+def test_only_lost_frames_are_said_to_be_frozen(
+    encoded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = str(damaged_sound(encoded, tmp_path / "a.inrv"))
+    assert run(["decode", damaged, "-o", str(tmp_path / "a.mp4"), "--skip-damaged"]) == 4
+    said = capsys.readouterr().err
+    assert "a track of sound" in said and "is intact was decoded and written" in said
+    assert "frozen" not in said

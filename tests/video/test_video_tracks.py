@@ -12,8 +12,8 @@ import pytest
 from track_samples import flash_and_onset, stored_packets, write_film
 from video_samples import Notes, gradient, write_video
 
-from bitstream import Extras, Packet, Track, TrackInfo, TrackKind
-from inrcodec.errors import UsageError
+from bitstream import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
+from inrcodec.errors import OutputError, UsageError
 from inrcodec.settings import FrameRange, SourceSettings
 from inrcodec.video import open_writer, read_clip, read_extras
 from inrcodec.video.properties import Clip, VideoProperties, Window
@@ -35,6 +35,11 @@ def write_film_again(target: Path, clip: Clip, extras: Extras, notes: Notes) -> 
         for frame in clip.frames:
             writer.write(frame)
     return target
+
+
+def write_black(target: Path, extras: Extras, notes: Notes) -> None:
+    with open_writer(str(target), SQUARE, progress=notes, extras=extras) as writer:
+        writer.write(np.zeros((16, 16, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +153,7 @@ def test_parameters_from_a_strange_file_drop_the_track(tmp_path: Path, notes: No
         TrackInfo(TrackKind.AUDIO, "nonsense", Fraction(1, 1000), {}),
         TrackInfo(TrackKind.AUDIO, "subrip", Fraction(1, 1000), {}),
         TrackInfo(TrackKind.AUDIO, "libx264", Fraction(1, 1000), {}),
+        TrackInfo(TrackKind.SUBTITLE, "h264", Fraction(1, 1000), {}),
         TrackInfo(TrackKind.AUDIO, "aac", Fraction(1, 1000), {}, sample_rate=48000, layout="round"),
         TrackInfo(TrackKind.AUDIO, "aac", Fraction(1, (1 << 32) - 1), {}, sample_rate=48000, layout="mono"),
         TrackInfo(TrackKind.AUDIO, "aac", Fraction(1, 1000), {}, (1 << 32) - 1, "mono", "fltp"),
@@ -161,10 +167,57 @@ def test_parameters_from_a_strange_file_drop_the_track(tmp_path: Path, notes: No
 def test_packets_whose_times_fall_are_left_out(tmp_path: Path, notes: Notes) -> None:
     _, extras = read_film(write_film(tmp_path / "a.mp4"), notes)
     track = extras.tracks[0]
-    twice = dataclasses.replace(track, packets=(*track.packets[:3], *track.packets))
-    with open_writer(str(tmp_path / "b.mp4"), SQUARE, extras=Extras((twice,))) as writer:
-        writer.write(np.zeros((16, 16, 3), np.uint8))
+    twice = dataclasses.replace(track, packets=(*track.packets[:3], *track.packets[:2], *track.packets[3:]))
+    write_black(tmp_path / "b.mp4", Extras((twice,)), notes)
     assert len(stored_packets(tmp_path / "b.mp4", "audio")) == len(track.packets)
+    assert notes.lines == ["2 packets of aac (audio) are dropped: their times fall"]
+
+
+@pytest.mark.parametrize(
+    "codec, target", [("subrip", "b.mkv"), ("ass", "b.mkv"), ("webvtt", "b.webm"), ("mov_text", "b.mp4")]
+)
+def test_subtitles_that_begin_together_are_all_kept(
+    tmp_path: Path, notes: Notes, codec: str, target: str
+) -> None:
+    info = TrackInfo(TrackKind.SUBTITLE, codec, Fraction(1, 1000), {})
+    texts = [(0, b"\0\1a"), (200, b"\0\1b"), (200, b"\0\1c"), (1200, b"\0\1d")]
+    track = Track(info, tuple(Packet(at, at, 100, True, data) for at, data in texts))
+    write_black(tmp_path / target, Extras((track,)), notes)
+    written = {packet.data: packet.seconds for packet in stored_packets(tmp_path / target, "subtitle")}
+    assert [written[data] for _, data in texts] == pytest.approx([0, 0.2, 0.2, 1.2])
+    assert notes.lines == []
+
+
+@pytest.mark.parametrize("target", ["b.mkv", "b.mp4"])
+@pytest.mark.parametrize("time_base", [Fraction(1, 1000), Fraction(1, 90000)])
+def test_sound_of_coarse_times_is_kept(
+    tmp_path: Path, notes: Notes, target: str, time_base: Fraction
+) -> None:
+    _, extras = read_film(write_film(tmp_path / "a.mkv", "ac3"), notes)
+    sound = extras.tracks[0]
+    packets = tuple(packet._replace(pts=at // 3, dts=at // 3) for at, packet in enumerate(sound.packets))
+    info = dataclasses.replace(sound.info, time_base=time_base)
+    write_black(tmp_path / target, Extras((Track(info, packets),)), notes)
+    kept = stored_packets(tmp_path / target, "audio")
+    assert [packet.data for packet in kept] == [packet.data for packet in sound.packets]
+    assert notes.lines == []
+
+
+def test_a_track_whose_first_packet_is_refused_is_dropped(tmp_path: Path, notes: Notes) -> None:
+    _, extras = read_film(write_film(tmp_path / "a.mp4"), notes)
+    sound = extras.tracks[0]
+    strange = dataclasses.replace(sound, info=dataclasses.replace(sound.info, extradata=b""))
+    write_black(tmp_path / "b.mkv", Extras((strange,)), notes)
+    assert len(notes.lines) == 1 and "aac (audio) is dropped" in notes.lines[0]
+
+
+def test_an_error_late_in_the_sound_names_the_track(tmp_path: Path, notes: Notes) -> None:
+    _, extras = read_film(write_film(tmp_path / "a.ts"), notes)
+    sound = extras.tracks[0]
+    headless = sound.packets[3]._replace(data=b"abcdefgh")
+    strange = dataclasses.replace(sound, packets=(*sound.packets[:3], headless))
+    with pytest.raises(OutputError, match=r"aac \(audio\).*--no-audio"):
+        write_black(tmp_path / "b.mkv", Extras((strange,)), notes)
 
 
 def test_subtitles_and_chapters_are_shortened_at_the_ends() -> None:
@@ -227,3 +280,47 @@ def test_one_of_several_videos_is_chosen(tmp_path: Path, notes: Notes) -> None:
     assert f"2 video streams: number {(width - 32) // 16} is taken" in notes.lines[0]
     with pytest.raises(UsageError, match="has 2 video stream"):
         read_clip(str(path), SourceSettings(stream=2), notes)
+
+
+def test_an_oversized_header_drops_its_track_and_the_sound_stays(tmp_path: Path, notes: Notes) -> None:
+    fonts = "[Script Info]\n\n[Fonts]\nfontname: a.ttf\n" + ("A" * 80 + "\n") * 15000
+    film = write_film(tmp_path / "a.mkv", subtitles="ass", header=fonts.encode())
+    _, extras = read_film(film, notes)
+    assert [track.info.kind for track in extras.tracks] == [TrackKind.AUDIO]
+    assert len(extras.chapters) == 2
+    assert len(notes.lines) == 1
+    assert "a track of ass is not carried" in notes.lines[0] and "max_extradata_bytes" in notes.lines[0]
+
+
+def test_an_oversized_text_of_a_chapter_drops_the_chapters(tmp_path: Path, notes: Notes) -> None:
+    film = write_film(tmp_path / "a.mkv", chapter_title="x" * 1_200_000)
+    _, extras = read_film(film, notes)
+    assert len(extras.tracks) == 1 and extras.chapters == () and extras.tags["title"] == "Film"
+    assert len(notes.lines) == 1 and "chapters are not carried" in notes.lines[0]
+
+
+def test_chapters_of_any_time_base_are_kept_and_impossible_ones_dropped(tmp_path: Path, notes: Notes) -> None:
+    chapters = (
+        Chapter(Fraction((1 << 31) - 1), 0, 1, {"title": "long"}),
+        Chapter(Fraction(1, (1 << 32) - 1), 1 << 31, (1 << 32) - 1, {"title": "fine"}),
+        Chapter(Fraction((1 << 32) - 1), 0, 1, {"title": "too long"}),
+        Chapter(Fraction(1, 1000), 5, 3, {"title": "backward"}),
+        Chapter(Fraction(1), 0, (1 << 60) - 1, {"title": "endless"}),
+    )
+    write_black(tmp_path / "a.mkv", Extras(chapters=chapters), notes)
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        found = {c["metadata"]["title"]: float(c["start"] * c["time_base"]) for c in container.chapters()}
+    assert found == {"fine": pytest.approx(0.5), "long": 0}
+    assert len(notes.lines) == 1 and "3 chapters are dropped" in notes.lines[0]
+
+
+@pytest.mark.parametrize("suffix, count", [("mp4", 1), ("mov", 1), ("mkv", 0)])
+def test_sound_before_the_first_frame_is_noted_where_it_is_not_played(
+    tmp_path: Path, notes: Notes, suffix: str, count: int
+) -> None:
+    _, extras = read_film(write_film(tmp_path / "a.mp4"), notes)
+    sound = extras.tracks[0]
+    early = tuple(packet._replace(pts=packet.pts - 24000, dts=packet.dts - 24000) for packet in sound.packets)
+    write_black(tmp_path / f"b.{suffix}", Extras((Track(sound.info, early),)), notes)
+    assert len(notes.lines) == count
+    assert all("0.52 s of aac (audio) come before the first frame" in line for line in notes.lines)

@@ -25,11 +25,17 @@ class Stored(NamedTuple):
 
 
 def write_film(
-    path: Path, codec: str = "aac", subtitles: str | None = None, delay: float = 0.0, rate: int = 48000
+    path: Path,
+    codec: str = "aac",
+    subtitles: str | None = None,
+    delay: float = 0.0,
+    rate: int = 48000,
+    header: bytes | None = None,
+    chapter_title: str | None = None,
 ) -> Path:
     """Two seconds at 25 frames a second whose picture flashes when the tone begins.
 
-    All starts at `delay` seconds, a whole number of frames.
+    All starts at `delay` seconds, a whole number of frames. `header` is the subtitles' extradata.
     """
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream("libx264", rate=25)
@@ -42,6 +48,7 @@ def write_film(
             with av.open(str(path.with_suffix(".template")), "w", format="matroska") as scratch:
                 titles = container.add_stream_from_template(scratch.add_stream(subtitles))
             titles.time_base = MILLISECONDS
+            titles.codec_context.extradata = header
             titles.metadata["language"] = "fra"
         container.metadata["title"] = "Film"
         container.set_chapters(
@@ -51,7 +58,7 @@ def write_film(
                     "start": start + round(1000 * delay),
                     "end": end + round(1000 * delay),
                     "time_base": MILLISECONDS,
-                    "metadata": {"title": title},
+                    "metadata": {"title": chapter_title or title},
                 }
                 for number, (start, end, title) in enumerate(CHAPTERS, 1)
             ]
