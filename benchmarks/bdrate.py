@@ -23,8 +23,9 @@ def bd_rate(anchor: Curve, test: Curve, metric: str) -> dict[str, Any]:
     counts what was used of each: a point no better than a smaller one is left out.
     """
     anchor, test = _rising(anchor, metric), _rising(test, metric)
-    low = max((curve[0][metric] for curve in (anchor, test) if curve), default=0.0)
-    high = min((curve[-1][metric] for curve in (anchor, test) if curve), default=0.0)
+    both = bool(anchor and test)
+    low = max(anchor[0][metric], test[0][metric]) if both else 0.0
+    high = min(anchor[-1][metric], test[-1][metric]) if both else 0.0
     percent = None
     if min(len(anchor), len(test)) >= _LEAST_POINTS and low < high:
         from bjontegaard import bd_rate as measured
@@ -47,13 +48,18 @@ def _rising(curve: Curve, metric: str) -> Curve:
     return rising
 
 
-def compare_all(curves: dict[str, dict[str, Curve]], models: list[str]) -> list[dict[str, Any]]:
+def is_rival(name: str) -> bool:
+    """Whether a contender is an ordinary codec at a preset, as `x264:medium`."""
+    return ":" in name
+
+
+def compare_all(curves: dict[str, dict[str, Curve]]) -> list[dict[str, Any]]:
     """Every model against every other contender, clip by clip and by both metrics."""
     return [
         {"clip": clip, "test": model, "anchor": name, "metric": metric, **bd_rate(anchor, test, metric)}
         for clip, contenders in curves.items()
-        for model in models
-        if (test := contenders.get(model)) is not None
+        for model, test in contenders.items()
+        if not is_rival(model)
         for name, anchor in contenders.items()
         if name != model
         for metric in METRICS
@@ -64,7 +70,8 @@ def line(row: dict[str, Any]) -> str:
     """One comparison as a line of text."""
     name = f"{row['clip']:14} {row['test']:10} against {row['anchor']:14} {METRICS[row['metric']]:8}"
     if row["percent"] is None:
-        return f"{name}  no BD-rate: {'fewer than four points' if row['overlap'] else 'no quality in common'}"
+        is_short = min(row["points"]) < _LEAST_POINTS
+        return f"{name}  no BD-rate: {'fewer than four points' if is_short else 'no quality in common'}"
     low, high = row["overlap"]
     return f"{name} {row['percent']:+8.1f} %  over {low:.4g} to {high:.4g}"
 
@@ -83,14 +90,14 @@ def draw(curves: dict[str, dict[str, Curve]], path: Path) -> None:
     panels = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
     for axes, (clip, metric) in zip(panels, shown, strict=False):
         for name, curve in curves[clip].items():
-            is_rival = ":" in name
+            ordinary = is_rival(name)
             measured = [point for point in curve if point[metric] is not None]
             axes.plot(
                 [point["bpp"] for point in measured],
                 [point[metric] for point in measured],
-                marker="." if is_rival else "o",
-                linestyle="--" if is_rival else "-",
-                linewidth=1 if is_rival else 2,
+                marker="." if ordinary else "o",
+                linestyle="--" if ordinary else "-",
+                linewidth=1 if ordinary else 2,
                 label=name,
             )
         axes.set(title=clip, xlabel="bits a pixel", ylabel=METRICS[metric], xscale="log")

@@ -99,7 +99,7 @@ def measure(
 ) -> dict[str, Any]:
     """Encode the clip with bits shared by `rule`; PSNR of each scene."""
     output = clip.with_suffix(".inrv")
-    with mock.patch("inrcodec.encoding.difficulties", rule):
+    with mock.patch("inrcodec.source_encoding.difficulties", rule):
         result = inrcodec.encode(str(clip), str(output), asked)
     with inrcodec.open(output, "cpu") as video:
         psnr = psnr_per_frame_db(source, video[:]).reshape(len(names), LENGTH).mean(axis=1)

@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.bdrate import Curve, compare_all, draw, line
 from benchmarks.codec import measure
-from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, write_report
+from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, commit, write_report
 from benchmarks.rivals import Frames, Rival, code, parse_rival
 from inrcodec.errors import UsageError
 from inrcodec.metrics import ms_ssim, psnr_per_frame_db, summarise_psnr
@@ -105,6 +105,7 @@ def sweep(tasks: Iterable[Task], points: Points, folder: Path, store: Callable[[
                 points[task.key] = our_point(task, folder)
             else:
                 points[task.key] = rival_point(task.rival, int(task.setting), frames_of(task.clip))
+            points[task.key]["commit"] = commit()
             store()
         point = points[task.key]
         print(
@@ -114,12 +115,11 @@ def sweep(tasks: Iterable[Task], points: Points, folder: Path, store: Callable[[
         )
 
 
-def curves_of(tasks: Iterable[Task], points: Points) -> dict[str, dict[str, Curve]]:
-    """By clip and contender, the points that are measured, from the smallest file up."""
+def curves_of(points: Points) -> dict[str, dict[str, Curve]]:
+    """By clip and contender (with its options, where it has any), the points from the smallest file up."""
     curves: dict[str, dict[str, Curve]] = {}
-    for task in tasks:
-        if task.key in points:
-            curves.setdefault(task.clip, {}).setdefault(task.contender, []).append(points[task.key])
+    for (clip, contender, _, *options), point in points.items():
+        curves.setdefault(clip, {}).setdefault(" ".join([contender, *options]), []).append(point)
     for contenders in curves.values():
         for curve in contenders.values():
             curve.sort(key=lambda point: point["bpp"])
@@ -160,7 +160,6 @@ def main() -> None:
     os.environ.setdefault("SVT_LOG", "1")
     options.out.mkdir(parents=True, exist_ok=True)
     tasks, points = list(tasks_of(options, others)), stored(options.json)
-    known = {task.key: task for task in tasks}
 
     def store() -> None:
         if options.json is not None:
@@ -168,13 +167,12 @@ def main() -> None:
                 {"clip": clip, "contender": contender, "setting": setting, "options": others, "point": point}
                 for (clip, contender, setting, *others), point in points.items()
             ]
-            curves = curves_of(known.values(), points)
-            write_report(options.json, "benchmarks.rd", rows, comparisons=compare_all(curves, options.model))
+            write_report(options.json, "benchmarks.rd", rows, comparisons=compare_all(curves_of(points)))
 
     sweep(tasks, points, options.out, store)
-    curves = curves_of(tasks, points)
     store()
-    for row in compare_all(curves, options.model):
+    curves = curves_of(points)
+    for row in compare_all(curves):
         print(line(row))
     for path in options.plot:
         draw(curves, path)

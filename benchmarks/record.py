@@ -80,7 +80,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit measured, with `+` when the tree has changes; None outside a checkout."""
     here = Path(__file__).parent
     try:
@@ -104,7 +104,7 @@ def write_report(path: Path, module: str, results: Sequence[dict[str, Any]], **e
     report = {
         "command": " ".join(["python", "-m", module, *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": machine(),
         **extra,
         "results": list(results),

@@ -5,8 +5,9 @@ video file -> survey -> segments -> for each: frames -> plan -> fit -> code to s
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inrcodec.progress import Progress, Silent
 from inrcodec.segment_progress import Board, Named, OneOfMany, PartProgress
@@ -49,8 +50,17 @@ def encode_all(
     """
     settings, progress = settings or EncodeSettings(), progress or Silent()
     check_settings(settings)
-    with choose_workers(settings, progress) as workers:
-        return _Encodes(requests, settings, workers, progress, ended).run()
+    if settings.started is None:
+        settings = replace(settings, started=time.monotonic())
+    under_way: dict[int, SourceEncoding] = {}
+    try:
+        with choose_workers(settings, progress) as workers:
+            return _Encodes(requests, settings, workers, progress, ended, under_way).run()
+    except BaseException as error:
+        # Now that no worker writes a checkpoint any more, others may have the outputs.
+        for one in under_way.values():
+            one.abandon(error)
+        raise
 
 
 @dataclass
@@ -62,20 +72,16 @@ class _Encodes:
     workers: Workers
     progress_of_all: Progress
     ended: Ended | None
-    _under_way: dict[int, SourceEncoding] = field(init=False, default_factory=dict)
+    _under_way: dict[int, SourceEncoding]
+    """Those that have claimed their outputs."""
     _results: dict[int, EncodeResult | Exception] = field(init=False, default_factory=dict)
     _board: Board = field(init=False, default_factory=Board)
 
     def run(self) -> list[EncodeResult | Exception]:
-        try:
-            for (index, number), outcome in self.workers.run(self._jobs(), self):
-                one = self._under_way.get(index)
-                if one is not None:
-                    self._take(one, number, outcome)
-        except BaseException as error:
-            for one in self._under_way.values():
-                one.abandon(error)
-            raise
+        for (index, number), outcome in self.workers.run(self._jobs(), self):
+            one = self._under_way.get(index)
+            if one is not None:
+                self._take(one, number, outcome)
         return [self._results[index] for index in range(len(self.requests))]
 
     def _jobs(self) -> Iterator[SegmentJob]:
@@ -86,6 +92,7 @@ class _Encodes:
             try:
                 one = SourceEncoding(index, source, output, self.settings, self.workers, progress)
             except Exception as error:
+                self._board.end((index, 0), 1 / len(self.requests))
                 self._end(index, error)
                 continue
             self._under_way[index] = one
@@ -133,6 +140,9 @@ class _Encodes:
         if number is not None:
             error = one.give_up(number, error)
         one.abandon(error)
+        for left in range(len(one.runs)):
+            if not one.is_finished(left):
+                self._board.end((one.index, left), self._share(one, left))
         self._end(one.index, error)
 
     def _end(self, index: int, result: EncodeResult | Exception) -> None:

@@ -45,6 +45,10 @@ class NetworkTooLarge(TargetUnreachable):
         return f"{self.what} make a file of {self.least_bytes} bytes; give --size {self.least_bytes}"
 
 
+class WorkerLost(InrcError):
+    """Those who coded a segment died or were out of reach, again and again; the segment is not to blame."""
+
+
 class OutputError(InrcError):
     """The output could not be written: no space, no permission, an encoder that refused."""
 

@@ -18,6 +18,8 @@ from inrcodec.errors import InrcError, OutputError, UsageError
 from inrcodec.locking import HAS_LOCKS, locked_file, locked_folder, partial_beside, shortened
 
 STDIN = "-"
+COPY = "source"
+"""Kind of the temporary name of what a pipe has brought."""
 _LONGEST_RESUMED = 200
 """Bytes of an output's name that the name of its folder keeps; file systems allow 255."""
 
@@ -86,6 +88,10 @@ def check_paths(source: str, output: str, may_be_piped: bool = False) -> None:
         raise UsageError(f"{source} does not exist")
     if same_file(source, output):
         raise UsageError(f"{output} is the input itself; name another output")
+    target = Path(os.path.realpath(output))
+    for kind in ("partial", COPY):
+        if same_file(source, str(partial_beside(target, kind))):
+            raise UsageError(f"{source} has a name that is needed while {output} is written; rename it")
 
 
 def output_paths(sources: Sequence[str], output: str) -> list[str]:
@@ -116,6 +122,8 @@ def output_paths(sources: Sequence[str], output: str) -> list[str]:
 
 def _stem(source: str) -> str:
     """The name of a source without its ending; that of the folder for numbered images."""
+    if source == STDIN:
+        return "stdin"
     path = Path(source)
     name = re.sub(r"%\d*d", "", path.stem).strip(" ._-") if "%" in path.name else path.stem
     return name or path.absolute().parent.name or "video"
@@ -189,7 +197,7 @@ def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
     ends; one that a killed process left is gone too. Errors about it name what it is a copy of. Raises
     `UsageError` for a terminal, and `OutputError` where there is no room for it.
     """
-    copy = partial_beside(Path(os.path.realpath(output)), "source")
+    copy = partial_beside(Path(os.path.realpath(output)), COPY)
     try:
         if not is_pipe(source):
             with suppress(OSError):

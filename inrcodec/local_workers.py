@@ -23,7 +23,7 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from inrcodec.errors import InrcError
+from inrcodec.errors import WorkerLost
 from inrcodec.progress import EncodePlan, FitReport
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class LocalWorkers:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         self._deaths[job.key] += 1
         if self._deaths[job.key] >= MOST_ATTEMPTS:
-            return InrcError(
+            return WorkerLost(
                 f"{name}: its worker died {MOST_ATTEMPTS} times, last by {how}; fewer --workers or shorter "
                 "segments (--segment) need less memory"
             )

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from inrcodec import __version__
-from inrcodec.errors import InrcError
+from inrcodec.errors import InrcError, WorkerLost
 from inrcodec.interruption import DeferredSignals
 from inrcodec.progress import Silent
 
@@ -91,11 +91,19 @@ class RayWorkers:
             if handler is not None:
                 # Ray would exit with another code, and without a word of how to resume.
                 signal.signal(signal.SIGTERM, handler)
+        largest = max((one["Resources"].get("CPU", 0.0) for one in ray.nodes() if one["Alive"]), default=0.0)
         has_gpu = ray.cluster_resources().get("GPU", 0.0) >= 1
         self._uses_gpu = self.device.startswith("cuda") or (self.device == "auto" and has_gpu)
         if self._uses_gpu and not has_gpu:
             ray.shutdown()
             raise InrcError(f"--device {self.device}: the Ray cluster {where} has no GPU")
+        if not self._uses_gpu and largest < self.threads:
+            # Ray would wait for a larger node for ever, and say nothing.
+            ray.shutdown()
+            raise InrcError(
+                f"no node of the Ray cluster {where} has {self.threads} CPUs; OMP_NUM_THREADS="
+                f"{max(1, int(largest))} makes segments that fit"
+            )
         return self
 
     def run(self, jobs: Iterable[SegmentJob], listener: Listener) -> Iterator[tuple[SegmentKey, Outcome]]:
@@ -157,9 +165,11 @@ def _result(reference: Any, key: SegmentKey) -> Outcome:
     ray = _ray()
     try:
         outcome: Outcome = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        return WorkerLost(f"segment {key[1] + 1}: a node of the Ray cluster failed: {error.cause}")
     except ray.exceptions.RayError as error:
         (first, *_) = str(error).strip().splitlines() or [type(error).__name__]
-        return InrcError(f"segment {key[1] + 1}: given up by Ray after {MOST_RETRIES} retries: {first}")
+        return WorkerLost(f"segment {key[1] + 1}: given up by Ray after {MOST_RETRIES} retries: {first}")
     return outcome
 
 

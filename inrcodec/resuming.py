@@ -166,8 +166,8 @@ class Resumable:
             others = _differences(before, request)
             if not overwrite:
                 raise UsageError(
-                    f"{self._path} holds an unfinished encode with another {others}, which the command it "
-                    "began with goes on with; -y throws it away"
+                    f"{self._path} holds an unfinished encode with another {others}; its own command goes on "
+                    "with it, -y throws it away"
                 )
             progress.note(f"{self._path} was of another {others}: starting anew")
         self.remove()

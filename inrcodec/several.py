@@ -38,7 +38,8 @@ def encode_several(
                 for line in encode_lines(row["output"], row["result"]):
                     progress.report(line)
 
-        encode_all([(row["source"], row["output"]) for row in todo], settings, progress, ended)
+        if todo:
+            encode_all([(row["source"], row["output"]) for row in todo], settings, progress, ended)
     if verbosity >= Verbosity.NORMAL:
         for line in table_lines(rows):
             console.say(line)

@@ -15,7 +15,7 @@ import numpy as np
 from bitstream import Quality, StreamWriter
 from inrcodec.budget import LEAST_FILL, bits_per_pixel, metadata_of, size_of, target_bytes
 from inrcodec.checks import check_exclusive, check_procedure, check_workers
-from inrcodec.errors import InrcError, NetworkTooLarge, UsageError
+from inrcodec.errors import InrcError, NetworkTooLarge, UsageError, WorkerLost
 from inrcodec.files import check_output_file, check_paths, claimed_output, output_errors, rereadable
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
@@ -177,14 +177,16 @@ class SourceEncoding:
             clip = clips.read(number)
             if settings.mask is not None and self._survey.clip is None:
                 clip = cut_holes(clip, settings.mask, self._progress, self.runs[number])
-            ends_at = self._ends_at(number, [len(self.runs[one]) for one in todo[position:]] + after)
+            lengths = [len(self.runs[one]) for one in todo[position:]] + after
+            ends_at = self._ends_at(number, lengths, self.index + 1 + sources_after)
             key, plan = (self.index, number), self._plans[number]
             yield SegmentJob(key, plan, clip, settings, ends_at, self._resumable.folder)
 
-    def _ends_at(self, number: int, lengths: Sequence[int]) -> float | None:
+    def _ends_at(self, number: int, lengths: Sequence[int], sources: int) -> float | None:
         """When segment `number`, the first of those of these `lengths`, must be coded, `time.time()` seconds.
 
-        One that must begin anew has its first share again, however much of the time an interruption took.
+        One that must begin anew in an encode that goes on has its first share again, however much of the time
+        an interruption took.
         """
         if self._settings.time_seconds is None:
             return None
@@ -192,7 +194,8 @@ class SourceEncoding:
         left = folder.started + self._settings.time_seconds - time.monotonic()
         seconds = left * share_of_time(lengths, self._workers.count)
         if self._resumable.is_resumed and not folder.fit_path(number).exists():
-            seconds = max(seconds, self._settings.time_seconds * self.share(number))
+            share = min(1.0, self.share(number) * self._workers.count / sources)
+            seconds = max(seconds, self._settings.time_seconds * share)
         return time.time() + seconds
 
     def accept(self, number: int, coded: CodedSegment) -> None:
@@ -202,7 +205,7 @@ class SourceEncoding:
 
     def give_up(self, number: int, error: Exception) -> Exception:
         """Segment `number` cannot be coded; returns what that means for the whole source."""
-        if isinstance(error, InrcError):
+        if isinstance(error, InrcError) and not isinstance(error, WorkerLost):
             # What diverged once would do so again from its checkpoint; what broke may not.
             self._resumable.give_up(number)
         if isinstance(error, NetworkTooLarge):

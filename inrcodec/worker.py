@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 import torch
 
-from inrcodec.errors import InrcError, explained
+from inrcodec.errors import InrcError, WorkerLost, explained
 from inrcodec.planning import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.resuming import ResumeFolder
@@ -105,9 +105,8 @@ def portable(outcome: Outcome) -> Outcome:
     """The outcome as it survives the way to another process, with the traceback as a note."""
     if isinstance(outcome, CodedSegment):
         return outcome
-    try:
-        error: Exception = copy(outcome)
-    except Exception:  # Its class wants other arguments than it keeps.
-        error = InrcError(explained(outcome)[0])
+    # Errors of others may hold what cannot be sent, or be made of other arguments than they keep.
+    is_ours = isinstance(outcome, InrcError)
+    error: Exception = copy(outcome) if is_ours else WorkerLost(explained(outcome)[0])
     error.add_note("".join(traceback.format_tb(outcome.__traceback__)))
     return error

@@ -36,7 +36,8 @@ def test_no_figure_without_overlap_or_with_three_points() -> None:
     apart = bd_rate(curve(0.1), curve(0.1, 20.0), "psnr_db")
     assert apart["percent"] is None and apart["overlap"] is None
     assert bd_rate(curve(0.1)[:3], curve(0.1), "psnr_db")["percent"] is None
-    assert bd_rate(curve(0.1), curve(0.1), "ms_ssim")["percent"] is None
+    unmeasured = bd_rate(curve(0.1), curve(0.1), "ms_ssim")
+    assert unmeasured["percent"] is None and unmeasured["overlap"] is None
 
 
 def test_a_point_worse_than_a_smaller_one_is_left_out() -> None:
@@ -103,7 +104,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_lines_and_plot(tmp_path: Path) -> None:
     curves = {"bunny": {"x264:medium": curve(0.1), "hnerv": curve(0.05)}}
-    (psnr, ms_ssim) = compare_all(curves, ["hnerv"])
+    (psnr, ms_ssim) = compare_all(curves)
     assert "hnerv" in line(psnr) and "-50.0 %  over 30 to 40" in line(psnr)
     assert "no BD-rate" in line(ms_ssim)
     draw(curves, tmp_path / "rd.svg")

@@ -17,6 +17,7 @@ from inrcodec.errors import NotAVideo, OutputError, UsageError
 from inrcodec.files import (
     atomic_output,
     check_output_file,
+    check_paths,
     rereadable,
     same_file,
     temporary_folder_beside,
@@ -232,3 +233,12 @@ def test_a_file_is_read_where_it_is_and_the_copy_of_a_killed_process_goes(tmp_pa
     with rereadable(str(tmp_path / "a.mp4"), tmp_path / "a.inrv") as path:
         assert path == str(tmp_path / "a.mp4")
         assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+@pytest.mark.parametrize("kind", ["partial", "source"])
+def test_an_input_with_the_name_of_a_temporary_file_is_left_alone(tmp_path: Path, kind: str) -> None:
+    source = tmp_path / f".a.inrv.{kind}"
+    source.write_bytes(b"precious")
+    with pytest.raises(UsageError, match="rename it"):
+        check_paths(str(source), str(tmp_path / "a.inrv"), may_be_piped=True)
+    assert source.read_bytes() == b"precious"
