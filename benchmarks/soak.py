@@ -131,6 +131,7 @@ class Soak:
         has_earlier = name != "frames" and random.random() < 0.3
         if has_earlier:
             output.write_bytes(EARLIER)
+        was_killed = False
         for _ in range(random.integers(MOST_STOPS + 1)):
             number = signal.Signals(random.choice(list(CODES)))
             seconds = float(random.uniform(0.1, 1.1) * self._seconds[what])
@@ -138,7 +139,8 @@ class Soak:
             done.stops.append(f"{number.name} after {seconds:.2f} s: {code}")
             if code not in CODES[number] | {0}:
                 done.problems.append(f"{number.name}: exit code {code}: {said}")
-            done.problems += problems_after_stop(number, code, output, reference, has_earlier)
+            was_killed = was_killed or number == signal.SIGKILL
+            done.problems += problems_after_stop(number, code, output, reference, has_earlier, was_killed)
         code, said = _finish(_start(*command(output)))
         if code != 0:
             done.problems.append(f"the last run ends with {code}: {said}")
@@ -178,13 +180,17 @@ def _stop(process: subprocess.Popen[str], number: signal.Signals, seconds: float
 
 
 def problems_after_stop(
-    number: signal.Signals, code: int, output: Path, reference: Path, has_earlier: bool
+    number: signal.Signals, code: int, output: Path, reference: Path, has_earlier: bool, was_killed: bool
 ) -> Iterator[str]:
-    """What is wrong with the folder of an output whose process was stopped."""
+    """What is wrong with the folder of an output whose process was stopped.
+
+    What a process left that `was_killed`, this one or an earlier one, may stay until the next has come to its
+    output.
+    """
     allowed = {output.name}
     if code != 0:
         allowed.add(f"{output.name}.resume")
-    if number == signal.SIGKILL:
+    if was_killed:
         allowed |= {f".{output.name}.partial", f".{output.name}.%05d.png.partial", f".{output.name}.source"}
         allowed |= {f".{output.name}..png.partial"}
     for name in sorted(set(os.listdir(output.parent)) - allowed):

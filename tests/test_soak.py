@@ -27,7 +27,8 @@ def test_the_soak_sees_what_is_left_behind(tmp_path: Path) -> None:
     output = folder / "out.inrv"
 
     def problems(has_earlier: bool, number: signal.Signals = signal.SIGTERM) -> list[str]:
-        return list(soak.problems_after_stop(number, -number, output, reference, has_earlier))
+        was_killed = number == signal.SIGKILL
+        return list(soak.problems_after_stop(number, -number, output, reference, has_earlier, was_killed))
 
     assert problems(has_earlier=False) == []
     assert problems(has_earlier=True) == ["SIGTERM leaves nothing of the earlier file"]
