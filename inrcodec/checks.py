@@ -22,8 +22,10 @@ from inrcodec.settings import (
 
 def check_exclusive(settings: EncodeSettings) -> None:
     """Raise `UsageError` for settings that contradict each other or are no positive numbers."""
-    if settings.bpp is not None and settings.size_bytes is not None:
-        raise UsageError("--bpp and --size exclude each other; give one of them")
+    targets = {"--bpp": settings.bpp, "--size": settings.size_bytes, "--psnr": settings.psnr_db}
+    given = [name for name, value in targets.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other; give one of them")
     if settings.time_seconds is not None and settings.epochs is not None:
         raise UsageError("--time and --epochs exclude each other; give one of them")
     if settings.parameters is not None and "width" in settings.model_options:
@@ -31,6 +33,7 @@ def check_exclusive(settings: EncodeSettings) -> None:
     for name, value in (
         ("--bpp", settings.bpp),
         ("--size", settings.size_bytes),
+        ("--psnr", settings.psnr_db),
         ("--time", settings.time_seconds),
         ("--epochs", settings.epochs),
         ("--parameters", settings.parameters),

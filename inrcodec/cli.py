@@ -26,7 +26,6 @@ from inrcodec.files import STDIN, check_output_file, check_paths, output_paths, 
 from inrcodec.options import (
     DEVICE,
     DURATION,
-    FILE_SIZE,
     FPS_SCALE,
     POSITIVE,
     length_options,
@@ -34,6 +33,7 @@ from inrcodec.options import (
     procedure_options,
     reporting_options,
     source_options,
+    target_options,
 )
 from inrcodec.reporting import Lost, decode_line, encode_lines, lost_lines, written_text
 from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
@@ -61,8 +61,7 @@ def commands() -> None:
 @commands.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", required=True, help="The .inrv file to write, or a folder for NAME.inrv.")
-@click.option("--bpp", type=POSITIVE, help="Bits per pixel, sound left out.  [default: 0.06]")
-@click.option("--size", "size_bytes", type=FILE_SIZE, help="Size without sound: 800k is 800,000 bytes.")
+@target_options
 @click.option("--model", default=EncodeSettings.model, show_default=True, help="The family of networks.")
 @click.option("--model-option", "model_options", multiple=True, metavar="KEY=VALUE", help="Repeatable.")
 @click.option(

@@ -244,7 +244,8 @@ def resume_folder(output: str | os.PathLike[str]) -> Path:
 def resume_remark(requests: Sequence[tuple[str, str]]) -> str:
     """What is left of encodes (source, output) that were stopped; of several, files are begun too."""
     is_begun = any(
-        any(resume_folder(output).glob("segment-*")) or (len(requests) > 1 and os.path.isfile(output))
+        any(any(resume_folder(output).glob(work)) for work in ("segment-*", "fit-*"))
+        or (len(requests) > 1 and os.path.isfile(output))
         for _, output in requests
     )
     return "the same command again goes on from here" if is_begun else ""

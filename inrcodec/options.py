@@ -86,6 +86,21 @@ def reporting_options(command: Command) -> Command:
     return click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")(command)
 
 
+def target_options(command: Command) -> Command:
+    """--bpp, --size and --psnr, which exclude each other."""
+    for option in (
+        click.option(
+            "--psnr", "psnr_db", type=POSITIVE, help="Find the smallest file of this mean PSNR, in dB."
+        ),
+        click.option(
+            "--size", "size_bytes", type=FILE_SIZE, help="Size without sound: 800k is 800,000 bytes."
+        ),
+        click.option("--bpp", type=POSITIVE, help="Bits per pixel, sound left out.  [default: 0.06]"),
+    ):
+        command = option(command)
+    return command
+
+
 def source_options(command: Command) -> Command:
     """--frames to --no-audio: what of the source is encoded."""
     for option in (

@@ -126,11 +126,13 @@ def plan_segments(
     frame_count = sum(video.frame_count for video in videos)
     network = family.name if settings.parameters is None else f"{family.name} of {settings.parameters} values"
     parts = "" if len(videos) == 1 else f" in {len(videos)} segments"
-    raise TargetUnreachable(
+    error = TargetUnreachable(
         f"{target} bytes ({8 * target / pixel_count:.4g} bpp) are too few for {network} and "
         f"{frame_count} frames of {videos[0].width}x{videos[0].height}{parts}; the smallest reachable is "
         f"--size {smallest} (--bpp {_rounded_up(8 * (smallest + 1) / pixel_count)})"
     )
+    error.smallest_bytes = smallest
+    raise error
 
 
 def _check_frame_size(loss: str, video: VideoInfo) -> None:

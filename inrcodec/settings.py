@@ -122,6 +122,8 @@ class EncodeSettings:
     preset: str = "medium"
     bpp: float | None = None
     size_bytes: int | None = None
+    psnr_db: float | None = None
+    """The mean PSNR that the smallest file is searched for which reaches it, in place of a size."""
     time_seconds: float | None = None
     """Wall-clock budget of the whole command, in seconds."""
     started: float | None = None

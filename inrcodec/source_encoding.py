@@ -64,6 +64,8 @@ class EncodeResult:
     fit_seconds: float
     seconds: float
     device: str
+    psnr_target_db: float | None = None
+    """The PSNR that this is the smallest file for which was found, where one was asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

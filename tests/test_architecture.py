@@ -26,7 +26,7 @@ LARGEST_MODULE_LINES = 300
 LAYERS = (
     {"errors", "random_weights"},
     {"settings", "progress", "metrics", "locking"},
-    {"arguments", "device", "files", "interruption", "segments"},
+    {"arguments", "device", "files", "interruption", "segments", "size_search"},
     {"checks"},
     {"models"},
     {"compression", "video"},
@@ -39,6 +39,7 @@ LAYERS = (
     {"local_workers", "ray_workers"},
     {"workers"},
     {"source_encoding"},
+    {"quality_search"},
     {"encoding"},
     {"reporting"},
     {"console", "options", "command_group"},
