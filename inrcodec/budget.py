@@ -1,4 +1,4 @@
-"""From the size that a person asks for (`--bpp`, `--size`) to the bytes a file's video may take: plain arithmetic."""
+"""From the size asked for (`--bpp`, `--size`) to the bytes a file's video may take: plain arithmetic."""
 
 from __future__ import annotations
 

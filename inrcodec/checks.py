@@ -26,6 +26,8 @@ def check_exclusive(settings: EncodeSettings) -> None:
     given = [name for name, value in targets.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other; give one of them")
+    if settings.resume_from is not None and settings.psnr_db is not None:
+        raise UsageError("--psnr looks for another network, --resume-from keeps one; give --bpp or --size")
     if settings.time_seconds is not None and settings.epochs is not None:
         raise UsageError("--time and --epochs exclude each other; give one of them")
     if settings.parameters is not None and "width" in settings.model_options:

@@ -31,6 +31,7 @@ from inrcodec.options import (
     length_options,
     part_options,
     procedure_options,
+    refuse_what_is_settled,
     reporting_options,
     source_options,
     target_options,
@@ -44,12 +45,6 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 STDOUT = "-"
 _LARGEST_SEED = 2**64 - 1
-
-
-def _verbosity(quiet: bool, verbose: bool) -> Verbosity:
-    if quiet and verbose:
-        raise UsageError("-q and -v exclude each other")
-    return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -100,7 +95,7 @@ def encode(
     **plain: Any,
 ) -> int:
     """Fit a network to the video SOURCE and write it as an .inrv file; several go to a folder."""
-    verbosity = _verbosity(quiet, verbose)
+    verbosity = console.verbosity_of(quiet, verbose)
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),
         source=SourceSettings(
@@ -109,6 +104,7 @@ def encode(
         started=started,
         **plain,
     )
+    refuse_what_is_settled(click.get_current_context())
     check_exclusive(settings)
     check_procedure(settings)
     check_workers(settings)
@@ -168,7 +164,7 @@ def _encode_one(
 @reporting_options
 def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> int:
     """Render the frames of the .inrv file SOURCE, or of stdin for `-`; `-o -` writes y4m to stdout."""
-    verbosity = _verbosity(quiet, verbose)
+    verbosity = console.verbosity_of(quiet, verbose)
     settings = DecodeSettings(**plain)
     if as_json and output == STDOUT:
         raise UsageError("--json and -o - both want standard output")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from inrcodec.errors import UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.quality_search import Ended, search_each
 from inrcodec.segment_progress import Board, Named, OneOfMany, PartProgress
@@ -50,6 +51,8 @@ def encode_all(
     check_settings(settings)
     if settings.started is None:
         settings = replace(settings, started=time.monotonic())
+    if settings.resume_from is not None and len(requests) > 1:
+        raise UsageError(f"--resume-from is of one source, found {len(requests)}")
     if settings.psnr_db is not None:
         return search_each(requests, settings, progress, ended, encode)
     under_way: dict[int, SourceEncoding] = {}

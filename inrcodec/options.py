@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from inrcodec import arguments
+from inrcodec.errors import UsageError
 from inrcodec.settings import (
     CHECKPOINT_SECONDS,
     FEWEST_BITS,
@@ -101,6 +103,16 @@ def target_options(command: Command) -> Command:
     return command
 
 
+def refuse_what_is_settled(context: click.Context) -> None:
+    """Raise `UsageError` for an option that says of a network what the file of --resume-from says."""
+    if context.params["resume_from"] is None:
+        return
+    for parameter in context.command.params:
+        is_given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if is_given and parameter.name in ("model", "model_options", "parameters", "seed", "segment"):
+            raise UsageError(f"--resume-from goes on with the file's networks: leave {parameter.opts[0]} out")
+
+
 def source_options(command: Command) -> Command:
     """--frames to --no-audio: what of the source is encoded."""
     for option in (
@@ -124,6 +136,11 @@ def source_options(command: Command) -> Command:
 def length_options(command: Command) -> Command:
     """--segment, --checkpoint, --workers: how a long video is cut, what an interruption costs, who fits."""
     for option in (
+        click.option(
+            "--resume-from",
+            metavar="FILE.inrv",
+            help="Fit the networks of this file on, which holds the same frames.",
+        ),
         click.option(
             "--workers",
             type=WORKERS,

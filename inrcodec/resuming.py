@@ -58,6 +58,7 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
     depend.
     """
     mask = None if settings.mask is None else os.stat(settings.mask)
+    origin = None if settings.resume_from is None else Path(settings.resume_from).read_bytes()
     asked = replace(
         settings,
         source=replace(settings.source, audio=True),
@@ -72,6 +73,7 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
         **dataclasses.asdict(asked),
         "source": [survey.digest, repr(survey.properties)],
         "mask": None if mask is None else [mask.st_size, mask.st_mtime_ns],
+        "resume_from": None if origin is None else hashlib.sha256(origin).hexdigest(),
         "version": [__version__, str(torch.__version__)],
     }
     as_json: dict[str, Any] = json.loads(json.dumps(request))

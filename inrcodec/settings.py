@@ -157,6 +157,9 @@ class EncodeSettings:
 
     Processes are spawned: a script that asks for them has its own work under `if __name__ == "__main__"`.
     """
+    resume_from: str | None = None
+    """An .inrv file of the same frames whose networks are fitted on: model, options, parameters, seed and
+    segments are the file's, and so is the size where none is given."""
     overwrite: bool = False
 
     @property

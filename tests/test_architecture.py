@@ -32,6 +32,7 @@ LAYERS = (
     {"compression", "video"},
     {"training", "budget", "opening"},
     {"planning", "rendering"},
+    {"starting", "continuing"},
     {"fitting", "decoding", "inspect"},
     {"segment_coding", "segment_progress"},
     {"resuming"},
