@@ -28,6 +28,7 @@ from inrcodec.options import (
     DURATION,
     FPS_SCALE,
     POSITIVE,
+    ladder_requests,
     length_options,
     part_options,
     procedure_options,
@@ -92,6 +93,7 @@ def encode(
     quiet: bool,
     verbose: bool,
     as_json: bool,
+    ladder: Sequence[float] | None,
     **plain: Any,
 ) -> int:
     """Fit a network to the video SOURCE and write it as an .inrv file; several go to a folder."""
@@ -111,12 +113,15 @@ def encode(
     if output == STDOUT:
         raise UsageError("an .inrv goes to a file, not to standard output")
     requests = list(zip(sources, output_paths(sources, output), strict=True))
+    if ladder:
+        requests = ladder_requests(requests, ladder, settings)
     try:
-        if len(requests) == 1:
+        if len(requests) == 1 and not ladder:
             return _encode_one(*requests[0], settings, verbosity, as_json)
         from inrcodec.several import encode_several
 
-        code, rows = encode_several(requests, settings, verbosity)
+        sizes = [bpp for bpp in ladder or () for _ in sources]
+        code, rows = encode_several(requests, settings, verbosity, sizes)
     except KeyboardInterrupt:
         raise Interrupted(resume_remark(requests)) from None
     except Terminated:

@@ -44,6 +44,13 @@ def check_output_file(path: str | os.PathLike[str], overwrite: bool, size_bytes:
             _reserve(file.fileno(), folder, size_bytes)
 
 
+def check_new_outputs(paths: Sequence[str], overwrite: bool) -> None:
+    """Refuse outputs as `check_output_file` does, unless a command for them was stopped and can go on."""
+    if not any(resume_folder(path).is_dir() for path in paths):
+        for path in paths:
+            check_output_file(path, overwrite)
+
+
 def _reserve(descriptor: int, folder: Path, size_bytes: int) -> None:
     """Raise `OSError` when the file system has no room for a file of `size_bytes`."""
     if size_bytes == 0:

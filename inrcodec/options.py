@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from inrcodec import arguments
+from inrcodec.checks import check_ladder
 from inrcodec.errors import UsageError
+from inrcodec.files import check_new_outputs, check_paths
 from inrcodec.settings import (
     CHECKPOINT_SECONDS,
     FEWEST_BITS,
@@ -17,6 +19,7 @@ from inrcodec.settings import (
     MOST_BITS,
     MOST_FPS_SCALE,
     MOST_PRUNED,
+    EncodeSettings,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class _Parsed(_ParamType):
 
 FILE_SIZE = _Parsed("bytes, k, M", arguments.parse_file_size)
 COUNT = _Parsed("350k, 1.5M", arguments.parse_count)
+LADDER = _Parsed("BPP,BPP,...", arguments.parse_ladder)
 DURATION = _Parsed("90s, 3m, 1h30m", arguments.parse_duration)
 MOMENT = _Parsed("12.3s, 1m2s", arguments.parse_moment)
 FRAMES = _Parsed("a:b", arguments.parse_frame_range)
@@ -89,8 +93,13 @@ def reporting_options(command: Command) -> Command:
 
 
 def target_options(command: Command) -> Command:
-    """--bpp, --size and --psnr, which exclude each other."""
+    """--bpp, --size, --psnr and --ladder, which exclude each other."""
     for option in (
+        click.option(
+            "--ladder",
+            type=LADDER,
+            help="A file for each of these bits per pixel: out-0.06bpp.inrv; %v in its name stands for them.",
+        ),
         click.option(
             "--psnr", "psnr_db", type=POSITIVE, help="Find the smallest file of this mean PSNR, in dB."
         ),
@@ -101,6 +110,18 @@ def target_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def ladder_requests(
+    requests: Sequence[tuple[str, str]], bpps: Sequence[float], settings: EncodeSettings
+) -> list[tuple[str, str]]:
+    """Each source and an output of its, rung after rung; raises `UsageError` for what cannot be, early."""
+    check_ladder([source for source, _ in requests], bpps, settings)
+    rungs = [(source, arguments.rung_path(output, bpp)) for bpp in bpps for source, output in requests]
+    for source, output in rungs:
+        check_paths(source, output)
+    check_new_outputs([output for _, output in rungs], settings.overwrite)
+    return rungs
 
 
 def refuse_what_is_settled(context: click.Context) -> None:

@@ -42,6 +42,7 @@ LAYERS = (
     {"source_encoding"},
     {"quality_search"},
     {"encoding"},
+    {"ladder"},
     {"reporting"},
     {"console", "options", "command_group"},
     {"several"},
