@@ -19,7 +19,7 @@ INNER = 0.1
 """Share of a bracket that is left on each side, so that the next size halves it or better."""
 
 LEAST_GAIN_DB = 0.1
-"""What half as many bytes more must bring at least to be worth more of them."""
+"""What twice as many bytes must bring at least to be worth more of them; fits differ by chance too."""
 CLOSE_DB = 0.3
 """A file that is no more than this above the target is not searched on."""
 AIM_DB, LAST_AIM_DB = 0.12, 0.25
@@ -70,11 +70,11 @@ def next_size(points: Sequence[Point], aim_db: float, slope: float | None = None
 
 
 def is_flat(points: Sequence[Point]) -> bool:
-    """Whether the largest of the points gains next to nothing over one of at most two thirds of its size."""
+    """Whether the largest of the points gains next to nothing over one of at most half its size."""
     if not points:
         return False
     largest = max(points, key=lambda point: point.size_bytes)
-    smaller = [point for point in points if 3 * point.size_bytes <= 2 * largest.size_bytes]
+    smaller = [point for point in points if 2 * point.size_bytes <= largest.size_bytes]
     gains = (largest.psnr_db - point.psnr_db - LEAST_GAIN_DB for point in smaller)
     return any(gain < 0 for gain in gains)
 

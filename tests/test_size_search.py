@@ -98,6 +98,6 @@ def test_slopes_are_measured_within_reason() -> None:
 def test_flat_is_what_gains_nothing() -> None:
     assert not is_flat([])
     assert not is_flat([Point(1000, 20.0)])
-    assert not is_flat([Point(1000, 20.0), Point(1100, 20.0)])
+    assert not is_flat([Point(1000, 20.0), Point(1900, 19.0)])
     assert not is_flat([Point(1000, 20.0), Point(2000, 21.0)])
     assert is_flat([Point(2000, 20.05), Point(1000, 20.0)])
