@@ -39,7 +39,7 @@ Ended = Callable[[int, EncodeResult | Exception], None]
 TRIAL_SHARE = 1 / 6
 """Epochs of a trial, of those of a full fit."""
 MOST_TRIALS, MOST_FITS = 3, 7
-LEAST_TRIAL_STEPS = 150
+LEAST_TRIAL_STEPS = 500
 """A trial of fewer steps says nothing of a full fit; there is none then."""
 TRIAL_TIME = 0.08
 """Share of `--time` that a trial has."""

@@ -24,8 +24,11 @@ CLOSE_DB = 0.3
 """A file that is no more than this above the target is not searched on."""
 AIM_DB, LAST_AIM_DB = 0.12, 0.25
 """How far above the target a fit aims; the last one must not fall short."""
-TRIAL_GAIN_DB = 2.0
-"""What a full fit is expected to reach beyond a trial of its size."""
+TRIAL_GAIN_DB = 3.0
+"""What a full fit is expected to reach beyond a trial of its size; one of few steps reaches more."""
+FIRST_GROWTH = 1.5
+"""How much larger than the largest trial the first full fit may be: large fits are slow, and their gain is a
+guess until there is one."""
 TRIAL_CLOSE_DB = 0.5
 """A trial this close to its aim is the last one."""
 SAME = 1.005
@@ -115,7 +118,8 @@ class SizeSearch:
         """Sizes of full fits, until one is close enough or no other would be."""
         aim, first = self.target_db + AIM_DB, self.first_bytes
         if self.trials:
-            first = next_size(self.trials, aim - TRIAL_GAIN_DB)
+            largest = max(one.size_bytes for one in self.trials)
+            first = min(next_size(self.trials, aim - TRIAL_GAIN_DB), int(FIRST_GROWTH * largest))
         yield self._within(first)
         while len(self.fits) < self.most_fits and not self.is_settled():
             if len(self.fits) == self.most_fits - 1:

@@ -127,8 +127,8 @@ def test_too_little_time_is_told(clip: Path, tmp_path: Path) -> None:
 def test_long_fits_are_preceded_by_trials(clip: Path, tmp_path: Path) -> None:
     encodes = Encodes(stop_before=2)
     with pytest.raises(KeyboardInterrupt):
-        encode_to_psnr(str(clip), str(tmp_path / "a.inrv"), replace(ASKED, epochs=300), Silent(), encodes)
-    assert [one.epochs for one in encodes.asked] == [50, 50]
+        encode_to_psnr(str(clip), str(tmp_path / "a.inrv"), replace(ASKED, epochs=900), Silent(), encodes)
+    assert [one.epochs for one in encodes.asked] == [150, 150]
     assert encodes.asked[0].size_bytes != encodes.asked[1].size_bytes
 
 

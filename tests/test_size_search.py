@@ -61,8 +61,15 @@ def test_a_curve_that_bends_is_met_too() -> None:
 
 
 def test_trials_save_full_fits() -> None:
-    fit, trial = line(20, 3), line(18, 3)
-    assert len(searched(35, fit, trial).fits) == 1 < len(searched(35, fit).fits)
+    fit, trial = line(20, 3), line(17, 3)
+    assert len(searched(32, fit, trial).fits) == 1 < len(searched(32, fit).fits)
+
+
+def test_the_first_fit_is_not_much_larger_than_the_largest_trial() -> None:
+    search = searched(35, line(33, 3), line(17, 3))
+    assert [one.size_bytes for one in search.trials] == [10_000, 40_000, 160_000]
+    assert search.fits[0].size_bytes == 240_000
+    assert 35 <= search.fits[-1].psnr_db <= 35 + CLOSE_DB
 
 
 def test_a_curve_that_ends_is_left_early() -> None:
