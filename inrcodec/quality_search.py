@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from inrcodec.budget import LEAST_FILL
 from inrcodec.errors import TargetUnreachable
 from inrcodec.files import claimed_output, output_errors, rereadable
 from inrcodec.models.family import VideoInfo
@@ -237,9 +236,6 @@ class _Search:
             self._known = []
         self.fits.append(fit)
         (self.sizes.trials if is_trial else self.sizes.fits).append(fit.point)
-        if fit.video_bytes < LEAST_FILL * fit.size_bytes:
-            # More bytes would stay unused too.
-            self.sizes.most_bytes = min(self.sizes.most_bytes, fit.size_bytes)
         self._save()
         found = f"{fit.video_bytes:,} bytes, {fit.result.psnr_db:.2f} dB"
         self.progress.whole.note(f"{self.progress.name}: {found}")
