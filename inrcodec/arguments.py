@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable
 from fractions import Fraction
@@ -14,7 +15,7 @@ _BYTES_PER_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _SECONDS_PER_UNIT = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _NUMBER = r"\d+(?:\.\d+)?"
 _FILE_SIZE = re.compile(rf"({_NUMBER})([kmg]?)b?", re.IGNORECASE)
-_PLAIN_SECONDS = re.compile(_NUMBER)
+_PLAIN_NUMBER = re.compile(_NUMBER)
 _DURATION = re.compile(rf"(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:({_NUMBER})s)?", re.IGNORECASE)
 _FRAME_RANGE = re.compile(r"(\d*):(\d*)")
 _PICTURE_SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)", re.IGNORECASE)
@@ -59,7 +60,7 @@ def _scaled_number(text: str) -> int:
 def parse_duration(text: str) -> float:
     """Seconds from `90`, `90s`, `3m` or `1h30m`."""
     text = text.strip()
-    if _PLAIN_SECONDS.fullmatch(text):
+    if _PLAIN_NUMBER.fullmatch(text):
         seconds = float(text)
     else:
         match = _DURATION.fullmatch(text)
@@ -73,7 +74,7 @@ def parse_duration(text: str) -> float:
 def parse_moment(text: str) -> Fraction:
     """A time within a video, exactly, in seconds from `12.3`, `12.3s` or `1m2s`."""
     text = text.strip()
-    if _PLAIN_SECONDS.fullmatch(text):
+    if _PLAIN_NUMBER.fullmatch(text):
         return Fraction(text)
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()):
@@ -132,6 +133,28 @@ def parse_model_options(texts: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"model option {key!r} is given twice")
         options[key] = value
     return options
+
+
+def parse_ladder(text: str) -> tuple[float, ...]:
+    """Bits per pixel of several files from `0.03,0.06,0.12`, each once and in this order."""
+    rungs = []
+    for word in text.split(","):
+        if not _PLAIN_NUMBER.fullmatch(word.strip()) or not 0 < float(word) < math.inf:
+            raise ValueError(f"{text!r} is no ladder; write bits per pixel, for example 0.03,0.06,0.12")
+        rungs.append(float(word))
+    if len({rung_path("", one) for one in rungs}) < len(rungs):
+        raise ValueError(f"the ladder {text} has a rung twice")
+    return tuple(rungs)
+
+
+def rung_path(output: str, bpp: float) -> str:
+    """Where a rung goes: `out-0.06bpp.inrv` for `out.inrv`; `%v` in a name stands for the bits per pixel."""
+    text = f"{bpp:.6f}".rstrip("0").rstrip(".")
+    folder, name = os.path.split(output)
+    if "%v" in name:
+        return os.path.join(folder, name.replace("%v", text))
+    stem, ending = os.path.splitext(output)
+    return f"{stem}-{text}bpp{ending}"
 
 
 def duration_text(seconds: float) -> str:

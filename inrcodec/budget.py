@@ -1,4 +1,4 @@
-"""From what a person asks for (`--bpp`, `--size`) to the bytes a file's video may take: plain arithmetic."""
+"""From the size asked for (`--bpp`, `--size`) to the bytes a file's video may take: plain arithmetic."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ MASK_REMARK = "PSNR counts unmasked pixels only"
 
 def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
     """The size that the file may have: `--size`, or `--bpp` (or its default) times the pixels over eight.
+
+    A PSNR is searched for by sizes: see `quality_search`.
 
     Raises `UsageError` when both are given or one is not positive.
     """

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 from inrcodec.arguments import local_worker_count, parse_workers
 from inrcodec.errors import UsageError
+from inrcodec.files import is_pipe
 from inrcodec.settings import (
     FEWEST_BITS,
     LOSSES,
@@ -22,8 +24,12 @@ from inrcodec.settings import (
 
 def check_exclusive(settings: EncodeSettings) -> None:
     """Raise `UsageError` for settings that contradict each other or are no positive numbers."""
-    if settings.bpp is not None and settings.size_bytes is not None:
-        raise UsageError("--bpp and --size exclude each other; give one of them")
+    targets = {"--bpp": settings.bpp, "--size": settings.size_bytes, "--psnr": settings.psnr_db}
+    given = [name for name, value in targets.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other; give one of them")
+    if settings.resume_from is not None and settings.psnr_db is not None:
+        raise UsageError("--psnr looks for another network, --resume-from keeps one; give --bpp or --size")
     if settings.time_seconds is not None and settings.epochs is not None:
         raise UsageError("--time and --epochs exclude each other; give one of them")
     if settings.parameters is not None and "width" in settings.model_options:
@@ -31,6 +37,7 @@ def check_exclusive(settings: EncodeSettings) -> None:
     for name, value in (
         ("--bpp", settings.bpp),
         ("--size", settings.size_bytes),
+        ("--psnr", settings.psnr_db),
         ("--time", settings.time_seconds),
         ("--epochs", settings.epochs),
         ("--parameters", settings.parameters),
@@ -64,6 +71,20 @@ def check_procedure(settings: EncodeSettings) -> None:
             )
         if bits is not None and not FEWEST_BITS <= bits <= MOST_BITS:
             raise UsageError(f"{name}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
+
+
+def check_ladder(sources: Sequence[str], bpps: Sequence[float], settings: EncodeSettings) -> None:
+    """Raise `UsageError` for a ladder of these `bpps` that there cannot be."""
+    for name, value in (("bpp", settings.bpp), ("size", settings.size_bytes), ("psnr", settings.psnr_db)):
+        if value is not None:
+            raise UsageError(f"--ladder and --{name} exclude each other; give one of them")
+    if not bpps or len(set(bpps)) < len(bpps) or not all(0 < bpp < math.inf for bpp in bpps):
+        raise UsageError(f"--ladder: expected positive numbers, each once, found {list(bpps)}")
+    for source in sources:
+        if is_pipe(source):
+            raise UsageError(
+                f"--ladder reads its source for every file anew, which {source} cannot be: save it"
+            )
 
 
 def check_workers(settings: EncodeSettings) -> None:

@@ -26,14 +26,16 @@ from inrcodec.files import STDIN, check_output_file, check_paths, output_paths, 
 from inrcodec.options import (
     DEVICE,
     DURATION,
-    FILE_SIZE,
     FPS_SCALE,
     POSITIVE,
+    ladder_requests,
     length_options,
     part_options,
     procedure_options,
+    refuse_what_is_settled,
     reporting_options,
     source_options,
+    target_options,
 )
 from inrcodec.reporting import Lost, decode_line, encode_lines, lost_lines, written_text
 from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
@@ -46,12 +48,6 @@ STDOUT = "-"
 _LARGEST_SEED = 2**64 - 1
 
 
-def _verbosity(quiet: bool, verbose: bool) -> Verbosity:
-    if quiet and verbose:
-        raise UsageError("-q and -v exclude each other")
-    return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="inrc", message="%(prog)s %(version)s")
 def commands() -> None:
@@ -61,8 +57,7 @@ def commands() -> None:
 @commands.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", required=True, help="The .inrv file to write, or a folder for NAME.inrv.")
-@click.option("--bpp", type=POSITIVE, help="Bits per pixel, sound left out.  [default: 0.06]")
-@click.option("--size", "size_bytes", type=FILE_SIZE, help="Size without sound: 800k is 800,000 bytes.")
+@target_options
 @click.option("--model", default=EncodeSettings.model, show_default=True, help="The family of networks.")
 @click.option("--model-option", "model_options", multiple=True, metavar="KEY=VALUE", help="Repeatable.")
 @click.option(
@@ -98,10 +93,11 @@ def encode(
     quiet: bool,
     verbose: bool,
     as_json: bool,
+    ladder: Sequence[float] | None,
     **plain: Any,
 ) -> int:
     """Fit a network to the video SOURCE and write it as an .inrv file; several go to a folder."""
-    verbosity = _verbosity(quiet, verbose)
+    verbosity = console.verbosity_of(quiet, verbose)
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),
         source=SourceSettings(
@@ -110,18 +106,22 @@ def encode(
         started=started,
         **plain,
     )
+    refuse_what_is_settled(click.get_current_context())
     check_exclusive(settings)
     check_procedure(settings)
     check_workers(settings)
     if output == STDOUT:
         raise UsageError("an .inrv goes to a file, not to standard output")
     requests = list(zip(sources, output_paths(sources, output), strict=True))
+    if ladder:
+        requests = ladder_requests(requests, ladder, settings)
     try:
-        if len(requests) == 1:
+        if len(requests) == 1 and not ladder:
             return _encode_one(*requests[0], settings, verbosity, as_json)
         from inrcodec.several import encode_several
 
-        code, rows = encode_several(requests, settings, verbosity)
+        sizes = [bpp for bpp in ladder or () for _ in sources]
+        code, rows = encode_several(requests, settings, verbosity, sizes)
     except KeyboardInterrupt:
         raise Interrupted(resume_remark(requests)) from None
     except Terminated:
@@ -169,7 +169,7 @@ def _encode_one(
 @reporting_options
 def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> int:
     """Render the frames of the .inrv file SOURCE, or of stdin for `-`; `-o -` writes y4m to stdout."""
-    verbosity = _verbosity(quiet, verbose)
+    verbosity = console.verbosity_of(quiet, verbose)
     settings = DecodeSettings(**plain)
     if as_json and output == STDOUT:
         raise UsageError("--json and -o - both want standard output")

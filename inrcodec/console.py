@@ -14,6 +14,7 @@ from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from inrcodec.errors import UsageError
 from inrcodec.progress import EncodePlan, FitReport
 from inrcodec.reporting import error_line, fit_text, plan_lines
 
@@ -35,6 +36,13 @@ class Verbosity(IntEnum):
     QUIET = 0
     NORMAL = 1
     VERBOSE = 2
+
+
+def verbosity_of(quiet: bool, verbose: bool) -> Verbosity:
+    """What -q and -v ask for; raises `UsageError` for both."""
+    if quiet and verbose:
+        raise UsageError("-q and -v exclude each other")
+    return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
 
 
 def say(message: str) -> None:

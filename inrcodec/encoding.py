@@ -6,18 +6,17 @@ video file -> survey -> segments -> for each: frames -> plan -> fit -> code to s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from inrcodec.errors import UsageError
 from inrcodec.progress import Progress, Silent
+from inrcodec.quality_search import Ended, search_each
 from inrcodec.segment_progress import Board, Named, OneOfMany, PartProgress
 from inrcodec.settings import EncodeSettings
 from inrcodec.source_encoding import EncodeResult, SourceEncoding, check_settings, check_source
 from inrcodec.worker import Outcome, SegmentJob, SegmentKey, Workers
 from inrcodec.workers import choose_workers
-
-Ended = Callable[[int, EncodeResult | Exception], None]
-"""Told which source has ended, and how."""
 
 
 def encode(
@@ -26,7 +25,7 @@ def encode(
     """Encode the video `source` to `output`, an `.inrv` file that appears only when it is complete.
 
     An encode that was interrupted goes on where it was when it is asked for again; see `resuming`. Raises
-    `UsageError`, `NotAVideo`, `TargetUnreachable` (before any fitting) and `OutputError`.
+    `UsageError`, `NotAVideo`, `TargetUnreachable` (before any fitting, but for a PSNR) and `OutputError`.
     """
     settings = settings or EncodeSettings()
     check_settings(settings)
@@ -52,6 +51,10 @@ def encode_all(
     check_settings(settings)
     if settings.started is None:
         settings = replace(settings, started=time.monotonic())
+    if settings.resume_from is not None and len(requests) > 1:
+        raise UsageError(f"--resume-from is of one source, found {len(requests)}")
+    if settings.psnr_db is not None:
+        return search_each(requests, settings, progress, ended, encode)
     under_way: dict[int, SourceEncoding] = {}
     try:
         with choose_workers(settings, progress) as workers:

@@ -29,16 +29,18 @@ class UsageError(InrcError):
 
 
 class TargetUnreachable(InrcError):
-    """No file can meet the requested size; the message names the smallest that can."""
+    """No file can meet the requested size or quality; the message names what can be reached."""
 
     exit_code = 3
+    smallest_bytes: int | None = None
+    """The smallest size for which there is a network, where too few bytes were the reason."""
 
 
 class NetworkTooLarge(TargetUnreachable):
     """The parts of a network that have no step, `what`, take `least_bytes` or more by themselves."""
 
     def __init__(self, what: str, least_bytes: int) -> None:
-        self.what, self.least_bytes = what, least_bytes
+        self.what, self.least_bytes, self.smallest_bytes = what, least_bytes, least_bytes
         super().__init__(what, least_bytes)
 
     def __str__(self) -> str:

@@ -44,6 +44,13 @@ def check_output_file(path: str | os.PathLike[str], overwrite: bool, size_bytes:
             _reserve(file.fileno(), folder, size_bytes)
 
 
+def check_new_outputs(paths: Sequence[str], overwrite: bool) -> None:
+    """Refuse outputs as `check_output_file` does, unless a command for them was stopped and can go on."""
+    if not any(resume_folder(path).is_dir() for path in paths):
+        for path in paths:
+            check_output_file(path, overwrite)
+
+
 def _reserve(descriptor: int, folder: Path, size_bytes: int) -> None:
     """Raise `OSError` when the file system has no room for a file of `size_bytes`."""
     if size_bytes == 0:
@@ -244,7 +251,8 @@ def resume_folder(output: str | os.PathLike[str]) -> Path:
 def resume_remark(requests: Sequence[tuple[str, str]]) -> str:
     """What is left of encodes (source, output) that were stopped; of several, files are begun too."""
     is_begun = any(
-        any(resume_folder(output).glob("segment-*")) or (len(requests) > 1 and os.path.isfile(output))
+        any(any(resume_folder(output).glob(work)) for work in ("segment-*", "fit-*"))
+        or (len(requests) > 1 and os.path.isfile(output))
         for _, output in requests
     )
     return "the same command again goes on from here" if is_begun else ""

@@ -15,6 +15,7 @@ from torch import Tensor
 from inrcodec.compression.minmax import MinMaxQuantiser
 from inrcodec.compression.quantiser import Quantiser
 from inrcodec.compression.sections import Steps, encode_section
+from inrcodec.continuing import continue_steps, initial_representation
 from inrcodec.device import autocast, compute_dtype
 from inrcodec.errors import NetworkTooLarge, TargetUnreachable
 from inrcodec.metrics import psnr_per_frame_db
@@ -75,18 +76,18 @@ def fit_segment(
     A fit with `checkpoints` goes on from the last of them.
     """
     frames, procedure = torch.from_numpy(clip.frames).to(device), settings.procedure
-    unpruned = plan.family.representation(plan.config, plan.video, settings.seed)
-    representation = PrunedRepresentation(unpruned, plan.specs, procedure.prune)
+    representation = PrunedRepresentation(initial_representation(plan), plan.specs, procedure.prune)
     _report_rate(representation, settings, progress)
     representation.module.to(device)
     representation.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_settings = _fit_settings(procedure, settings.seed, device, len(frames))
+    fit_settings = _fit_settings(procedure, plan.seed, device, len(frames))
     renderer = _Renderer(representation, frames, fit_settings.dtype)
     first = renderer.values(torch.arange(min(8, len(frames)), device=device))
     fixed_bytes = _fixed_bytes(plan, first)
     _check_size(plan, first)
     symbol_bits = 8.0 * AIMED_FILL * max(0, plan.payload_bytes - fixed_bytes)
     quantiser = _quantiser(plan, procedure, first, symbol_bits).to(device)
+    continue_steps(plan, quantiser)
     fit = Fit(representation, quantiser, frames, fit_settings, _resident_mask(clip, device))
     finishing_seconds = _finishing_seconds(plan, renderer, first, quantiser)
     clock: Clock
@@ -118,7 +119,8 @@ def _check_size(plan: SegmentPlan, values: Mapping[str, Tensor]) -> None:
     Masks are as random now as they ever are; scales, which are all alike now, will not be after a fit.
     """
     fixed = {spec.role for spec in plan.specs if spec.role not in STEPPED_ROLES}
-    if not fixed:
+    # Of a file that is gone on from the plan knew them.
+    if not fixed or plan.start is not None:
         return
     arrays = {name: value.cpu().numpy() for name, value in values.items()}
     generator = np.random.default_rng(0)

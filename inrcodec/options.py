@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from inrcodec import arguments
+from inrcodec.checks import check_ladder
+from inrcodec.errors import UsageError
+from inrcodec.files import check_new_outputs, check_paths
 from inrcodec.settings import (
     CHECKPOINT_SECONDS,
     FEWEST_BITS,
@@ -15,6 +19,7 @@ from inrcodec.settings import (
     MOST_BITS,
     MOST_FPS_SCALE,
     MOST_PRUNED,
+    EncodeSettings,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +50,7 @@ class _Parsed(_ParamType):
 
 FILE_SIZE = _Parsed("bytes, k, M", arguments.parse_file_size)
 COUNT = _Parsed("350k, 1.5M", arguments.parse_count)
+LADDER = _Parsed("BPP,BPP,...", arguments.parse_ladder)
 DURATION = _Parsed("90s, 3m, 1h30m", arguments.parse_duration)
 MOMENT = _Parsed("12.3s, 1m2s", arguments.parse_moment)
 FRAMES = _Parsed("a:b", arguments.parse_frame_range)
@@ -86,6 +92,48 @@ def reporting_options(command: Command) -> Command:
     return click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")(command)
 
 
+def target_options(command: Command) -> Command:
+    """--bpp, --size, --psnr and --ladder, which exclude each other."""
+    for option in (
+        click.option(
+            "--ladder",
+            type=LADDER,
+            help="A file for each of these bits per pixel: out-0.06bpp.inrv; %v in its name stands for them.",
+        ),
+        click.option(
+            "--psnr", "psnr_db", type=POSITIVE, help="Find the smallest file of this mean PSNR, in dB."
+        ),
+        click.option(
+            "--size", "size_bytes", type=FILE_SIZE, help="Size without sound: 800k is 800,000 bytes."
+        ),
+        click.option("--bpp", type=POSITIVE, help="Bits per pixel, sound left out.  [default: 0.06]"),
+    ):
+        command = option(command)
+    return command
+
+
+def ladder_requests(
+    requests: Sequence[tuple[str, str]], bpps: Sequence[float], settings: EncodeSettings
+) -> list[tuple[str, str]]:
+    """Each source and an output of its, rung after rung; raises `UsageError` for what cannot be, early."""
+    check_ladder([source for source, _ in requests], bpps, settings)
+    rungs = [(source, arguments.rung_path(output, bpp)) for bpp in bpps for source, output in requests]
+    for source, output in rungs:
+        check_paths(source, output)
+    check_new_outputs([output for _, output in rungs], settings.overwrite)
+    return rungs
+
+
+def refuse_what_is_settled(context: click.Context) -> None:
+    """Raise `UsageError` for an option that says of a network what the file of --resume-from says."""
+    if context.params["resume_from"] is None:
+        return
+    for parameter in context.command.params:
+        is_given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if is_given and parameter.name in ("model", "model_options", "parameters", "seed", "segment"):
+            raise UsageError(f"--resume-from goes on with the file's networks: leave {parameter.opts[0]} out")
+
+
 def source_options(command: Command) -> Command:
     """--frames to --no-audio: what of the source is encoded."""
     for option in (
@@ -109,6 +157,11 @@ def source_options(command: Command) -> Command:
 def length_options(command: Command) -> Command:
     """--segment, --checkpoint, --workers: how a long video is cut, what an interruption costs, who fits."""
     for option in (
+        click.option(
+            "--resume-from",
+            metavar="FILE.inrv",
+            help="Fit the networks of this file on, which holds the same frames.",
+        ),
         click.option(
             "--workers",
             type=WORKERS,

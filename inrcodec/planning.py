@@ -53,6 +53,8 @@ class SegmentPlan:
     """The fewest bytes that make use of the target."""
     is_masked: bool = False
     """Whether some pixels are left to the network."""
+    start: Segment | None = None
+    """What the fit begins with, as an earlier file has it; None for random values."""
 
     @cached_property
     def packed_config(self) -> bytes:
@@ -110,7 +112,6 @@ def plan_segments(
     """
     family = family_by_name(settings.model)
     videos = [VideoInfo(one.width, one.height, one.frame_count) for one in segments]
-    _check_frame_size(settings.procedure.loss, videos[0])
     plans, smallest = [], 0
     for number, (properties, video) in enumerate(zip(segments, videos, strict=True)):
         target = budget.target(number)
@@ -126,11 +127,20 @@ def plan_segments(
     frame_count = sum(video.frame_count for video in videos)
     network = family.name if settings.parameters is None else f"{family.name} of {settings.parameters} values"
     parts = "" if len(videos) == 1 else f" in {len(videos)} segments"
-    raise TargetUnreachable(
+    error = TargetUnreachable(
         f"{target} bytes ({8 * target / pixel_count:.4g} bpp) are too few for {network} and "
         f"{frame_count} frames of {videos[0].width}x{videos[0].height}{parts}; the smallest reachable is "
         f"--size {smallest} (--bpp {_rounded_up(8 * (smallest + 1) / pixel_count)})"
     )
+    error.smallest_bytes = smallest
+    raise error
+
+
+def check_fit(plan: SegmentPlan, settings: EncodeSettings) -> None:
+    """Raise `UsageError` for a way of fitting that is not one for this network or these frames."""
+    if settings.prune and not any(spec.role is Role.WEIGHT for spec in plan.specs):
+        raise UsageError(f"--prune: {plan.family.name} has no weights that could be pruned")
+    _check_frame_size(settings.procedure.loss, plan.video)
 
 
 def _check_frame_size(loss: str, video: VideoInfo) -> None:
@@ -175,11 +185,11 @@ def _plan(
         segment = empty_segment(header, family.wire_id, settings.seed, family.pack(config), specs)
         overhead = overhead_bytes(header, segment, is_masked)
     _check_limits(header, segment)
-    if settings.prune and not any(spec.role is Role.WEIGHT for spec in specs):
-        raise UsageError(f"--prune: {family.name} has no weights that could be pruned")
-    return SegmentPlan(
+    plan = SegmentPlan(
         family, config, header, video, settings.seed, specs, target, overhead, target, is_masked
     )
+    check_fit(plan, settings)
+    return plan
 
 
 def _plan_that_fits(

@@ -40,13 +40,16 @@ def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
     """What an encode did, from the fields of `EncodeResult`."""
     extras_bytes = result["extras_bytes"]
     video_bytes = result["file_bytes"] - extras_bytes
-    share = 100 * video_bytes / result["target_bytes"]
+    asked = result["psnr_target_db"]
+    share = f" ({100 * video_bytes / result['target_bytes']:.1f} % of the target)" if asked is None else ""
+    wanted = "" if asked is None else f", {asked:g} asked for"
     beside = f", and {extras_bytes:,} bytes of sound and the like" if extras_bytes else ""
     masked = result["masked_share"]
     counted = f" of the {1 - masked:.1%} of pixels outside the mask" if masked else ""
     return [
-        f"{output}: {video_bytes:,} bytes ({share:.1f} % of the target), {result['bpp']:.4f} bpp{beside}",
-        f"{result['psnr_db']:.2f} dB{counted} (worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
+        f"{output}: {video_bytes:,} bytes{share}, {result['bpp']:.4f} bpp{beside}",
+        f"{result['psnr_db']:.2f} dB{counted}{wanted} "
+        f"(worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
         f"{result['steps']:,} steps in {duration_text(result['seconds'])}",
     ]
 

@@ -5,6 +5,11 @@
     OUTPUT.resume/segment-0.json       its figures; the segment is finished once they are there
     OUTPUT.resume/segment-1.fit        the checkpoint of the fit that was under way
 
+and of a search for a PSNR (see `quality_search`) state.json with
+
+    OUTPUT.resume/fits.json            the fits that are finished, and what came of them
+    OUTPUT.resume/fit-0.inrv           the file of one, and fit-1.inrv.resume/ of the one that was under way
+
 Only JSON, `.inrv` and tensors: none of them can run code. Figures and checkpoints name the request that they
 are of, so nothing of another one is ever taken. The folder goes when the output is complete.
 """
@@ -37,8 +42,13 @@ from inrcodec.settings import EncodeSettings
 from inrcodec.training.checkpoint import Checkpoints
 from inrcodec.video import Survey
 
-_OURS = re.compile(r"(state\.json|segment-\d+\.(inrv|json|fit))(\.\d+\.partial)?")
-"""Names of the files of a folder, also as `replace_file` writes them."""
+_OURS = re.compile(
+    r"(state\.json|fits\.json|segment-\d+\.(inrv|json|fit))(\.\d+\.partial)?"
+    r"|fit-\d+\.inrv(\.resume)?|\.fit-\d+\.inrv\.([0-9a-f]{8}\.)?partial"
+)
+"""Names of the files of a folder, also as `replace_file` and `claimed_output` write them."""
+_WORK = ("segment-", "fit-")
+"""How the names begin of what took time to make."""
 
 
 def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
@@ -48,6 +58,7 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
     depend.
     """
     mask = None if settings.mask is None else os.stat(settings.mask)
+    origin = None if settings.resume_from is None else Path(settings.resume_from).read_bytes()
     asked = replace(
         settings,
         source=replace(settings.source, audio=True),
@@ -62,6 +73,7 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
         **dataclasses.asdict(asked),
         "source": [survey.digest, repr(survey.properties)],
         "mask": None if mask is None else [mask.st_size, mask.st_mtime_ns],
+        "resume_from": None if origin is None else hashlib.sha256(origin).hexdigest(),
         "version": [__version__, str(torch.__version__)],
     }
     as_json: dict[str, Any] = json.loads(json.dumps(request))
@@ -162,7 +174,7 @@ class Resumable:
             raise UsageError(f"{self._path} holds {foreign[0]}, which is of no encode; move that folder away")
         if self.is_resumed or not names:
             return
-        if any(name.startswith("segment-") for name in names):
+        if any(name.startswith(_WORK) for name in names):
             others = _differences(before, request)
             if not overwrite:
                 raise UsageError(
@@ -207,11 +219,7 @@ class Resumable:
 
     def remove(self) -> None:
         """Remove the files of the encode, and the folder if nothing else is in it."""
-        with suppress(OSError):
-            for name in os.listdir(self._path):
-                if _OURS.fullmatch(name):
-                    (self._path / name).unlink()
-            self._path.rmdir()
+        _remove(self._path)
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
         try:
@@ -219,6 +227,15 @@ class Resumable:
         except (OSError, ValueError):
             return None
         return value if isinstance(value, dict) else None
+
+
+def _remove(folder: Path) -> None:
+    """Remove files of ours, and the folder and those of a search's fits if nothing else is in them."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if _OURS.fullmatch(name):
+                _remove(folder / name) if name.endswith(".resume") else (folder / name).unlink()
+        folder.rmdir()
 
 
 def _differences(before: Any, request: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bitstream import Section, Segment, StreamReader, dump, load
 from inrcodec.budget import stream_of
 from inrcodec.compression.search import CodedTensors, SectionCoder, fit_to_size
+from inrcodec.continuing import start_coder
 from inrcodec.decoding import Video
 from inrcodec.errors import InrcError, TargetUnreachable
 from inrcodec.fitting import FittedSegment, fit_segment
@@ -39,6 +40,8 @@ class SegmentFigures:
     steps: int
     epochs: float
     fit_seconds: float
+    is_kept: bool = False
+    """Whether the network of the file that it went on from stays, because the fit came out worse."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,17 @@ def code_segment(
 
     Raises `TargetUnreachable` and, for a fit that diverged, `InrcError`.
     """
+    start = _start(plan, clip, device, progress)
     fitted = fit_segment(plan, clip, settings, device, deadline, progress, announce, checkpoints)
     coded = _code_to_size(plan, fitted, may_refine=not settings.fixes_bits)
     data = _file(plan, coded.sections)
     psnr = _decoded_psnr_db(data, clip, str(device), progress)
     losses = fitted.sampled_psnr_db - psnr[fitted.sampled]
+    is_kept = start is not None and bool(start.psnr_db.mean() > psnr.mean())
+    if start is not None and is_kept:
+        progress.detail(f"the fit ends at {psnr.mean():.2f} dB: the network stays as it was")
+        # What is known of the network without quantisation is what the file had of it.
+        coded, data, psnr, losses = start.coded, start.data, start.psnr_db, np.zeros(1)
     figures = SegmentFigures(
         psnr_db=tuple(psnr.tolist()),
         quantisation_losses_db=tuple(losses.tolist()),
@@ -81,8 +90,34 @@ def code_segment(
         steps=fitted.fit_steps,
         epochs=fitted.epochs,
         fit_seconds=fitted.seconds,
+        is_kept=is_kept,
     )
     return CodedSegment(data, figures)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a fit goes on from, coded to its size."""
+
+    coded: CodedTensors
+    data: bytes
+    psnr_db: NDArray[np.float64]
+
+
+def _start(plan: SegmentPlan, clip: Clip, device: torch.device, progress: Progress) -> _Start | None:
+    """The network of the earlier file as it is, or with coarser steps where less is asked for."""
+    coder = start_coder(plan)
+    coded = None
+    if coder is not None:
+        coded = fit_to_size(
+            coder, lambda sections: len(_file(plan, sections)), plan.target_bytes, 0, may_refine=False
+        )
+    if coded is None:
+        return None
+    data = _file(plan, coded.sections)
+    psnr = _decoded_psnr_db(data, clip, str(device), progress)
+    progress.detail(f"it goes on from {psnr.mean():.2f} dB in {coded.file_bytes} bytes")
+    return _Start(coded, data, psnr)
 
 
 def _code_to_size(plan: SegmentPlan, fitted: FittedSegment, may_refine: bool) -> CodedTensors:

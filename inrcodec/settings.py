@@ -122,6 +122,8 @@ class EncodeSettings:
     preset: str = "medium"
     bpp: float | None = None
     size_bytes: int | None = None
+    psnr_db: float | None = None
+    """The mean PSNR that the smallest file is searched for which reaches it, in place of a size."""
     time_seconds: float | None = None
     """Wall-clock budget of the whole command, in seconds."""
     started: float | None = None
@@ -155,6 +157,9 @@ class EncodeSettings:
 
     Processes are spawned: a script that asks for them has its own work under `if __name__ == "__main__"`.
     """
+    resume_from: str | None = None
+    """An .inrv file of the same frames whose networks are fitted on: model, options, parameters, seed and
+    segments are the file's, and so is the size where none is given."""
     overwrite: bool = False
 
     @property

@@ -10,15 +10,21 @@ from inrcodec import console
 from inrcodec.console import Verbosity
 from inrcodec.encoding import encode_all
 from inrcodec.errors import explained
+from inrcodec.ladder import Rung, encode_rungs
 from inrcodec.reporting import encode_lines, error_line, table_lines
 from inrcodec.settings import EncodeSettings
 from inrcodec.source_encoding import EncodeResult
 
 
 def encode_several(
-    requests: Sequence[tuple[str, str]], settings: EncodeSettings, verbosity: Verbosity
+    requests: Sequence[tuple[str, str]],
+    settings: EncodeSettings,
+    verbosity: Verbosity,
+    sizes: Sequence[float] = (),
 ) -> tuple[int, list[dict[str, Any]]]:
     """Encode each source to its output; the first failure's exit code (0 for none), and a row for each.
+
+    `sizes` are the bits per pixel of each output of a ladder.
 
     A row has `source` and `output`, and `result`, or `error` and `exit_code`, or neither for an output that
     was there already: the same command goes on where it was stopped.
@@ -38,7 +44,11 @@ def encode_several(
                 for line in encode_lines(row["output"], row["result"]):
                     progress.report(line)
 
-        if todo:
+        if todo and sizes:
+            bpps = dict(zip((output for _, output in requests), sizes, strict=True))
+            rungs = [Rung(row["source"], row["output"], bpps[row["output"]]) for row in todo]
+            encode_rungs(rungs, settings, progress, ended)
+        elif todo:
             encode_all([(row["source"], row["output"]) for row in todo], settings, progress, ended)
     if verbosity >= Verbosity.NORMAL:
         for line in table_lines(rows):

@@ -26,6 +26,7 @@ from inrcodec.segment_coding import CodedSegment
 from inrcodec.segment_progress import Announcer
 from inrcodec.segments import LARGEST_SEGMENT_BYTES, cut, difficulties, share_of_time
 from inrcodec.settings import EncodeSettings
+from inrcodec.starting import continued_plans, read_origin
 from inrcodec.video import check_mask_length, cut_holes, read_extras, survey_video
 from inrcodec.video.properties import header_of, part_properties
 from inrcodec.video.survey import SegmentClips
@@ -64,6 +65,10 @@ class EncodeResult:
     fit_seconds: float
     seconds: float
     device: str
+    segments_kept: int = 0
+    """Of a file that was gone on from, segments that stay as they were because their fits came out worse."""
+    psnr_target_db: float | None = None
+    """The PSNR that this is the smallest file for which was found, where one was asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -118,16 +123,22 @@ class SourceEncoding:
         settings, survey, properties = self._settings, self._survey, self._survey.properties
         self.video = video = VideoInfo(properties.width, properties.height, properties.frame_count)
         frame_bytes = video.width * video.height * 3
-        self.runs: Sequence[range] = cut(settings.segment, video.frame_count, frame_bytes, survey.changes)
+        origin = read_origin(settings, properties)
+        runs = cut(settings.segment, video.frame_count, frame_bytes, survey.changes)
+        self.runs: Sequence[range] = runs if origin is None else origin.runs
         """Frames of each segment."""
         if settings.mask is not None and survey.clip is None:
             check_mask_length(settings.mask, video.frame_count)
-        total = target_bytes(settings, video)
+        total = target_bytes(settings, video) if origin is None else origin.target_bytes(settings, video)
         header = header_of(properties, (video.width, video.height))
-        shares = difficulties(self.runs, survey.spatial, survey.temporal)
+        shares = difficulties(self.runs, survey.spatial, survey.temporal) if origin is None else origin.shares
         self._budget = shared_budget(total, header, self.runs, shares, settings)
         parts = [part_properties(properties, run) for run in self.runs]
-        self._plans = plan_segments(parts, self._budget, settings)
+        self._plans = (
+            plan_segments(parts, self._budget, settings)
+            if origin is None
+            else continued_plans(origin, parts, self._budget, settings)
+        )
         check_output_file(self._output, settings.overwrite, total + size_of(self._extras))
         first = self._plans[0].header
         self._header = header_of(properties, (first.coded_width, first.coded_height))
@@ -238,6 +249,11 @@ class SourceEncoding:
             reason = "at the bits asked for" if settings.fixes_bits else "this network can use no more bits"
             self._progress.note(f"the file takes {video_bytes / total:.0%} of its target: {reason}")
         figures, frames = [one.figures for one in coded], video.frame_count
+        kept = sum(one.is_kept for one in figures)
+        if kept:
+            self._progress.note(
+                f"{kept} of {len(coded)} fits came out worse than {settings.resume_from}: kept as it is there"
+            )
         losses = [value for one in figures for value in one.quantisation_losses_db]
         return EncodeResult(
             file_bytes=file_bytes,
@@ -260,6 +276,7 @@ class SourceEncoding:
             fit_seconds=sum(one.fit_seconds for one in figures),
             seconds=time.monotonic() - self._resumable.folder.started,
             device=self._workers.description,
+            segments_kept=kept,
         )
 
 

@@ -130,6 +130,8 @@ def test_contradictions() -> None:
     check_exclusive(EncodeSettings(bpp=0.1, time_seconds=60))
     for settings, message in [
         (EncodeSettings(bpp=0.1, size_bytes=100), "--bpp and --size exclude each other"),
+        (EncodeSettings(size_bytes=100, psnr_db=30), "--size and --psnr exclude each other"),
+        (EncodeSettings(psnr_db=math.nan), "--psnr: expected a positive number, found nan"),
         (EncodeSettings(time_seconds=1, epochs=1), "--time and --epochs exclude each other"),
         (EncodeSettings(bpp=0), "--bpp: expected a positive number, found 0"),
         (EncodeSettings(size_bytes=-5), "--size: expected a positive number, found -5"),

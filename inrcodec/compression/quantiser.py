@@ -61,6 +61,11 @@ class Quantiser(nn.Module):
             steps = 2 * math.e * torch.stack(magnitudes) / 2**self._bits_per_symbol
             self.log_steps.data.copy_(steps.log())
 
+    def start(self, steps: Mapping[str, float]) -> None:
+        """Begin with these steps, one a stepped tensor."""
+        if self._specs:
+            self.log_steps.data.copy_(torch.tensor([math.log(steps[name]) for name in self._specs]))
+
     def steps(self, values: Arrays | None = None) -> dict[str, Steps]:
         """The step of each stepped tensor; learned, whatever the `values` that a fit ended with."""
         steps = self.log_steps.detach().exp().tolist()

@@ -89,6 +89,38 @@ class SupermaskDecoder:
         return _render(self._config, self._video, tensors, positions)
 
 
+class MaskedTrainable(Trainable):
+    """Parameters of which the scores are transmitted as the levels that their ranks make."""
+
+    def __init__(
+        self, parameters: Mapping[str, Tensor], encoder: FrameEncoder | None, config: SupermaskConfig
+    ) -> None:
+        super().__init__(parameters, encoder)
+        self._config = config
+
+    def shared(self) -> dict[str, Tensor]:
+        """See `Trainable.shared`."""
+        values: dict[str, Tensor] = {}
+        named = self.tensors()
+        for layer in self._config.convolutions:
+            scores = named.pop(f"{layer.name}.scores")
+            thresholds = score_thresholds(scores, self._config.kept(layer))
+            values[f"{layer.name}.levels"] = _Levels.apply(scores, thresholds)  # type: ignore[no-untyped-call]
+        return values | named
+
+    def start(self, values: Mapping[str, Tensor]) -> None:
+        """See `Trainable.start`: the initial scores stay, in the order in which they make these levels."""
+        for name, value in self.tensors().items():
+            if not name.endswith(".scores"):
+                value.data.copy_(values[name])
+                continue
+            levels, scores = values[name.replace(".scores", ".levels")].flatten(), value.data.flatten()
+            by_score = scores.argsort()
+            order = by_score[levels[by_score].argsort(stable=True)]
+            scores[order] = scores.sort().values
+            value.data.copy_(scores.view_as(value))
+
+
 class SupermaskRepresentation:
     """Trains scores, scales, biases, and the encoder that makes embeddings."""
 
@@ -107,7 +139,7 @@ class SupermaskRepresentation:
             parameters["scales"] = torch.full(shape, config.initial_scale)
         hybrid = config.decoder == "hnerv"
         encoder = FrameEncoder(config.grid, config.embedding_channels, generator) if hybrid else None
-        self.module = Trainable(parameters, encoder)
+        self.module = MaskedTrainable(parameters, encoder, config)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
         scores = {id(value) for name, value in self.module.tensors().items() if name.endswith(".scores")}
@@ -126,12 +158,7 @@ class SupermaskRepresentation:
         values: dict[str, Tensor] = {}
         if self.module.encoder is not None:
             values["embedding"] = self.module.embed(frames)
-        named = self.module.tensors()
-        for layer in self._config.convolutions:
-            scores = named.pop(f"{layer.name}.scores")
-            thresholds = score_thresholds(scores, self._config.kept(layer))
-            values[f"{layer.name}.levels"] = _Levels.apply(scores, thresholds)  # type: ignore[no-untyped-call]
-        return values | named
+        return values | self.module.shared()
 
     def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
         self._frozen = {name: value.to(indices.device) for name, value in self._frozen.items()}

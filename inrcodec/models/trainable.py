@@ -63,6 +63,15 @@ class Trainable(nn.Module):
         """The parameters by the names they have in the file."""
         return {name: self.named[key] for name, key in self._names.items()}
 
+    def shared(self) -> dict[str, Tensor]:
+        """The transmitted tensors that all frames share, differentiable."""
+        return self.tensors()
+
+    def start(self, values: Mapping[str, Tensor]) -> None:
+        """Take `values`, of the transmitted tensors that all frames share, for the initial ones."""
+        for name, value in self.tensors().items():
+            value.data.copy_(values[name])
+
     def embed(self, frames: SourceFrames | None) -> Tensor:
         """Embeddings (B, d, rows, columns) of `frames`."""
         return self.encode(required(frames).current)
