@@ -124,7 +124,7 @@ def main() -> None:
     parts = scenes()
     source = np.concatenate(list(parts.values()))
     asked = EncodeSettings(
-        bpp=options.bpp, epochs=options.epochs, segment=LENGTH, device="cpu", overwrite=True
+        model="hnerv", bpp=options.bpp, epochs=options.epochs, segment=LENGTH, device="cpu", overwrite=True
     )
     rows = []
     with tempfile.TemporaryDirectory() as folder:

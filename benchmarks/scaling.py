@@ -134,7 +134,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     length = LARGEST_SEGMENT_BYTES // (SIZE.width * SIZE.height * 3)
-    settings, whole = EncodeSettings(device="cpu"), SourceSettings(FrameRange(0, length), scale=SIZE)
+    settings = EncodeSettings(model="hnerv", device="cpu")
+    whole = SourceSettings(FrameRange(0, length), scale=SIZE)
     clip = read_clip(BUNNY, whole)
     with TemporaryDirectory() as folder:
         path = f"{folder}/1080p.mp4"

@@ -58,7 +58,7 @@ def commands() -> None:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", required=True, help="The .inrv file to write, or a folder for NAME.inrv.")
 @target_options
-@click.option("--model", default=EncodeSettings.model, show_default=True, help="The family of networks.")
+@click.option("--model", default=EncodeSettings.model, show_default=True, help="See `inrc models`.")
 @click.option("--model-option", "model_options", multiple=True, metavar="KEY=VALUE", help="Repeatable.")
 @click.option(
     "--preset",

@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from inrcodec.encode_checks import check_settings, check_source
 from inrcodec.errors import UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.quality_search import Ended, search_each
 from inrcodec.segment_progress import Board, Named, OneOfMany, PartProgress
 from inrcodec.settings import EncodeSettings
-from inrcodec.source_encoding import EncodeResult, SourceEncoding, check_settings, check_source
+from inrcodec.source_encoding import EncodeResult, SourceEncoding
 from inrcodec.worker import Outcome, SegmentJob, SegmentKey, Workers
 from inrcodec.workers import choose_workers
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bitstream import BitstreamError, Loss, StreamHeader, TrackInfo, TrackKind
-from bitstream.coders import coder_by_id
-from inrcodec.compression.sections import decode_sections
+from bitstream.coders import coder_name
+from inrcodec.compression.contextual import segment_tensors
 from inrcodec.opening import OpenedSegment, open_segment, open_stream, salvage_advised
 
 _STEP_BYTES = 4
@@ -160,7 +160,8 @@ def _report(path: str, decode_symbols: bool, skip_damaged: bool = False) -> File
             try:
                 opened = open_segment(segment, reader.header)
                 if decode_symbols:
-                    decode_sections(opened.specs, opened.segment.sections)
+                    sections = opened.segment.sections
+                    segment_tensors(opened.family, opened.config, opened.video, opened.specs, sections)
             except BitstreamError as error:
                 reader.discard(number, error)
                 continue
@@ -203,7 +204,7 @@ def _segment_report(opened: OpenedSegment, block_bits: int) -> SegmentReport:
             name=spec.name,
             role=str(spec.role),
             shape=spec.shape,
-            coder=coder_by_id(section.coder).name,
+            coder=coder_name(section.coder),
             bits=8 * (len(section.payload) + _STEP_BYTES * len(section.steps)),
         )
         for spec, section in zip(specs, segment.sections, strict=True)

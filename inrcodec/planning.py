@@ -28,7 +28,7 @@ from inrcodec.models.family import (
     TensorSpec,
     VideoInfo,
 )
-from inrcodec.models.registry import family_by_name
+from inrcodec.models.registry import family_of
 from inrcodec.opening import open_segment
 from inrcodec.settings import LOSSES, EncodeSettings, Preset
 from inrcodec.video.properties import VideoProperties, header_of
@@ -110,7 +110,7 @@ def plan_segments(
 
     Raises as `plan_segment` does.
     """
-    family = family_by_name(settings.model)
+    family = family_of(settings)
     videos = [VideoInfo(one.width, one.height, one.frame_count) for one in segments]
     plans, smallest = [], 0
     for number, (properties, video) in enumerate(zip(segments, videos, strict=True)):

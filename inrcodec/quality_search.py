@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from inrcodec.encode_checks import check_source
 from inrcodec.errors import TargetUnreachable
 from inrcodec.files import claimed_output, output_errors, rereadable
 from inrcodec.models.family import VideoInfo
@@ -27,7 +28,7 @@ from inrcodec.resuming import FolderWriter, Resumable, request_of
 from inrcodec.segment_progress import Named
 from inrcodec.settings import DEFAULT_BPP, EncodeSettings
 from inrcodec.size_search import CLOSE_DB, Point, SizeSearch
-from inrcodec.source_encoding import EncodeResult, check_source
+from inrcodec.source_encoding import EncodeResult
 from inrcodec.video import survey_video
 
 Encode = Callable[[str, str, EncodeSettings, Progress], EncodeResult]

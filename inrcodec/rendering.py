@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inrcodec.compression.sections import decode_sections
+from inrcodec.compression.contextual import segment_tensors
 from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.opening import AnyReader, open_segment
 
@@ -24,7 +24,8 @@ class SegmentRenderer:
     def __init__(self, reader: AnyReader, number: int, device: torch.device, dtype: torch.dtype) -> None:
         self.number = number
         opened = open_segment(reader.segment(number), reader.header)
-        arrays = decode_sections(opened.specs, opened.segment.sections)
+        sections = opened.segment.sections
+        arrays = segment_tensors(opened.family, opened.config, opened.video, opened.specs, sections)
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         self._decoder = opened.family.decoder(opened.config, opened.video, tensors)
         first = opened.segment.first_frame

@@ -18,7 +18,9 @@ from inrcodec.continuing import start_coder
 from inrcodec.decoding import Video
 from inrcodec.errors import InrcError, TargetUnreachable
 from inrcodec.fitting import FittedSegment, fit_segment
+from inrcodec.grids.fit import FittedGrids, fit_grids
 from inrcodec.metrics import psnr_per_frame_db
+from inrcodec.models.inrc import Inrc
 from inrcodec.planning import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.settings import EncodeSettings
@@ -70,6 +72,8 @@ def code_segment(
 
     Raises `TargetUnreachable` and, for a fit that diverged, `InrcError`.
     """
+    if isinstance(plan.family, Inrc):
+        return _code_grids(plan, clip, settings, device, deadline, progress, announce)
     start = _start(plan, clip, device, progress)
     fitted = fit_segment(plan, clip, settings, device, deadline, progress, announce, checkpoints)
     coded = _code_to_size(plan, fitted, may_refine=not settings.fixes_bits)
@@ -86,6 +90,55 @@ def code_segment(
         quantisation_losses_db=tuple(losses.tolist()),
         masked_share=clip.masked_share,
         step_factor=coded.factor,
+        parameter_count=plan.parameter_count,
+        steps=fitted.fit_steps,
+        epochs=fitted.epochs,
+        fit_seconds=fitted.seconds,
+        is_kept=is_kept,
+    )
+    return CodedSegment(data, figures)
+
+
+def _code_grids(
+    plan: SegmentPlan,
+    clip: Clip,
+    settings: EncodeSettings,
+    device: torch.device,
+    deadline: float | None,
+    progress: Progress,
+    announce: Callable[[float, float | None], None],
+) -> CodedSegment:
+    """A segment of the `inrc` family, whose fit chooses whole numbers all along: there is no other model."""
+    held = None if plan.start is None else _file(plan, plan.start.sections)
+    is_possible = held is not None and len(held) <= plan.target_bytes
+    try:
+        fitted = fit_grids(
+            plan,
+            clip,
+            settings,
+            device,
+            deadline,
+            progress,
+            announce,
+            lambda sections: len(_file(plan, sections)),
+        )
+    except TargetUnreachable:
+        if plan.start is None or not is_possible:
+            raise
+        fitted = FittedGrids(plan.start.sections, 0, 0.0, 0.0)
+    data = _file(plan, fitted.sections)
+    psnr, is_kept = _decoded_psnr_db(data, clip, str(device), progress), data == held
+    if held is not None and is_possible and not is_kept:
+        held_psnr = _decoded_psnr_db(held, clip, str(device), progress)
+        is_kept = bool(held_psnr.mean() > psnr.mean())
+        if is_kept:
+            progress.detail(f"the fit ends at {psnr.mean():.2f} dB: the grids stay as they were")
+            data, psnr = held, held_psnr
+    figures = SegmentFigures(
+        psnr_db=tuple(psnr.tolist()),
+        quantisation_losses_db=(0.0,),
+        masked_share=clip.masked_share,
+        step_factor=1.0,
         parameter_count=plan.parameter_count,
         steps=fitted.fit_steps,
         epochs=fitted.epochs,

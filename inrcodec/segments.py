@@ -30,19 +30,28 @@ LEAST_DIFFICULTY = 0.2
 """Of the mean one; less would leave a still or black segment without the bits for its network."""
 
 
-def cut(rule: SegmentRule, frame_count: int, frame_bytes: int, changes: NDArray[np.float64]) -> list[range]:
+def cut(
+    rule: SegmentRule,
+    frame_count: int,
+    frame_bytes: int,
+    changes: NDArray[np.float64],
+    most_frames: int | None = None,
+) -> list[range]:
     """The frames of each segment, in order and without gaps.
 
-    `auto` makes as few segments as keep each within `LARGEST_SEGMENT_BYTES`, of equal length but for one
-    frame. A number makes segments of so many frames and a shorter last one; where less than half of the
-    number were left for it, the last two share their frames, because a network costs a fixed part of its bits
-    however short it is. `scene` cuts where `changes` (T,) of the thumbnails say that another scene begins,
-    and what is longer than `auto` allows once more. Raises `UsageError` for a number below 1.
+    `auto` makes as few segments as keep each within `LARGEST_SEGMENT_BYTES` and `most_frames`, of equal
+    length but for one frame. A number makes segments of so many frames and a shorter last one; where less
+    than half of the number were left for it, the last two share their frames, because a network costs a fixed
+    part of its bits however short it is. `scene` cuts where `changes` (T,) of the thumbnails say that another
+    scene begins, and what is longer than `auto` allows once more. Raises `UsageError` for a number below 1 or
+    above `most_frames`.
     """
-    longest = max(1, LARGEST_SEGMENT_BYTES // frame_bytes)
+    longest = max(1, min(LARGEST_SEGMENT_BYTES // frame_bytes, most_frames or frame_count))
     if isinstance(rule, int):
         if rule < 1:
             raise UsageError(f"--segment: expected at least one frame, found {rule}")
+        if most_frames is not None and min(rule, frame_count) > most_frames:
+            raise UsageError(f"--segment: this model takes at most {most_frames} frames of this size")
         left = frame_count % rule
         is_short = 2 * left < rule < frame_count and left > 0
         whole = frame_count - left - (rule if is_short else 0)

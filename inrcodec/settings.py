@@ -8,6 +8,8 @@ from fractions import Fraction
 from typing import Literal
 
 DEFAULT_BPP = 0.06
+AUTO = "auto"
+"""The model where none is named; see `models.registry.family_of`."""
 SegmentRule = int | Literal["auto", "scene"]
 """How a video is cut: into so many frames, where memory needs it, or where scenes change too."""
 CHECKPOINT_SECONDS = 60.0
@@ -117,7 +119,7 @@ class SourceSettings:
 class EncodeSettings:
     """Everything `inrc encode` can be told, with the defaults of the command line."""
 
-    model: str = "hnerv"
+    model: str = AUTO
     model_options: Mapping[str, str] = field(default_factory=dict)
     preset: str = "medium"
     bpp: float | None = None
@@ -166,6 +168,19 @@ class EncodeSettings:
     def fixes_bits(self) -> bool:
         """Whether bits of min-max quantisation were asked for; steps may then not be finer than they say."""
         return self.weight_bits is not None or self.embedding_bits is not None
+
+    @property
+    def of_training(self) -> dict[str, object]:
+        """Options, by their names, that only families have a use for whose networks are trained."""
+        return {
+            "--loss": self.loss,
+            "--prune": self.prune,
+            "--weight-bits": self.weight_bits,
+            "--embedding-bits": self.embedding_bits,
+            "--learning-rate": self.learning_rate,
+            "--batch": self.batch_frames,
+            "--parameters": self.parameters,
+        }
 
     @property
     def procedure(self) -> Preset:

@@ -14,11 +14,12 @@ import numpy as np
 
 from bitstream import Quality, StreamWriter
 from inrcodec.budget import LEAST_FILL, bits_per_pixel, metadata_of, size_of, target_bytes
-from inrcodec.checks import check_exclusive, check_procedure, check_workers
-from inrcodec.errors import InrcError, NetworkTooLarge, UsageError, WorkerLost
-from inrcodec.files import check_output_file, check_paths, claimed_output, output_errors, rereadable
+from inrcodec.encode_checks import check_settings, check_source
+from inrcodec.errors import InrcError, NetworkTooLarge, WorkerLost
+from inrcodec.files import check_output_file, claimed_output, output_errors, rereadable
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
+from inrcodec.models.registry import most_frames
 from inrcodec.planning import plan_segments, shared_budget
 from inrcodec.progress import Progress
 from inrcodec.resuming import Resumable, request_of
@@ -124,7 +125,8 @@ class SourceEncoding:
         self.video = video = VideoInfo(properties.width, properties.height, properties.frame_count)
         frame_bytes = video.width * video.height * 3
         origin = read_origin(settings, properties)
-        runs = cut(settings.segment, video.frame_count, frame_bytes, survey.changes)
+        most = most_frames(settings, video.width, video.height)
+        runs = cut(settings.segment, video.frame_count, frame_bytes, survey.changes, most)
         self.runs: Sequence[range] = runs if origin is None else origin.runs
         """Frames of each segment."""
         if settings.mask is not None and survey.clip is None:
@@ -246,7 +248,7 @@ class SourceEncoding:
         quality = summarise_psnr([value for one in coded for value in one.figures.psnr_db])
         video_bytes = file_bytes - size_of(self._extras)
         if video_bytes < LEAST_FILL * total:
-            reason = "at the bits asked for" if settings.fixes_bits else "this network can use no more bits"
+            reason = "at the bits asked for" if settings.fixes_bits else "this model found no use for more"
             self._progress.note(f"the file takes {video_bytes / total:.0%} of its target: {reason}")
         figures, frames = [one.figures for one in coded], video.frame_count
         kept = sum(one.is_kept for one in figures)
@@ -278,20 +280,3 @@ class SourceEncoding:
             device=self._workers.description,
             segments_kept=kept,
         )
-
-
-def check_settings(settings: EncodeSettings) -> None:
-    """Raise `UsageError` for what can be of no source."""
-    check_exclusive(settings)
-    check_procedure(settings)
-    check_workers(settings)
-    if not 0 <= settings.seed < 1 << 64:
-        raise UsageError(f"--seed: expected 0 to 2^64-1, found {settings.seed}")
-
-
-def check_source(source: str, output: str, settings: EncodeSettings) -> None:
-    """Raise `UsageError` for what cannot be, before any work, of these paths."""
-    check_paths(source, output, may_be_piped=True)
-    if settings.mask is not None:
-        check_paths(settings.mask, output)
-    check_output_file(output, settings.overwrite)

@@ -20,9 +20,11 @@ from inrcodec.budget import (
     target_bytes,
 )
 from inrcodec.compression.sections import decode_sections
+from inrcodec.encode_checks import check_family
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.files import STDIN, is_pipe
 from inrcodec.models.family import VideoInfo
+from inrcodec.models.inrc import Inrc
 from inrcodec.opening import OpenedSegment, open_segment, open_stream
 from inrcodec.planning import SegmentPlan, check_fit
 from inrcodec.settings import EncodeSettings
@@ -88,6 +90,7 @@ def _check_frames(path: str, header: StreamHeader, properties: VideoProperties) 
 
 def _check_settings(path: str, first: OpenedSegment, settings: EncodeSettings) -> None:
     """Refuse what the file settles already, where it is neither the default nor what the file has."""
+    check_family(first.family, settings)
     usual = EncodeSettings()
     for name, asked, default, held in (
         ("--model", settings.model, usual.model, first.family.name),
@@ -115,7 +118,9 @@ def continued_plans(
             # Shares are rounded: what is in the file always fits into one of its size.
             target = max(target, plan.target_bytes)
         plan = replace(plan, target_bytes=target, filled_bytes=min(target, budget.filled(number)))
-        least = plan.least_bytes(decode_sections(plan.specs, segment.sections))
+        # Of `inrc`, all has steps.
+        values = {} if isinstance(plan.family, Inrc) else decode_sections(plan.specs, segment.sections)
+        least = plan.least_bytes(values)
         if least > target:
             smallest = max(smallest, budget.total_for(number, least))
         plans.append(plan)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo
+from inrcodec.models.inrc import Inrc
 from inrcodec.models.source import SourceFrames
 
 Frames = NDArray[np.uint8]
@@ -64,9 +65,15 @@ def random_tensor(spec: TensorSpec, generator: torch.Generator) -> Tensor:
 
 
 def random_tensors(family: AnyFamily, config: Any, video: VideoInfo, seed: int = 0) -> dict[str, Tensor]:
-    """One tensor for each of the family's specs."""
+    """What the family's decoder takes: a tensor for each of its specs, or as `segment_tensors` gives them."""
     generator = torch.Generator().manual_seed(seed)
-    return {spec.name: random_tensor(spec, generator) for spec in family.tensors(config, video)}
+    # Entropy models are of no use to a decoder of frames.
+    specs = [spec for spec in family.tensors(config, video) if not spec.name.startswith("context.")]
+    tensors = {spec.name: random_tensor(spec, generator) for spec in specs}
+    if isinstance(family, Inrc):
+        tensors["latent"] = (6 * tensors["latent"]).to(torch.int16)
+        tensors["latent.step"] = torch.tensor(0.03)
+    return tensors
 
 
 def random_source(video: VideoInfo, batch: int | None = None) -> SourceFrames:

@@ -20,10 +20,12 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 import inrcodec  # noqa: E402
-from bitstream import Segment, Stream, StreamHeader, dump  # noqa: E402
+from bitstream import Section, Segment, Stream, StreamHeader, dump  # noqa: E402
+from inrcodec.compression.contextual import GridSymbols, Parameters, encode_contextual  # noqa: E402
 from inrcodec.compression.sections import Steps, encode_sections, row_count  # noqa: E402
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo  # noqa: E402
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig  # noqa: E402
+from inrcodec.models.inrc import Inrc, InrcConfig, context_specs  # noqa: E402
 from inrcodec.models.layout import NERV_FREQUENCIES, covering_grid  # noqa: E402
 from inrcodec.models.nerv import NeRV, NeRVConfig  # noqa: E402
 from inrcodec.models.snerv import SNeRV, SNeRVConfig  # noqa: E402
@@ -32,6 +34,8 @@ from inrcodec.models.supermask import Supermask, SupermaskConfig  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
 VIDEO = VideoInfo(width=31, height=23, frame_count=3)
+HIERARCHY = VideoInfo(width=31, height=23, frame_count=6)
+"""Of `inrc`: anchors 0, 3 and 5, the batch 1 and 4, and then 2."""
 SEED = 2024
 DENSITIES = (39322, 19661, 6554)
 STEPS = {Role.WEIGHT: 0.0625, Role.BIAS: 0.0625, Role.EMBEDDING: 0.25}
@@ -57,6 +61,8 @@ def configs() -> dict[str, tuple[AnyFamily, Any]]:
         "hnerv-variant-row-steps": (HNeRV(), HNeRVConfig(hybrid, 2, 3, kernels=(3, 5), reduction=150)),
         "snerv": (SNeRV(), SNeRVConfig(bands, embedding_channels=2, width=4, blocks=1)),
         "snerv-t": (SNeRVT(), SNeRVTConfig(bands, 2, 1, (2,), width=3, blocks=1)),
+        # Steps that are a power of the importance and steps at their least, one and two references.
+        "inrc": (Inrc(), InrcConfig(2, 2, group_frames=3, width=8, exponent=12, most=2)),
     }
 
 
@@ -100,17 +106,63 @@ def tensor(spec: TensorSpec, step: Steps | None, stream: int) -> NDArray[np.floa
     return (symbols * steps.reshape(shape)).astype(np.float32)
 
 
+def sections_of(name: str, specs: tuple[TensorSpec, ...]) -> tuple[Section, ...]:
+    """Sections of tensors that are coded one by one."""
+    steps = {spec.name: step for spec in specs if (step := step_of(name, spec)) is not None}
+    values = {spec.name: tensor(spec, steps.get(spec.name), stream) for stream, spec in enumerate(specs)}
+    return encode_sections(specs, values, steps)
+
+
+def entropy_models(level_count: int) -> Parameters:
+    """Knots from nearly always zero to wide, and every count in use."""
+    models = {}
+    for stream, spec in enumerate(context_specs(level_count)):
+        draws = integers(spec.count, 100 + stream).reshape(spec.shape)
+        if spec.name.endswith("knots"):
+            models[spec.name] = 90 - 9 * np.arange(spec.shape[0])[:, None] - draws % 5
+        elif spec.name.endswith("weight"):
+            models[spec.name] = draws % 24 - 4
+        else:
+            models[spec.name] = draws % 32 - 24
+    return models
+
+
+def grid_symbols(config: InrcConfig) -> GridSymbols:
+    """Motion of a few pixels, and latents that are mostly zeros, the more so the higher the frequency."""
+    tree = config.tree(HIERARCHY)
+    motion_spec, latent_spec = Inrc().tensors(config, HIERARCHY)[-2:]
+    draws = integers(motion_spec.count, 200).reshape(motion_spec.shape)
+    motion = draws % 6 - draws // 8 % 6
+    motion[:, 4] //= 4
+    motion[tree.levels == 0] = 0
+    motion[~tree.has_two, 2:] = 0
+    draws = integers(latent_spec.count, 201).reshape(latent_spec.shape)
+    largest = np.ones(latent_spec.shape[1], dtype=np.int64)
+    largest[[0, 1, 8, 64, 80]] = (15, 5, 5, 5, 5)
+    values = draws % (2 * largest + 1)[:, None, None] - largest[:, None, None]
+    is_zero = draws // 256 % 16 > np.where(largest > 1, 12, 1)[:, None, None]
+    latent = np.where(is_zero, 0, values)
+    # What is left of frames that were predicted is less.
+    latent[tree.levels > 0] = np.fix(latent[tree.levels > 0] / 2)
+    return GridSymbols(motion.astype(np.int32), 0.25, latent.astype(np.int32), 0.125)
+
+
 def files() -> dict[str, bytes]:
     """Every golden stream by its file name."""
     written = {}
     for name, (family, config) in configs().items():
-        specs = family.tensors(config, VIDEO)
-        steps = {spec.name: step for spec in specs if (step := step_of(name, spec)) is not None}
-        values = {spec.name: tensor(spec, steps.get(spec.name), stream) for stream, spec in enumerate(specs)}
-        coded_width, coded_height = family.coded_size(config, VIDEO)
-        header = StreamHeader(31, 23, coded_width, coded_height, 3, Fraction(25), Fraction(1, 25))
-        sections = encode_sections(specs, values, steps)
-        segment = Segment(0, 3, family.wire_id, SEED, family.pack(config), sections)
+        video = HIERARCHY if isinstance(family, Inrc) else VIDEO
+        specs = family.tensors(config, video)
+        if isinstance(family, Inrc):
+            models = entropy_models(config.tree(video).level_count)
+            network = sections_of(name, tuple(spec for spec in specs if spec.name.startswith("refine.")))
+            sections = encode_contextual(config, video, models, network, grid_symbols(config))
+        else:
+            sections = sections_of(name, specs)
+        coded_width, coded_height = family.coded_size(config, video)
+        count = video.frame_count
+        header = StreamHeader(31, 23, coded_width, coded_height, count, Fraction(25), Fraction(1, 25))
+        segment = Segment(0, count, family.wire_id, SEED, family.pack(config), sections)
         written[f"{name}.inrv"] = dump(Stream(header, (segment,)))
     return written
 

@@ -63,7 +63,7 @@ def test_encode_says_what_it_does_and_keeps_stdout_for_json(tmp_path: Path) -> N
     assert (result["width"], result["height"], result["frames"]) == (32, 24, 3)
     text = done.stderr.decode()
     assert "3 frames of 32x24 -> at most 1,152 bytes (4.0000 bpp)" in text
-    assert "hnerv with" in text
+    assert "inrc with" in text
     assert "on cpu" in text
     assert "\r" not in text
     assert "\x1b" not in text
@@ -260,7 +260,7 @@ def test_codes_of_a_real_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_encode_says_how_to_resume(tmp_path: Path, number: signal.Signals, code: int) -> None:
     arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), "--epochs", "90000", *SMALL[:-4]]
-    arguments += ["--checkpoint", "0.1s"]
+    arguments += ["--checkpoint", "0.1s", "--model", "hnerv"]
     process = subprocess.Popen(
         [sys.executable, "-m", "inrcodec", *arguments, "--device", "cpu"],
         stderr=subprocess.PIPE,

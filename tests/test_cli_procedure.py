@@ -39,7 +39,8 @@ def zero_share(data: bytes) -> float:
 @pytest.mark.parametrize("loss", list(LOSSES))
 def test_every_loss_makes_a_file_of_its_own(tmp_path: Path, loss: str) -> None:
     common = LARGE if loss == "l1+ms-ssim" else SMALL
-    usual, changed = encoded(tmp_path, common=common), encoded(tmp_path, "--loss", loss, common=common)
+    usual = encoded(tmp_path, "--model", "hnerv", common=common)
+    changed = encoded(tmp_path, "--loss", loss, common=common)
     assert (changed == usual) == (loss == "l2")
 
 
@@ -90,6 +91,9 @@ def test_bits_that_were_asked_for_are_the_most(tmp_path: Path, capfd: pytest.Cap
             assert all(len(np.unique(row)) <= 17 for row in rows)
 
 
+GRIDS = ["--model", "inrc"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -101,6 +105,16 @@ def test_bits_that_were_asked_for_are_the_most(tmp_path: Path, capfd: pytest.Cap
         (["--weight-bits", "8"], "preset medium learns its steps; bits are for --preset paper"),
         (["--embedding-bits", "6", "--preset", "slow"], "preset slow learns its steps"),
         (["--preset", "paper", "--weight-bits", "1"], "--weight-bits"),
+        ([*GRIDS, "--mask", CARPHONE], "inrc codes every pixel; --mask needs another --model"),
+        ([*GRIDS, "--preset", "paper"], "--preset paper is a way to train a network"),
+        ([*GRIDS, "--loss", "l2"], "inrc has a fit of its own; --loss needs another --model"),
+        ([*GRIDS, "--prune", "0.1"], "--prune needs another --model"),
+        ([*GRIDS, "--preset", "paper", "--weight-bits", "8"], "--preset paper"),
+        ([*GRIDS, "--learning-rate", "1e-3"], "--learning-rate needs another --model"),
+        ([*GRIDS, "--batch", "2"], "--batch needs another --model"),
+        ([*GRIDS, "--parameters", "50k"], "--parameters needs another --model"),
+        ([*GRIDS, "--model-option", "channels=3"], "inrc has no option 'channels'; it has: group, width"),
+        ([*GRIDS, "--model-option", "group=65"], "expected a whole number from 1 to 64"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(

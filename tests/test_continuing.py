@@ -22,14 +22,14 @@ from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.inspect import inspect
 from inrcodec.models.family import Role, VideoInfo
-from inrcodec.models.registry import FAMILIES, family_by_name
+from inrcodec.models.registry import TRAINED, family_by_name
 from inrcodec.opening import open_segment
 from inrcodec.progress import Silent
 from inrcodec.settings import EncodeSettings, FrameRange, SourceSettings
 from inrcodec.training.continuing import ContinuedRepresentation
 
-SETTINGS = EncodeSettings(device="cpu", epochs=4, size_bytes=6000)
-FAMILY = pytest.mark.parametrize("name", [family.name for family in FAMILIES])
+SETTINGS = EncodeSettings(model="hnerv", device="cpu", epochs=4, size_bytes=6000)
+FAMILY = pytest.mark.parametrize("name", [family.name for family in TRAINED])
 
 
 @pytest.fixture(scope="module")

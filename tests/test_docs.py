@@ -22,7 +22,7 @@ from inrcodec.errors import UsageError
 from inrcodec.models.family import Role, TensorSpec
 from inrcodec.models.hnerv import HNeRVConfig
 from inrcodec.models.registry import FAMILIES as REGISTERED
-from inrcodec.models.registry import family_by_name
+from inrcodec.models.registry import family_by_name, family_of
 from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings
 
 ROOT = Path(__file__).parents[1]
@@ -77,7 +77,7 @@ def test_commands_are_valid(words: list[str]) -> None:
     )
     check_exclusive(settings)
     check_procedure(settings)
-    family_by_name(settings.model).plan(BUNNY, 0.06 * BUNNY.pixel_count, options, seed=0)
+    family_of(settings).plan(BUNNY, 0.06 * BUNNY.pixel_count, options, seed=0)
     for source in given["sources"]:
         if source != "-" and not source.startswith(("in.", "noisy.")):
             assert (ROOT / source).is_file()

@@ -31,7 +31,7 @@ from inrcodec.settings import EncodeSettings
 from inrcodec.source_encoding import EncodeResult
 from inrcodec.video import VideoProperties
 
-DRAFT = EncodeSettings(device="cpu", preset="draft", epochs=3)
+DRAFT = EncodeSettings(model="hnerv", device="cpu", preset="draft", epochs=3)
 VARIANTS: list[tuple[str, dict[str, str]]] = [
     ("hnerv", {}),
     ("supermask", {}),
@@ -333,7 +333,7 @@ def test_a_longer_fit_of_a_real_clip(tmp_path: Path, model: str, least_db: float
     assert np.isclose(result.quantisation_loss_db, 0, atol=0.15)
 
 
-TINY = ["--epochs", "1", "--size", "6k", "--device", "cpu"]
+TINY = ["--model", "hnerv", "--epochs", "1", "--size", "6k", "--device", "cpu"]
 
 
 def started_encode(source: str, output: Path, *more: str, **streams: Any) -> subprocess.Popen[bytes]:
@@ -345,7 +345,9 @@ def started_encode(source: str, output: Path, *more: str, **streams: Any) -> sub
 def test_a_video_on_standard_input_makes_the_file_of_the_same_video_by_name(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_gradient(32, 16, 4))
     by_name, piped = tmp_path / "name.inrv", tmp_path / "piped.inrv"
-    inrcodec.encode(str(clip), str(by_name), EncodeSettings(device="cpu", epochs=1, size_bytes=6000))
+    inrcodec.encode(
+        str(clip), str(by_name), EncodeSettings(model="hnerv", device="cpu", epochs=1, size_bytes=6000)
+    )
     with started_encode("-", piped, stdin=subprocess.PIPE) as process:
         _, said = process.communicate(clip.read_bytes(), timeout=120)
     assert process.returncode == 0 and said.startswith(b"-: 4 frames of 32x16"), said

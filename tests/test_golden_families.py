@@ -7,17 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import inrc_reference
 import numpy as np
 import pytest
 import torch
 
 import bitstream
 import inrcodec
+from inrcodec.compression.contextual import segment_tensors
 from inrcodec.compression.sections import row_count
 from inrcodec.inspect import inspect
-from inrcodec.models import blocks
+from inrcodec.models import blocks, reconstruction
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.hnerv import HNeRV
+from inrcodec.models.inrc import Inrc
 from inrcodec.models.nerv import NeRV
 from inrcodec.models.registry import FAMILIES
 
@@ -31,6 +34,11 @@ def family_of(name: str) -> str:
     return max((family.name for family in FAMILIES if name.startswith(family.name)), key=len)
 
 
+def frame_count(name: str) -> int:
+    """A hierarchy wants a few more frames."""
+    return 6 if name == "inrc" else 3
+
+
 def test_every_family_has_a_golden_file() -> None:
     assert {family_of(name) for name in NAMES} == {family.name for family in FAMILIES}
     assert all((GOLDEN / f"{name}.inrv").stat().st_size <= 3000 for name in NAMES)
@@ -39,11 +47,12 @@ def test_every_family_has_a_golden_file() -> None:
 @NAME
 def test_golden_files_decode_to_their_pixels(name: str) -> None:
     expected = np.load(GOLDEN / f"{name}.npy")
-    assert expected.shape == (3, 8, 11, 3)
+    count = frame_count(name)
+    assert expected.shape == (count, 8, 11, 3)
     with inrcodec.open(GOLDEN / f"{name}.inrv", "cpu", "float32") as video:
         frames = video[:]
         single = video[2]
-    assert frames.shape == (3, 23, 31, 3)
+    assert frames.shape == (count, 23, 31, 3)
     assert np.abs(frames[:, ::3, ::3].astype(int) - expected).max() <= 1
     assert np.abs(single[::3, ::3].astype(int) - expected[2]).max() <= 1
 
@@ -51,17 +60,18 @@ def test_golden_files_decode_to_their_pixels(name: str) -> None:
 @NAME
 def test_golden_files_are_read_by_inspect(name: str) -> None:
     report = inspect(str(GOLDEN / f"{name}.inrv")).as_dict()
-    assert (report["width"], report["height"], report["frames"]) == (31, 23, 3)
+    assert (report["width"], report["height"], report["frames"]) == (31, 23, frame_count(name))
     assert (report["family"], report["seed"], report["fps"]) == (family_of(name), 2024, 25.0)
     (segment,) = report["segments"]
     assert (segment["sections"][0]["name"] == "embedding") == (name not in WITHOUT_EMBEDDING)
     assert segment["sections"][-1]["name"] == SECTION_AT_THE_END[name]
 
 
-WITHOUT_EMBEDDING = ("nerv", "nerv-80-frequencies", "supermask-nerv-uniform-fixed")
+WITHOUT_EMBEDDING = ("inrc", "nerv", "nerv-80-frequencies", "supermask-nerv-uniform-fixed")
 SECTION_AT_THE_END = {
     "hnerv": "head.bias",
     "hnerv-variant-row-steps": "head.bias",
+    "inrc": "latent",
     "nerv": "head.bias",
     "nerv-80-frequencies": "head.bias",
     "snerv": "hh.out.bias",
@@ -94,6 +104,36 @@ def test_one_has_the_frequencies_of_the_authors_code(monkeypatch: pytest.MonkeyP
     with inrcodec.open(path, "cpu", "float32") as video:
         difference = np.abs(video[:][:, ::3, ::3].astype(int) - np.load(path.with_suffix(".npy")))
     assert difference.max() > 32
+
+
+def test_one_has_a_whole_hierarchy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pixels follow from motion, importance and the network; without any one of them they are others."""
+    path = GOLDEN / "inrc.inrv"
+    (segment,) = bitstream.load(path.read_bytes()).segments
+    video = VideoInfo(31, 23, 6)
+    config = Inrc().unpack(segment.config, video, segment.seed)
+    assert (config.width, config.exponent, config.most) == (8, 12, 2)
+    assert config.tree(video).order == ((0,), (3,), (5,), (1, 4), (2,))
+    for name, other in (
+        ("spread", lambda field, height, width: torch.zeros(len(field), 5, height, width)),
+        ("step_sizes", lambda field, *_: torch.ones(len(field), 1, 4, 4)),
+        ("refine", lambda planes, _: planes),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(reconstruction, name, other)
+            with inrcodec.open(path, "cpu", "float32") as opened:
+                difference = np.abs(opened[:][:, ::3, ::3].astype(int) - np.load(path.with_suffix(".npy")))
+        assert difference.max() > 32, name
+
+
+def test_a_decoder_written_from_the_specification_shows_the_same_hierarchy() -> None:
+    path, video = GOLDEN / "inrc.inrv", VideoInfo(31, 23, 6)
+    (segment,) = bitstream.load(path.read_bytes()).segments
+    config = Inrc().unpack(segment.config, video, segment.seed)
+    tensors = segment_tensors(Inrc(), config, video, Inrc().tensors(config, video), segment.sections)
+    with inrcodec.open(path, "cpu", "float32") as opened:
+        difference = opened[:].astype(int) - inrc_reference.frames_of(tensors, config, 23, 31)
+    assert np.abs(difference).max() <= 1
 
 
 @NAME

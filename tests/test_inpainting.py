@@ -20,7 +20,7 @@ from inrcodec.cli import run
 from inrcodec.errors import UsageError
 from inrcodec.inspect import inspect
 from inrcodec.metrics import psnr_db, psnr_per_frame_db
-from inrcodec.models.registry import FAMILIES as REGISTERED
+from inrcodec.models.registry import TRAINED
 from inrcodec.progress import Silent
 from inrcodec.settings import LOSSES, EncodeSettings
 from inrcodec.training.loop import _outside_holes
@@ -34,8 +34,8 @@ BOX = (slice(8, 19), slice(20, 37))
 FAST = EncodeSettings(bpp=4.0, epochs=2, device="cpu", preset="draft", overwrite=True)
 FAMILIES = pytest.mark.parametrize(
     ("model", "options"),
-    [*((family.name, {}) for family in REGISTERED), ("supermask", {"decoder": "nerv"})],
-    ids=[*(family.name for family in REGISTERED), "supermask-nerv"],
+    [*((family.name, {}) for family in TRAINED), ("supermask", {"decoder": "nerv"})],
+    ids=[*(family.name for family in TRAINED), "supermask-nerv"],
 )
 
 

@@ -26,7 +26,7 @@ from inrcodec.cli import run
 from inrcodec.decoding import PositionsBetween
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, VideoInfo
-from inrcodec.models.registry import FAMILIES, family_by_name
+from inrcodec.models.registry import FAMILIES, TRAINED, family_by_name
 from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange
 
 WIDTH, HEIGHT, COUNT = 61, 35, 9
@@ -67,7 +67,7 @@ NETWORKS = [
 ]
 NAMES = [*(family.name for family in FAMILIES), "supermask-nerv"]
 EVERY = pytest.mark.parametrize("network", NETWORKS, ids=NAMES)
-MIXED = [network for network in NETWORKS if network.per_frame]
+MIXED = [network for network in NETWORKS if network.per_frame and network.family in TRAINED]
 TIMED = [network for network in NETWORKS if not network.per_frame]
 
 
@@ -89,6 +89,14 @@ def test_between_two_frames_is_the_rendering_of_mixed_tensors(
         mixed[name] = ((1 - share) * values[index] + share * values[index + 1]).expand_as(values).contiguous()
     expected = network.render(0, mixed)
     torch.testing.assert_close(network.render(index + share), expected, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(network.render(index), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("index", "share"), [(0, 0.5), (1, 0.25), (2, 0.9)])
+def test_grids_mix_the_two_frames_themselves(index: int, share: float) -> None:
+    (network,) = (network for network in NETWORKS if network.family not in TRAINED)
+    expected = (1 - share) * network.render(index) + share * network.render(index + 1)
+    torch.testing.assert_close(network.render(index + share), expected, rtol=0, atol=1e-6)
     assert not torch.allclose(network.render(index), expected, atol=1e-3)
 
 
@@ -118,7 +126,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def half(clip: Path) -> Path:
     """Every other frame of the clip."""
     path = clip.with_suffix(".inrv")
-    fit = ["--every", "2", "--bpp", "4", "--epochs", "20", "--device", "cpu"]
+    fit = ["--model", "hnerv", "--every", "2", "--bpp", "4", "--epochs", "20", "--device", "cpu"]
     assert run(["encode", str(clip), "-o", str(path), "-q", *fit]) == 0
     return path
 
@@ -134,7 +142,20 @@ def timing(path: Path) -> tuple[int, Fraction | None]:
 
 def test_a_real_process_halves_the_frames_and_doubles_them_again(clip: Path, tmp_path: Path) -> None:
     coded, video = tmp_path / "a.inrv", tmp_path / "a.mp4"
-    fit = ["--frames", "1:8", "--every", "3", "--bpp", "4", "--epochs", "1", "--device", "cpu"]
+    fit = [
+        "--model",
+        "hnerv",
+        "--frames",
+        "1:8",
+        "--every",
+        "3",
+        "--bpp",
+        "4",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+    ]
     done = inrc("encode", clip, "-o", coded, "--json", *fit)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["frames"] == 3
@@ -224,6 +245,6 @@ def test_scales_that_cannot_be(half: Path, tmp_path: Path) -> None:
 
 
 def test_the_library_takes_every_too(clip: Path, tmp_path: Path) -> None:
-    asked = EncodeSettings(bpp=4.0, epochs=1, device="cpu")
+    asked = EncodeSettings(model="hnerv", bpp=4.0, epochs=1, device="cpu")
     asked = replace(asked, source=replace(asked.source, every=4))
     assert inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked).frames == 3

@@ -18,8 +18,8 @@ from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.inspect import inspect
 from inrcodec.settings import EncodeSettings
 
-SETTINGS = EncodeSettings(device="cpu", epochs=2)
-QUICK = ["--epochs", "2", "--device", "cpu"]
+SETTINGS = EncodeSettings(model="hnerv", device="cpu", epochs=2)
+QUICK = ["--model", "hnerv", "--epochs", "2", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_time_is_shared_by_the_rungs(clip: Path, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(ladder, "encode_all", encode_all)
     started = time.monotonic()
-    timed = EncodeSettings(device="cpu", time_seconds=9, started=started)
+    timed = EncodeSettings(model="hnerv", device="cpu", time_seconds=9, started=started)
     inrcodec.encode_ladder(str(clip), str(tmp_path / "out.inrv"), [8, 12, 16], timed)
     assert [one.bpp for one in asked] == [8, 12, 16]
     assert asked[0].time_seconds == pytest.approx(3)

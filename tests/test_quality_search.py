@@ -26,8 +26,8 @@ from inrcodec.settings import EncodeSettings
 from inrcodec.size_search import CLOSE_DB
 from inrcodec.source_encoding import EncodeResult
 
-TINY = ["--frames", "0:4", "--scale", "32x24", "--device", "cpu"]
-ASKED = EncodeSettings(device="cpu", epochs=30, psnr_db=16)
+TINY = ["--model", "hnerv", "--frames", "0:4", "--scale", "32x24", "--device", "cpu"]
+ASKED = EncodeSettings(model="hnerv", device="cpu", epochs=30, psnr_db=16)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,21 @@ class Encodes:
 
 def test_the_smallest_file_that_reaches_the_target_is_kept(clip: Path, tmp_path: Path) -> None:
     output = tmp_path / "a.inrv"
-    done = inrc("encode", clip, "-o", output, "--psnr", "16", "--epochs", "30", "--device", "cpu", "--json")
+    done = inrc(
+        "encode",
+        clip,
+        "-o",
+        output,
+        "--model",
+        "hnerv",
+        "--psnr",
+        "16",
+        "--epochs",
+        "30",
+        "--device",
+        "cpu",
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     result, text = json.loads(done.stdout), done.stderr.decode()
     with inrcodec.open(str(output), device="cpu") as video:
@@ -102,7 +116,7 @@ def test_the_smallest_file_may_be_better_than_what_was_asked_for(clip: Path, tmp
     assert result.psnr_db > 5 + CLOSE_DB
     assert notes[-1] == f"{output} is the smallest file that this hnerv makes"
     with pytest.raises(TargetUnreachable):
-        smaller = EncodeSettings(device="cpu", size_bytes=result.target_bytes - 1)
+        smaller = EncodeSettings(model="hnerv", device="cpu", size_bytes=result.target_bytes - 1)
         inrcodec.encode(str(clip), str(tmp_path / "b.inrv"), smaller)
 
 
@@ -168,7 +182,7 @@ def test_a_network_that_leaves_bits_over_is_not_the_largest(clip: Path, tmp_path
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_signal_stops_a_search_within_a_fit(clip: Path, tmp_path: Path, number: signal.Signals) -> None:
     whole, output = tmp_path / "a.inrv", tmp_path / "b.inrv"
-    asked = ["--psnr", "16", "--epochs", "30", "--device", "cpu", "--checkpoint", "0.1s"]
+    asked = ["--model", "hnerv", "--psnr", "16", "--epochs", "30", "--device", "cpu", "--checkpoint", "0.1s"]
     words = [sys.executable, "-m", "inrcodec", "encode", str(clip), "-o", str(output), *asked]
     inrcodec.encode(str(clip), str(whole), ASKED)
     code, text = stop_when(words, lambda: any(tmp_path.glob("b.inrv.resume/fit-*/segment-0.fit")), number)
@@ -189,15 +203,17 @@ def test_another_encode_may_throw_a_search_away(clip: Path, tmp_path: Path) -> N
     nested = tmp_path / "a.inrv.resume" / "fit-1.inrv.resume"
     nested.mkdir()
     (nested / "state.json").write_text("{}")
-    inrcodec.encode(str(clip), str(output), EncodeSettings(device="cpu", epochs=1, bpp=8, overwrite=True))
+    inrcodec.encode(
+        str(clip), str(output), EncodeSettings(model="hnerv", device="cpu", epochs=1, bpp=8, overwrite=True)
+    )
     assert os.listdir(tmp_path) == ["a.inrv"]
 
 
 def test_several_sources_are_searched_one_by_one(clip: Path, tmp_path: Path) -> None:
     missing = tmp_path / "missing.mp4"
     done = inrc(
-        "encode", clip, missing, "-o", f"{tmp_path}/out/", "--psnr", "12", "--epochs", "10", "--json",
-        "--device", "cpu",
+        "encode", clip, missing, "-o", f"{tmp_path}/out/", "--model", "hnerv", "--psnr", "12",
+        "--epochs", "10", "--json", "--device", "cpu",
     )  # fmt: skip
     assert done.returncode == 2
     found, failed = json.loads(done.stdout)["files"]

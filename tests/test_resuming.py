@@ -25,7 +25,20 @@ from inrcodec.progress import FitReport, Silent
 from inrcodec.settings import EncodeSettings
 
 ROOT = Path(__file__).parents[1]
-ASKED = ["--size", "9k", "--segment", "6", "--epochs", "20", "--device", "cpu", "--checkpoint", "0.1s"]
+ASKED = [
+    "--model",
+    "hnerv",
+    "--size",
+    "9k",
+    "--segment",
+    "6",
+    "--epochs",
+    "20",
+    "--device",
+    "cpu",
+    "--checkpoint",
+    "0.1s",
+]
 
 
 def command(source: Path, output: Path, *more: str) -> list[str]:
@@ -81,7 +94,7 @@ def test_a_resumed_encode_makes_the_file_of_an_uninterrupted_one(
     assert second[0] == code
     assert "resuming: 0 of 2 segments are finished" in second[1]
     if number is not signal.SIGKILL:
-        assert f"inrc encode {clip} -o {output} --size 9k" in second[1].splitlines()[-1]
+        assert f"inrc encode {clip} -o {output} --model hnerv --size 9k" in second[1].splitlines()[-1]
     third = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=120)
     assert third.returncode == 0, third.stderr
     assert "resuming: 1 of 2 segments are finished" in third.stderr
@@ -157,7 +170,9 @@ def interrupted(clip: Path, output: Path, asked: EncodeSettings, monkeypatch: py
     return folder_of(output)
 
 
-DRAFT = EncodeSettings(preset="draft", epochs=4, size_bytes=9000, device="cpu", checkpoint_seconds=1e-6)
+DRAFT = EncodeSettings(
+    model="hnerv", preset="draft", epochs=4, size_bytes=9000, device="cpu", checkpoint_seconds=1e-6
+)
 
 
 @pytest.mark.parametrize("change", ["seed", "source", "state"])
@@ -192,7 +207,7 @@ def test_segments_of_another_request_are_never_taken(
     stop_when(command(other, output), (folder_of(output) / "segment-0.json").exists, signal.SIGKILL)
     # As if the folder could not be cleared: its files stay, under the new request's state.
     monkeypatch.setattr("inrcodec.resuming.Resumable.remove", lambda self: None)
-    asked = EncodeSettings(size_bytes=9000, segment=6, epochs=20, device="cpu", overwrite=True)
+    asked = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=20, device="cpu", overwrite=True)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

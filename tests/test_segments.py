@@ -26,7 +26,7 @@ from inrcodec.video import read_clip, survey_video
 from inrcodec.video.properties import VideoProperties, header_of
 from inrcodec.video.survey import SegmentClips, thumbnail
 
-DRAFT = EncodeSettings(device="cpu", preset="draft", epochs=2)
+DRAFT = EncodeSettings(model="hnerv", device="cpu", preset="draft", epochs=2)
 SCENES = (20, 30, 16)
 
 

@@ -33,8 +33,21 @@ from inrcodec.settings import EncodeSettings
 from inrcodec.worker import portable
 
 ROOT = Path(__file__).parents[1]
-ASKED = ["--size", "9k", "--segment", "6", "--epochs", "20", "--device", "cpu", "--checkpoint", "0.2s"]
-SETTINGS = EncodeSettings(size_bytes=9000, segment=6, epochs=20, device="cpu")
+ASKED = [
+    "--model",
+    "hnerv",
+    "--size",
+    "9k",
+    "--segment",
+    "6",
+    "--epochs",
+    "20",
+    "--device",
+    "cpu",
+    "--checkpoint",
+    "0.2s",
+]
+SETTINGS = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=20, device="cpu")
 PATIENCE_SECONDS = 90
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes by /proc")
@@ -169,7 +182,7 @@ def test_workers_end_with_a_parent_that_was_killed(clip: Path, tmp_path: Path) -
 
 
 def test_what_a_worker_cannot_do_is_told_and_leaves_nothing(clip: Path, tmp_path: Path) -> None:
-    short = ["--size", "9k", "--segment", "6", "--time", "1s", "-q"]
+    short = ["--model", "hnerv", "--size", "9k", "--segment", "6", "--time", "1s", "-q"]
     words = ("inrcodec", "encode", clip, "-o", tmp_path / "a.inrv", *short)
     with started(*words, "--workers", "local:2") as process:
         _, said = process.communicate(timeout=PATIENCE_SECONDS)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from bitstream.coders.categorical import CategoricalCoder
 from bitstream.coders.coder import SymbolCoder
+from bitstream.coders.conditional import NAME as CONTEXTUAL_NAME
+from bitstream.coders.conditional import WIRE_ID as CONTEXTUAL
 from bitstream.coders.gaussian import GaussianCoder
 from bitstream.coders.laplace import LaplaceCoder
 from bitstream.coders.levels import LevelsCoder
@@ -32,9 +34,21 @@ _ALL: tuple[SymbolCoder, ...] = (
 )
 CODERS: Mapping[int, SymbolCoder] = MappingProxyType({coder.wire_id: coder for coder in _ALL})
 
+NAMES: Mapping[int, str] = MappingProxyType(
+    {wire_id: coder.name for wire_id, coder in CODERS.items()} | {CONTEXTUAL: CONTEXTUAL_NAME}
+)
+"""All wire ids. A `contextual` payload is no tensor by itself: only families that define classes use it."""
+
+
+def coder_name(wire_id: int) -> str:
+    """The name of this wire id, for reports; Corrupt if there is none."""
+    if wire_id not in NAMES:
+        raise Corrupt(f"expected a coder of {sorted(NAMES)}, found {wire_id}", block="SEGM")
+    return NAMES[wire_id]
+
 
 def coder_by_id(wire_id: int) -> SymbolCoder:
-    """The coder of this wire id; Corrupt if there is none."""
+    """The coder of this wire id; Corrupt if none decodes a tensor by itself under it."""
     if wire_id not in CODERS:
         raise Corrupt(f"expected a coder of {sorted(CODERS)}, found {wire_id}", block="SEGM")
     return CODERS[wire_id]
@@ -75,4 +89,12 @@ def decode_section(section: Section, count: int, limits: Limits = DEFAULT_LIMITS
     return coder_by_id(section.coder).decode(section.payload, count)
 
 
-__all__ = ["CODERS", "SymbolCoder", "coder_by_id", "decode_section", "encode_smallest"]
+__all__ = [
+    "CODERS",
+    "CONTEXTUAL",
+    "SymbolCoder",
+    "coder_by_id",
+    "coder_name",
+    "decode_section",
+    "encode_smallest",
+]

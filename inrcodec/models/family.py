@@ -130,7 +130,8 @@ class FrameDecoder(Protocol):
         """Frames at `positions` (B,), counted from the segment's first, as (B, 3, height, width) in [0, 1].
 
         An integer tensor picks coded frames. A float tensor, from 0 to the last frame, may lie between them:
-        tensors of two frames are interpolated linearly (`blocks.frames_at`), times are taken as they are.
+        tensors of two frames are interpolated linearly (`blocks.frames_at`), times are taken as they are, and
+        `inrc` mixes the two frames themselves.
         """
 
 

@@ -6,12 +6,17 @@ from bitstream.errors import Corrupt
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily
 from inrcodec.models.hnerv import HNeRV
+from inrcodec.models.inrc import Inrc
+from inrcodec.models.inrc import most_frames as most_inrc_frames
 from inrcodec.models.nerv import NeRV
 from inrcodec.models.snerv import SNeRV
 from inrcodec.models.snerv_t import SNeRVT
 from inrcodec.models.supermask import Supermask
+from inrcodec.settings import AUTO, PRESETS, EncodeSettings
 
-FAMILIES: tuple[AnyFamily, ...] = (HNeRV(), Supermask(), NeRV(), SNeRV(), SNeRVT())
+TRAINED: tuple[AnyFamily, ...] = (HNeRV(), Supermask(), NeRV(), SNeRV(), SNeRVT())
+"""Those whose networks the common loop trains."""
+FAMILIES: tuple[AnyFamily, ...] = (*TRAINED, Inrc())
 
 
 def family_by_name(name: str) -> AnyFamily:
@@ -20,6 +25,24 @@ def family_by_name(name: str) -> AnyFamily:
         if family.name == name:
             return family
     raise UsageError(f"unknown model {name!r}; known: {', '.join(family.name for family in FAMILIES)}")
+
+
+def family_of(settings: EncodeSettings) -> AnyFamily:
+    """The family that an encode uses; raises `UsageError` for one that is unknown.
+
+    `auto` is `inrc`, and HNeRV where something is asked for that only a trained network can do.
+    """
+    if settings.model != AUTO:
+        return family_by_name(settings.model)
+    is_trained = PRESETS[settings.preset].minmax is not None or settings.mask is not None
+    if is_trained or any(value is not None for value in settings.of_training.values()):
+        return family_by_name(HNeRV.name)
+    return family_by_name(Inrc.name)
+
+
+def most_frames(settings: EncodeSettings, width: int, height: int) -> int | None:
+    """Frames that a segment may have; None where memory alone is the limit."""
+    return most_inrc_frames(width, height) if isinstance(family_of(settings), Inrc) else None
 
 
 def family_by_wire_id(wire_id: int) -> AnyFamily:

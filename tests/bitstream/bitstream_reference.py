@@ -226,6 +226,39 @@ def levels(data: Bytes, count: int) -> list[int]:
     return symbols
 
 
+def contextual_frequencies(knots: list[list[int]], number: int, bound: int) -> list[int]:
+    """Of the symbols -bound..bound in a class."""
+    k, r = divmod(number, 4)
+    size = 2 * bound + 1
+    left = 1 << 32
+    halves = []
+    for magnitude in range(bound):
+        at = min(magnitude, 3)
+        x = (4 - r) * knots[k][at] + (r * knots[k + 1][at] if r else 0)
+        e = 1 << 32
+        for _ in range(abs(x)):
+            e = e * 0x104080AB5 >> 32
+        mine, others = (e, 1 << 32) if x >= 0 else (1 << 32, e)
+        weight = left * mine // (mine + others)
+        left -= weight
+        halves.append(1 + weight * (TOTAL - size) // (1 << 33))
+    halves.append(1 + left * (TOTAL - size) // (1 << 33))
+    return halves[:0:-1] + [TOTAL - 2 * sum(halves[1:])] + halves[1:]
+
+
+def contextual(data: bytes, passes: list[list[int]], knots: list[list[int]], bound: int) -> list[list[int]]:
+    """The symbols of passes of known classes."""
+    ans = Ans(data)
+    decoded = []
+    for classes in passes:
+        symbols = [0] * len(classes)
+        for place in sorted(range(len(classes)), key=lambda place: (classes[place], place)):
+            symbols[place] = ans.symbol(contextual_frequencies(knots, classes[place], bound)) - bound
+        decoded.append(symbols)
+    ans.finish()
+    return decoded
+
+
 DECODERS: dict[int, Callable[[Bytes, int], list[int]]] = {
     1: uniform,
     2: packed,

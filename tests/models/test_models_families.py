@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from bitstream import BitstreamError
 from inrcodec.errors import UsageError
 from inrcodec.models.family import TRAINED_FOR_RATE, AnyFamily, BudgetTooSmall, Role, VideoInfo
-from inrcodec.models.registry import FAMILIES, family_by_name
+from inrcodec.models.registry import FAMILIES, TRAINED, family_by_name
 
 EVERY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+EVERY_TRAINED = pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
 VIDEO = VideoInfo(37, 21, 4)
 BUNNY = VideoInfo(1280, 640, 132)
 SEED = 9
@@ -40,15 +41,16 @@ def test_a_plan_fits_its_budget_and_survives_packing(
     except BudgetTooSmall as error:
         assert error.minimum_bits > budget_bits
         return
-    # No plan counts on less than a bit a symbol.
-    assert sum(spec.count for spec in family.tensors(config, video)) < budget_bits
+    # No plan of a network counts on less than a bit a symbol.
+    symbols = sum(spec.count for spec in family.tensors(config, video))
+    assert family not in TRAINED or symbols < budget_bits
     assert family.unpack(family.pack(config), video, SEED) == config
     width, height = family.coded_size(config, video)
     assert width >= video.width
     assert height >= video.height
 
 
-@EVERY
+@EVERY_TRAINED
 @pytest.mark.parametrize("video", [BUNNY, VideoInfo(320, 180, 60)])
 def test_a_larger_budget_buys_a_larger_network(family: AnyFamily, video: VideoInfo) -> None:
     counts = []
@@ -81,9 +83,15 @@ def test_a_budget_below_every_network_is_too_small(family: AnyFamily) -> None:
 
 @EVERY
 def test_an_option_that_is_none_is_refused(family: AnyFamily) -> None:
-    for options in ({"width": "0"}, {"width": "x"}, {"width": "9999"}, {"depth": "3"}):
+    for options in ({"width": "-1"}, {"width": "x"}, {"width": "9999"}, {"depth": "3"}):
         with pytest.raises(UsageError):
             family.plan(BUNNY, 4e6, options, SEED)
+
+
+@EVERY_TRAINED
+def test_a_network_has_channels(family: AnyFamily) -> None:
+    with pytest.raises(UsageError):
+        family.plan(BUNNY, 4e6, {"width": "0"}, SEED)
 
 
 @EVERY
@@ -138,7 +146,7 @@ def test_a_frame_does_not_depend_on_its_batch(family: AnyFamily) -> None:
         torch.testing.assert_close(decoder(torch.tensor([index]))[0], together[index], atol=1e-5, rtol=0)
 
 
-@EVERY
+@EVERY_TRAINED
 def test_representation_and_decoder_render_the_same_frames(family: AnyFamily) -> None:
     config = small(family)
     representation = family.representation(config, VIDEO, seed=5)
@@ -151,7 +159,7 @@ def test_representation_and_decoder_render_the_same_frames(family: AnyFamily) ->
     torch.testing.assert_close(rendered, decoded, atol=1e-6, rtol=0)
 
 
-@EVERY
+@EVERY_TRAINED
 def test_all_that_is_trained_has_a_gradient_and_a_learning_rate(family: AnyFamily) -> None:
     representation = family.representation(small(family), VIDEO, seed=5)
     indices = torch.arange(2)
@@ -162,7 +170,7 @@ def test_all_that_is_trained_has_a_gradient_and_a_learning_rate(family: AnyFamil
     assert all(parameter.grad is not None for parameter in grouped)
 
 
-@EVERY
+@EVERY_TRAINED
 def test_a_representation_is_its_seeds(family: AnyFamily) -> None:
     config = small(family)
     first, again, other = (

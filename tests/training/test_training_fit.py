@@ -22,7 +22,7 @@ from inrcodec.video import Clip, VideoProperties
 
 CPU = torch.device("cpu")
 FRAMES = moving_gradient(48, 32, 16)
-SETTINGS = EncodeSettings(size_bytes=6000, device="cpu")
+SETTINGS = EncodeSettings(model="hnerv", size_bytes=6000, device="cpu")
 FAMILIES = pytest.mark.parametrize(
     ("model", "options"),
     [

@@ -18,7 +18,7 @@ from bitstream import load
 from inrcodec.cli import run
 
 ROOT = Path(__file__).parents[2]
-TINY = ["--epochs", "1", "--bpp", "4", "--device", "cpu", "-q"]
+TINY = ["--model", "hnerv", "--epochs", "1", "--bpp", "4", "--device", "cpu", "-q"]
 RANGE = ["--frames", "10:45"]
 
 

@@ -1,0 +1,198 @@
+"""Symbols whose likelihood the decoder knows from what it has decoded: each has a class, one of a few shapes.
+
+A family computes the class of every symbol from earlier symbols, with integers (`inrcodec.models.contexts`);
+this module holds what a class means. A class is a point on a curve through knots, each a shape of four
+log-odds, so that a few numbers in the file describe all shapes between nearly always zero and wide. It is the
+binarisation of a context-adaptive coder (is it 0? is it 1? is it 2? and then geometric; D. Marpe et al.,
+"Context-based adaptive binary arithmetic coding", 2003, section III.A) with the product of its binary
+decisions coded at once, so that one call codes all symbols of a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstream.coders.ans import TOTAL, Frequencies, GroupDecoder, encode_groups, frequency_model
+from bitstream.errors import Corrupt
+from bitstream.fields import Reader
+
+WIRE_ID = 7
+NAME = "contextual"
+
+DECISIONS = 4
+"""Log-odds of a knot: of 0, of 1, of 2, and of ending at each magnitude from 3 on, against more."""
+QUARTERS = 4
+"""Classes from one knot to the next."""
+MAX_KNOTS = 64
+MAX_LOG_ODDS = 255
+"""Of a knot, in 1/16 nats."""
+MAX_MAGNITUDE = (1 << 15) - 1
+
+ONE = 1 << 32
+ODDS_STEP = 0x104080AB5
+"""floor(2^32 exp(1/64)); the literal is normative."""
+
+
+def class_count(knots: int) -> int:
+    """Number of classes of this many knots: four for each interval, and the last knot."""
+    return QUARTERS * (knots - 1) + 1
+
+
+def check_knots(knots: NDArray[Any]) -> NDArray[np.int64]:
+    """The knots as int64; ValueError unless they are integers of -255..255 of shape (2..64, 4)."""
+    checked = np.asarray(knots)
+    if checked.dtype.kind not in "iu" or checked.ndim != 2 or checked.shape[1] != DECISIONS:
+        raise ValueError(f"expected integer knots of shape (K, 4), found {checked.dtype} {checked.shape}")
+    if not 2 <= len(checked) <= MAX_KNOTS:
+        raise ValueError(f"expected 2..{MAX_KNOTS} knots, found {len(checked)}")
+    signed = checked.astype(np.int64)
+    if int(np.abs(signed).max()) > MAX_LOG_ODDS:
+        raise ValueError(f"expected log-odds of at most {MAX_LOG_ODDS}, found {int(np.abs(signed).max())}")
+    return signed
+
+
+def class_log_odds(knots: NDArray[np.int64], index: int) -> tuple[int, ...]:
+    """The four log-odds of a class in 1/64 nats: between two knots, r quarters of the way."""
+    knot, quarter = divmod(index, QUARTERS)
+    following = knots[min(knot + 1, len(knots) - 1)]
+    mixed = (QUARTERS - quarter) * knots[knot] + quarter * following
+    return tuple(int(value) for value in mixed)
+
+
+@cache
+def odds(log_odds: int) -> int:
+    """2^32 times the odds of a log-odds of at least 0 in 1/64 nats. Normative."""
+    value = ONE
+    for _ in range(log_odds):
+        value = value * ODDS_STEP >> 32
+    return value
+
+
+def share(weight: int, log_odds: int) -> int:
+    """The part of `weight` that goes to an event of these log-odds in 1/64 nats, rounded down. Normative."""
+    event, others = (odds(log_odds), ONE) if log_odds >= 0 else (ONE, odds(-log_odds))
+    return weight * event // (event + others)
+
+
+def class_frequencies(log_odds: tuple[int, ...], max_magnitude: int) -> Frequencies:
+    """Frequencies of the symbols -M..M, (2 M + 1,), from a class's log-odds in 1/64 nats. Normative.
+
+    The weight 2^32 is split at each magnitude in turn; magnitude M takes what is left. Both signs of a
+    magnitude share its weight equally, and 0 takes what the rounding leaves.
+    """
+    size = 2 * max_magnitude + 1
+    left = ONE
+    sides = []
+    for magnitude in range(max_magnitude + 1):
+        last = magnitude == max_magnitude
+        weight = left if last else share(left, log_odds[min(magnitude, DECISIONS - 1)])
+        left -= weight
+        sides.append(1 + (weight * (TOTAL - size) >> 33))
+    side = np.array(sides[1:], dtype=np.uint64)
+    centre = np.uint64(TOTAL) - np.uint64(2) * side.sum(dtype=np.uint64)
+    frequencies: Frequencies = np.concatenate((side[::-1], [centre], side)).astype(np.uint64)
+    return frequencies
+
+
+class ClassModels:
+    """The models of the classes of some knots, each built when it is first asked for."""
+
+    def __init__(self, knots: NDArray[Any], max_magnitude: int) -> None:
+        if not 1 <= max_magnitude <= MAX_MAGNITUDE:
+            raise ValueError(f"expected a largest magnitude of 1..{MAX_MAGNITUDE}, found {max_magnitude}")
+        self._knots = check_knots(knots)
+        self.max_magnitude = max_magnitude
+        self.count = class_count(len(self._knots))
+        self._built: dict[int, Any] = {}
+
+    def __getitem__(self, index: int) -> Any:
+        if index not in self._built:
+            frequencies = class_frequencies(class_log_odds(self._knots, index), self.max_magnitude)
+            self._built[index] = frequency_model(frequencies)
+        return self._built[index]
+
+    def groups(self, classes: NDArray[Any]) -> tuple[NDArray[np.intp], Iterator[tuple[int, int, int]]]:
+        """The order of the symbols of a pass, (count,), and class, start and stop of each of its groups.
+
+        Classes ascend, and so do positions within a class; ValueError for a class that does not exist.
+        """
+        numbers = np.bincount(classes, minlength=self.count)
+        if len(numbers) > self.count:
+            raise ValueError(f"expected classes below {self.count}, found {len(numbers) - 1}")
+        # A stable sort of 16 bits is a radix sort.
+        order = np.argsort(classes.astype(np.uint16), kind="stable")
+        stops = np.cumsum(numbers)
+        present = np.flatnonzero(numbers)
+        starts = stops[present] - numbers[present]
+        return order, zip(present.tolist(), starts.tolist(), stops[present].tolist(), strict=True)
+
+
+class ConditionalEncoder:
+    """Collects the passes of one payload; `ConditionalDecoder` gives them back in the same order.
+
+    `knots` are integers of -255..255, (K, 4), in 1/16 nats; symbols are -max_magnitude..max_magnitude.
+    ValueError for what is out of range.
+    """
+
+    def __init__(self, knots: NDArray[Any], max_magnitude: int) -> None:
+        self._models = ClassModels(knots, max_magnitude)
+        self._groups: list[tuple[NDArray[np.int32], Any]] = []
+
+    def code(self, classes: NDArray[Any], symbols: NDArray[np.int32] | None) -> NDArray[np.int32]:
+        """Add one pass: the symbols, which it returns, and their classes, of the same shape."""
+        if symbols is None or symbols.shape != classes.shape:
+            raise ValueError("expected a symbol for each class")
+        kept = symbols.astype(np.int32, copy=False)
+        if not kept.size:
+            return kept
+        bound = self._models.max_magnitude
+        if int(kept.min()) < -bound or int(kept.max()) > bound:
+            raise ValueError(f"expected symbols of -{bound}..{bound}, found {kept.min()}..{kept.max()}")
+        order, groups = self._models.groups(classes.ravel())
+        numbered = kept.ravel()[order] + np.int32(bound)
+        for index, start, stop in groups:
+            self._groups.append((numbered[start:stop], self._models[index]))
+        return kept
+
+    def getvalue(self) -> bytes:
+        """The payload of all passes so far."""
+        return encode_groups(self._groups)
+
+
+class ConditionalDecoder:
+    """Decodes the passes of a payload, in the order in which they were encoded.
+
+    Corrupt if knots or magnitude, which come from the file as well, are out of range.
+    """
+
+    def __init__(self, knots: NDArray[Any], max_magnitude: int, data: bytes) -> None:
+        reader = Reader(data, block=f"coder {NAME}")
+        try:
+            self._models = ClassModels(knots, max_magnitude)
+        except ValueError as error:
+            raise reader.fault(Corrupt, str(error)) from None
+        self._groups = GroupDecoder(reader)
+
+    def code(self, classes: NDArray[Any], symbols: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
+        """The symbols of the next pass, of the shape of its classes."""
+        if symbols is not None:
+            raise ValueError("expected no symbols: they are decoded")
+        if not classes.size:
+            return np.zeros(classes.shape, dtype=np.int32)
+        order, groups = self._models.groups(classes.ravel())
+        numbered = np.empty(classes.size, dtype=np.int32)
+        for index, start, stop in groups:
+            numbered[start:stop] = self._groups.decode(self._models[index], stop - start)
+        numbered -= np.int32(self._models.max_magnitude)
+        decoded = np.empty(classes.size, dtype=np.int32)
+        decoded[order] = numbered
+        return decoded.reshape(classes.shape)
+
+    def expect_end(self) -> None:
+        """Corrupt unless the payload is used up."""
+        self._groups.expect_end()

@@ -1,0 +1,1 @@
+"""Fits and codes segments of the `inrc` family: motion, latents decoder in the loop, and the rest."""

@@ -1,0 +1,215 @@
+"""inrc: latent and motion grids in a hierarchy of frames, and a small network that refines what they make.
+
+    motion grids -> field -> frames around, warped ----+
+    latents x steps -> lapped transform --------------(+)-> planes -> two convolutions -> frame
+
+A representation in the line of COOL-CHIC video (Leguay et al., 2024), C3 (Kim et al., 2024) and FFNeRV (Lee
+et al., 2023): everything in the file was fitted to this one video. What is fitted: the motion of every frame
+at four resolutions, the latents of every frame, the models that latents and motion are entropy-coded by, and
+the network's weights. See `prediction`, `lapped`, `contexts` and `reconstruction`.
+
+Latents are not learned by gradient descent from nothing: the transform is orthogonal, so the best latents are
+found directly, frame after frame, with the decoder in the loop (`inrcodec.grids`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.fields import Reader, Writer
+from bitstream.limits import DEFAULT_LIMITS
+from inrcodec.models.family import (
+    TRAINED_FOR_RATE,
+    BudgetTooSmall,
+    FrameDecoder,
+    Role,
+    SymbolBits,
+    TensorSpec,
+    VideoInfo,
+    known_options,
+    whole_number,
+)
+from inrcodec.models.hierarchy import MOST_GROUP_FRAMES, Hierarchy, hierarchy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inrcodec.models.family import Representation
+
+CELL = 16
+"""Coded sides are multiples of it, pixels."""
+CHANNELS = 96
+MOTION_CHANNELS = 5
+KNOTS = 20
+"""Of an entropy model; see `bitstream.coders.conditional`."""
+GROUP_FRAMES, EXPONENT, MOST = 16, 8, 6
+"""Of new files; see `InrcConfig`."""
+MAXIMUM_WIDTH = 64
+WIDTH_STEP = 8
+NETWORK_SHARE, NETWORK_BITS = 0.05, 5.5
+"""Of the file's bits to the refining network, and about what a weight of it takes."""
+MOST_FRAMES = 2048
+"""Of a segment: each anchor is a batch of its own, which takes time however small it is."""
+OTHER_SYMBOLS = 1 << 16
+"""More than a segment's entropy models and network together have."""
+LEAST_BITS = 8 * 700.0
+"""About what the entropy models take, and nearly nothing else."""
+
+
+@dataclass(frozen=True)
+class InrcConfig:
+    """Everything that fixes the shapes and the prediction."""
+
+    rows: int
+    columns: int
+    """Nodes of the finest motion grid, one for `CELL` x `CELL` pixels."""
+    group_frames: int
+    """Frames from one anchor to the next, about."""
+    width: int
+    """Channels of the refining network; 0 for none."""
+    exponent: int = EXPONENT
+    """16 times the exponent of `prediction.step_sizes`."""
+    most: int = MOST
+    """How much finer than others the steps of a much used block are, at most."""
+
+    @property
+    def fineness(self) -> tuple[float, float]:
+        return self.exponent / 16, float(self.most)
+
+    def tree(self, video: VideoInfo) -> Hierarchy:
+        return hierarchy(video.frame_count, self.group_frames)
+
+
+def node_counts(video: VideoInfo) -> tuple[int, int]:
+    """Rows and columns of nodes that cover a frame."""
+    return -(-video.height // CELL), -(-video.width // CELL)
+
+
+def motion_cells(rows: int, columns: int) -> int:
+    """Nodes of the four motion grids together; see `prediction.grid_sizes`."""
+    return sum(-(-rows // scale) * -(-columns // scale) for scale in (8, 4, 2, 1))
+
+
+def most_frames(width: int, height: int) -> int:
+    """Frames of `width` x `height` pixels whose symbols a reader takes in one segment."""
+    rows, columns = node_counts(VideoInfo(width, height, 1))
+    symbols = CHANNELS * 4 * rows * columns + MOTION_CHANNELS * motion_cells(rows, columns)
+    return min(MOST_FRAMES, (DEFAULT_LIMITS.max_symbols - OTHER_SYMBOLS) // symbols)
+
+
+def network_specs(width: int) -> tuple[TensorSpec, ...]:
+    """The refining network's tensors; none for a width of 0."""
+    if not width:
+        return ()
+    return (
+        TensorSpec("refine.first.weight", Role.WEIGHT, (width, 12, 3, 3)),
+        TensorSpec("refine.first.bias", Role.BIAS, (width,)),
+        TensorSpec("refine.last.weight", Role.WEIGHT, (12, width, 3, 3)),
+        TensorSpec("refine.last.bias", Role.BIAS, (12,)),
+    )
+
+
+def context_specs(level_count: int) -> tuple[TensorSpec, ...]:
+    """Parameters of the two entropy models; see `models.contexts`."""
+    shapes = {
+        "context.latent.bias": (3, CHANNELS),
+        "context.latent.level": (level_count,),
+        "context.latent.weight": (12, 6),
+        "context.latent.knots": (KNOTS, 4),
+        "context.motion.bias": (4 * level_count, MOTION_CHANNELS),
+        "context.motion.weight": (4, 4),
+        "context.motion.knots": (KNOTS, 4),
+    }
+    return tuple(TensorSpec(name, Role.WEIGHT, shape) for name, shape in shapes.items())
+
+
+class Inrc:
+    """The `inrc` family; see the module's docstring. It fits and codes its segments itself (`SelfCoded`)."""
+
+    wire_id = 6
+    name = "inrc"
+    summary = "inrc: latent and motion grids in a hierarchy of frames, refined by a small network"
+
+    def plan(
+        self,
+        video: VideoInfo,
+        budget_bits: float,
+        options: Mapping[str, str],
+        seed: int,
+        symbol_bits: SymbolBits = TRAINED_FOR_RATE,
+    ) -> InrcConfig:
+        """See `Family.plan`. Options: `group`, frames from anchor to anchor; `width` of the network."""
+        known_options(self.name, options, ("group", "width"))
+        group = whole_number(options.get("group", str(GROUP_FRAMES)), 1, MOST_GROUP_FRAMES)
+        if budget_bits < LEAST_BITS:
+            raise BudgetTooSmall(LEAST_BITS)
+        if "width" in options:
+            width = whole_number(options["width"], 0, MAXIMUM_WIDTH)
+        else:
+            per_channel = sum(spec.count for spec in network_specs(WIDTH_STEP)) / WIDTH_STEP
+            affordable = int(NETWORK_SHARE * budget_bits / NETWORK_BITS / per_channel)
+            width = min(affordable // WIDTH_STEP * WIDTH_STEP, MAXIMUM_WIDTH // 2)
+        return InrcConfig(*node_counts(video), group, width, EXPONENT, MOST)
+
+    def pack(self, config: InrcConfig) -> bytes:
+        writer = Writer()
+        for value in (
+            config.rows,
+            config.columns,
+            config.group_frames,
+            config.width,
+            config.exponent,
+            config.most,
+        ):
+            writer.varint(value)
+        return writer.getvalue()
+
+    def unpack(self, raw: bytes, video: VideoInfo, seed: int) -> InrcConfig:
+        reader = Reader(raw, block="inrc config")
+        config = InrcConfig(*(reader.varint() for _ in range(6)))
+        reader.expect_end()
+        if video.frame_count > most_frames(video.width, video.height):
+            # Before the hierarchy is made, which takes memory and time for every frame.
+            raise LimitExceeded(
+                f"{video.frame_count} frames are too many for a segment of inrc", block="SEGM"
+            )
+        known = (
+            (config.rows, config.columns) == node_counts(video)
+            and 1 <= config.group_frames <= MOST_GROUP_FRAMES
+            and 0 <= config.width <= MAXIMUM_WIDTH
+            and 0 <= config.exponent <= 32
+            and 1 <= config.most <= 64
+        )
+        if not known:
+            raise reader.fault(Corrupt, f"{config} is out of range")
+        return config
+
+    def coded_size(self, config: InrcConfig, video: VideoInfo) -> tuple[int, int]:
+        return config.columns * CELL, config.rows * CELL
+
+    def tensors(self, config: InrcConfig, video: VideoInfo) -> tuple[TensorSpec, ...]:
+        frames, cells = video.frame_count, motion_cells(config.rows, config.columns)
+        latent_shape = (frames, CHANNELS, 2 * config.rows, 2 * config.columns)
+        return (
+            *context_specs(config.tree(video).level_count),
+            *network_specs(config.width),
+            TensorSpec("motion", Role.EMBEDDING, (frames, MOTION_CHANNELS, cells), per_frame=True),
+            TensorSpec("latent", Role.EMBEDDING, latent_shape, per_frame=True),
+        )
+
+    def activation_count(self, config: InrcConfig) -> int:
+        """A dozen planes of three colours, and the network's hidden values at a quarter of the pixels."""
+        pixels = config.rows * config.columns * CELL * CELL
+        return pixels * (36 + config.width // 2)
+
+    def representation(self, config: InrcConfig, video: VideoInfo, seed: int) -> Representation:
+        """Raises `NotImplementedError`: nothing here is trained by the common loop; see `inrcodec.grids`."""
+        raise NotImplementedError("inrc has a fit of its own")
+
+    def decoder(self, config: InrcConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
+        from inrcodec.models.reconstruction import Reconstruction
+
+        return Reconstruction(tensors, config.tree(video), (video.height, video.width), config.fineness)

@@ -1,0 +1,121 @@
+"""Frames from motion grids and latents: predicted from other frames, plus a synthesised difference.
+
+    motion grids (T, 5, cells) -> field (T, 5, rows, columns)       four grids, coarse to fine, are summed up
+    frame t = prediction(frames around t, field t) + synthesis(latents t x steps t)
+
+The five channels of a field: (x, y) of half the way from the frame before to the one after, (x, y) of a
+common shift, and by how much the frame before counts for more than one half. Of an anchor, which has only
+one reference, the first two are the motion itself. Motion is in pixels, at one node for 16 x 16 pixels,
+linear between nodes.
+
+Latents of a frame that others are predicted from are finer: their steps are divided by a power of how often
+their error shows again, which both sides compute from the fields alone (as "macroblock-tree rate control" of
+x264 does on the encoder's side: J. Garrett-Glaser, 2009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inrcodec.models.hierarchy import Hierarchy
+from inrcodec.models.lapped import BLOCK
+
+NODE = 16
+"""Pixels a side of one node of the finest motion grid."""
+MOTION_CHANNELS = 5
+DECAY = 0.95
+"""What is left of an error from a frame to one that is predicted from it, beside what the weights do."""
+
+
+def grid_sizes(rows: int, columns: int) -> tuple[tuple[int, int], ...]:
+    """Rows and columns of the four grids, coarse to fine; each node of one lies over 2 x 2 of the next."""
+    return tuple((-(-rows // scale), -(-columns // scale)) for scale in (8, 4, 2, 1))
+
+
+def split_grids(motion: Tensor, rows: int, columns: int) -> list[Tensor]:
+    """(T, 5, cells) -> four grids (T, 5, rows_k, columns_k)."""
+    sizes = grid_sizes(rows, columns)
+    parts = torch.split(motion, [height * width for height, width in sizes], dim=2)
+    return [part.reshape(*part.shape[:2], *size) for part, size in zip(parts, sizes, strict=True)]
+
+
+def doubled(grid: Tensor, rows: int, columns: int) -> Tensor:
+    """Each node repeated over 2 x 2, cut to `rows` and `columns`."""
+    return grid.repeat_interleave(2, 2).repeat_interleave(2, 3)[..., :rows, :columns]
+
+
+def field_of(grids: Sequence[Tensor]) -> Tensor:
+    """The sum of the grids, each spread over the finest: (T, 5, rows, columns)."""
+    field = grids[0]
+    for grid in grids[1:]:
+        field = doubled(field, *grid.shape[2:]) + grid
+    return field
+
+
+def spread(field: Tensor, height: int, width: int) -> Tensor:
+    """A field at every pixel: (B, 5, rows, columns) -> (B, 5, height, width)."""
+    return F.interpolate(field, size=(height, width), mode="bilinear", align_corners=False)
+
+
+def warp(images: Tensor, motion: Tensor) -> Tensor:
+    """Images (B, C, h, w) looked up at motion (B, 2, h, w) pixels from each place; edges go on outside."""
+    height, width = images.shape[2:]
+    y = torch.arange(height, dtype=motion.dtype, device=motion.device)[:, None]
+    x = torch.arange(width, dtype=motion.dtype, device=motion.device)
+    across = (motion[:, 0] + x + 0.5) * (2 / width) - 1
+    down = (motion[:, 1] + y + 0.5) * (2 / height) - 1
+    places = torch.stack([across, down], -1)
+    return F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def predict(before: Tensor, after: Tensor | None, field: Tensor, pixels_per_unit: float = 1.0) -> Tensor:
+    """Frames (B, C, h, w) from their references and fields at every pixel (B, 5, h, w).
+
+    `after` is None for anchors. The motion is divided by `pixels_per_unit`, for images that are smaller.
+    """
+    if after is None:
+        return warp(before, field[:, :2] / pixels_per_unit)
+    half, common = field[:, :2] / pixels_per_unit, field[:, 2:4] / pixels_per_unit
+    from_before, from_after = warp(before, common - half), warp(after, common + half)
+    return from_after + (0.5 + field[:, 4:5]) * (from_before - from_after)
+
+
+def predict_batch(
+    frames: Mapping[int, Tensor], batch: Sequence[int], tree: Hierarchy, field: Tensor
+) -> Tensor:
+    """Predictions (B, C, h, w) of the frames of a batch; `field` (B, 5, h, w) are theirs."""
+    references = tree.references[list(batch)].tolist()
+    before = torch.stack([frames[first] for first, _ in references])
+    if not tree.has_two[batch[0]]:
+        return predict(before, None, field)
+    return predict(before, torch.stack([frames[second] for _, second in references]), field)
+
+
+def step_sizes(field: Tensor, tree: Hierarchy, exponent: float, most: float) -> Tensor:
+    """What the step of the latents is multiplied by, of each block: (T, 1, rows of blocks, columns).
+
+    An error in a block of a frame shows again, fainter by the weights of the prediction and `DECAY`, in
+    frames predicted from it. The sum of all that, 1 for a frame that no other uses, to the power -`exponent`,
+    but not less than 1 / `most`. Computed by one pass backwards through the predictions, at one value a
+    block.
+    """
+    height, width = field.shape[2] * NODE // BLOCK, field.shape[3] * NODE // BLOCK
+    # The values of an error are looked up with gradients, whatever the caller does.
+    with torch.inference_mode(False), torch.enable_grad():
+        errors = torch.zeros(len(field), 1, height, width, device=field.device, requires_grad=True)
+        frames: dict[int, Tensor] = {}
+        for batch in tree.order:
+            shown = errors[list(batch)]
+            if tree.levels[batch[0]] > 0:
+                coarse = spread(field[list(batch)].clone(), height, width)
+                coarse = torch.cat([coarse[:, :4] / BLOCK, coarse[:, 4:]], 1)
+                shown = shown + DECAY * predict_batch(frames, batch, tree, coarse)
+            frames.update(zip(batch, shown, strict=True))
+        total = torch.stack([frame.sum() for frame in frames.values()]).sum()
+        (seen,) = torch.autograd.grad(total, errors)
+    smooth = F.avg_pool2d(F.pad(seen, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return smooth.clamp(min=1).pow(-exponent).clamp(min=1 / most)

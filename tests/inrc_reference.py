@@ -1,0 +1,176 @@
+"""A second decoder of `inrc`, from tensors to frames: SPEC.md, section 10.10, in binary64.
+
+Slow and plain: a loop over cells wherever the text says "each".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Tree = tuple[dict[int, int], dict[int, tuple[int, int]], list[list[int]]]
+ANGLES = (0.596076, 0.129592, 0.049055, 0.406760, 0.033634, 0.178721)
+PLANES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
+
+
+def hierarchy(count: int, group: int) -> Tree:
+    """Levels, references and batches."""
+    a = -(-(count - 1) // group)
+    anchors = [(2 * i * (count - 1) + a) // (2 * a) for i in range(a + 1)] if a else [0]
+    levels, references, batches = {0: 0}, {}, [[anchor] for anchor in anchors]
+    spans, level = list(zip(anchors[:-1], anchors[1:], strict=True)), 2
+    for p, q in spans:
+        levels[q], references[q] = 1, (p, p)
+    while spans := [(p, q) for p, q in spans if q - p > 1]:
+        batches.append(sorted((p + q) // 2 for p, q in spans))
+        for p, q in spans:
+            levels[(p + q) // 2], references[(p + q) // 2] = level, (p, q)
+        spans = [part for p, q in spans for part in ((p, (p + q) // 2), ((p + q) // 2, q))]
+        level += 1
+    return levels, references, batches
+
+
+def taps(y: float, x: float, height: int, width: int) -> Iterator[tuple[tuple[int, int], float]]:
+    """The four cells around a place, and the weight of each."""
+    y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+    top, left = math.floor(y), math.floor(x)
+    for i, down in ((top, 1 - (y - top)), (min(top + 1, height - 1), y - top)):
+        for j, across in ((left, 1 - (x - left)), (min(left + 1, width - 1), x - left)):
+            yield (i, j), down * across
+
+
+def field_of(motion: NDArray[Any], rows: int, columns: int) -> Array:
+    field, at = np.zeros((len(motion), 5, rows, columns)), 0
+    for s in (8, 4, 2, 1):
+        height, width = -(-rows // s), -(-columns // s)
+        grid = motion[:, :, at : at + height * width].reshape(-1, 5, height, width)
+        field += grid[:, :, np.arange(rows)[:, None] // s, np.arange(columns) // s]
+        at += height * width
+    return field
+
+
+def spread(field: Array, height: int, width: int) -> Array:
+    rows, columns = field.shape[1:]
+    found = np.zeros((5, height, width))
+    for y, x in np.ndindex(height, width):
+        place = (y + 0.5) * rows / height - 0.5, (x + 0.5) * columns / width - 0.5
+        for (i, j), weight in taps(*place, rows, columns):
+            found[:, y, x] += weight * field[:, i, j]
+    return found
+
+
+def sources(
+    field: Array, references: tuple[int, int], y: int, x: int
+) -> Iterator[tuple[int, tuple[int, int], float]]:
+    """What a cell is predicted from: frame, cell, factor."""
+    half_x, half_y, common_x, common_y, balance = field[:, y, x]
+    first, second = references
+    if first == second:
+        looked_up = [(first, y + half_y, x + half_x, 1.0)]
+    else:
+        looked_up = [
+            (first, y + common_y - half_y, x + common_x - half_x, 0.5 + balance),
+            (second, y + common_y + half_y, x + common_x + half_x, 0.5 - balance),
+        ]
+    for frame, down, across, share in looked_up:
+        for cell, weight in taps(down, across, *field.shape[1:]):
+            yield frame, cell, share * weight
+
+
+def step_sizes(field: Array, tree: Tree, exponent: float, most: int) -> Array:
+    _, references, batches = tree
+    height, width = 2 * field.shape[2], 2 * field.shape[3]
+    importance = np.ones((len(field), height, width))
+    for frame in (frame for batch in reversed(batches) for frame in batch if frame in references):
+        blocks = spread(field[frame], height, width)
+        blocks[:4] /= 8
+        for y, x in np.ndindex(height, width):
+            for reference, (i, j), weight in sources(blocks, references[frame], y, x):
+                importance[reference, i, j] += 0.95 * importance[frame, y, x] * weight
+    padded = np.pad(importance, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    mean = sum(padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)) / 9
+    return np.maximum(1 / most, np.maximum(1, mean) ** -exponent)
+
+
+def border_filter() -> Array:
+    rotation = np.eye(4)
+    for (a, b), angle in zip(PLANES, ANGLES, strict=True):
+        turn = np.eye(4)
+        turn[a, a] = turn[b, b] = math.cos(angle)
+        turn[b, a], turn[a, b] = math.sin(angle), -math.sin(angle)
+        rotation = rotation @ turn
+    one, zero = np.eye(4), np.zeros((4, 4))
+    h = np.block([[one, one[:, ::-1]], [one[:, ::-1], -one]]) / math.sqrt(2)
+    result: Array = h @ np.block([[one, zero], [zero, rotation]]) @ h
+    return result
+
+
+def synthesis(latents: Array) -> Array:
+    height, width = 8 * latents.shape[1], 8 * latents.shape[2]
+    cosines = np.array(
+        [
+            [math.sqrt((2 if k else 1) / 8) * math.cos(math.pi * (i + 0.5) * k / 8) for i in range(8)]
+            for k in range(8)
+        ]
+    )
+    planes, matrix = np.zeros((3, height, width)), border_filter()
+    for y, x in np.ndindex(*latents.shape[1:]):
+        for plane, (first, side) in enumerate(((0, 8), (64, 4), (80, 4))):
+            block = latents[first : first + side * side, y, x].reshape(side, side)
+            planes[plane, 8 * y : 8 * y + 8, 8 * x : 8 * x + 8] = cosines[:side].T @ block @ cosines[:side]
+    for y in range(8, height, 8):
+        planes[:, y - 4 : y + 4] = matrix @ planes[:, y - 4 : y + 4]
+    for x in range(8, width, 8):
+        planes[:, :, x - 4 : x + 4] = planes[:, :, x - 4 : x + 4] @ matrix.T
+    return planes
+
+
+def convolution(values: Array, weights: NDArray[Any], biases: NDArray[Any]) -> Array:
+    height, width = values.shape[1:]
+    padded = np.pad(values, ((0, 0), (1, 1), (1, 1)))
+    found: Array = biases.astype(np.float64)[:, None, None] + sum(
+        np.einsum("oc,chw->ohw", weights[:, :, i, j], padded[:, i : i + height, j : j + width])
+        for i in range(3)
+        for j in range(3)
+    )
+    return found
+
+
+def refined(planes: Array, tensors: Mapping[str, NDArray[Any]]) -> Array:
+    if "refine.first.weight" not in tensors:
+        return planes
+    seen = np.stack([4 * planes[c, i::2, j::2] for c in range(3) for i in range(2) for j in range(2)])
+    hidden = convolution(seen, tensors["refine.first.weight"], tensors["refine.first.bias"])
+    hidden = hidden * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2))) / 2
+    said = convolution(hidden, tensors["refine.last.weight"], tensors["refine.last.bias"])
+    found = planes.copy()
+    for channel, values in enumerate(said):
+        found[channel // 4, channel // 2 % 2 :: 2, channel % 2 :: 2] += 0.1 * values
+    return found
+
+
+def frames_of(tensors: Mapping[str, NDArray[Any]], config: Any, height: int, width: int) -> NDArray[np.uint8]:
+    """Frames (T, height, width, 3) of the tensors that `segment_tensors` gives."""
+    count = len(tensors["latent"])
+    tree = hierarchy(count, config.group_frames)
+    field = field_of(tensors["motion"], config.rows, config.columns)
+    steps = float(tensors["latent.step"]) * step_sizes(field, tree, config.exponent / 16, config.most)
+    planes: dict[int, Array] = {}
+    for frame in (frame for batch in tree[2] for frame in batch):
+        made = synthesis(tensors["latent"][frame] * steps[frame])
+        if frame in tree[1]:
+            at_pixels = spread(field[frame], *made.shape[1:])
+            for y, x in np.ndindex(*made.shape[1:]):
+                for reference, (i, j), weight in sources(at_pixels, tree[1][frame], y, x):
+                    made[:, y, x] += weight * planes[reference][:, i, j]
+        planes[frame] = made
+    shown = np.stack([refined(planes[frame], tensors) for frame in range(count)])
+    first, second, third = shown[:, 0] / 3**0.5, shown[:, 1] / 2**0.5, shown[:, 2] / 6**0.5
+    colours = np.stack([first + second + third, first - 2 * third, first - second + third], -1) + 0.5
+    codes: NDArray[np.uint8] = np.rint(255 * colours.clip(0, 1)).astype(np.uint8)
+    return codes[:, :height, :width]

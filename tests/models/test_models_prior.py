@@ -1,0 +1,43 @@
+"""The usual values of the entropy models: those that SPEC lists, for hierarchies of any depth."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitstream.coders.conditional import check_knots
+from inrcodec.models.context_prior import context_prior
+from inrcodec.models.inrc import context_specs
+
+SPEC = Path(__file__).parents[2] / "bitstream" / "SPEC.md"
+
+
+def test_they_are_those_of_the_specification() -> None:
+    chapter = SPEC.read_text().split("### 10.11 ")[1].split("\n#")[0]
+    parts = re.split(r"^    (context\.[a-z.]+)$", chapter, flags=re.M)[1:]
+    listed = {name: [int(word) for word in numbers.split()] for name, numbers in _pairs(parts)}
+    assert listed == {name: values.ravel().tolist() for name, values in context_prior(6).items()}
+
+
+def _pairs(parts: list[str]) -> list[tuple[str, str]]:
+    numbers = [re.sub(r"[^-0-9\s]", "", part) for part in parts[1::2]]
+    return list(zip(parts[::2], numbers, strict=True))
+
+
+@pytest.mark.parametrize("level_count", range(1, 9))
+def test_any_depth_has_them(level_count: int) -> None:
+    prior, usual = context_prior(level_count), context_prior(6)
+    for spec in context_specs(level_count):
+        assert prior[spec.name].shape == spec.shape
+    check_knots(prior["context.latent.knots"])
+    check_knots(prior["context.motion.knots"])
+    for level in range(level_count):
+        known = min(level, 5)
+        for name, rows in (("context.latent.level", 1), ("context.motion.bias", 4)):
+            mine, its = (
+                one[name][rows * at : rows * (at + 1)] for one, at in ((prior, level), (usual, known))
+            )
+            assert np.array_equal(mine, its)

@@ -1,0 +1,451 @@
+"""The `inrc` family from frames to files: its transform, its hierarchy, its entropy models and its fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from codec_samples import Frames, mean_psnr_db, moving_gradient, read_frames, write_clip
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from test_cli import environment, only_line
+
+import bitstream
+import inrcodec
+from bitstream.coders.conditional import ConditionalEncoder
+from inrcodec.cli import run
+from inrcodec.compression.contextual import (
+    decode_contextual,
+    encode_contextual,
+    latent_model,
+    motion_model,
+)
+from inrcodec.errors import TargetUnreachable
+from inrcodec.grids.entropy import energies, parameters, reference_counts, set_parameters, shapes_of
+from inrcodec.grids.fit import FittedGrids, fit_grids
+from inrcodec.grids.latents import LatentFit
+from inrcodec.grids.material import Material
+from inrcodec.grids.motion import MotionFit, searched_field, to_grids
+from inrcodec.inspect import inspect, verify
+from inrcodec.models.contexts import ORDER, Coder, code_latents, code_motion
+from inrcodec.models.family import VideoInfo
+from inrcodec.models.hierarchy import MOST_GROUP_FRAMES, hierarchy
+from inrcodec.models.inrc import Inrc
+from inrcodec.models.lapped import analyse, synthesise, to_colours, to_planes
+from inrcodec.models.prediction import step_sizes
+from inrcodec.models.registry import family_of
+from inrcodec.planning import SegmentPlan
+from inrcodec.settings import DecodeSettings, EncodeSettings, SourceSettings
+
+SETTINGS = EncodeSettings(model="inrc", device="cpu", epochs=2, size_bytes=3000, overwrite=True)
+
+
+# The transform
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (4, 2)])
+def test_the_transform_is_orthogonal(rows: int, columns: int) -> None:
+    latents = torch.randn(2, 96, rows, columns, generator=torch.Generator().manual_seed(0))
+    planes = synthesise(latents)
+    assert planes.shape == (2, 3, 8 * rows, 8 * columns)
+    torch.testing.assert_close(analyse(planes), latents, atol=1e-5, rtol=0)
+    torch.testing.assert_close(planes.square().sum(), latents.square().sum(), rtol=1e-5, atol=0)
+
+
+def test_luma_keeps_all_that_it_has() -> None:
+    planes = torch.randn(1, 3, 32, 24, generator=torch.Generator().manual_seed(0))
+    again = synthesise(analyse(planes))
+    torch.testing.assert_close(again[:, :1], planes[:, :1], atol=1e-5, rtol=0)
+    # Three quarters of the frequencies of chroma are left out.
+    assert 0.1 < float(again[:, 1:].square().sum() / planes[:, 1:].square().sum()) < 0.4
+
+
+def test_colours_come_back_and_edges_are_repeated() -> None:
+    frames = torch.from_numpy(moving_gradient(17, 13, 2))
+    planes = to_planes(frames, 16, 32)
+    shown = to_colours(planes) * 255
+    torch.testing.assert_close(shown[:, :, :13, :17], frames.permute(0, 3, 1, 2).float(), atol=1e-3, rtol=0)
+    assert torch.equal(planes[:, :, 13:, :], planes[:, :, 12:13, :].expand(-1, -1, 3, -1))
+    assert torch.equal(planes[..., 17:], planes[..., 16:17].expand(-1, -1, -1, 15))
+
+
+# The hierarchy
+
+
+@given(st.integers(1, 400), st.integers(1, MOST_GROUP_FRAMES))
+def test_references_come_earlier_and_every_frame_comes_once(frame_count: int, group_frames: int) -> None:
+    tree = hierarchy(frame_count, group_frames)
+    listed = [frame for batch in tree.order for frame in batch]
+    assert sorted(listed) == list(range(frame_count))
+    done: set[int] = set()
+    for batch in tree.order:
+        references = tree.references[list(batch)]
+        assert len({int(tree.levels[frame]) for frame in batch}) == 1
+        assert set(references.ravel().tolist()) - {-1} <= done
+        done.update(batch)
+    for frame, (before, after) in enumerate(tree.references.tolist()):
+        level = tree.levels[frame]
+        if level == 0:
+            assert (frame, before, after) == (0, -1, -1)
+        elif level == 1:
+            assert before == after < frame <= before + group_frames
+        else:
+            assert before < frame < after
+    # The last frame is an anchor, so that nothing is predicted from one side only but anchors.
+    assert tree.levels[-1] == (frame_count > 1)
+    assert tree.needed(set(range(frame_count))) == set(range(frame_count))
+
+
+def test_the_hierarchy_of_nine_frames() -> None:
+    tree = hierarchy(9, 4)
+    assert tree.levels.tolist() == [0, 3, 2, 3, 1, 3, 2, 3, 1]
+    assert tree.order == ((0,), (4,), (8,), (2, 6), (1, 3, 5, 7))
+    assert tree.references[[3, 4]].tolist() == [[2, 4], [0, 0]]
+    assert tree.needed({3}) == {0, 2, 3, 4}
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    frames=st.integers(1, 12),
+    group=st.integers(1, 8),
+    exponent=st.floats(0, 2),
+    most=st.integers(1, 64),
+    seed=st.integers(0, 99),
+)
+def test_steps_are_divided_by_at_most_the_most(
+    frames: int, group: int, exponent: float, most: int, seed: int
+) -> None:
+    tree = hierarchy(frames, group)
+    field = 8 * torch.randn(frames, 5, 2, 3, generator=torch.Generator().manual_seed(seed))
+    steps = step_sizes(field, tree, exponent, most)
+    assert steps.shape == (frames, 1, 4, 6)
+    assert float(steps.min()) >= 1 / most - 1e-6
+    assert float(steps.max()) <= 1
+    used = set(tree.references.ravel().tolist())
+    for frame in set(range(frames)) - used:
+        assert (steps[frame] == 1).all()
+
+
+# The entropy models
+
+
+class Recorder:
+    """A coder that counts the bytes and keeps the classes of each pass."""
+
+    def __init__(self, knots: NDArray[np.int64]) -> None:
+        self.encoder = ConditionalEncoder(knots, 1000)
+        self.passes: list[NDArray[np.int64]] = []
+
+    def code(self, classes: NDArray[np.int64], symbols: NDArray[np.int32] | None) -> NDArray[np.int32]:
+        self.passes.append(classes.copy())
+        return self.encoder.code(classes, symbols)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[Material, LatentFit, MotionFit]:
+    """Latents and motion of noisy moving frames, and their entropy models as they come out of a short fit."""
+    frames = moving_gradient(112, 80, 9).astype(int)
+    frames += np.random.default_rng(0).normal(0, 12, frames.shape).round().astype(int)
+    video = VideoInfo(112, 80, 9)
+    config = Inrc().plan(video, 1e5, {"group": "4"}, 0)
+    material = Material(torch.from_numpy(frames.clip(0, 255).astype(np.uint8)), config, video)
+    motion = MotionFit(material, to_grids(searched_field(material, lambda *_: None)))
+    motion.fit_entropy(40)
+    latents = LatentFit(material)
+    steps = step_sizes(motion.field(), material.tree, *config.fineness) * 0.06
+    latents.code(motion.field(), steps, 0.06)
+    latents.fit_entropy(40)
+    latents.code(motion.field(), steps, 0.06)
+    latents.fit_entropy(20)
+    return material, latents, motion
+
+
+def stored(latents: LatentFit, motion: MotionFit) -> dict[str, NDArray[np.int64]]:
+    """The integers of the file; the entropy models are then just these."""
+    found = parameters(latents.entropy, motion.entropy)
+    set_parameters(latents.entropy, motion.entropy, found)
+    return found
+
+
+def test_latents_have_the_classes_and_take_the_bits_that_the_fit_counts_on(
+    fitted: tuple[Material, LatentFit, MotionFit],
+) -> None:
+    material, latents, motion = fitted
+    before = latents.estimated_bits()
+    found, tree = stored(latents, motion), material.tree
+    symbols = latents.coded.latents.numpy().astype(np.int32)
+    recorder = Recorder(found["context.latent.knots"])
+    coder: Coder = recorder  # type: ignore[assignment]
+    code_latents(coder, latent_model(found), symbols, symbols.shape, tree.levels, tree.references, tree.order)
+    with torch.no_grad():
+        energy = energies(latents.coded.latents)
+        features = latents.entropy.features(
+            latents.coded.latents, reference_counts(energy, material.references)
+        )
+        classes = latents.entropy.places(features, material.levels).long().permute(0, 3, 1, 2)
+        shapes = shapes_of(latents.entropy.knots)
+        bits = shapes.bits(latents.coded.latents.abs().float(), classes)
+        # No symbol has a frequency below 1 of 2^24.
+        exact = float(bits.clamp(max=24).double().sum())
+    passes = iter(recorder.passes)
+    for batch in tree.order:
+        for channel in ORDER:
+            assert np.array_equal(next(passes), classes[list(batch), channel].numpy())
+    coded = 8 * len(recorder.encoder.getvalue())
+    assert coded > 20_000
+    assert exact == pytest.approx(coded, rel=0.01, abs=64)
+    assert before == pytest.approx(coded, rel=0.02)
+
+
+def test_motion_takes_the_bits_that_the_fit_counts_on(
+    fitted: tuple[Material, LatentFit, MotionFit],
+) -> None:
+    material, latents, motion = fitted
+    found, tree = stored(latents, motion), material.tree
+    with torch.no_grad():
+        estimated = float(motion.entropy.bits([grid.detach() for grid in motion.grids]))
+    grids = [(grid.detach() * motion.entropy.active).round().to(torch.int32).numpy() for grid in motion.grids]
+    encoder = ConditionalEncoder(found["context.motion.knots"], 1000)
+    shapes = [grid.shape for grid in grids]
+    code_motion(encoder, motion_model(found), grids, shapes, tree.levels, tree.has_two, tree.levels > 0)
+    assert estimated == pytest.approx(8 * len(encoder.getvalue()), rel=0.02, abs=128)
+
+
+# Whole encodes
+
+
+def pan(width: int, height: int, count: int, seed: int = 0) -> Frames:
+    """A window that moves over smoothed noise, so that prediction has something to follow."""
+    noise = np.random.default_rng(seed).normal(0, 1, (height + 2 * count + 8, width + 2 * count + 8, 3))
+    for axis in (0, 1):
+        noise = sum(np.roll(noise, shift, axis) for shift in range(-2, 3)) / 2.3
+    whole = (128 + 55 * noise).clip(0, 255)
+    return (
+        np.stack([whole[t : t + height, 2 * t : 2 * t + width] for t in range(count)])
+        .round()
+        .astype(np.uint8)
+    )
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", pan(48, 32, 10))
+
+
+@pytest.fixture(scope="module")
+def encoded(clip: Path) -> Path:
+    path = clip.with_name("clip.inrv")
+    inrcodec.encode(str(clip), str(path), SETTINGS)
+    return path
+
+
+def test_a_file_has_its_size_and_shows_what_it_says(clip: Path, tmp_path: Path, encoded: Path) -> None:
+    result = inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), SETTINGS)
+    data = (tmp_path / "a.inrv").read_bytes()
+    assert 0.97 * 3000 <= len(data) <= 3000
+    assert result.file_bytes == len(data)
+    assert data == encoded.read_bytes()
+    with inrcodec.open(tmp_path / "a.inrv", "cpu") as video:
+        decoded = video[:]
+    assert decoded.shape == (10, 32, 48, 3)
+    assert result.psnr_db == pytest.approx(mean_psnr_db(read_frames(clip), decoded), abs=1e-3)
+    assert result.psnr_db > 20
+    assert verify(str(tmp_path / "a.inrv")).psnr_db == pytest.approx(result.psnr_db, abs=1e-3)
+
+
+def test_frames_decode_alike_in_any_order(encoded: Path) -> None:
+    with inrcodec.open(encoded, "cpu") as video:
+        whole = video[:]
+    for frame in (7, 0, 9, 3):
+        with inrcodec.open(encoded, "cpu") as video:
+            assert np.array_equal(video[frame], whole[frame])
+    with inrcodec.open(encoded, "cpu") as video:
+        for frame in (9, 1, 8, 2):
+            assert np.array_equal(video[frame], whole[frame])
+
+
+@pytest.mark.parametrize(("width", "height", "count"), [(48, 32, 1), (17, 13, 6), (2, 2, 3), (130, 18, 2)])
+def test_sizes_and_lengths(tmp_path: Path, width: int, height: int, count: int) -> None:
+    source = write_clip(tmp_path / "a.mp4", pan(width, height, count))
+    asked = replace(SETTINGS, size_bytes=1800)
+    try:
+        result = inrcodec.encode(str(source), str(tmp_path / "a.inrv"), asked)
+    except TargetUnreachable as error:
+        assert re.search(r"--size \d+", str(error))
+        return
+    with inrcodec.open(tmp_path / "a.inrv", "cpu") as video:
+        assert video[:].shape == (count, height, width, 3)
+    assert os.path.getsize(tmp_path / "a.inrv") == result.file_bytes <= 1800
+
+
+def test_a_hard_cut_costs_no_more_than_its_frames(tmp_path: Path) -> None:
+    frames = np.concatenate([pan(48, 32, 5), pan(48, 32, 5, seed=3)])
+    source = write_clip(tmp_path / "a.mp4", frames)
+    asked = replace(SETTINGS, size_bytes=6000)
+    result = inrcodec.encode(str(source), str(tmp_path / "a.inrv"), asked)
+    assert 0.97 * 6000 <= result.file_bytes <= 6000
+    with inrcodec.open(tmp_path / "a.inrv", "cpu") as video:
+        decoded = video[:]
+    # Frames on both sides are nearer their own source than the other's.
+    for frame in (4, 5):
+        own, other = (np.abs(decoded[frame].astype(int) - frames[one]).mean() for one in (frame, 9 - frame))
+        assert own < other / 2
+
+
+def test_at_and_fps_scale(encoded: Path, tmp_path: Path) -> None:
+    with inrcodec.open(encoded, "cpu") as video:
+        whole, between = video[:], video.at(3.5)
+        mean = (whole[3].astype(int) + whole[4]) / 2
+        assert np.abs(between - mean).max() <= 1.01
+        assert np.array_equal(video.frame_at(0.13), whole[3])
+    output = tmp_path / "a.mkv"
+    inrcodec.decode(str(encoded), str(output), DecodeSettings(device="cpu", fps_scale=2, codec="ffv1"))
+    assert len(read_frames(output)) == 19
+
+
+def test_segments_are_the_same_with_workers(clip: Path, tmp_path: Path) -> None:
+    asked = replace(SETTINGS, segment=5, size_bytes=5000)
+    alone = inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked)
+    assert (alone.segments, alone.frames) == (2, 10)
+    assert 0.97 * 5000 <= alone.file_bytes <= 5000
+    inrcodec.encode(str(clip), str(tmp_path / "b.inrv"), replace(asked, workers="local:2"))
+    assert (tmp_path / "a.inrv").read_bytes() == (tmp_path / "b.inrv").read_bytes()
+
+
+def test_part_of_a_source(clip: Path, tmp_path: Path) -> None:
+    asked = replace(SETTINGS, source=SourceSettings(every=2))
+    assert inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked).frames == 5
+
+
+def test_a_size_too_small_names_one_that_is_not(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(TargetUnreachable) as caught:
+        inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), replace(SETTINGS, size_bytes=300))
+    assert re.search(r"--size \d+", str(caught.value))
+    assert not (tmp_path / "a.inrv").exists()
+
+
+def test_a_file_is_fitted_on(clip: Path, encoded: Path, tmp_path: Path) -> None:
+    output = str(tmp_path / "a.inrv")
+    first = inspect(str(encoded)).psnr_db
+    assert first is not None
+    asked = EncodeSettings(device="cpu", epochs=20, resume_from=str(encoded))
+    result = inrcodec.encode(str(clip), output, asked)
+    assert result.family == "inrc"
+    assert result.target_bytes == encoded.stat().st_size >= result.file_bytes
+    assert result.psnr_db >= first - 1e-3
+    smaller = replace(asked, size_bytes=2000, overwrite=True, epochs=2)
+    result = inrcodec.encode(str(clip), output, smaller)
+    assert 0.97 * 2000 <= result.file_bytes <= 2000
+    assert result.psnr_db == pytest.approx(inspect(output).psnr_db, abs=1e-3)
+
+
+def test_a_fit_that_goes_on_and_ends_worse_is_not_kept(
+    clip: Path, encoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(plan: SegmentPlan, *arguments: Any) -> FittedGrids:
+        fitted = fit_grids(plan, *arguments)
+        decoded = decode_contextual(plan.config, plan.video, plan.specs, fitted.sections)
+        grey = replace(decoded.symbols, latent=np.zeros_like(decoded.symbols.latent))
+        sections = encode_contextual(plan.config, plan.video, decoded.parameters, (), grey)
+        return replace(fitted, sections=sections)
+
+    monkeypatch.setattr("inrcodec.segment_coding.fit_grids", fit)
+    asked = EncodeSettings(device="cpu", epochs=1, resume_from=str(encoded))
+    result = inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked)
+    assert result.psnr_db == pytest.approx(inspect(str(encoded)).psnr_db, abs=1e-3)
+    assert result.segments_kept == 1
+
+
+def test_info_and_verify_read_grids_without_torch(encoded: Path, tmp_path: Path) -> None:
+    for name in ("info", "verify"):
+        script = (
+            "import sys; from inrcodec.cli import run; "
+            f"code = run([{name!r}, {str(encoded)!r}, '--json']); sys.exit(code or 'torch' in sys.modules)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment(), capture_output=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        if name == "verify":
+            assert json.loads(done.stdout)["intact"]
+            continue
+        (segment,) = json.loads(done.stdout)["segments"]
+        assert [one["coder"] for one in segment["sections"][-2:]] == ["contextual"] * 2
+        assert [one["name"] for one in segment["sections"][-2:]] == ["motion", "latent"]
+
+
+def test_verify_decodes_the_symbols(encoded: Path, tmp_path: Path) -> None:
+    """A payload that no coder made, in a file whose checksums are right."""
+    stream = bitstream.load(encoded.read_bytes())
+    (segment,) = stream.segments
+    damaged = replace(segment.sections[-1], payload=segment.sections[-1].payload[:-4])
+    sections = (*segment.sections[:-1], damaged)
+    path = tmp_path / "a.inrv"
+    path.write_bytes(bitstream.dump(replace(stream, segments=(replace(segment, sections=sections),))))
+    inspect(str(path))
+    with pytest.raises(bitstream.BitstreamError):
+        verify(str(path))
+
+
+@pytest.mark.parametrize("kind", ["flat", "gradient", "still"])
+def test_more_bytes_than_there_is_use_for(tmp_path: Path, kind: str) -> None:
+    """The file is as good as it can be, and holds latents at the very step they were chosen at."""
+    frames = moving_gradient(64, 48, 6)
+    if kind == "flat":
+        frames[:] = (40, 90, 200)
+    elif kind == "still":
+        frames[:] = frames[:1]
+    source = write_clip(tmp_path / "a.mkv", frames)
+    result = inrcodec.encode(str(source), str(tmp_path / "a.inrv"), replace(SETTINGS, size_bytes=40_000))
+    assert result.psnr_db > 45
+    assert result.file_bytes <= 40_000
+
+
+def test_a_segment_of_too_many_frames_is_refused_before_its_hierarchy_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    family, video = Inrc(), VideoInfo(16, 16, 1 << 28)
+    config = family.plan(VideoInfo(16, 16, 5), 1e5, {}, 0)
+    monkeypatch.setattr("inrcodec.models.inrc.hierarchy", lambda *_: pytest.fail("it was made"))
+    with pytest.raises(bitstream.LimitExceeded):
+        family.unpack(family.pack(config), video, 0)
+
+
+def test_a_length_of_segments_that_no_file_may_have(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("inrcodec.models.inrc.MOST_FRAMES", 4)
+    words = ["encode", str(clip), "-o", str(tmp_path / "a.inrv"), "--segment", "8"]
+    assert run(words) == 2
+    assert "--segment: this model takes at most 4 frames" in only_line(capfd.readouterr().err.encode())
+
+
+@pytest.mark.parametrize("option", [("--loss", "l1"), ("--preset", "paper"), ("--batch", "2")])
+def test_a_fit_that_goes_on_refuses_what_a_new_one_does(
+    clip: Path, encoded: Path, tmp_path: Path, option: tuple[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["encode", str(clip), "-o", str(tmp_path / "a.inrv"), "--resume-from", str(encoded), *option]
+    assert run(words) == 2
+    assert "inrc" in only_line(capfd.readouterr().err.encode())
+
+
+def test_the_model_is_inrc_unless_a_network_is_asked_for() -> None:
+    assert family_of(EncodeSettings()).name == "inrc"
+    for asked in (
+        EncodeSettings(mask="a.png"),
+        EncodeSettings(preset="paper"),
+        EncodeSettings(loss="l1"),
+        EncodeSettings(parameters=9),
+    ):
+        assert family_of(asked).name == "hnerv"
+    assert family_of(EncodeSettings(model="nerv", loss="l1")).name == "nerv"
