@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from bitstream.errors import Corrupt, LimitExceeded
 from bitstream.fields import Reader, Writer
 from bitstream.limits import DEFAULT_LIMITS
+from inrcodec.errors import UsageError
 from inrcodec.models.family import (
     TRAINED_FOR_RATE,
     BudgetTooSmall,
@@ -141,11 +142,19 @@ class Inrc:
         seed: int,
         symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> InrcConfig:
-        """See `Family.plan`. Options: `group`, frames from anchor to anchor; `width` of the network."""
+        """See `Family.plan`. Options: `group`, frames from anchor to anchor; `width` of the network.
+
+        Raises:
+            UsageError: For an unknown option, or more than `most_frames` frames.
+
+        """
         known_options(self.name, options, ("group", "width"))
         group = whole_number(options.get("group", str(GROUP_FRAMES)), 1, MOST_GROUP_FRAMES)
         if budget_bits < LEAST_BITS:
             raise BudgetTooSmall(LEAST_BITS)
+        longest = most_frames(video.width, video.height)
+        if video.frame_count > longest:
+            raise UsageError(f"{self.name} takes at most {longest} frames of this size in a segment")
         if "width" in options:
             width = whole_number(options["width"], 0, MAXIMUM_WIDTH)
         else:
