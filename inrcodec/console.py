@@ -237,7 +237,7 @@ def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
     last = segment.first_frame + segment.frame_count - 1
     table = Table(
         title=f"frames {segment.first_frame} to {last}: {segment.family}, seed {segment.seed}, "
-        f"{segment.parameter_count:,} parameters",
+        f"{segment.parameter_count:,} transmitted values",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         show_footer=True,

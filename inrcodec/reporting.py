@@ -24,7 +24,7 @@ def plan_lines(plan: EncodePlan) -> list[str]:
     return [
         f"{plan.source}: {plan.frame_count} frames of {plan.width}x{plan.height} -> at most "
         f"{plan.target_bytes:,} bytes ({8 * plan.target_bytes / pixels:.4f} bpp)",
-        f"{plan.model} with {plan.parameter_count:,} parameters on {plan.device}: {effort}",
+        f"{plan.model} with {plan.parameter_count:,} transmitted values on {plan.device}: {effort}",
     ]
 
 

@@ -29,7 +29,7 @@ def test_the_plan_names_size_model_device_and_time() -> None:
     PlainProgress(Verbosity.NORMAL, stream).plan(PLAN)
     assert stream.getvalue() == (
         "a.mp4: 132 frames of 1280x640 -> at most 811,008 bytes (0.0600 bpp)\n"
-        "hnerv with 1,500,000 parameters on cpu: about 3 min 05 s\n"
+        "hnerv with 1,500,000 transmitted values on cpu: about 3 min 05 s\n"
     )
 
 
