@@ -23,7 +23,7 @@ from unittest.mock import patch
 from benchmarks.record import BENCHMARK_CLIPS, write_report
 from inrcodec import encode
 from inrcodec.arguments import parse_duration
-from inrcodec.grids import entropy, fit, motion, pace
+from inrcodec.grids import fit, latent_entropy, motion, pace
 from inrcodec.models import inrc, prediction
 from inrcodec.settings import EncodeSettings
 
@@ -49,10 +49,10 @@ class Candidate:
 
 
 def _without_contexts() -> Any:
-    """A latent entropy model that knows channel and level only."""
-    original: Callable[..., None] = entropy.LatentEntropy.__init__
+    """A latent entropy model that knows channel and level only; flags keep their contexts."""
+    original: Callable[..., None] = latent_entropy.LatentEntropy.__init__
 
-    def initialise(self: entropy.LatentEntropy, *arguments: Any) -> None:
+    def initialise(self: latent_entropy.LatentEntropy, *arguments: Any) -> None:
         original(self, *arguments)
         self.weight.data.zero_()
         self.weight.requires_grad_(False)
@@ -76,7 +76,8 @@ CANDIDATES = (
     Candidate("bits at half the price", constants=((fit, "PRICE", 0.03),)),
     Candidate("bits at twice the price", constants=((fit, "PRICE", 0.12),)),
     Candidate(
-        "latents without contexts", constants=((entropy.LatentEntropy, "__init__", _without_contexts()),)
+        "latents without contexts",
+        constants=((latent_entropy.LatentEntropy, "__init__", _without_contexts()),),
     ),
     Candidate("hnerv", model="hnerv"),
 )

@@ -19,7 +19,8 @@ import torch
 
 import bitstream
 from inrcodec.compression.contextual import decode_contextual
-from inrcodec.grids.entropy import LatentEntropy, MotionEntropy, optimizer, parameters
+from inrcodec.grids.entropy import MotionEntropy, optimizer, parameters
+from inrcodec.grids.latent_entropy import LatentEntropy
 from inrcodec.grids.latents import LatentFit
 from inrcodec.grids.material import Material
 from inrcodec.grids.motion import MotionFit

@@ -144,7 +144,12 @@ def grid_symbols(config: InrcConfig) -> GridSymbols:
     latent = np.where(is_zero, 0, values)
     # What is left of frames that were predicted is less.
     latent[tree.levels > 0] = np.fix(latent[tree.levels > 0] / 2)
-    return GridSymbols(motion.astype(np.int32), 0.25, latent.astype(np.int32), 0.125)
+    # Some blocks have no luma, some no chroma.
+    frames, _, rows, columns = latent_spec.shape
+    for channels, stream in ((slice(64), 202), (slice(64, 96), 203)):
+        has_any = integers(frames * rows * columns, stream).reshape(frames, 1, rows, columns) % 3 > 0
+        latent[:, channels] *= has_any
+    return GridSymbols(motion.astype(np.int32), 0.25, latent.astype(np.int16), 0.125)
 
 
 def files() -> dict[str, bytes]:

@@ -27,21 +27,25 @@ from inrcodec.cli import run
 from inrcodec.compression.contextual import (
     decode_contextual,
     encode_contextual,
-    latent_model,
+    latent_models,
     motion_model,
 )
 from inrcodec.errors import TargetUnreachable
-from inrcodec.grids.entropy import energies, parameters, reference_counts, set_parameters, shapes_of
+from inrcodec.grids.entropy import parameters, set_parameters, shapes_of
 from inrcodec.grids.fit import FittedGrids, fit_grids
+from inrcodec.grids.latent_entropy import energies, flags_of, reference_counts
 from inrcodec.grids.latents import LatentFit
 from inrcodec.grids.material import Material
 from inrcodec.grids.motion import MotionFit, searched_field, to_grids
 from inrcodec.inspect import inspect, verify
-from inrcodec.models.contexts import ORDER, Coder, code_latents, code_motion
+from inrcodec.models.contexts import Coder
 from inrcodec.models.family import VideoInfo
+from inrcodec.models.frequencies import FIRST_CHANNELS, KERNEL_SIDES, zigzag
 from inrcodec.models.hierarchy import MOST_GROUP_FRAMES, hierarchy
 from inrcodec.models.inrc import Inrc
 from inrcodec.models.lapped import analyse, synthesise, to_colours, to_planes
+from inrcodec.models.latent_contexts import PARTS, code_latents, part_channels
+from inrcodec.models.motion_contexts import code_motion
 from inrcodec.models.prediction import step_sizes
 from inrcodec.models.registry import family_of
 from inrcodec.planning import SegmentPlan
@@ -150,6 +154,9 @@ class Recorder:
         self.passes.append(classes.copy())
         return self.encoder.code(classes, symbols)
 
+    def code_flags(self, classes: NDArray[np.int64], flags: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        return self.encoder.code_flags(classes, flags)
+
 
 @pytest.fixture(scope="module")
 def fitted() -> tuple[Material, LatentFit, MotionFit]:
@@ -173,7 +180,7 @@ def fitted() -> tuple[Material, LatentFit, MotionFit]:
 def stored(latents: LatentFit, motion: MotionFit) -> dict[str, NDArray[np.int64]]:
     """The integers of the file; the entropy models are then just these."""
     found = parameters(latents.entropy, motion.entropy)
-    set_parameters(latents.entropy, motion.entropy, found)
+    set_parameters((latents.entropy, motion.entropy), found)
     return found
 
 
@@ -183,24 +190,32 @@ def test_latents_have_the_classes_and_take_the_bits_that_the_fit_counts_on(
     material, latents, motion = fitted
     before = latents.estimated_bits()
     found, tree = stored(latents, motion), material.tree
-    symbols = latents.coded.latents.numpy().astype(np.int32)
+    symbols = latents.coded.latents.numpy()
     recorder = Recorder(found["context.latent.knots"])
     coder: Coder = recorder  # type: ignore[assignment]
-    code_latents(coder, latent_model(found), symbols, symbols.shape, tree.levels, tree.references, tree.order)
-    with torch.no_grad():
-        energy = energies(latents.coded.latents)
-        features = latents.entropy.features(
-            latents.coded.latents, reference_counts(energy, material.references)
-        )
-        classes = latents.entropy.places(features, material.levels).long().permute(0, 3, 1, 2)
-        shapes = shapes_of(latents.entropy.knots)
-        bits = shapes.bits(latents.coded.latents.abs().float(), classes)
-        # No symbol has a frequency below 1 of 2^24.
-        exact = float(bits.clamp(max=24).double().sum())
-    passes = iter(recorder.passes)
+    code_latents(
+        coder, latent_models(found), symbols, symbols.shape, tree.levels, tree.references, tree.order
+    )
+    passes, exact = iter(recorder.passes), 0.0
+    shapes = shapes_of(latents.entropy.knots.detach())
+    reference = reference_counts(energies(latents.coded.latents), material.references)
     for batch in tree.order:
-        for channel in ORDER:
-            assert np.array_equal(next(passes), classes[list(batch), channel].numpy())
+        levels, mine = material.levels[list(batch)], latents.coded.latents[list(batch)]
+        with torch.no_grad():
+            flag_bits = latents.entropy.flag_bits(mine, reference[list(batch)], levels)
+        for part, components in enumerate(PARTS):
+            flags = flags_of(mine, part)
+            exact += float(flag_bits[part].gather(3, flags.long()[..., None]).double().sum())
+            cells = flags.nonzero(as_tuple=True)
+            with torch.no_grad():
+                classes = latents.entropy.places(mine, reference[list(batch)], levels, part, cells).long()
+            magnitudes = mine[:, part_channels(part)][cells[0], :, cells[1], cells[2]].abs().float()
+            # No symbol has a frequency below 1 of 2^24.
+            exact += float(shapes.bits(magnitudes, classes).clamp(max=24).double().sum())
+            for component in components:
+                for number in zigzag(KERNEL_SIDES[component]):
+                    channel = FIRST_CHANNELS[component] + number - part_channels(part).start
+                    assert np.array_equal(next(passes), classes[:, channel].numpy())
     coded = 8 * len(recorder.encoder.getvalue())
     assert coded > 20_000
     assert exact == pytest.approx(coded, rel=0.01, abs=64)

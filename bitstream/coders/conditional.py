@@ -5,7 +5,7 @@ this module holds what a class means. A class is a point on a curve through knot
 log-odds, so that a few numbers in the file describe all shapes between nearly always zero and wide. It is the
 binarisation of a context-adaptive coder (is it 0? is it 1? is it 2? and then geometric; D. Marpe et al.,
 "Context-based adaptive binary arithmetic coding", 2003, section III.A) with the product of its binary
-decisions coded at once, so that one call codes all symbols of a class.
+decisions coded at once, so that one call codes all symbols of a class. A flag has the first of them alone.
 """
 
 from __future__ import annotations
@@ -99,6 +99,12 @@ def class_frequencies(log_odds: tuple[int, ...], max_magnitude: int) -> Frequenc
     return frequencies
 
 
+def flag_frequencies(log_odds: tuple[int, ...]) -> Frequencies:
+    """Frequencies of a flag being 0 and 1, (2,), from a class's log-odds in 1/64 nats. Normative."""
+    zero = 1 + (share(ONE, log_odds[0]) * (TOTAL - 2) >> 32)
+    return np.array([zero, TOTAL - zero], dtype=np.uint64)
+
+
 class ClassModels:
     """The models of the classes of some knots, each built when it is first asked for."""
 
@@ -109,12 +115,19 @@ class ClassModels:
         self.max_magnitude = max_magnitude
         self.count = class_count(len(self._knots))
         self._built: dict[int, Any] = {}
+        self._flags: dict[int, Any] = {}
 
     def __getitem__(self, index: int) -> Any:
         if index not in self._built:
             frequencies = class_frequencies(class_log_odds(self._knots, index), self.max_magnitude)
             self._built[index] = frequency_model(frequencies)
         return self._built[index]
+
+    def flag(self, index: int) -> Any:
+        """The model of a flag of this class."""
+        if index not in self._flags:
+            self._flags[index] = frequency_model(flag_frequencies(class_log_odds(self._knots, index)))
+        return self._flags[index]
 
     def groups(self, classes: NDArray[Any]) -> tuple[NDArray[np.intp], Iterator[tuple[int, int, int]]]:
         """The order of the symbols of a pass, (count,), and class, start and stop of each of its groups.
@@ -159,6 +172,16 @@ class ConditionalEncoder:
             self._groups.append((numbered[start:stop], self._models[index]))
         return kept
 
+    def code_flags(self, classes: NDArray[Any], flags: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        """Add one pass of flags, which it returns, and their classes, both (count,)."""
+        if flags is None or flags.shape != classes.shape:
+            raise ValueError("expected a flag for each class")
+        order, groups = self._models.groups(classes)
+        numbered = flags[order].astype(np.int32)
+        for index, start, stop in groups:
+            self._groups.append((numbered[start:stop], self._models.flag(index)))
+        return flags
+
     def getvalue(self) -> bytes:
         """The payload of all passes so far."""
         return encode_groups(self._groups)
@@ -192,6 +215,16 @@ class ConditionalDecoder:
         decoded = np.empty(classes.size, dtype=np.int32)
         decoded[order] = numbered
         return decoded.reshape(classes.shape)
+
+    def code_flags(self, classes: NDArray[Any], flags: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """The flags of the next pass, one for each of its classes (count,)."""
+        if flags is not None:
+            raise ValueError("expected no flags: they are decoded")
+        order, groups = self._models.groups(classes)
+        decoded = np.zeros(len(classes), dtype=np.bool_)
+        for index, start, stop in groups:
+            decoded[order[start:stop]] = self._groups.decode(self._models.flag(index), stop - start)
+        return decoded
 
     def expect_end(self) -> None:
         """Corrupt unless the payload is used up."""

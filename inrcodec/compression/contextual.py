@@ -15,10 +15,12 @@ from bitstream.coders.conditional import WIRE_ID, ConditionalDecoder, Conditiona
 from bitstream.fields import Reader, Writer
 from inrcodec.compression.sections import decode_sections
 from inrcodec.models.context_prior import context_prior
-from inrcodec.models.contexts import ContextModel, code_latents, code_motion
+from inrcodec.models.contexts import ContextModel
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.inrc import MOTION_CHANNELS, Inrc, InrcConfig, context_specs
+from inrcodec.models.latent_contexts import LatentModels, code_latents
+from inrcodec.models.motion_contexts import code_motion
 
 CONTEXT_STEPS = {"bias": 1 / 16, "level": 1 / 16, "weight": 1 / 64, "knots": 1 / 16}
 """Steps of the entropy models' parameters by the last part of their names; always these."""
@@ -38,18 +40,23 @@ class GridSymbols:
     """(T, 5, cells)."""
     motion_step: float
     """Pixels, and parts of one for the fifth channel."""
-    latent: NDArray[np.int32]
+    latent: NDArray[np.int16]
     """(T, 96, rows of blocks, columns)."""
     latent_step: float
     """Of a block that no other frame uses."""
 
 
-def latent_model(parameters: Parameters) -> ContextModel:
+def latent_models(parameters: Parameters) -> LatentModels:
     """The bias of a channel at a level is its kind's (first frame, anchor, between) plus the level's."""
-    kinds, levels = parameters["context.latent.bias"], parameters["context.latent.level"]
-    kind_of_level = np.minimum(np.arange(len(levels)), 2)
-    bias = np.clip(kinds[kind_of_level] + levels[:, None], -LARGEST_PARAMETER, LARGEST_PARAMETER)
-    return ContextModel(bias, parameters["context.latent.weight"], parameters["context.latent.knots"])
+    knots = parameters["context.latent.knots"]
+
+    def model(name: str) -> ContextModel:
+        kinds, levels = parameters[f"context.{name}.bias"], parameters[f"context.{name}.level"]
+        bias = kinds[np.minimum(np.arange(len(levels)), 2)] + levels[:, None]
+        limited = np.clip(bias, -LARGEST_PARAMETER, LARGEST_PARAMETER)
+        return ContextModel(limited, parameters[f"context.{name}.weight"], knots)
+
+    return LatentModels(model("latent"), model("flag"))
 
 
 def motion_model(parameters: Parameters) -> ContextModel:
@@ -80,7 +87,7 @@ def encode_contextual(
     latent = _Payload(parameters["context.latent.knots"], symbols.latent)
     code_latents(
         latent.encoder,
-        latent_model(parameters),
+        latent_models(parameters),
         symbols.latent,
         symbols.latent.shape,
         tree.levels,
@@ -116,7 +123,7 @@ def segment_tensors(
     return {
         **decoded.network,
         "motion": (symbols.motion * symbols.motion_step).astype(np.float32),
-        "latent": symbols.latent.astype(np.int16),
+        "latent": symbols.latent,
         "latent.step": np.array(symbols.latent_step, dtype=np.float32),
     }
 
@@ -141,7 +148,7 @@ def decode_contextual(
     with _Opened(latent, parameters["context.latent.knots"]) as decoder:
         symbols = code_latents(
             decoder,
-            latent_model(parameters),
+            latent_models(parameters),
             None,
             specs[-1].shape,  # type: ignore[arg-type]
             tree.levels,
@@ -177,8 +184,8 @@ def _parameters(spec: TensorSpec, section: Section, prior: NDArray[np.int64]) ->
 class _Payload:
     """Encodes with contexts: the largest magnitude, then the coder's bytes."""
 
-    def __init__(self, knots: NDArray[np.int64], symbols: NDArray[np.int32]) -> None:
-        self._largest = max(1, int(np.abs(symbols).max(initial=0)))
+    def __init__(self, knots: NDArray[np.int64], symbols: NDArray[Any]) -> None:
+        self._largest = max(1, int(symbols.max(initial=0)), -int(symbols.min(initial=0)))
         self.encoder = ConditionalEncoder(knots, self._largest)
 
     def value(self) -> bytes:

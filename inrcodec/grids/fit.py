@@ -154,8 +154,8 @@ class _GridFit:
         motion = torch.from_numpy(symbols.motion * np.float32(symbols.motion_step / STEP)).to(material.device)
         grids = split_grids(motion.round().float(), plan.config.rows, plan.config.columns)
         self._motion = MotionFit(material, grids)
-        set_parameters(self._latents.entropy, self._motion.entropy, start.parameters)
-        self._latents.start(torch.from_numpy(symbols.latent.astype(np.int16)).to(material.device))
+        set_parameters((self._latents.entropy, self._motion.entropy), start.parameters)
+        self._latents.start(torch.from_numpy(symbols.latent).to(material.device))
         self._step = symbols.latent_step
         return start
 
@@ -288,7 +288,7 @@ class _GridFit:
         symbols = GridSymbols(
             motion=_whole(flat * self._motion.entropy.active[..., 0]),
             motion_step=STEP,
-            latent=_whole(self._latents.coded.latents),
+            latent=self._latents.coded.latents.cpu().numpy(),
             latent_step=float(torch.tensor(self._step, dtype=torch.float32)),
         )
         models = parameters(self._latents.entropy, self._motion.entropy)

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inrcodec.grids.entropy import LatentEntropy, energies, optimizer, reference_counts, shapes_of
+from inrcodec.grids.entropy import optimizer, shapes_of
+from inrcodec.grids.latent_entropy import LatentEntropy, energies, reference_counts
 from inrcodec.grids.material import Material
 from inrcodec.models.lapped import analyse, synthesise, to_colours
+from inrcodec.models.latent_contexts import part_channels
 from inrcodec.models.prediction import predict_batch, spread
 
 FIRST_ROUNDING = 0.33
@@ -95,20 +97,31 @@ class LatentFit:
         if self._coded is None:
             return limited.sign() * (limited.abs() + FIRST_ROUNDING).floor()
         reference = reference_counts(energy, self._material.references[batch])
-        shapes = shapes_of(self.entropy.knots)
+        before, levels = self.coded.latents[batch], self._material.levels[batch]
+        chosen = torch.zeros_like(limited)
         # Contexts are those of the choice before.
-        features = self.entropy.features(self.coded.latents[batch], reference)
-        places = self.entropy.places(features, self._material.levels[batch])
-        classes = places.long().permute(0, 3, 1, 2).contiguous()
-        magnitude = limited.abs()
-        lower = magnitude.floor()
+        for part, flag_bits in enumerate(self.entropy.flag_bits(before, reference, levels)):
+            channels = part_channels(part)
+            # No other latent is better than zero.
+            frames, rows, columns = cells = (limited[:, channels].abs().amax(1) > 0.5).nonzero(as_tuple=True)
+            classes = self.entropy.places(before, reference, levels, part, cells).long()
+            ideal = limited[:, channels][frames, :, rows, columns]
+            best, cost = self._round(ideal.abs(), classes, price)
+            flags = price * (flag_bits[..., 1] - flag_bits[..., 0])[cells]
+            is_worth = ideal.square().sum(1) > cost + flags
+            chosen[:, channels][frames, :, rows, columns] = best * ideal.sign() * is_worth[:, None]
+        return chosen
+
+    def _round(self, magnitudes: Tensor, classes: Tensor, price: float) -> tuple[Tensor, Tensor]:
+        """Whole magnitudes (n, channels) near those given, and the cost of each row of them, (n,)."""
+        shapes, lower = shapes_of(self.entropy.knots), magnitudes.floor()
         best = torch.zeros_like(lower)
-        least = magnitude.square() + price * shapes.bits(best, classes)
+        least = magnitudes.square() + price * shapes.bits(best, classes)
         for candidate in (lower, lower + 1):
-            cost = (candidate - magnitude).square() + price * shapes.bits(candidate, classes)
+            cost = (candidate - magnitudes).square() + price * shapes.bits(candidate, classes)
             best = torch.where(cost < least, candidate, best)
             least = torch.minimum(cost, least)
-        return best * limited.sign()
+        return best, least.sum(1)
 
     def _error(self, batch: list[int], planes: Tensor) -> Tensor:
         video = self._material.video
@@ -130,7 +143,7 @@ class LatentFit:
         energy = self._energies() if energy is None else energy
         total = 0.0
         for frames, weight in self._samples():
-            bits = scale * weight * self._bits(frames, energy).sum()
+            bits = scale * weight * self._bits(frames, energy)
             bits.backward()  # type: ignore[no-untyped-call]
             total += float(bits.detach())
         return total
@@ -158,12 +171,11 @@ class LatentFit:
     def _bits(self, frames: list[int], energy: Tensor) -> Tensor:
         symbols = self.coded.latents[frames]
         reference = reference_counts(energy, self._material.references[frames])
-        features = self.entropy.features(symbols, reference)
-        return self.entropy.bits(symbols, features, self._material.levels[frames])
+        return self.entropy.bits(symbols, reference, self._material.levels[frames])
 
     @torch.no_grad()
     def estimated_bits(self) -> float:
         """Bits of all latents by the model."""
         energy = self._energies()
         chunks = self._material.chunks(range(self._material.frame_count))
-        return sum(float(self._bits(chunk, energy).sum()) for chunk in chunks)
+        return sum(float(self._bits(chunk, energy)) for chunk in chunks)

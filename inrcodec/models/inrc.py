@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 CELL = 16
 """Coded sides are multiples of it, pixels."""
 CHANNELS = 96
+FLAG_PASSES, FLAG_FEATURES = 4, 4
 MOTION_CHANNELS = 5
 KNOTS = 20
 """Of an entropy model; see `bitstream.coders.conditional`."""
@@ -114,8 +115,11 @@ def network_specs(width: int) -> tuple[TensorSpec, ...]:
 
 
 def context_specs(level_count: int) -> tuple[TensorSpec, ...]:
-    """Parameters of the two entropy models; see `models.contexts`."""
+    """Parameters of the entropy models; see `models.contexts`."""
     shapes = {
+        "context.flag.bias": (3, FLAG_PASSES),
+        "context.flag.level": (level_count,),
+        "context.flag.weight": (FLAG_PASSES, FLAG_FEATURES),
         "context.latent.bias": (3, CHANNELS),
         "context.latent.level": (level_count,),
         "context.latent.weight": (12, 6),

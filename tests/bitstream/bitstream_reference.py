@@ -226,34 +226,50 @@ def levels(data: Bytes, count: int) -> list[int]:
     return symbols
 
 
+def contextual_share(knots: list[list[int]], number: int, at: int) -> tuple[int, int]:
+    """Numerator and denominator of an event's share in a class."""
+    k, r = divmod(number, 4)
+    x = (4 - r) * knots[k][at] + (r * knots[k + 1][at] if r else 0)
+    e = 1 << 32
+    for _ in range(abs(x)):
+        e = e * 0x104080AB5 >> 32
+    return e if x >= 0 else 1 << 32, e + (1 << 32)
+
+
 def contextual_frequencies(knots: list[list[int]], number: int, bound: int) -> list[int]:
     """Of the symbols -bound..bound in a class."""
-    k, r = divmod(number, 4)
     size = 2 * bound + 1
     left = 1 << 32
     halves = []
     for magnitude in range(bound):
-        at = min(magnitude, 3)
-        x = (4 - r) * knots[k][at] + (r * knots[k + 1][at] if r else 0)
-        e = 1 << 32
-        for _ in range(abs(x)):
-            e = e * 0x104080AB5 >> 32
-        mine, others = (e, 1 << 32) if x >= 0 else (1 << 32, e)
-        weight = left * mine // (mine + others)
+        mine, all_of_it = contextual_share(knots, number, min(magnitude, 3))
+        weight = left * mine // all_of_it
         left -= weight
         halves.append(1 + weight * (TOTAL - size) // (1 << 33))
     halves.append(1 + left * (TOTAL - size) // (1 << 33))
     return halves[:0:-1] + [TOTAL - 2 * sum(halves[1:])] + halves[1:]
 
 
-def contextual(data: bytes, passes: list[list[int]], knots: list[list[int]], bound: int) -> list[list[int]]:
-    """The symbols of passes of known classes."""
+def contextual_flag(knots: list[list[int]], number: int) -> list[int]:
+    """Of the flags 0 and 1 in a class."""
+    mine, all_of_it = contextual_share(knots, number, 0)
+    zero = 1 + ((1 << 32) * mine // all_of_it * (TOTAL - 2) >> 32)
+    return [zero, TOTAL - zero]
+
+
+def contextual(
+    data: bytes, passes: list[list[int]], knots: list[list[int]], bound: int, flags: list[bool]
+) -> list[list[int]]:
+    """The symbols of passes of known classes; some passes are of flags."""
     ans = Ans(data)
     decoded = []
-    for classes in passes:
+    for classes, are_flags in zip(passes, flags, strict=True):
         symbols = [0] * len(classes)
         for place in sorted(range(len(classes)), key=lambda place: (classes[place], place)):
-            symbols[place] = ans.symbol(contextual_frequencies(knots, classes[place], bound)) - bound
+            if are_flags:
+                symbols[place] = ans.symbol(contextual_flag(knots, classes[place]))
+            else:
+                symbols[place] = ans.symbol(contextual_frequencies(knots, classes[place], bound)) - bound
         decoded.append(symbols)
     ans.finish()
     return decoded

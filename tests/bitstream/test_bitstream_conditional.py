@@ -24,6 +24,7 @@ from bitstream.coders.conditional import (
     class_count,
     class_frequencies,
     class_log_odds,
+    flag_frequencies,
     odds,
     share,
 )
@@ -36,18 +37,22 @@ log_odds = st.tuples(*[edges(-1020, 1020)] * 4)
 
 @st.composite
 def messages(draw: st.DrawFn) -> tuple[Integers, int, list[tuple[Integers, Integers]]]:
-    """Knots, the largest magnitude, and passes of classes and symbols."""
+    """Knots, the largest magnitude, and passes of classes and symbols, or flags."""
     knots = np.array(
         draw(st.lists(st.lists(edges(-255, 255), min_size=4, max_size=4), min_size=2, max_size=4))
     )
     bound = draw(edges(1, 40))
-    symbol = st.tuples(edges(0, class_count(len(knots)) - 1), st.just(0) | edges(-bound, bound))
+    number = edges(0, class_count(len(knots)) - 1)
+    symbols = st.lists(st.tuples(number, st.just(0) | edges(-bound, bound)), max_size=12)
+    flags = st.lists(st.tuples(number, st.booleans()), max_size=12)
     passes = [
         (
             np.array([number for number, _ in listed], dtype=np.int64),
-            np.array([value for _, value in listed], dtype=np.int32),
+            np.array([value for _, value in listed], dtype=kind),
         )
-        for listed in draw(st.lists(st.lists(symbol, max_size=12), max_size=4))
+        for listed, kind in draw(
+            st.lists(st.tuples(symbols, st.just(np.int32)) | st.tuples(flags, st.just(np.bool_)), max_size=4)
+        )
     ]
     return knots, bound, passes
 
@@ -55,7 +60,8 @@ def messages(draw: st.DrawFn) -> tuple[Integers, int, list[tuple[Integers, Integ
 def encode(knots: Integers, bound: int, passes: list[tuple[Integers, Integers]]) -> bytes:
     encoder = ConditionalEncoder(knots, bound)
     for classes, symbols in passes:
-        assert encoder.code(classes, symbols) is symbols
+        code = encoder.code_flags if symbols.dtype == np.bool_ else encoder.code
+        assert code(classes, symbols) is symbols
     return encoder.getvalue()
 
 
@@ -77,12 +83,14 @@ def test_round_trip_and_reference(message: tuple[Integers, int, list[tuple[Integ
     payload = encode(knots, bound, passes)
     decoder = ConditionalDecoder(knots, bound, payload)
     for classes, symbols in passes:
-        decoded = decoder.code(classes, None)
-        assert decoded.dtype == np.int32 and np.array_equal(decoded, symbols)
+        code = decoder.code_flags if symbols.dtype == np.bool_ else decoder.code
+        decoded = code(classes, None)
+        assert decoded.dtype == symbols.dtype and np.array_equal(decoded, symbols)
     decoder.expect_end()
     listed = [classes.tolist() for classes, _ in passes]
+    flags = [symbols.dtype == np.bool_ for _, symbols in passes]
     expected = [symbols.tolist() for _, symbols in passes]
-    assert reference.contextual(payload, listed, knots.tolist(), bound) == expected
+    assert reference.contextual(payload, listed, knots.tolist(), bound, flags) == expected
 
 
 def test_passes_have_any_shape() -> None:
@@ -134,6 +142,16 @@ def test_frequencies_are_the_probabilities_of_the_decisions(
         found = int(frequencies[bound + magnitude]) * (2 if magnitude else 1)
         assert found / TOTAL == pytest.approx(left * end, abs=2 * (2 * bound + 2) / TOTAL)
         left *= 1 - end
+
+
+@given(log_odds=log_odds)
+@steady
+def test_frequencies_of_flags_are_the_probabilities_of_the_first_decision(
+    log_odds: tuple[int, int, int, int],
+) -> None:
+    zero, one = flag_frequencies(log_odds).tolist()
+    assert zero + one == TOTAL and min(zero, one) >= 1
+    assert zero / TOTAL == pytest.approx(1 / (1 + math.exp(-log_odds[0] / 64)), abs=3 / TOTAL)
 
 
 def test_odds_are_those_of_the_exponential_function() -> None:
@@ -254,6 +272,17 @@ def test_passes_are_checked() -> None:
             encoder.code(bad_classes, bad_symbols)
     with pytest.raises(ValueError):
         ConditionalDecoder(KNOTS, 7, b"").code(classes, symbols)
+    flags = symbols > 0
+    for bad_classes, bad_flags in (
+        (classes + 1, flags),
+        (classes - 1, flags),
+        (classes, flags[:1]),
+        (classes, None),
+    ):
+        with pytest.raises(ValueError):
+            encoder.code_flags(bad_classes, bad_flags)
+    with pytest.raises(ValueError):
+        ConditionalDecoder(KNOTS, 7, b"").code_flags(classes, flags)
 
 
 # The wire id

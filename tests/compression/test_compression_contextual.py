@@ -46,7 +46,7 @@ def symbols_of(config: InrcConfig, video: VideoInfo, largest: int = 3) -> GridSy
     motion[tree.levels == 0] = 0
     motion[~tree.has_two, 2:] = 0
     latent = random.integers(-largest, largest + 1, specs["latent"])
-    return GridSymbols(motion.astype(np.int32), STEP, latent.astype(np.int32), 0.25)
+    return GridSymbols(motion.astype(np.int32), STEP, latent.astype(np.int16), 0.25)
 
 
 def sections_of(config: InrcConfig, video: VideoInfo, largest: int = 3) -> tuple[Section, ...]:

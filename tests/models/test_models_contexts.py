@@ -14,19 +14,10 @@ from numpy.typing import NDArray
 
 from bitstream import BitstreamError
 from bitstream.coders.conditional import ConditionalDecoder, ConditionalEncoder, class_count
-from inrcodec.models.contexts import (
-    CHANNELS,
-    FEATURE_COUNT,
-    GROUP_COUNT,
-    GROUPS,
-    KERNEL_SIDES,
-    LOG_TABLE,
-    MOTION_FEATURES,
-    ORDER,
-    ContextModel,
-    code_latents,
-    code_motion,
-)
+from inrcodec.models.contexts import LOG_TABLE, ContextModel
+from inrcodec.models.frequencies import CHANNELS, GROUP_COUNT, GROUPS, KERNEL_SIDES, ORDER
+from inrcodec.models.latent_contexts import FEATURE_COUNT, LatentModels, code_latents
+from inrcodec.models.motion_contexts import MOTION_FEATURES, code_motion
 
 Integers = NDArray[Any]
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=15)
@@ -42,8 +33,12 @@ class Recorder:
 
     def code(self, classes: Integers, symbols: Integers | None) -> Integers:
         assert symbols is not None
+        assert symbols.shape == classes.shape
         self.passes.append(classes.ravel().tolist())
         return symbols
+
+    def code_flags(self, classes: Integers, flags: Integers | None) -> Integers:
+        return self.code(classes, flags)
 
 
 # A slow reading of SPEC.md: one symbol at a time, in Python's integers
@@ -122,28 +117,68 @@ def plane_sum(values: Integers, frame: int, y: int, x: int) -> int:
     return sum(magnitude_of(values, frame, channel, y, x) for channel in range(96))
 
 
+def has_latents(values: Integers, part: int, frame: int, y: int, x: int) -> bool:
+    """Whether a place of a frame has luma (0) or chroma (1) latents; none outside the grid."""
+    inside = 0 <= y < values.shape[2] and 0 <= x < values.shape[3]
+    channels = range(64, 96) if part else range(64)
+    return inside and any(values[frame, channel, y, x] for channel in channels)
+
+
+def flag_counts(
+    values: Integers, references: Integers, frame: int, part: int, half: int, y: int, x: int
+) -> list[int]:
+    def luma(row: int, column: int) -> int:
+        return sum(magnitude_of(values, frame, channel, row, column) for channel in range(64))
+
+    def flag(row: int, column: int) -> int:
+        return int(has_latents(values, part, frame, row, column))
+
+    return [
+        latent_counts(values, references, frame, 0, (0, 0), y, x)[5],
+        4 * four(flag, y, x) if half else 0,
+        luma(y, x) if part else 0,
+        four(luma, y, x) if part else 0,
+    ]
+
+
 def latent_passes(
-    model: ContextModel, values: Integers, levels: Integers, references: Integers, order: list[list[int]]
+    models: LatentModels, values: Integers, levels: Integers, references: Integers, order: list[list[int]]
 ) -> list[list[int]]:
     passes = []
     for batch in order:
-        for component, side in enumerate((8, 4, 4)):
-            for u, v in diagonal_walk(side):
-                group = sum(u + v >= start for start in (1, 2, 3, 5, 8)) + (6 if component else 0)
-                channel = channel_number(component, u, v)
+        places = [
+            (frame, y, x) for frame in batch for y in range(values.shape[2]) for x in range(values.shape[3])
+        ]
+        for part, components in enumerate(([0], [1, 2])):
+            for half in range(2):
                 passes.append(
                     [
                         class_of(
-                            int(model.bias[levels[frame], channel]),
-                            model.weights[group].tolist(),
-                            latent_counts(values, references, frame, component, (u, v), y, x),
-                            len(model.knots),
+                            int(models.flags.bias[levels[frame], 2 * part + half]),
+                            models.flags.weights[2 * part + half].tolist(),
+                            flag_counts(values, references, frame, part, half, y, x),
+                            len(models.flags.knots),
                         )
-                        for frame in batch
-                        for y in range(values.shape[2])
-                        for x in range(values.shape[3])
+                        for frame, y, x in places
+                        if (y + x) % 2 == half
                     ]
                 )
+            flagged = [place for place in places if has_latents(values, part, *place)]
+            for component in components:
+                for u, v in diagonal_walk((8, 4, 4)[component]):
+                    group = sum(u + v >= start for start in (1, 2, 3, 5, 8)) + (6 if component else 0)
+                    channel = channel_number(component, u, v)
+                    passes.append(
+                        [
+                            class_of(
+                                int(models.symbols.bias[levels[frame], channel]),
+                                models.symbols.weights[group].tolist(),
+                                latent_counts(values, references, frame, component, (u, v), y, x),
+                                len(models.symbols.knots),
+                            )
+                            for frame, y, x in flagged
+                        ]
+                    )
     return passes
 
 
@@ -203,7 +238,12 @@ class Case:
 
     def symbols(self, shape: tuple[int, ...]) -> Integers:
         drawn = self.generator.laplace(0, 1, shape) * self.generator.choice([0.1, 1, 12], shape[:2] + (1, 1))
+        # Half of the places have nothing at all.
+        drawn *= self.generator.choice([0, 1], (shape[0], 1, *shape[2:]))
         return np.clip(np.rint(drawn), -self.largest, self.largest).astype(np.int32)
+
+    def latent_models(self, rows: int = 3) -> LatentModels:
+        return LatentModels(self.model(rows, CHANNELS, GROUP_COUNT, FEATURE_COUNT), self.model(rows, 4, 4, 4))
 
     def model(self, rows: int, columns: int, groups: int, features: int) -> ContextModel:
         if self.strength == EXTREME:
@@ -215,8 +255,8 @@ class Case:
         weights = self.generator.integers(-self.strength, self.strength + 1, (groups, features))
         return ContextModel(bias, weights, KNOTS)
 
-    def latents(self) -> tuple[ContextModel, Integers, Integers, Integers, list[list[int]]]:
-        """Model, symbols, levels, references and order: one intra frame, the last one, then the others."""
+    def latents(self) -> tuple[LatentModels, Integers, Integers, Integers, list[list[int]]]:
+        """Models, symbols, levels, references and order: one intra frame, the last one, then the others."""
         levels = np.minimum(np.arange(self.frames), 2)
         references = np.full((self.frames, 2), -1)
         order = [[0]]
@@ -226,7 +266,7 @@ class Case:
             references[1:-1] = (0, self.frames - 1)
             order.append(list(range(self.frames - 2, 0, -1)))
         values = self.symbols((self.frames, CHANNELS, self.height, self.width))
-        return self.model(3, CHANNELS, GROUP_COUNT, FEATURE_COUNT), values, levels, references, order
+        return self.latent_models(), values, levels, references, order
 
     def motion(self) -> tuple[ContextModel, list[Integers], Integers, Integers, Integers]:
         """Model, grids, levels, has_two and is_coded."""
@@ -304,11 +344,11 @@ def test_latents_and_motion_in_one_payload_round_trip(case: Case) -> None:
     decoded = code_motion(decoder, motion_model, None, shapes, levels, has_two, is_coded)
     assert all(np.array_equal(*pair) for pair in zip(decoded, grids, strict=True))
     latents = code_latents(decoder, model, None, values.shape, levels, references, order)
-    assert latents.dtype == np.int32 and np.array_equal(latents, values)
+    assert latents.dtype == np.int16 and np.array_equal(latents, values)
     decoder.expect_end()
 
 
-def golden() -> tuple[ContextModel, ContextModel, Integers, list[Integers]]:
+def golden() -> tuple[LatentModels, ContextModel, Integers, list[Integers]]:
     """Models of latents and motion, latents and grids of three frames, by arithmetic."""
 
     def spread(shape: tuple[int, ...], low: int, high: int) -> Integers:
@@ -319,34 +359,44 @@ def golden() -> tuple[ContextModel, ContextModel, Integers, list[Integers]]:
         values = spread(shape, -4, 4)
         return np.where(np.arange(values.size).reshape(shape) % 7 < 2, values, 0)
 
-    latent_model = ContextModel(spread((3, 96), -60, 20), spread((12, 6), -10, 40), KNOTS)
+    latent_models = LatentModels(
+        ContextModel(spread((3, 96), -60, 20), spread((12, 6), -10, 40), KNOTS),
+        ContextModel(spread((3, 4), -60, 20), spread((4, 4), -10, 40), KNOTS),
+    )
     motion_model = ContextModel(spread((12, 5), -60, 20), spread((4, 4), -10, 40), KNOTS)
     grids = [symbols((3, 5, size, size)) for size in (1, 1, 1, 2)]
     for grid in grids:
         grid[0] = grid[1, 2:] = 0
-    return latent_model, motion_model, symbols((3, 96, 1, 2)), grids
+    latents = symbols((3, 96, 2, 2))
+    latents[0, :64, 0, 1] = latents[1:, 64:, 1] = 0
+    return latent_models, motion_model, latents, grids
 
 
 GOLDEN = (
-    "13f7ff869da1a4cc027d01ca4908eef2fdffffbf44f2aece8d73197ef3ba73afccc1011f1772635d37403e27f74ed87a"
-    "c1d7db66670bec7a4a0300ed8ebb2b696b08005b010000a1fdfffffcfdffffffce7703a6d26e749b0100003318f6ffb8"
-    "3caa562daf5f8a8587010002ebe05e360100003afdffff18060000f2bcd76137050000262e30c6513241de99241c6640"
-    "e35a6618b99a41af14c81824a02f504fa3bb67add9b2dec99a129f4f811a0038d6f6ff6301000019a400a631ebffffef"
-    "4eb7fbe0620000e7a837ba1328a62f6ff6ffffd5e33a2712fcffffcc6416b8f712895e39f40100cf4395dc2c203819a6"
-    "50011a0cfdfffffb020000ff4ad5fd0dbc75b380010000cf00e79839200200e19e46be3978d9002003feff4ee1e73b0f"
-    "32d87e6930aa3a2afdffff0f00020066fcffff74a59ab29afdffffcee217e76a28169f188be1cabbf2107b"
+    "fcffffe070e235655dcad5181491f2c7e96d5ed3f3ffffa37069704a63621efe47850077250e32e76006c82a5170ba1e"
+    "ead99e60d3865b8d7e064340ab2a0097dc669ee83374fa791c00e1440e5921f67f8f863237b6d939e4f3b32b55cb96e1"
+    "98105ca5d09edaa1f5fb75c12533322493474386dd9d1ac2bf6f743a46f207d8fdffff68fdffff3cfaffff35a86cba97"
+    "d7c763789ffdffbef8e7ff4b29c3a7e1d72b0000020000ec862a2975fd578a983f0a10314bf16e6a01000078c0fa5704"
+    "11ea914056a7c05b51ca92cda6faffcdde1334414f7597fd2ae41f8e242cf216986711797c0764abcc2dacf3aaf80728"
+    "7e48330aecffff678318b7d9547ae6b9efbd10057c6d3555fdffff32fd59182a6ab4df5afdffff4b8ed73d7b07e8161b"
+    "382405450a39b9d731d4e45dc03ada815b5d713011ffff29e7f7ffd72ed1ffe37a1e0017b07bd42103d7be36436d48dd"
+    "b99a4e4e0687c809010000c87ef3ea642c348730af7b026318d9aca3c5c4dfe6b58a7b698ff9ffa1ffaec445c1ffffd4"
+    "e8ae59582416d5db0f29b1a291b06f6bae0486b2fcfffffb03ddd4ec30d86040f310c560c9e43e747c80953b4fc4f9fd"
+    "94ce390b87c9c11f6072cca9c64e3986cd80a64f613fbb35a85a53974eba1d078f0675fc0ea1e449408bd81f489a1141"
+    "e2030010598342255ffe97c8c1eb8f709e74e0bc5155fe79698b4b61cb28583a3df13d9d4c41598efdffff434ef9ac68"
+    "f00d9d858f88fe887104"
 )
 
 
 def test_golden_payload() -> None:
     """These bytes must be read for ever."""
-    latent_model, motion_model, values, grids = golden()
+    latent_models, motion_model, values, grids = golden()
     levels, references = np.arange(3), np.array([[-1, -1], [0, 0], [0, 1]])
     decoder = ConditionalDecoder(KNOTS, 5, bytes.fromhex(GOLDEN))
     shapes = [grid.shape for grid in grids]
     decoded = code_motion(decoder, motion_model, None, shapes, levels, levels > 1, levels > 0)
     assert [grid.tolist() for grid in decoded] == [grid.tolist() for grid in grids]
-    latents = code_latents(decoder, latent_model, None, values.shape, levels, references, [[0], [1], [2]])
+    latents = code_latents(decoder, latent_models, None, values.shape, levels, references, [[0], [1], [2]])
     assert latents.tolist() == values.tolist()
     decoder.expect_end()
 
@@ -376,9 +426,10 @@ def test_contexts_make_a_payload_smaller() -> None:
     def size(weight: int, bias: int) -> int:
         weights = np.zeros((GROUP_COUNT, FEATURE_COUNT), dtype=np.int64)
         weights[:, 5] = weight
-        model = ContextModel(np.repeat([[0], [bias]], CHANNELS, axis=1), weights, knots)
+        flags = ContextModel(np.zeros((2, 4), dtype=np.int64), np.zeros((4, 4), dtype=np.int64), knots)
+        models = LatentModels(ContextModel(np.repeat([[0], [bias]], CHANNELS, axis=1), weights, knots), flags)
         encoder = ConditionalEncoder(knots, bound)
-        code_latents(encoder, model, values, values.shape, levels, references, order)
+        code_latents(encoder, models, values, values.shape, levels, references, order)
         return len(encoder.getvalue())
 
     # Scales double every 2.5 knots; the sixth count is that scale times 96.
@@ -431,8 +482,9 @@ def test_what_does_not_fit_is_refused() -> None:
         code_latents(Recorder(), model, values[:, :95], (3, 95, 3, 3), levels, references, order)
     with pytest.raises(ValueError, match="bias"):
         code_latents(Recorder(), model, values, values.shape, levels + 1, references, order)
-    with pytest.raises(ValueError, match="bias"):
-        code_latents(Recorder(), motion_model, values, values.shape, levels, references, order)
+    for bad_models in (LatentModels(motion_model, model.flags), LatentModels(model.symbols, motion_model)):
+        with pytest.raises(ValueError, match="bias"):
+            code_latents(Recorder(), bad_models, values, values.shape, levels, references, order)
     with pytest.raises(ValueError, match="bias"):
         code_motion(Recorder(), motion_model, grids, shapes, levels + 1, has_two, is_coded)
     with pytest.raises(ValueError, match="grids"):
