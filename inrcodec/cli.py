@@ -30,6 +30,7 @@ from inrcodec.options import (
     POSITIVE,
     ladder_requests,
     length_options,
+    model_options,
     part_options,
     procedure_options,
     refuse_what_is_settled,
@@ -38,7 +39,7 @@ from inrcodec.options import (
     target_options,
 )
 from inrcodec.reporting import Lost, decode_line, encode_lines, lost_lines, written_text
-from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
+from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
 _IMPORTED = time.monotonic()
 """About when the process began, which is what `--time` counts from."""
@@ -58,15 +59,7 @@ def commands() -> None:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", required=True, help="The .inrv file to write, or a folder for NAME.inrv.")
 @target_options
-@click.option("--model", default=EncodeSettings.model, show_default=True, help="See `inrc models`.")
-@click.option("--model-option", "model_options", multiple=True, metavar="KEY=VALUE", help="Repeatable.")
-@click.option(
-    "--preset",
-    type=click.Choice(list(PRESETS)),
-    default=EncodeSettings.preset,
-    show_default=True,
-    help="How long to fit without --time or --epochs; learning rate, batch, loss, pruning, quantiser.",
-)
+@model_options
 @click.option("--time", "time_seconds", type=DURATION, help="Wall-clock budget of the whole command.")
 @click.option("--epochs", type=POSITIVE, help="Passes over the frames, instead of --time.")
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
@@ -96,7 +89,7 @@ def encode(
     ladder: Sequence[float] | None,
     **plain: Any,
 ) -> int:
-    """Fit a network to the video SOURCE and write it as an .inrv file; several go to a folder."""
+    """Fit a model to the video SOURCE and write it as an .inrv file; several go to a folder."""
     verbosity = console.verbosity_of(quiet, verbose)
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),

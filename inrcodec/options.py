@@ -19,6 +19,7 @@ from inrcodec.settings import (
     MOST_BITS,
     MOST_FPS_SCALE,
     MOST_PRUNED,
+    PRESETS,
     EncodeSettings,
 )
 
@@ -107,6 +108,30 @@ def target_options(command: Command) -> Command:
             "--size", "size_bytes", type=FILE_SIZE, help="Size without sound: 800k is 800,000 bytes."
         ),
         click.option("--bpp", type=POSITIVE, help="Bits per pixel, sound left out.  [default: 0.06]"),
+    ):
+        command = option(command)
+    return command
+
+
+def model_options(command: Command) -> Command:
+    """--model, --model-option and --preset."""
+    for option in (
+        click.option(
+            "--preset",
+            type=click.Choice(list(PRESETS)),
+            default=EncodeSettings.preset,
+            show_default=True,
+            help="How long to fit without --time or --epochs; rate, batch, loss, pruning, quantiser.",
+        ),
+        click.option(
+            "--model-option", "model_options", multiple=True, metavar="KEY=VALUE", help="Repeatable."
+        ),
+        click.option(
+            "--model",
+            default=EncodeSettings.model,
+            show_default="inrc, or hnerv where an option asks for a trained network",
+            help="See `inrc models`.",
+        ),
     ):
         command = option(command)
     return command

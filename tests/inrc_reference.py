@@ -146,7 +146,7 @@ def refined(planes: Array, tensors: Mapping[str, NDArray[Any]]) -> Array:
         return planes
     seen = np.stack([4 * planes[c, i::2, j::2] for c in range(3) for i in range(2) for j in range(2)])
     hidden = convolution(seen, tensors["refine.first.weight"], tensors["refine.first.bias"])
-    hidden = hidden * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2))) / 2
+    hidden = np.maximum(hidden, 0)
     said = convolution(hidden, tensors["refine.last.weight"], tensors["refine.last.bias"])
     found = planes.copy()
     for channel, values in enumerate(said):

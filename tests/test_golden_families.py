@@ -115,7 +115,7 @@ def test_one_has_a_whole_hierarchy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (config.width, config.exponent, config.most) == (8, 12, 2)
     assert config.tree(video).order == ((0,), (3,), (5,), (1, 4), (2,))
     for name, other in (
-        ("spread", lambda field, height, width: torch.zeros(len(field), 5, height, width)),
+        ("field_of", lambda grids: torch.zeros_like(grids[-1])),
         ("step_sizes", lambda field, *_: torch.ones(len(field), 1, 4, 4)),
         ("refine", lambda planes, _: planes),
     ):

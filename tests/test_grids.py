@@ -43,7 +43,7 @@ from inrcodec.models.family import VideoInfo
 from inrcodec.models.frequencies import FIRST_CHANNELS, KERNEL_SIDES, zigzag
 from inrcodec.models.hierarchy import MOST_GROUP_FRAMES, hierarchy
 from inrcodec.models.inrc import Inrc
-from inrcodec.models.lapped import analyse, synthesise, to_colours, to_planes
+from inrcodec.models.lapped import add_synthesis, analyse, synthesise, to_colours, to_planes
 from inrcodec.models.latent_contexts import PARTS, code_latents, part_channels
 from inrcodec.models.motion_contexts import code_motion
 from inrcodec.models.prediction import step_sizes
@@ -64,6 +64,19 @@ def test_the_transform_is_orthogonal(rows: int, columns: int) -> None:
     assert planes.shape == (2, 3, 8 * rows, 8 * columns)
     torch.testing.assert_close(analyse(planes), latents, atol=1e-5, rtol=0)
     torch.testing.assert_close(planes.square().sum(), latents.square().sum(), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (2, 2), (5, 4)])
+def test_blocks_are_added_as_all_of_them_are_synthesised(rows: int, columns: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    latents = torch.randint(-9, 10, (2, 96, rows, columns), generator=random).to(torch.int16)
+    for part in (slice(64), slice(64, 96)):
+        latents[:, part] *= torch.rand(2, 1, rows, columns, generator=random) < 0.6
+    steps = torch.rand(2, 1, rows, columns, generator=random)
+    planes = torch.randn(2, 3, 8 * rows, 8 * columns, generator=random)
+    expected = planes + synthesise(latents * steps)
+    add_synthesis(planes, latents, steps)
+    torch.testing.assert_close(planes, expected, atol=1e-5, rtol=0)
 
 
 def test_luma_keeps_all_that_it_has() -> None:

@@ -15,9 +15,9 @@ from torch import Tensor
 from inrcodec.grids.entropy import optimizer, shapes_of
 from inrcodec.grids.latent_entropy import LatentEntropy, energies, reference_counts
 from inrcodec.grids.material import Material
-from inrcodec.models.lapped import analyse, synthesise, to_colours
+from inrcodec.models.lapped import add_synthesis, analyse, to_colours
 from inrcodec.models.latent_contexts import part_channels
-from inrcodec.models.prediction import predict_batch, spread
+from inrcodec.models.prediction import predict_batch
 
 FIRST_ROUNDING = 0.33
 LARGEST_LATENT = 16_000
@@ -45,6 +45,7 @@ class LatentFit:
         self._generator = torch.Generator().manual_seed(0)
         self._coded: Coded | None = None
         self.frames: dict[int, Tensor] = {}
+        """Planes (3, height, width) as the last `code` left them, in half precision."""
 
     @property
     def is_coded(self) -> bool:
@@ -73,22 +74,26 @@ class LatentFit:
         latents = torch.zeros(size, dtype=torch.int16, device=material.device)
         error = torch.zeros(material.frame_count, device=material.device)
         energy = torch.zeros(size[0], *size[2:], device=material.device)
+        references = set(tree.references.ravel().tolist())
+        # The old ones go before the new ones come: all frames are the most that a fit holds.
+        self.frames.clear()
         frames: dict[int, Tensor] = {}
         for whole in tree.order:
             for batch in material.chunks(whole):
                 source = material.planes(batch)
                 predicted = torch.zeros_like(source)
                 if tree.levels[batch[0]] > 0:
-                    at_pixels = spread(field[batch], material.height, material.width)
-                    predicted = predict_batch(frames, batch, tree, at_pixels)
+                    predicted = predict_batch(frames, batch, tree, field[batch])
                 wanted = analyse(source - predicted) / steps[batch]
                 chosen = self._choose(batch, wanted, energy, price)
                 latents[batch] = chosen.to(torch.int16)
                 energy[batch] = energies(chosen)
-                planes = predicted + synthesise(chosen * steps[batch])
-                error[batch] = self._error(batch, planes)
-                frames.update(zip(batch, planes, strict=True))
-        self._coded, self.frames = Coded(latents, error), frames
+                add_synthesis(predicted, chosen, steps[batch])
+                error[batch] = self._error(batch, predicted)
+                for frame, plane in zip(batch, predicted, strict=True):
+                    frames[frame] = plane if frame in references else plane.half()
+        self.frames = {frame: planes.half() for frame, planes in frames.items()}
+        self._coded = Coded(latents, error)
         return self._coded
 
     def _choose(self, batch: list[int], wanted: Tensor, energy: Tensor, price: float) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.family import VideoInfo
@@ -60,6 +61,21 @@ class Material:
     def planes(self, frames: Sequence[int]) -> Tensor:
         """Planes (B, 3, height, width) of the source."""
         return to_planes(self.clip[list(frames)], self.height, self.width)
+
+    def small_planes(self, scale: int) -> Tensor:
+        """Planes of all frames, averaged over squares of `scale` pixels: (T, 3, height / scale, ...)."""
+        found = self._small.get(scale)
+        if found is None:
+            size = (self.frame_count, 3, self.height // scale, self.width // scale)
+            found = self._small[scale] = torch.empty(size, device=self.device)
+            for frame in range(self.frame_count):
+                found[frame] = F.avg_pool2d(self.planes([frame]), scale)[0]
+        return found
+
+    @cached_property
+    def _small(self) -> dict[int, Tensor]:
+        """Motion is fitted at two scales, again and again."""
+        return {}
 
     def chunks(self, frames: Sequence[int], pixels: int | None = None) -> Iterator[list[int]]:
         """The frames in runs of about `CHUNK_PIXELS`; `pixels` are those of a frame, if not its own."""

@@ -16,8 +16,6 @@ from inrcodec.models.prediction import (
     field_of,
     grid_sizes,
     predict,
-    spread,
-    warp,
 )
 
 STEP = 0.25
@@ -59,8 +57,7 @@ def _of_both(now: Tensor, before: Tensor, after: Tensor, motion: Tensor) -> Tens
     """Fields (B, 5, rows, columns) of frames with two references, `motion` being that from before."""
     onwards = search(now[:, :1], after[:, :1])
     height, width = now.shape[2:]
-    first = warp(before, spread(motion, height, width))
-    second = warp(after, spread(onwards, height, width))
+    first, second = predict(before, None, motion), predict(after, None, onwards)
     nodes = motion.shape[2:]
 
     def error_of(prediction: Tensor) -> Tensor:
@@ -184,12 +181,10 @@ class MotionFit:
         material = self._material
         references = material.tree.references[batch]
 
-        def small(frames: list[int]) -> Tensor:
-            return torch.cat([F.avg_pool2d(material.planes([frame]), scale) for frame in frames])
-
-        now, before = small(batch), small(references[:, 0].tolist())
-        after = small(references[:, 1].tolist()) if material.tree.has_two[batch[0]] else None
-        field = spread(field_of([grid[batch] for grid in grids]) * STEP, *now.shape[2:])
+        small = material.small_planes(scale)
+        now, before = small[batch], small[references[:, 0]]
+        after = small[references[:, 1]] if material.tree.has_two[batch[0]] else None
+        field = field_of([grid[batch] for grid in grids]) * STEP
         errors = (predict(before, after, field, scale) - now).square().sum(1, keepdim=True)
         energy = F.avg_pool2d(errors, 8 // scale) * 64
         least = BLOCK_ENERGY * step**2

@@ -84,7 +84,8 @@ def _around(
     """The best of `motion`, its neighbours' and, for each of `steps`, the eight shifts around the best."""
 
     def cost_of(candidate: Tensor) -> Tensor:
-        at_pixels = candidate.repeat_interleave(NODE // scale, 2).repeat_interleave(NODE // scale, 3)
+        nodes = candidate.permute(0, 2, 3, 1)
+        at_pixels = nodes.repeat_interleave(NODE // scale, 1).repeat_interleave(NODE // scale, 2)
         return _window_mean((current - warp(reference, at_pixels / scale)).abs_(), WINDOW, scale)
 
     best, least = motion, cost_of(motion)

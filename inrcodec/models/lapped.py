@@ -88,6 +88,55 @@ def synthesise(latents: Tensor) -> Tensor:
     return _filter_both(torch.cat(planes, 1), _border_filter(latents.device))
 
 
+@lru_cache(maxsize=4)
+def _bumps(device: torch.device) -> Tensor:
+    """What the frequencies of a block are along one axis, on the 16 pixels from 4 before it: (4, 8, 16).
+
+    Of a block with neighbours on both sides, on its right, on its left, and on none: edges are not filtered.
+    """
+    half, found = BLOCK // 2, []
+    for before, after in ((1, 1), (0, 1), (1, 0), (0, 0)):
+        signals = F.pad(_cosines(BLOCK, BLOCK, device), (BLOCK * before, BLOCK * after))
+        filtered = F.pad(_filter_borders(signals, _border_filter(device)), (half, half))
+        found.append(filtered[:, BLOCK * before : BLOCK * (before + 2)])
+    return torch.stack(found)
+
+
+def _kinds(places: Tensor, count: int) -> Tensor:
+    """Which of `_bumps` blocks have at these places of `count` in a row."""
+    return (places == 0).long() + 2 * (places == count - 1).long()
+
+
+def add_synthesis(planes: Tensor, latents: Tensor, steps: Tensor) -> None:
+    """Adds `synthesise(latents * steps)` to planes (B, 3, 8h, 8w), at a cost that goes by the blocks in use.
+
+    `latents` (B, 96, h, w) are of any type, `steps` (B, 1, h, w). Bumps of blocks that are two apart do not
+    overlap, so a quarter of all blocks is added at a time.
+    """
+    height, width = latents.shape[2:]
+    first, bumps = 0, _bumps(planes.device)
+    for number, side in enumerate(KERNEL_SIDES):
+        part = latents[:, first : first + side * side]
+        first += side * side
+        frames, rows, columns = cells = part.ne(0).any(1).nonzero(as_tuple=True)
+        if not len(frames):
+            continue
+        values = part[frames, :, rows, columns].to(planes.dtype) * steps[:, 0][cells][:, None]
+        down, across = (
+            bumps[_kinds(places, count)][:, :side] for places, count in ((rows, height), (columns, width))
+        )
+        pixels = torch.bmm(down.transpose(1, 2), torch.bmm(values.view(-1, side, side), across))
+        bordered = planes.new_zeros(len(planes), BLOCK * (height + 1), BLOCK * (width + 1))
+        for y, x in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            mine = (rows % 2 == y) & (columns % 2 == x)
+            tall, wide = (height + 1 - y) // 2, (width + 1 - x) // 2
+            tiles = bordered[:, BLOCK * y :, BLOCK * x :][:, : 2 * BLOCK * tall, : 2 * BLOCK * wide]
+            tiles = tiles.view(len(planes), tall, 2 * BLOCK, wide, 2 * BLOCK)
+            tiles[frames[mine], rows[mine] // 2, :, columns[mine] // 2] += pixels[mine]
+        half = BLOCK // 2
+        planes[:, number] += bordered[:, half:-half, half:-half]
+
+
 def analyse(planes: Tensor) -> Tensor:
     """Planes (B, 3, 8h, 8w) -> latents (B, 96, h, w)."""
     filtered = _filter_both(planes, _border_filter(planes.device).T)
@@ -108,4 +157,9 @@ def to_planes(frames: Tensor, height: int, width: int) -> Tensor:
 
 def to_colours(planes: Tensor) -> Tensor:
     """Planes (B, 3, h, w) -> RGB (B, 3, h, w), in [0, 1] but for what overshoots."""
-    return torch.einsum("ij,bihw->bjhw", _cosines(3, 3, planes.device), planes) + 0.5
+    luma, first, second = planes.unbind(1)
+    one, two = 1 / math.sqrt(2), 1 / math.sqrt(6)
+    grey = luma / math.sqrt(3) + 0.5
+    green = torch.sub(grey, second, alpha=2 * two)
+    others = grey.add_(second, alpha=two)
+    return torch.stack([torch.add(others, first, alpha=one), green, torch.sub(others, first, alpha=one)], 1)

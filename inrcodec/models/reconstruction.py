@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.hierarchy import Hierarchy
-from inrcodec.models.lapped import synthesise, to_colours
-from inrcodec.models.prediction import field_of, predict_batch, split_grids, spread, step_sizes
+from inrcodec.models.lapped import add_synthesis, to_colours
+from inrcodec.models.prediction import field_of, predict_batch, split_grids, step_sizes
+from inrcodec.models.shuffling import shuffle, unshuffle
+from inrcodec.models.side_by_side import Workers
 
-SHUFFLE = 2
-"""The refining network sees 2 x 2 pixels as channels of one."""
 INPUT_GAIN, OUTPUT_GAIN = 4.0, 0.1
 """Scales of what it sees and says, so that weights of ordinary size suit both."""
+AHEAD = 4
+"""Frames that are begun before they are asked for."""
 
 
 def refine(planes: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
@@ -26,41 +29,21 @@ def refine(planes: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
     """
     if not weights:
         return planes
-    seen = F.pixel_unshuffle(planes * INPUT_GAIN, SHUFFLE).contiguous(memory_format=torch.channels_last)
-    hidden = F.conv2d(seen, weights["refine.first.weight"], weights["refine.first.bias"], padding=1)
-    error = F.conv2d(F.gelu(hidden), weights["refine.last.weight"], weights["refine.last.bias"], padding=1)
-    return planes + F.pixel_shuffle(error.float(), SHUFFLE) * OUTPUT_GAIN
-
-
-def reconstruct(
-    latents: Tensor,
-    steps: Tensor,
-    field: Tensor,
-    tree: Hierarchy,
-    frames: MutableMapping[int, Tensor],
-    wanted: set[int],
-) -> Iterator[tuple[int, ...]]:
-    """Adds planes (3, h, w) of the `wanted` frames to `frames`, which holds all else that they need.
-
-    `latents` (T, 96, h/8, w/8) in units of `steps` (T, 1, h/8, w/8). Yields each batch when it is there.
-    """
-    height, width = 8 * latents.shape[2], 8 * latents.shape[3]
-    device = latents.device.type
-    for whole in tree.order:
-        batch = tuple(frame for frame in whole if frame in wanted)
-        if not batch:
-            continue
-        at = list(batch)
-        with torch.autocast(device, enabled=False):
-            planes = synthesise(latents[at].float() * steps[at])
-            if tree.levels[batch[0]] > 0:
-                planes = planes + predict_batch(frames, batch, tree, spread(field[at], height, width))
-        frames.update(zip(batch, planes, strict=True))
-        yield batch
+    device = planes.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else planes.dtype
+    seen = unshuffle(planes.to(dtype))
+    # A power of two: the products are those of planes times the gain.
+    first = weights["refine.first.weight"] * INPUT_GAIN
+    hidden = F.relu_(F.conv2d(seen, first, weights["refine.first.bias"], padding=1))
+    error = F.conv2d(hidden, weights["refine.last.weight"], weights["refine.last.bias"], padding=1)
+    return torch.add(planes, shuffle(error), alpha=OUTPUT_GAIN)
 
 
 class Reconstruction:
-    """A `FrameDecoder`: keeps the anchors it has made, and the frames of the groups last asked for."""
+    """A `FrameDecoder`: keeps the anchors it has made, and the frames of the groups last asked for.
+
+    A frame is made when its references are; frames that do not wait for each other are made side by side.
+    """
 
     def __init__(
         self,
@@ -76,7 +59,9 @@ class Reconstruction:
         rows, columns = self._latents.shape[2] // 2, self._latents.shape[3] // 2
         self._field = field_of(split_grids(tensors["motion"], rows, columns))
         self._steps = tensors["latent.step"] * step_sizes(self._field, tree, *fineness)
-        self._frames: dict[int, Tensor] = {}
+        self._frames: dict[int, Future[Tensor]] = {}
+        self._shown: dict[int, Future[Tensor]] = {}
+        self._workers = Workers(self._latents.device)
 
     def __call__(self, positions: Tensor) -> Tensor:
         """See `FrameDecoder`; between two frames there is their mean, weighted by the distance."""
@@ -85,24 +70,52 @@ class Reconstruction:
             (positions - positions.floor()).tolist() if positions.is_floating_point() else [0.0] * len(lower)
         )
         ends = [(frame, frame + 1 if part else frame) for frame, part in zip(lower, parts, strict=True)]
-        self._make({frame for pair in ends for frame in pair})
-        shown = {frame: self._shown(frame) for frame in {frame for pair in ends for frame in pair}}
+        wanted = sorted({frame for pair in ends for frame in pair})
+        # Who takes several frames will want those after them, too.
+        ahead = range(wanted[-1] + 1, wanted[-1] + 1 + (AHEAD if len(wanted) > 1 else 0))
+        coming = self._begin([*wanted, *(frame for frame in ahead if frame < len(self._latents))])
+        shown = {frame: coming[frame].result() for frame in wanted}
         return torch.stack(
-            [torch.lerp(shown[a], shown[b], part) for (a, b), part in zip(ends, parts, strict=True)]
+            [
+                torch.lerp(shown[a], shown[b], part) if part else shown[a]
+                for (a, b), part in zip(ends, parts, strict=True)
+            ]
         )
 
-    def _make(self, wanted: set[int]) -> None:
-        needed = self._tree.needed(wanted)
+    def _begin(self, frames: Sequence[int]) -> dict[int, Future[Tensor]]:
+        """Begin to make these frames, and all that they are predicted from; what else there is goes."""
+        needed = self._tree.needed(set(frames))
         for frame in [one for one in self._frames if self._tree.levels[one] > 1 and one not in needed]:
             del self._frames[frame]
-        missing = needed - self._frames.keys()
-        for _ in reconstruct(self._latents, self._steps, self._field, self._tree, self._frames, missing):
-            pass
+        # References come first in this order, so that no worker waits for what none has begun.
+        for frame in (one for batch in self._tree.order for one in batch):
+            if frame in needed and frame not in self._frames:
+                references = {
+                    one: self._frames[one] for one in self._tree.references[frame].tolist() if one >= 0
+                }
+                self._frames[frame] = self._workers.submit(self._planes, frame, references)
+        self._shown = {
+            frame: self._shown.get(frame) or self._workers.submit(self._colours, self._frames[frame])
+            for frame in frames
+        }
+        return self._shown
 
-    def _shown(self, frame: int) -> Tensor:
-        """RGB (3, height, width) in [0, 1] of a frame that has been made."""
+    def _planes(self, frame: int, references: Mapping[int, Future[Tensor]]) -> Tensor:
+        """Planes (3, h, w) of a frame, whose references may still be in the making."""
+        at = slice(frame, frame + 1)
+        frames = {reference: future.result() for reference, future in references.items()}
+        with torch.autocast(self._latents.device.type, enabled=False):
+            if frames:
+                planes = predict_batch(frames, (frame,), self._tree, self._field[at])
+            else:
+                height, width = 8 * self._latents.shape[2], 8 * self._latents.shape[3]
+                planes = self._field.new_zeros(1, 3, height, width)
+            add_synthesis(planes, self._latents[at], self._steps[at])
+        return planes[0]
+
+    def _colours(self, planes: Future[Tensor]) -> Tensor:
+        """RGB (3, height, width) in [0, 1]."""
         height, width = self._display
-        refined = refine(self._frames[frame][None], self._weights)
+        refined = refine(planes.result()[None], self._weights)
         with torch.autocast(refined.device.type, enabled=False):
-            shown = to_colours(refined.float())
-        return shown[0, :, :height, :width].clamp(0, 1)
+            return to_colours(refined)[0, :, :height, :width].clamp_(0, 1)
