@@ -268,22 +268,22 @@ def test_a_ray_task_that_is_killed_is_retried(
         ray_cluster(ray_folder) as (cluster, address),
         started(*encode(clip, output, "--workers", address), **ray_folder) as process,
     ):
-        task, other = waited_for(lambda: running_tasks(cluster, 2))
+        # Each process loads torch first: on a busy machine one may end before the other begins.
+        task = waited_for(lambda: running_tasks(cluster))[0]
         # In the middle: some of a fit is done.
         waited_for(lambda: "libtorch_cpu" in Path(f"/proc/{task}/maps").read_text())
         before = cpu_seconds(task)
         waited_for(lambda: cpu_seconds(task) > before + 1.0)
-        assert set(running_tasks(cluster, 2)) == {task, other}
+        assert task in running_tasks(cluster)
         os.kill(task, signal.SIGKILL)
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, said
     assert output.read_bytes() == alone
 
 
-def running_tasks(cluster: int, count: int) -> list[int]:
-    """The processes in which Ray fits segments, where there are as many."""
-    found = [one for one in descendants(cluster) if "ray::code_segment_task" in command_of(one)]
-    return found if len(found) == count else []
+def running_tasks(cluster: int) -> list[int]:
+    """The processes in which Ray fits segments."""
+    return [one for one in descendants(cluster) if "ray::code_segment_task" in command_of(one)]
 
 
 def cpu_seconds(process: int) -> float:
@@ -296,7 +296,7 @@ def test_a_ray_cluster_of_its_own_ends_with_the_encode(
 ) -> None:
     words = encode(clip, tmp_path / "a.inrv", "--workers", "ray", "--epochs", "4000")
     with started(*words, **ray_folder) as process:
-        waited_for(lambda: running_tasks(process.pid, 1) or running_tasks(process.pid, 2))
+        waited_for(lambda: running_tasks(process.pid))
         family = descendants(process.pid)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
