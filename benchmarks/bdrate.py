@@ -79,6 +79,7 @@ def line(row: dict[str, Any]) -> str:
 def draw(curves: dict[str, dict[str, Curve]], path: Path) -> None:
     """One panel for each clip and metric, with the rate on a logarithmic axis."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     shown = [
         (clip, metric)
@@ -101,6 +102,9 @@ def draw(curves: dict[str, dict[str, Curve]], path: Path) -> None:
                 label=name,
             )
         axes.set(title=clip, xlabel="bits a pixel", ylabel=METRICS[metric], xscale="log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path)

@@ -3,7 +3,8 @@
     python -m benchmarks.decoding FILE.inrv --clip bunny [--json FILE]
 
 Ours and the plain network run in turn (A B A B) on one machine. Ours includes parsing, entropy decoding and
-conversion to 8 bits; the plain one is only the network, in float32 NCHW at batch 2, as its authors run it.
+conversion to 8 bits; the plain one is only the network, in float32 NCHW at batch 2, as its authors run it:
+the file's own for `hnerv`, else HNeRV with 1.5 million parameters.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from benchmarks.plain import PlainHNeRV
 from benchmarks.record import BENCHMARK_CLIPS, write_report
 from bitstream import load
 from inrcodec.metrics import psnr_per_frame_db
-from inrcodec.models.family import VideoInfo
-from inrcodec.models.registry import family_by_wire_id
+from inrcodec.models.family import SymbolBits, VideoInfo
+from inrcodec.models.hnerv import HNeRVConfig
+from inrcodec.models.registry import family_by_name, family_by_wire_id
 from inrcodec.video import read_clip
 
 PLAIN_BATCH = 2
+PLAIN_PARAMETERS = 1.5e6
 
 
 def seconds_of_ours(path: str, precision: str) -> tuple[float, np.ndarray]:
@@ -57,7 +60,10 @@ def main() -> None:
     stream = load(Path(options.file).read_bytes())
     segment = stream.segments[0]
     video = VideoInfo(stream.header.width, stream.header.height, segment.frame_count)
-    config = family_by_wire_id(segment.family).unpack(segment.config, video, segment.seed)
+    family = family_by_wire_id(segment.family)
+    config = family.unpack(segment.config, video, segment.seed)
+    if not isinstance(config, HNeRVConfig):
+        config = family_by_name("hnerv").plan(video, PLAIN_PARAMETERS, {}, 0, SymbolBits(1, 1, 1))
     grid = (config.embedding_channels, config.grid.rows, config.grid.columns)
     plain = PlainHNeRV(config.embedding_channels, config.width, config.grid.strides)
     seconds_of_plain(plain, grid, 1)
@@ -78,8 +84,9 @@ def main() -> None:
         "file_bytes": Path(options.file).stat().st_size,
         "width": video.width,
         "height": video.height,
-        "frames": video.frame_count,
-        "decoder_width": config.width,
+        "frames": stream.header.frame_count,
+        "model": family.name,
+        "plain_width": config.width,
         "frames_per_second": ours,
         "plain_frames_per_second": reference,
         "ratio": ours / reference,

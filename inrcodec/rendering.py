@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from inrcodec.compression.contextual import segment_tensors
 from inrcodec.device import autocast, repeatable_convolutions
+from inrcodec.models.codes import as_codes
+from inrcodec.models.family import CodesDecoder
 from inrcodec.opening import AnyReader, open_segment
 
 Frames = NDArray[np.uint8]
@@ -47,9 +49,11 @@ class SegmentRenderer:
         local = [min(position - self._frames.start, last) for position in positions]
         at = torch.tensor(local, dtype=self._position_dtype(local), device=self._device)
         with torch.inference_mode(), autocast(self._device, self._dtype), repeatable_convolutions():
-            rendered = self._decoder(at).float()
-            codes = rendered.nan_to_num_(0.0, 0.0, 0.0).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
-        upright = codes.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            if isinstance(self._decoder, CodesDecoder) and not at.is_floating_point():
+                codes = self._decoder.codes(at.tolist())
+            else:
+                codes = as_codes(self._decoder(at).float())
+        upright = codes.cpu().numpy()
         return np.ascontiguousarray(np.rot90(upright, -self._quarter_turns, axes=(1, 2)))
 
     def _position_dtype(self, positions: Sequence[float]) -> torch.dtype:

@@ -188,7 +188,9 @@ def test_what_is_never_done(module: str) -> None:
         assert keywords.get("strict") != "False" or name == "zip", module
         assert keywords.get("allow_pickle") != "True", module
         assert name != "torch.load" or keywords.get("weights_only") == "True", module
-        assert name not in ("torch.manual_seed", "np.random.seed", "torch.set_num_threads"), module
+        assert name not in ("torch.manual_seed", "np.random.seed"), module
+        # Workers have fewer threads than the process, which keeps its own.
+        assert name != "torch.set_num_threads" or module.endswith("side_by_side"), module
     for node in ast.walk(tree_of(module)):
         assert not isinstance(node, ast.Assert), f"{module}:{node.lineno}: an assert checks nothing under -O"
         assert not isinstance(node, ast.ExceptHandler) or node.type is not None, module

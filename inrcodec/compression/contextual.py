@@ -18,9 +18,9 @@ from inrcodec.models.context_prior import context_prior
 from inrcodec.models.contexts import ContextModel
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.hierarchy import Hierarchy
-from inrcodec.models.inrc import MOTION_CHANNELS, Inrc, InrcConfig, context_specs
+from inrcodec.models.inrc import Inrc, InrcConfig, context_specs
 from inrcodec.models.latent_contexts import LatentModels, code_latents
-from inrcodec.models.motion_contexts import code_motion
+from inrcodec.models.motion_contexts import MOTION_CHANNELS, code_motion
 
 CONTEXT_STEPS = {"bias": 1 / 16, "level": 1 / 16, "weight": 1 / 64, "knots": 1 / 16}
 """Steps of the entropy models' parameters by the last part of their names; always these."""

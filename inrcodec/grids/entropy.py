@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from inrcodec.models.context_prior import context_prior
 from inrcodec.models.contexts import LOG_TABLE
 from inrcodec.models.hierarchy import Hierarchy
-from inrcodec.models.inrc import KNOTS, MOTION_CHANNELS
+from inrcodec.models.inrc import KNOTS
+from inrcodec.models.motion_contexts import MOTION_CHANNELS
 from inrcodec.models.prediction import doubled
 
 SCALES = {"bias": 16, "level": 16, "weight": 64, "knots": 16}

@@ -91,7 +91,8 @@ class LatentFit:
                 add_synthesis(predicted, chosen, steps[batch])
                 error[batch] = self._error(batch, predicted)
                 for frame, plane in zip(batch, predicted, strict=True):
-                    frames[frame] = plane if frame in references else plane.half()
+                    # No views, which would hold all of the batch.
+                    frames[frame] = plane.clone() if frame in references else plane.half()
         self.frames = {frame: planes.half() for frame, planes in frames.items()}
         self._coded = Coded(latents, error)
         return self._coded

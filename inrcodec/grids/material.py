@@ -72,6 +72,10 @@ class Material:
                 found[frame] = F.avg_pool2d(self.planes([frame]), scale)[0]
         return found
 
+    def forget_small_planes(self) -> None:
+        """Until they are asked for again."""
+        self._small.clear()
+
     @cached_property
     def _small(self) -> dict[int, Tensor]:
         """Motion is fitted at two scales, again and again."""

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from inrcodec.grids.entropy import MotionEntropy, optimizer
 from inrcodec.grids.material import Material
 from inrcodec.grids.search import finest_scale, search
+from inrcodec.models.motion_contexts import MOTION_CHANNELS
 from inrcodec.models.prediction import (
-    MOTION_CHANNELS,
     field_of,
     grid_sizes,
     predict,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from inrcodec.errors import UsageError
 
@@ -133,6 +133,14 @@ class FrameDecoder(Protocol):
         tensors of two frames are interpolated linearly (`blocks.frames_at`), times are taken as they are, and
         `inrc` mixes the two frames themselves.
         """
+
+
+@runtime_checkable
+class CodesDecoder(Protocol):
+    """A `FrameDecoder` that can also make coded frames ready to be shown, while others are in the making."""
+
+    def codes(self, frames: Sequence[int]) -> Tensor:
+        """These frames as uint8 (B, height, width, 3); see `codes.as_codes`."""
 
 
 @dataclass(frozen=True)

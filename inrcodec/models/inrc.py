@@ -33,7 +33,10 @@ from inrcodec.models.family import (
     known_options,
     whole_number,
 )
+from inrcodec.models.frequencies import CHANNELS, GROUP_COUNT
 from inrcodec.models.hierarchy import MOST_GROUP_FRAMES, Hierarchy, hierarchy
+from inrcodec.models.latent_contexts import FEATURE_COUNT, FLAG_FEATURES, FLAG_PASSES
+from inrcodec.models.motion_contexts import MOTION_CHANNELS, MOTION_FEATURES, PYRAMID_LEVELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,9 +45,6 @@ if TYPE_CHECKING:
 
 CELL = 16
 """Coded sides are multiples of it, pixels."""
-CHANNELS = 96
-FLAG_PASSES, FLAG_FEATURES = 4, 4
-MOTION_CHANNELS = 5
 KNOTS = 20
 """Of an entropy model; see `bitstream.coders.conditional`."""
 GROUP_FRAMES, EXPONENT, MOST = 16, 8, 6
@@ -122,10 +122,10 @@ def context_specs(level_count: int) -> tuple[TensorSpec, ...]:
         "context.flag.weight": (FLAG_PASSES, FLAG_FEATURES),
         "context.latent.bias": (3, CHANNELS),
         "context.latent.level": (level_count,),
-        "context.latent.weight": (12, 6),
+        "context.latent.weight": (GROUP_COUNT, FEATURE_COUNT),
         "context.latent.knots": (KNOTS, 4),
-        "context.motion.bias": (4 * level_count, MOTION_CHANNELS),
-        "context.motion.weight": (4, 4),
+        "context.motion.bias": (PYRAMID_LEVELS * level_count, MOTION_CHANNELS),
+        "context.motion.weight": (PYRAMID_LEVELS, MOTION_FEATURES),
         "context.motion.knots": (KNOTS, 4),
     }
     return tuple(TensorSpec(name, Role.WEIGHT, shape) for name, shape in shapes.items())

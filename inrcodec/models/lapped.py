@@ -77,17 +77,6 @@ def _filter_both(images: Tensor, matrix: Tensor) -> Tensor:
     return _filter_borders(rows_done.contiguous(), matrix)
 
 
-def synthesise(latents: Tensor) -> Tensor:
-    """Latents (B, 96, h, w) -> planes (B, 3, 8h, 8w); linear, the transpose of `analyse`."""
-    planes, first = [], 0
-    for side in KERNEL_SIDES:
-        part = latents[:, first : first + side * side]
-        first += side * side
-        pixels = torch.einsum("bkhw,kp->bphw", part, _kernels(side, latents.device))
-        planes.append(F.pixel_shuffle(pixels, BLOCK))
-    return _filter_both(torch.cat(planes, 1), _border_filter(latents.device))
-
-
 @lru_cache(maxsize=4)
 def _bumps(device: torch.device) -> Tensor:
     """What the frequencies of a block are along one axis, on the 16 pixels from 4 before it: (4, 8, 16).
@@ -108,10 +97,10 @@ def _kinds(places: Tensor, count: int) -> Tensor:
 
 
 def add_synthesis(planes: Tensor, latents: Tensor, steps: Tensor) -> None:
-    """Adds `synthesise(latents * steps)` to planes (B, 3, 8h, 8w), at a cost that goes by the blocks in use.
+    """Adds what latents times steps are to planes (B, 3, 8h, 8w): the transpose of `analyse`.
 
-    `latents` (B, 96, h, w) are of any type, `steps` (B, 1, h, w). Bumps of blocks that are two apart do not
-    overlap, so a quarter of all blocks is added at a time.
+    `latents` (B, 96, h, w) are of any type, `steps` (B, 1, h, w). The cost goes by the blocks in use. Bumps
+    of blocks that are two apart do not overlap, so a quarter of all blocks is added at a time.
     """
     height, width = latents.shape[2:]
     first, bumps = 0, _bumps(planes.device)

@@ -1,8 +1,8 @@
 """The classes of latents, and of the flags that say where there are any. Normative; see `contexts`.
 
 Most blocks of most frames have no latents at all. So each block has two flags, one for luma and one for both
-chroma components, and only latents of flagged blocks are coded: one in twelve of a typical file. Flags of
-every second block, as on a chessboard, come first and tell those between them.
+chroma components, and only latents of flagged blocks are coded. Flags of every second block, as on a
+chessboard, come first and tell those between them.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ class _Batch:
         """The latents of the batch, (96, F h w)."""
         for part, components in enumerate(PARTS):
             places = np.flatnonzero(self._code_flags(part))
-            for component in components:
+            # Passes without symbols, in which nothing is coded, are left out.
+            for component in components if len(places) else ():
                 self._code_component(component, places)
         return self._planes
 

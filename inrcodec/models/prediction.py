@@ -26,7 +26,6 @@ from inrcodec.models.lapped import BLOCK
 
 NODE = 16
 """Pixels a side of one node of the finest motion grid."""
-MOTION_CHANNELS = 5
 DECAY = 0.95
 """What is left of an error from a frame to one that is predicted from it, beside what the weights do."""
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec.models.codes import as_codes
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.lapped import add_synthesis, to_colours
 from inrcodec.models.prediction import field_of, predict_batch, split_grids, step_sizes
 from inrcodec.models.shuffling import shuffle, unshuffle
-from inrcodec.models.side_by_side import Workers
+from inrcodec.models.side_by_side import P, Workers, done
 
 INPUT_GAIN, OUTPUT_GAIN = 4.0, 0.1
 """Scales of what it sees and says, so that weights of ordinary size suit both."""
@@ -60,45 +63,67 @@ class Reconstruction:
         self._field = field_of(split_grids(tensors["motion"], rows, columns))
         self._steps = tensors["latent.step"] * step_sizes(self._field, tree, *fineness)
         self._frames: dict[int, Future[Tensor]] = {}
-        self._shown: dict[int, Future[Tensor]] = {}
+        self._codes: dict[int, Future[Tensor]] = {}
+        self._next = -1
+        """The frame after those last asked for."""
         self._workers = Workers(self._latents.device)
 
     def __call__(self, positions: Tensor) -> Tensor:
         """See `FrameDecoder`; between two frames there is their mean, weighted by the distance."""
-        lower = positions.floor().long().tolist() if positions.is_floating_point() else positions.tolist()
-        parts = (
-            (positions - positions.floor()).tolist() if positions.is_floating_point() else [0.0] * len(lower)
-        )
-        ends = [(frame, frame + 1 if part else frame) for frame, part in zip(lower, parts, strict=True)]
-        wanted = sorted({frame for pair in ends for frame in pair})
-        # Who takes several frames will want those after them, too.
-        ahead = range(wanted[-1] + 1, wanted[-1] + 1 + (AHEAD if len(wanted) > 1 else 0))
-        coming = self._begin([*wanted, *(frame for frame in ahead if frame < len(self._latents))])
-        shown = {frame: coming[frame].result() for frame in wanted}
-        return torch.stack(
-            [
-                torch.lerp(shown[a], shown[b], part) if part else shown[a]
-                for (a, b), part in zip(ends, parts, strict=True)
-            ]
-        )
+        ends = [(math.floor(at), math.ceil(at), at - math.floor(at)) for at in positions.tolist()]
+        planes = self._begin({frame for pair in ends for frame in pair[:2]})
+        with self._forgetting_failures():
+            shown = {frame: self._colours(one) for frame, one in planes.items()}
+        return torch.stack([torch.lerp(shown[a], shown[b], part) for a, b, part in ends])
 
-    def _begin(self, frames: Sequence[int]) -> dict[int, Future[Tensor]]:
-        """Begin to make these frames, and all that they are predicted from; what else there is goes."""
-        needed = self._tree.needed(set(frames))
+    def codes(self, frames: Sequence[int]) -> Tensor:
+        """See `CodesDecoder`."""
+        # Who has taken frames in a row will want those after them, too.
+        last, is_in_row = max(frames), min(frames) == self._next and self._workers.are_many
+        ahead = range(last + 1, min(last + 1 + (AHEAD if is_in_row else 0), len(self._latents)))
+        self._next = last + 1
+        planes = self._begin({*frames, *ahead})
+        for frame in self._codes.keys() - planes.keys():
+            self._codes.pop(frame).cancel()
+        with self._forgetting_failures():
+            for frame, one in planes.items():
+                if frame not in self._codes:
+                    self._codes[frame] = self._submit(len(planes), self._codes_of, one)
+            return torch.stack([self._codes[frame].result() for frame in frames])
+
+    @contextmanager
+    def _forgetting_failures(self) -> Iterator[None]:
+        """What fails is begun anew when it is asked for again, with all that has waited for it."""
+        try:
+            yield
+        except BaseException:
+            for coming in (self._frames, self._codes):
+                for one in coming.values():
+                    one.cancel()
+                coming.clear()
+            raise
+
+    def _begin(self, frames: set[int]) -> dict[int, Future[Tensor]]:
+        """Planes of these frames, begun with all that they are predicted from; what else there is goes."""
+        needed = self._tree.needed(frames)
         for frame in [one for one in self._frames if self._tree.levels[one] > 1 and one not in needed]:
-            del self._frames[frame]
+            self._frames.pop(frame).cancel()
         # References come first in this order, so that no worker waits for what none has begun.
         for frame in (one for batch in self._tree.order for one in batch):
             if frame in needed and frame not in self._frames:
                 references = {
                     one: self._frames[one] for one in self._tree.references[frame].tolist() if one >= 0
                 }
-                self._frames[frame] = self._workers.submit(self._planes, frame, references)
-        self._shown = {
-            frame: self._shown.get(frame) or self._workers.submit(self._colours, self._frames[frame])
-            for frame in frames
-        }
-        return self._shown
+                self._frames[frame] = self._submit(len(frames), self._planes, frame, references)
+        return {frame: self._frames[frame] for frame in sorted(frames)}
+
+    def _submit(
+        self, count: int, work: Callable[P, Tensor], *arguments: P.args, **named: P.kwargs
+    ) -> Future[Tensor]:
+        """One frame alone has the caller's thread, and with it all cores."""
+        if count == 1:
+            return done(work(*arguments, **named))
+        return self._workers.submit(work, *arguments, **named)
 
     def _planes(self, frame: int, references: Mapping[int, Future[Tensor]]) -> Tensor:
         """Planes (3, h, w) of a frame, whose references may still be in the making."""
@@ -119,3 +144,7 @@ class Reconstruction:
         refined = refine(planes.result()[None], self._weights)
         with torch.autocast(refined.device.type, enabled=False):
             return to_colours(refined)[0, :, :height, :width].clamp_(0, 1)
+
+    def _codes_of(self, planes: Future[Tensor]) -> Tensor:
+        """The same as uint8 (height, width, 3)."""
+        return as_codes(self._colours(planes)[None])[0]

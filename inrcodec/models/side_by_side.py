@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import cache
+from threading import Barrier
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -15,8 +17,27 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def _take(threads: int) -> None:
+    """Have this many threads; asked for the number, torch keeps it for the thread that asks."""
+    torch.set_num_threads(threads)
+    torch.get_num_threads()
+
+
+@cache
+def _pool(threads: int) -> Executor:
+    """Workers that share this many threads of torch, the only ones in the process that have fewer."""
+    count = min(threads, MOST_WORKERS)
+    pool = ThreadPoolExecutor(count, "frames", _take, (threads // count,))
+    together = Barrier(count)
+    for begun in [pool.submit(together.wait) for _ in range(count)]:
+        begun.result()
+    # What a thread sets for itself becomes the number of all threads that come after it.
+    torch.set_num_threads(threads)
+    return pool
+
+
 class Workers:
-    """Threads that share the cores of a CPU; on another device all work is done at once, by the caller.
+    """Threads that share the cores of a CPU; on another device, or one core, the caller does all work itself.
 
     Two pieces side by side are faster than one after the other on two threads: much of a look-up or a copy
     runs on one thread, however many there are.
@@ -24,26 +45,33 @@ class Workers:
 
     def __init__(self, device: torch.device) -> None:
         threads = torch.get_num_threads() if device.type == "cpu" else 1
-        count = min(threads, MOST_WORKERS)
-        self._device = device
-        self._pool = (
-            ThreadPoolExecutor(count, "frames", torch.set_num_threads, (threads // count,))
-            if count > 1
-            else None
-        )
+        self._device = device.type
+        self._pool = _pool(threads) if threads > 1 else None
+
+    @property
+    def are_many(self) -> bool:
+        return self._pool is not None
 
     def submit(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
         """Begin `work`, after all that was submitted before, in the caller's modes of torch."""
-        device = self._device.type
-        is_inference = torch.is_inference_mode_enabled()
-        dtype, is_cast = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+        if self._pool is None:
+            return done(work(*arguments, **named))
+        has_gradients, is_inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        dtype, is_cast = torch.get_autocast_dtype(self._device), torch.is_autocast_enabled(self._device)
 
         def run() -> T:
-            with torch.inference_mode(is_inference), torch.autocast(device, dtype, enabled=is_cast):
+            with (
+                torch.inference_mode(is_inference),
+                torch.set_grad_enabled(has_gradients),
+                torch.autocast(self._device, dtype, enabled=is_cast),
+            ):
                 return work(*arguments, **named)
 
-        if self._pool is not None:
-            return self._pool.submit(run)
-        done: Future[T] = Future()
-        done.set_result(work(*arguments, **named))
-        return done
+        return self._pool.submit(run)
+
+
+def done(result: T) -> Future[T]:
+    """A future that is over."""
+    future: Future[T] = Future()
+    future.set_result(result)
+    return future

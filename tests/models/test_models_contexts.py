@@ -164,7 +164,7 @@ def latent_passes(
                     ]
                 )
             flagged = [place for place in places if has_latents(values, part, *place)]
-            for component in components:
+            for component in components if flagged else ():
                 for u, v in diagonal_walk((8, 4, 4)[component]):
                     group = sum(u + v >= start for start in (1, 2, 3, 5, 8)) + (6 if component else 0)
                     channel = channel_number(component, u, v)

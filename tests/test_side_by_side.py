@@ -1,0 +1,131 @@
+"""Frames that are made in several threads: the same ones, whatever is asked for, and nothing stays behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import inrcodec
+from inrcodec.models import reconstruction
+from inrcodec.models.side_by_side import Workers
+
+FILE = Path(__file__).parent / "golden" / "inrc.inrv"
+
+
+@pytest.fixture
+def threads() -> Iterator[int]:
+    """So many for torch, for the time of a test."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield 2
+    torch.set_num_threads(before)
+
+
+def alone() -> Any:
+    """All frames, each decoded by a decoder of its own."""
+    frames = []
+    for frame in range(6):
+        with inrcodec.open(FILE, "cpu", "float32") as video:
+            frames.append(video[frame])
+    return np.stack(frames)
+
+
+def assert_alike(one: Any, other: Any) -> None:
+    """But for what the number of threads does to a sum."""
+    assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_frames_are_those_of_one_thread(threads: int) -> None:
+    expected = alone()
+    with inrcodec.open(FILE, "cpu", "float32") as video:
+        assert len(video) == 6
+        assert_alike(video[:], expected)
+        assert_alike(video[2:5], expected[2:5])
+        for frame in (5, 0, 3, 4):
+            assert_alike(video[frame], expected[frame])
+        assert_alike(video[::-1], expected[::-1])
+        assert_alike(video.at(1.0), expected[1])
+
+
+def test_between_two_frames_is_their_mean(threads: int) -> None:
+    expected = alone().astype(float)
+    with inrcodec.open(FILE, "cpu", "float32") as video:
+        assert np.abs(video.at(2.5) - expected[2:4].mean(0)).max() <= 1.01
+
+
+def test_frames_in_a_row_are_begun_ahead(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    original = reconstruction.Reconstruction._planes
+
+    def counted(self: Any, frame: int, references: Any) -> Any:
+        made.append(frame)
+        return original(self, frame, references)
+
+    monkeypatch.setattr(reconstruction.Reconstruction, "_planes", counted)
+    with inrcodec.open(FILE, "cpu", "float32") as video:
+        next(video.batches(range(1)))
+        decoder: Any = video._renderer._decoder  # type: ignore[union-attr]
+        assert made == [0]
+        decoder.codes([5])
+        # The anchor before it, and nothing ahead.
+        assert sorted(made) == [0, 3, 5]
+        decoder.codes([1])
+        assert sorted(made) == [0, 1, 3, 5]
+        decoder.codes([2])
+        assert {*decoder._codes} == {2, 3, 4, 5}
+
+
+def test_a_failure_is_not_kept(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, original, calls = alone(), reconstruction.add_synthesis, []
+
+    def failing(*arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise MemoryError("no more")
+        original(*arguments)
+
+    monkeypatch.setattr(reconstruction, "add_synthesis", failing)
+    with inrcodec.open(FILE, "cpu", "float32") as video:
+        with pytest.raises(MemoryError, match="no more"):
+            video[:]
+        assert_alike(video[:], expected)
+
+
+def test_only_workers_have_fewer_threads(threads: int) -> None:
+    workers, seen = Workers(torch.device("cpu")), []
+    assert workers.are_many
+    assert workers.submit(torch.get_num_threads).result() == 1
+    other = Thread(target=lambda: seen.append(torch.get_num_threads()))
+    other.start()
+    other.join()
+    assert (torch.get_num_threads(), seen) == (threads, [threads])
+
+
+def modes() -> tuple[bool, bool, bool, torch.dtype]:
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_autocast_dtype("cpu"),
+    )
+
+
+def test_work_is_done_in_the_modes_of_the_caller(threads: int) -> None:
+    workers = Workers(torch.device("cpu"))
+    assert workers.submit(modes).result() == modes()
+    with torch.no_grad(), torch.autocast("cpu", torch.float16):
+        assert workers.submit(modes).result() == modes() == (False, False, True, torch.float16)
+    with torch.inference_mode():
+        assert workers.submit(modes).result() == modes()
+
+
+def test_other_devices_have_no_workers(threads: int) -> None:
+    workers = Workers(torch.device("meta"))
+    assert not workers.are_many
+    assert workers.submit(torch.get_num_threads).result() == threads
