@@ -48,7 +48,7 @@ ASKED = [
     "0.2s",
 ]
 SETTINGS = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=20, device="cpu")
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 240
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes by /proc")
 
