@@ -10,7 +10,6 @@ file already holds are kept: an interrupted run goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks.record import BENCHMARK_CLIPS, write_report
+from benchmarks.record import BENCHMARK_CLIPS, stored_results, write_report
 from inrcodec import encode
 from inrcodec.arguments import parse_duration
 from inrcodec.grids import fit, latent_entropy, motion, pace
@@ -128,9 +127,8 @@ def main() -> None:
     else:
         limits["time_seconds"] = parse_duration(options.time or "1m")
     wanted = [one for one in CANDIDATES if not options.only or one.name in (BASE, *options.only)]
-    stored = json.loads(options.json.read_text())["results"] if options.json.exists() else []
     results: dict[tuple[str, str, int], dict[str, Any]] = {
-        (one["clip"], one["candidate"], one["seed"]): one for one in stored
+        (one["clip"], one["candidate"], one["seed"]): one for one in stored_results(options.json)
     }
 
     def measured(candidate: Candidate, clip: str, seed: int) -> float:

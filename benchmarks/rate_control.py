@@ -9,13 +9,12 @@ where one does not. Rows that the JSON file holds with the same options are kept
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks.codec import measure
-from benchmarks.record import BENCHMARK_CLIPS, write_report
+from benchmarks.record import BENCHMARK_CLIPS, stored_results, write_report
 
 LEAST_BPP, MOST_BPP, TARGETS = 0.01, 0.3, 12
 LEAST_SHARE = 0.97
@@ -47,7 +46,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    kept = json.loads(options.json.read_text())["results"] if options.json and options.json.exists() else []
+    kept = stored_results(options.json)
     rows = {(row["clip"], row["model"], row["epochs"], row["target"]): row for row in kept}
     print(f"{'clip':14} {'bpp':>7} {'bytes':>8} {'filled':>7} {'PSNR':>6}")
     for clip in options.clips:

@@ -12,7 +12,6 @@ listed go to `inrc encode` as they are. Needs the extras `metrics` and `benchmar
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +22,7 @@ from typing import Any
 
 from benchmarks.bdrate import Curve, compare_all, draw, line
 from benchmarks.codec import measure
-from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, commit, write_report
+from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, commit, stored_results, write_report
 from benchmarks.rivals import Frames, Rival, code, parse_rival
 from inrcodec.errors import UsageError
 from inrcodec.metrics import ms_ssim, psnr_per_frame_db, summarise_psnr
@@ -128,9 +127,7 @@ def curves_of(points: Points) -> dict[str, dict[str, Curve]]:
 
 def stored(path: Path | None) -> Points:
     """Points of an earlier run by their keys."""
-    if path is None or not path.exists():
-        return {}
-    rows = json.loads(path.read_text())["results"]
+    rows = stored_results(path)
     return {(row["clip"], row["contender"], row["setting"], *row["options"]): row["point"] for row in rows}
 
 

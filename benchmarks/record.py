@@ -99,6 +99,14 @@ def commit() -> str | None:
     return head + ("+" if changed else "")
 
 
+def stored_results(path: Path | None) -> list[dict[str, Any]]:
+    """What `write_report` wrote before, for a run that goes on; nothing where there is no such file."""
+    if path is None or not path.exists():
+        return []
+    results: list[dict[str, Any]] = json.loads(path.read_text())["results"]
+    return results
+
+
 def write_report(path: Path, module: str, results: Sequence[dict[str, Any]], **extra: Any) -> None:
     """Write figures as JSON with the command, the machine and the commit that gave them."""
     report = {

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from codec_samples import moving_gradient, write_clip
+from codec_samples import TWO_SEGMENTS, moving_gradient, write_clip
 
 import inrcodec
 from inrcodec.errors import UsageError
@@ -25,20 +25,7 @@ from inrcodec.progress import FitReport, Silent
 from inrcodec.settings import EncodeSettings
 
 ROOT = Path(__file__).parents[1]
-ASKED = [
-    "--model",
-    "hnerv",
-    "--size",
-    "9k",
-    "--segment",
-    "6",
-    "--epochs",
-    "20",
-    "--device",
-    "cpu",
-    "--checkpoint",
-    "0.1s",
-]
+ASKED = [*TWO_SEGMENTS, "--checkpoint", "0.1s"]
 
 
 def command(source: Path, output: Path, *more: str) -> list[str]:

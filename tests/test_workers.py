@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from codec_samples import moving_gradient, write_clip
+from codec_samples import TWO_SEGMENTS, moving_gradient, write_clip
 
 import inrcodec
 from inrcodec import local_workers
@@ -33,20 +33,7 @@ from inrcodec.settings import EncodeSettings
 from inrcodec.worker import portable
 
 ROOT = Path(__file__).parents[1]
-ASKED = [
-    "--model",
-    "hnerv",
-    "--size",
-    "9k",
-    "--segment",
-    "6",
-    "--epochs",
-    "20",
-    "--device",
-    "cpu",
-    "--checkpoint",
-    "0.2s",
-]
+ASKED = [*TWO_SEGMENTS, "--checkpoint", "0.2s"]
 SETTINGS = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=20, device="cpu")
 PATIENCE_SECONDS = 240
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bitstream import Corrupt, Section
 from bitstream.coders import decode_section, encode_smallest
-from bitstream.coders.conditional import WIRE_ID, ConditionalDecoder, ConditionalEncoder
+from bitstream.coders.conditional import MAX_LOG_ODDS, WIRE_ID, ConditionalDecoder, ConditionalEncoder
 from bitstream.fields import Reader, Writer
 from inrcodec.compression.sections import decode_sections
 from inrcodec.models.context_prior import context_prior
@@ -20,7 +20,7 @@ from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.inrc import Inrc, InrcConfig, context_specs
 from inrcodec.models.latent_contexts import LatentModels, code_latents
-from inrcodec.models.motion_contexts import MOTION_CHANNELS, code_motion
+from inrcodec.models.motion_contexts import MOTION_CHANNELS, code_motion, grid_sizes
 
 CONTEXT_STEPS = {"bias": 1 / 16, "level": 1 / 16, "weight": 1 / 64, "knots": 1 / 16}
 """Steps of the entropy models' parameters by the last part of their names; always these."""
@@ -80,7 +80,7 @@ def encode_contextual(
     for spec in context_specs(tree.level_count):
         values = (parameters[spec.name] - prior[spec.name]).astype(np.int32).reshape(spec.shape[0], -1)
         coder, payload = encode_smallest(values)
-        coded.append(Section(coder, (_step(spec.name),), payload))
+        coded.append(Section(coder, (parameter_step(spec.name),), payload))
     motion = _Payload(parameters["context.motion.knots"], symbols.motion)
     grids = _split(symbols.motion, config)
     _code_motion(motion.encoder, parameters, grids, config, tree)
@@ -166,16 +166,24 @@ def decode_contextual(
     return DecodedGrids(parameters, network, GridSymbols(flat, steps[0], symbols, steps[1]))
 
 
-def _step(name: str) -> float:
-    return CONTEXT_STEPS[name.rsplit(".", 1)[1]]
+def parameter_step(section: str) -> float:
+    """The step of a section of the entropy models."""
+    return CONTEXT_STEPS[section.rsplit(".", 1)[1]]
+
+
+def parameter_limit(section: str) -> int:
+    """The largest magnitude of its integers."""
+    return MAX_LOG_ODDS if section.endswith("knots") else LARGEST_PARAMETER
 
 
 def _parameters(spec: TensorSpec, section: Section, prior: NDArray[np.int64]) -> NDArray[np.int64]:
     """Integers of an entropy model; raises `Corrupt` for other steps or for values out of range."""
-    if section.steps != (_step(spec.name),):
-        raise Corrupt(f"{spec.name}: expected a step of {_step(spec.name)}", offset=None, block="SEGM")
+    if section.steps != (parameter_step(spec.name),):
+        raise Corrupt(
+            f"{spec.name}: expected a step of {parameter_step(spec.name)}", offset=None, block="SEGM"
+        )
     values = prior + decode_section(section, spec.count).astype(np.int64).reshape(spec.shape)
-    limit = 255 if spec.name.endswith("knots") else LARGEST_PARAMETER
+    limit = parameter_limit(spec.name)
     if np.abs(values).max(initial=0) > limit:
         raise Corrupt(f"{spec.name}: a value is outside -{limit}..{limit}", offset=None, block="SEGM")
     return values
@@ -223,10 +231,7 @@ def _split(motion: NDArray[np.int32], config: InrcConfig) -> list[NDArray[np.int
 
 
 def _shapes(frame_count: int, config: InrcConfig) -> list[tuple[int, int, int, int]]:
-    return [
-        (frame_count, MOTION_CHANNELS, -(-config.rows // scale), -(-config.columns // scale))
-        for scale in (8, 4, 2, 1)
-    ]
+    return [(frame_count, MOTION_CHANNELS, *size) for size in grid_sizes(config.rows, config.columns)]
 
 
 def _code_motion(

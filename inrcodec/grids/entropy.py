@@ -16,23 +16,21 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bitstream.coders.conditional import QUARTERS
+from inrcodec.compression.contextual import parameter_limit, parameter_step
 from inrcodec.models.context_prior import context_prior
-from inrcodec.models.contexts import LOG_TABLE
+from inrcodec.models.contexts import LARGEST_MAGNITUDE, LOG_TABLE, OFFSET
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.inrc import KNOTS
 from inrcodec.models.motion_contexts import MOTION_CHANNELS
 from inrcodec.models.prediction import doubled
 
-SCALES = {"bias": 16, "level": 16, "weight": 64, "knots": 16}
-"""Of the parameters as integers; see `compression.contextual`."""
 RATES = {"bias": 0.1, "level": 0.1, "weight": 0.03, "knots": 0.05}
 """Learning rates."""
 BITS_OF_A_DOUBLING = 0.75
 """Of the square of what a parameter differs by from the usual."""
-OFFSET = 8.0
+ZERO_KNOT = OFFSET / 1024
 """Knot of a sum of zero."""
-QUARTERS = 4
-LARGEST_COUNTED = 15
 LISTED = 16
 """Magnitudes whose bits are looked up; from 3 on they grow by the same amount each."""
 
@@ -98,9 +96,9 @@ class EntropyModel(nn.Module):
             self.register_parameter(name, nn.Parameter(value))
             self.register_buffer(f"usual_{name}", value.clone())
 
-    def scale(self, name: str) -> int:
+    def scale(self, name: str) -> float:
         """What a parameter is multiplied by to be an integer of the file."""
-        return SCALES[self.sections[name].rsplit(".", 1)[1]]
+        return 1 / parameter_step(self.sections[name])
 
     def description_bits(self) -> Tensor:
         """About what the parameters take in the file: nothing where they are as usual, else by their size."""
@@ -151,7 +149,7 @@ class MotionEntropy(EntropyModel):
         shapes, found = shapes_of(self.knots), []
         parent: Tensor | None = None
         for k, grid in enumerate(grids):
-            cut = grid.detach().round().abs().clamp(max=LARGEST_COUNTED)
+            cut = grid.detach().round().abs().clamp(max=LARGEST_MAGNITUDE)
             above = torch.zeros_like(cut) if parent is None else doubled(parent, *cut.shape[2:])
             before = torch.cat([torch.zeros_like(cut[:, :1]), cut[:, :-1]], 1)
             around = (4 * F.avg_pool2d(above, 3, 1, 1, count_include_pad=False) + 1e-3).floor()
@@ -159,7 +157,7 @@ class MotionEntropy(EntropyModel):
             sums = self.bias.view(-1, 4, MOTION_CHANNELS)[self.levels, k][..., None, None] + sum(
                 self.weight[k, number] * logarithms(count) for number, count in enumerate(counts)
             )
-            places = (QUARTERS * (sums + OFFSET) - 0.5).clamp(0, QUARTERS * (KNOTS - 1))
+            places = (QUARTERS * (sums + ZERO_KNOT) - 0.5).clamp(0, QUARTERS * (KNOTS - 1))
             magnitude = grid.abs()
             lower = magnitude.detach().floor()
             bits = torch.lerp(
@@ -185,7 +183,7 @@ def parameters(*models: EntropyModel) -> dict[str, NDArray[np.int64]]:
     found = {}
     for model in models:
         for name, value in model.named_parameters():
-            limit = 255 if name == "knots" else 32767
+            limit = parameter_limit(model.sections[name])
             scaled = (value.detach().double() * model.scale(name)).round().clamp(-limit, limit)
             found[model.sections[name]] = np.asarray(scaled.long().cpu().numpy(), dtype=np.int64)
     return found

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bitstream.coders.conditional import QUARTERS, class_count
 from inrcodec.grids.entropy import (
-    LARGEST_COUNTED,
-    OFFSET,
-    QUARTERS,
+    ZERO_KNOT,
     EntropyModel,
     logarithms,
     sections_of,
     shapes_of,
 )
+from inrcodec.models.contexts import LARGEST_MAGNITUDE
 from inrcodec.models.frequencies import (
     CHANNELS,
     GROUPS,
@@ -31,7 +31,7 @@ from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.inrc import KNOTS
 from inrcodec.models.latent_contexts import PARTS, part_channels
 
-LAST_CLASS = QUARTERS * (KNOTS - 1)
+LAST_CLASS = class_count(KNOTS) - 1
 NEIGHBOURS = ((0, 1), (2, 1), (1, 0), (1, 2))
 """Rows and columns of a block's neighbours in a plane with a border."""
 
@@ -81,7 +81,7 @@ class LatentEntropy(EntropyModel):
         from the frames' references (`reference_counts`), and `levels` (B,) those of the frames.
         """
         channels, (frames, rows, columns) = part_channels(part), cells
-        cut = symbols.abs().clamp(max=LARGEST_COUNTED)
+        cut = symbols.abs().clamp(max=LARGEST_MAGNITUDE)
         own = cut[frames, :, rows, columns].float()
         bordered = F.pad(cut[:, channels], (1, 1, 1, 1))
         around = sum(bordered[frames, :, rows + down, columns + across] for down, across in NEIGHBOURS)
@@ -101,7 +101,7 @@ class LatentEntropy(EntropyModel):
         sums = kinds[frames][:, channels] + sum(
             logarithms(count) * weights[:, number] for number, count in counts
         )
-        return (QUARTERS * (sums + OFFSET)).clamp(0, LAST_CLASS + 0.999)
+        return (QUARTERS * (sums + ZERO_KNOT)).clamp(0, LAST_CLASS + 0.999)
 
     def flag_bits(self, symbols: Tensor, reference: Tensor, levels: Tensor) -> list[Tensor]:
         """Bits of a flag that is not set and of one that is, of each part, (B, h, w, 2), with gradients.
@@ -126,7 +126,7 @@ class LatentEntropy(EntropyModel):
             sums = kinds[:, 2 * part + half] + sum(
                 logarithms(count) * weights[..., number] for number, count in enumerate(counts)
             )
-            places = QUARTERS * (sums + OFFSET) - 0.5
+            places = QUARTERS * (sums + ZERO_KNOT) - 0.5
             found.append(shapes.flags_between(places.clamp(0, LAST_CLASS)))
         return found
 
@@ -164,7 +164,7 @@ def reference_counts(energy: Tensor, references: Tensor) -> Tensor:
 
 def _totals(symbols: Tensor) -> Tensor:
     """Sums of cut magnitudes over channels."""
-    return symbols.abs().clamp(max=LARGEST_COUNTED).sum(1).float()
+    return symbols.abs().clamp(max=LARGEST_MAGNITUDE).sum(1).float()
 
 
 def _cross(planes: Tensor) -> Tensor:

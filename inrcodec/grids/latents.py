@@ -15,7 +15,8 @@ from torch import Tensor
 from inrcodec.grids.entropy import optimizer, shapes_of
 from inrcodec.grids.latent_entropy import LatentEntropy, energies, reference_counts
 from inrcodec.grids.material import Material
-from inrcodec.models.lapped import add_synthesis, analyse, to_colours
+from inrcodec.models.frequencies import CHANNELS
+from inrcodec.models.lapped import BLOCK, add_synthesis, analyse, to_colours
 from inrcodec.models.latent_contexts import part_channels
 from inrcodec.models.prediction import predict_batch
 
@@ -70,7 +71,7 @@ class LatentFit:
         error of a latent, in squared steps: finer steps stand for errors that show again in other frames.
         """
         material, tree = self._material, self._material.tree
-        size = (material.frame_count, 96, material.height // 8, material.width // 8)
+        size = (material.frame_count, CHANNELS, material.height // BLOCK, material.width // BLOCK)
         latents = torch.zeros(size, dtype=torch.int16, device=material.device)
         error = torch.zeros(material.frame_count, device=material.device)
         energy = torch.zeros(size[0], *size[2:], device=material.device)

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from inrcodec.grids.entropy import MotionEntropy, optimizer
 from inrcodec.grids.material import Material
 from inrcodec.grids.search import finest_scale, search
-from inrcodec.models.motion_contexts import MOTION_CHANNELS
+from inrcodec.models.motion_contexts import GRID_SCALES, MOTION_CHANNELS, grid_sizes
 from inrcodec.models.prediction import (
     field_of,
-    grid_sizes,
     predict,
 )
 
@@ -74,7 +73,7 @@ def to_grids(field: Tensor) -> list[Tensor]:
     """Four grids of whole steps, coarse to fine, whose sum is about `field` in pixels."""
     rest, grids = field / STEP, []
     rows, columns = field.shape[2:]
-    for size, scale in zip(grid_sizes(rows, columns), (8, 4, 2, 1), strict=True):
+    for size, scale in zip(grid_sizes(rows, columns), GRID_SCALES, strict=True):
         down, right = size[0] * scale - rows, size[1] * scale - columns
         padded = _repeat_edges(rest, down, right)
         grid = _whole(F.avg_pool2d(padded, scale), FIRST_ROUNDING)

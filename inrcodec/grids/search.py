@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inrcodec.models.prediction import NODE, warp
+from inrcodec.models.inrc import CELL
+from inrcodec.models.prediction import warp
 
 RADIUS = 10
 """Pixels of the coarsest scale."""
@@ -53,7 +54,7 @@ def search(current: Tensor, reference: Tensor) -> Tensor:
 
 def _window_mean(differences: Tensor, window: int, scale: int) -> Tensor:
     """Mean over the window of each node, which is cut at the edges."""
-    stride = NODE // scale
+    stride = CELL // scale
     size = max(stride, window // scale)
     size += (size - stride) % 2
     return F.avg_pool2d(differences, size, stride, (size - stride) // 2, count_include_pad=False)
@@ -85,7 +86,7 @@ def _around(
 
     def cost_of(candidate: Tensor) -> Tensor:
         nodes = candidate.permute(0, 2, 3, 1)
-        at_pixels = nodes.repeat_interleave(NODE // scale, 1).repeat_interleave(NODE // scale, 2)
+        at_pixels = nodes.repeat_interleave(CELL // scale, 1).repeat_interleave(CELL // scale, 2)
         return _window_mean((current - warp(reference, at_pixels / scale)).abs_(), WINDOW, scale)
 
     best, least = motion, cost_of(motion)

@@ -36,7 +36,7 @@ from inrcodec.models.family import (
 from inrcodec.models.frequencies import CHANNELS, GROUP_COUNT
 from inrcodec.models.hierarchy import MOST_GROUP_FRAMES, Hierarchy, hierarchy
 from inrcodec.models.latent_contexts import FEATURE_COUNT, FLAG_FEATURES, FLAG_PASSES
-from inrcodec.models.motion_contexts import MOTION_CHANNELS, MOTION_FEATURES, PYRAMID_LEVELS
+from inrcodec.models.motion_contexts import MOTION_CHANNELS, MOTION_FEATURES, PYRAMID_LEVELS, grid_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,8 +91,8 @@ def node_counts(video: VideoInfo) -> tuple[int, int]:
 
 
 def motion_cells(rows: int, columns: int) -> int:
-    """Nodes of the four motion grids together; see `prediction.grid_sizes`."""
-    return sum(-(-rows // scale) * -(-columns // scale) for scale in (8, 4, 2, 1))
+    """Nodes of the four motion grids together."""
+    return sum(height * width for height, width in grid_sizes(rows, columns))
 
 
 def most_frames(width: int, height: int) -> int:
@@ -132,7 +132,7 @@ def context_specs(level_count: int) -> tuple[TensorSpec, ...]:
 
 
 class Inrc:
-    """The `inrc` family; see the module's docstring. It fits and codes its segments itself (`SelfCoded`)."""
+    """The `inrc` family; see the module's docstring. `inrcodec.grids` fits and codes its segments."""
 
     wire_id = 6
     name = "inrc"

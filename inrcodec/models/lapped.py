@@ -16,10 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec.models.frequencies import KERNEL_SIDES
+
 BLOCK = 8
-KERNEL_SIDES = (8, 4, 4)
-"""Of luma all 8 x 8 frequencies of a block are coded, of both chroma planes the lowest 4 x 4."""
-CHANNELS = sum(side * side for side in KERNEL_SIDES)
 ANGLES = (0.596076, 0.129592, 0.049055, 0.406760, 0.033634, 0.178721)
 """Of the rotations in the planes (0,1), (0,2), (0,3), (1,2), (1,3), (2,3), in radians."""
 

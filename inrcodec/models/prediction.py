@@ -22,17 +22,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.hierarchy import Hierarchy
+from inrcodec.models.inrc import CELL
 from inrcodec.models.lapped import BLOCK
+from inrcodec.models.motion_contexts import grid_sizes
 
-NODE = 16
-"""Pixels a side of one node of the finest motion grid."""
 DECAY = 0.95
 """What is left of an error from a frame to one that is predicted from it, beside what the weights do."""
-
-
-def grid_sizes(rows: int, columns: int) -> tuple[tuple[int, int], ...]:
-    """Rows and columns of the four grids, coarse to fine; each node of one lies over 2 x 2 of the next."""
-    return tuple((-(-rows // scale), -(-columns // scale)) for scale in (8, 4, 2, 1))
 
 
 def split_grids(motion: Tensor, rows: int, columns: int) -> list[Tensor]:
@@ -135,7 +130,7 @@ def step_sizes(field: Tensor, tree: Hierarchy, exponent: float, most: float) -> 
     but not less than 1 / `most`. Computed by one pass backwards through the predictions, at one value a
     block.
     """
-    height, width = field.shape[2] * NODE // BLOCK, field.shape[3] * NODE // BLOCK
+    height, width = field.shape[2] * CELL // BLOCK, field.shape[3] * CELL // BLOCK
     # The values of an error are looked up with gradients, whatever the caller does.
     with torch.inference_mode(False), torch.enable_grad():
         errors = torch.zeros(len(field), 1, height, width, device=field.device, requires_grad=True)
