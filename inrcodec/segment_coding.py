@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ from inrcodec.decoding import Video
 from inrcodec.errors import InrcError, TargetUnreachable
 from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.grids.fit import FittedGrids, fit_grids
+from inrcodec.grids.material import with_chroma_of
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.inrc import Inrc
 from inrcodec.planning import SegmentPlan
@@ -109,6 +110,8 @@ def _code_grids(
     announce: Callable[[float, float | None], None],
 ) -> CodedSegment:
     """A segment of the `inrc` family, whose fit chooses whole numbers all along: there is no other model."""
+    if plan.start is None:
+        plan = replace(plan, config=with_chroma_of(clip.frames, plan.config))
     held = None if plan.start is None else _file(plan, plan.start.sections)
     is_possible = held is not None and len(held) <= plan.target_bytes
     try:

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Tree = tuple[dict[int, int], dict[int, tuple[int, int]], list[list[int]]]
-ANGLES = (0.596076, 0.129592, 0.049055, 0.406760, 0.033634, 0.178721)
+Pair = list[Array]
+"""Luma (1, height, width) and chroma (2, height / 2, width / 2)."""
+ANGLES = {8: (0.596076, 0.129592, 0.049055, 0.406760, 0.033634, 0.178721), 4: (0.327792,)}
 PLANES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
+GAINS = (1.030176, 1.146783, 1.428231, 1.804515)
 
 
 def hierarchy(count: int, group: int) -> Tree:
@@ -97,37 +100,40 @@ def step_sizes(field: Array, tree: Tree, exponent: float, most: int) -> Array:
     return np.maximum(1 / most, np.maximum(1, mean) ** -exponent)
 
 
-def border_filter() -> Array:
-    rotation = np.eye(4)
-    for (a, b), angle in zip(PLANES, ANGLES, strict=True):
-        turn = np.eye(4)
+def border_filter(n: int) -> Array:
+    rotation = np.eye(n // 2)
+    for (a, b), angle in zip(PLANES, ANGLES[n], strict=False):
+        turn = np.eye(n // 2)
         turn[a, a] = turn[b, b] = math.cos(angle)
         turn[b, a], turn[a, b] = math.sin(angle), -math.sin(angle)
         rotation = rotation @ turn
-    one, zero = np.eye(4), np.zeros((4, 4))
+    one, zero = np.eye(n // 2), np.zeros((n // 2, n // 2))
     h = np.block([[one, one[:, ::-1]], [one[:, ::-1], -one]]) / math.sqrt(2)
     result: Array = h @ np.block([[one, zero], [zero, rotation]]) @ h
     return result
 
 
-def synthesis(latents: Array) -> Array:
-    height, width = 8 * latents.shape[1], 8 * latents.shape[2]
-    cosines = np.array(
-        [
-            [math.sqrt((2 if k else 1) / 8) * math.cos(math.pi * (i + 0.5) * k / 8) for i in range(8)]
-            for k in range(8)
-        ]
-    )
-    planes, matrix = np.zeros((3, height, width)), border_filter()
-    for y, x in np.ndindex(*latents.shape[1:]):
-        for plane, (first, side) in enumerate(((0, 8), (64, 4), (80, 4))):
-            block = latents[first : first + side * side, y, x].reshape(side, side)
-            planes[plane, 8 * y : 8 * y + 8, 8 * x : 8 * x + 8] = cosines[:side].T @ block @ cosines[:side]
-    for y in range(8, height, 8):
-        planes[:, y - 4 : y + 4] = matrix @ planes[:, y - 4 : y + 4]
-    for x in range(8, width, 8):
-        planes[:, :, x - 4 : x + 4] = planes[:, :, x - 4 : x + 4] @ matrix.T
-    return planes
+def synthesis(latents: Array, smooth: bool) -> Pair:
+    rows, columns = latents.shape[1:]
+    made = [np.zeros((1, 8 * rows, 8 * columns)), np.zeros((2, 4 * rows, 4 * columns))]
+    for plane, n, first in ((made[0][0], 8, 0), (made[1][0], 4, 64), (made[1][1], 4, 80)):
+        cosines = np.array(
+            [
+                [math.sqrt((2 if k else 1) / n) * math.cos(math.pi * (i + 0.5) * k / n) for i in range(n)]
+                for k in range(n)
+            ]
+        )
+        if smooth and n == 4:
+            cosines *= np.array(GAINS)[:, None]
+        for y, x in np.ndindex(rows, columns):
+            block = latents[first : first + n * n, y, x].reshape(n, n)
+            plane[n * y : n * y + n, n * x : n * x + n] = cosines.T @ block @ cosines
+        matrix, half = border_filter(n), n // 2
+        for y in range(n, n * rows, n):
+            plane[y - half : y + half] = matrix @ plane[y - half : y + half]
+        for x in range(n, n * columns, n):
+            plane[:, x - half : x + half] = plane[:, x - half : x + half] @ matrix.T
+    return made
 
 
 def convolution(values: Array, weights: NDArray[Any], biases: NDArray[Any]) -> Array:
@@ -141,16 +147,40 @@ def convolution(values: Array, weights: NDArray[Any], biases: NDArray[Any]) -> A
     return found
 
 
-def refined(planes: Array, tensors: Mapping[str, NDArray[Any]]) -> Array:
+def refined(planes: Pair, tensors: Mapping[str, NDArray[Any]]) -> Pair:
     if "refine.first.weight" not in tensors:
         return planes
-    seen = np.stack([4 * planes[c, i::2, j::2] for c in range(3) for i in range(2) for j in range(2)])
-    hidden = convolution(seen, tensors["refine.first.weight"], tensors["refine.first.bias"])
-    hidden = np.maximum(hidden, 0)
-    said = convolution(hidden, tensors["refine.last.weight"], tensors["refine.last.bias"])
-    found = planes.copy()
-    for channel, values in enumerate(said):
-        found[channel // 4, channel // 2 % 2 :: 2, channel % 2 :: 2] += 0.1 * values
+    luma, chroma = planes
+    seen = np.stack([luma[0, i::2, j::2] for i in range(2) for j in range(2)] + [*chroma])
+    hidden = convolution(4 * seen, tensors["refine.first.weight"], tensors["refine.first.bias"])
+    said = convolution(np.maximum(hidden, 0), tensors["refine.last.weight"], tensors["refine.last.bias"])
+    luma = luma.copy()
+    for i in range(2):
+        for j in range(2):
+            luma[0, i::2, j::2] += 0.1 * said[2 * i + j]
+    return [luma, chroma + 0.1 * said[4:]]
+
+
+def whole(chroma: Array, smooth: bool) -> Array:
+    """Both colours of each pixel."""
+    found = np.zeros((2, 2 * chroma.shape[1], 2 * chroma.shape[2]))
+    for y, x in np.ndindex(*found.shape[1:]):
+        if smooth:
+            for (i, j), weight in taps(y / 2 - 0.25, x / 2 - 0.25, *chroma.shape[1:]):
+                found[:, y, x] += weight * chroma[:, i, j] / 2
+        else:
+            found[:, y, x] = chroma[:, y // 2, x // 2] / 2
+    return found
+
+
+def predicted(plane: int, field: Array, references: tuple[int, int], planes: Mapping[int, Pair]) -> Array:
+    """Of luma (0) or chroma (1)."""
+    found = np.zeros_like(planes[references[0]][plane])
+    spread_field = spread(field, *found.shape[1:])
+    spread_field[:4] /= plane + 1
+    for y, x in np.ndindex(*found.shape[1:]):
+        for reference, (i, j), weight in sources(spread_field, references, y, x):
+            found[:, y, x] += weight * planes[reference][plane][:, i, j]
     return found
 
 
@@ -160,17 +190,17 @@ def frames_of(tensors: Mapping[str, NDArray[Any]], config: Any, height: int, wid
     tree = hierarchy(count, config.group_frames)
     field = field_of(tensors["motion"], config.rows, config.columns)
     steps = float(tensors["latent.step"]) * step_sizes(field, tree, config.exponent / 16, config.most)
-    planes: dict[int, Array] = {}
+    planes: dict[int, Pair] = {}
     for frame in (frame for batch in tree[2] for frame in batch):
-        made = synthesis(tensors["latent"][frame] * steps[frame])
+        made = synthesis(tensors["latent"][frame] * steps[frame], config.is_smooth)
         if frame in tree[1]:
-            at_pixels = spread(field[frame], *made.shape[1:])
-            for y, x in np.ndindex(*made.shape[1:]):
-                for reference, (i, j), weight in sources(at_pixels, tree[1][frame], y, x):
-                    made[:, y, x] += weight * planes[reference][:, i, j]
+            made = [made[i] + predicted(i, field[frame], tree[1][frame], planes) for i in range(2)]
         planes[frame] = made
-    shown = np.stack([refined(planes[frame], tensors) for frame in range(count)])
-    first, second, third = shown[:, 0] / 3**0.5, shown[:, 1] / 2**0.5, shown[:, 2] / 6**0.5
-    colours = np.stack([first + second + third, first - 2 * third, first - second + third], -1) + 0.5
-    codes: NDArray[np.uint8] = np.rint(255 * colours.clip(0, 1)).astype(np.uint8)
+    shown = []
+    for frame in range(count):
+        luma, chroma = refined(planes[frame], tensors)
+        first, (second, third) = luma[0] / 3**0.5, whole(chroma, config.is_smooth)
+        second, third = second / 2**0.5, third / 6**0.5
+        shown.append(np.stack([first + second + third, first - 2 * third, first - second + third], -1))
+    codes: NDArray[np.uint8] = np.rint(255 * (np.stack(shown) + 0.5).clip(0, 1)).astype(np.uint8)
     return codes[:, :height, :width]

@@ -63,6 +63,7 @@ def configs() -> dict[str, tuple[AnyFamily, Any]]:
         "snerv-t": (SNeRVT(), SNeRVTConfig(bands, 2, 1, (2,), width=3, blocks=1)),
         # Steps that are a power of the importance and steps at their least, one and two references.
         "inrc": (Inrc(), InrcConfig(2, 2, group_frames=3, width=8, exponent=12, most=2)),
+        "inrc-smooth": (Inrc(), InrcConfig(2, 2, 3, width=8, exponent=12, most=2, is_smooth=True)),
     }
 
 

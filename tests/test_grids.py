@@ -36,17 +36,19 @@ from inrcodec.grids.entropy import parameters, set_parameters, shapes_of
 from inrcodec.grids.fit import FittedGrids, fit_grids
 from inrcodec.grids.latent_entropy import energies, flags_of, reference_counts
 from inrcodec.grids.latents import LatentFit
-from inrcodec.grids.material import Material
+from inrcodec.grids.material import Material, with_chroma_of
 from inrcodec.grids.motion import MotionFit, searched_field, to_grids
 from inrcodec.inspect import inspect, verify
+from inrcodec.models.cells import to_cells, to_colours
 from inrcodec.models.contexts import Coder
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.frequencies import FIRST_CHANNELS, KERNEL_SIDES, zigzag
 from inrcodec.models.hierarchy import MOST_GROUP_FRAMES, hierarchy
-from inrcodec.models.inrc import Inrc
-from inrcodec.models.lapped import add_synthesis, analyse, to_colours, to_planes
+from inrcodec.models.inrc import Inrc, InrcConfig
+from inrcodec.models.lapped import add_synthesis, analyse
 from inrcodec.models.latent_contexts import PARTS, code_latents, part_channels
 from inrcodec.models.motion_contexts import code_motion
+from inrcodec.models.planes import Planes, chroma_lost, components, halved, no_planes
 from inrcodec.models.prediction import step_sizes
 from inrcodec.models.registry import family_of
 from inrcodec.planning import SegmentPlan
@@ -58,50 +60,110 @@ SETTINGS = EncodeSettings(model="inrc", device="cpu", epochs=2, size_bytes=3000,
 # The transform
 
 
-def synthesise(latents: torch.Tensor) -> torch.Tensor:
-    """Latents (B, 96, h, w) as planes (B, 3, 8h, 8w)."""
-    planes = torch.zeros(len(latents), 3, 8 * latents.shape[2], 8 * latents.shape[3])
-    add_synthesis(planes, latents, torch.ones_like(latents[:, :1]))
+def synthesise(latents: torch.Tensor, is_smooth: bool) -> Planes:
+    """Planes of latents (B, 96, h, w)."""
+    planes = no_planes(len(latents), 8 * latents.shape[2], 8 * latents.shape[3], latents.device)
+    add_synthesis(planes, latents, torch.ones_like(latents[:, :1]), is_smooth)
     return planes
+
+
+SMOOTH = pytest.mark.parametrize("is_smooth", [False, True])
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (4, 2)])
 def test_the_transform_is_orthogonal(rows: int, columns: int) -> None:
     latents = torch.randn(2, 96, rows, columns, generator=torch.Generator().manual_seed(0))
-    planes = synthesise(latents)
-    assert planes.shape == (2, 3, 8 * rows, 8 * columns)
-    torch.testing.assert_close(analyse(planes), latents, atol=1e-5, rtol=0)
-    torch.testing.assert_close(planes.square().sum(), latents.square().sum(), rtol=1e-5, atol=0)
+    planes = synthesise(latents, False)
+    assert planes.luma.shape == (2, 1, 8 * rows, 8 * columns)
+    assert planes.chroma.shape == (2, 2, 4 * rows, 4 * columns)
+    torch.testing.assert_close(analyse(planes, False), latents, atol=1e-5, rtol=0)
+    torch.testing.assert_close(planes.squares(), latents.square().sum(), rtol=1e-5, atol=0)
 
 
+@SMOOTH
+def test_the_transform_comes_back_from_both_sides(is_smooth: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    planes = Planes(torch.randn(1, 1, 32, 24, generator=random), torch.randn(1, 2, 16, 12, generator=random))
+    again = synthesise(analyse(planes, is_smooth), is_smooth)
+    torch.testing.assert_close(again.luma, planes.luma, atol=1e-5, rtol=0)
+    torch.testing.assert_close(again.chroma, planes.chroma, atol=1e-5, rtol=0)
+
+
+@SMOOTH
+def test_an_error_of_any_latent_is_about_as_large_in_colours(is_smooth: bool) -> None:
+    for channel in range(96):
+        latents = torch.zeros(1, 96, 3, 3)
+        latents[0, channel, 1, 1] = 1
+        colours = to_colours(to_cells(synthesise(latents, is_smooth)), is_smooth) - 0.5
+        assert float(colours.square().sum()) == pytest.approx(1, rel=0.02 if is_smooth else 1e-5)
+
+
+@SMOOTH
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (2, 2), (5, 4)])
-def test_blocks_are_added_as_the_specification_says(rows: int, columns: int) -> None:
+def test_blocks_are_added_as_the_specification_says(rows: int, columns: int, is_smooth: bool) -> None:
     random = torch.Generator().manual_seed(0)
     latents = torch.randint(-9, 10, (2, 96, rows, columns), generator=random).to(torch.int16)
     for part in (slice(64), slice(64, 96)):
         latents[:, part] *= torch.rand(2, 1, rows, columns, generator=random) < 0.6
     steps = torch.rand(2, 1, rows, columns, generator=random)
-    planes = torch.randn(2, 3, 8 * rows, 8 * columns, generator=random)
-    expected = planes.numpy() + [synthesis(one) for one in (latents * steps).numpy()]
-    add_synthesis(planes, latents, steps)
-    np.testing.assert_allclose(planes.numpy(), expected, atol=1e-5, rtol=0)
+    planes = no_planes(2, 8 * rows, 8 * columns, steps.device).map(torch.randn_like)
+    each = [synthesis(one, is_smooth) for one in (latents * steps).numpy()]
+    expected = [
+        plane.numpy() + np.stack([one[number] for one in each])
+        for number, plane in enumerate((planes.luma, planes.chroma))
+    ]
+    add_synthesis(planes, latents, steps, is_smooth)
+    for plane, wanted in zip((planes.luma, planes.chroma), expected, strict=True):
+        np.testing.assert_allclose(plane.numpy(), wanted, atol=1e-5, rtol=0)
 
 
-def test_luma_keeps_all_that_it_has() -> None:
-    planes = torch.randn(1, 3, 32, 24, generator=torch.Generator().manual_seed(0))
-    again = synthesise(analyse(planes))
-    torch.testing.assert_close(again[:, :1], planes[:, :1], atol=1e-5, rtol=0)
-    # Three quarters of the frequencies of chroma are left out.
-    assert 0.1 < float(again[:, 1:].square().sum() / planes[:, 1:].square().sum()) < 0.4
+# Colours
 
 
-def test_colours_come_back_and_edges_are_repeated() -> None:
-    frames = torch.from_numpy(moving_gradient(17, 13, 2))
-    planes = to_planes(frames, 16, 32)
-    shown = to_colours(planes) * 255
-    torch.testing.assert_close(shown[:, :, :13, :17], frames.permute(0, 3, 1, 2).float(), atol=1e-3, rtol=0)
-    assert torch.equal(planes[:, :, 13:, :], planes[:, :, 12:13, :].expand(-1, -1, 3, -1))
-    assert torch.equal(planes[..., 17:], planes[..., 16:17].expand(-1, -1, -1, 15))
+def repeated_chroma(frames: Frames) -> Frames:
+    """Frames whose colours are the same in squares of 2 x 2 pixels, and whose luma is not."""
+    grey = np.random.default_rng(0).integers(-9, 9, (*frames.shape[:3], 1))
+    squares = frames[:, ::2, ::2].repeat(2, 1).repeat(2, 2)[:, : frames.shape[1], : frames.shape[2]]
+    return (squares.clip(20, 235) + grey).astype(np.uint8)
+
+
+def test_chroma_of_half_the_resolution_comes_back_and_edges_are_repeated() -> None:
+    frames = torch.from_numpy(repeated_chroma(moving_gradient(18, 12, 2)))
+    full = components(frames, 16, 32)
+    assert torch.equal(full[:, :, 12:, :], full[:, :, 11:12, :].expand(-1, -1, 4, -1))
+    assert torch.equal(full[..., 18:], full[..., 17:18].expand(-1, -1, -1, 14))
+    shown = to_colours(to_cells(halved(full, False)), False) * 255
+    torch.testing.assert_close(shown[:, :12, :18], frames.float(), atol=1e-3, rtol=0)
+
+
+@SMOOTH
+def test_no_other_chroma_is_closer(is_smooth: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    full = torch.randn(1, 3, 64, 96, generator=random)
+    best = halved(full, is_smooth)
+    lost = chroma_lost(full, is_smooth)
+    torch.testing.assert_close(
+        lost, (to_colours(to_cells(best), is_smooth) - colours_of(full)).square().sum(), rtol=1e-4, atol=0
+    )
+    for scale in (-0.02, 0.02):
+        change = scale * torch.randn(best.chroma.shape, generator=random)
+        # Edges, whose values count for fewer pixels, are a little off.
+        change[..., :8], change[..., -8:], change[..., :8, :], change[..., -8:, :] = 0, 0, 0, 0
+        other = to_colours(to_cells(Planes(best.luma, best.chroma + change)), is_smooth)
+        assert float((other - colours_of(full)).square().sum()) > float(lost)
+
+
+def colours_of(full: torch.Tensor) -> torch.Tensor:
+    """RGB (B, h, w, 3) of components (B, 3, h, w) at full resolution."""
+    one, two, three = 2**-0.5, 6**-0.5, 3**-0.5
+    matrix = torch.tensor([[three, one, two], [three, 0, -2 * two], [three, -one, two]])
+    return torch.einsum("ij,bjhw->bhwi", matrix, full) + 0.5
+
+
+def test_the_chroma_that_is_closer_is_chosen() -> None:
+    config, ramps = InrcConfig(3, 4, 4, 0), moving_gradient(64, 48, 3)
+    assert not with_chroma_of(repeated_chroma(ramps), config).is_smooth
+    assert with_chroma_of(ramps, config).is_smooth
 
 
 # The hierarchy
@@ -224,7 +286,7 @@ def test_latents_have_the_classes_and_take_the_bits_that_the_fit_counts_on(
         levels, mine = material.levels[list(batch)], latents.coded.latents[list(batch)]
         with torch.no_grad():
             flag_bits = latents.entropy.flag_bits(mine, reference[list(batch)], levels)
-        for part, components in enumerate(PARTS):
+        for part, colours in enumerate(PARTS):
             flags = flags_of(mine, part)
             exact += float(flag_bits[part].gather(3, flags.long()[..., None]).double().sum())
             cells = flags.nonzero(as_tuple=True)
@@ -233,7 +295,7 @@ def test_latents_have_the_classes_and_take_the_bits_that_the_fit_counts_on(
             magnitudes = mine[:, part_channels(part)][cells[0], :, cells[1], cells[2]].abs().float()
             # No symbol has a frequency below 1 of 2^24.
             exact += float(shapes.bits(magnitudes, classes).clamp(max=24).double().sum())
-            for component in components:
+            for component in colours:
                 for number in zigzag(KERNEL_SIDES[component]):
                     channel = FIRST_CHANNELS[component] + number - part_channels(part).start
                     assert np.array_equal(next(passes), classes[:, channel].numpy())
@@ -424,12 +486,15 @@ def test_verify_decodes_the_symbols(encoded: Path, tmp_path: Path) -> None:
     """A payload that no coder made, in a file whose checksums are right."""
     stream = bitstream.load(encoded.read_bytes())
     (segment,) = stream.segments
-    damaged = replace(segment.sections[-1], payload=segment.sections[-1].payload[:-4])
+    payload = segment.sections[-1].payload
+    assert payload[0] < 128
+    # One word more, below all others: what is left when every symbol is decoded.
+    damaged = replace(segment.sections[-1], payload=payload[:1] + b"more" + payload[1:])
     sections = (*segment.sections[:-1], damaged)
     path = tmp_path / "a.inrv"
     path.write_bytes(bitstream.dump(replace(stream, segments=(replace(segment, sections=sections),))))
     inspect(str(path))
-    with pytest.raises(bitstream.BitstreamError):
+    with pytest.raises(bitstream.Corrupt, match="more data"):
         verify(str(path))
 
 

@@ -131,7 +131,7 @@ class _GridFit:
         self._find_step(CLOSE, SEARCHES)
         self._refine_motion()
         self._find_step(CLOSE_ENOUGH, SEARCHES)
-        self._material.forget_small_planes()
+        self._material.forget_small_components()
         refining = RefiningFit(self._material, self._settings.seed, None if start is None else start.network)
         steps = self._fit_network(refining)
         network = self._network(refining)

@@ -15,10 +15,12 @@ from torch import Tensor
 from inrcodec.grids.entropy import optimizer, shapes_of
 from inrcodec.grids.latent_entropy import LatentEntropy, energies, reference_counts
 from inrcodec.grids.material import Material
+from inrcodec.models.cells import to_cells, to_colours
 from inrcodec.models.frequencies import CHANNELS
-from inrcodec.models.lapped import BLOCK, add_synthesis, analyse, to_colours
+from inrcodec.models.lapped import BLOCK, add_synthesis, analyse
 from inrcodec.models.latent_contexts import part_channels
-from inrcodec.models.prediction import predict_batch
+from inrcodec.models.planes import Planes, no_planes
+from inrcodec.models.prediction import predict_planes
 
 FIRST_ROUNDING = 0.33
 LARGEST_LATENT = 16_000
@@ -45,8 +47,8 @@ class LatentFit:
         self._optimizer = optimizer(self.entropy)
         self._generator = torch.Generator().manual_seed(0)
         self._coded: Coded | None = None
-        self.frames: dict[int, Tensor] = {}
-        """Planes (3, height, width) as the last `code` left them, in half precision."""
+        self.frames: dict[int, Planes] = {}
+        """Planes of each frame as the last `code` left them, in half precision."""
 
     @property
     def is_coded(self) -> bool:
@@ -71,6 +73,7 @@ class LatentFit:
         error of a latent, in squared steps: finer steps stand for errors that show again in other frames.
         """
         material, tree = self._material, self._material.tree
+        is_smooth = material.config.is_smooth
         size = (material.frame_count, CHANNELS, material.height // BLOCK, material.width // BLOCK)
         latents = torch.zeros(size, dtype=torch.int16, device=material.device)
         error = torch.zeros(material.frame_count, device=material.device)
@@ -78,23 +81,24 @@ class LatentFit:
         references = set(tree.references.ravel().tolist())
         # The old ones go before the new ones come: all frames are the most that a fit holds.
         self.frames.clear()
-        frames: dict[int, Tensor] = {}
+        frames: dict[int, Planes] = {}
         for whole in tree.order:
             for batch in material.chunks(whole):
                 source = material.planes(batch)
-                predicted = torch.zeros_like(source)
                 if tree.levels[batch[0]] > 0:
-                    predicted = predict_batch(frames, batch, tree, field[batch])
-                wanted = analyse(source - predicted) / steps[batch]
+                    predicted = predict_planes(frames, batch, tree, field[batch])
+                else:
+                    predicted = no_planes(len(batch), material.height, material.width, material.device)
+                wanted = analyse(source - predicted, is_smooth) / steps[batch]
                 chosen = self._choose(batch, wanted, energy, price)
                 latents[batch] = chosen.to(torch.int16)
                 energy[batch] = energies(chosen)
-                add_synthesis(predicted, chosen, steps[batch])
+                add_synthesis(predicted, chosen, steps[batch], is_smooth)
                 error[batch] = self._error(batch, predicted)
-                for frame, plane in zip(batch, predicted, strict=True):
+                for frame, planes in zip(batch, predicted.frames(), strict=True):
                     # No views, which would hold all of the batch.
-                    frames[frame] = plane.clone() if frame in references else plane.half()
-        self.frames = {frame: planes.half() for frame, planes in frames.items()}
+                    frames[frame] = planes.map(Tensor.clone if frame in references else Tensor.half)
+        self.frames = {frame: planes.map(Tensor.half) for frame, planes in frames.items()}
         self._coded = Coded(latents, error)
         return self._coded
 
@@ -130,11 +134,11 @@ class LatentFit:
             least = torch.minimum(cost, least)
         return best, least.sum(1)
 
-    def _error(self, batch: list[int], planes: Tensor) -> Tensor:
+    def _error(self, batch: list[int], planes: Planes) -> Tensor:
         video = self._material.video
-        shown = to_colours(planes)[:, :, : video.height, : video.width].clamp(0, 1)
-        source = self._material.clip[batch].permute(0, 3, 1, 2).float() / 255
-        return (shown - source).square().mean((1, 2, 3))
+        colours = to_colours(to_cells(planes), self._material.config.is_smooth)
+        shown = colours[:, : video.height, : video.width].clamp_(0, 1)
+        return (shown - self._material.clip[batch].float() / 255).square().mean((1, 2, 3))
 
     def fit_entropy(self, rounds: int) -> None:
         """Fit the entropy model to the latents as they are, on samples of frames."""

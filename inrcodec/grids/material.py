@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.inrc import CELL, InrcConfig
-from inrcodec.models.lapped import to_planes
+from inrcodec.models.planes import Planes, chroma_lost, components, halved
 
 CHUNK_PIXELS = 1 << 21
 """About as many pixels are worked on at a time."""
+
+SAMPLED_FRAMES = 8
+"""Frames on which it is decided what chroma is between its values."""
+
+
+def with_chroma_of(clip: NDArray[np.uint8], config: InrcConfig) -> InrcConfig:
+    """The config with the chroma that is closer to that of frames (T, height, width, 3)."""
+    picked = np.unique(np.linspace(0, len(clip) - 1, SAMPLED_FRAMES).round().astype(np.int64))
+    lost = {False: 0.0, True: 0.0}
+    for frame in picked:
+        full = components(
+            torch.from_numpy(clip[frame : frame + 1]), config.rows * CELL, config.columns * CELL
+        )
+        for is_smooth in lost:
+            lost[is_smooth] += float(chroma_lost(full, is_smooth))
+    return replace(config, is_smooth=lost[True] < lost[False])
 
 
 @dataclass(frozen=True)
@@ -58,21 +76,34 @@ class Material:
         """(T, 2), on the device."""
         return torch.from_numpy(self.tree.references).to(self.device)
 
-    def planes(self, frames: Sequence[int]) -> Tensor:
-        """Planes (B, 3, height, width) of the source."""
-        return to_planes(self.clip[list(frames)], self.height, self.width)
+    def planes(self, frames: Sequence[int]) -> Planes:
+        """Planes of these frames of the source."""
+        return Planes(*(plane[list(frames)].float() for plane in self._planes))
 
-    def small_planes(self, scale: int) -> Tensor:
-        """Planes of all frames, averaged over squares of `scale` pixels: (T, 3, height / scale, ...)."""
+    @cached_property
+    def _planes(self) -> tuple[Tensor, Tensor]:
+        """Luma and chroma of all frames in half precision, which take as much memory as the clip."""
+        parts = [
+            halved(self.components(chunk), self.config.is_smooth).map(Tensor.half)
+            for chunk in self.chunks(range(self.frame_count))
+        ]
+        return torch.cat([one.luma for one in parts]), torch.cat([one.chroma for one in parts])
+
+    def components(self, frames: Sequence[int]) -> Tensor:
+        """Luma and chroma (B, 3, height, width) of these frames, at full resolution."""
+        return components(self.clip[list(frames)], self.height, self.width)
+
+    def small_components(self, scale: int) -> Tensor:
+        """Those of all frames, averaged over squares of `scale` pixels: (T, 3, height / scale, ...)."""
         found = self._small.get(scale)
         if found is None:
             size = (self.frame_count, 3, self.height // scale, self.width // scale)
             found = self._small[scale] = torch.empty(size, device=self.device)
             for frame in range(self.frame_count):
-                found[frame] = F.avg_pool2d(self.planes([frame]), scale)[0]
+                found[frame] = F.avg_pool2d(self.components([frame]), scale)[0]
         return found
 
-    def forget_small_planes(self) -> None:
+    def forget_small_components(self) -> None:
         """Until they are asked for again."""
         self._small.clear()
 

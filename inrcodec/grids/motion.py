@@ -37,15 +37,15 @@ def searched_field(material: Material, report: Callable[[int, int], None]) -> Te
     pixels = 2 * material.height * material.width
     done = 0
     for chunk in material.chunks(predicted, pixels):
-        now = material.planes(chunk)
+        now = material.components(chunk)
         first = [int(references[frame, 0]) for frame in chunk]
-        before = material.planes(first)
+        before = material.components(first)
         motion = search(now[:, :1], before[:, :1])
         two = [place for place, frame in enumerate(chunk) if has_two[frame]]
         field[chunk, :2] = motion
         if two:
             frames = [chunk[place] for place in two]
-            after = material.planes([int(references[frame, 1]) for frame in frames])
+            after = material.components([int(references[frame, 1]) for frame in frames])
             field[frames] = _of_both(now[two], before[two], after, motion[two])
         done += len(chunk)
         report(done, len(predicted))
@@ -180,7 +180,7 @@ class MotionFit:
         material = self._material
         references = material.tree.references[batch]
 
-        small = material.small_planes(scale)
+        small = material.small_components(scale)
         now, before = small[batch], small[references[:, 0]]
         after = small[references[:, 1]] if material.tree.has_two[batch[0]] else None
         field = field_of([grid[batch] for grid in grids]) * STEP

@@ -49,6 +49,8 @@ KNOTS = 20
 """Of an entropy model; see `bitstream.coders.conditional`."""
 GROUP_FRAMES, EXPONENT, MOST = 16, 8, 6
 """Of new files; see `InrcConfig`."""
+CELL_CHANNELS = 6
+"""What the refining network sees of 2 x 2 pixels: their luma, and their chroma."""
 MAXIMUM_WIDTH = 64
 WIDTH_STEP = 8
 NETWORK_SHARE, NETWORK_BITS = 0.05, 5.5
@@ -76,6 +78,8 @@ class InrcConfig:
     """16 times the exponent of `prediction.step_sizes`."""
     most: int = MOST
     """How much finer than others the steps of a much used block are, at most."""
+    is_smooth: bool = False
+    """Whether chroma is linear between its values; else each stands for 2 x 2 pixels (`models.planes`)."""
 
     @property
     def fineness(self) -> tuple[float, float]:
@@ -107,10 +111,10 @@ def network_specs(width: int) -> tuple[TensorSpec, ...]:
     if not width:
         return ()
     return (
-        TensorSpec("refine.first.weight", Role.WEIGHT, (width, 12, 3, 3)),
+        TensorSpec("refine.first.weight", Role.WEIGHT, (width, CELL_CHANNELS, 3, 3)),
         TensorSpec("refine.first.bias", Role.BIAS, (width,)),
-        TensorSpec("refine.last.weight", Role.WEIGHT, (12, width, 3, 3)),
-        TensorSpec("refine.last.bias", Role.BIAS, (12,)),
+        TensorSpec("refine.last.weight", Role.WEIGHT, (CELL_CHANNELS, width, 3, 3)),
+        TensorSpec("refine.last.bias", Role.BIAS, (CELL_CHANNELS,)),
     )
 
 
@@ -165,7 +169,7 @@ class Inrc:
             per_channel = sum(spec.count for spec in network_specs(WIDTH_STEP)) / WIDTH_STEP
             affordable = int(NETWORK_SHARE * budget_bits / NETWORK_BITS / per_channel)
             width = min(affordable // WIDTH_STEP * WIDTH_STEP, MAXIMUM_WIDTH // 2)
-        return InrcConfig(*node_counts(video), group, width, EXPONENT, MOST)
+        return InrcConfig(*node_counts(video), group, width)
 
     def pack(self, config: InrcConfig) -> bytes:
         writer = Writer()
@@ -176,14 +180,16 @@ class Inrc:
             config.width,
             config.exponent,
             config.most,
+            config.is_smooth,
         ):
-            writer.varint(value)
+            writer.varint(int(value))
         return writer.getvalue()
 
     def unpack(self, raw: bytes, video: VideoInfo, seed: int) -> InrcConfig:
         reader = Reader(raw, block="inrc config")
-        config = InrcConfig(*(reader.varint() for _ in range(6)))
+        rows, columns, group, width, exponent, most, smooth = (reader.varint() for _ in range(7))
         reader.expect_end()
+        config = InrcConfig(rows, columns, group, width, exponent, most, bool(smooth))
         if video.frame_count > most_frames(video.width, video.height):
             # Before the hierarchy is made, which takes memory and time for every frame.
             raise LimitExceeded(
@@ -195,6 +201,7 @@ class Inrc:
             and 0 <= config.width <= MAXIMUM_WIDTH
             and 0 <= config.exponent <= 32
             and 1 <= config.most <= 64
+            and smooth <= 1
         )
         if not known:
             raise reader.fault(Corrupt, f"{config} is out of range")
@@ -225,4 +232,5 @@ class Inrc:
     def decoder(self, config: InrcConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
         from inrcodec.models.reconstruction import Reconstruction
 
-        return Reconstruction(tensors, config.tree(video), (video.height, video.width), config.fineness)
+        display = video.height, video.width
+        return Reconstruction(tensors, config.tree(video), display, config.fineness, config.is_smooth)

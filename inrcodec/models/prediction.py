@@ -16,6 +16,7 @@ x264 does on the encoder's side: J. Garrett-Glaser, 2009).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,7 @@ from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.inrc import CELL
 from inrcodec.models.lapped import BLOCK
 from inrcodec.models.motion_contexts import grid_sizes
+from inrcodec.models.planes import SIDE, Planes
 
 DECAY = 0.95
 """What is left of an error from a frame to one that is predicted from it, beside what the weights do."""
@@ -50,20 +52,36 @@ def field_of(grids: Sequence[Tensor]) -> Tensor:
     return field
 
 
-def _stretched(nodes: Tensor, pixels: int) -> Tensor:
-    """Linear between nodes `pixels` (even) apart: (B, rows + 2, columns + 2, C) -> (B, h, w, C).
+@lru_cache(maxsize=32)
+def _shares(pixels: int, device: torch.device) -> Tensor:
+    """What the nodes before, at and after a cell are worth at each of its pixels, (pixels, 3)."""
+    places = (torch.arange(pixels, dtype=torch.float64) + 0.5) / pixels - 0.5
+    around = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
+    return (1 - (places[:, None] - around).abs()).clamp(min=0).float().to(device)
 
-    The outermost nodes lie outside of the image.
+
+@lru_cache(maxsize=32)
+def _down(rows: int, pixels: int, device: torch.device) -> Tensor:
+    """What each row of nodes, one more on both sides, is worth in each row of pixels: (h, rows + 2)."""
+    shares = _shares(pixels, device)
+    matrix = torch.zeros(rows, pixels, rows + 2, device=device)
+    for row in range(rows):
+        matrix[row, :, row : row + 3] = shares
+    return matrix.flatten(0, 1)
+
+
+def _stretched(nodes: Tensor, pixels: int) -> Tensor:
+    """Linear between nodes `pixels` apart: (B, rows + 2, columns + 2, C) -> (B, h, w, C).
+
+    The outermost nodes lie outside of the image. Products of matrices take half the time of `lerp`.
     """
-    count, _, width, channels = nodes.shape
-    nodes = nodes.contiguous()
-    shares = (torch.arange(pixels, dtype=nodes.dtype, device=nodes.device) + 0.5) / pixels
-    tall = torch.lerp(nodes[:, :-1, None], nodes[:, 1:, None], shares.view(-1, 1, 1))
-    tall = tall.reshape(count, -1, width, channels)[:, pixels // 2 : -(pixels // 2)]
-    wide = torch.lerp(tall[:, :, :-1, None], tall[:, :, 1:, None], shares.view(-1, 1))
-    wide = wide.reshape(count, -1, (width - 1) * pixels, channels)
-    # The look-up takes half the time of places that are laid out like this.
-    return wide[:, :, pixels // 2 : -(pixels // 2)].contiguous()
+    count, height, width, channels = nodes.shape
+    tall = torch.matmul(_down(height - 2, pixels, nodes.device), nodes.reshape(count, height, -1))
+    tall = tall.view(count, -1, width, channels)
+    three = torch.cat([tall[:, :, :-2], tall[:, :, 1:-1], tall[:, :, 2:]], -1)
+    eye = torch.eye(channels, device=nodes.device)
+    across = torch.einsum("pn,cd->ncpd", _shares(pixels, nodes.device), eye).reshape(3 * channels, -1)
+    return torch.matmul(three, across).view(count, tall.shape[1], -1, channels)
 
 
 def _look_up(images: Tensor, motion: Tensor) -> Tensor:
@@ -120,6 +138,15 @@ def predict_batch(
         for found in tree.references[list(batch)].T.tolist()
     )
     return predict(before, after if tree.has_two[batch[0]] else None, field, pixels_per_unit)
+
+
+def predict_planes(
+    frames: Mapping[int, Planes], batch: Sequence[int], tree: Hierarchy, field: Tensor
+) -> Planes:
+    """See `predict_batch`. Chroma has half the pixels in each direction, and half the motion."""
+    luma = {frame: planes.luma for frame, planes in frames.items()}
+    chroma = {frame: planes.chroma for frame, planes in frames.items()}
+    return Planes(predict_batch(luma, batch, tree, field), predict_batch(chroma, batch, tree, field, SIDE))
 
 
 def step_sizes(field: Tensor, tree: Hierarchy, exponent: float, most: float) -> Tensor:

@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec.models.cells import to_cells, to_colours
 from inrcodec.models.codes import as_codes
 from inrcodec.models.hierarchy import Hierarchy
-from inrcodec.models.lapped import add_synthesis, to_colours
-from inrcodec.models.prediction import field_of, predict_batch, split_grids, step_sizes
-from inrcodec.models.shuffling import shuffle, unshuffle
-from inrcodec.models.side_by_side import P, Workers, done
+from inrcodec.models.lapped import BLOCK, add_synthesis
+from inrcodec.models.planes import Planes, no_planes
+from inrcodec.models.prediction import field_of, predict_planes, split_grids, step_sizes
+from inrcodec.models.side_by_side import P, T, Workers, done
 
 INPUT_GAIN, OUTPUT_GAIN = 4.0, 0.1
 """Scales of what it sees and says, so that weights of ordinary size suit both."""
@@ -24,22 +25,19 @@ AHEAD = 4
 """Frames that are begun before they are asked for."""
 
 
-def refine(planes: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """Planes (B, 3, h, w) with what two convolutions predict of their error added.
+def refine(cells: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    """Cells (B, 6, h, w) with what two convolutions predict of their error added.
 
-    `weights` are empty, or `refine.first.weight` (width, 12, 3, 3), `refine.last.weight` (12, width, 3, 3)
-    and both biases.
+    `weights` are empty, or `refine.first.weight` (width, 6, 3, 3), `refine.last.weight` (6, width, 3, 3) and
+    both biases.
     """
     if not weights:
-        return planes
-    device = planes.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else planes.dtype
-    seen = unshuffle(planes.to(dtype))
+        return cells
     # A power of two: the products are those of planes times the gain.
     first = weights["refine.first.weight"] * INPUT_GAIN
-    hidden = F.relu_(F.conv2d(seen, first, weights["refine.first.bias"], padding=1))
+    hidden = F.relu_(F.conv2d(cells, first, weights["refine.first.bias"], padding=1))
     error = F.conv2d(hidden, weights["refine.last.weight"], weights["refine.last.bias"], padding=1)
-    return torch.add(planes, shuffle(error), alpha=OUTPUT_GAIN)
+    return torch.add(cells, error, alpha=OUTPUT_GAIN)
 
 
 class Reconstruction:
@@ -54,15 +52,19 @@ class Reconstruction:
         tree: Hierarchy,
         display: tuple[int, int],
         fineness: tuple[float, float],
+        is_smooth: bool,
     ) -> None:
-        """`display` is (height, width); `fineness` are `exponent` and `most` of `step_sizes`."""
-        self._tree, self._display = tree, display
+        """`display` is (height, width); `fineness` are `exponent` and `most` of `step_sizes`.
+
+        `is_smooth` says what chroma is between its values, see `planes`.
+        """
+        self._tree, self._display, self._is_smooth = tree, display, is_smooth
         self._latents = tensors["latent"]
         self._weights = {name: value for name, value in tensors.items() if name.startswith("refine.")}
         rows, columns = self._latents.shape[2] // 2, self._latents.shape[3] // 2
         self._field = field_of(split_grids(tensors["motion"], rows, columns))
         self._steps = tensors["latent.step"] * step_sizes(self._field, tree, *fineness)
-        self._frames: dict[int, Future[Tensor]] = {}
+        self._frames: dict[int, Future[Planes]] = {}
         self._codes: dict[int, Future[Tensor]] = {}
         self._next = -1
         """The frame after those last asked for."""
@@ -103,7 +105,7 @@ class Reconstruction:
                 coming.clear()
             raise
 
-    def _begin(self, frames: set[int]) -> dict[int, Future[Tensor]]:
+    def _begin(self, frames: set[int]) -> dict[int, Future[Planes]]:
         """Planes of these frames, begun with all that they are predicted from; what else there is goes."""
         needed = self._tree.needed(frames)
         for frame in [one for one in self._frames if self._tree.levels[one] > 1 and one not in needed]:
@@ -117,34 +119,33 @@ class Reconstruction:
                 self._frames[frame] = self._submit(len(frames), self._planes, frame, references)
         return {frame: self._frames[frame] for frame in sorted(frames)}
 
-    def _submit(
-        self, count: int, work: Callable[P, Tensor], *arguments: P.args, **named: P.kwargs
-    ) -> Future[Tensor]:
+    def _submit(self, count: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
         """One frame alone has the caller's thread, and with it all cores."""
         if count == 1:
             return done(work(*arguments, **named))
         return self._workers.submit(work, *arguments, **named)
 
-    def _planes(self, frame: int, references: Mapping[int, Future[Tensor]]) -> Tensor:
-        """Planes (3, h, w) of a frame, whose references may still be in the making."""
+    def _planes(self, frame: int, references: Mapping[int, Future[Planes]]) -> Planes:
+        """Planes of a frame, whose references may still be in the making."""
         at = slice(frame, frame + 1)
         frames = {reference: future.result() for reference, future in references.items()}
         with torch.autocast(self._latents.device.type, enabled=False):
             if frames:
-                planes = predict_batch(frames, (frame,), self._tree, self._field[at])
+                planes = predict_planes(frames, (frame,), self._tree, self._field[at])
             else:
-                height, width = 8 * self._latents.shape[2], 8 * self._latents.shape[3]
-                planes = self._field.new_zeros(1, 3, height, width)
-            add_synthesis(planes, self._latents[at], self._steps[at])
-        return planes[0]
+                rows, columns = self._latents.shape[2:]
+                planes = no_planes(1, BLOCK * rows, BLOCK * columns, self._latents.device)
+            add_synthesis(planes, self._latents[at], self._steps[at], self._is_smooth)
+        return planes.frames()[0]
 
-    def _colours(self, planes: Future[Tensor]) -> Tensor:
+    def _colours(self, planes: Future[Planes]) -> Tensor:
         """RGB (3, height, width) in [0, 1]."""
         height, width = self._display
-        refined = refine(planes.result()[None], self._weights)
-        with torch.autocast(refined.device.type, enabled=False):
-            return to_colours(refined)[0, :, :height, :width].clamp_(0, 1)
+        refined = refine(to_cells(planes.result().map(lambda plane: plane[None])), self._weights)
+        with torch.autocast(self._latents.device.type, enabled=False):
+            colours = to_colours(refined, self._is_smooth)[0, :height, :width]
+            return colours.permute(2, 0, 1).clamp_(0, 1)
 
-    def _codes_of(self, planes: Future[Tensor]) -> Tensor:
+    def _codes_of(self, planes: Future[Planes]) -> Tensor:
         """The same as uint8 (height, width, 3)."""
         return as_codes(self._colours(planes)[None])[0]
