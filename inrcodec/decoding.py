@@ -25,7 +25,7 @@ from inrcodec.errors import UsageError
 from inrcodec.files import STDIN, check_paths
 from inrcodec.opening import AnyReader, open_stream, salvage_advised
 from inrcodec.progress import Progress, Silent
-from inrcodec.rendering import Frames, SegmentRenderer
+from inrcodec.rendering import Frames, Renderers, SegmentRenderer
 from inrcodec.settings import DecodeSettings, FrameRange
 from inrcodec.video import check_one_picture, check_target, cut_extras, open_writer
 from inrcodec.video.properties import displayed, properties_of
@@ -148,7 +148,8 @@ class Video:
         self.device = choose_device(device)
         self.dtype = compute_dtype(precision, self.device)
         self.properties = displayed(properties_of(reader.header))
-        self._renderer: SegmentRenderer | None = None
+        self._renderers = Renderers(reader, self.device, self.dtype)
+        self._last: SegmentRenderer | None = None
 
     def __len__(self) -> int:
         return self.properties.frame_count
@@ -181,6 +182,7 @@ class Video:
         self.close()
 
     def close(self) -> None:
+        self._renderers.close()
         self._reader.close()
 
     def select(self, frames: FrameRange, at_seconds: Fraction | float | None = None) -> range:
@@ -237,20 +239,30 @@ class Video:
         at = 0
         while at < len(frames):
             number, shown = self._reader.locate(int(frames[at]))
-            if self._renderer is None or self._renderer.number != number:
-                try:
-                    self._renderer = SegmentRenderer(self._reader, number, self.device, self.dtype)
-                except BitstreamError as error:
-                    self._reader.discard(number, error)
-                    continue
-            ahead = frames[at : at + self._renderer.batch_frames]
+            try:
+                renderer = self._renderers.of(number)
+            except BitstreamError as error:
+                self._reader.discard(number, error)
+                continue
+            ahead = frames[at : at + renderer.batch_frames]
             if shown == int(frames[at]):
-                wanted = [*takewhile(self._renderer.holds, ahead)]
-                yield self._renderer.render(wanted)
+                self._prepare(renderer, frames, at)
+                wanted = [*takewhile(renderer.holds, ahead)]
+                yield renderer.render(wanted)
             else:
                 wanted = [*takewhile(partial(self._is_frozen, (number, shown)), ahead)]
-                yield np.repeat(self._renderer.render([shown]), len(wanted), axis=0)
+                yield np.repeat(renderer.render([shown]), len(wanted), axis=0)
             at += len(wanted)
+
+    def _prepare(self, renderer: SegmentRenderer, frames: Sequence[float], at: int) -> None:
+        """Begin with the segment that is wanted after this one, the first time this one is rendered."""
+        if renderer is self._last:
+            return
+        self._last = renderer
+        following = (frames[later] for later in range(at, len(frames)))
+        outside = next((position for position in following if not renderer.holds(position)), None)
+        if outside is not None:
+            self._renderers.prepare(self._reader.locate(int(outside))[0])
 
     def _is_frozen(self, place: tuple[int, int], position: float) -> bool:
         """Whether a position lies in the gap that this frame of this segment fills."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bitstream import BitstreamError, Segment, StreamHeader, StreamReader
 from inrcodec.compression.contextual import segment_tensors
 from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.models.codes import as_codes
@@ -20,12 +22,55 @@ BATCH_ACTIVATIONS = {"cpu": 1 << 27, "cuda": 1 << 30, "mps": 1 << 28}
 """Values that rendering one batch may hold, but at least one frame: enough to fill a device, no more."""
 
 
+class Renderers:
+    """The renderer of the segment last asked for, and of the one that will be next."""
+
+    def __init__(self, reader: AnyReader, device: torch.device, dtype: torch.dtype) -> None:
+        self._reader, self._device, self._dtype = reader, device, dtype
+        self._number = -1
+        self._renderer: SegmentRenderer | None = None
+        self._coming: tuple[int, Future[SegmentRenderer]] | None = None
+        self._beside = ThreadPoolExecutor(1, "segments")
+
+    def of(self, number: int) -> SegmentRenderer:
+        """The renderer of a segment; raises `BitstreamError`."""
+        if self._renderer is None or self._number != number:
+            coming, self._coming, self._renderer = self._coming, None, None
+            if coming is not None and coming[0] == number:
+                self._renderer = coming[1].result()
+            else:
+                self._renderer = self._make(self._reader.segment(number))
+            self._number = number
+        return self._renderer
+
+    def prepare(self, number: int) -> None:
+        """Decode the symbols of a segment while frames of another are rendered.
+
+        Not of a pipe, where the next segment may be long in coming, nor of a damaged file, whose faults are
+        told when they are met.
+        """
+        if type(self._reader) is not StreamReader or (self._coming and self._coming[0] == number):
+            return
+        try:
+            segment = self._reader.segment(number)
+        except BitstreamError:
+            return
+        self._coming = number, self._beside.submit(self._make, segment)
+
+    def close(self) -> None:
+        self._beside.shutdown(cancel_futures=True)
+
+    def _make(self, segment: Segment) -> SegmentRenderer:
+        return SegmentRenderer(segment, self._reader.header, self._device, self._dtype)
+
+
 class SegmentRenderer:
     """Renders frames of one segment of a file; raises `BitstreamError` when it is not intact."""
 
-    def __init__(self, reader: AnyReader, number: int, device: torch.device, dtype: torch.dtype) -> None:
-        self.number = number
-        opened = open_segment(reader.segment(number), reader.header)
+    def __init__(
+        self, segment: Segment, header: StreamHeader, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        opened = open_segment(segment, header)
         sections = opened.segment.sections
         arrays = segment_tensors(opened.family, opened.config, opened.video, opened.specs, sections)
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
@@ -35,7 +80,7 @@ class SegmentRenderer:
         activations = opened.family.activation_count(opened.config)
         self.batch_frames = max(1, BATCH_ACTIVATIONS[device.type] // activations)
         self._device, self._dtype = device, dtype
-        self._quarter_turns = reader.header.rotation // 90
+        self._quarter_turns = header.rotation // 90
 
     def holds(self, position: float) -> bool:
         return int(position) in self._frames

@@ -102,7 +102,7 @@ def step_sizes(field: Array, tree: Tree, exponent: float, most: int) -> Array:
 
 def border_filter(n: int) -> Array:
     rotation = np.eye(n // 2)
-    for (a, b), angle in zip(PLANES, ANGLES[n], strict=False):
+    for (a, b), angle in zip(PLANES[: len(ANGLES[n])], ANGLES[n], strict=True):
         turn = np.eye(n // 2)
         turn[a, a] = turn[b, b] = math.cos(angle)
         turn[b, a], turn[a, b] = math.sin(angle), -math.sin(angle)
@@ -162,7 +162,7 @@ def refined(planes: Pair, tensors: Mapping[str, NDArray[Any]]) -> Pair:
 
 
 def whole(chroma: Array, smooth: bool) -> Array:
-    """Both colours of each pixel."""
+    """Both chroma values of each pixel."""
     found = np.zeros((2, 2 * chroma.shape[1], 2 * chroma.shape[2]))
     for y, x in np.ndindex(*found.shape[1:]):
         if smooth:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import bitstream
 import inrcodec
+from inrcodec import rendering
 from inrcodec.models import reconstruction
 from inrcodec.models.side_by_side import Workers
 
@@ -70,7 +73,7 @@ def test_frames_in_a_row_are_begun_ahead(threads: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(reconstruction.Reconstruction, "_planes", counted)
     with inrcodec.open(FILE, "cpu", "float32") as video:
         next(video.batches(range(1)))
-        decoder: Any = video._renderer._decoder  # type: ignore[union-attr]
+        decoder: Any = video._renderers.of(0)._decoder
         assert made == [0]
         decoder.codes([5])
         # The anchor before it, and nothing ahead.
@@ -129,3 +132,53 @@ def test_other_devices_have_no_workers(threads: int) -> None:
     workers = Workers(torch.device("meta"))
     assert not workers.are_many
     assert workers.submit(torch.get_num_threads).result() == threads
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """A file of three segments, each that of the golden file."""
+    stream = bitstream.load(FILE.read_bytes())
+    (segment,) = stream.segments
+    path = tmp_path / "three.inrv"
+    segments = tuple(replace(segment, first_frame=first) for first in (0, 6, 12))
+    header = replace(stream.header, frame_count=18)
+    path.write_bytes(bitstream.dump(replace(stream, header=header, segments=segments)))
+    return path
+
+
+@pytest.fixture
+def makers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the threads that made renderers."""
+    names, original = [], rendering.SegmentRenderer.__init__
+
+    def counted(self: Any, *arguments: Any) -> None:
+        names.append(current_thread().name)
+        original(self, *arguments)
+
+    monkeypatch.setattr(rendering.SegmentRenderer, "__init__", counted)
+    return names
+
+
+def test_the_next_segment_is_decoded_beside_this_one(three: Path, makers: list[str]) -> None:
+    with inrcodec.open(three, "cpu", "float32") as video:
+        frames = video[:]
+    assert_alike(frames, np.concatenate([frames[:6]] * 3))
+    assert [name.startswith("segments") for name in makers] == [False, True, True]
+
+
+def test_what_is_not_asked_for_is_not_decoded(three: Path, makers: list[str]) -> None:
+    with inrcodec.open(three, "cpu", "float32") as video:
+        assert len(video[1:6]) == 5
+        assert len(video[13:15]) == 2
+    assert [name.startswith("segments") for name in makers] == [False, False]
+
+
+def test_a_segment_that_is_damaged_is_told_of_when_it_is_met(three: Path) -> None:
+    data = bytearray(three.read_bytes())
+    data[len(data) // 2] ^= 1
+    three.write_bytes(data)
+    shown = 0
+    with inrcodec.open(three, "cpu", "float32") as video, pytest.raises(bitstream.BitstreamError):
+        for batch in video.batches(range(18)):
+            shown += len(batch)
+    assert shown == 6

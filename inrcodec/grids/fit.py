@@ -256,7 +256,7 @@ class _GridFit:
             self._progress.fit(
                 FitReport(
                     fraction=min(1.0, fraction),
-                    psnr_db=-10 * math.log10(max(error, 1e-12)),
+                    psnr_db=-10 * math.log10(max(error + material.chroma_error, 1e-12)),
                     predicted_bpp=(coded_bits + bits) / self._plan.video.pixel_count,
                     steps_per_second=per_second,
                     seconds_left=clock.seconds_left(step, per_second),

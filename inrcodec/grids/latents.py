@@ -1,8 +1,9 @@
 """Finds the latents of every frame, in coding order, from frames as the decoder will have them.
 
-The transform is orthogonal: an error in a latent is the same error in the frame. So the best latent, given
-the rest, is the whole number that has the least squared error plus price times bits, where the bits are those
-of the entropy model. Frames that others are predicted from have finer steps and count for more.
+The transform is orthogonal, or nearly so: an error in a latent is the same error in the frame. So the best
+latent, given the rest, is the whole number that has the least squared error plus price times bits, where the
+bits are those of the entropy model. Frames that others are predicted from have finer steps and count for
+more.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from torch import Tensor
 from inrcodec.grids.entropy import optimizer, shapes_of
 from inrcodec.grids.latent_entropy import LatentEntropy, energies, reference_counts
 from inrcodec.grids.material import Material
-from inrcodec.models.cells import to_cells, to_colours
 from inrcodec.models.frequencies import CHANNELS
 from inrcodec.models.lapped import BLOCK, add_synthesis, analyse
 from inrcodec.models.latent_contexts import part_channels
 from inrcodec.models.planes import Planes, no_planes
 from inrcodec.models.prediction import predict_planes
+from inrcodec.models.quads import to_colours, to_quads
 
 FIRST_ROUNDING = 0.33
 LARGEST_LATENT = 16_000
@@ -79,7 +80,7 @@ class LatentFit:
         error = torch.zeros(material.frame_count, device=material.device)
         energy = torch.zeros(size[0], *size[2:], device=material.device)
         references = set(tree.references.ravel().tolist())
-        # The old ones go before the new ones come: all frames are the most that a fit holds.
+        # The old ones go before the new ones come: only the source takes as much memory.
         self.frames.clear()
         frames: dict[int, Planes] = {}
         for whole in tree.order:
@@ -136,7 +137,7 @@ class LatentFit:
 
     def _error(self, batch: list[int], planes: Planes) -> Tensor:
         video = self._material.video
-        colours = to_colours(to_cells(planes), self._material.config.is_smooth)
+        colours = to_colours(to_quads(planes), self._material.config.is_smooth)
         shown = colours[:, : video.height, : video.width].clamp_(0, 1)
         return (shown - self._material.clip[batch].float() / 255).square().mean((1, 2, 3))
 

@@ -1,4 +1,4 @@
-"""What a fit of `inrc` works on: the frames of a segment as planes, made when they are needed."""
+"""What a fit of `inrc` works on: the frames of a segment as planes, at several resolutions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.inrc import CELL, InrcConfig
-from inrcodec.models.planes import Planes, chroma_lost, components, halved
+from inrcodec.models.planes import Planes, chroma_lost, components, halved, no_planes
 
 CHUNK_PIXELS = 1 << 21
 """About as many pixels are worked on at a time."""
@@ -26,15 +26,18 @@ SAMPLED_FRAMES = 8
 
 def with_chroma_of(clip: NDArray[np.uint8], config: InrcConfig) -> InrcConfig:
     """The config with the chroma that is closer to that of frames (T, height, width, 3)."""
+    repeated, smooth = (
+        chroma_error(torch.from_numpy(clip), config, is_smooth) for is_smooth in (False, True)
+    )
+    return replace(config, is_smooth=smooth < repeated)
+
+
+def chroma_error(clip: Tensor, config: InrcConfig, is_smooth: bool) -> float:
+    """Mean squared error of frames (T, height, width, 3) that only have their chroma halved."""
     picked = np.unique(np.linspace(0, len(clip) - 1, SAMPLED_FRAMES).round().astype(np.int64))
-    lost = {False: 0.0, True: 0.0}
-    for frame in picked:
-        full = components(
-            torch.from_numpy(clip[frame : frame + 1]), config.rows * CELL, config.columns * CELL
-        )
-        for is_smooth in lost:
-            lost[is_smooth] += float(chroma_lost(full, is_smooth))
-    return replace(config, is_smooth=lost[True] < lost[False])
+    size = config.rows * CELL, config.columns * CELL
+    lost = sum(float(chroma_lost(components(clip[frame : frame + 1], *size), is_smooth)) for frame in picked)
+    return lost / (len(picked) * 3 * size[0] * size[1])
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,21 @@ class Material:
 
     def planes(self, frames: Sequence[int]) -> Planes:
         """Planes of these frames of the source."""
-        return Planes(*(plane[list(frames)].float() for plane in self._planes))
+        return self._planes.map(lambda plane: plane[list(frames)].float())
 
     @cached_property
-    def _planes(self) -> tuple[Tensor, Tensor]:
-        """Luma and chroma of all frames in half precision, which take as much memory as the clip."""
-        parts = [
-            halved(self.components(chunk), self.config.is_smooth).map(Tensor.half)
-            for chunk in self.chunks(range(self.frame_count))
-        ]
-        return torch.cat([one.luma for one in parts]), torch.cat([one.chroma for one in parts])
+    def _planes(self) -> Planes:
+        """Those of all frames in half precision, which take as much memory as the clip."""
+        whole = no_planes(self.frame_count, self.height, self.width, self.device, torch.float16)
+        for chunk in self.chunks(range(self.frame_count)):
+            found = halved(self.components(chunk), self.config.is_smooth)
+            whole.luma[chunk], whole.chroma[chunk] = found.luma.half(), found.chroma.half()
+        return whole
+
+    @cached_property
+    def chroma_error(self) -> float:
+        """See the function of this name."""
+        return chroma_error(self.clip, self.config, self.config.is_smooth)
 
     def components(self, frames: Sequence[int]) -> Tensor:
         """Luma and chroma (B, 3, height, width) of these frames, at full resolution."""

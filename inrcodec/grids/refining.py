@@ -14,9 +14,9 @@ from inrcodec.compression.quantiser import Quantiser, Rounding
 from inrcodec.compression.sections import Steps
 from inrcodec.device import autocast
 from inrcodec.grids.material import Material
-from inrcodec.models.cells import to_cells
-from inrcodec.models.inrc import CELL_CHANNELS, network_specs
-from inrcodec.models.planes import SIDE, Planes, stacked
+from inrcodec.models.inrc import QUAD_CHANNELS, network_specs
+from inrcodec.models.planes import Planes, stacked
+from inrcodec.models.quads import to_quads
 from inrcodec.models.reconstruction import refine
 from inrcodec.training.schedule import Clock, cosine_with_warmup
 
@@ -29,7 +29,7 @@ FIRST_BITS = 7.0
 ROUNDED_FROM = 0.6
 CHECKS = 4
 """Batches on which it is decided whether there is a network at all."""
-COLOURS_OF_A_CELL = 12
+COLOURS_OF_A_QUAD = 12
 
 
 class RefiningFit:
@@ -46,8 +46,9 @@ class RefiningFit:
         for spec in self._specs:
             value = torch.zeros(spec.shape)
             if spec.name == "refine.first.weight":
-                value.normal_(std=math.sqrt(2 / (CELL_CHANNELS * 9)), generator=self._generator)
-            if start is not None:
+                value.normal_(std=math.sqrt(2 / (QUAD_CHANNELS * 9)), generator=self._generator)
+            # Weights that are all zero would stay so.
+            if start is not None and start["refine.first.weight"].any():
                 value = torch.from_numpy(start[spec.name])
             self.weights[spec.name] = nn.Parameter(value.to(material.device))
         self.quantiser = Quantiser(self._specs, self.weights, FIRST_BITS).to(material.device)
@@ -81,34 +82,35 @@ class RefiningFit:
                 group["lr"] = rate * cosine_with_warmup(fraction)
             rounding = Rounding.STRAIGHT_THROUGH if fraction >= ROUNDED_FROM else Rounding.NOISE
             quantised = self.quantiser(self.weights, rounding, noise)
-            error, _ = self._errors(frames, quantised.tensors, dtype)
+            error = self._error(*self._patches(frames), quantised.tensors, dtype)
             optimizer.zero_grad()
             (error + price / total * quantised.bits).backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             step += 1
             report(clock.fraction(step), float(error.detach()), float(quantised.bits.detach()), step)
-        self._forget_if_worse(frames, dtype)
+        self._forget_if_worse(frames, price / total, dtype)
         return step
 
     @torch.no_grad()
-    def _forget_if_worse(self, frames: Mapping[int, Planes], dtype: torch.dtype) -> None:
-        """Few steps may leave a network that is worse than none: then it says nothing."""
-        rounded = self.quantiser(self.weights, Rounding.STRAIGHT_THROUGH).tensors
-        pairs = [self._errors(frames, rounded, dtype) for _ in range(CHECKS)]
-        if sum(float(refined) for refined, _ in pairs) >= sum(float(before) for _, before in pairs):
-            for name in ("refine.last.weight", "refine.last.bias"):
-                self.weights[name].data.zero_()
+    def _forget_if_worse(self, frames: Mapping[int, Planes], price: float, dtype: torch.dtype) -> None:
+        """Few steps may leave a network that is not worth its bits: then all weights are zero."""
+        quantised = self.quantiser(self.weights, Rounding.STRAIGHT_THROUGH)
+        saved = 0.0
+        for _ in range(CHECKS):
+            patches = self._patches(frames)
+            saved += float(self._error(*patches, {}, dtype) - self._error(*patches, quantised.tensors, dtype))
+        if saved / CHECKS <= price * float(quantised.bits):
+            for weight in self.weights.values():
+                weight.data.zero_()
 
-    def _errors(
-        self, frames: Mapping[int, Planes], weights: Mapping[str, Tensor], dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor]:
-        """Mean squared error of a pixel's colours with the network and without, on new patches."""
-        source, decoded = self._patches(frames)
+    def _error(
+        self, source: Tensor, decoded: Tensor, weights: Mapping[str, Tensor], dtype: torch.dtype
+    ) -> Tensor:
+        """Mean squared error of planes, of each of a pixel's three colours; see `_patches`."""
         with autocast(self._material.device, dtype):
             refined = refine(decoded, weights)
-        count = COLOURS_OF_A_CELL * source[:, 0].numel()
-        return (refined - source).square().sum() / count, (decoded - source).square().sum() / count
+        return (refined - source).square().sum() / (COLOURS_OF_A_QUAD * source[:, 0].numel())
 
     def values(self) -> dict[str, NDArray[np.float32]]:
         return {name: value.detach().cpu().numpy() for name, value in self.weights.items()}
@@ -117,7 +119,7 @@ class RefiningFit:
         return self.quantiser.steps()
 
     def _patches(self, frames: Mapping[int, Planes]) -> tuple[Tensor, Tensor]:
-        """Cells of the same places of source and decoded frames."""
+        """Quads of the same places of source and decoded frames."""
         material = self._material
         height, width = min(material.height, LONGEST_SIDE), min(material.width, LONGEST_SIDE)
         count = min(material.frame_count, max(1, round(BATCH_PIXELS / (height * width))))
@@ -129,15 +131,15 @@ class RefiningFit:
             source = material.planes([frame]).frames()[0]
             for planes, patches in ((source, sources), (frames[frame], decoded)):
                 patches.append(_patch(planes, top, left, height, width))
-        return to_cells(stacked(sources)), to_cells(stacked(decoded))
+        return to_quads(stacked(sources)), to_quads(stacked(decoded))
 
     def _place(self, spare: int) -> int:
         """Where a patch begins, an even number of pixels."""
-        return int(torch.randint(spare // SIDE + 1, (), generator=self._generator)) * SIDE
+        return int(torch.randint(spare // 2 + 1, (), generator=self._generator)) * 2
 
 
 def _patch(planes: Planes, top: int, left: int, height: int, width: int) -> Planes:
-    """A part of a frame's planes, in pixels of luma."""
+    """A part of a frame's planes, in even numbers of pixels."""
     luma = planes.luma[:, top : top + height, left : left + width]
-    top, left, height, width = (length // SIDE for length in (top, left, height, width))
+    top, left, height, width = top // 2, left // 2, height // 2, width // 2
     return Planes(luma, planes.chroma[:, top : top + height, left : left + width]).map(Tensor.float)

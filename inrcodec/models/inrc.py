@@ -8,8 +8,8 @@ et al., 2023): everything in the file was fitted to this one video. What is fitt
 at four resolutions, the latents of every frame, the models that latents and motion are entropy-coded by, and
 the network's weights. See `prediction`, `lapped`, `contexts` and `reconstruction`.
 
-Latents are not learned by gradient descent from nothing: the transform is orthogonal, so the best latents are
-found directly, frame after frame, with the decoder in the loop (`inrcodec.grids`).
+Latents are not learned by gradient descent from nothing: the transform is orthogonal, or nearly so, and the
+best latents are found directly, frame after frame, with the decoder in the loop (`inrcodec.grids`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ KNOTS = 20
 """Of an entropy model; see `bitstream.coders.conditional`."""
 GROUP_FRAMES, EXPONENT, MOST = 16, 8, 6
 """Of new files; see `InrcConfig`."""
-CELL_CHANNELS = 6
+QUAD_CHANNELS = 6
 """What the refining network sees of 2 x 2 pixels: their luma, and their chroma."""
 MAXIMUM_WIDTH = 64
 WIDTH_STEP = 8
@@ -111,10 +111,10 @@ def network_specs(width: int) -> tuple[TensorSpec, ...]:
     if not width:
         return ()
     return (
-        TensorSpec("refine.first.weight", Role.WEIGHT, (width, CELL_CHANNELS, 3, 3)),
+        TensorSpec("refine.first.weight", Role.WEIGHT, (width, QUAD_CHANNELS, 3, 3)),
         TensorSpec("refine.first.bias", Role.BIAS, (width,)),
-        TensorSpec("refine.last.weight", Role.WEIGHT, (CELL_CHANNELS, width, 3, 3)),
-        TensorSpec("refine.last.bias", Role.BIAS, (CELL_CHANNELS,)),
+        TensorSpec("refine.last.weight", Role.WEIGHT, (QUAD_CHANNELS, width, 3, 3)),
+        TensorSpec("refine.last.bias", Role.BIAS, (QUAD_CHANNELS,)),
     )
 
 
@@ -204,7 +204,7 @@ class Inrc:
             and smooth <= 1
         )
         if not known:
-            raise reader.fault(Corrupt, f"{config} is out of range")
+            raise reader.fault(Corrupt, f"{config}, smooth {smooth}, is out of range")
         return config
 
     def coded_size(self, config: InrcConfig, video: VideoInfo) -> tuple[int, int]:
@@ -221,9 +221,9 @@ class Inrc:
         )
 
     def activation_count(self, config: InrcConfig) -> int:
-        """A dozen planes of three colours, and the network's hidden values at a quarter of the pixels."""
+        """While planes are made, or where the network has hidden values, one in four pixels for each."""
         pixels = config.rows * config.columns * CELL * CELL
-        return pixels * (36 + config.width // 2)
+        return pixels * max(23, 15 + -(-config.width // 4))
 
     def representation(self, config: InrcConfig, video: VideoInfo, seed: int) -> Representation:
         """Raises `NotImplementedError`: nothing here is trained by the common loop; see `inrcodec.grids`."""

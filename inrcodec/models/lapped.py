@@ -1,4 +1,6 @@
-"""An orthogonal lapped transform of planes: DCTs of blocks, and rotations across the blocks' borders.
+"""A lapped transform of planes: DCTs of blocks, and rotations across the blocks' borders.
+
+It is orthogonal, but for smooth chroma, which it is nearly orthogonal for once that is upsampled.
 
 Latents are its coefficients, so that a frame is a sum of smooth bumps that overlap by half, of 16 x 16 values
 in luma and 8 x 8 in chroma, and no block shows. A cosine transform of blocks is followed by one orthogonal
@@ -29,13 +31,15 @@ SMOOTH_GAINS = (1.030176, 1.146783, 1.428231, 1.804515)
 
 
 @lru_cache(maxsize=16)
-def _cosines(size: int, device: torch.device) -> Tensor:
-    """The orthonormal DCT of `size` points, one frequency a row."""
+def _cosines(size: int, is_smooth: bool, device: torch.device) -> Tensor:
+    """The orthonormal DCT of `size` points, one frequency a row, with the gains of smooth chroma."""
     k = torch.arange(size, dtype=torch.float64)[:, None]
     rows = torch.cos(math.pi * (torch.arange(size, dtype=torch.float64) + 0.5) * k / size) * math.sqrt(
         2 / size
     )
     rows[0] /= math.sqrt(2)
+    if is_smooth:
+        rows *= torch.tensor(SMOOTH_GAINS, dtype=torch.float64)[:, None]
     return rows.float().to(device)
 
 
@@ -44,8 +48,8 @@ def _border_filter(size: int, device: torch.device) -> Tensor:
     """The orthogonal matrix (size, size) that the synthesis applies to the pixels around each border."""
     half = size // 2
     rotation = torch.eye(half, dtype=torch.float64)
-    planes = [(a, b) for a in range(half) for b in range(a + 1, half)]
-    for (a, b), angle in zip(planes, ANGLES[size], strict=True):
+    pairs = [(a, b) for a in range(half) for b in range(a + 1, half)]
+    for (a, b), angle in zip(pairs, ANGLES[size], strict=True):
         turn = torch.eye(half, dtype=torch.float64)
         turn[a, a] = turn[b, b] = math.cos(angle)
         turn[b, a] = math.sin(angle)
@@ -62,10 +66,9 @@ def _border_filter(size: int, device: torch.device) -> Tensor:
 @lru_cache(maxsize=16)
 def _kernels(size: int, is_smooth: bool, device: torch.device) -> Tensor:
     """What makes latents of the pixels of a block, (size^2, size^2): frequencies by pixels."""
-    rows = _cosines(size, device)
-    if is_smooth:
-        rows = rows / torch.tensor(SMOOTH_GAINS, device=device)[:, None]
-    return torch.einsum("ui,vj->uvij", rows, rows).reshape(size * size, size * size)
+    rows = _cosines(size, is_smooth, device)
+    inverse = rows / rows.square().sum(1, keepdim=True)
+    return torch.einsum("ui,vj->uvij", inverse, inverse).reshape(size * size, size * size)
 
 
 def _filter_borders(images: Tensor, matrix: Tensor) -> Tensor:
@@ -92,10 +95,7 @@ def _bumps(size: int, is_smooth: bool, device: torch.device) -> Tensor:
     """
     half, found = size // 2, []
     for before, after in ((1, 1), (0, 1), (1, 0), (0, 0)):
-        rows = _cosines(size, device)
-        if is_smooth:
-            rows = rows * torch.tensor(SMOOTH_GAINS, device=device)[:, None]
-        signals = F.pad(rows, (size * before, size * after))
+        signals = F.pad(_cosines(size, is_smooth, device), (size * before, size * after))
         filtered = F.pad(_filter_borders(signals, _border_filter(size, device)), (half, half))
         found.append(filtered[:, size * before : size * (before + 2)])
     return torch.stack(found)
@@ -110,7 +110,7 @@ def add_synthesis(planes: Planes, latents: Tensor, steps: Tensor, is_smooth: boo
     """Adds what latents times steps are to planes: the transpose of `analyse`.
 
     `latents` (B, 96, h, w) are of any type, `steps` (B, 1, h, w). The cost goes by the blocks in use.
-    `is_smooth` chroma weighs its latents so that an error of any of them is about as large in colours.
+    The latents of smooth chroma have gains, so that, but for edges, errors of all are as large in colours.
     """
     images = planes.luma[:, 0], planes.chroma[:, 0], planes.chroma[:, 1]
     for image, first, side in zip(images, FIRST_CHANNELS, KERNEL_SIDES, strict=True):
@@ -143,12 +143,13 @@ def _add_blocks(image: Tensor, latents: Tensor, steps: Tensor, bumps: Tensor) ->
 
 def analyse(planes: Planes, is_smooth: bool) -> Tensor:
     """Planes -> latents (B, 96, h, w)."""
-    parts, chroma = [], planes.chroma
-    for images, side in ((planes.luma, KERNEL_SIDES[0]), (chroma, KERNEL_SIDES[1])):
+    parts = []
+    for images, side, gains in (
+        (planes.luma, KERNEL_SIDES[0], False),
+        (planes.chroma, KERNEL_SIDES[1], is_smooth),
+    ):
         filtered = _filter_both(images, _border_filter(side, images.device).T)
         blocks = F.pixel_unshuffle(filtered[:, :, None].flatten(0, 1), side)
-        found = torch.einsum(
-            "bphw,kp->bkhw", blocks, _kernels(side, is_smooth and images is chroma, images.device)
-        )
+        found = torch.einsum("bphw,kp->bkhw", blocks, _kernels(side, gains, images.device))
         parts.append(found.reshape(len(images), -1, *found.shape[2:]))
     return torch.cat(parts, 1)

@@ -3,7 +3,7 @@
 Luma and chroma are the three orthonormal cosines of (R, G, B). A value of chroma stands for four pixels, and
 is twice theirs: errors of planes, squared and summed up, are about those of the colours. Videos whose chroma
 has half the resolution already mostly repeat each value, others are closer to a *smooth* chroma, which is
-linear between the values.
+linear between its values.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SIDE = 2
-"""Pixels of luma beside each other and above each other that share a value of chroma."""
+CHROMA_SCALE = 2
+"""A value of chroma is so many times that of its pixels."""
 _REACH = 5
 """Values of chroma on either side that one is chosen with."""
 
@@ -42,16 +42,14 @@ class Planes:
         """Views of the frames, one by one."""
         return [Planes(*both) for both in zip(self.luma, self.chroma, strict=True)]
 
-    def squares(self) -> Tensor:
-        """The sum of all squares."""
-        return self.luma.square().sum() + self.chroma.square().sum()
 
-
-def no_planes(count: int, height: int, width: int, device: torch.device) -> Planes:
+def no_planes(
+    count: int, height: int, width: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Planes:
     """Planes of zeros of `count` frames, `height` and `width` being luma's."""
     return Planes(
-        torch.zeros(count, 1, height, width, device=device),
-        torch.zeros(count, 2, height // SIDE, width // SIDE, device=device),
+        torch.zeros(count, 1, height, width, device=device, dtype=dtype),
+        torch.zeros(count, 2, height // 2, width // 2, device=device, dtype=dtype),
     )
 
 
@@ -72,15 +70,18 @@ def components(frames: Tensor, height: int, width: int) -> Tensor:
 
 
 def halved(full: Tensor, is_smooth: bool) -> Planes:
-    """Planes of components (B, 3, h, w): chroma with the least squared error once it is doubled."""
+    """Planes of components (B, 3, h, w): chroma with the least squared error once it is `upsampled`.
+
+    With smooth chroma that holds but for the edges, which count as if the image went on as it ends.
+    """
     if not is_smooth:
-        return Planes(full[:, :1], SIDE * F.avg_pool2d(full[:, 1:], SIDE))
+        return Planes(full[:, :1], CHROMA_SCALE * F.avg_pool2d(full[:, 1:], 2))
     across = _halved(full[:, 1:])
-    return Planes(full[:, :1], SIDE * _halved(across.transpose(2, 3)).transpose(2, 3).contiguous())
+    return Planes(full[:, :1], CHROMA_SCALE * _halved(across.transpose(2, 3)).transpose(2, 3).contiguous())
 
 
 def _halved(values: Tensor) -> Tensor:
-    """Half the values along the last axis, with the least squared error once they are doubled.
+    """Half the values along the last axis: those with the least squared error once they are `upsampled`.
 
     With U for doubling, that is the inverse of (U' U), which has the elements (-1/3)^|i - j|, times U'.
     """
@@ -91,15 +92,20 @@ def _halved(values: Tensor) -> Tensor:
             taps[2 * place + offset] += factor * weight
     count, border = values.shape[-1] // 2, len(taps) // 2 - 1
     padded = F.pad(values, (border, border, 0, 0), mode="replicate")
-    parts = (padded[..., first : first + 2 * count : 2] for first in range(len(taps)))
     total = torch.zeros_like(values[..., :count])
-    for part, tap in zip(parts, taps, strict=True):
-        total.add_(part, alpha=tap / sum(taps))
+    for first, tap in enumerate(taps):
+        total.add_(padded[..., first : first + 2 * count : 2], alpha=tap / sum(taps))
     return total
 
 
+def upsampled(values: Tensor, is_smooth: bool) -> Tensor:
+    """(B, C, h, w) -> (B, C, 2 h, 2 w): each value for four pixels or, if smooth, linear between them."""
+    if is_smooth:
+        return F.interpolate(values, scale_factor=2, mode="bilinear", align_corners=False)
+    return F.interpolate(values, scale_factor=2, mode="nearest")
+
+
 def chroma_lost(full: Tensor, is_smooth: bool) -> Tensor:
-    """Squared error, summed up, that components (B, 3, h, w) have when they are halved and doubled."""
-    values = halved(full, is_smooth).chroma / SIDE
-    mode = {"mode": "bilinear", "align_corners": False} if is_smooth else {"mode": "nearest"}
-    return (F.interpolate(values, scale_factor=SIDE, **mode) - full[:, 1:]).square().sum()
+    """Squared error, summed up, that components (B, 3, h, w) have when they are halved and upsampled."""
+    values = halved(full, is_smooth).chroma / CHROMA_SCALE
+    return (upsampled(values, is_smooth) - full[:, 1:]).square().sum()

@@ -26,7 +26,7 @@ from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.inrc import CELL
 from inrcodec.models.lapped import BLOCK
 from inrcodec.models.motion_contexts import grid_sizes
-from inrcodec.models.planes import SIDE, Planes
+from inrcodec.models.planes import Planes
 
 DECAY = 0.95
 """What is left of an error from a frame to one that is predicted from it, beside what the weights do."""
@@ -54,20 +54,12 @@ def field_of(grids: Sequence[Tensor]) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _shares(pixels: int, device: torch.device) -> Tensor:
-    """What the nodes before, at and after a cell are worth at each of its pixels, (pixels, 3)."""
+    """What the nodes before, at and after a pixel's cell are worth to it: (pixels, 3)."""
     places = (torch.arange(pixels, dtype=torch.float64) + 0.5) / pixels - 0.5
     around = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
-    return (1 - (places[:, None] - around).abs()).clamp(min=0).float().to(device)
-
-
-@lru_cache(maxsize=32)
-def _down(rows: int, pixels: int, device: torch.device) -> Tensor:
-    """What each row of nodes, one more on both sides, is worth in each row of pixels: (h, rows + 2)."""
-    shares = _shares(pixels, device)
-    matrix = torch.zeros(rows, pixels, rows + 2, device=device)
-    for row in range(rows):
-        matrix[row, :, row : row + 3] = shares
-    return matrix.flatten(0, 1)
+    # Whoever asks first: what inference mode makes, a fit may not save for its backward pass.
+    with torch.inference_mode(False):
+        return (1 - (places[:, None] - around).abs()).clamp(min=0).float().to(device)
 
 
 def _stretched(nodes: Tensor, pixels: int) -> Tensor:
@@ -75,13 +67,13 @@ def _stretched(nodes: Tensor, pixels: int) -> Tensor:
 
     The outermost nodes lie outside of the image. Products of matrices take half the time of `lerp`.
     """
-    count, height, width, channels = nodes.shape
-    tall = torch.matmul(_down(height - 2, pixels, nodes.device), nodes.reshape(count, height, -1))
-    tall = tall.view(count, -1, width, channels)
-    three = torch.cat([tall[:, :, :-2], tall[:, :, 1:-1], tall[:, :, 2:]], -1)
-    eye = torch.eye(channels, device=nodes.device)
-    across = torch.einsum("pn,cd->ncpd", _shares(pixels, nodes.device), eye).reshape(3 * channels, -1)
-    return torch.matmul(three, across).view(count, tall.shape[1], -1, channels)
+    count, _, width, channels = nodes.shape
+    shares = _shares(pixels, nodes.device)
+    above_at_below = torch.stack([nodes[:, :-2], nodes[:, 1:-1], nodes[:, 2:]], 2)
+    tall = torch.matmul(shares, above_at_below.flatten(3)).view(count, -1, width, channels)
+    around = torch.cat([tall[:, :, :-2], tall[:, :, 1:-1], tall[:, :, 2:]], -1)
+    spread = torch.kron(shares.T.contiguous(), torch.eye(channels, device=nodes.device))
+    return torch.matmul(around, spread).view(count, tall.shape[1], -1, channels)
 
 
 def _look_up(images: Tensor, motion: Tensor) -> Tensor:
@@ -144,9 +136,10 @@ def predict_planes(
     frames: Mapping[int, Planes], batch: Sequence[int], tree: Hierarchy, field: Tensor
 ) -> Planes:
     """See `predict_batch`. Chroma has half the pixels in each direction, and half the motion."""
-    luma = {frame: planes.luma for frame, planes in frames.items()}
-    chroma = {frame: planes.chroma for frame, planes in frames.items()}
-    return Planes(predict_batch(luma, batch, tree, field), predict_batch(chroma, batch, tree, field, SIDE))
+    used = {*tree.references[list(batch)].ravel().tolist()}
+    luma = {frame: frames[frame].luma for frame in used}
+    chroma = {frame: frames[frame].chroma for frame in used}
+    return Planes(predict_batch(luma, batch, tree, field), predict_batch(chroma, batch, tree, field, 2.0))
 
 
 def step_sizes(field: Tensor, tree: Hierarchy, exponent: float, most: float) -> Tensor:

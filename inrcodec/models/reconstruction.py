@@ -11,12 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inrcodec.models.cells import to_cells, to_colours
-from inrcodec.models.codes import as_codes
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.lapped import BLOCK, add_synthesis
 from inrcodec.models.planes import Planes, no_planes
 from inrcodec.models.prediction import field_of, predict_planes, split_grids, step_sizes
+from inrcodec.models.quads import to_codes, to_colours, to_quads
 from inrcodec.models.side_by_side import P, T, Workers, done
 
 INPUT_GAIN, OUTPUT_GAIN = 4.0, 0.1
@@ -25,19 +24,19 @@ AHEAD = 4
 """Frames that are begun before they are asked for."""
 
 
-def refine(cells: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """Cells (B, 6, h, w) with what two convolutions predict of their error added.
+def refine(quads: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    """Quads (B, 6, h, w) with what two convolutions predict of their error added.
 
     `weights` are empty, or `refine.first.weight` (width, 6, 3, 3), `refine.last.weight` (6, width, 3, 3) and
     both biases.
     """
     if not weights:
-        return cells
+        return quads
     # A power of two: the products are those of planes times the gain.
     first = weights["refine.first.weight"] * INPUT_GAIN
-    hidden = F.relu_(F.conv2d(cells, first, weights["refine.first.bias"], padding=1))
+    hidden = F.relu_(F.conv2d(quads, first, weights["refine.first.bias"], padding=1))
     error = F.conv2d(hidden, weights["refine.last.weight"], weights["refine.last.bias"], padding=1)
-    return torch.add(cells, error, alpha=OUTPUT_GAIN)
+    return torch.add(quads, error, alpha=OUTPUT_GAIN)
 
 
 class Reconstruction:
@@ -140,12 +139,15 @@ class Reconstruction:
 
     def _colours(self, planes: Future[Planes]) -> Tensor:
         """RGB (3, height, width) in [0, 1]."""
-        height, width = self._display
-        refined = refine(to_cells(planes.result().map(lambda plane: plane[None])), self._weights)
-        with torch.autocast(self._latents.device.type, enabled=False):
-            colours = to_colours(refined, self._is_smooth)[0, :height, :width]
-            return colours.permute(2, 0, 1).clamp_(0, 1)
+        return self._shown(planes, to_colours).permute(2, 0, 1).clamp_(0, 1)
 
     def _codes_of(self, planes: Future[Planes]) -> Tensor:
         """The same as uint8 (height, width, 3)."""
-        return as_codes(self._colours(planes)[None])[0]
+        return self._shown(planes, to_codes).contiguous()
+
+    def _shown(self, planes: Future[Planes], convert: Callable[[Tensor, bool], Tensor]) -> Tensor:
+        """What `convert` makes of refined quads, cut to the display's size: (height, width, 3)."""
+        height, width = self._display
+        refined = refine(to_quads(planes.result().map(lambda plane: plane[None])), self._weights)
+        with torch.autocast(self._latents.device.type, enabled=False):
+            return convert(refined, self._is_smooth)[0, :height, :width]

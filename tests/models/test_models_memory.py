@@ -15,8 +15,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from inrcodec.models.family import AnyFamily, VideoInfo
+from inrcodec.models.family import AnyFamily, CodesDecoder, VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
+from inrcodec.models.inrc import Inrc, InrcConfig
 from inrcodec.models.layout import Grid, covering_grid
 from inrcodec.models.nerv import NeRV, NeRVConfig
 from inrcodec.models.snerv import SNeRV, SNeRVConfig
@@ -88,3 +89,27 @@ def test_up_sampling_decoders_hold_what_they_say(name: str, strides: tuple[int, 
     config: Any = HNeRVConfig(grid, 3, width) if name == "hnerv" else NeRVConfig(grid, 2, width)
     measured, estimated = measured_and_estimated(family, config, video)
     assert 0.8 * estimated <= measured <= WITHIN * estimated
+
+
+@pytest.mark.parametrize("width", [0, 8, 32, 64])
+@pytest.mark.parametrize("is_smooth", [False, True])
+def test_grids_hold_what_they_say(width: int, is_smooth: bool) -> None:
+    """In a frame that is predicted from two and has latents everywhere, as few files have."""
+    video = VideoInfo(320, 240, 5)
+    config = InrcConfig(15, 20, 4, width, is_smooth=is_smooth)
+    tensors = {
+        spec.name: torch.randn(spec.shape)
+        for spec in Inrc().tensors(config, video)
+        if not spec.name.startswith("context.")
+    }
+    tensors["latent"] = tensors["latent"].round().to(torch.int16)
+    decoder = Inrc().decoder(config, video, {**tensors, "latent.step": torch.tensor(0.1)})
+    assert isinstance(decoder, CodesDecoder)
+    with torch.inference_mode():
+        with Alive() as whole:
+            decoder.codes([1])
+        with Alive() as between:
+            decoder(torch.tensor([1.5]))
+    estimated = Inrc().activation_count(config)
+    assert 0.8 * estimated <= whole.most <= WITHIN * estimated
+    assert between.most <= 2 * estimated
