@@ -5,8 +5,16 @@ It exists to be measured against, so it uses the obvious layers and none of ours
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+ENCODER_CHANNELS = 64
+BATCH_FRAMES = 2
+LEARNING_RATE = 1e-3
 
 
 class PlainHNeRV(nn.Module):
@@ -30,3 +38,86 @@ class PlainHNeRV(nn.Module):
         """(B, d, h, w) -> (B, 3, H, W) in [0, 1]."""
         frames: Tensor = torch.tanh(self.layers(embedding)) * 0.5 + 0.5
         return frames
+
+
+class _Norm(nn.Module):
+    """Layer norm over the channels of (B, C, H, W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels, eps=1e-6)
+
+    def forward(self, features: Tensor) -> Tensor:
+        normed: Tensor = self.norm(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return normed
+
+
+class _ConvNeXtBlock(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 7, padding=3, groups=channels),
+            _Norm(channels),
+            nn.Conv2d(channels, 4 * channels, 1),
+            nn.GELU(),
+            nn.Conv2d(4 * channels, channels, 1),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        residual: Tensor = self.layers(features)
+        return features + residual
+
+
+class PlainEncoder(nn.Module):
+    """The ConvNeXt encoder of HNeRV, section 3.1: a strided convolution and one block a stage."""
+
+    def __init__(self, embedding_channels: int, strides: tuple[int, ...]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        incoming = 3
+        for number, stride in enumerate(strides):
+            outgoing = embedding_channels if number == len(strides) - 1 else ENCODER_CHANNELS
+            layers += [
+                nn.Conv2d(incoming, outgoing, stride, stride),
+                _Norm(outgoing),
+                _ConvNeXtBlock(outgoing),
+            ]
+            incoming = outgoing
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        embeddings: Tensor = self.layers(frames)
+        return embeddings
+
+
+class PlainTraining:
+    """Fits encoder and decoder together, a step at a time: a data loader, Adam, one loss read every step."""
+
+    def __init__(
+        self, frames: Tensor, embedding_channels: int, width: int, strides: tuple[int, ...], epochs: int
+    ) -> None:
+        """`frames` (T, 3, H, W) are float32 in [0, 1]; the learning rate falls as a cosine over `epochs`."""
+        torch.manual_seed(0)
+        self.encoder = PlainEncoder(embedding_channels, strides)
+        self.decoder = PlainHNeRV(embedding_channels, width, strides)
+        self._loader = DataLoader(TensorDataset(frames), BATCH_FRAMES, shuffle=True, drop_last=True)
+        parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
+        self._optimizer = torch.optim.Adam(parameters, LEARNING_RATE, betas=(0.9, 0.999))
+        self.total_steps = epochs * len(self._loader)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, self.total_steps)
+        self._batches = self._forever()
+
+    def _forever(self) -> Iterator[Tensor]:
+        while True:
+            for (batch,) in self._loader:
+                yield batch
+
+    def step(self) -> float:
+        """One step; its mean squared error."""
+        frames = next(self._batches)
+        loss = F.mse_loss(self.decoder(self.encoder(frames)), frames)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._schedule.step()
+        return loss.item()

@@ -36,8 +36,18 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
-        return f"cpu ({torch.get_num_threads()} threads, {platform.machine()})"
+        threads = torch.get_num_threads()
+        return f"cpu ({threads} thread{'s' * (threads != 1)}, {platform.machine()}, {_products()})"
     return str(device)
+
+
+def _products() -> str:
+    """What convolutions are made of on this CPU, in words."""
+    if compute_dtype("auto", torch.device("cpu")) is torch.float32:
+        return "float32"
+    is_x86 = platform.machine() in ("x86_64", "AMD64")
+    units = "AMX" if is_x86 and torch.cpu._is_amx_tile_supported() else "AVX-512" if is_x86 else "Arm"
+    return f"bfloat16 by {units}"
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:

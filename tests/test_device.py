@@ -17,6 +17,19 @@ def test_devices_by_name() -> None:
     assert describe_device(CPU).startswith("cpu (")
 
 
+@pytest.mark.parametrize(
+    ("bfloat16", "amx", "words"),
+    [(False, False, "float32"), (True, False, "bfloat16 by AVX-512"), (True, True, "bfloat16 by AMX")],
+)
+def test_a_cpu_is_described_by_its_fastest_products(
+    monkeypatch: pytest.MonkeyPatch, bfloat16: bool, amx: bool, words: str
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bfloat16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert describe_device(CPU).endswith(f", x86_64, {words})")
+
+
 @pytest.mark.parametrize("name", ["", "gpu", "cuda:99", "cpu:x", "meta", "xpu"])
 def test_devices_that_are_not_there(name: str) -> None:
     with pytest.raises(UsageError):

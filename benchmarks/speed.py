@@ -1,0 +1,143 @@
+"""How fast everything is: fitting, rendering, coding, whole decodes, start-up and memory, in one run.
+
+    python -m benchmarks.speed FILE.inrv [--part training ...] [--json FILE] [--plot FILE.svg]
+
+Ours and the plain reference (`benchmarks.plain`) run in turn, A B A B. FILE.inrv is what the default model
+makes of a clip; decodes are timed on it. The peak is what products of large matrices reach on this machine,
+in bfloat16 and float32, and what a copy of memory reaches: the roofs of the plot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.record import stored_results, write_report
+from benchmarks.speed_convergence import convergence
+from benchmarks.speed_processes import decoding, encoding, entropy_coding, one_frame, start_up
+from benchmarks.speed_training import NETWORKS, Contenders, rendering, training
+from bitstream import probe
+
+PARTS = ("training", "rendering", "decode", "one-frame", "start-up", "entropy", "encode", "convergence")
+SIDE = 2048
+Rows = list[dict[str, Any]]
+
+
+def peaks() -> dict[str, float]:
+    """Products a second times two, by type, and bytes a second of a copy (read and written)."""
+    found = {}
+    for dtype in (torch.bfloat16, torch.float32):
+        one, other = torch.randn(SIDE, SIDE).to(dtype), torch.randn(SIDE, SIDE).to(dtype)
+        found[str(dtype).removeprefix("torch.")] = 2 * SIDE**3 / _best_seconds(lambda: one @ other)  # noqa: B023
+    source = torch.zeros(1 << 26)
+    target = torch.empty_like(source)
+    found["bytes"] = 2 * source.nbytes / _best_seconds(lambda: target.copy_(source))
+    return found
+
+
+def _best_seconds(work: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(6):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+def measure(part: str, file: Path, rounds: int, epochs: int) -> Rows:
+    """The rows of a part."""
+    if part in ("training", "rendering"):
+        compared = training if part == "training" else rendering
+        return [compared(Contenders.of(network), rounds) for network in NETWORKS]
+    if part == "decode":
+        header = probe(file).header
+        with tempfile.TemporaryDirectory() as folder:
+            return decoding(file, header.frame_count, header.width * header.height, Path(folder))
+    if part == "encode":
+        with tempfile.TemporaryDirectory() as folder:
+            return encoding(Path(folder))
+    if part == "convergence":
+        return [convergence(epochs)]
+    if part == "one-frame":
+        return [one_frame(file, probe(file).header.frame_count)]
+    return start_up(file) if part == "start-up" else entropy_coding()
+
+
+def line(row: dict[str, Any], roofs: dict[str, float]) -> str:
+    """A row of the table."""
+    name = row.get("network") or row.get("command") or row.get("coder") or f"frame {row.get('frame')}"
+    text = f"{row['kind']:14} {name:22}"
+    if "ratio" in row:
+        share = row["flops_per_second"] / roofs["bfloat16"]
+        return (
+            f"{text} {row['frames_per_second']:8.2f} frames/s, plain {row['plain_frames_per_second']:7.2f}:"
+            f" {row['ratio']:5.2f} times as fast, {share:.0%} of the peak"
+        )
+    if "encoded_per_second" in row:
+        encoded, decoded = row["encoded_per_second"] / 1e6, row["decoded_per_second"] / 1e6
+        return f"{text} {encoded:8.1f} and {decoded:.1f} million symbols/s, encoded and decoded"
+    if "first_seconds" in row:
+        return f"{text} {row['first_seconds']:8.2f} s, again {row['again_seconds']:.2f} s"
+    if "times_as_fast" in row:
+        plain = f"plain {row['plain']['seconds']:.0f} s for {row['plain']['psnr_db']:.2f} dB"
+        return f"{text} {row['seconds']:8.0f} s, {plain}: {row['times_as_fast']:.1f} times as fast"
+    rate = f", {row['frames_per_second']:.1f} frames/s" if "frames_per_second" in row else ""
+    return f"{text} {row['seconds']:8.2f} s{rate}, {row['peak_bytes'] / 2**20:.0f} MiB"
+
+
+def draw(rows: Rows, roofs: dict[str, float], path: Path) -> None:
+    """The roofline: what is reached and what could be, by operations a byte that convolutions move."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    axes = figure.subplots()
+    for name, dtype, size in (("ours", "bfloat16", 2), ("plain", "float32", 4)):
+        corner = roofs[dtype] / roofs["bytes"]
+        colour = "C0" if name == "ours" else "C1"
+        reached = [10.0, corner, 3000.0]
+        roof = [min(roofs[dtype], intensity * roofs["bytes"]) for intensity in reached]
+        axes.plot(reached, roof, "--", color=colour, label=f"roof, {dtype}")
+        rate = "frames_per_second" if name == "ours" else "plain_frames_per_second"
+        for kind, marker in (("training", "o"), ("rendering", "^")):
+            chosen = [row for row in rows if row["kind"] == kind]
+            intensities = [row["flops_a_frame"] / (size * row["values_a_frame"]) for row in chosen]
+            speeds = [row[rate] * row["flops_a_frame"] for row in chosen]
+            axes.plot(intensities, speeds, marker, color=colour, label=f"{kind}, {name}")
+    axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="operations a second")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--part", action="append", choices=PARTS, default=[])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=50, help="of the plain fit that is to be reached")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+    options = parser.parse_args()
+    kinds = {"one-frame": "one frame", "entropy": "entropy coding"}
+    rows, roofs = stored_results(options.json), peaks()
+    print(", ".join(f"{name} {value / 1e9:.0f} G/s" for name, value in roofs.items()))
+    for part in options.part or PARTS:
+        rows = [row for row in rows if row["kind"] != kinds.get(part, part)]
+        found = measure(part, options.file, options.rounds, options.epochs)
+        rows += found
+        for row in found:
+            print(line(row, roofs), flush=True)
+        if options.json:
+            write_report(options.json, "benchmarks.speed", rows, peaks=roofs, threads=torch.get_num_threads())
+    if options.plot:
+        draw(rows, roofs, options.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Whole commands and files, each in a process of its own, for `benchmarks.speed`."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.record import BENCHMARK_CLIPS
+from bitstream.coders import CODERS
+
+REPEATS = 7
+SYMBOLS = 1 << 20
+INRC = (sys.executable, "-m", "inrcodec")
+_CHILD = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([done.returncode, time.perf_counter() - started, usage.ru_maxrss]))
+"""
+
+
+def measured(*command: str) -> tuple[float, int]:
+    """Wall-clock seconds and peak memory in bytes of a command, its own processes not counted."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, *command], capture_output=True, text=True, check=True
+    )
+    code, seconds, peak = json.loads(done.stdout)
+    if code:
+        raise RuntimeError(f"{' '.join(command)} ended with {code}: {done.stderr}")
+    return seconds, peak * (1 if sys.platform == "darwin" else 1024)
+
+
+def start_up(file: Path) -> list[dict[str, Any]]:
+    """How long commands take that do nothing but begin."""
+    commands = {
+        "python alone": (sys.executable, "-c", "pass"),
+        "inrc --help": (*INRC, "--help"),
+        "inrc info": (*INRC, "info", str(file)),
+    }
+    rows = []
+    for name, command in commands.items():
+        found = [measured(*command) for _ in range(REPEATS)]
+        seconds, peaks = zip(*found, strict=True)
+        rows.append(
+            {
+                "kind": "start-up",
+                "command": name,
+                "seconds": statistics.median(seconds),
+                "peak_bytes": max(peaks),
+            }
+        )
+    return rows
+
+
+def encoding(folder: Path) -> list[dict[str, Any]]:
+    """Whole encodes of Bunny with the default model, of one segment's frames and of two: peak memory."""
+    clip, rows = BENCHMARK_CLIPS["bunny"], []
+    for frames in (66, 132):
+        options = (*clip.options, "--frames", f"0:{frames}", "--no-audio", "--epochs", "1", "-y")
+        seconds, peak = measured(*INRC, "encode", clip.path, "-o", str(folder / "speed.inrv"), *options)
+        rows.append(
+            {
+                "kind": "encode",
+                "command": f"inrc encode, {frames} frames",
+                "frames": frames,
+                "seconds": seconds,
+                "peak_bytes": peak,
+            }
+        )
+    return rows
+
+
+def decoding(file: Path, frames: int, pixels: int, folder: Path) -> list[dict[str, Any]]:
+    """A whole decode by the command line: start-up, entropy decoding, rendering and writing."""
+    targets = {"null": ("-o", "-"), "mp4": ("-o", str(folder / "speed.mp4"), "-y")}
+    rows = []
+    for name, target in targets.items():
+        seconds, peak = measured(*INRC, "decode", str(file), *target)
+        rows.append(
+            {
+                "kind": "decode",
+                "command": f"inrc decode to {name}",
+                "frames": frames,
+                "pixels": pixels,
+                "seconds": seconds,
+                "frames_per_second": frames / seconds,
+                "peak_bytes": peak,
+            }
+        )
+    return rows
+
+
+def one_frame(file: Path, frames: int) -> dict[str, Any]:
+    """A frame from the middle of an open file, beside opening, symbols and one frame more."""
+    import inrcodec
+
+    at = frames // 2
+    found = []
+    for _ in range(REPEATS):
+        with inrcodec.open(file) as video:
+            started = time.perf_counter()
+            frame = video[at]
+            first = time.perf_counter() - started
+            started = time.perf_counter()
+            again = video[at]
+            found.append((first, time.perf_counter() - started))
+            if not np.array_equal(frame, again):
+                raise RuntimeError("a frame is another one when it is asked for again")
+    first, again = (statistics.median(one) for one in zip(*found, strict=True))
+    return {"kind": "one frame", "frame": at, "first_seconds": first, "again_seconds": again}
+
+
+def entropy_coding() -> list[dict[str, Any]]:
+    """Symbols a second of each symbol coder, on symbols that are drawn from a Laplace distribution."""
+    symbols = np.rint(np.random.default_rng(0).laplace(0, 2, (64, SYMBOLS // 64))).astype(np.int32)
+    rows = []
+    for coder in CODERS.values():
+        drawn = symbols.clip(0, 3) if coder.name == "levels" else symbols
+        encode, decode = [], []
+        for _ in range(3):
+            started = time.perf_counter()
+            payload = coder.encode(drawn)
+            encode.append(drawn.size / (time.perf_counter() - started))
+            started = time.perf_counter()
+            coder.decode(payload, drawn.size)
+            decode.append(drawn.size / (time.perf_counter() - started))
+        rows.append(
+            {
+                "kind": "entropy coding",
+                "coder": coder.name,
+                "encoded_per_second": max(encode),
+                "decoded_per_second": max(decode),
+            }
+        )
+    return rows
