@@ -38,6 +38,7 @@ from inrcodec.options import (
     source_options,
     target_options,
 )
+from inrcodec.quality_commands import evaluate
 from inrcodec.reporting import Lost, decode_line, encode_lines, lost_lines, written_text
 from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
@@ -224,6 +225,9 @@ def verify(file: str, as_json: bool) -> None:
         console.print_json({"path": file, "intact": True, "file_bytes": report.file_bytes})
     else:
         print(f"{file}: intact, {report.file_bytes:,} bytes, {len(report.segments)} segment(s)", flush=True)
+
+
+commands.add_command(evaluate)
 
 
 def _say_lost(source: str, lost: Sequence[Lost], result: str) -> int:

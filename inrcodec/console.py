@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from inrcodec.evaluation import Evaluation
     from inrcodec.inspect import FileReport, SegmentReport
 
 _PLAIN_LINE_SECONDS = 10.0
@@ -200,6 +201,32 @@ def print_report(report: FileReport) -> None:
             console.print(
                 f"{printable(name)}: {bits:,} bits, {_share(bits, report)} of the file", markup=False
             )
+    sys.stdout.flush()
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """The table of `inrc eval` on stdout: a metric a line."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    size = "" if evaluation.bpp is None else f", {evaluation.file_bytes:,} bytes, {evaluation.bpp:.4f} bpp"
+    console.print(
+        f"{printable(evaluation.decoded)}: {evaluation.frame_count} frames of "
+        f"{evaluation.width}x{evaluation.height}{size}",
+        markup=False,
+        soft_wrap=True,
+    )
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("metric")
+    for name in ("mean", "worst in a hundred", "worst", "at frame"):
+        table.add_column(name, justify="right")
+    for one in evaluation.summaries():
+        digits = 2 if "dB" in one.metric.title else 4
+        numbers = (f"{value:.{digits}f}" for value in (one.mean, one.worst_in_hundred, one.worst))
+        table.add_row(one.metric.title, *numbers, str(one.worst_frame))
+    console.print(table)
     sys.stdout.flush()
 
 

@@ -179,6 +179,19 @@ def source_options(command: Command) -> Command:
     return command
 
 
+def picture_options(command: Command) -> Command:
+    """--frames to --stream: the frames of a source that its pictures are compared with."""
+    for option in (
+        click.option("--stream", type=click.IntRange(0), help="Which of several videos, from 0."),
+        click.option("--scale", type=PICTURE, help="Resize each frame, after --crop."),
+        click.option("--crop", type=PICTURE, help="The centre of each frame."),
+        click.option("--every", type=click.IntRange(1), default=1, help="Only frames 0, N, 2N, ..."),
+        click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out."),
+    ):
+        command = option(command)
+    return command
+
+
 def length_options(command: Command) -> Command:
     """--segment, --checkpoint, --workers: how a long video is cut, what an interruption costs, who fits."""
     for option in (

@@ -30,10 +30,12 @@ LAYERS = (
     {"checks"},
     {"models"},
     {"compression", "video"},
+    {"frame_metrics"},
     {"training", "budget", "opening", "encode_checks"},
     {"planning", "rendering"},
     {"starting", "continuing"},
     {"fitting", "decoding", "inspect", "grids"},
+    {"evaluation"},
     {"segment_coding", "segment_progress"},
     {"resuming"},
     {"worker"},
@@ -45,7 +47,7 @@ LAYERS = (
     {"ladder"},
     {"reporting"},
     {"console", "options", "command_group"},
-    {"several"},
+    {"several", "quality_commands"},
     {"cli"},
     {"__main__"},
 )
@@ -53,12 +55,19 @@ LAYERS = (
 
 USERS = {
     "av": ("inrcodec.video",),
-    "click": ("inrcodec.cli", "inrcodec.console", "inrcodec.options", "inrcodec.command_group"),
+    "click": (
+        "inrcodec.cli",
+        "inrcodec.console",
+        "inrcodec.options",
+        "inrcodec.command_group",
+        "inrcodec.quality_commands",
+    ),
     "rich": ("inrcodec.console",),
     "ray": ("inrcodec.ray_workers",),
     "struct": ("bitstream.fields",),
     "constriction": ("bitstream.coders",),
-    "pytorch_msssim": ("inrcodec.metrics", "inrcodec.training.losses"),
+    "pytorch_msssim": ("inrcodec.metrics", "inrcodec.frame_metrics", "inrcodec.training.losses"),
+    "flip_evaluator": ("inrcodec.frame_metrics",),
 }
 """Who alone may import a library."""
 

@@ -81,6 +81,19 @@ def to_pixel_format(rgb: NDArray[np.uint8], pixel_format: str, tags: ColorTags) 
     return frame
 
 
+def yuv_planes(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Y (height, width), U and V at half of both, of an RGB frame: BT.709, limited range, 4:2:0."""
+    height, width = rgb.shape[:2]
+    frame = to_pixel_format(rgb, "yuv420p", ColorTags(matrix=_BT709_MATRIX))
+    planes = []
+    for plane, (rows, columns) in zip(
+        frame.planes, [(height, width)] + 2 * [(-(-height // 2), -(-width // 2))], strict=True
+    ):
+        lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        planes.append(lines[:rows, :columns].copy())
+    return planes
+
+
 def frame_is_rgb(pixel_format: str) -> bool:
     """Whether a PyAV pixel format holds RGB samples."""
     return pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr"))

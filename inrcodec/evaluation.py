@@ -1,0 +1,188 @@
+"""How close one video is to another: every metric of every frame, and summed up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstream.blocks import MAGIC
+from inrcodec.decoding import open_video
+from inrcodec.errors import UsageError
+from inrcodec.files import STDIN, atomic_output, is_pipe
+from inrcodec.frame_metrics import MEASURES, Frame, Measured, Metric, measure_frame
+from inrcodec.progress import Progress, Silent
+from inrcodec.settings import SourceSettings
+from inrcodec.video import FrameReading
+
+
+@dataclass(frozen=True)
+class MetricSummary:
+    """A metric over all frames."""
+
+    metric: Metric
+    mean: float
+    worst_in_hundred: float
+    """One frame in a hundred is worse."""
+    worst: float
+    worst_frame: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found."""
+
+    reference: str
+    decoded: str
+    width: int
+    height: int
+    file_bytes: int | None
+    """Of the decoded video, sound and all; None for a folder or pattern of images."""
+    metrics: tuple[Metric, ...]
+    values: dict[str, NDArray[np.float64]]
+    """By the names of metrics, one of each frame (T,)."""
+
+    @property
+    def frame_count(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    @property
+    def bpp(self) -> float | None:
+        if self.file_bytes is None:
+            return None
+        return 8 * self.file_bytes / (self.width * self.height * self.frame_count)
+
+    def summaries(self) -> list[MetricSummary]:
+        found = []
+        for metric in self.metrics:
+            values = self.values[metric.name]
+            worst = metric.worst_frame(values)
+            found.append(
+                MetricSummary(
+                    metric,
+                    float(values.mean()),
+                    metric.worst_in_hundred(values),
+                    float(values[worst]),
+                    worst,
+                )
+            )
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "reference": self.reference,
+            "decoded": self.decoded,
+            "width": self.width,
+            "height": self.height,
+            "frames": self.frame_count,
+            "file_bytes": self.file_bytes,
+            "bpp": self.bpp,
+            "metrics": {
+                one.metric.name: {
+                    "mean": one.mean,
+                    "worst_in_hundred": one.worst_in_hundred,
+                    "worst": one.worst,
+                    "worst_frame": one.worst_frame,
+                    "frames": self.values[one.metric.name].tolist(),
+                }
+                for one in self.summaries()
+            },
+        }
+
+    def write_csv(self, path: str, overwrite: bool) -> None:
+        """A line for each frame. Raises `UsageError` and `OutputError`."""
+        text = io.StringIO()
+        names = [metric.name for metric in self.metrics]
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["frame", *names])
+        for frame in range(self.frame_count):
+            writer.writerow([frame, *(repr(float(self.values[name][frame])) for name in names)])
+        with atomic_output(path, overwrite) as file:
+            file.write(text.getvalue().encode())
+
+
+def evaluate(
+    reference: str,
+    decoded: str,
+    source: SourceSettings | None = None,
+    measures: Sequence[str] | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Compare `decoded`, an .inrv file or any video, with what `source` selects of the video `reference`.
+
+    `measures` are names of `frame_metrics.MEASURES`, all that are installed if there are none. Memory holds a
+    frame of either. Raises `UsageError` for videos that are not of one size and length, or a measure that is
+    not there.
+    """
+    progress = progress or Silent()
+    names = _usable(measures, progress)
+    found: list[Measured] = []
+    shape: tuple[int, ...] = ()
+    with ExitStack() as stack:
+        first = _frames_of(reference, source or SourceSettings(), device, stack)
+        second = _frames_of(decoded, SourceSettings(), device, stack)
+        while True:
+            one, other = next(first, None), next(second, None)
+            if one is None or other is None:
+                break
+            if one.shape != other.shape:
+                sizes = [f"{frame.shape[1]}x{frame.shape[0]}" for frame in (one, other)]
+                raise UsageError(
+                    f"{reference} has frames of {sizes[0]}, {decoded} of {sizes[1]}: --crop and --scale take "
+                    "what was encoded"
+                )
+            shape = one.shape
+            found.append(measure_frame(one, other, names))
+            progress.stage("comparing", len(found), len(found))
+    if (one is None) != (other is None):
+        longer = reference if other is None else decoded
+        raise UsageError(
+            f"{longer} has more than the {len(found)} frames of the other: --frames and --every take what "
+            "was encoded"
+        )
+    metrics = tuple(metric for name in names for metric in MEASURES[name].metrics)
+    there = tuple(metric for metric in metrics if found[0][metric.name] is not None)
+    for metric in set(metrics) - set(there):
+        progress.note(f"{metric.title} needs larger frames, and is left out")
+    values = {metric.name: np.array([row[metric.name] for row in found], dtype=float) for metric in there}
+    size = os.path.getsize(decoded) if os.path.isfile(decoded) else None
+    return Evaluation(reference, decoded, shape[1], shape[0], size, there, values)
+
+
+def _usable(measures: Sequence[str] | None, progress: Progress) -> list[str]:
+    """The measures to take; a note names those that are not installed, unless they were asked for."""
+    for name in measures or ():
+        if name not in MEASURES:
+            raise UsageError(f"unknown metric {name!r}; expected {', '.join(MEASURES)}")
+        if not MEASURES[name].is_installed:
+            raise UsageError(f"{name} needs more packages: pip install 'inrc[metrics]'")
+    if measures:
+        return list(dict.fromkeys(measures))
+    missing = [name for name, measure in MEASURES.items() if not measure.is_installed]
+    if missing:
+        progress.note(f"{', '.join(missing)}: left out; pip install 'inrc[metrics]' brings them")
+    return [name for name in MEASURES if name not in missing]
+
+
+def _frames_of(path: str, source: SourceSettings, device: str, stack: ExitStack) -> Iterator[Frame]:
+    """Frames of an .inrv file or of a video, one by one; raises `UsageError`."""
+    if path == STDIN or is_pipe(path):
+        raise UsageError(f"{path}: both videos are read from files, not from pipes")
+    if Path(path).is_file():
+        with open(path, "rb") as file:
+            is_ours = file.read(len(MAGIC)) == MAGIC
+        if is_ours and source != SourceSettings():
+            raise UsageError(f"{path}: a part can be taken of an ordinary video only")
+        if is_ours:
+            return iter(stack.enter_context(open_video(path, device)))
+    return iter(FrameReading(path, source))

@@ -1,0 +1,236 @@
+"""`inrc eval`: metrics against second implementations, and the command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from codec_samples import Frames, moving_gradient, write_clip
+from flip_reference import flip
+from skimage.metrics import (  # type: ignore[import-untyped]
+    peak_signal_noise_ratio,
+    structural_similarity,
+)
+from test_cli import only_line
+
+import inrcodec
+from inrcodec import frame_metrics
+from inrcodec.cli import run
+from inrcodec.evaluation import evaluate
+from inrcodec.frame_metrics import MEASURES, measure_frame
+from inrcodec.settings import EncodeSettings, SourceSettings
+
+ALL = tuple(MEASURES)
+
+
+def pair(height: int = 120, width: int = 176) -> tuple[Frames, Frames]:
+    """A frame with edges and smooth parts, and a noisy, blurred, darker one."""
+    random = np.random.default_rng(0)
+    frame = moving_gradient(width, height, 1)[0]
+    frame[20:60, 30:90] = random.integers(0, 256, 3)
+    noisy = 0.9 * (frame.astype(float) + np.roll(frame, 1, 1)) / 2 + random.normal(0, 8, frame.shape)
+    return frame, noisy.round().clip(0, 255).astype(np.uint8)
+
+
+def test_psnr_and_ssim_are_those_of_another_library() -> None:
+    reference, decoded = pair()
+    found = measure_frame(reference, decoded, ("psnr", "ssim"))
+    assert found["psnr"] == pytest.approx(peak_signal_noise_ratio(reference, decoded), abs=1e-9)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    expected = structural_similarity(reference, decoded, channel_axis=2, **options)
+    assert found["ssim"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_ms_ssim_is_the_product_of_its_scales() -> None:
+    reference, decoded = (frame.astype(float) for frame in pair(176, 208))
+    weights, product = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333), np.ones(3)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    for scale, weight in enumerate(weights):
+        for colour in range(3):
+            one, other = reference[..., colour], decoded[..., colour]
+            if scale == len(weights) - 1:
+                value = structural_similarity(one, other, **options)
+            else:
+                value = contrast_similarity(one, other)
+            product[colour] *= value**weight
+        if scale < len(weights) - 1:
+            reference, decoded = (halved(frame) for frame in (reference, decoded))
+    found = measure_frame(*pair(176, 208), ("ms-ssim",))["ms_ssim"]
+    assert found == pytest.approx(product.mean(), abs=1e-4)
+
+
+def halved(frame: Any) -> Any:
+    return (frame[::2, ::2] + frame[1::2, ::2] + frame[::2, 1::2] + frame[1::2, 1::2]) / 4
+
+
+def contrast_similarity(one: Any, other: Any) -> float:
+    """The second factor of SSIM, over all windows that lie inside."""
+    from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
+
+    def mean(values: Any) -> Any:
+        return gaussian_filter(values, 1.5, radius=5)[5:-5, 5:-5]
+
+    first, second = mean(one), mean(other)
+    covariance = mean(one * other) - first * second
+    variances = mean(one * one) - first**2 + mean(other * other) - second**2
+    small = (0.03 * 255) ** 2
+    return float(((2 * covariance + small) / (variances + small)).mean())
+
+
+def test_flip_is_what_its_paper_describes() -> None:
+    reference, decoded = pair()
+    found = frame_metrics.flip_map(reference, decoded)
+    np.testing.assert_allclose(found, flip(reference, decoded), atol=2e-3, rtol=0)
+    assert measure_frame(reference, decoded, ("flip",))["flip"] == pytest.approx(found.mean(), abs=1e-6)
+    assert measure_frame(reference, reference, ("flip",))["flip"] == pytest.approx(0, abs=1e-6)
+
+
+def test_psnr_of_yuv_is_of_bt709_at_limited_range() -> None:
+    """Of flat frames, whose codes follow from the formula."""
+    first, second = np.full((2, 10, 14, 3), 128, np.uint8)
+    second[:] = (140, 120, 90)
+    found = measure_frame(first, second, ("yuv",))
+
+    def codes(colour: Any) -> Any:
+        red, green, blue = (value / 255 for value in colour)
+        luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        return 16 + 219 * luma, 128 + 224 * (blue - luma) / 1.8556, 128 + 224 * (red - luma) / 1.5748
+
+    for name, one, other in zip("yuv", codes((128,) * 3), codes((140, 120, 90)), strict=True):
+        # Codes are whole numbers.
+        least, most = abs(one - other) - 1, abs(one - other) + 1
+        value = found[f"psnr_{name}"]
+        assert value is not None
+        assert 20 * np.log10(255 / most) <= value <= 20 * np.log10(255 / max(least, 0.5))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A source, and an .inrv file of it."""
+    folder = tmp_path_factory.mktemp("videos")
+    source = write_clip(folder / "source.mp4", moving_gradient(48, 32, 5))
+    settings = EncodeSettings(device="cpu", epochs=1, size_bytes=2500)
+    inrcodec.encode(str(source), str(folder / "file.inrv"), settings)
+    return source, folder / "file.inrv"
+
+
+def test_an_evaluation_has_a_value_for_each_frame(videos: tuple[Path, Path]) -> None:
+    source, file = map(str, videos)
+    found = evaluate(source, file, device="cpu")
+    # Frames of 32 rows are too small for MS-SSIM.
+    assert {*found.values} == {"psnr", "psnr_y", "psnr_u", "psnr_v", "ssim", "flip"}
+    assert all(values.shape == (5,) for values in found.values.values())
+    with inrcodec.open(file, "cpu") as video:
+        expected = [
+            peak_signal_noise_ratio(one, other) for one, other in zip(read(source), video, strict=True)
+        ]
+    np.testing.assert_allclose(found.values["psnr"], expected, atol=1e-9)
+    (psnr, *_, flipped) = found.summaries()
+    assert (psnr.metric.name, flipped.metric.name) == ("psnr", "flip")
+    assert psnr.mean == pytest.approx(np.mean(expected))
+    assert (psnr.worst, psnr.worst_frame) == (min(expected), int(np.argmin(expected)))
+    assert psnr.worst <= psnr.worst_in_hundred <= psnr.mean
+    assert flipped.worst >= flipped.worst_in_hundred >= flipped.mean > 0
+    assert found.bpp == pytest.approx(8 * Path(file).stat().st_size / (48 * 32 * 5))
+
+
+def read(path: str) -> Frames:
+    from inrcodec.video import read_clip
+
+    return read_clip(path, SourceSettings()).frames
+
+
+def test_a_video_is_itself(videos: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    source, _ = map(str, videos)
+    assert run(["eval", source, source, "--json", "-q"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["metrics"]["psnr"]["frames"] == [100.0] * 5
+    assert result["metrics"]["ssim"]["mean"] == pytest.approx(1)
+    assert result["metrics"]["flip"]["worst"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_table_and_the_csv(
+    videos: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, file = map(str, videos)
+    table = tmp_path / "table.csv"
+    command = ["eval", source, file, "--csv", str(table), "--metric", "psnr", "--metric", "flip"]
+    assert run(command) == 0
+    shown = capsys.readouterr().out
+    assert "5 frames of 48x32" in shown
+    assert ["PSNR, dB" in shown, "FLIP" in shown, "SSIM" in shown] == [True, True, False]
+    rows = [*csv.DictReader(table.read_text().splitlines())]
+    assert [row["frame"] for row in rows] == ["0", "1", "2", "3", "4"]
+    found = evaluate(source, file, measures=("psnr", "flip"), device="cpu")
+    assert [float(row["flip"]) for row in rows] == found.values["flip"].tolist()
+    assert run(command) == 2
+    assert "exists already" in only_line(capsys.readouterr().err.encode())
+    assert run([*command, "-y", "-q"]) == 0
+
+
+def test_parts_of_a_source(videos: tuple[Path, Path], tmp_path: Path) -> None:
+    source, _ = videos
+    part = SourceSettings(
+        frames=inrcodec.settings.FrameRange(1, 5), every=2, crop=inrcodec.settings.Size(32, 16)
+    )
+    file = tmp_path / "part.inrv"
+    inrcodec.encode(
+        str(source), str(file), EncodeSettings(device="cpu", epochs=1, size_bytes=2500, source=part)
+    )
+    assert evaluate(str(source), str(file), part, ("psnr",), "cpu").frame_count == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        (["missing.mp4", "{file}"], 2, "does not exist"),
+        (["{source}", "missing.inrv"], 2, "does not exist"),
+        (["{source}", "-"], 2, "not from pipes"),
+        (["{source}", "{file}", "--crop", "32x32"], 2, "frames of 32x32"),
+        (["{source}", "{file}", "--frames", "0:3"], 2, "more than the 3 frames"),
+        (["{source}", "{file}", "--every", "2"], 2, "more than the 3 frames"),
+        (["{file}", "{source}", "--frames", "0:3"], 2, "ordinary video only"),
+        (["{source}", "{file}", "--csv", "{file}"], 2, "is the input itself"),
+        (["{source}", "{text}"], 1, "is no video"),
+        (["{source}", "{cut}"], 4, "cut off"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_a_line(
+    videos: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    code: int,
+    message: str,
+) -> None:
+    source, file = videos
+    (tmp_path / "text.mp4").write_text("no video")
+    shutil.copy(file, tmp_path / "cut.inrv")
+    (tmp_path / "cut.inrv").write_bytes(file.read_bytes()[:-30])
+    names = {
+        "source": source,
+        "file": file,
+        "text": tmp_path / "text.mp4",
+        "cut": tmp_path / "cut.inrv",
+    }
+    assert run(["eval", *(word.format(**names) for word in command)]) == code
+    assert message in only_line(capsys.readouterr().err.encode())
+
+
+def test_what_is_not_installed_is_left_out_with_a_note(
+    videos: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(frame_metrics, "find_spec", lambda name: None)
+    source, file = map(str, videos)
+    assert run(["eval", source, file]) == 0
+    shown = capsys.readouterr()
+    (note,) = shown.err.splitlines()
+    assert note.startswith("inrc: note: ssim, ms-ssim, flip")
+    assert ["PSNR of U" in shown.out, "FLIP" in shown.out] == [True, False]
+    assert run(["eval", source, file, "--metric", "flip"]) == 2
+    assert "inrc[metrics]" in only_line(capsys.readouterr().err.encode())
