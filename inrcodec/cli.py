@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from inrcodec import __version__, arguments, console
+from inrcodec import __version__, arguments, console, tables
 from inrcodec.checks import check_decoding, check_exclusive, check_procedure, check_workers
 from inrcodec.command_group import ClosedPipe, Commands, Interrupted, NoCommand, Terminated
 from inrcodec.console import Verbosity
@@ -196,7 +196,7 @@ def info(file: str, skip_damaged: bool, as_json: bool) -> int:
     if as_json:
         console.print_json(report.as_dict())
     else:
-        console.print_report(report)
+        tables.print_report(report)
     return _say_lost(file, report.lost, "the report is of what is intact")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from inrcodec import console
+from inrcodec import console, tables
 from inrcodec.console import Verbosity
 from inrcodec.files import check_output_file, check_paths
 from inrcodec.frame_metrics import MEASURES
@@ -59,4 +59,4 @@ def evaluate(
     if as_json:
         console.print_json(found.as_dict())
     elif verbosity >= Verbosity.NORMAL:
-        console.print_evaluation(found)
+        tables.print_evaluation(found)

@@ -10,10 +10,11 @@ from fractions import Fraction
 import pytest
 
 from bitstream import StreamHeader
-from inrcodec import console
-from inrcodec.console import LiveProgress, PlainProgress, Verbosity, printable, say_error
+from inrcodec import console, tables
+from inrcodec.console import LiveProgress, PlainProgress, Verbosity, say_error
 from inrcodec.inspect import FileReport
 from inrcodec.progress import EncodePlan, FitReport, Progress
+from inrcodec.tables import printable
 
 PLAN = EncodePlan("a.mp4", 1280, 640, 132, "hnerv", 1_500_000, 811_008, "cpu", 185.0, None)
 REPORT = FitReport(0.25, 31.234, 0.0591, 12.34, 99.0)
@@ -79,9 +80,9 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_report_names_a_rotation() -> None:
     header = StreamHeader(16, 9, 16, 16, 1, Fraction(25), Fraction(1, 25))
     report = FileReport("a.inrv", 100, "1.0", header, None, {}, ())
-    assert "turned" not in "\n".join(console.report_lines(report))
+    assert "turned" not in "\n".join(tables.report_lines(report))
     turned = replace(report, header=replace(header, rotation=90))
-    assert "turned 90 degrees clockwise for display" in console.report_lines(turned)[1]
+    assert "turned 90 degrees clockwise for display" in tables.report_lines(turned)[1]
 
 
 def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
