@@ -141,6 +141,7 @@ def _encode_one(
     if verbosity >= Verbosity.NORMAL:
         for line in encode_lines(output, result):
             console.say(line)
+        console.say_quality(result["psnr_frames_db"])
     if as_json:
         console.print_json(result)
     return 0

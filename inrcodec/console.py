@@ -9,14 +9,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from inrcodec.errors import UsageError
 from inrcodec.progress import EncodePlan, FitReport
-from inrcodec.reporting import error_line, fit_text, plan_lines
+from inrcodec.reporting import error_line, fit_text, plan_lines, quality_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -45,6 +45,17 @@ def verbosity_of(quiet: bool, verbose: bool) -> Verbosity:
 def say(message: str) -> None:
     """One line on stderr."""
     print(message, file=sys.stderr, flush=True)
+
+
+def say_quality(values_db: Sequence[float]) -> None:
+    """A row of blocks, one line on stderr, where its encoding has them."""
+    line = quality_line(values_db)
+    try:
+        line.encode(sys.stderr.encoding or "ascii")
+    except UnicodeEncodeError:
+        return
+    if line:
+        say(line)
 
 
 def say_error(message: str) -> None:

@@ -9,6 +9,10 @@ from inrcodec.arguments import duration_text
 from inrcodec.files import STDIN
 from inrcodec.progress import EncodePlan, FitReport
 
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARKLINE_WIDTH = 60
+"""Blocks of a line at most, which then fits a terminal of 80 columns."""
+
 
 def error_line(message: str) -> str:
     """The one line that says what has failed."""
@@ -52,6 +56,20 @@ def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
         f"(worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
         f"{result['steps']:,} steps in {duration_text(result['seconds'])}",
     ]
+
+
+def quality_line(values_db: Sequence[float]) -> str:
+    """PSNR over the frames as a row of blocks, each the mean of a run of them; of one frame nothing."""
+    count = min(len(values_db), SPARKLINE_WIDTH)
+    if count < 2:
+        return ""
+    edges = [len(values_db) * place // count for place in range(count + 1)]
+    parts = [values_db[first:last] for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    means = [sum(part) / len(part) for part in parts]
+    least, most = min(means), max(means)
+    heights = [(mean - least) / max(most - least, 1e-9) * (len(BLOCKS) - 1) for mean in means]
+    blocks = "".join(BLOCKS[round(height)] for height in heights)
+    return f"{blocks} {least:.1f} to {most:.1f} dB"
 
 
 def decode_line(output: str, result: Mapping[str, Any]) -> str:

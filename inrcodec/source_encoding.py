@@ -70,6 +70,8 @@ class EncodeResult:
     """Of a file that was gone on from, segments that stay as they were because their fits came out worse."""
     psnr_target_db: float | None = None
     """The PSNR that this is the smallest file for which was found, where one was asked for."""
+    psnr_frames_db: Sequence[float] = ()
+    """Of every frame."""
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -245,7 +247,8 @@ class SourceEncoding:
 
     def _result(self, coded: Sequence[CodedSegment], file_bytes: int) -> EncodeResult:
         settings, total, video = self._settings, self._budget.total_bytes, self.video
-        quality = summarise_psnr([value for one in coded for value in one.figures.psnr_db])
+        psnr = [value for one in coded for value in one.figures.psnr_db]
+        quality = summarise_psnr(psnr)
         video_bytes = file_bytes - size_of(self._extras)
         if video_bytes < LEAST_FILL * total:
             reason = "at the bits asked for" if settings.fixes_bits else "this model found no use for more"
@@ -279,4 +282,5 @@ class SourceEncoding:
             seconds=time.monotonic() - self._resumable.folder.started,
             device=self._workers.description,
             segments_kept=kept,
+            psnr_frames_db=psnr,
         )

@@ -14,6 +14,7 @@ from inrcodec import console, tables
 from inrcodec.console import LiveProgress, PlainProgress, Verbosity, say_error
 from inrcodec.inspect import FileReport
 from inrcodec.progress import EncodePlan, FitReport, Progress
+from inrcodec.reporting import quality_line
 from inrcodec.tables import printable
 
 PLAN = EncodePlan("a.mp4", 1280, 640, 132, "hnerv", 1_500_000, 811_008, "cpu", 185.0, None)
@@ -99,3 +100,26 @@ def test_json_has_no_infinity(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_text_of_a_file_cannot_steer_the_terminal() -> None:
     assert printable("plain \x1b[31m") == "plain \N{REPLACEMENT CHARACTER}[31m"
+
+
+def test_quality_over_frames_is_a_row_of_blocks() -> None:
+    assert quality_line([30.0, 31.0, 37.0]) == "▁▂█ 30.0 to 37.0 dB"
+    assert quality_line([30.0, 30.0]) == "▁▁ 30.0 to 30.0 dB"
+    assert quality_line([30.0]) == ""
+    rising = quality_line([float(frame) for frame in range(601)])
+    blocks, _, rest = rising.partition(" ")
+    assert len(blocks) == 60
+    assert [*blocks] == sorted(blocks)
+    # The first and the last ten of 601.
+    assert rest == "4.5 to 595.0 dB"
+
+
+@pytest.mark.parametrize(("encoding", "is_shown"), [("utf-8", True), ("ascii", False)])
+def test_blocks_go_where_they_can_be_shown(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, is_shown: bool
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding, "strict")
+    monkeypatch.setattr("sys.stderr", stream)
+    console.say_quality([30.0, 31.0])
+    stream.flush()
+    assert (b"31.0 dB" in stream.buffer.getvalue()) == is_shown  # type: ignore[attr-defined]
