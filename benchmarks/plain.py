@@ -49,7 +49,7 @@ class _Norm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         normed: Tensor = self.norm(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return normed
+        return normed.contiguous()
 
 
 class _ConvNeXtBlock(nn.Module):
@@ -62,9 +62,10 @@ class _ConvNeXtBlock(nn.Module):
             nn.GELU(),
             nn.Conv2d(4 * channels, channels, 1),
         )
+        self.gamma = nn.Parameter(1e-6 * torch.ones(channels, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
-        residual: Tensor = self.layers(features)
+        residual: Tensor = self.gamma * self.layers(features)
         return features + residual
 
 
@@ -77,13 +78,15 @@ class PlainEncoder(nn.Module):
         incoming = 3
         for number, stride in enumerate(strides):
             outgoing = embedding_channels if number == len(strides) - 1 else ENCODER_CHANNELS
-            layers += [
-                nn.Conv2d(incoming, outgoing, stride, stride),
-                _Norm(outgoing),
-                _ConvNeXtBlock(outgoing),
-            ]
+            down = nn.Conv2d(incoming, outgoing, stride, stride)
+            layers += [_Norm(incoming), down] if layers else [down, _Norm(outgoing)]
+            layers.append(_ConvNeXtBlock(outgoing))
             incoming = outgoing
         self.layers = nn.Sequential(*layers)
+        for layer in self.layers.modules():
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
 
     def forward(self, frames: Tensor) -> Tensor:
         embeddings: Tensor = self.layers(frames)
@@ -94,12 +97,19 @@ class PlainTraining:
     """Fits encoder and decoder together, a step at a time: a data loader, Adam, one loss read every step."""
 
     def __init__(
-        self, frames: Tensor, embedding_channels: int, width: int, strides: tuple[int, ...], epochs: int
+        self,
+        frames: Tensor,
+        embedding_channels: int,
+        width: int,
+        strides: tuple[int, ...],
+        epochs: int,
+        device: torch.device,
     ) -> None:
         """`frames` (T, 3, H, W) are float32 in [0, 1]; the learning rate falls as a cosine over `epochs`."""
         torch.manual_seed(0)
-        self.encoder = PlainEncoder(embedding_channels, strides)
-        self.decoder = PlainHNeRV(embedding_channels, width, strides)
+        self.device = device
+        self.encoder = PlainEncoder(embedding_channels, strides).to(device)
+        self.decoder = PlainHNeRV(embedding_channels, width, strides).to(device)
         self._loader = DataLoader(TensorDataset(frames), BATCH_FRAMES, shuffle=True, drop_last=True)
         parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
         self._optimizer = torch.optim.Adam(parameters, LEARNING_RATE, betas=(0.9, 0.999))
@@ -114,7 +124,7 @@ class PlainTraining:
 
     def step(self) -> float:
         """One step; its mean squared error."""
-        frames = next(self._batches)
+        frames = next(self._batches).to(self.device)
         loss = F.mse_loss(self.decoder(self.encoder(frames)), frames)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

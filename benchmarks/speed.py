@@ -13,6 +13,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from benchmarks.speed_convergence import convergence
 from benchmarks.speed_processes import decoding, encoding, entropy_coding, one_frame, start_up
 from benchmarks.speed_training import NETWORKS, Contenders, rendering, training
 from bitstream import probe
+from inrcodec.device import choose_device
 
 PARTS = ("training", "rendering", "decode", "one-frame", "start-up", "entropy", "encode", "convergence")
 SIDE = 2048
@@ -31,11 +33,11 @@ Rows = list[dict[str, Any]]
 
 def peaks() -> dict[str, float]:
     """Products a second times two, by type, and bytes a second of a copy (read and written)."""
-    found = {}
+    found, device = {}, choose_device("auto")
     for dtype in (torch.bfloat16, torch.float32):
-        one, other = torch.randn(SIDE, SIDE).to(dtype), torch.randn(SIDE, SIDE).to(dtype)
-        found[str(dtype).removeprefix("torch.")] = 2 * SIDE**3 / _best_seconds(lambda: one @ other)  # noqa: B023
-    source = torch.zeros(1 << 26)
+        one, other = (torch.randn(SIDE, SIDE, device=device).to(dtype) for _ in range(2))
+        found[str(dtype).removeprefix("torch.")] = 2 * SIDE**3 / _best_seconds(partial(torch.mm, one, other))
+    source = torch.zeros(1 << 26, device=device)
     target = torch.empty_like(source)
     found["bytes"] = 2 * source.nbytes / _best_seconds(lambda: target.copy_(source))
     return found
@@ -46,6 +48,8 @@ def _best_seconds(work: Callable[[], object]) -> float:
     for _ in range(6):
         started = time.perf_counter()
         work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
     return min(seconds)
 
@@ -74,7 +78,7 @@ def line(row: dict[str, Any], roofs: dict[str, float]) -> str:
     name = row.get("network") or row.get("command") or row.get("coder") or f"frame {row.get('frame')}"
     text = f"{row['kind']:14} {name:22}"
     if "ratio" in row:
-        share = row["flops_per_second"] / roofs["bfloat16"]
+        share = row["flops_per_second"] / roofs[row["precision"]]
         return (
             f"{text} {row['frames_per_second']:8.2f} frames/s, plain {row['plain_frames_per_second']:7.2f}:"
             f" {row['ratio']:5.2f} times as fast, {share:.0%} of the peak"
@@ -83,7 +87,7 @@ def line(row: dict[str, Any], roofs: dict[str, float]) -> str:
         encoded, decoded = row["encoded_per_second"] / 1e6, row["decoded_per_second"] / 1e6
         return f"{text} {encoded:8.1f} and {decoded:.1f} million symbols/s, encoded and decoded"
     if "first_seconds" in row:
-        return f"{text} {row['first_seconds']:8.2f} s, again {row['again_seconds']:.2f} s"
+        return f"{text} {row['first_seconds']:8.2f} s, the next {row['next_seconds']:.2f} s"
     if "times_as_fast" in row:
         plain = f"plain {row['plain']['seconds']:.0f} s for {row['plain']['psnr_db']:.2f} dB"
         return f"{text} {row['seconds']:8.0f} s, {plain}: {row['times_as_fast']:.1f} times as fast"

@@ -21,6 +21,7 @@ from inrcodec.models.family import VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Silent
+from inrcodec.rendering import BATCH_ACTIVATIONS
 from inrcodec.settings import PRESETS, FrameRange
 from inrcodec.training.loop import Fit, FitSettings, Meter
 from inrcodec.training.pruning import PrunedRepresentation
@@ -74,12 +75,18 @@ class Contenders:
         return Contenders(network, frames, video, config)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.video.height, self.video.width
+
+    @property
     def parameter_count(self) -> int:
         return sum(spec.count for spec in HNeRV().tensors(self.config, self.video) if not spec.per_frame)
 
     def plain(self, epochs: int = 300) -> PlainTraining:
-        config, frames = self.config, self.frames.permute(0, 3, 1, 2).float() / 255
-        return PlainTraining(frames, config.embedding_channels, config.width, config.grid.strides, epochs)
+        config, frames = self.config, self.frames.permute(0, 3, 1, 2).contiguous().float() / 255
+        strides, device = config.grid.strides, choose_device("auto")
+        return PlainTraining(frames, config.embedding_channels, config.width, strides, epochs, device)
 
     def ours(self, is_coded: bool = True) -> Fit:
         """A fit as `fitting.fit_segment` makes it with the default preset; of floats unless `is_coded`."""
@@ -145,30 +152,32 @@ def training(contenders: Contenders, rounds: int) -> dict[str, Any]:
         meter = Meter(Silent(), contenders.video.pixel_count, 0.0, device)
         fit.run(StepClock(steps), RateControl(bits, device), meter)
 
-    with FlopCounterMode(display=False) as counter, _Traffic(plain) as traffic:
-        plain.step()
+    with FlopCounterMode(display=False) as counter, _Traffic(plain) as traffic, torch.no_grad():
+        plain.decoder(plain.encoder(torch.zeros(BATCH_FRAMES, 3, *contenders.size, device=device)))
     rates = in_turn(
         lambda: _rate(frames, run, device),
-        lambda: _rate(frames, lambda: [plain.step() for _ in range(steps)], torch.device("cpu")),
+        lambda: _rate(frames, lambda: [plain.step() for _ in range(steps)], device),
         rounds,
     )
     # Each product is made thrice: forwards, for gradients of values and for those of weights.
-    work = counter.get_total_flops() / BATCH_FRAMES, 3 * traffic.values / BATCH_FRAMES
+    work = 3 * counter.get_total_flops() / BATCH_FRAMES, 3 * traffic.values / BATCH_FRAMES
     return _result("training", contenders, rates, *work)
 
 
 def rendering(contenders: Contenders, rounds: int) -> dict[str, Any]:
-    """Frames a second of the decoder network alone, to 8 bits: batches as a decode has them."""
+    """Frames a second of the decoder network alone, to 8 bits: ours in the batches that a decode has."""
     fit, plain = contenders.ours(), contenders.plain()
     device, frames, dtype = fit.clip.device, contenders.network.turns, fit.settings.dtype
-    indices = torch.arange(BATCH_FRAMES, device=device)
+    most = BATCH_ACTIVATIONS[device.type] // HNeRV().activation_count(contenders.config)
+    batch = min(frames, max(1, most))
+    indices = torch.arange(batch, device=device) % len(fit.clip)
     with torch.inference_mode(), autocast(device, dtype):
         values = fit.representation.transmitted(SourceFrames(fit.clip, indices), indices)
-    embedding = values["embedding"].float().cpu()
+    embedding = values["embedding"][:BATCH_FRAMES].float().contiguous()
 
     def run() -> None:
         with torch.inference_mode(), autocast(device, dtype):
-            for _ in range(frames // BATCH_FRAMES):
+            for _ in range(frames // batch):
                 as_codes(fit.representation.render(values, indices).float())
 
     def run_plain() -> None:
@@ -179,8 +188,8 @@ def rendering(contenders: Contenders, rounds: int) -> dict[str, Any]:
     with FlopCounterMode(display=False) as counter, _Traffic(plain) as traffic, torch.no_grad():
         plain.decoder(embedding)
     rates = in_turn(
-        lambda: _rate(frames, run, device),
-        lambda: _rate(frames, run_plain, torch.device("cpu")),
+        lambda: _rate(frames // batch * batch, run, device),
+        lambda: _rate(frames, run_plain, device),
         rounds,
     )
     work = counter.get_total_flops() / BATCH_FRAMES, traffic.values / BATCH_FRAMES
@@ -201,5 +210,6 @@ def _result(
         "plain_frames_per_second": plain,
         "ratio": statistics.median(one / other for one, other in zip(*rates, strict=True)),
         "flops_per_second": ours * flops,
+        "precision": str(compute_dtype("auto", choose_device("auto"))).removeprefix("torch."),
         "rounds": {"ours": rates[0], "plain": rates[1]},
     }

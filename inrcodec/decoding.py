@@ -149,7 +149,6 @@ class Video:
         self.dtype = compute_dtype(precision, self.device)
         self.properties = displayed(properties_of(reader.header))
         self._renderers = Renderers(reader, self.device, self.dtype)
-        self._last: SegmentRenderer | None = None
 
     def __len__(self) -> int:
         return self.properties.frame_count
@@ -182,8 +181,10 @@ class Video:
         self.close()
 
     def close(self) -> None:
-        self._renderers.close()
-        self._reader.close()
+        try:
+            self._renderers.close()
+        finally:
+            self._reader.close()
 
     def select(self, frames: FrameRange, at_seconds: Fraction | float | None = None) -> range:
         """The frames of a range, which must not be empty, or the one shown at a time; raises `UsageError`."""
@@ -236,7 +237,7 @@ class Video:
 
         A number that is not whole is a position between two frames, as in `at`.
         """
-        at = 0
+        at, prepared = 0, -1
         while at < len(frames):
             number, shown = self._reader.locate(int(frames[at]))
             try:
@@ -244,9 +245,11 @@ class Video:
             except BitstreamError as error:
                 self._reader.discard(number, error)
                 continue
+            if number != prepared:
+                self._prepare(renderer, frames, at)
+                prepared = number
             ahead = frames[at : at + renderer.batch_frames]
             if shown == int(frames[at]):
-                self._prepare(renderer, frames, at)
                 wanted = [*takewhile(renderer.holds, ahead)]
                 yield renderer.render(wanted)
             else:
@@ -255,10 +258,7 @@ class Video:
             at += len(wanted)
 
     def _prepare(self, renderer: SegmentRenderer, frames: Sequence[float], at: int) -> None:
-        """Begin with the segment that is wanted after this one, the first time this one is rendered."""
-        if renderer is self._last:
-            return
-        self._last = renderer
+        """Begin with the segment that is wanted after this one."""
         following = (frames[later] for later in range(at, len(frames)))
         outside = next((position for position in following if not renderer.holds(position)), None)
         if outside is not None:

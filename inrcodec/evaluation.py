@@ -8,12 +8,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitstream import probe
 from bitstream.blocks import MAGIC
 from inrcodec.decoding import open_video
 from inrcodec.errors import UsageError
@@ -45,14 +45,11 @@ class Evaluation:
     width: int
     height: int
     file_bytes: int | None
-    """Of the decoded video, sound and all; None for a folder or pattern of images."""
+    """Of the decoded video, without the sound and the like of an .inrv file; None for images."""
     metrics: tuple[Metric, ...]
     values: dict[str, NDArray[np.float64]]
     """By the names of metrics, one of each frame (T,)."""
-
-    @property
-    def frame_count(self) -> int:
-        return len(next(iter(self.values.values())))
+    frame_count: int
 
     @property
     def bpp(self) -> float | None:
@@ -92,7 +89,7 @@ class Evaluation:
                     "worst_in_hundred": one.worst_in_hundred,
                     "worst": one.worst,
                     "worst_frame": one.worst_frame,
-                    "frames": self.values[one.metric.name].tolist(),
+                    "values": self.values[one.metric.name].tolist(),
                 }
                 for one in self.summaries()
             },
@@ -121,16 +118,20 @@ def evaluate(
     """Compare `decoded`, an .inrv file or any video, with what `source` selects of the video `reference`.
 
     `measures` are names of `frame_metrics.MEASURES`, all that are installed if there are none. Memory holds a
-    frame of either. Raises `UsageError` for videos that are not of one size and length, or a measure that is
-    not there.
+    frame of a video, and of an .inrv file what rendering it takes. Raises `UsageError` for videos that are
+    not of one size and length, or a measure that is not there.
     """
     progress = progress or Silent()
     names = _usable(measures, progress)
     found: list[Measured] = []
-    shape: tuple[int, ...] = ()
     with ExitStack() as stack:
-        first = _frames_of(reference, source or SourceSettings(), device, stack)
-        second = _frames_of(decoded, SourceSettings(), device, stack)
+        videos = [
+            _Opened(reference, source or SourceSettings(), device, stack, progress),
+            _Opened(decoded, SourceSettings(), device, stack, progress),
+        ]
+        total = max(video.frame_count for video in videos)
+        first, second = (video.frames for video in videos)
+        shape: tuple[int, ...] = ()
         while True:
             one, other = next(first, None), next(second, None)
             if one is None or other is None:
@@ -143,20 +144,28 @@ def evaluate(
                 )
             shape = one.shape
             found.append(measure_frame(one, other, names))
-            progress.stage("comparing", len(found), len(found))
+            progress.stage("comparing", len(found), max(total, len(found)))
     if (one is None) != (other is None):
         longer = reference if other is None else decoded
         raise UsageError(
             f"{longer} has more than the {len(found)} frames of the other: --frames and --every take what "
             "was encoded"
         )
-    metrics = tuple(metric for name in names for metric in MEASURES[name].metrics)
-    there = tuple(metric for metric in metrics if found[0][metric.name] is not None)
-    for metric in set(metrics) - set(there):
-        progress.note(f"{metric.title} needs larger frames, and is left out")
+    there = _measured([metric for name in names for metric in MEASURES[name].metrics], found[0], progress)
     values = {metric.name: np.array([row[metric.name] for row in found], dtype=float) for metric in there}
-    size = os.path.getsize(decoded) if os.path.isfile(decoded) else None
-    return Evaluation(reference, decoded, shape[1], shape[0], size, there, values)
+    size = videos[1].file_bytes
+    return Evaluation(reference, decoded, shape[1], shape[0], size, there, values, len(found))
+
+
+def _measured(metrics: Sequence[Metric], first: Measured, progress: Progress) -> tuple[Metric, ...]:
+    """The metrics that frames of this size have; raises `UsageError` for none."""
+    there = tuple(metric for metric in metrics if first[metric.name] is not None)
+    missing = [metric.title for metric in metrics if metric not in there]
+    if not there:
+        raise UsageError(f"{', '.join(missing)}: these frames are too small")
+    if missing:
+        progress.note(f"{', '.join(missing)}: left out; these frames are too small")
+    return there
 
 
 def _usable(measures: Sequence[str] | None, progress: Progress) -> list[str]:
@@ -174,15 +183,43 @@ def _usable(measures: Sequence[str] | None, progress: Progress) -> list[str]:
     return [name for name in MEASURES if name not in missing]
 
 
-def _frames_of(path: str, source: SourceSettings, device: str, stack: ExitStack) -> Iterator[Frame]:
-    """Frames of an .inrv file or of a video, one by one; raises `UsageError`."""
-    if path == STDIN or is_pipe(path):
-        raise UsageError(f"{path}: both videos are read from files, not from pipes")
-    if Path(path).is_file():
+class _Notes(Silent):
+    """Passes on what is noted of a video while it is read, and nothing else."""
+
+    def __init__(self, whole: Progress) -> None:
+        self._whole = whole
+
+    def note(self, message: str) -> None:
+        self._whole.note(message)
+
+
+class _Opened:
+    """An .inrv file or a video, frame by frame; raises `UsageError`."""
+
+    def __init__(
+        self, path: str, source: SourceSettings, device: str, stack: ExitStack, progress: Progress
+    ) -> None:
+        if path == STDIN or is_pipe(path):
+            raise UsageError(f"{path}: both videos are read from files, not from pipes")
+        self.file_bytes = os.path.getsize(path) if os.path.isfile(path) else None
+        self.frame_count = 0
+        """As far as it is known before they are read."""
+        self.frames: Iterator[Frame]
+        if self.file_bytes is not None and _is_ours(path):
+            if source != SourceSettings():
+                raise UsageError(f"{path}: a part can be taken of an ordinary video only")
+            self.file_bytes -= probe(path).extras_bytes
+            video = stack.enter_context(open_video(path, device))
+            self.frames, self.frame_count = iter(video), len(video)
+        else:
+            reading = iter(FrameReading(path, source, _Notes(progress)))
+            stack.callback(reading.close)
+            self.frames = reading
+
+
+def _is_ours(path: str) -> bool:
+    try:
         with open(path, "rb") as file:
-            is_ours = file.read(len(MAGIC)) == MAGIC
-        if is_ours and source != SourceSettings():
-            raise UsageError(f"{path}: a part can be taken of an ordinary video only")
-        if is_ours:
-            return iter(stack.enter_context(open_video(path, device)))
-    return iter(FrameReading(path, source))
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise UsageError(f"{path} may not be read: {error.strerror}") from error

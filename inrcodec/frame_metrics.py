@@ -25,6 +25,7 @@ class Metric:
 
     name: str
     title: str
+    unit: str = ""
     is_better_high: bool = True
 
     def worst_in_hundred(self, values: NDArray[np.float64]) -> float:
@@ -97,8 +98,10 @@ def _flip(reference: Frame, decoded: Frame) -> Measured:
 MEASURES: Mapping[str, Measure] = {
     measure.name: measure
     for measure in (
-        Measure("psnr", (Metric("psnr", "PSNR, dB"),), _psnr),
-        Measure("yuv", tuple(Metric(f"psnr_{name}", f"PSNR of {name.upper()}, dB") for name in "yuv"), _yuv),
+        Measure("psnr", (Metric("psnr", "PSNR", "dB"),), _psnr),
+        Measure(
+            "yuv", tuple(Metric(f"psnr_{name}", f"PSNR of {name.upper()}", "dB") for name in "yuv"), _yuv
+        ),
         Measure("ssim", (Metric("ssim", "SSIM"),), _ssim, "pytorch_msssim"),
         Measure("ms-ssim", (Metric("ms_ssim", "MS-SSIM"),), _ms_ssim, "pytorch_msssim"),
         Measure("flip", (Metric("flip", "FLIP", is_better_high=False),), _flip, "flip_evaluator"),

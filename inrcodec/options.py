@@ -183,6 +183,7 @@ def picture_options(command: Command) -> Command:
     """--frames to --stream: the frames of a source that its pictures are compared with."""
     for option in (
         click.option("--stream", type=click.IntRange(0), help="Which of several videos, from 0."),
+        click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources."),
         click.option("--scale", type=PICTURE, help="Resize each frame, after --crop."),
         click.option("--crop", type=PICTURE, help="The centre of each frame."),
         click.option("--every", type=click.IntRange(1), default=1, help="Only frames 0, N, 2N, ..."),

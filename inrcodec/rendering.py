@@ -23,7 +23,7 @@ BATCH_ACTIVATIONS = {"cpu": 1 << 27, "cuda": 1 << 30, "mps": 1 << 28}
 
 
 class Renderers:
-    """The renderer of the segment last asked for, and of the one that will be next."""
+    """The renderer of the segment last asked for, and of the one that will be next: both are held."""
 
     def __init__(self, reader: AnyReader, device: torch.device, dtype: torch.dtype) -> None:
         self._reader, self._device, self._dtype = reader, device, dtype
@@ -35,10 +35,12 @@ class Renderers:
     def of(self, number: int) -> SegmentRenderer:
         """The renderer of a segment; raises `BitstreamError`."""
         if self._renderer is None or self._number != number:
-            coming, self._coming, self._renderer = self._coming, None, None
-            if coming is not None and coming[0] == number:
-                self._renderer = coming[1].result()
+            (prepared, coming), self._coming = self._coming or (-1, None), None
+            if coming is not None and prepared == number:
+                self._renderer = coming.result()
             else:
+                if coming is not None:
+                    coming.cancel()
                 self._renderer = self._make(self._reader.segment(number))
             self._number = number
         return self._renderer
@@ -51,13 +53,17 @@ class Renderers:
         """
         if type(self._reader) is not StreamReader or (self._coming and self._coming[0] == number):
             return
+        if self._coming is not None:
+            self._coming[1].cancel()
         try:
             segment = self._reader.segment(number)
-        except BitstreamError:
+        except (BitstreamError, OSError):
+            # Told again when the segment is met.
             return
         self._coming = number, self._beside.submit(self._make, segment)
 
     def close(self) -> None:
+        """Waits for a segment that is being decoded, which takes a second or two."""
         self._beside.shutdown(cancel_futures=True)
 
     def _make(self, segment: Segment) -> SegmentRenderer:

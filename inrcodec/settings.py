@@ -17,6 +17,8 @@ MOST_PRUNED = 0.95
 """Largest share of the weights that `--prune` sets to zero."""
 FEWEST_BITS, MOST_BITS = 2, 12
 """What `--weight-bits` and `--embedding-bits` may be."""
+METRICS = ("psnr", "yuv", "ssim", "ms-ssim", "flip")
+"""What `inrc eval` measures; see `frame_metrics`."""
 MOST_FPS_SCALE = 64
 """Most times the frames that a decode interpolates: 24 frames a second become 1536."""
 

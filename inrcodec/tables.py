@@ -49,9 +49,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
     for name in ("mean", "worst in a hundred", "worst", "at frame"):
         table.add_column(name, justify="right")
     for one in evaluation.summaries():
-        digits = 2 if "dB" in one.metric.title else 4
+        digits = 2 if one.metric.unit == "dB" else 4
         numbers = (f"{value:.{digits}f}" for value in (one.mean, one.worst_in_hundred, one.worst))
-        table.add_row(one.metric.title, *numbers, str(one.worst_frame))
+        table.add_row(f"{one.metric.title} {one.metric.unit}", *numbers, str(one.worst_frame))
     console.print(table)
     sys.stdout.flush()
 

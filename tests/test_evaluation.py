@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from codec_samples import Frames, moving_gradient, write_clip
 from flip_reference import flip
+from skimage.io import imsave  # type: ignore[import-untyped]
 from skimage.metrics import (  # type: ignore[import-untyped]
     peak_signal_noise_ratio,
     structural_similarity,
@@ -23,7 +24,8 @@ from inrcodec import frame_metrics
 from inrcodec.cli import run
 from inrcodec.evaluation import evaluate
 from inrcodec.frame_metrics import MEASURES, measure_frame
-from inrcodec.settings import EncodeSettings, SourceSettings
+from inrcodec.settings import METRICS, EncodeSettings, FrameRange, Size, SourceSettings
+from inrcodec.video import read_clip
 
 ALL = tuple(MEASURES)
 
@@ -93,7 +95,7 @@ def test_flip_is_what_its_paper_describes() -> None:
 def test_psnr_of_yuv_is_of_bt709_at_limited_range() -> None:
     """Of flat frames, whose codes follow from the formula."""
     first, second = np.full((2, 10, 14, 3), 128, np.uint8)
-    second[:] = (140, 120, 90)
+    second[:] = (240, 30, 20)
     found = measure_frame(first, second, ("yuv",))
 
     def codes(colour: Any) -> Any:
@@ -101,7 +103,7 @@ def test_psnr_of_yuv_is_of_bt709_at_limited_range() -> None:
         luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
         return 16 + 219 * luma, 128 + 224 * (blue - luma) / 1.8556, 128 + 224 * (red - luma) / 1.5748
 
-    for name, one, other in zip("yuv", codes((128,) * 3), codes((140, 120, 90)), strict=True):
+    for name, one, other in zip("yuv", codes((128,) * 3), codes((240, 30, 20)), strict=True):
         # Codes are whole numbers.
         least, most = abs(one - other) - 1, abs(one - other) + 1
         value = found[f"psnr_{name}"]
@@ -140,8 +142,6 @@ def test_an_evaluation_has_a_value_for_each_frame(videos: tuple[Path, Path]) -> 
 
 
 def read(path: str) -> Frames:
-    from inrcodec.video import read_clip
-
     return read_clip(path, SourceSettings()).frames
 
 
@@ -149,7 +149,7 @@ def test_a_video_is_itself(videos: tuple[Path, Path], capsys: pytest.CaptureFixt
     source, _ = map(str, videos)
     assert run(["eval", source, source, "--json", "-q"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["metrics"]["psnr"]["frames"] == [100.0] * 5
+    assert result["metrics"]["psnr"]["values"] == [100.0] * 5
     assert result["metrics"]["ssim"]["mean"] == pytest.approx(1)
     assert result["metrics"]["flip"]["worst"] == pytest.approx(0, abs=1e-6)
 
@@ -163,7 +163,7 @@ def test_the_table_and_the_csv(
     assert run(command) == 0
     shown = capsys.readouterr().out
     assert "5 frames of 48x32" in shown
-    assert ["PSNR, dB" in shown, "FLIP" in shown, "SSIM" in shown] == [True, True, False]
+    assert ["PSNR dB" in shown, "FLIP" in shown, "SSIM" in shown] == [True, True, False]
     rows = [*csv.DictReader(table.read_text().splitlines())]
     assert [row["frame"] for row in rows] == ["0", "1", "2", "3", "4"]
     found = evaluate(source, file, measures=("psnr", "flip"), device="cpu")
@@ -175,14 +175,42 @@ def test_the_table_and_the_csv(
 
 def test_parts_of_a_source(videos: tuple[Path, Path], tmp_path: Path) -> None:
     source, _ = videos
-    part = SourceSettings(
-        frames=inrcodec.settings.FrameRange(1, 5), every=2, crop=inrcodec.settings.Size(32, 16)
-    )
+    part = SourceSettings(frames=FrameRange(1, 5), every=2, crop=Size(32, 16))
     file = tmp_path / "part.inrv"
     inrcodec.encode(
         str(source), str(file), EncodeSettings(device="cpu", epochs=1, size_bytes=2500, source=part)
     )
-    assert evaluate(str(source), str(file), part, ("psnr",), "cpu").frame_count == 2
+    found = evaluate(str(source), str(file), part, ("psnr",), "cpu")
+    assert (found.width, found.height, found.frame_count) == (32, 16, 2)
+    expected = read_clip(str(source), part).frames
+    with inrcodec.open(file, "cpu") as video:
+        values = [peak_signal_noise_ratio(*both) for both in zip(expected, video, strict=True)]
+    np.testing.assert_allclose(found.values["psnr"], values, atol=1e-9)
+
+
+@pytest.mark.parametrize(("width", "height", "count"), [(33, 17, 1), (2, 2, 2)])
+def test_odd_sizes_images_and_our_own_files_on_either_side(
+    tmp_path: Path, width: int, height: int, count: int
+) -> None:
+    frames = moving_gradient(width, height, count)
+    source = write_clip(tmp_path / "a.mkv", frames)
+    (tmp_path / "images").mkdir()
+    for number, frame in enumerate(read(str(source))):
+        imsave(tmp_path / f"images/{number:02}.png", frame, check_contrast=False)
+    file = tmp_path / "a.inrv"
+    inrcodec.encode(str(source), str(file), EncodeSettings(device="cpu", epochs=1, size_bytes=2500))
+    images = str(tmp_path / "images")
+    found = evaluate(images, str(file), measures=("psnr", "yuv"), device="cpu")
+    other = evaluate(str(file), images, measures=("psnr", "yuv"), device="cpu")
+    assert found.frame_count == count
+    assert {name: values.tolist() for name, values in found.values.items()} == {
+        name: values.tolist() for name, values in other.values.items()
+    }
+    assert (found.file_bytes, other.file_bytes) == (file.stat().st_size, None)
+
+
+def test_the_names_of_the_command_line_are_those_that_there_are() -> None:
+    assert METRICS == ALL
 
 
 @pytest.mark.parametrize(
@@ -195,7 +223,9 @@ def test_parts_of_a_source(videos: tuple[Path, Path], tmp_path: Path) -> None:
         (["{source}", "{file}", "--frames", "0:3"], 2, "more than the 3 frames"),
         (["{source}", "{file}", "--every", "2"], 2, "more than the 3 frames"),
         (["{file}", "{source}", "--frames", "0:3"], 2, "ordinary video only"),
-        (["{source}", "{file}", "--csv", "{file}"], 2, "is the input itself"),
+        (["{source}", "{file}", "--csv", "{file}"], 2, "ends with .csv"),
+        (["{source}", "{file}", "--csv", "missing/a.csv"], 2, "missing"),
+        (["{source}", "{file}", "--metric", "ms-ssim"], 2, "too small"),
         (["{source}", "{text}"], 1, "is no video"),
         (["{source}", "{cut}"], 4, "cut off"),
     ],

@@ -41,6 +41,7 @@ from inrcodec.grids.material import Material, with_chroma_of
 from inrcodec.grids.motion import MotionFit, searched_field, to_grids
 from inrcodec.grids.refining import RefiningFit
 from inrcodec.inspect import inspect, verify
+from inrcodec.models import prediction
 from inrcodec.models.contexts import Coder
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.frequencies import FIRST_CHANNELS, KERNEL_SIDES, zigzag
@@ -158,7 +159,7 @@ def test_no_other_chroma_is_closer(is_smooth: bool) -> None:
     assert chroma.grad is not None
     # Edges, which are taken to go on, are a little off.
     inside = chroma.grad[..., 8:-8, 8:-8] if is_smooth else chroma.grad
-    assert float(inside.abs().max()) < 0.1 * float(full.std())
+    assert float(inside.abs().max()) < (0.1 if is_smooth else 1e-4)
 
 
 @SMOOTH
@@ -196,6 +197,7 @@ def test_the_chroma_that_is_closer_is_chosen() -> None:
 def test_a_fit_after_a_decode_has_gradients() -> None:
     """What a decoder leaves behind for later calls, a fit may use."""
     field, frame = torch.zeros(1, 5, 2, 3), torch.rand(1, 3, 32, 48)
+    prediction._shares.cache_clear()
     with torch.inference_mode():
         predict(frame, None, field)
     field.requires_grad_()

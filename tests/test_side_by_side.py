@@ -173,12 +173,37 @@ def test_what_is_not_asked_for_is_not_decoded(three: Path, makers: list[str]) ->
     assert [name.startswith("segments") for name in makers] == [False, False]
 
 
-def test_a_segment_that_is_damaged_is_told_of_when_it_is_met(three: Path) -> None:
-    data = bytearray(three.read_bytes())
-    data[len(data) // 2] ^= 1
-    three.write_bytes(data)
+@pytest.mark.parametrize("kind", ["checksum", "symbols"])
+def test_a_segment_that_is_damaged_is_told_of_when_it_is_met(three: Path, kind: str) -> None:
+    if kind == "checksum":
+        data = bytearray(three.read_bytes())
+        data[len(data) // 2] ^= 1
+        three.write_bytes(data)
+    else:
+        # One word too many below the others: found when the symbols are decoded, in the background.
+        stream = bitstream.load(three.read_bytes())
+        first, second, third = stream.segments
+        payload = second.sections[-1].payload
+        latent = replace(second.sections[-1], payload=payload[:1] + b"more" + payload[1:])
+        damaged = replace(second, sections=(*second.sections[:-1], latent))
+        three.write_bytes(bitstream.dump(replace(stream, segments=(first, damaged, third))))
     shown = 0
-    with inrcodec.open(three, "cpu", "float32") as video, pytest.raises(bitstream.BitstreamError):
-        for batch in video.batches(range(18)):
-            shown += len(batch)
-    assert shown == 6
+    with inrcodec.open(three, "cpu", "float32") as video:
+        with pytest.raises(bitstream.BitstreamError):
+            for batch in video.batches(range(18)):
+                shown += len(batch)
+        assert shown == 6
+        # What comes after it can still be had.
+        assert len(video[12:18]) == 6
+
+
+def test_a_file_may_be_closed_and_left_at_any_time(three: Path, makers: list[str]) -> None:
+    video = inrcodec.open(three, "cpu", "float32")
+    next(video.batches(range(18)))
+    video.close()
+    assert len(makers) <= 2
+    with inrcodec.open(three, "cpu", "float32") as video:
+        next(video.batches(range(18)))
+        # The one that was prepared is not the one that is asked for.
+        frames = video[12:18]
+        assert_alike(frames, video[0:6])

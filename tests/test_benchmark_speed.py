@@ -1,0 +1,82 @@
+"""The speed reference is the plain way, and the benchmark compares the same work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import speed_training
+from benchmarks.plain import PlainTraining
+from benchmarks.speed_training import Contenders, Network, in_turn, rendering, training
+from inrcodec.models.encoder import ConvNeXtEncoder
+from inrcodec.models.hnerv import HNeRV
+
+SMALL = Network("small", "bunny-quarter", 16, 4, 4)
+
+
+@pytest.fixture(scope="module")
+def small() -> Contenders:
+    return Contenders.of(SMALL)
+
+
+def test_the_reference_is_contiguous_float32_everywhere(small: Contenders) -> None:
+    plain, seen = small.plain(), []
+
+    def look(layer: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        for one in (*inputs, output):
+            seen.append((one.dtype, one.is_contiguous()))
+
+    for module in (*plain.encoder.modules(), *plain.decoder.modules()):
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(look)
+    plain.step()
+    assert set(seen) == {(torch.float32, True)}
+
+
+def test_both_are_the_same_network(small: Contenders) -> None:
+    plain = small.plain()
+    assert sum(one.numel() for one in plain.decoder.parameters()) == small.parameter_count
+    encoder = ConvNeXtEncoder(small.config.grid.strides, small.config.embedding_channels)
+    count = sum(one.numel() for one in plain.encoder.parameters())
+    assert count == sum(one.numel() for one in encoder.parameters())
+    assert small.parameter_count == sum(
+        spec.count for spec in HNeRV().tensors(small.config, small.video) if spec.role != "embedding"
+    )
+
+
+def test_the_reference_learns(small: Contenders) -> None:
+    plain = small.plain(epochs=30)
+    assert isinstance(plain, PlainTraining)
+    errors = [plain.step() for _ in range(plain.total_steps)]
+    assert plain.total_steps == 60
+    assert sum(errors[-4:]) < 0.8 * sum(errors[:4])
+
+
+def test_turns_alternate_after_one_that_does_not_count() -> None:
+    order: list[str] = []
+
+    def turn(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    ours, plain = in_turn(lambda: turn("A"), lambda: turn("B"), 2)
+    assert order == ["A", "B"] * 3
+    assert (ours, plain) == ([3.0, 5.0], [4.0, 6.0])
+
+
+@pytest.mark.parametrize("compared", [training, rendering])
+def test_a_row_has_what_the_table_and_the_plot_need(
+    small: Contenders, compared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = compared(small, 1)
+    assert row["frames_per_second"] > 0
+    assert row["ratio"] == pytest.approx(row["frames_per_second"] / row["plain_frames_per_second"])
+    pixels = small.video.width * small.video.height
+    # A product with each weight of the last stage, at least, for each pixel.
+    assert row["flops_a_frame"] > 2 * 12 * 3 * 9 * pixels
+    assert row["values_a_frame"] > 3 * pixels
+    monkeypatch.setattr(speed_training, "BATCH_FRAMES", 1)
+    assert compared(small, 1)["flops_a_frame"] == pytest.approx(row["flops_a_frame"], rel=1e-6)
