@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -11,13 +12,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from test_grids import pan
 
-from inrcodec.errors import TargetUnreachable
+from bitstream import Section
+from inrcodec.errors import NetworkTooLarge, TargetUnreachable
 from inrcodec.grids import pace
 from inrcodec.grids.material import Material
 from inrcodec.grids.motion import MotionFit, searched_field, to_grids
 from inrcodec.grids.pace import FEWEST_REFINEMENTS, MOST_REFINEMENTS, REFINING_SHARE, RESERVE, Pace
 from inrcodec.grids.search import finest_scale
 from inrcodec.grids.steps import LARGEST_CHANGE, StepSearch
+from inrcodec.grids.trimming import LATE_FACTOR, Trial, fill
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.inrc import Inrc
 from inrcodec.training.schedule import StepClock, WallClock
@@ -181,6 +184,57 @@ def test_too_little_time_is_refused_and_enough_is_named(clock: Clock) -> None:
     paced = Pace(clock.now + 10 + 8, 7, frame_count=10)
     paced.code_seconds = 3.0
     assert announced(paced) == (18, None)
+
+
+# Filling the bytes
+
+
+class Coding:
+    """Trials whose sizes follow a law, and the steps that were tried."""
+
+    def __init__(self, latent_bytes: float, others: int = 200) -> None:
+        """`latent_bytes` are those of a step of 1; `others` do not change."""
+        self._latent_bytes, self._others = latent_bytes, others
+        self.steps: list[float] = []
+
+    def __call__(self, step: float) -> Trial:
+        self.steps.append(step)
+        payload = bytes(int(self._latent_bytes * step**-1.4))
+        return Trial((Section(0, (), payload),), len(payload) + self._others, -step)
+
+
+def filled(coding: Coding, step: float, is_late: Callable[[int], bool]) -> int:
+    return fill(coding, step, 10_000, 9_700, is_late, lambda *_: None).size
+
+
+@pytest.mark.parametrize("step", [0.2, 0.9, 1.0, 1.1, 5.0])
+def test_the_bytes_are_filled_wherever_it_begins(step: float) -> None:
+    assert 9_700 <= filled(Coding(9_000), step, lambda _: False) <= 10_000
+
+
+def test_time_that_is_short_ends_it_when_the_file_is_full_enough() -> None:
+    coding = Coding(9_600)
+    # 98 % at the first step: good enough only for who is late.
+    assert filled(coding, 1.0, lambda passes: passes > 0) == 9_800
+    assert coding.steps == [1.0]
+    coding = Coding(6_000)
+    assert filled(coding, 1.0, lambda passes: passes > 0) >= 9_700
+    assert len(coding.steps) > 1
+    coding = Coding(6_000)
+    assert filled(coding, 1.0, lambda _: True) == 6_200
+    assert coding.steps == [1.0]
+
+
+def test_what_does_not_fit_grows_coarse_fast_when_it_is_late() -> None:
+    coding = Coding(11_000)
+    assert filled(coding, 1.0, lambda _: True) <= 10_000
+    assert coding.steps[1] >= LATE_FACTOR
+
+
+def test_what_never_fits_says_how_small_it_gets() -> None:
+    with pytest.raises(NetworkTooLarge) as caught:
+        filled(Coding(0, others=12_000), 1.0, lambda _: False)
+    assert caught.value.least_bytes == 12_000
 
 
 # Pruning

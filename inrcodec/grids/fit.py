@@ -140,7 +140,7 @@ class _GridFit:
             self._step,
             self._plan.target_bytes,
             self._plan.filled_bytes,
-            lambda: self._pace.is_late(1),
+            self._pace.is_late,
             self._report_trial,
         )
         return FittedGrids(trial.sections, steps, self._pace.epochs(steps), self._pace.seconds)

@@ -36,13 +36,14 @@ def fill(
     step: float,
     target_bytes: int,
     filled_bytes: int,
-    is_late: Callable[[], bool],
+    is_late: Callable[[int], bool],
     report: Callable[[int, float, Trial], None],
 ) -> Trial:
     """The best trial of at most `target_bytes`, of `filled_bytes` where steps can be found for that.
 
     `code` makes the trial of a step, `step` is the first one, and `report` gets each with its number from 1
-    on. Raises `NetworkTooLarge` when none fits.
+    on. `is_late` says whether so many more would end too late; what time is kept for the end may go into one
+    more where the best leaves more of the bytes than it should. Raises `NetworkTooLarge` when none fits.
     """
     search, best, least = StepSearch(), None, 0
     for number in range(1, TRIALS + 1):
@@ -52,11 +53,11 @@ def fill(
         if trial.size <= target_bytes and (best is None or trial.psnr_db > best.psnr_db):
             best = trial
         enough = filled_bytes if number > FEW_TRIALS else max(filled_bytes, GOOD_FILL * target_bytes)
-        if best is not None and (best.size >= enough or is_late()):
+        if best is not None and (best.size >= enough or is_late(1 if best.size >= filled_bytes else 0)):
             break
         search.add(step, trial.latent_bytes)
         following = search.next(AIM * target_bytes - (trial.size - trial.latent_bytes))
-        if best is None and is_late():
+        if best is None and is_late(1):
             following = max(following, LATE_FACTOR * step)
         following = max(LEAST_STEP, following)
         if abs(following / step - 1) < 1e-5:
