@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -110,7 +111,7 @@ def stored_results(path: Path | None) -> list[dict[str, Any]]:
 def write_report(path: Path, module: str, results: Sequence[dict[str, Any]], **extra: Any) -> None:
     """Write figures as JSON with the command, the machine and the commit that gave them."""
     report = {
-        "command": " ".join(["python", "-m", module, *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
         "commit": commit(),
         "machine": machine(),
