@@ -245,7 +245,7 @@ class Video:
             except BitstreamError as error:
                 self._reader.discard(number, error)
                 continue
-            if number != prepared:
+            if number != prepared and self._renderers.looks_ahead:
                 self._prepare(renderer, frames, at)
                 prepared = number
             ahead = frames[at : at + renderer.batch_frames]

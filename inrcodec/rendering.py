@@ -32,6 +32,14 @@ class Renderers:
         self._coming: tuple[int, Future[SegmentRenderer]] | None = None
         self._beside = ThreadPoolExecutor(1, "segments")
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Not in a pipe, where the next segment may be long in coming.
+
+        Nor in a damaged file, whose faults are told when they are met.
+        """
+        return type(self._reader) is StreamReader
+
     def of(self, number: int) -> SegmentRenderer:
         """The renderer of a segment; raises `BitstreamError`."""
         if self._renderer is None or self._number != number:
@@ -46,12 +54,8 @@ class Renderers:
         return self._renderer
 
     def prepare(self, number: int) -> None:
-        """Decode the symbols of a segment while frames of another are rendered.
-
-        Not of a pipe, where the next segment may be long in coming, nor of a damaged file, whose faults are
-        told when they are met.
-        """
-        if type(self._reader) is not StreamReader or (self._coming and self._coming[0] == number):
+        """Decode the symbols of a segment while frames of another are rendered, where it `looks_ahead`."""
+        if not self.looks_ahead or (self._coming and self._coming[0] == number):
             return
         if self._coming is not None:
             self._coming[1].cancel()
