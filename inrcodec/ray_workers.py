@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from inrcodec.worker import Listener, Outcome, SegmentJob, SegmentKey
 
 MOST_RETRIES = 3
+MOST_CONNECTIONS = 3
 CONNECT_SECONDS = 10.0
 POLL_SECONDS = 0.5
 """How often signals and the size of the cluster are looked at while no segment ends."""
@@ -81,9 +82,7 @@ class RayWorkers:
             _check_reachable(where)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                ray = _ray()
-                own = {"include_dashboard": False} if where == "local" else {}
-                ray.init(where, **own, **_SILENT)
+                _connect(where)
         except Exception as error:
             hint = " (does it want a token? see RAY_AUTH_MODE)" if self.address else ""
             raise InrcError(f"no Ray cluster {where}: {error}{hint}") from error
@@ -91,6 +90,7 @@ class RayWorkers:
             if handler is not None:
                 # Ray would exit with another code, and without a word of how to resume.
                 signal.signal(signal.SIGTERM, handler)
+        ray = _ray()
         largest = max((one["Resources"].get("CPU", 0.0) for one in ray.nodes() if one["Alive"]), default=0.0)
         has_gpu = ray.cluster_resources().get("GPU", 0.0) >= 1
         self._uses_gpu = self.device.startswith("cuda") or (self.device == "auto" and has_gpu)
@@ -152,6 +152,19 @@ def _ray() -> Any:
     import ray
 
     return ray
+
+
+def _connect(address: str) -> None:
+    """Join a cluster; its server for clients, a process that it begins for each, does not always come up."""
+    own = {"include_dashboard": False} if address == "local" else {}
+    for attempt in range(MOST_CONNECTIONS):
+        try:
+            _ray().init(address, **own, **_SILENT)
+        except ConnectionAbortedError:
+            if attempt + 1 == MOST_CONNECTIONS:
+                raise
+        else:
+            return
 
 
 def _check_reachable(address: str) -> None:

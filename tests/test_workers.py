@@ -20,7 +20,7 @@ import pytest
 from codec_samples import TWO_SEGMENTS, moving_gradient, write_clip
 
 import inrcodec
-from inrcodec import local_workers
+from inrcodec import local_workers, ray_workers
 from inrcodec.arguments import parse_workers
 from inrcodec.checks import check_workers
 from inrcodec.cli import run
@@ -256,7 +256,9 @@ def test_a_ray_task_that_is_killed_is_retried(
         started(*encode(clip, output, "--workers", address), **ray_folder) as process,
     ):
         # Each process loads torch first: on a busy machine one may end before the other begins.
-        task = waited_for(lambda: running_tasks(cluster))[0]
+        waited_for(lambda: running_tasks(cluster) or process.poll() is not None)
+        assert process.poll() is None, process.communicate()
+        (task, *_) = running_tasks(cluster)
         # In the middle: some of a fit is done.
         waited_for(lambda: "libtorch_cpu" in Path(f"/proc/{task}/maps").read_text())
         before = cpu_seconds(task)
@@ -314,6 +316,41 @@ def test_a_cluster_that_is_not_there_is_one_line(clip: Path, tmp_path: Path) -> 
     assert process.returncode == 1
     assert said.startswith("inrc: error: no Ray cluster ray://127.0.0.1:9")
     assert said.count("\n") == 1
+
+
+class Cluster:
+    """What is asked of the module `ray`, by a cluster whose server for clients fails at first."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures, self.asked = failures, 0
+
+    def init(self, *words: object, **options: object) -> None:
+        self.asked += 1
+        if self.asked <= self.failures:
+            raise ConnectionAbortedError("Starting Ray client server failed.")
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": {"CPU": 2.0}}]
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_a_cluster_whose_server_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for failures, asked in ((0, 1), (2, 3)):
+        cluster = Cluster(failures)
+        monkeypatch.setattr(ray_workers, "_ray", lambda cluster=cluster: cluster)
+        with ray_workers.RayWorkers(None, "auto", 1) as workers:
+            assert workers.count == 2
+        assert cluster.asked == asked
+    cluster = Cluster(3)
+    monkeypatch.setattr(ray_workers, "_ray", lambda: cluster)
+    with pytest.raises(InrcError, match="no Ray cluster"), ray_workers.RayWorkers(None, "auto", 1):
+        pass
+    assert cluster.asked == 3
 
 
 class Deadly:
