@@ -17,12 +17,13 @@ from typing import Any
 
 import click
 
-from inrcodec import __version__, arguments, console, tables
+from inrcodec import __version__, arguments, console
 from inrcodec.checks import check_decoding, check_exclusive, check_procedure, check_workers
 from inrcodec.command_group import ClosedPipe, Commands, Interrupted, NoCommand, Terminated
 from inrcodec.console import Verbosity
-from inrcodec.errors import EXIT_CORRUPT, UNEXPECTED, UsageError, explained
+from inrcodec.errors import UNEXPECTED, UsageError, explained
 from inrcodec.files import STDIN, check_output_file, check_paths, output_paths, resume_remark
+from inrcodec.inspection_commands import info, models, say_lost, verify
 from inrcodec.options import (
     DEVICE,
     DURATION,
@@ -39,7 +40,7 @@ from inrcodec.options import (
     target_options,
 )
 from inrcodec.quality_commands import evaluate
-from inrcodec.reporting import Lost, decode_line, encode_lines, lost_lines, written_text
+from inrcodec.reporting import decode_line, encode_lines, written_text
 from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
 _IMPORTED = time.monotonic()
@@ -182,60 +183,11 @@ def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
         console.say(decode_line(output, result.as_dict()))
     if as_json:
         console.print_json(result.as_dict())
-    return _say_lost(source, result.lost, written_text(result.lost))
+    return say_lost(source, result.lost, written_text(result.lost))
 
 
-@commands.command()
-@click.argument("file")
-@click.option("--skip-damaged", is_flag=True, help="Say what is intact of a damaged file; exit code 4.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
-def info(file: str, skip_damaged: bool, as_json: bool) -> int:
-    """Say what the .inrv FILE, or stdin for `-`, holds and what its bits are spent on."""
-    from inrcodec.inspect import inspect
-
-    report = inspect(file, skip_damaged)
-    if as_json:
-        console.print_json(report.as_dict())
-    else:
-        tables.print_report(report)
-    return _say_lost(file, report.lost, "the report is of what is intact")
-
-
-@commands.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the list.")
-def models(as_json: bool) -> None:
-    """List the families of networks that --model chooses from."""
-    from inrcodec.models.registry import FAMILIES
-
-    if as_json:
-        console.print_json({family.name: family.summary for family in FAMILIES})
-        return
-    for family in FAMILIES:
-        print(f"{family.name:10} {family.summary}", flush=True)
-
-
-@commands.command()
-@click.argument("file")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a line.")
-def verify(file: str, as_json: bool) -> None:
-    """Check every checksum and every symbol of the .inrv FILE."""
-    from inrcodec.inspect import verify as verify_file
-
-    report = verify_file(file)
-    if as_json:
-        console.print_json({"path": file, "intact": True, "file_bytes": report.file_bytes})
-    else:
-        print(f"{file}: intact, {report.file_bytes:,} bytes, {len(report.segments)} segment(s)", flush=True)
-
-
-commands.add_command(evaluate)
-
-
-def _say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
-    """Say what a damaged file has lost, if anything; returns the exit code."""
-    for line in lost_lines(source, lost, result):
-        console.say(line)
-    return EXIT_CORRUPT if lost else 0
+for command in (info, models, verify, evaluate):
+    commands.add_command(command)
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:

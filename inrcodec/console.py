@@ -63,6 +63,11 @@ def say_error(message: str) -> None:
     say(error_line(message))
 
 
+def print_line(line: str) -> None:
+    """A line of what was asked for, on standard output."""
+    print(line, flush=True)
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on stdout."""
     print(json.dumps(value, indent=2, allow_nan=False), flush=True)

@@ -47,7 +47,7 @@ LAYERS = (
     {"ladder"},
     {"reporting"},
     {"console", "tables", "options", "command_group"},
-    {"several", "quality_commands"},
+    {"several", "quality_commands", "inspection_commands"},
     {"cli"},
     {"__main__"},
 )
@@ -60,6 +60,7 @@ USERS = {
         "inrcodec.console",
         "inrcodec.options",
         "inrcodec.command_group",
+        "inrcodec.inspection_commands",
         "inrcodec.quality_commands",
     ),
     "rich": ("inrcodec.console", "inrcodec.tables"),
