@@ -89,56 +89,60 @@ def _filter_both(images: Tensor, matrix: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _bumps(size: int, is_smooth: bool, device: torch.device) -> Tensor:
-    """What the frequencies of a block are along one axis, from half a block before it: (4, size, 2 size).
+    """What each frequency is, from half a block before its own to half a block after: (size^2, 4 size^2).
 
-    Of a block with neighbours on both sides, on its right, on its left, and on none: edges are not filtered.
+    As four tiles of the size of a block, row by row: the upper left one, the upper right one, ...
     """
-    half, found = size // 2, []
-    for before, after in ((1, 1), (0, 1), (1, 0), (0, 0)):
-        signals = F.pad(_cosines(size, is_smooth, device), (size * before, size * after))
-        filtered = F.pad(_filter_borders(signals, _border_filter(size, device)), (half, half))
-        found.append(filtered[:, size * before : size * (before + 2)])
-    return torch.stack(found)
-
-
-def _kinds(places: Tensor, count: int) -> Tensor:
-    """Which of `_bumps` blocks have at these places of `count` in a row."""
-    return (places == 0).long() + 2 * (places == count - 1).long()
+    half = size // 2
+    signals = F.pad(_cosines(size, is_smooth, device), (size, size))
+    filtered = F.pad(_filter_borders(signals, _border_filter(size, device)), (half, half))
+    halves = filtered[:, size:-size].reshape(size, 2, size)
+    return torch.einsum("uyp,vxq->uvyxpq", halves, halves).reshape(size * size, -1)
 
 
 def add_synthesis(planes: Planes, latents: Tensor, steps: Tensor, is_smooth: bool) -> None:
     """Adds what latents times steps are to planes: the transpose of `analyse`.
 
-    `latents` (B, 96, h, w) are of any type, `steps` (B, 1, h, w). The cost goes by the blocks in use.
+    `latents` (B, 96, h, w) are of any type, `steps` (B, 1, h, w). The cost goes by the blocks in use; it is
+    least where channels come last in memory.
     The latents of smooth chroma have gains, so that, but for edges, errors of all are as large in colours.
     """
     images = planes.luma[:, 0], planes.chroma[:, 0], planes.chroma[:, 1]
     for image, first, side in zip(images, FIRST_CHANNELS, KERNEL_SIDES, strict=True):
-        bumps = _bumps(side, is_smooth and first > 0, image.device)
-        _add_blocks(image, latents[:, first : first + side * side], steps[:, 0], bumps)
+        blocks = latents[:, first : first + side * side].permute(0, 2, 3, 1)
+        _add_blocks(image, blocks, steps[:, 0], is_smooth and first > 0)
 
 
-def _add_blocks(image: Tensor, latents: Tensor, steps: Tensor, bumps: Tensor) -> None:
-    """Blocks whose latents are (B, side^2, h, w), to images (B, side h, side w); see `_bumps`.
+def _add_blocks(image: Tensor, blocks: Tensor, steps: Tensor, is_smooth: bool) -> None:
+    """Blocks of latents (B, h, w, side^2), with steps (B, h, w), to images (B, side h, side w).
 
-    Bumps of blocks that are two apart do not overlap, so a quarter of all blocks is added at a time.
+    Everything as if there were blocks beyond the edges, and then the edges once more.
     """
-    side, (height, width) = bumps.shape[1], latents.shape[2:]
-    frames, rows, columns = cells = latents.ne(0).any(1).nonzero(as_tuple=True)
-    if not len(frames):
+    (frames, height, width, size), side = blocks.shape, math.isqrt(blocks.shape[3])
+    # Where channels come last, several of them are compared at once.
+    is_dense = blocks.stride(3) == 1 and blocks.stride(2) % 8 == 0
+    chunks = blocks.view(torch.int64) if is_dense else blocks
+    frame, row, column = cells = chunks.ne(0).any(3).nonzero(as_tuple=True)
+    if not len(frame):
         return
-    values = latents[frames, :, rows, columns].to(image.dtype) * steps[cells][:, None]
-    down, across = (bumps[_kinds(places, count)] for places, count in ((rows, height), (columns, width)))
-    pixels = torch.bmm(down.transpose(1, 2), torch.bmm(values.view(-1, side, side), across))
-    bordered = image.new_zeros(len(image), side * (height + 1), side * (width + 1))
-    for y, x in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        mine = (rows % 2 == y) & (columns % 2 == x)
-        tall, wide = (height + 1 - y) // 2, (width + 1 - x) // 2
-        tiles = bordered[:, side * y :, side * x :][:, : 2 * side * tall, : 2 * side * wide]
-        tiles = tiles.view(len(image), tall, 2 * side, wide, 2 * side)
-        tiles[frames[mine], rows[mine] // 2, :, columns[mine] // 2] += pixels[mine]
-    half = side // 2
+    values = blocks[cells].to(image.dtype) * steps[cells][:, None]
+    spread = values @ _bumps(side, is_smooth, image.device)
+    tiles = image.new_zeros(frames, height + 1, width + 1, size)
+    for number, part in enumerate(torch.split(spread, size, 1)):
+        tiles[frame, row + number // 2, column + number % 2] += part
+    tall = tiles.view(*tiles.shape[:3], side, side).transpose(2, 3)
+    bordered = tall.reshape(frames, side * (height + 1), side * (width + 1))
+    matrix, half = _border_filter(side, image.device), side // 2
+    for turned in (bordered, bordered.transpose(1, 2)):
+        _unfilter_edges(turned, matrix)
     image += bordered[:, half:-half, half:-half]
+
+
+def _unfilter_edges(bordered: Tensor, matrix: Tensor) -> None:
+    """Undo the filter of `matrix` across both ends of the last axis: images have no border there."""
+    side, half = len(matrix), len(matrix) // 2
+    bordered[..., half:side] = bordered[..., :side] @ matrix[:, half:]
+    bordered[..., -side:-half] = bordered[..., -side:] @ matrix[:, :half]
 
 
 def analyse(planes: Planes, is_smooth: bool) -> Tensor:

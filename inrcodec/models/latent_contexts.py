@@ -40,6 +40,9 @@ FLAG_PASSES, FLAG_FEATURES = 4, 4
 PARTS = ((0,), (1, 2))
 """The components that share a flag."""
 
+LOOKED_AT = {one for channel in range(CHANNELS) for one, _ in component_neighbours(channel)}
+"""Channels that later components look at."""
+
 
 @dataclass(frozen=True)
 class LatentModels:
@@ -88,17 +91,21 @@ def code_latents(
     tables = _Tables(models.symbols.weighted_tables(), models.flags.weighted_tables())
     # The last entry is the energy of no frame.
     energies = np.zeros((frames + 1, height, width), dtype=np.int64)
-    latents = np.zeros(shape, dtype=np.int16)
+    # Channels last: what is decoded at a place is written at once, and places without latents never are.
+    latents = np.zeros((frames, height, width, channels), dtype=np.int16)
     for batch in order:
         listed = np.array(batch, dtype=np.int64)
         first, second = references[listed].T
         reference_count = np.minimum((energies[first] + energies[second]) // 18, MAX_COUNT)
         known = None if symbols is None else np.moveaxis(symbols[listed], 1, 0).reshape(CHANNELS, -1)
         coding = _Batch(coder, models, tables, levels[listed], reference_count, known)
-        planes = coding.code()
-        latents[listed] = np.moveaxis(planes.reshape(CHANNELS, len(listed), height, width), 0, 1)
+        coding.code()
+        for places, first, values in coding.coded:
+            frame, inside = np.divmod(places, height * width)
+            rows = listed[frame] * (height * width) + inside
+            latents.reshape(-1, channels)[rows, first : first + len(values)] = values.T
         energies[listed] = 9 * coding.total + 2 * square_sum(coding.total)
-    return latents
+    return np.moveaxis(latents, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -127,18 +134,20 @@ class _Batch:
         self._flag_biases = models.flags.biases(levels)
         self._reference_count, self._known = reference_count, known
         self._shape = reference_count.shape
-        self._planes = np.zeros((CHANNELS, reference_count.size), dtype=np.int16)
+        self._seen = np.zeros((CHANNELS, reference_count.size), dtype=np.int16)
+        """Cut magnitudes of the channels that other components look at."""
+        self.coded: list[tuple[NDArray[np.intp], int, NDArray[np.int16]]] = []
+        """Of each component: places, the first channel, and the latents (side^2, places)."""
         self.total = np.zeros(self._shape, dtype=np.int64)
         """The sum of cut magnitudes over all channels coded so far, (F, h, w)."""
 
-    def code(self) -> NDArray[np.int16]:
-        """The latents of the batch, (96, F h w)."""
+    def code(self) -> None:
+        """Code the batch into `coded` and `total`."""
         for part, components in enumerate(PARTS):
             places = np.flatnonzero(self._code_flags(part))
             # Passes without symbols, in which nothing is coded, are left out.
             for component in components if len(places) else ():
                 self._code_component(component, places)
-        return self._planes
 
     def _code_flags(self, part: int) -> NDArray[np.bool_]:
         """Whether a block has latents of a part, (F, h, w)."""
@@ -170,35 +179,45 @@ class _Batch:
         height, width = self._shape[1:]
         side, first = KERNEL_SIDES[component], FIRST_CHANNELS[component]
         frames, inside = np.divmod(places, height * width)
-        reference_count = self._reference_count.reshape(-1)[places]
         # Magnitudes of one channel with a border of zeros: neighbours are the same steps away everywhere.
         step = width + 2
         bordered = np.zeros((self._shape[0], height + 2, step), dtype=np.int16).reshape(-1)
         centre = frames * (height + 2) * step + (inside // width + 1) * step + inside % width + 1
-        own, around = (np.zeros((side * side, len(places)), dtype=np.int16) for _ in range(2))
-        own_sum, around_sum = (np.zeros(len(places), dtype=np.int16) for _ in range(2))
+        above, below, left, right = centre - step, centre + step, centre - 1, centre + 1
+        coded = np.zeros((side * side, len(places)), dtype=np.int16)
+        # Of each channel, and of all before: cut magnitudes here, and their sums around.
+        counted = np.zeros((side * side, 2, len(places)), dtype=np.int16)
+        earlier = np.zeros_like(counted[0])
+        told = self._told_by_references(places)
         for number in zigzag(side):
             channel = first + number
             table = self._tables.symbols[GROUPS[channel]]
-            lower, lower_around = np.zeros_like(own_sum), np.zeros_like(own_sum)
+            lower = np.zeros_like(earlier)
             for neighbour, weight in frequency_neighbours(channel):
-                lower += own[neighbour - first] * np.int16(weight)
-                lower_around += around[neighbour - first] * np.int16(weight)
-            sums = self._biases[frames, channel] + table[5].take(reference_count)
-            for feature, count in ((0, lower), (1, own_sum), (3, lower_around), (4, around_sum)):
+                lower += counted[neighbour - first] * np.int16(weight)
+            sums = self._biases[:, channel].take(frames) + told[GROUPS[channel]]
+            for feature, count in ((0, lower[0]), (1, earlier[0]), (3, lower[1]), (4, earlier[1])):
                 sums += table[feature].take(count)
             if others := component_neighbours(channel):
-                seen = sum(cut_magnitudes(self._planes[one, places]) * weight for one, weight in others)
-                sums += table[2].take(seen)
+                sums += table[2].take(sum(self._seen[one].take(places) * weight for one, weight in others))
             known = None if self._known is None else self._known[channel, places]
-            coded = self._coder.code(self._models.symbols.classes(sums), known)
-            self._planes[channel, places] = coded
-            own[number] = cut_magnitudes(coded)
-            bordered[centre] = own[number]
-            around[number] = sum(bordered[centre + away] for away in (-step, step, -1, 1))
-            own_sum += own[number]
-            around_sum += around[number]
-        self.total.reshape(-1)[places] += own_sum
+            symbols = self._coder.code(self._models.symbols.classes(sums), known)
+            coded[number] = symbols
+            own, around = counted[number]
+            own[:] = cut_magnitudes(symbols)
+            bordered[centre] = own
+            for there in (above, below, left, right):
+                around += bordered.take(there)
+            earlier += counted[number]
+            if channel in LOOKED_AT:
+                self._seen[channel, places] = own
+        self.coded.append((places, first, coded))
+        self.total.reshape(-1)[places] += earlier[0]
+
+    def _told_by_references(self, places: NDArray[np.intp]) -> dict[int, NDArray[np.int32]]:
+        """What the sixth count adds at these places, by the group of a channel."""
+        count = self._reference_count.reshape(-1)[places]
+        return {group: table[5].take(count) for group, table in enumerate(self._tables.symbols)}
 
 
 def _cross_sum(plane: NDArray[np.int64]) -> NDArray[np.int64]:
