@@ -1,0 +1,148 @@
+"""The pictures of a report: a slider between any two, and all of them with their maps.
+
+Every picture is in the page once, in the gallery; the page's script lays two of them under the slider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inrcodec.report.charts import swatch
+from inrcodec.report.evidence import Evidence
+from inrcodec.report.markup import Markup, element, joined
+from inrcodec.report.pictures import MAGMA, FileFrame, Pictures, ShownFrame
+
+SOURCE = "source"
+
+
+def gallery(evidence: Evidence) -> Markup:
+    """The slider, then each chosen frame's pictures."""
+    pictures = evidence.pictures
+    names = [file.name for file in evidence.files]
+    shape = f"{_shape(evidence):.6g}"
+    frames = pictures.frames
+    return element(
+        "div",
+        _slider(frames),
+        *(_frame(frame, names, pictures, number) for number, frame in enumerate(frames)),
+        _scales(pictures),
+        class_="gallery",
+        style=f"--shape:{shape};--natural:{pictures.width}px",
+    )
+
+
+def _shape(evidence: Evidence) -> float:
+    """Width of a picture as it is shown, over its height."""
+    header, pictures = evidence.files[0].held.header, evidence.pictures
+    ratio = float(header.sample_aspect_ratio) or 1.0
+    return pictures.width / pictures.height * (1 / ratio if header.rotation % 180 else ratio)
+
+
+def _slider(frames: tuple[ShownFrame, ...]) -> Markup:
+    """Empty until the script fills it: without one the gallery below has all that it would show."""
+    choices = (
+        element(
+            "label",
+            element("input", type="radio", name="frame", value=number, checked=number == 0),
+            element("span", f"{frame.title} ", element("small", str(frame.index))),
+        )
+        for number, frame in enumerate(frames)
+    )
+    handle = element(
+        "div",
+        element("span", aria_hidden="true"),
+        class_="handle",
+        role="slider",
+        tabindex=0,
+        aria_label="Where the left picture ends",
+        aria_orientation="horizontal",
+        aria_valuemin=0,
+        aria_valuemax=100,
+        aria_valuenow=50,
+    )
+    return element(
+        "div",
+        element(
+            "div",
+            element("fieldset", element("legend", "Frame"), *choices, class_="choices"),
+            element("label", "Left ", element("select", id="left")),
+            element("label", "Right ", element("select", id="right")),
+            class_="controls",
+        ),
+        element(
+            "div",
+            element("img", alt="", class_="under", draggable="false"),
+            element("img", alt="", class_="over", draggable="false"),
+            element("span", class_="name left"),
+            element("span", class_="name right"),
+            handle,
+            class_="stage",
+        ),
+        element(
+            "p",
+            "Drag, or use the arrow keys (with Shift in larger steps); the space bar swaps the two pictures.",
+            class_="note",
+        ),
+        class_="slider",
+        hidden=True,
+    )
+
+
+def _frame(frame: ShownFrame, names: list[str], pictures: Pictures, number: int) -> Markup:
+    blocks = [
+        _row([_figure(SOURCE, frame.source, "Source", "", pictures), *_of_file(frame, names, 0, pictures)])
+    ]
+    if len(names) > 1:
+        source = _row([_figure(SOURCE, frame.source, "Source", "", pictures)], "alone")
+        rows = (
+            joined(element("h4", swatch(one), name), _row(list(_of_file(frame, names, one, pictures))))
+            for one, name in enumerate(names)
+        )
+        blocks = [source, *rows]
+    return element(
+        "div",
+        element("h3", f"{frame.title.capitalize()}: {frame.index}"),
+        *blocks,
+        class_="frame",
+        data_frame=number,
+    )
+
+
+def _row(figures: list[Markup], class_: str = "") -> Markup:
+    return element("div", *figures, class_=f"maps {class_}".strip())
+
+
+def _of_file(frame: ShownFrame, names: list[str], number: int, pictures: Pictures) -> Iterator[Markup]:
+    """What one file has of a frame: picture, error map, FLIP map."""
+    one: FileFrame = frame.files[number]
+    name = names[number]
+    yield _figure(name, one.picture, "Decoded", f"PSNR {one.psnr_db:.2f} dB", pictures)
+    yield _figure(f"{name}: error", one.error, "Error", f"0 to {pictures.error_levels} levels", pictures)
+    if one.flip is not None:
+        yield _figure(f"{name}: FLIP", one.flip, "FLIP", f"mean {one.mean_flip:.4f}", pictures)
+
+
+def _figure(name: str, address: str, title: str, value: str, pictures: Pictures) -> Markup:
+    """`name` is what the slider calls it."""
+    return element(
+        "figure",
+        element(
+            "img",
+            src=address,
+            alt=f"{name}, {title}" if title != "Source" else "source",
+            width=pictures.width,
+            height=pictures.height,
+            data_name=name,
+        ),
+        element("figcaption", element("b", title), " ", element("span", value)),
+    )
+
+
+def _scales(pictures: Pictures) -> Markup:
+    """What the colours of the maps mean."""
+    colours = ",".join(f"rgb{tuple(map(int, colour))}" for colour in MAGMA)
+    ramp = element("i", class_="ramp", style=f"background:linear-gradient(90deg,{colours})")
+    has_flip = pictures.frames[0].files[0].flip is not None
+    error = f"error 0 to {pictures.error_levels} of 255 levels, the largest of the three colours"
+    flip = "; FLIP 0 to 1" if has_flip else "; FLIP is not installed (pip install 'inrc[metrics]')"
+    return element("p", ramp, f"Dark to bright: {error}{flip}", class_="note scales")
