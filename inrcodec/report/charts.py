@@ -53,7 +53,7 @@ def chart(
     stops: Sequence[Stop],
     marks: Sequence[float] = (),
 ) -> Markup:
-    """A figure with a legend; `about` says in words what is to be seen, `marks` are vertical lines."""
+    """A figure; `about` says in words what is to be seen, `marks` are vertical lines."""
     drawing = element(
         "svg",
         *(_line("grid", [(0, y.place(tick)), (1, y.place(tick))]) for tick in y.ticks),
@@ -81,7 +81,6 @@ def chart(
         element("figcaption", element("b", title), " ", element("span", y.label)),
         plot,
         element("p", x.label, class_="axis"),
-        _legend(series) if len(series) > 1 else None,
         data_block([_as_data(stop, x, y) for stop in stops]),
         class_="chart",
     )
@@ -97,7 +96,10 @@ def swatch(colour: int) -> Markup:
     return element("i", class_=f"swatch {colour_class(colour)}")
 
 
-def _legend(series: Sequence[Series]) -> Markup:
+def legend(series: Sequence[Series]) -> Markup | None:
+    """Which line is which, for one chart or for all that have these series; of one line nothing."""
+    if len(series) < 2:
+        return None
     return element(
         "ul",
         *(

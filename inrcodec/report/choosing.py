@@ -13,6 +13,7 @@ class Chosen:
     """A frame, and why it is shown."""
 
     title: str
+    """`worst`, `median`, `best` or `only`."""
     index: int
 
 
@@ -20,8 +21,8 @@ def choose_frames(psnr_db: NDArray[np.float64]) -> list[Chosen]:
     """The frames of the lowest, the middle and the highest PSNR (T,); none of them twice."""
     order = np.argsort(psnr_db, kind="stable")
     if len(order) == 1:
-        return [Chosen("only frame", 0)]
-    places = {"worst frame": 0, "median frame": (len(order) - 1) // 2, "best frame": len(order) - 1}
+        return [Chosen("only", 0)]
+    places = {"worst": 0, "median": (len(order) - 1) // 2, "best": len(order) - 1}
     chosen: dict[int, Chosen] = {}
     for title, place in places.items():
         index = int(order[place])

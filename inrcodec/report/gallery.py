@@ -5,8 +5,6 @@ Every picture is in the page once, in the gallery; the page's script lays two of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from inrcodec.report.charts import swatch
 from inrcodec.report.evidence import Evidence
 from inrcodec.report.markup import Markup, element, joined
@@ -44,7 +42,7 @@ def _slider(frames: tuple[ShownFrame, ...]) -> Markup:
         element(
             "label",
             element("input", type="radio", name="frame", value=number, checked=number == 0),
-            element("span", f"{frame.title} ", element("small", str(frame.index))),
+            element("span", f"{frame.title.capitalize()} ", element("small", str(frame.index))),
         )
         for number, frame in enumerate(frames)
     )
@@ -89,51 +87,52 @@ def _slider(frames: tuple[ShownFrame, ...]) -> Markup:
 
 
 def _frame(frame: ShownFrame, names: list[str], pictures: Pictures, number: int) -> Markup:
-    blocks = [
-        _row([_figure(SOURCE, frame.source, "Source", "", pictures), *_of_file(frame, names, 0, pictures)])
-    ]
-    if len(names) > 1:
-        source = _row([_figure(SOURCE, frame.source, "Source", "", pictures)], "alone")
-        rows = (
-            joined(element("h4", swatch(one), name), _row(list(_of_file(frame, names, one, pictures))))
-            for one, name in enumerate(names)
-        )
-        blocks = [source, *rows]
+    """Of one file all pictures in a row; of several a row for each kind, to compare the files."""
+    source = _figure(SOURCE, frame.source, "Source", "", pictures)
+    kinds = [_of_files(frame, names, pictures, kind) for kind in ("picture", "error", "flip")]
+    if len(names) == 1:
+        rows = [_row([source, *(figure for kind in kinds for figure in kind)])]
+    else:
+        rows = [_row([source, *kinds[0]]), *(_row(kind) for kind in kinds[1:] if kind)]
     return element(
         "div",
-        element("h3", f"{frame.title.capitalize()}: {frame.index}"),
-        *blocks,
+        element("h3", f"{frame.title.capitalize()} frame: {frame.index}"),
+        *rows,
         class_="frame",
         data_frame=number,
     )
 
 
-def _row(figures: list[Markup], class_: str = "") -> Markup:
-    return element("div", *figures, class_=f"maps {class_}".strip())
+def _row(figures: list[Markup]) -> Markup:
+    return element("div", *figures, class_="maps")
 
 
-def _of_file(frame: ShownFrame, names: list[str], number: int, pictures: Pictures) -> Iterator[Markup]:
-    """What one file has of a frame: picture, error map, FLIP map."""
-    one: FileFrame = frame.files[number]
-    name = names[number]
-    yield _figure(name, one.picture, "Decoded", f"PSNR {one.psnr_db:.2f} dB", pictures)
-    yield _figure(f"{name}: error", one.error, "Error", f"0 to {pictures.error_levels} levels", pictures)
-    if one.flip is not None:
-        yield _figure(f"{name}: FLIP", one.flip, "FLIP", f"mean {one.mean_flip:.4f}", pictures)
+def _of_files(frame: ShownFrame, names: list[str], pictures: Pictures, kind: str) -> list[Markup]:
+    """The decoded pictures, the error maps or the FLIP maps of all files."""
+    figures = []
+    for number, (name, one) in enumerate(zip(names, frame.files, strict=True)):
+        called, address, title, value = _shown(one, name, pictures, kind)
+        if address is not None:
+            heading = title if len(names) == 1 else joined(swatch(number), name)
+            text = value if len(names) == 1 or kind == "picture" else f"{title} {value}"
+            figures.append(_figure(called, address, heading, text, pictures))
+    return figures
+
+
+def _shown(one: FileFrame, name: str, pictures: Pictures, kind: str) -> tuple[str, str | None, str, str]:
+    """What the slider calls it, the picture, its title and its figure."""
+    if kind == "error":
+        return f"{name}: error", one.error, "Error", f"0 to {pictures.error_levels} levels"
+    if kind == "flip":
+        return f"{name}: FLIP", one.flip, "FLIP", f"mean {one.mean_flip:.4f}" if one.flip else ""
+    return name, one.picture, "Decoded", f"PSNR {one.psnr_db:.2f} dB"
 
 
 def _figure(name: str, address: str, title: str, value: str, pictures: Pictures) -> Markup:
     """`name` is what the slider calls it."""
     return element(
         "figure",
-        element(
-            "img",
-            src=address,
-            alt=f"{name}, {title}" if title != "Source" else "source",
-            width=pictures.width,
-            height=pictures.height,
-            data_name=name,
-        ),
+        element("img", src=address, alt=name, width=pictures.width, height=pictures.height, data_name=name),
         element("figcaption", element("b", title), " ", element("span", value)),
     )
 
@@ -145,4 +144,4 @@ def _scales(pictures: Pictures) -> Markup:
     has_flip = pictures.frames[0].files[0].flip is not None
     error = f"error 0 to {pictures.error_levels} of 255 levels, the largest of the three colours"
     flip = "; FLIP 0 to 1" if has_flip else "; FLIP is not installed (pip install 'inrc[metrics]')"
-    return element("p", ramp, f"Dark to bright: {error}{flip}", class_="note scales")
+    return element("p", ramp, f"Dark to bright: {error}{flip}.", class_="note scales")

@@ -27,7 +27,7 @@ def joined(*children: Child) -> Markup:
     return Markup("".join(escaped(child) for child in children if child is not None))
 
 
-def element(name: str, *children: Child, **attributes: object) -> Markup:
+def element(name: str, /, *children: Child, **attributes: object) -> Markup:
     """An element. `class_` is `class`, `aria_label` is `aria-label`; True is a bare one, None is none."""
     words = [name]
     for key, value in attributes.items():
@@ -45,8 +45,8 @@ def data_block(value: Any) -> Markup:
     return Markup(f'<script type="application/json">{text}</script>')
 
 
-def table(head: list[str], rows: list[list[str]], class_: str = "") -> Markup:
-    """A table whose first column names its rows; narrow screens get each row as a block of its own."""
+def table(head: list[str], rows: list[list[str]]) -> Markup:
+    """A table whose first column names its rows; narrow screens get rows as blocks, if they are long."""
     lines = [
         element(
             "tr",
@@ -60,5 +60,5 @@ def table(head: list[str], rows: list[list[str]], class_: str = "") -> Markup:
         "table",
         element("thead", element("tr", *heads)),
         element("tbody", *lines),
-        class_=f"figures {class_}".strip(),
+        class_="figures" if len(head) > 2 else "figures pairs",
     )

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from inrcodec import bdrate
 from inrcodec.bdrate import METRICS
-from inrcodec.frame_metrics import Metric
+from inrcodec.frame_metrics import MEASURES, Metric
 from inrcodec.report.axes import linear_axis, logarithmic_axis
-from inrcodec.report.charts import COLOUR_COUNT, Series, Stop, chart
+from inrcodec.report.charts import Series, Stop, chart, legend
 from inrcodec.report.evidence import Evidence, FileEvidence
 from inrcodec.report.logs import FitPoint
 from inrcodec.report.markup import Markup, element, joined, table
@@ -21,6 +21,8 @@ from inrcodec.report.sections import value_text
 
 MOST_POINTS = 600
 """Points of a line over frames; of a longer video each stands for several frames."""
+MOST_FITS = 8
+"""Segments whose fits are drawn."""
 _CURVES = ("psnr", "ssim", "ms_ssim", "flip")
 
 
@@ -29,11 +31,16 @@ def quality_section(evidence: Evidence) -> Markup:
     metrics = [one for one in evidence.files[0].quality.metrics if one.name in _CURVES]
     marks = [one.index for one in evidence.chosen]
     shown = ", ".join(f"{one.title} {one.index}" for one in evidence.chosen)
-    names = ", ".join(one.title for one in metrics)
-    missing = [] if "flip" in {one.name for one in metrics} else ["FLIP needs the extra inrc[metrics]."]
+    missing = [one for one in MEASURES.values() if not one.is_installed]
+    titles = ", ".join(metric.title for one in missing for metric in one.metrics)
+    names = [Series(file.name, (), number) for number, file in enumerate(evidence.files)]
     return joined(
+        legend(names),
         element("div", *(_over_frames(evidence.files, one, marks) for one in metrics), class_="charts"),
-        element("p", " ".join([f"{names}. Dashed: {shown}.", *missing]), class_="note"),
+        element("p", f"Dotted: the frames shown above ({shown}).", class_="note"),
+        element("p", f"Not installed: {titles} (pip install 'inrc[metrics]').", class_="note")
+        if missing
+        else None,
     )
 
 
@@ -41,22 +48,15 @@ def _over_frames(files: Sequence[FileEvidence], metric: Metric, marks: Sequence[
     values = [file.quality.values[metric.name] for file in files]
     count = len(values[0])
     size = -(-count // MOST_POINTS)
-    starts = range(0, count, size)
-    series = [
-        _series(file.name, one, number, size)
-        for number, (file, one) in enumerate(zip(files, values, strict=True))
-    ]
+    lines = [(number, file.name, one) for number, (file, one) in enumerate(zip(files, values, strict=True))]
     stops = [
         Stop(
             start,
             None,
             f"frame {start}" if size == 1 else f"frames {start} to {min(start + size, count) - 1}",
-            [
-                (number, file.name, _several(metric.name, one[start : start + size]))
-                for number, (file, one) in enumerate(zip(files, values, strict=True))
-            ],
+            [(number, name, _several(metric.name, one[start : start + size])) for number, name, one in lines],
         )
-        for start in starts
+        for start in range(0, count, size)
     ]
     low, high = min(float(one.min()) for one in values), max(float(one.max()) for one in values)
     floor = [0.0] if metric.name == "flip" else []
@@ -65,8 +65,8 @@ def _over_frames(files: Sequence[FileEvidence], metric: Metric, marks: Sequence[
         metric.title,
         f"{count} frames, from {value_text(metric.name, low)} to {value_text(metric.name, high)}. {better}",
         linear_axis("frame", [0, count - 1], whole=True),
-        linear_axis(metric.unit, [low, high, *floor], 4),
-        series,
+        linear_axis(metric.unit or better.lower().rstrip("."), [low, high, *floor], 4),
+        [_series(name, one, number, size) for number, name, one in lines],
         stops,
         marks,
     )
@@ -90,11 +90,12 @@ def rate_section(evidence: Evidence) -> Markup | None:
     """For each clip a chart for each metric, and the BD-rates."""
     if not evidence.plots:
         return None
-    pieces = []
+    pieces: list[Markup | None] = []
     for plot, rows in zip(evidence.plots, evidence.comparisons, strict=True):
         shown = [name for name in METRICS if any(point[name] is not None for point in _points(plot))]
         charts = (_rate_chart(plot, metric) for metric in shown)
-        pieces += [element("h3", plot.title), element("div", *charts, class_="charts")]
+        names = [_contender(plot, name) for name in plot.curves]
+        pieces += [element("h3", plot.title), legend(names), element("div", *charts, class_="charts")]
         if not plot.ours:
             said = "These results are of another number of pixels than the files here: they stand alone."
             pieces.append(element("p", said, class_="note"))
@@ -106,13 +107,17 @@ def _points(plot: RateCurves) -> list[dict[str, Any]]:
     return [point for curve in plot.curves.values() for point in curve]
 
 
+def _contender(plot: RateCurves, name: str, places: Sequence[tuple[float, float]] = ()) -> Series:
+    return Series(name, places, list(plot.curves).index(name), bdrate.is_rival(name), has_dots=True)
+
+
 def _rate_chart(plot: RateCurves, metric: str) -> Markup:
     series, stops = [], []
     for number, (name, curve) in enumerate(plot.curves.items()):
         places = [(point["bpp"], point[metric]) for point in curve if point[metric] is not None]
         if not places:
             continue
-        series.append(Series(name, places, number, is_thin=bdrate.is_rival(name), has_dots=True))
+        series.append(_contender(plot, name, places))
         for bpp, value in places:
             rows = [(number, METRICS[metric], value_text(metric.removesuffix("_db"), value))]
             stops.append(Stop(bpp, value, f"{name}: {bpp:.4f} bits a pixel", rows))
@@ -150,52 +155,49 @@ def _bd_table(rows: Sequence[dict[str, Any]]) -> Markup:
 
 def fit_section(evidence: Evidence) -> Markup | None:
     """PSNR and estimated bits over the time of each fit, where logs were given."""
+    logs = [(file.name, file.log) for file in evidence.files if file.log is not None]
+    if not logs:
+        return None
     fits = [
-        (f"{file.name}, segment {number + 1}" if len(file.log.segments) > 1 else file.name, points)
-        for file in evidence.files
-        if file.log is not None
-        for number, points in enumerate(file.log.segments)
+        (f"{name}, segment {number + 1}" if len(log.segments) > 1 else name, points)
+        for name, log in logs
+        for number, points in enumerate(log.segments)
         if points
     ]
-    if not any(file.log for file in evidence.files):
-        return None
     if not fits:
         said = "These fits were too short to be heard of: there is no curve."
         return element("p", said, class_="note")
+    shown = fits[:MOST_FITS]
     charts = [
-        _fit_chart(
-            "PSNR", "dB", "psnr", fits, [[(one.seconds, one.psnr_db) for one in points] for _, points in fits]
-        ),
+        _fit_chart("PSNR", "dB", "psnr", [(name, one, [at.psnr_db for at in one]) for name, one in shown]),
         _fit_chart(
             "Estimated rate",
             "bits a pixel",
             "bpp",
-            fits,
-            [[(one.seconds, one.bpp) for one in points] for _, points in fits],
+            [(name, one, [at.bpp for at in one]) for name, one in shown],
         ),
     ]
-    said = (
-        "As the fit saw itself: PSNR of the frames of its last steps, before the file was coded and decoded."
+    said = "As the fit saw itself, before the file was coded whole and decoded again."
+    rest = f" The first {len(shown)} of {len(fits)} segments." if len(shown) < len(fits) else ""
+    return joined(
+        legend([Series(name, (), number) for number, (name, _) in enumerate(shown)]),
+        element("div", *charts, class_="charts"),
+        element("p", said + rest, class_="note"),
     )
-    return joined(element("div", *charts, class_="charts"), element("p", said, class_="note"))
 
 
 def _fit_chart(
-    title: str,
-    unit: str,
-    name: str,
-    fits: Sequence[tuple[str, Sequence[FitPoint]]],
-    lines: Sequence[Sequence[tuple[float, float]]],
+    title: str, unit: str, name: str, fits: Sequence[tuple[str, Sequence[FitPoint], Sequence[float]]]
 ) -> Markup:
-    series = [
-        Series(fit, line, number % COLOUR_COUNT)
-        for number, ((fit, _), line) in enumerate(zip(fits, lines, strict=True))
-    ]
-    stops = [
-        Stop(x, y, f"{x:,.1f} s, epoch {at.epochs:.3g}", [(number, fit, value_text(name, y))])
-        for number, ((fit, points), line) in enumerate(zip(fits, lines, strict=True))
-        for (x, y), at in zip(line, points, strict=True)
-    ]
+    """`fits` are names, moments, and the value that is drawn of each."""
+    series, stops = [], []
+    for number, (fit, points, values) in enumerate(fits):
+        series.append(
+            Series(fit, [(at.seconds, one) for at, one in zip(points, values, strict=True)], number)
+        )
+        for at, value in zip(points, values, strict=True):
+            row = (number, fit, value_text(name, value))
+            stops.append(Stop(at.seconds, value, f"{at.seconds:,.1f} s, epoch {at.epochs:.3g}", [row]))
     stops.sort(key=lambda stop: stop.x)
     return chart(
         title,

@@ -98,7 +98,9 @@ def rate_curves(own: dict[str, Curve], pixel_count: int, clips: Sequence[Clip]) 
     for clip in clips:
         is_same = abs(clip.pixel_count / pixel_count - 1) < _PIXELS_OFF
         is_placed |= is_same
-        curves = {**own, **clip.curves} if is_same else clip.curves
+        # Ours first, then other models, then the codecs that they are compared with.
+        others = dict(sorted(clip.curves.items(), key=lambda item: bdrate.is_rival(item[0])))
+        curves = {**own, **others} if is_same else others
         plots.append(RateCurves(clip.name, curves, frozenset(own if is_same else ())))
     if not is_placed and sum(map(len, own.values())) > 1:
         plots.insert(0, RateCurves("these files", own, frozenset(own)))

@@ -49,7 +49,7 @@ def _tiles(file: FileEvidence) -> Markup:
     beside = f"and {extras:,} of sound and the like" if extras else file.name
     tiles = [
         _tile("Size", f"{size:,}", "bytes", beside),
-        _tile("Rate", f"{bpp:.4f}", "bits a pixel", f"1/{24 / bpp:,.0f} of 8-bit RGB"),
+        _tile("Bits a pixel", f"{bpp:.4f}", "", f"1/{24 / bpp:,.0f} of 8-bit RGB"),
     ]
     for one in file.quality.summaries():
         if one.metric.name in _SHOWN_FIRST:
@@ -76,13 +76,13 @@ def bits_section(evidence: Evidence) -> Markup:
     colours = {name: number for number, name in enumerate(names)}
     most = max(sum(one.values()) for one in groups)
     bars = [_bar(file, one, colours, most) for file, one in zip(evidence.files, groups, strict=True)]
-    rows = []
+    rows: list[list[str]] = []
     for name in names:
-        cells = [joined(swatch(colours[name]), element("span", name))]
+        cells: list[str] = [joined(swatch(colours[name]), element("span", name))]
         for one in groups:
             bits, whole = one.get(name, 0), sum(one.values())
             cells.append(f"{bits / 8:,.0f} bytes, {bits / whole:.1%}" if bits else "–")
-        rows.append([*cells])
+        rows.append(cells)
     head = ["spent on", *(file.name for file in evidence.files)]
     return joined(
         element("div", *bars, class_="bars"),
@@ -160,11 +160,12 @@ def _about_file(file: FileEvidence) -> Markup:
     }
     if file.log is not None:
         facts["encoded in"] = f"{file.log.seconds:,.0f} s, {file.log.epochs:.3g} epochs, on {file.log.device}"
+    head = ["metric", "mean", "worst in a hundred", "worst", "at frame"]
     pairs = (element("div", element("dt", key), element("dd", value)) for key, value in facts.items())
     return joined(
         element("h3", file.name),
         element("dl", *pairs),
-        table(["metric", "mean", "worst in a hundred", "worst", "at frame"], rows),
+        element("details", element("summary", f"All metrics of {file.name}"), table(head, rows)),
     )
 
 

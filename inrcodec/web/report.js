@@ -12,10 +12,8 @@ function slider(root) {
   }));
   let at = 50;
 
-  const pictures = () => {
-    const number = box.querySelector("input[name=frame]:checked").value;
-    return [...root.querySelectorAll(`.frame[data-frame="${number}"] img[data-name]`)];
-  };
+  const number = () => box.querySelector("input[name=frame]:checked").value;
+  const pictures = () => [...root.querySelectorAll(`.frame[data-frame="${number()}"] img[data-name]`)];
   const move = (place) => {
     at = Math.min(100, Math.max(0, place));
     stage.style.setProperty("--at", `${at}%`);
@@ -30,12 +28,13 @@ function slider(root) {
       side.picture.alt = image.alt;
       side.name.textContent = side.choice.value;
     }
+    for (const frame of root.querySelectorAll(".frame")) frame.hidden = frame.dataset.frame !== number();
     move(at);
   };
 
-  for (const [number, side] of [left, right].entries()) {
+  for (const [place, side] of [left, right].entries()) {
     for (const { dataset } of pictures()) side.choice.add(new Option(dataset.name));
-    side.choice.selectedIndex = number;
+    side.choice.selectedIndex = place;
     side.choice.addEventListener("change", show);
   }
   for (const input of box.querySelectorAll("input[name=frame]")) input.addEventListener("change", show);
