@@ -144,7 +144,7 @@ def _encode_one(
             console.say(line)
         console.say_quality(result["psnr_frames_db"])
     if as_json:
-        console.print_json(result)
+        console.print_json({"output": output, **result})
     return 0
 
 

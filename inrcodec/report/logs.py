@@ -41,7 +41,7 @@ def read_log(path: str) -> dict[str, EncodeLog]:
             value = json.load(file)
         rows = value["files"] if "files" in value else [value]
         results = [row.get("result", row) | {"output": row["output"]} for row in rows if "error" not in row]
-        return {os.path.basename(one["output"]): _log(path, one) for one in results if "curves" in one}
+        return {os.path.basename(one["output"]): _log(path, one) for one in results if "courses" in one}
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -69,5 +69,5 @@ def _log(path: str, result: dict[str, Any]) -> EncodeLog:
         steps=int(result["steps"]),
         epochs=float(result["epochs"]),
         device=str(result["device"]),
-        segments=tuple(tuple(FitPoint(*map(float, point)) for point in one) for one in result["curves"]),
+        segments=tuple(tuple(FitPoint(*map(float, point)) for point in one) for one in result["courses"]),
     )
