@@ -87,13 +87,15 @@ def _slider(frames: tuple[ShownFrame, ...]) -> Markup:
 
 
 def _frame(frame: ShownFrame, names: list[str], pictures: Pictures, number: int) -> Markup:
-    """Of one file all pictures in a row; of several a row for each kind, to compare the files."""
-    source = _figure(SOURCE, frame.source, "Source", "", pictures)
-    kinds = [_of_files(frame, names, pictures, kind) for kind in ("picture", "error", "flip")]
+    """Of one file all pictures in a row; of several a row for each kind, with the files as columns."""
+    source = _figure(SOURCE, frame.source, element("b", "Source"), pictures)
+    kinds = {kind: _of_files(frame, names, pictures, kind) for kind in ("picture", "error", "flip")}
     if len(names) == 1:
-        rows = [_row([source, *(figure for kind in kinds for figure in kind)])]
+        rows = [_row([source, *(figure for kind in kinds.values() for figure in kind)])]
     else:
-        rows = [_row([source, *kinds[0]]), *(_row(kind) for kind in kinds[1:] if kind)]
+        heads = {"picture": source, "error": _head("Error", f"0 to {pictures.error_levels} levels")}
+        heads["flip"] = _head("FLIP", "0 to 1")
+        rows = [_row([heads[kind], *figures]) for kind, figures in kinds.items() if figures]
     return element(
         "div",
         element("h3", f"{frame.title.capitalize()} frame: {frame.index}"),
@@ -103,37 +105,45 @@ def _frame(frame: ShownFrame, names: list[str], pictures: Pictures, number: int)
     )
 
 
-def _row(figures: list[Markup]) -> Markup:
-    return element("div", *figures, class_="maps")
+def _row(cells: list[Markup]) -> Markup:
+    return element("div", *cells, class_="maps", style=f"--columns:{len(cells)}")
+
+
+def _head(title: str, scale: str) -> Markup:
+    """What the maps of a row are."""
+    return element("p", element("b", title), " ", element("span", scale), class_="head")
 
 
 def _of_files(frame: ShownFrame, names: list[str], pictures: Pictures, kind: str) -> list[Markup]:
     """The decoded pictures, the error maps or the FLIP maps of all files."""
     figures = []
     for number, (name, one) in enumerate(zip(names, frame.files, strict=True)):
-        called, address, title, value = _shown(one, name, pictures, kind)
-        if address is not None:
-            heading = title if len(names) == 1 else joined(swatch(number), name)
-            text = value if len(names) == 1 or kind == "picture" else f"{title} {value}"
-            figures.append(_figure(called, address, heading, text, pictures))
+        called, address, title, value = _shown(one, name, kind)
+        if address is None:
+            continue
+        if len(names) > 1:
+            caption = joined(swatch(number), element("b", name), element("span", value, class_="value"))
+        else:
+            caption = joined(element("b", title), " ", element("span", value))
+        figures.append(_figure(called, address, caption, pictures))
     return figures
 
 
-def _shown(one: FileFrame, name: str, pictures: Pictures, kind: str) -> tuple[str, str | None, str, str]:
+def _shown(one: FileFrame, name: str, kind: str) -> tuple[str, str | None, str, str]:
     """What the slider calls it, the picture, its title and its figure."""
     if kind == "error":
-        return f"{name}: error", one.error, "Error", f"0 to {pictures.error_levels} levels"
+        return f"{name}: error", one.error, "Error", f"mean {one.mean_error:.2f} levels"
     if kind == "flip":
         return f"{name}: FLIP", one.flip, "FLIP", f"mean {one.mean_flip:.4f}" if one.flip else ""
     return name, one.picture, "Decoded", f"PSNR {one.psnr_db:.2f} dB"
 
 
-def _figure(name: str, address: str, title: str, value: str, pictures: Pictures) -> Markup:
+def _figure(name: str, address: str, caption: Markup, pictures: Pictures) -> Markup:
     """`name` is what the slider calls it."""
     return element(
         "figure",
         element("img", src=address, alt=name, width=pictures.width, height=pictures.height, data_name=name),
-        element("figcaption", element("b", title), " ", element("span", value)),
+        element("figcaption", caption),
     )
 
 

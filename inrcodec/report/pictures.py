@@ -33,8 +33,10 @@ class FileFrame:
 
     psnr_db: float
     picture: str
-    """All three as `data:` addresses."""
+    """As the maps, a `data:` address."""
     error: str
+    mean_error: float
+    """Over the pixels, of the largest difference of the three colours; of 255 levels."""
     flip: str | None
     mean_flip: float | None
 
@@ -81,6 +83,7 @@ def make_pictures(
                     psnr_db=psnr_db(source[number], frames[number]),
                     picture=_address(frames[number], is_lossless),
                     error=_address(heat(of_file[number] / levels), is_lossless),
+                    mean_error=float(of_file[number].mean()),
                     flip=None if flip is None else _address(heat(flip), is_lossless),
                     mean_flip=None if flip is None else float(flip.mean(dtype=np.float64)),
                 )
