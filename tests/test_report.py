@@ -457,3 +457,13 @@ def test_the_style_and_the_script_are_in_the_wheel(tmp_path: Path) -> None:
     (wheel,) = builder.build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:
         assert {"inrcodec/web/report.css", "inrcodec/web/report.js"} <= set(archive.namelist())
+
+
+@pytest.mark.parametrize(("width", "height", "count"), [(33, 17, 1), (2, 2, 2)])
+def test_small_videos_have_a_page(tmp_path: Path, width: int, height: int, count: int) -> None:
+    source = write_clip(tmp_path / "a.mkv", moving_gradient(width, height, count))
+    file, output = tmp_path / "a.inrv", tmp_path / "a.html"
+    inrcodec.encode(str(source), str(file), EncodeSettings(device="cpu", epochs=1, size_bytes=2500))
+    made = write_report(str(source), [str(file)], str(output), ReportSettings(device="cpu"))
+    assert f"{count} frames of {width} × {height}" in Page(output.read_text()).text
+    assert len(made.evidence.chosen) == count
