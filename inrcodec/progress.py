@@ -50,7 +50,7 @@ class Course:
 
     epochs_a_step: float
     points: list[CoursePoint] = field(default_factory=list)
-    _started: float = field(default_factory=time.monotonic)
+    _started: float = field(default_factory=lambda: time.monotonic())
     _least_apart: float = 0.0
 
     def add(self, step: int, psnr_db: float, bpp: float) -> None:
