@@ -39,6 +39,8 @@ def measure(clip: BenchmarkClip, model: str, output: Path, limits: list[str]) ->
     ]
     done = subprocess.run([sys.executable, "-m", "inrcodec", *command], stdout=subprocess.PIPE, check=True)
     reported = json.loads(done.stdout)
+    for name in ("output", "courses"):
+        del reported[name]
     source = read_clip(clip.path, clip.source).frames
     with inrcodec.open(output) as video:
         frames = video[:]

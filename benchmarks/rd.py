@@ -20,10 +20,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bdrate import Curve, compare_all, draw, line
+from benchmarks.bdrate import draw, line
 from benchmarks.codec import measure
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, commit, stored_results, write_report
 from benchmarks.rivals import Frames, Rival, code, parse_rival
+from inrcodec.bdrate import Curve, compare_all
 from inrcodec.errors import UsageError
 from inrcodec.metrics import ms_ssim, psnr_per_frame_db, summarise_psnr
 from inrcodec.video import read_clip

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from inrcodec.arguments import local_worker_count, parse_workers
 from inrcodec.errors import UsageError
-from inrcodec.files import is_pipe
+from inrcodec.files import check_output_file, check_paths, is_pipe
 from inrcodec.settings import (
     FEWEST_BITS,
     LOSSES,
@@ -19,6 +19,7 @@ from inrcodec.settings import (
     DecodeSettings,
     EncodeSettings,
     FrameRange,
+    ReportSettings,
 )
 
 
@@ -115,3 +116,16 @@ def check_decoding(settings: DecodeSettings) -> None:
         raise UsageError(
             f"--fps-scale: expected a whole number from 1 to {MOST_FPS_SCALE}, found {settings.fps_scale}"
         )
+
+
+def check_report(source: str, files: Sequence[str], output: str, settings: ReportSettings) -> None:
+    """Raise `UsageError` for what cannot be reported on, and `OutputError` where nothing can be written."""
+    if not files:
+        raise UsageError("name at least one .inrv file to report on")
+    if not output.endswith((".html", ".htm")):
+        raise UsageError(f"-o: expected a name that ends with .html, found {output}")
+    if len(set(files)) < len(files):
+        raise UsageError(f"a file is named twice: {', '.join(files)}")
+    for path in (source, *files, *settings.results, *settings.logs):
+        check_paths(path, output)
+    check_output_file(output, settings.overwrite)

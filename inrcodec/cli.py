@@ -39,7 +39,7 @@ from inrcodec.options import (
     source_options,
     target_options,
 )
-from inrcodec.quality_commands import evaluate
+from inrcodec.quality_commands import evaluate, report
 from inrcodec.reporting import decode_line, encode_lines, written_text
 from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
@@ -144,7 +144,7 @@ def _encode_one(
             console.say(line)
         console.say_quality(result["psnr_frames_db"])
     if as_json:
-        console.print_json(result)
+        console.print_json({"output": output, **result})
     return 0
 
 
@@ -186,7 +186,7 @@ def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
     return say_lost(source, result.lost, written_text(result.lost))
 
 
-for command in (info, models, verify, evaluate):
+for command in (info, models, verify, evaluate, report):
     commands.add_command(command)
 
 

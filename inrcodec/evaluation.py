@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bitstream import probe
 from bitstream.blocks import MAGIC
-from inrcodec.decoding import open_video
+from inrcodec.decoding import Video, open_video
 from inrcodec.errors import UsageError
 from inrcodec.files import STDIN, atomic_output, is_pipe
 from inrcodec.frame_metrics import MEASURES, Frame, Measured, Metric, measure_frame
@@ -157,6 +157,31 @@ def evaluate(
     return Evaluation(reference, decoded, shape[1], shape[0], size, there, values, len(found))
 
 
+def frames_at(
+    path: str,
+    indices: Sequence[int],
+    source: SourceSettings | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> list[Frame]:
+    """Frames `indices` of an .inrv file, or of what `source` selects of a video, each (height, width, 3).
+
+    A video is read up to the last of them. Raises `UsageError` as `evaluate` does, and where a frame is not
+    there.
+    """
+    found: dict[int, Frame] = {}
+    with ExitStack() as stack:
+        opened = _Opened(path, source or SourceSettings(), device, stack, progress or Silent())
+        if opened.video is not None:
+            return [opened.video[index] for index in indices]
+        for index, frame in zip(range(max(indices) + 1), opened.frames, strict=False):
+            if index in indices:
+                found[index] = frame
+    if len(found) < len(set(indices)):
+        raise UsageError(f"{path} has no frame {max(indices)} any more")
+    return [found[index] for index in indices]
+
+
 def _measured(metrics: Sequence[Metric], first: Measured, progress: Progress) -> tuple[Metric, ...]:
     """The metrics that frames of this size have; raises `UsageError` for none."""
     there = tuple(metric for metric in metrics if first[metric.name] is not None)
@@ -204,13 +229,15 @@ class _Opened:
         self.file_bytes = os.path.getsize(path) if os.path.isfile(path) else None
         self.frame_count = 0
         """As far as it is known before they are read."""
+        self.video: Video | None = None
+        """Where it is an .inrv file, whose frames are there in any order."""
         self.frames: Iterator[Frame]
         if self.file_bytes is not None and _is_ours(path):
             if source != SourceSettings():
                 raise UsageError(f"{path}: a part can be taken of an ordinary video only")
             self.file_bytes -= probe(path).extras_bytes
-            video = stack.enter_context(open_video(path, device))
-            self.frames, self.frame_count = iter(video), len(video)
+            self.video = stack.enter_context(open_video(path, device))
+            self.frames, self.frame_count = iter(self.video), len(self.video)
         else:
             reading = iter(FrameReading(path, source, _Notes(progress)))
             stack.callback(reading.close)

@@ -22,7 +22,7 @@ from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.family import STEPPED_ROLES, Representation, Role
 from inrcodec.models.source import SourceFrames
 from inrcodec.planning import SegmentPlan
-from inrcodec.progress import Progress
+from inrcodec.progress import CoursePoint, Progress
 from inrcodec.settings import EncodeSettings, Preset
 from inrcodec.training.checkpoint import Checkpoints
 from inrcodec.training.loop import Fit, FitSettings, Meter, capped_rate
@@ -57,6 +57,7 @@ class FittedSegment:
     fit_steps: int
     epochs: float
     seconds: float
+    course: tuple[CoursePoint, ...] = ()
 
 
 def fit_segment(
@@ -102,14 +103,22 @@ def fit_segment(
         clock = WallClock(deadline - finishing_seconds)
         announce(deadline - time.monotonic(), None)
     other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
-    meter = Meter(progress, plan.video.pixel_count, other_bits, device)
+    epochs_a_step = fit_settings.batch_frames / len(frames)
+    meter = Meter(progress, plan.video.pixel_count, other_bits, device, epochs_a_step)
     done = fit.run(clock, RateControl(symbol_bits, device), meter, checkpoints)
     sampled = np.unique(np.linspace(0, len(frames) - 1, SAMPLED_FRAMES).round().astype(np.int64))
     rendered = renderer.frames(torch.from_numpy(sampled).to(device))
     psnr = psnr_per_frame_db(clip.frames[sampled], rendered, clip.keep_of(sampled))
     values = renderer.export(plan)
     return FittedSegment(
-        values, quantiser.steps(values), sampled, psnr, done.steps, done.epochs, done.seconds
+        values,
+        quantiser.steps(values),
+        sampled,
+        psnr,
+        done.steps,
+        done.epochs,
+        done.seconds,
+        tuple(meter.course.points),
     )
 
 

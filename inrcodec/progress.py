@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -36,6 +37,31 @@ class FitReport:
     predicted_bpp: float
     steps_per_second: float
     seconds_left: float
+
+
+MOST_COURSE_POINTS = 400
+CoursePoint = tuple[float, float, float, float]
+"""Seconds since the fit began or went on, epochs, PSNR in dB, bits per pixel."""
+
+
+@dataclass
+class Course:
+    """How a fit went, in at most `MOST_COURSE_POINTS` moments: those of a long one are further apart."""
+
+    epochs_a_step: float
+    points: list[CoursePoint] = field(default_factory=list)
+    _started: float = field(default_factory=lambda: time.monotonic())
+    _least_apart: float = 0.0
+
+    def add(self, step: int, psnr_db: float, bpp: float) -> None:
+        """Keep the state of the fit after so many steps, unless the last one was just before it."""
+        seconds = time.monotonic() - self._started
+        if self.points and seconds - self.points[-1][0] < self._least_apart:
+            return
+        self.points.append((seconds, self.epochs_a_step * step, psnr_db, bpp))
+        if len(self.points) == MOST_COURSE_POINTS:
+            self.points = self.points[::2]
+            self._least_apart = seconds / len(self.points)
 
 
 class Progress(Protocol):

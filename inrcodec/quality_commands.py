@@ -1,4 +1,4 @@
-"""`inrc eval`: how close a video is to its source."""
+"""`inrc eval` and `inrc report`: how close videos are to their source."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 import click
 
 from inrcodec import console, tables
+from inrcodec.checks import check_report
 from inrcodec.console import Verbosity
 from inrcodec.errors import UsageError
 from inrcodec.files import check_output_file, check_paths
 from inrcodec.options import DEVICE, picture_options, reporting_options
-from inrcodec.settings import METRICS, SourceSettings
+from inrcodec.reporting import report_line
+from inrcodec.settings import METRICS, ReportSettings, SourceSettings
 
 
 @click.command(name="eval")
@@ -64,3 +66,62 @@ def evaluate(
         console.print_json(found.as_dict())
     elif verbosity >= Verbosity.NORMAL:
         tables.print_evaluation(found)
+
+
+@click.command()
+@click.argument("source")
+@click.argument("files", nargs=-1, required=True, metavar="FILE.inrv...")
+@click.option("-o", "--output", required=True, help="The .html page to write.")
+@picture_options
+@click.option(
+    "--results",
+    multiple=True,
+    metavar="RD.json",
+    help="Contenders that benchmarks.rd has measured, for the plots of rate and distortion.  Repeatable.",
+)
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    metavar="ENCODE.json",
+    help="What encode --json wrote for one of the files, for the curves of its fit.  Repeatable.",
+)
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("-y", "overwrite", is_flag=True, help="Replace an existing page.")
+@reporting_options
+def report(
+    source: str,
+    files: tuple[str, ...],
+    output: str,
+    results: tuple[str, ...],
+    logs: tuple[str, ...],
+    device: str,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    bit_depth: str | None,
+    **selected: Any,
+) -> None:
+    """Write one HTML page on how the .inrv FILEs compare with the video SOURCE; it loads nothing.
+
+    --frames, --every, --crop, --scale, --bit-depth and --stream take of SOURCE what was encoded.
+    """
+    verbosity = console.verbosity_of(quiet, verbose)
+    settings = ReportSettings(
+        SourceSettings(**selected, bit_depth=None if bit_depth is None else int(bit_depth)),
+        results,
+        logs,
+        device,
+        overwrite,
+    )
+    # The library checks all this too, but torch, which it needs, takes two seconds to import.
+    check_report(source, files, output, settings)
+    from inrcodec.report.making import write_report
+
+    with console.progress_for(verbosity) as progress:
+        made = write_report(source, files, output, settings, progress)
+    if as_json:
+        console.print_json(made.as_dict())
+    if verbosity >= Verbosity.NORMAL:
+        console.say(report_line(output, made.as_dict()))

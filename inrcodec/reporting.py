@@ -81,6 +81,13 @@ def decode_line(output: str, result: Mapping[str, Any]) -> str:
     )
 
 
+def report_line(output: str, result: Mapping[str, Any]) -> str:
+    """What a report has, from the fields of `ReportResult`."""
+    count = len(result["files"])
+    files = "1 file" if count == 1 else f"{count} files"
+    return f"{output}: {files} against {result['source']}, {result['page_bytes']:,} bytes"
+
+
 def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each of several sources: what `several.encode_several` says of it."""
     width = max(len(row["output"]) for row in rows)

@@ -23,7 +23,7 @@ from inrcodec.grids.material import with_chroma_of
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.inrc import Inrc
 from inrcodec.planning import SegmentPlan
-from inrcodec.progress import Progress
+from inrcodec.progress import CoursePoint, Progress
 from inrcodec.settings import EncodeSettings
 from inrcodec.training.checkpoint import Checkpoints
 from inrcodec.video import Clip
@@ -45,6 +45,8 @@ class SegmentFigures:
     fit_seconds: float
     is_kept: bool = False
     """Whether the network of the file that it went on from stays, because the fit came out worse."""
+    course: tuple[CoursePoint, ...] = ()
+    """How the fit went, as it saw itself."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def code_segment(
         epochs=fitted.epochs,
         fit_seconds=fitted.seconds,
         is_kept=is_kept,
+        course=fitted.course,
     )
     return CodedSegment(data, figures)
 
@@ -147,6 +150,7 @@ def _code_grids(
         epochs=fitted.epochs,
         fit_seconds=fitted.seconds,
         is_kept=is_kept,
+        course=fitted.course,
     )
     return CodedSegment(data, figures)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
@@ -219,4 +219,17 @@ class DecodeSettings:
     """Sound and subtitles too, into video files."""
     codec: str | None = None
     crf: int | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """Everything `inrc report` can be told."""
+
+    source: SourceSettings = SourceSettings()
+    results: Sequence[str] = ()
+    """Files of `python -m benchmarks.rd --json`: contenders to draw beside the files."""
+    logs: Sequence[str] = ()
+    """Files of `inrc encode --json`, which have the names of the outputs that they are of."""
+    device: str = "auto"
     overwrite: bool = False

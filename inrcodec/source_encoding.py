@@ -21,7 +21,7 @@ from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.registry import most_frames
 from inrcodec.planning import plan_segments, shared_budget
-from inrcodec.progress import Progress
+from inrcodec.progress import CoursePoint, Progress
 from inrcodec.resuming import Resumable, request_of
 from inrcodec.segment_coding import CodedSegment
 from inrcodec.segment_progress import Announcer
@@ -72,6 +72,8 @@ class EncodeResult:
     """The PSNR that this is the smallest file for which was found, where one was asked for."""
     psnr_frames_db: Sequence[float] = ()
     """Of every frame."""
+    courses: Sequence[Sequence[CoursePoint]] = ()
+    """How the fit of each segment went, as it saw itself."""
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -283,4 +285,5 @@ class SourceEncoding:
             device=self._workers.description,
             segments_kept=kept,
             psnr_frames_db=psnr,
+            courses=[one.course for one in figures],
         )

@@ -26,7 +26,7 @@ LARGEST_MODULE_LINES = 300
 LAYERS = (
     {"errors", "random_weights"},
     {"settings", "progress", "metrics", "locking"},
-    {"arguments", "device", "files", "interruption", "segments", "size_search"},
+    {"arguments", "bdrate", "device", "files", "interruption", "segments", "size_search"},
     {"checks"},
     {"models"},
     {"compression", "video"},
@@ -36,6 +36,7 @@ LAYERS = (
     {"starting", "continuing"},
     {"fitting", "decoding", "inspect", "grids"},
     {"evaluation"},
+    {"report"},
     {"segment_coding", "segment_progress"},
     {"resuming"},
     {"worker"},
@@ -69,6 +70,7 @@ USERS = {
     "constriction": ("bitstream.coders",),
     "pytorch_msssim": ("inrcodec.metrics", "inrcodec.frame_metrics", "inrcodec.training.losses"),
     "flip_evaluator": ("inrcodec.frame_metrics",),
+    "bjontegaard": ("inrcodec.bdrate",),
 }
 """Who alone may import a library."""
 

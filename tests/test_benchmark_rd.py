@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import rd
-from benchmarks.bdrate import Curve, bd_rate, compare_all, draw, line
+from benchmarks.bdrate import draw, line
 from benchmarks.rivals import code, parse_rival, without_settings
+from inrcodec.bdrate import Curve, bd_rate, compare_all
 from inrcodec.errors import UsageError
 from inrcodec.metrics import psnr_per_frame_db
 

@@ -7,7 +7,6 @@ motion searched and pruned -> latents chosen, entropy models fitted, in turns, u
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,11 +27,12 @@ from inrcodec.grids.motion import STEP, MotionFit, searched_field, to_grids
 from inrcodec.grids.pace import Pace
 from inrcodec.grids.refining import RefiningFit
 from inrcodec.grids.steps import BITS_POWER, LEAST_STEP, StepSearch
-from inrcodec.grids.trimming import AIM, TRIALS, Trial, fill
+from inrcodec.grids.telling import Teller
+from inrcodec.grids.trimming import AIM, Trial, fill
 from inrcodec.models.inrc import NETWORK_BITS, network_specs
 from inrcodec.models.prediction import split_grids, step_sizes
 from inrcodec.planning import SegmentPlan
-from inrcodec.progress import FitReport, Progress
+from inrcodec.progress import CoursePoint, Progress
 from inrcodec.settings import EncodeSettings
 from inrcodec.video import Clip
 
@@ -63,6 +63,7 @@ class FittedGrids:
     fit_steps: int
     epochs: float
     seconds: float
+    course: tuple[CoursePoint, ...] = ()
 
 
 def fit_grids(
@@ -98,6 +99,7 @@ class _GridFit:
         self._progress, self._announce, self._measure = progress, announce, measure
         epochs = settings.epochs if settings.epochs is not None else settings.procedure.epochs
         self._pace = Pace(deadline, float(epochs), material.frame_count)
+        self._teller = Teller(progress, material.frame_count, plan.video.pixel_count)
         self._latents = LatentFit(material)
         network = sum(spec.count for spec in network_specs(plan.config.width))
         self._network_bits: float = NETWORK_BITS * network
@@ -141,9 +143,10 @@ class _GridFit:
             self._plan.target_bytes,
             self._plan.filled_bytes,
             self._pace.is_late,
-            self._report_trial,
+            self._teller.trial,
         )
-        return FittedGrids(trial.sections, steps, self._pace.epochs(steps), self._pace.seconds)
+        course = tuple(self._teller.course.points)
+        return FittedGrids(trial.sections, steps, self._pace.epochs(steps), self._pace.seconds, course)
 
     def _start(self) -> DecodedGrids | None:
         """Begin as an earlier file ends, where there is one."""
@@ -186,9 +189,13 @@ class _GridFit:
             latents, others = self._latents.estimated_bits(), self._motion_bits() + MODEL_BITS
             bits = latents + others
             self._progress.stage("finding the quantisation step", number + 1, most)
-            self._progress.detail(
-                f"step {self._step:.4g}: {bits / 8:.0f} bytes of {self._target_bits / 8:.0f},"
-                f" {self._motion_bits() / 8:.0f} of motion, {self._psnr_db():.2f} dB"
+            self._teller.step_tried(
+                self._step,
+                bits,
+                self._target_bits,
+                self._motion_bits(),
+                self._network_bits + self._other_bits,
+                self._psnr_db(),
             )
             is_finest = bits < self._target_bits and self._step <= LEAST_STEP
             if is_finest or abs(bits / self._target_bits - 1) < close or self._pace.is_late(3):
@@ -244,26 +251,11 @@ class _GridFit:
     def _fit_network(self, refining: RefiningFit) -> int:
         material, clock = self._material, self._pace.network_clock()
         coded_bits = self._latents.estimated_bits() + self._motion_bits() + MODEL_BITS + self._other_bits
-        reported = time.monotonic()
 
         def report(fraction: float, error: float, bits: float, step: int) -> None:
-            nonlocal reported
-            now = time.monotonic()
-            if now - reported < 0.5:
-                return
-            reported = now
-            per_second = step / max(1e-9, now - started)
-            self._progress.fit(
-                FitReport(
-                    fraction=min(1.0, fraction),
-                    psnr_db=-10 * math.log10(max(error + material.chroma_error, 1e-12)),
-                    predicted_bpp=(coded_bits + bits) / self._plan.video.pixel_count,
-                    steps_per_second=per_second,
-                    seconds_left=clock.seconds_left(step, per_second),
-                )
-            )
+            self._teller.network(clock, fraction, error + material.chroma_error, coded_bits + bits, step)
 
-        started = time.monotonic()
+        self._teller.network_begins()
         dtype = compute_dtype("auto", material.device)
         return refining.run(self._latents.frames, self._price, clock, dtype, report)
 
@@ -274,10 +266,6 @@ class _GridFit:
             self._code()
         sections = self._sections(network)
         return Trial(sections, self._measure(sections), self._psnr_db())
-
-    def _report_trial(self, number: int, step: float, trial: Trial) -> None:
-        self._progress.stage("coding to size", number, TRIALS)
-        self._progress.detail(f"step {step:.5g}: {trial.size} bytes, {trial.psnr_db:.2f} dB")
 
     def _network(self, refining: RefiningFit) -> tuple[Section, ...]:
         values, steps = refining.values(), refining.steps()

@@ -18,7 +18,7 @@ from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.interruption import DeferredSignals
 from inrcodec.models.family import Representation
 from inrcodec.models.source import SourceFrames
-from inrcodec.progress import FitReport, Progress
+from inrcodec.progress import Course, FitReport, Progress
 from inrcodec.training.checkpoint import Checkpoints, Stateful
 from inrcodec.training.losses import loss_by_name
 from inrcodec.training.pruning import PrunedRepresentation
@@ -261,10 +261,18 @@ def _optimizer(
 
 
 class Meter:
-    """Averages error and bits on the device, and reads them only when it reports."""
+    """Averages error and bits on the device, and reads them only when it reports; keeps what it reported."""
 
-    def __init__(self, progress: Progress, pixel_count: int, other_bits: float, device: torch.device) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        pixel_count: int,
+        other_bits: float,
+        device: torch.device,
+        epochs_a_step: float = 0.0,
+    ) -> None:
         """`other_bits` of the file do not change while fitting; `pixel_count` is that of all frames."""
+        self.course = Course(epochs_a_step)
         self._progress, self._pixel_count, self._other_bits = progress, pixel_count, other_bits
         self._error = torch.zeros((), device=device)
         self._steps_since, self._reported_at = 0, time.monotonic()
@@ -278,14 +286,14 @@ class Meter:
             return
         mean_error = max(self._error.item() / self._steps_since, 1e-12)
         steps_per_second = self._steps_since / (now - self._reported_at)
-        self._progress.fit(
-            FitReport(
-                fraction=min(1.0, clock.fraction(step)),
-                psnr_db=-10 * math.log10(mean_error),
-                predicted_bpp=(bits.item() + self._other_bits) / self._pixel_count,
-                steps_per_second=steps_per_second,
-                seconds_left=clock.seconds_left(step, steps_per_second),
-            )
+        report = FitReport(
+            fraction=min(1.0, clock.fraction(step)),
+            psnr_db=-10 * math.log10(mean_error),
+            predicted_bpp=(bits.item() + self._other_bits) / self._pixel_count,
+            steps_per_second=steps_per_second,
+            seconds_left=clock.seconds_left(step, steps_per_second),
         )
+        self._progress.fit(report)
+        self.course.add(step, report.psnr_db, report.predicted_bpp)
         self._error.zero_()
         self._steps_since, self._reported_at = 0, now

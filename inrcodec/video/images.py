@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,13 +17,16 @@ from av import VideoFrame
 from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
+from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.files import check_folder_of, output_error, temporary_folder_beside
+from inrcodec.video.color import to_pixel_format
 from inrcodec.video.containers import BEYOND_FFMPEG
 from inrcodec.video.properties import VideoProperties
 from inrcodec.video.sources import number_field
 
 _DEFAULT_NAME = "%05d.png"
+_BT601_MATRIX = 6
 
 
 @dataclass(frozen=True)
@@ -147,12 +150,38 @@ def _errors(target: str) -> Iterator[None]:
 
 def png_bytes(frame: NDArray[np.uint8], sample_aspect_ratio: Fraction = Fraction(1)) -> bytes:
     """One RGB frame (height, width, 3) as a PNG file."""
-    context = av.CodecContext.create("png", "w")
+    picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    return _coded(picture, "png", sample_aspect_ratio=sample_aspect_ratio)
+
+
+def webp_bytes(frame: NDArray[np.uint8]) -> bytes:
+    """One RGB frame (height, width, 3) as a WebP file without any loss: smaller than a PNG."""
+    picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(format="bgra")
+    return _coded(picture, "libwebp", {"lossless": "1", "compression_level": "3"})
+
+
+def jpeg_bytes(frame: NDArray[np.uint8]) -> bytes:
+    """One RGB frame (height, width, 3) as a JPEG file of high quality, its colours at full resolution."""
+    # JFIF, section "Standards": the matrix of BT.601, full range.
+    tags = ColorTags(matrix=_BT601_MATRIX, full_range=True)
+    return _coded(to_pixel_format(frame, "yuvj444p", tags), "mjpeg", {"qmin": "2", "qmax": "2"})
+
+
+def _coded(
+    picture: VideoFrame,
+    encoder: str,
+    options: Mapping[str, str] | None = None,
+    sample_aspect_ratio: Fraction = Fraction(1),
+) -> bytes:
+    """One picture by an encoder of FFmpeg."""
+    try:
+        context = av.CodecContext.create(encoder, "w")
+    except ValueError as error:
+        raise OutputError(f"PyAV was built without the encoder {encoder}") from error
     if not isinstance(context, VideoCodecContext):
-        raise OutputError("PyAV was built without a PNG encoder")
-    height, width = frame.shape[:2]
-    context.width, context.height, context.pix_fmt = width, height, "rgb24"
+        raise OutputError(f"{encoder} is no encoder of pictures")
+    context.width, context.height, context.pix_fmt = picture.width, picture.height, picture.format.name
     context.time_base = Fraction(1, 25)
     context.sample_aspect_ratio = sample_aspect_ratio
-    picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    context.options = dict(options or {})
     return b"".join(bytes(packet) for packet in [*context.encode(picture), *context.encode(None)])

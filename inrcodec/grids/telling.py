@@ -1,0 +1,64 @@
+"""What a fit of `inrc` tells while it goes on, and the course of it that is kept."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from inrcodec.grids.pace import NETWORK_FRAMES
+from inrcodec.grids.trimming import TRIALS, Trial
+from inrcodec.progress import Course, FitReport, Progress
+from inrcodec.training.schedule import Clock
+
+_REPORT_SECONDS = 0.5
+
+
+class Teller:
+    """Tells of the parts of one fit; `pixel_count` is that of all frames of the segment."""
+
+    def __init__(self, progress: Progress, frame_count: int, pixel_count: int) -> None:
+        self.course = Course(NETWORK_FRAMES / frame_count)
+        self._progress, self._pixel_count = progress, pixel_count
+        self._started = self._reported = 0.0
+
+    def step_tried(
+        self,
+        step: float,
+        bits: float,
+        target_bits: float,
+        motion_bits: float,
+        rest_bits: float,
+        psnr_db: float,
+    ) -> None:
+        """What a quantisation step gave: `bits`, of which `motion_bits`; what is not coded yet is apart."""
+        self.course.add(0, psnr_db, (bits + rest_bits) / self._pixel_count)
+        self._progress.detail(
+            f"step {step:.4g}: {bits / 8:.0f} bytes of {target_bits / 8:.0f},"
+            f" {motion_bits / 8:.0f} of motion, {psnr_db:.2f} dB"
+        )
+
+    def network_begins(self) -> None:
+        """From now on steps are counted, and the next report is due in a while."""
+        self._started = self._reported = time.monotonic()
+
+    def network(self, clock: Clock, fraction: float, error: float, bits: float, step: int) -> None:
+        """Mean squared error and bits of the whole segment after so many steps of the network."""
+        now = time.monotonic()
+        if now - self._reported < _REPORT_SECONDS:
+            return
+        self._reported = now
+        per_second = step / max(1e-9, now - self._started)
+        report = FitReport(
+            fraction=min(1.0, fraction),
+            psnr_db=-10 * math.log10(max(error, 1e-12)),
+            predicted_bpp=bits / self._pixel_count,
+            steps_per_second=per_second,
+            seconds_left=clock.seconds_left(step, per_second),
+        )
+        self._progress.fit(report)
+        self.course.add(step, report.psnr_db, report.predicted_bpp)
+
+    def trial(self, number: int, step: float, trial: Trial) -> None:
+        """One coding of the whole segment."""
+        self._progress.stage("coding to size", number, TRIALS)
+        self._progress.detail(f"step {step:.5g}: {trial.size} bytes, {trial.psnr_db:.2f} dB")

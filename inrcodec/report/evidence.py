@@ -1,0 +1,45 @@
+"""What a report is made from, all measured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inrcodec.evaluation import Evaluation
+from inrcodec.inspect import FileReport
+from inrcodec.report.choosing import Chosen
+from inrcodec.report.logs import EncodeLog
+from inrcodec.report.pictures import Pictures
+from inrcodec.report.rates import RateCurves
+
+
+@dataclass(frozen=True)
+class FileEvidence:
+    """All that a report says of one file."""
+
+    name: str
+    """As short as tells the files apart."""
+    held: FileReport
+    quality: Evaluation
+    log: EncodeLog | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a report says."""
+
+    source: str
+    files: tuple[FileEvidence, ...]
+    chosen: tuple[Chosen, ...]
+    pictures: Pictures
+    plots: tuple[RateCurves, ...]
+    comparisons: tuple[tuple[dict[str, Any], ...], ...]
+    """Of each plot, the BD-rates that there are; see `bdrate.compare_all`."""
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Names without folders where these tell the files apart, else the paths."""
+    names = [os.path.basename(path) for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)

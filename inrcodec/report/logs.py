@@ -1,0 +1,73 @@
+"""How fits went, from what `inrc encode --json` has written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inrcodec.errors import UsageError
+
+
+@dataclass(frozen=True)
+class FitPoint:
+    """The state of a fit at one moment."""
+
+    seconds: float
+    epochs: float
+    psnr_db: float
+    bpp: float
+
+
+@dataclass(frozen=True)
+class EncodeLog:
+    """What is known of the making of a file."""
+
+    path: str
+    seconds: float
+    steps: int
+    epochs: float
+    device: str
+    segments: tuple[tuple[FitPoint, ...], ...]
+    """The course of the fit of each segment."""
+
+
+def read_log(path: str) -> dict[str, EncodeLog]:
+    """What a log says of files, by their names without folders. Raises `UsageError` for what is no log."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+        rows = value["files"] if "files" in value else [value]
+        results = [row.get("result", row) | {"output": row["output"]} for row in rows if "error" not in row]
+        return {os.path.basename(one["output"]): _log(path, one) for one in results if "courses" in one}
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is not what inrc encode --json writes: {error!r}") from error
+
+
+def read_logs(paths: Sequence[str], files: Sequence[str]) -> list[EncodeLog | None]:
+    """The log of each file, by its name. Raises `UsageError` for a log of none of them."""
+    names = [os.path.basename(file) for file in files]
+    found: dict[str, EncodeLog] = {}
+    for path in paths:
+        logs = read_log(path)
+        if not logs.keys() & set(names):
+            raise UsageError(
+                f"{path} is the log of {', '.join(logs) or 'no file'}, which is not in the report"
+            )
+        found |= logs
+    return [found.get(name) for name in names]
+
+
+def _log(path: str, result: dict[str, Any]) -> EncodeLog:
+    return EncodeLog(
+        path=path,
+        seconds=float(result["seconds"]),
+        steps=int(result["steps"]),
+        epochs=float(result["epochs"]),
+        device=str(result["device"]),
+        segments=tuple(tuple(FitPoint(*map(float, point)) for point in one) for one in result["courses"]),
+    )

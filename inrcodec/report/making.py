@@ -1,0 +1,119 @@
+"""The flow of a report: what is asked for is checked, files are measured, pictures made, the page written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from inrcodec import bdrate
+from inrcodec.checks import check_report
+from inrcodec.evaluation import evaluate, frames_at
+from inrcodec.files import atomic_output
+from inrcodec.inspect import inspect
+from inrcodec.progress import Progress, Silent
+from inrcodec.report.choosing import choose_frames
+from inrcodec.report.evidence import Evidence, FileEvidence, short_names
+from inrcodec.report.logs import read_logs
+from inrcodec.report.page import page
+from inrcodec.report.pictures import make_pictures
+from inrcodec.report.rates import bd_rates, own_curves, rate_curves, read_results
+from inrcodec.settings import ReportSettings
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """What `write_report` made."""
+
+    output: str
+    page_bytes: int
+    evidence: Evidence
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "output": self.output,
+            "page_bytes": self.page_bytes,
+            "source": self.evidence.source,
+            "files": [_figures(one) for one in self.evidence.files],
+            "frames": {one.title: one.index for one in self.evidence.chosen},
+            "comparisons": [row for rows in self.evidence.comparisons for row in rows],
+        }
+
+
+def write_report(
+    source: str,
+    files: Sequence[str],
+    output: str,
+    settings: ReportSettings | None = None,
+    progress: Progress | None = None,
+) -> ReportResult:
+    """Write a page to `output` on how the .inrv `files` compare with what `settings` select of `source`.
+
+    The page is one HTML file that loads nothing. Memory holds a frame of the source and what rendering a file
+    takes, and of each file the frames that are shown, three at most. Raises `UsageError` (before any work for
+    what can be known then, and for files that do not have the source's frames), `BitstreamError` for a file
+    that is not intact, `NotAVideo` and `OutputError`.
+    """
+    settings, progress = settings or ReportSettings(), progress or Silent()
+    check_report(source, files, output, settings)
+    clips = [clip for path in settings.results for clip in read_results(path)]
+    logs = read_logs(settings.logs, files)
+    held = [inspect(path) for path in files]
+    measured = []
+    for number, path in enumerate(files):
+        told = progress if number == 0 else _Quieter(progress)
+        measured.append(evaluate(source, path, settings.source, device=settings.device, progress=told))
+        if len(files) > 1:
+            progress.detail(f"{path} is measured")
+    chosen = choose_frames(np.mean([one.values["psnr"] for one in measured], axis=0))
+    indices = [one.index for one in chosen]
+    pictures = make_pictures(
+        chosen,
+        frames_at(source, indices, settings.source, settings.device),
+        [frames_at(path, indices, device=settings.device) for path in files],
+    )
+    families = [one.segments[0].family for one in held]
+    first = measured[0]
+    plots = rate_curves(
+        own_curves(list(zip(families, measured, strict=True))),
+        first.width * first.height * first.frame_count,
+        clips,
+    )
+    if plots and not bdrate.is_installed():
+        progress.note("BD-rates: left out; pip install 'inrc[report]' brings bjontegaard")
+    evidence = Evidence(
+        source=source,
+        files=tuple(map(FileEvidence, short_names(files), held, measured, logs)),
+        chosen=tuple(chosen),
+        pictures=pictures,
+        plots=tuple(plots),
+        comparisons=tuple(tuple(bd_rates(plot)) for plot in plots),
+    )
+    data = page(evidence).encode()
+    with atomic_output(output, settings.overwrite) as file:
+        file.write(data)
+    return ReportResult(output, len(data), evidence)
+
+
+def _figures(one: FileEvidence) -> dict[str, Any]:
+    figures = one.quality.as_dict()
+    metrics = {
+        name: {key: value for key, value in metric.items() if key != "values"}
+        for name, metric in figures["metrics"].items()
+    }
+    return {"file": one.quality.decoded, "file_bytes": one.quality.file_bytes, "bpp": one.quality.bpp} | {
+        "metrics": metrics
+    }
+
+
+class _Quieter(Silent):
+    """Passes on how far the work is, and no note: the first file had the same ones."""
+
+    def __init__(self, whole: Progress) -> None:
+        self._whole = whole
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        self._whole.stage(name, done, total)
