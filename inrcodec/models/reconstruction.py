@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec.models.blocks import convolve_abreast
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.lapped import BLOCK, add_synthesis
 from inrcodec.models.planes import Planes, no_planes
@@ -25,7 +26,7 @@ AHEAD = 4
 
 
 def refine(quads: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """Quads (B, 6, h, w), w even, with what two convolutions predict of their error added.
+    """Quads (B, 6, h, w) with what two convolutions predict of their error added.
 
     `weights` are empty, or `refine.first.weight` (width, 6, 3, 3), `refine.last.weight` (6, width, 3, 3) and
     both biases.
@@ -35,19 +36,8 @@ def refine(quads: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
     # A power of two: the products are those of planes times the gain.
     first = weights["refine.first.weight"] * INPUT_GAIN
     hidden = F.relu_(F.conv2d(quads, first, weights["refine.first.bias"], padding=1))
-    error = _two_abreast(hidden, weights["refine.last.weight"], weights["refine.last.bias"])
+    error = convolve_abreast(hidden, weights["refine.last.weight"], weights["refine.last.bias"])
     return torch.add(quads, error, alpha=OUTPUT_GAIN)
-
-
-def _two_abreast(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """A 3x3 convolution of few outputs, made for two places beside each other at once.
-
-    The units that multiply have 16 lanes for outputs: six alone leave ten of them idle.
-    """
-    both = torch.cat([F.pad(weight, (0, 1)), F.pad(weight, (1, 0))])
-    pairs = F.conv2d(hidden, both, bias.repeat(2), stride=(1, 2), padding=1)
-    count, _, rows, columns = pairs.shape
-    return pairs.permute(0, 2, 3, 1).reshape(count, rows, 2 * columns, -1).permute(0, 3, 1, 2)
 
 
 class Reconstruction:

@@ -111,5 +111,6 @@ def test_grids_hold_what_they_say(width: int, is_smooth: bool) -> None:
         with Alive() as between:
             decoder(torch.tensor([1.5]))
     estimated = Inrc().activation_count(config)
-    assert 0.8 * estimated <= whole.most <= WITHIN * estimated
+    # The norm has the number, which was closer before synthesis held less.
+    assert 0.7 * estimated <= whole.most <= WITHIN * estimated
     assert between.most <= 2 * estimated
