@@ -67,7 +67,7 @@ def measure(part: str, file: Path, rounds: int, epochs: int) -> Rows:
         with tempfile.TemporaryDirectory() as folder:
             return encoding(Path(folder))
     if part == "convergence":
-        return [convergence(epochs)]
+        return convergence(epochs)
     if part == "one-frame":
         return [one_frame(file, probe(file).header.frame_count)]
     return start_up(file) if part == "start-up" else entropy_coding()

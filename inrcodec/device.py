@@ -16,7 +16,7 @@ def choose_device(name: str) -> torch.device:
     """The device `name` asks for: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises `UsageError`."""
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -28,6 +28,9 @@ def choose_device(name: str) -> torch.device:
         raise UsageError("no device mps on this machine")
     if device.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"unsupported device {name!r}; expected auto, cpu, cuda, cuda:N or mps")
+    if device.type == "cuda" and device.index is None:
+        # Another thread may have another current device.
+        return torch.device("cuda", torch.cuda.current_device())
     return device
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmarks import speed_training
 from benchmarks.plain import PlainTraining
+from benchmarks.speed_convergence import _lengthened
 from benchmarks.speed_training import Contenders, Network, in_turn, rendering, training
 from inrcodec.models.encoder import ConvNeXtEncoder
 from inrcodec.models.hnerv import HNeRV
@@ -80,3 +81,10 @@ def test_a_row_has_what_the_table_and_the_plot_need(
     assert row["values_a_frame"] > 3 * pixels
     monkeypatch.setattr(speed_training, "BATCH_FRAMES", 1)
     assert compared(small, 1)["flops_a_frame"] == pytest.approx(row["flops_a_frame"], rel=1e-6)
+
+
+def test_fits_are_lengthened_until_one_is_as_good() -> None:
+    tried = _lengthened(lambda length: {"seconds": length, "psnr_db": 20 + length}, 1.0, 100.0, 22.0)
+    assert [one["psnr_db"] >= 22.0 for one in tried] == [False] * (len(tried) - 1) + [True]
+    short = _lengthened(lambda length: {"seconds": length, "psnr_db": 0.0}, 1.0, 2.0, 22.0)
+    assert [one["seconds"] for one in short] == pytest.approx([1.0, 1.3, 1.69])
