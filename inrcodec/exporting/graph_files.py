@@ -16,6 +16,7 @@ from inrcodec.exporting.manifest import OPSET, GraphFile
 from inrcodec.models.codes import CODES
 from inrcodec.models.graphs import FrameGraphs, Graph
 
+Shapes = tuple[tuple[int, ...], ...]
 FRAME = "frame"
 """Name of the output that is shown."""
 
@@ -39,6 +40,7 @@ class GraphWriter:
         """Frames are turned clockwise by so many quarters for display."""
         self._folder, self._quarter_turns = folder, quarter_turns
         self._files: dict[str, str] = {}
+        self._named: dict[tuple[str, Shapes], str] = {}
 
     def write(self, graphs: FrameGraphs, name: str) -> tuple[GraphFile, dict[str, GraphFile]]:
         """The graph that shows frames, and the makers of states; their files begin with `name`.
@@ -50,7 +52,9 @@ class GraphWriter:
         makers = {}
         for count, maker in sorted(graphs.makers.items()):
             inputs = [f"{state}{place}" for place in range(count) for state in graphs.states]
-            example = (*(values[key] for key in maker.stored), *(count * states))
+            # Copies: the tracer takes a tensor that comes twice for one input.
+            given = [state.clone() for _ in range(count) for state in states]
+            example = (*(values[key] for key in maker.stored), *given)
             makers[str(count)] = self._write(maker, inputs, graphs.states, example, f"{name}-made-of-{count}")
             states = maker.function(*example)
         example = (*(values[key] for key in graphs.shown.stored), *states)
@@ -66,10 +70,13 @@ class GraphWriter:
         name: str,
     ) -> GraphFile:
         inputs = (*graph.stored, *states)
-        model = traced(graph, example, inputs, outputs)
-        # Of segments whose networks are the same there is one file.
-        file = self._files.setdefault(hashlib.sha256(model).hexdigest(), f"{name}.onnx")
-        (self._folder / file).write_bytes(model)
+        key = graph.name, tuple(tuple(tensor.shape) for tensor in example)
+        file = self._named.get(key) if graph.name else None
+        if file is None:
+            model = traced(graph, example, inputs, outputs)
+            file = self._files.setdefault(hashlib.sha256(model).hexdigest(), f"{name}.onnx")
+            (self._folder / file).write_bytes(model)
+            self._named[key] = file
         return GraphFile(file, graph.stored, inputs, tuple(outputs))
 
 

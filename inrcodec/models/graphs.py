@@ -32,6 +32,8 @@ class Graph:
     function: Callable[..., tuple[Tensor, ...]]
     """Takes the `stored` values in this order, then states: of each reference in turn, or a frame's own."""
     stored: tuple[str, ...]
+    name: str = ""
+    """Of what depends on nothing but shapes: graphs of one name and of equal shapes are the same."""
 
 
 @dataclass(frozen=True)
