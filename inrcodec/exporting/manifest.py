@@ -90,7 +90,7 @@ class Manifest:
 def load_manifest(folder: Path) -> Manifest:
     """What `Manifest.dump` wrote; raises `UsageError` for a folder that is no export of this version."""
     try:
-        found: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        found: dict[str, Any] = _with_tuples(json.loads((folder / NAME).read_text(encoding="utf-8")))
         if (found.pop("format"), found.pop("version")) != (FORMAT, VERSION):
             raise UsageError(f"{folder} is no export that this version of inrc reads")
         found.pop("generator")
@@ -107,6 +107,15 @@ def is_export(folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and found.get("format") == FORMAT
+
+
+def _with_tuples(value: Any) -> Any:
+    """The same with tuples for lists, as the dataclasses have them."""
+    if isinstance(value, list):
+        return tuple(map(_with_tuples, value))
+    if isinstance(value, dict):
+        return {key: _with_tuples(one) for key, one in value.items()}
+    return value
 
 
 def _segment(found: dict[str, Any]) -> ExportedSegment:

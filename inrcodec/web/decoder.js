@@ -1,21 +1,30 @@
-// The worker that makes frames: `manifest.json` says which models run, and on what. Written anew in every
-// respect from the same description as `inrcodec/exporting/player.py`, which the export is checked with.
+// The worker that makes frames: `manifest.json` says which models run, and on what. It does what
+// inrcodec/exporting/player.py does, by which an export is checked.
 
 const RUNTIME = new URL("runtime/", import.meta.url);
 const KEPT_STATES = 16;
 const MOST_THREADS = 4;
 const KINDS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, int8: Int8Array };
 
-/** onnxruntime-web: its WebGPU build where there is an adapter and `wanted` allows it, else that of WASM. */
+/** Whether there is a GPU; one that the processor only imitates counts where it is `wanted`. */
+async function hasGpu(wanted) {
+  if (wanted === "wasm" || !navigator.gpu) return false;
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  const isImitated = adapter?.info?.isFallbackAdapter ?? adapter?.isFallbackAdapter;
+  return adapter !== null && (wanted === "webgpu" || !isImitated);
+}
+
+/** onnxruntime-web: its build for WebGPU where there is a GPU and `wanted` is not `wasm`, else that for WASM. */
 async function loadRuntime(wanted) {
   const threads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
-  const isGpu = wanted !== "wasm" && Boolean(await navigator.gpu?.requestAdapter().catch(() => null));
+  const isGpu = await hasGpu(wanted);
   const ort = await import(new URL(isGpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs", RUNTIME));
   ort.env.wasm.wasmPaths = RUNTIME.href;
   ort.env.wasm.numThreads = threads;
   ort.env.logLevel = "error";
-  const inThreads = `WebAssembly, ${threads} thread${threads > 1 ? "s" : ""}`;
-  return { ort, isGpu, providers: isGpu ? ["webgpu", "wasm"] : ["wasm"], name: isGpu ? "WebGPU" : inThreads };
+  const options = { executionProviders: isGpu ? ["webgpu", "wasm"] : ["wasm"], logSeverityLevel: 3 };
+  const inThreads = threads > 1 ? `WebAssembly, ${threads} threads` : "WebAssembly";
+  return { ort, isGpu, options, name: isGpu ? "WebGPU" : inThreads };
 }
 
 /** The bytes of a file of the export; throws an `Error` that names it. */
@@ -51,9 +60,9 @@ class SegmentPlayer {
   }
 
   session(name) {
-    const { ort, providers } = this.runtime;
+    const { ort, options } = this.runtime;
     return remembered(this.sessions, name, async () =>
-      ort.InferenceSession.create(new Uint8Array(await load(this.base, name)), { executionProviders: providers }));
+      ort.InferenceSession.create(new Uint8Array(await load(this.base, name)), options));
   }
 
   /** A frame as RGB, {data, dims: [1, height, width, 3]}. */

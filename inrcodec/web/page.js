@@ -195,7 +195,7 @@ function tell(player) {
   seek.value = wanted;
   seek.setAttribute("aria-valuetext", `frame ${wanted + 1} of ${count}, ${clock(player.timeOf(wanted))}`);
   element("time").textContent = clock(player.timeOf(wanted));
-  element("of").textContent = `/ ${clock(end)}  frame ${wanted + 1} of ${count}`;
+  element("of").textContent = `/ ${clock(end)} · frame ${wanted + 1} of ${count}`;
   const rate = player.shownRate;
   element("rate").textContent = rate === null ? "–" : rate.toFixed(1);
   element("play").setAttribute("aria-label", isPlaying ? "Pause" : "Play");
@@ -226,7 +226,7 @@ function describe(manifest, player) {
   document.title = `${manifest.source} – inrc`;
   element("title").textContent = manifest.source;
   const families = [...new Set(manifest.segments.map((segment) => segment.family))].join(", ");
-  element("subtitle").textContent = `A video as a neural representation (${families}), decoded in this page`;
+  element("subtitle").textContent = `A neural representation of a video (${families}), decoded here in the browser`;
   const ratio = (manifest.width * manifest.sample_aspect_ratio) / manifest.height;
   screen.width = manifest.width;
   screen.height = manifest.height;
