@@ -235,7 +235,7 @@ function describe(manifest, player) {
   seek.max = player.count - 1;
   fact("Frames", `${player.count} of ${manifest.width} × ${manifest.height}`);
   fact("Rate", `${Number(player.rate.toFixed(3))} frames/s`);
-  fact("Model", `${families}, ONNX opset ${manifest.opset}`);
+  fact("Model", families);
 }
 
 const ACTIONS = {
