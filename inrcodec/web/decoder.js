@@ -61,8 +61,10 @@ class SegmentPlayer {
 
   session(name) {
     const { ort, options } = this.runtime;
-    return remembered(this.sessions, name, async () =>
-      ort.InferenceSession.create(new Uint8Array(await load(this.base, name)), options));
+    return remembered(this.sessions, name, async () => {
+      const model = new Uint8Array(await load(this.base, name));
+      return inTurn(() => ort.InferenceSession.create(model, options));
+    });
   }
 
   /** A frame as RGB, {data, dims: [1, height, width, 3]}. */
@@ -129,6 +131,15 @@ class SegmentPlayer {
   }
 }
 
+let lastCreated = Promise.resolve();
+
+/** What `create` gives, once all that was asked for before is there: WebGPU makes one session at a time. */
+function inTurn(create) {
+  const created = lastCreated.then(create);
+  lastCreated = created.catch(() => {});
+  return created;
+}
+
 /** What `make` gave for this name before, or gives now; a failure is not remembered. */
 function remembered(map, name, make) {
   if (!map.has(name)) {
@@ -180,6 +191,7 @@ class Decoder {
       return await this.shown(frame);
     } catch (error) {
       if (!this.runtime.isGpu) throw error;
+      console.warn(`WebGPU refused, WebAssembly goes on: ${error.message}`);
       await this.use("wasm");
       return this.shown(frame);
     }
