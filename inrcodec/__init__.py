@@ -10,16 +10,18 @@ if TYPE_CHECKING:
     from inrcodec.decoding import decode as decode
     from inrcodec.decoding import open_video as open
     from inrcodec.encoding import encode as encode
+    from inrcodec.exporting.flow import export as export
     from inrcodec.ladder import encode_ladder as encode_ladder
     from inrcodec.report.making import write_report as write_report
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "decode", "encode", "encode_ladder", "open", "write_report"]
+__all__ = ["__version__", "decode", "encode", "encode_ladder", "export", "open", "write_report"]
 
 _LIBRARY = {
     "encode": ("inrcodec.encoding", "encode"),
     "encode_ladder": ("inrcodec.ladder", "encode_ladder"),
     "decode": ("inrcodec.decoding", "decode"),
+    "export": ("inrcodec.exporting.flow", "export"),
     "open": ("inrcodec.decoding", "open_video"),
     "write_report": ("inrcodec.report.making", "write_report"),
 }

@@ -18,9 +18,13 @@ from inrcodec.settings import (
     PRESETS,
     DecodeSettings,
     EncodeSettings,
+    ExportSettings,
     FrameRange,
     ReportSettings,
 )
+
+EXPORT_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+EXPORT_CHECKS = ("some", "all")
 
 
 def check_exclusive(settings: EncodeSettings) -> None:
@@ -129,3 +133,14 @@ def check_report(source: str, files: Sequence[str], output: str, settings: Repor
     for path in (source, *files, *settings.results, *settings.logs):
         check_paths(path, output)
     check_output_file(output, settings.overwrite)
+
+
+def check_exporting(settings: ExportSettings) -> None:
+    """Raise `UsageError` for settings that there are not, and where what an export needs is missing."""
+    if settings.check not in EXPORT_CHECKS:
+        raise UsageError(f"--check: expected {' or '.join(EXPORT_CHECKS)}, found {settings.check!r}")
+    if settings.runtime is not None and not settings.web:
+        raise UsageError("--runtime is of the page: give --web, too")
+    missing = [name for name in EXPORT_LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"inrc export needs {', '.join(missing)}: pip install 'inrc[export]'")

@@ -22,6 +22,7 @@ from inrcodec.checks import check_decoding, check_exclusive, check_procedure, ch
 from inrcodec.command_group import ClosedPipe, Commands, Interrupted, NoCommand, Terminated
 from inrcodec.console import Verbosity
 from inrcodec.errors import UNEXPECTED, UsageError, explained
+from inrcodec.export_commands import export
 from inrcodec.files import STDIN, check_output_file, check_paths, output_paths, resume_remark
 from inrcodec.inspection_commands import info, models, say_lost, verify
 from inrcodec.options import (
@@ -186,7 +187,7 @@ def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
     return say_lost(source, result.lost, written_text(result.lost))
 
 
-for command in (info, models, verify, evaluate, report):
+for command in (info, models, verify, evaluate, report, export):
     commands.add_command(command)
 
 

@@ -84,7 +84,7 @@ class SegmentRenderer:
         sections = opened.segment.sections
         arrays = segment_tensors(opened.family, opened.config, opened.video, opened.specs, sections)
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        self._decoder = opened.family.decoder(opened.config, opened.video, tensors)
+        self.decoder = opened.family.decoder(opened.config, opened.video, tensors)
         first = opened.segment.first_frame
         self._frames = range(first, first + opened.segment.frame_count)
         activations = opened.family.activation_count(opened.config)
@@ -104,10 +104,10 @@ class SegmentRenderer:
         local = [min(position - self._frames.start, last) for position in positions]
         at = torch.tensor(local, dtype=self._position_dtype(local), device=self._device)
         with torch.inference_mode(), autocast(self._device, self._dtype), repeatable_convolutions():
-            if isinstance(self._decoder, CodesDecoder) and not at.is_floating_point():
-                codes = self._decoder.codes(at.tolist())
+            if isinstance(self.decoder, CodesDecoder) and not at.is_floating_point():
+                codes = self.decoder.codes(at.tolist())
             else:
-                codes = as_codes(self._decoder(at).float())
+                codes = as_codes(self.decoder(at).float())
         upright = codes.cpu().numpy()
         return np.ascontiguousarray(np.rot90(upright, -self._quarter_turns, axes=(1, 2)))
 

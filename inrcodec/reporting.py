@@ -88,6 +88,18 @@ def report_line(output: str, result: Mapping[str, Any]) -> str:
     return f"{output}: {files} against {result['source']}, {result['page_bytes']:,} bytes"
 
 
+def export_lines(output: str, result: Mapping[str, Any]) -> list[str]:
+    """What an export did, from the fields of `ExportResult`."""
+    page = f", page and runtime of {result['page_bytes']:,}" if result["page_bytes"] else ""
+    return [
+        f"{output}: {result['frames']} frames of {', '.join(result['families'])} in {result['segments']} "
+        f"segment(s), models of {result['model_bytes']:,} bytes (ONNX, opset {result['opset']}), inputs of "
+        f"{result['input_bytes']:,}{page}",
+        f"{result['checked_frames']} frame(s) compared with the decoder's: at most "
+        f"{result['largest_difference']} of 255 apart, {duration_text(result['seconds'])}",
+    ]
+
+
 def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each of several sources: what `several.encode_several` says of it."""
     width = max(len(row["output"]) for row in rows)

@@ -233,3 +233,16 @@ class ReportSettings:
     """Files of `inrc encode --json`, which have the names of the outputs that they are of."""
     device: str = "auto"
     overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Everything `inrc export` can be told."""
+
+    web: bool = False
+    """A page that plays the export, too."""
+    runtime: str | None = None
+    """Folder with onnxruntime-web for the page; None to obtain it through npm."""
+    check: str = "some"
+    """Frames that are compared with our decoder's: `some` (three of each segment) or `all`."""
+    overwrite: bool = False

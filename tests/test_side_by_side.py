@@ -73,7 +73,7 @@ def test_frames_in_a_row_are_begun_ahead(threads: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(reconstruction.Reconstruction, "_planes", counted)
     with inrcodec.open(FILE, "cpu", "float32") as video:
         next(video.batches(range(1)))
-        decoder: Any = video._renderers.of(0)._decoder
+        decoder: Any = video._renderers.of(0).decoder
         assert made == [0]
         decoder.codes([5])
         # The anchor before it, and nothing ahead.

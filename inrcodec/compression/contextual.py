@@ -123,6 +123,7 @@ def segment_tensors(
     return {
         **decoded.network,
         "motion": (symbols.motion * symbols.motion_step).astype(np.float32),
+        "motion.step": np.array(symbols.motion_step, dtype=np.float32),
         "latent": symbols.latent,
         "latent.step": np.array(symbols.latent_step, dtype=np.float32),
     }

@@ -165,12 +165,13 @@ class HNeRV:
 
     def decoder(self, config: HNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
         from inrcodec.models.blocks import frames_at
+        from inrcodec.models.per_frame import PerFrameDecoder
 
-        def decode(positions: Tensor) -> Tensor:
-            embedding = frames_at(tensors["embedding"], positions)
-            return _render(config, video, {**tensors, "embedding": embedding})
-
-        return decode
+        return PerFrameDecoder(
+            video.frame_count,
+            lambda positions: {"embedding": frames_at(tensors["embedding"], positions)},
+            lambda values: _render(config, video, {**tensors, **values}),
+        )
 
 
 def _kernels(text: str) -> tuple[int, int]:

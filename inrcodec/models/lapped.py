@@ -145,6 +145,27 @@ def _unfilter_edges(bordered: Tensor, matrix: Tensor) -> None:
     bordered[..., -side:-half] = bordered[..., -side:] @ matrix[:, :half]
 
 
+def synthesised(latents: Tensor, steps: Tensor, is_smooth: bool) -> Planes:
+    """What `add_synthesis` adds, as planes of their own.
+
+    Every block is computed by the same operations, whether it is in use or not.
+    """
+    values = latents * steps
+    luma, chroma = values[:, : FIRST_CHANNELS[1]], values[:, FIRST_CHANNELS[1] :]
+    # Both of chroma as images of their own, and back.
+    apart = chroma.reshape(-1, KERNEL_SIDES[1] ** 2, *chroma.shape[2:])
+    made = _synthesised(apart, KERNEL_SIDES[1], is_smooth)
+    return Planes(_synthesised(luma, KERNEL_SIDES[0], False), made.reshape(len(values), 2, *made.shape[2:]))
+
+
+def _synthesised(values: Tensor, side: int, is_smooth: bool) -> Tensor:
+    """Images (B, 1, side h, side w) of the values of blocks (B, side^2, h, w)."""
+    rows = _cosines(side, is_smooth, values.device)
+    pixels = torch.einsum("ui,vj->ijuv", rows, rows).reshape(side * side, side * side, 1, 1)
+    blocks = F.pixel_shuffle(F.conv2d(values, pixels), side)
+    return _filter_both(blocks, _border_filter(side, values.device))
+
+
 def analyse(planes: Planes, is_smooth: bool) -> Tensor:
     """Planes -> latents (B, 96, h, w)."""
     parts = []

@@ -12,6 +12,7 @@ from torch import Tensor
 from inrcodec.models.blocks import frames_at, position_encoding, upsample
 from inrcodec.models.family import ParameterGroup, VideoInfo
 from inrcodec.models.layout import NERV_BASE
+from inrcodec.models.per_frame import PerFrameDecoder
 from inrcodec.models.source import SourceFrames
 from inrcodec.models.supermask import SupermaskConfig, random_layer
 from inrcodec.models.trainable import STABLE_RATE, FrameEncoder, Trainable
@@ -74,19 +75,26 @@ def score_thresholds(scores: Tensor, kept: tuple[int, ...]) -> Tensor:
     return torch.stack([ordered[rank] for rank in ranks])
 
 
-class SupermaskDecoder:
+def masked_decoder(
+    config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor]
+) -> PerFrameDecoder:
     """Renders frames; the weights are rebuilt once, from the seed, the levels and the scales."""
+    device = next(iter(tensors.values())).device
+    weights = {**tensors, **masked_weights(config, tensors, frozen_weights(config, device))}
+    return PerFrameDecoder(
+        video.frame_count,
+        lambda positions: {"embedding": _embeddings(config, video, tensors, positions)},
+        lambda values: upsample(config.convolutions, weights, values["embedding"], config.grid, video),
+    )
 
-    def __init__(self, config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> None:
-        self._config, self._video, self._tensors = config, video, dict(tensors)
-        device = next(iter(tensors.values())).device
-        self._tensors |= masked_weights(config, tensors, frozen_weights(config, device))
 
-    def __call__(self, positions: Tensor) -> Tensor:
-        tensors = dict(self._tensors)
-        if "embedding" in tensors:
-            tensors["embedding"] = frames_at(tensors["embedding"], positions)
-        return _render(self._config, self._video, tensors, positions)
+def _embeddings(
+    config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor], positions: Tensor
+) -> Tensor:
+    """What the decoder makes the frames at `positions` (B,) of."""
+    if config.decoder == "hnerv":
+        return frames_at(tensors["embedding"], positions)
+    return position_encoding(positions, video.frame_count, NERV_BASE, config.embedding_channels // 2)
 
 
 class MaskedTrainable(Trainable):
@@ -163,7 +171,13 @@ class SupermaskRepresentation:
     def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
         self._frozen = {name: value.to(indices.device) for name, value in self._frozen.items()}
         weights = masked_weights(self._config, tensors, self._frozen)
-        return _render(self._config, self._video, {**tensors, **weights}, indices)
+        if self._config.decoder == "hnerv":
+            # Of these frames already.
+            embedding = tensors["embedding"]
+        else:
+            embedding = _embeddings(self._config, self._video, tensors, indices)
+        layers, grid = self._config.convolutions, self._config.grid
+        return upsample(layers, {**tensors, **weights}, embedding, grid, self._video)
 
 
 def frozen_weights(config: SupermaskConfig, device: torch.device) -> dict[str, Tensor]:
@@ -188,17 +202,3 @@ def masked_weights(
         levels = tensors[f"{layer.name}.levels"]
         weights[f"{layer.name}.weight"] = _MaskedWeight.apply(levels, scales, random)  # type: ignore[no-untyped-call]
     return weights
-
-
-def _render(
-    config: SupermaskConfig,
-    video: VideoInfo,
-    tensors: Mapping[str, Tensor],
-    positions: Tensor,
-) -> Tensor:
-    if config.decoder == "hnerv":
-        embedding = tensors["embedding"]
-    else:
-        frequencies = config.embedding_channels // 2
-        embedding = position_encoding(positions, video.frame_count, NERV_BASE, frequencies)
-    return upsample(config.convolutions, tensors, embedding, config.grid, video)

@@ -137,10 +137,13 @@ class NeRV:
         return NeRVRepresentation(config, video, seed)
 
     def decoder(self, config: NeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
-        def decode(positions: Tensor) -> Tensor:
-            return _render(config, video, tensors, positions)
+        from inrcodec.models.per_frame import PerFrameDecoder
 
-        return decode
+        return PerFrameDecoder(
+            video.frame_count,
+            lambda positions: {"encoding": _encoded(config, video, positions)},
+            lambda values: _decoded(config, video, tensors, values["encoding"]),
+        )
 
 
 class NeRVRepresentation:
@@ -166,12 +169,19 @@ class NeRVRepresentation:
         return tensors
 
     def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
-        return _render(self._config, self._video, tensors, indices)
+        encoding = _encoded(self._config, self._video, indices)
+        return _decoded(self._config, self._video, tensors, encoding)
 
 
-def _render(config: NeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
-    """Frames (B, 3, height, width) at the times of `indices` (B,)."""
-    from inrcodec.models.blocks import position_encoding, upsample
+def _encoded(config: NeRVConfig, video: VideoInfo, positions: Tensor) -> Tensor:
+    """The network's input at the times of `positions` (B,)."""
+    from inrcodec.models.blocks import position_encoding
 
-    encoding = position_encoding(indices, video.frame_count, NERV_BASE, config.frequencies)
+    return position_encoding(positions, video.frame_count, NERV_BASE, config.frequencies)
+
+
+def _decoded(config: NeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor], encoding: Tensor) -> Tensor:
+    """Frames (B, 3, height, width) of encodings (B, inputs, 1, 1)."""
+    from inrcodec.models.blocks import upsample
+
     return upsample(config.convolutions, tensors, encoding, config.grid, video)

@@ -62,6 +62,24 @@ def _shares(pixels: int, device: torch.device) -> Tensor:
         return (1 - (places[:, None] - around).abs()).clamp(min=0).float().to(device)
 
 
+@lru_cache(maxsize=32)
+def _spread(pixels: int, channels: int, device: torch.device) -> Tensor:
+    """`_shares` of values that have channels beside each other: (3 x channels, pixels x channels)."""
+    shares = _shares(pixels, device)
+    with torch.inference_mode(False):
+        return torch.kron(shares.T.contiguous(), torch.eye(channels, device=device))
+
+
+@lru_cache(maxsize=32)
+def _centres(rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Places of nodes, one row and column around the image included, as `grid_sample` has them."""
+    with torch.inference_mode(False):
+        y = torch.arange(-1, rows + 1, dtype=dtype, device=device)
+        x = torch.arange(-1, columns + 1, dtype=dtype, device=device)
+        across, down = torch.meshgrid((2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1, indexing="xy")
+        return torch.stack([across, down], -1)
+
+
 def _stretched(nodes: Tensor, pixels: int) -> Tensor:
     """Linear between nodes `pixels` apart: (B, rows + 2, columns + 2, C) -> (B, h, w, C).
 
@@ -72,8 +90,9 @@ def _stretched(nodes: Tensor, pixels: int) -> Tensor:
     above_at_below = torch.stack([nodes[:, :-2], nodes[:, 1:-1], nodes[:, 2:]], 2)
     tall = torch.matmul(shares, above_at_below.flatten(3)).view(count, -1, width, channels)
     around = torch.cat([tall[:, :, :-2], tall[:, :, 1:-1], tall[:, :, 2:]], -1)
-    spread = torch.kron(shares.T.contiguous(), torch.eye(channels, device=nodes.device))
-    return torch.matmul(around, spread).view(count, tall.shape[1], -1, channels)
+    return torch.matmul(around, _spread(pixels, channels, nodes.device)).view(
+        count, tall.shape[1], -1, channels
+    )
 
 
 def _look_up(images: Tensor, motion: Tensor) -> Tensor:
@@ -84,11 +103,8 @@ def _look_up(images: Tensor, motion: Tensor) -> Tensor:
     height, width = images.shape[2:]
     rows, columns = motion.shape[2:]
     around = F.pad(motion, (1, 1, 1, 1), mode="replicate").permute(0, 2, 3, 1)
-    y = torch.arange(-1, rows + 1, dtype=motion.dtype, device=motion.device)
-    x = torch.arange(-1, columns + 1, dtype=motion.dtype, device=motion.device)
-    across, down = torch.meshgrid((2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1, indexing="xy")
     scales = motion.new_tensor([2 / width, 2 / height])
-    nodes = torch.stack([across, down], -1) + around * scales
+    nodes = _centres(rows, columns, motion.dtype, motion.device) + around * scales
     places = _stretched(nodes, height // rows)
     return F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
 

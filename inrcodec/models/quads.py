@@ -10,6 +10,7 @@ import math
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.codes import CODES, to_uint8
@@ -44,6 +45,13 @@ def to_codes(quads: Tensor, is_smooth: bool) -> Tensor:
     if is_smooth:
         return to_uint8(_smooth_colours(quads).mul_(CODES))
     return _in_rows(to_uint8(_colours_of_pairs(quads, CODES)), torch.int32)
+
+
+def as_images(quads: Tensor, is_smooth: bool) -> Tensor:
+    """The same as `to_colours` in plain operations, which can be traced: RGB (B, 3, h, w)."""
+    luma = F.pixel_shuffle(quads[:, :LUMA_CHANNELS], 2)
+    shifts = F.conv2d(quads[:, LUMA_CHANNELS:], _matrices(quads.device)[0].T[:, :, None, None])
+    return upsampled(shifts, is_smooth) + (luma / math.sqrt(3) + 0.5)
 
 
 @lru_cache(maxsize=8)

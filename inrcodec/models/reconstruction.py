@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.blocks import convolve_abreast
+from inrcodec.models.graphs import FrameGraphs, Stored
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.lapped import BLOCK, add_synthesis
 from inrcodec.models.planes import Planes, no_planes
@@ -60,9 +61,10 @@ class Reconstruction:
         """
         self._tree, self._display, self._is_smooth = tree, display, is_smooth
         self._latents = tensors["latent"]
+        self._motion = tensors["motion"]
+        self._motion_step = tensors.get("motion.step")
         self._weights = {name: value for name, value in tensors.items() if name.startswith("refine.")}
-        rows, columns = self._latents.shape[2] // 2, self._latents.shape[3] // 2
-        self._field = field_of(split_grids(tensors["motion"], rows, columns))
+        self._field = self._field_of(tensors["motion"])
         self._steps = tensors["latent.step"] * step_sizes(self._field, tree, *fineness)
         self._frames: dict[int, Future[Planes]] = {}
         self._codes: dict[int, Future[Tensor]] = {}
@@ -77,6 +79,22 @@ class Reconstruction:
         with self._forgetting_failures():
             shown = {frame: self._colours(one) for frame, one in planes.items()}
         return torch.stack([torch.lerp(shown[a], shown[b], part) for a, b, part in ends])
+
+    def _field_of(self, motion: Tensor) -> Tensor:
+        rows, columns = self._latents.shape[2] // 2, self._latents.shape[3] // 2
+        return field_of(split_grids(motion, rows, columns))
+
+    def graphs(self) -> FrameGraphs:
+        """See `GraphDecoder`."""
+        from inrcodec.models.fixed_shapes import FixedReconstruction, frame_graphs
+
+        motion = Stored(self._field)
+        if self._motion_step is not None:
+            # Whole numbers, which take less room.
+            symbols = (self._motion / self._motion_step).round().to(torch.int32)
+            motion = Stored(self._field_of(symbols), float(self._motion_step))
+        fixed = FixedReconstruction(self._weights, self._display, self._is_smooth)
+        return frame_graphs(fixed, self._tree, motion, self._latents, self._steps)
 
     def codes(self, frames: Sequence[int]) -> Tensor:
         """See `CodesDecoder`."""

@@ -134,12 +134,13 @@ class SNeRV:
 
     def decoder(self, config: SNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
         from inrcodec.models.blocks import frames_at
+        from inrcodec.models.per_frame import PerFrameDecoder
 
-        def decode(positions: Tensor) -> Tensor:
-            per_frame = {name: frames_at(tensors[name], positions) for name in ("embedding", "range")}
-            return _render(config, video, {**tensors, **per_frame})
-
-        return decode
+        return PerFrameDecoder(
+            video.frame_count,
+            lambda positions: {name: frames_at(tensors[name], positions) for name in ("embedding", "range")},
+            lambda values: _render(config, video, {**tensors, **values}),
+        )
 
 
 class SNeRVRepresentation:

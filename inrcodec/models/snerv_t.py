@@ -197,15 +197,15 @@ class SNeRVT:
 
     def decoder(self, config: SNeRVTConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
         from inrcodec.models.blocks import frames_at
+        from inrcodec.models.per_frame import PerFrameDecoder
         from inrcodec.models.temporal_blocks import render
 
-        def decode(positions: Tensor) -> Tensor:
-            per_frame = {
-                name: frames_at(tensors[name], positions) for name in ("embedding", "temporal", "range")
-            }
-            return render(config, video, {**tensors, **per_frame})
-
-        return decode
+        names = ("embedding", "temporal", "range")
+        return PerFrameDecoder(
+            video.frame_count,
+            lambda positions: {name: frames_at(tensors[name], positions) for name in names},
+            lambda values: render(config, video, {**tensors, **values}),
+        )
 
 
 def _divides(strides: tuple[int, ...], grid: Grid) -> bool:

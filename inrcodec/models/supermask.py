@@ -257,9 +257,9 @@ class Supermask:
     def decoder(
         self, config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor]
     ) -> FrameDecoder:
-        from inrcodec.models.masking import SupermaskDecoder
+        from inrcodec.models.masking import masked_decoder
 
-        return SupermaskDecoder(config, video, tensors)
+        return masked_decoder(config, video, tensors)
 
 
 def random_layer(config: SupermaskConfig, index: int) -> NDArray[np.float32]:
