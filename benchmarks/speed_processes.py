@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from benchmarks.record import BENCHMARK_CLIPS
 from bitstream.coders import CODERS
 
-REPEATS, DECODES = 7, 3
+REPEATS, DECODES = 7, 5
 SYMBOLS = 1 << 20
 INRC = (sys.executable, "-m", "inrcodec")
 _CHILD = """
@@ -27,6 +28,19 @@ print(json.dumps([done.returncode, time.perf_counter() - started, usage.ru_maxrs
 """
 
 
+_READER = """
+import json, resource, sys, time
+import inrcodec, inrcodec.decoding
+started = time.perf_counter()
+with inrcodec.open(sys.argv[1]) as video:
+    frames = sum(1 for frame in video)
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps([frames, time.perf_counter() - started, usage.ru_maxrss]))
+"""
+KIB = 1 if sys.platform == "darwin" else 1024
+"""What `ru_maxrss` counts in."""
+
+
 def measured(*command: str) -> tuple[float, int]:
     """Wall-clock seconds and peak memory in bytes of a command, its own processes not counted."""
     done = subprocess.run(
@@ -35,7 +49,14 @@ def measured(*command: str) -> tuple[float, int]:
     code, seconds, peak = json.loads(done.stdout)
     if code:
         raise RuntimeError(f"{' '.join(command)} ended with {code}: {done.stderr}")
-    return seconds, peak * (1 if sys.platform == "darwin" else 1024)
+    return seconds, peak * KIB
+
+
+def read(file: Path) -> tuple[float, int]:
+    """Seconds from opening a file in a new process, torch loaded, to its last frame, and peak memory."""
+    child = subprocess.run([sys.executable, "-c", _READER, file], capture_output=True, text=True, check=True)
+    _, seconds, peak = json.loads(child.stdout)
+    return seconds, peak * KIB
 
 
 def start_up(file: Path) -> list[dict[str, Any]]:
@@ -79,16 +100,21 @@ def encoding(folder: Path) -> list[dict[str, Any]]:
 
 
 def decoding(file: Path, frames: int, pixels: int, folder: Path) -> list[dict[str, Any]]:
-    """A whole decode by the command line: start-up, entropy decoding, rendering and writing."""
-    targets = {"null": ("-o", "-"), "mp4": ("-o", str(folder / "speed.mp4"), "-y")}
+    """Whole decodes: by the library to memory, and by the command line, its start-up and writing included."""
+    command = (*INRC, "decode", str(file), "-o")
+    ways: dict[str, Callable[[], tuple[float, int]]] = {
+        "inrcodec.open": lambda: read(file),
+        "inrc decode to null": lambda: measured(*command, "-"),
+        "inrc decode to mp4": lambda: measured(*command, str(folder / "speed.mp4"), "-y"),
+    }
     rows = []
-    for name, target in targets.items():
-        found = [measured(*INRC, "decode", str(file), *target) for _ in range(DECODES)]
+    for name, way in ways.items():
+        found = [way() for _ in range(DECODES)]
         seconds, peak = statistics.median(one for one, _ in found), max(peak for _, peak in found)
         rows.append(
             {
                 "kind": "decode",
-                "command": f"inrc decode to {name}",
+                "command": name,
                 "frames": frames,
                 "pixels": pixels,
                 "seconds": seconds,
