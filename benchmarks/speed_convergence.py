@@ -16,7 +16,8 @@ from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.codes import as_codes
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Silent
-from inrcodec.training.loop import Fit, Meter
+from inrcodec.training.loop import Fit
+from inrcodec.training.meter import Meter
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import StepClock
 

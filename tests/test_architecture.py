@@ -42,7 +42,7 @@ LAYERS = (
     {"local_workers", "ray_workers"},
     {"workers"},
     {"source_encoding"},
-    {"quality_search"},
+    {"quality_search", "preview"},
     {"encoding"},
     {"ladder"},
     {"reporting"},

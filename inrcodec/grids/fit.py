@@ -7,7 +7,6 @@ motion searched and pruned -> latents chosen, entropy models fitted, in turns, u
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,12 +26,13 @@ from inrcodec.grids.material import Material
 from inrcodec.grids.motion import STEP, MotionFit, searched_field, to_grids
 from inrcodec.grids.pace import Pace
 from inrcodec.grids.refining import RefiningFit
+from inrcodec.grids.reports import NetworkReports, picture
 from inrcodec.grids.steps import BITS_POWER, LEAST_STEP, StepSearch
 from inrcodec.grids.trimming import AIM, TRIALS, Trial, fill
 from inrcodec.models.inrc import NETWORK_BITS, network_specs
 from inrcodec.models.prediction import split_grids, step_sizes
 from inrcodec.planning import SegmentPlan
-from inrcodec.progress import FitReport, Progress
+from inrcodec.progress import Picture, Progress
 from inrcodec.settings import EncodeSettings
 from inrcodec.video import Clip
 
@@ -107,6 +107,7 @@ class _GridFit:
         )
         self._fineness = torch.ones(0)
         self._coded_step, self._entropy_seconds = 0.0, 0.0
+        self._refining: RefiningFit | None = None
 
     @property
     def _target_bits(self) -> float:
@@ -168,6 +169,7 @@ class _GridFit:
         self._latents.code(field, self._fineness * self._step, PRICE)
         self._coded_step = self._step
         self._pace.code_seconds = time.monotonic() - started + self._entropy_seconds
+        self._progress.picture(self._picture)
 
     def _find_step(self, close: float, most: int) -> None:
         """Choose latents and fit their entropy model until the bits are `close` to the target."""
@@ -242,30 +244,15 @@ class _GridFit:
             seconds = time.monotonic() - started
 
     def _fit_network(self, refining: RefiningFit) -> int:
-        material, clock = self._material, self._pace.network_clock()
+        self._refining, clock = refining, self._pace.network_clock()
         coded_bits = self._latents.estimated_bits() + self._motion_bits() + MODEL_BITS + self._other_bits
-        reported = time.monotonic()
-
-        def report(fraction: float, error: float, bits: float, step: int) -> None:
-            nonlocal reported
-            now = time.monotonic()
-            if now - reported < 0.5:
-                return
-            reported = now
-            per_second = step / max(1e-9, now - started)
-            self._progress.fit(
-                FitReport(
-                    fraction=min(1.0, fraction),
-                    psnr_db=-10 * math.log10(max(error + material.chroma_error, 1e-12)),
-                    predicted_bpp=(coded_bits + bits) / self._plan.video.pixel_count,
-                    steps_per_second=per_second,
-                    seconds_left=clock.seconds_left(step, per_second),
-                )
-            )
-
-        started = time.monotonic()
-        dtype = compute_dtype("auto", material.device)
+        report = NetworkReports(self._progress, self._material, clock, coded_bits, self._picture)
+        dtype = compute_dtype("auto", self._material.device)
         return refining.run(self._latents.frames, self._price, clock, dtype, report)
+
+    def _picture(self) -> Picture:
+        weights = {} if self._refining is None else self._refining.quantised()
+        return picture(self._material, self._latents.frames, weights)
 
     def _trial(self, step: float, network: tuple[Section, ...]) -> Trial:
         """Latents at `step`, coded for real."""
