@@ -22,7 +22,8 @@ from inrcodec.models.codes import as_codes
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Silent
 from inrcodec.settings import EncodeSettings
-from inrcodec.training.loop import Fit, Meter
+from inrcodec.training.loop import Fit
+from inrcodec.training.meter import Meter
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import StepClock
 

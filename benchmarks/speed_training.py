@@ -23,7 +23,8 @@ from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Silent
 from inrcodec.rendering import BATCH_ACTIVATIONS
 from inrcodec.settings import PRESETS, FrameRange
-from inrcodec.training.loop import Fit, FitSettings, Meter
+from inrcodec.training.loop import Fit, FitSettings
+from inrcodec.training.meter import Meter
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import StepClock

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 
 from inrcodec.arguments import local_worker_count, parse_workers
 from inrcodec.errors import UsageError
-from inrcodec.files import check_output_file, check_paths, is_pipe
+from inrcodec.files import check_output_file, check_paths, is_pipe, resume_folder
 from inrcodec.settings import (
     FEWEST_BITS,
     LOSSES,
@@ -106,6 +108,36 @@ def check_workers(settings: EncodeSettings) -> None:
         raise UsageError(f"--workers {settings.workers} needs Ray: pip install 'inrc[ray]'")
     if settings.workers != "ray" and find_spec("grpc") is None:
         raise UsageError(f"--workers {settings.workers} needs Ray's client: pip install 'inrc[ray]'")
+
+
+def check_preview(settings: EncodeSettings, requests: Sequence[tuple[str, str]]) -> None:
+    """Raise `UsageError` for a preview of the encodes (source, output) that there cannot be.
+
+    One that exists is replaced by an encode that goes on, or with `settings.overwrite`.
+    """
+    path = settings.preview
+    if path is None:
+        return
+    if not path.lower().endswith(".png"):
+        raise UsageError(f"--preview is a picture: expected a name ending in .png, found {path}")
+    if settings.workers is not None:
+        raise UsageError(
+            "--preview shows the fits of this process, and --workers has others; give one of them"
+        )
+    for taken in (settings.mask, settings.resume_from, *(name for pair in requests for name in pair)):
+        if taken is not None and _is_in(path, taken):
+            raise UsageError(f"{path} is or belongs to {taken}, which the encode needs; name another preview")
+    goes_on = any(resume_folder(output).is_dir() for _, output in requests)
+    check_output_file(path, settings.overwrite or goes_on)
+
+
+def _is_in(path: str, taken: str) -> bool:
+    """Whether a file is the one called `taken`, or one of the images of that folder or pattern."""
+    folder, name = os.path.split(os.path.realpath(path))
+    parent, pattern = os.path.split(os.path.realpath(taken))
+    if os.path.isdir(taken):
+        return folder == os.path.realpath(taken)
+    return folder == parent and bool(re.fullmatch(re.sub("%[0-9]*d", "[0-9]+", re.escape(pattern)), name))
 
 
 def check_decoding(settings: DecodeSettings) -> None:

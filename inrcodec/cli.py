@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from inrcodec import __version__, arguments, console
-from inrcodec.checks import check_decoding, check_exclusive, check_procedure, check_workers
+from inrcodec.checks import check_decoding, check_exclusive, check_preview, check_procedure, check_workers
 from inrcodec.command_group import ClosedPipe, Commands, Interrupted, NoCommand, Terminated
 from inrcodec.console import Verbosity
 from inrcodec.errors import UNEXPECTED, UsageError, explained
@@ -34,6 +34,7 @@ from inrcodec.options import (
     length_options,
     model_options,
     part_options,
+    preview_option,
     procedure_options,
     refuse_what_is_settled,
     reporting_options,
@@ -70,6 +71,7 @@ def commands() -> None:
 @source_options
 @procedure_options
 @length_options
+@preview_option
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
 @reporting_options
 @click.pass_obj
@@ -111,6 +113,7 @@ def encode(
     requests = list(zip(sources, output_paths(sources, output), strict=True))
     if ladder:
         requests = ladder_requests(requests, ladder, settings)
+    check_preview(settings, requests)
     try:
         if len(requests) == 1 and not ladder:
             return _encode_one(*requests[0], settings, verbosity, as_json)

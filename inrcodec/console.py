@@ -9,13 +9,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from inrcodec.errors import UsageError
-from inrcodec.progress import EncodePlan, FitReport
+from inrcodec.progress import EncodePlan, FitReport, Picture
 from inrcodec.reporting import error_line, fit_text, plan_lines, quality_line
 
 if TYPE_CHECKING:
@@ -114,6 +114,9 @@ class PlainProgress:
     def stage(self, name: str, done: int, total: int) -> None:
         if self._is_line_due():
             self._line(f"{name} {done}/{total}")
+
+    def picture(self, draw: Callable[[], Picture]) -> None:
+        """Nothing: a terminal shows no frames."""
 
     def note(self, message: str) -> None:
         if self._verbosity >= Verbosity.NORMAL:

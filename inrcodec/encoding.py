@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from inrcodec.encode_checks import check_settings, check_source
 from inrcodec.errors import UsageError
+from inrcodec.preview import previewed
 from inrcodec.progress import Progress, Silent
 from inrcodec.quality_search import Ended, search_each
 from inrcodec.segment_progress import Board, Named, OneOfMany, PartProgress
@@ -54,8 +55,15 @@ def encode_all(
         settings = replace(settings, started=time.monotonic())
     if settings.resume_from is not None and len(requests) > 1:
         raise UsageError(f"--resume-from is of one source, found {len(requests)}")
-    if settings.psnr_db is not None:
-        return search_each(requests, settings, progress, ended, encode)
+    with previewed(requests, settings, progress) as (settings, progress):
+        if settings.psnr_db is not None:
+            return search_each(requests, settings, progress, ended, encode)
+        return _encode_all(requests, settings, progress, ended)
+
+
+def _encode_all(
+    requests: Sequence[tuple[str, str]], settings: EncodeSettings, progress: Progress, ended: Ended | None
+) -> list[EncodeResult | Exception]:
     under_way: dict[int, SourceEncoding] = {}
     try:
         with choose_workers(settings, progress) as workers:

@@ -25,7 +25,8 @@ from inrcodec.planning import SegmentPlan
 from inrcodec.progress import CoursePoint, Progress
 from inrcodec.settings import EncodeSettings, Preset
 from inrcodec.training.checkpoint import Checkpoints
-from inrcodec.training.loop import Fit, FitSettings, Meter, capped_rate
+from inrcodec.training.loop import Fit, FitSettings, capped_rate
+from inrcodec.training.meter import Meter
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, StepClock, WallClock

@@ -14,6 +14,7 @@ from inrcodec.arguments import rung_path
 from inrcodec.checks import check_ladder
 from inrcodec.encoding import encode_all
 from inrcodec.files import check_new_outputs
+from inrcodec.preview import previewed
 from inrcodec.progress import Progress, Silent
 from inrcodec.quality_search import Ended
 from inrcodec.settings import EncodeSettings
@@ -59,6 +60,13 @@ def encode_rungs(
 
     What it raised stands in the place of its result, as in `encoding.encode_all`.
     """
+    with previewed([(rung.source, rung.output) for rung in rungs], settings, progress) as (plain, told):
+        return _encode_rungs(rungs, plain, told, ended)
+
+
+def _encode_rungs(
+    rungs: Sequence[Rung], settings: EncodeSettings, progress: Progress, ended: Ended | None
+) -> list[EncodeResult | Exception]:
     started = time.monotonic() if settings.started is None else settings.started
     results: dict[int, EncodeResult | Exception] = {}
     sizes = list(dict.fromkeys(rung.bpp for rung in rungs))

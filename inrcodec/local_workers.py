@@ -14,7 +14,7 @@ import select
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from inrcodec.errors import WorkerLost
-from inrcodec.progress import EncodePlan, FitReport
+from inrcodec.progress import EncodePlan, FitReport, Picture
 
 if TYPE_CHECKING:
     from inrcodec.worker import Listener, Outcome, SegmentJob, SegmentKey
@@ -229,6 +229,9 @@ class _Forward:
     def stage(self, name: str, done: int, total: int) -> None:
         if self._has_room():
             self._send("stage", name, done, total)
+
+    def picture(self, draw: Callable[[], Picture]) -> None:
+        """Nothing: `--preview` excludes `--workers`."""
 
     def note(self, message: str) -> None:
         self._send("note", message)

@@ -86,6 +86,13 @@ def part_options(command: Command) -> Command:
     return command
 
 
+def preview_option(command: Command) -> Command:
+    """--preview: what is seen of a fit while it runs."""
+    return click.option(
+        "--preview", metavar="FILE.png", help="Keep a picture of the fit, right, beside its source, left."
+    )(command)
+
+
 def reporting_options(command: Command) -> Command:
     """-q, -v and --json."""
     command = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")(command)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,14 @@ class Course:
             self._least_apart = seconds / len(self.points)
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One frame of a fit; both are uint8 (height, width, 3)."""
+
+    source: NDArray[np.uint8]
+    fit: NDArray[np.uint8]
+
+
 class Progress(Protocol):
     """Receives what the library has to say; every method must return quickly."""
 
@@ -73,6 +86,9 @@ class Progress(Protocol):
 
     def stage(self, name: str, done: int, total: int) -> None:
         """`done` of `total` units (frames, trials) of the stage `name` are finished."""
+
+    def picture(self, draw: Callable[[], Picture]) -> None:
+        """A fit could be shown as it is now: by `draw`, which takes time and is called by who wants it."""
 
     def note(self, message: str) -> None:
         """A warning or remark worth one line."""
@@ -91,6 +107,9 @@ class Silent:
         pass
 
     def stage(self, name: str, done: int, total: int) -> None:
+        pass
+
+    def picture(self, draw: Callable[[], Picture]) -> None:
         pass
 
     def note(self, message: str) -> None:

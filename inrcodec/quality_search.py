@@ -23,7 +23,7 @@ from inrcodec.encode_checks import check_source
 from inrcodec.errors import TargetUnreachable
 from inrcodec.files import claimed_output, output_errors, rereadable
 from inrcodec.models.family import VideoInfo
-from inrcodec.progress import EncodePlan, FitReport, Progress
+from inrcodec.progress import EncodePlan, FitReport, Picture, Progress
 from inrcodec.resuming import FolderWriter, Resumable, request_of
 from inrcodec.segment_progress import Named
 from inrcodec.settings import DEFAULT_BPP, EncodeSettings
@@ -85,6 +85,9 @@ class _Searching:
 
     def stage(self, name: str, done: int, total: int) -> None:
         self.whole.stage(name, done, total)
+
+    def picture(self, draw: Callable[[], Picture]) -> None:
+        self.whole.picture(draw)
 
     def note(self, message: str) -> None:
         if message not in self._noted:

@@ -68,6 +68,7 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
         checkpoint_seconds=0.0,
         workers=None,
         device="",
+        preview=None,
     )
     request = {
         **dataclasses.asdict(asked),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from inrcodec.models.family import VideoInfo
 from inrcodec.planning import SegmentPlan
-from inrcodec.progress import EncodePlan, FitReport, Progress
+from inrcodec.progress import EncodePlan, FitReport, Picture, Progress
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Announcer:
 
 
 @dataclass(frozen=True)
-class _Passing:
+class Passing:
     """A progress that says everything to another one."""
 
     whole: Progress
@@ -67,6 +67,9 @@ class _Passing:
     def stage(self, name: str, done: int, total: int) -> None:
         self.whole.stage(name, done, total)
 
+    def picture(self, draw: Callable[[], Picture]) -> None:
+        self.whole.picture(draw)
+
     def note(self, message: str) -> None:
         self.whole.note(message)
 
@@ -75,7 +78,7 @@ class _Passing:
 
 
 @dataclass(frozen=True)
-class Named(_Passing):
+class Named(Passing):
     """The progress of one of several sources: its remarks say which."""
 
     name: str
@@ -88,7 +91,7 @@ class Named(_Passing):
 
 
 @dataclass(frozen=True)
-class PartProgress(_Passing):
+class PartProgress(Passing):
     """The progress of a fit of frames `run`, as that of a video of `frame_count` frames."""
 
     run: range
@@ -109,7 +112,7 @@ class PartProgress(_Passing):
 
 
 @dataclass(frozen=True)
-class OneOfMany(_Passing):
+class OneOfMany(Passing):
     """The progress of one of several fits at once; their stages, which would alternate, are left out."""
 
     board: Board

@@ -164,6 +164,8 @@ class EncodeSettings:
     resume_from: str | None = None
     """An .inrv file of the same frames whose networks are fitted on: model, options, parameters, seed and
     segments are the file's, and so is the size where none is given."""
+    preview: str | None = None
+    """A PNG file that shows, while a fit runs, a frame of the source beside what it has become."""
     overwrite: bool = False
 
     @property

@@ -43,7 +43,7 @@ LAYERS = (
     {"local_workers", "ray_workers"},
     {"workers"},
     {"source_encoding"},
-    {"quality_search"},
+    {"quality_search", "preview"},
     {"encoding"},
     {"ladder"},
     {"reporting"},

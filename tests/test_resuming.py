@@ -120,7 +120,7 @@ def test_every_part_of_a_fit_is_put_back(
     preset: str,
     seconds: float | None,
 ) -> None:
-    monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
     epochs = 8 if seconds is None else None
     asked = EncodeSettings(
         model=model, preset=preset, epochs=epochs, time_seconds=seconds, size_bytes=9000, device="cpu",
@@ -151,7 +151,7 @@ def folder_of(output: Path) -> Path:
 
 
 def interrupted(clip: Path, output: Path, asked: EncodeSettings, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
         inrcodec.encode(str(clip), str(output), asked, StopsAt(0.5))
     return folder_of(output)
@@ -246,7 +246,7 @@ def test_a_damaged_checkpoint_is_as_good_as_none(
 def test_a_timed_encode_goes_on_however_much_time_an_interruption_took(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
     output, progress = tmp_path / "a.inrv", StopsAt(0.6)
     timed = replace(DRAFT, model="nerv", epochs=None, time_seconds=10.0, segment=6, checkpoint_seconds=1e6)
     with pytest.raises(KeyboardInterrupt):

@@ -27,12 +27,12 @@ from inrcodec.grids.motion import STEP, MotionFit, searched_field, to_grids
 from inrcodec.grids.pace import Pace
 from inrcodec.grids.refining import RefiningFit
 from inrcodec.grids.steps import BITS_POWER, LEAST_STEP, StepSearch
-from inrcodec.grids.telling import Teller
+from inrcodec.grids.telling import Teller, picture
 from inrcodec.grids.trimming import AIM, Trial, fill
 from inrcodec.models.inrc import NETWORK_BITS, network_specs
 from inrcodec.models.prediction import split_grids, step_sizes
 from inrcodec.planning import SegmentPlan
-from inrcodec.progress import CoursePoint, Progress
+from inrcodec.progress import CoursePoint, Picture, Progress
 from inrcodec.settings import EncodeSettings
 from inrcodec.video import Clip
 
@@ -109,6 +109,7 @@ class _GridFit:
         )
         self._fineness = torch.ones(0)
         self._coded_step, self._entropy_seconds = 0.0, 0.0
+        self._refining: RefiningFit | None = None
 
     @property
     def _target_bits(self) -> float:
@@ -171,6 +172,7 @@ class _GridFit:
         self._latents.code(field, self._fineness * self._step, PRICE)
         self._coded_step = self._step
         self._pace.code_seconds = time.monotonic() - started + self._entropy_seconds
+        self._progress.picture(self._picture)
 
     def _find_step(self, close: float, most: int) -> None:
         """Choose latents and fit their entropy model until the bits are `close` to the target."""
@@ -249,15 +251,20 @@ class _GridFit:
             seconds = time.monotonic() - started
 
     def _fit_network(self, refining: RefiningFit) -> int:
-        material, clock = self._material, self._pace.network_clock()
+        self._refining, clock = refining, self._pace.network_clock()
         coded_bits = self._latents.estimated_bits() + self._motion_bits() + MODEL_BITS + self._other_bits
 
         def report(fraction: float, error: float, bits: float, step: int) -> None:
-            self._teller.network(clock, fraction, error + material.chroma_error, coded_bits + bits, step)
+            error, bits = error + self._material.chroma_error, coded_bits + bits
+            self._teller.network(clock, fraction, error, bits, step, self._picture)
 
         self._teller.network_begins()
-        dtype = compute_dtype("auto", material.device)
+        dtype = compute_dtype("auto", self._material.device)
         return refining.run(self._latents.frames, self._price, clock, dtype, report)
+
+    def _picture(self) -> Picture:
+        weights = {} if self._refining is None else self._refining.quantised()
+        return picture(self._material, self._latents.frames, weights)
 
     def _trial(self, step: float, network: tuple[Section, ...]) -> Trial:
         """Latents at `step`, coded for real."""

@@ -112,6 +112,13 @@ class RefiningFit:
             refined = refine(decoded, weights)
         return (refined - source).square().sum() / (COLOURS_OF_A_QUAD * source[:, 0].numel())
 
+    @torch.no_grad()
+    def quantised(self) -> dict[str, Tensor]:
+        """The weights as a file of them would have them."""
+        # With a generator of its own: the fit goes on as if nobody had asked.
+        own = torch.Generator(device=self._material.device).manual_seed(0)
+        return self.quantiser(self.weights, Rounding.STRAIGHT_THROUGH, own).tensors  # type: ignore[no-any-return]
+
     def values(self) -> dict[str, NDArray[np.float32]]:
         return {name: value.detach().cpu().numpy() for name, value in self.weights.items()}
 

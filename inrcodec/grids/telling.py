@@ -1,16 +1,33 @@
-"""What a fit of `inrc` tells while it goes on, and the course of it that is kept."""
+"""What a fit of `inrc` tells and shows while it goes on, and the course of it that is kept."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping
 
+import torch
+from torch import Tensor
+
+from inrcodec.grids.material import Material
 from inrcodec.grids.pace import NETWORK_FRAMES
 from inrcodec.grids.trimming import TRIALS, Trial
-from inrcodec.progress import Course, FitReport, Progress
+from inrcodec.models.planes import Planes
+from inrcodec.models.quads import to_codes, to_quads
+from inrcodec.models.reconstruction import refine
+from inrcodec.progress import Course, FitReport, Picture, Progress
+from inrcodec.training.meter import REPORT_SECONDS
 from inrcodec.training.schedule import Clock
 
-_REPORT_SECONDS = 0.5
+
+@torch.no_grad()
+def picture(material: Material, frames: Mapping[int, Planes], weights: Mapping[str, Tensor]) -> Picture:
+    """The frame in the middle of the segment, and what a network of these `weights` makes of its planes."""
+    middle, video = material.frame_count // 2, material.video
+    planes = frames[middle].map(lambda plane: plane[None].float())
+    codes = to_codes(refine(to_quads(planes), weights), material.config.is_smooth)
+    shown = codes[0, : video.height, : video.width]
+    return Picture(material.clip[middle].cpu().numpy(), shown.cpu().numpy())
 
 
 class Teller:
@@ -41,10 +58,18 @@ class Teller:
         """From now on steps are counted, and the next report is due in a while."""
         self._started = self._reported = time.monotonic()
 
-    def network(self, clock: Clock, fraction: float, error: float, bits: float, step: int) -> None:
+    def network(
+        self,
+        clock: Clock,
+        fraction: float,
+        error: float,
+        bits: float,
+        step: int,
+        draw: Callable[[], Picture],
+    ) -> None:
         """Mean squared error and bits of the whole segment after so many steps of the network."""
         now = time.monotonic()
-        if now - self._reported < _REPORT_SECONDS:
+        if now - self._reported < REPORT_SECONDS:
             return
         self._reported = now
         per_second = step / max(1e-9, now - self._started)
@@ -56,6 +81,7 @@ class Teller:
             seconds_left=clock.seconds_left(step, per_second),
         )
         self._progress.fit(report)
+        self._progress.picture(draw)
         self.course.add(step, report.psnr_db, report.predicted_bpp)
 
     def trial(self, number: int, step: float, trial: Trial) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -18,15 +18,15 @@ from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.interruption import DeferredSignals
 from inrcodec.models.family import Representation
 from inrcodec.models.source import SourceFrames
-from inrcodec.progress import Course, FitReport, Progress
+from inrcodec.progress import Picture
 from inrcodec.training.checkpoint import Checkpoints, Stateful
 from inrcodec.training.losses import loss_by_name
+from inrcodec.training.meter import Meter
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, cosine_with_warmup
 from inrcodec.training.stepping import Batches, Clipping, Noise
 
-REPORT_SECONDS = 0.5
 STEP_RATE = 2e-2
 """Learning rate of the logarithms of the quantisation steps."""
 
@@ -140,7 +140,8 @@ class Fit:
                 clipping.apply()
                 optimizer.step()
                 at.step += 1
-                meter.update(result.squared_error, result.bits, at.step, clock)
+                if meter.update(result.squared_error, result.bits, at.step, clock):
+                    meter.progress.picture(partial(self._picture, fraction))
                 is_stopping = signals is not None and signals.is_pending
                 if is_stopping or (checkpoints is not None and checkpoints.is_due):
                     save(clock.fraction(at.step))
@@ -182,6 +183,21 @@ class Fit:
         """Transmitted tensors, per-frame ones for frames `indices` (B,), without gradients."""
         with torch.no_grad(), autocast(self.clip.device, self.settings.dtype):
             return self.representation.transmitted(SourceFrames(self.clip, indices), indices)
+
+    @torch.no_grad()
+    def _picture(self, fraction: float) -> Picture:
+        """The frame in the middle, and how a file of what has been learned would show it."""
+        device, middle = self.clip.device, len(self.clip) // 2
+        indices = torch.tensor([middle], device=device)
+        is_charged = fraction >= self.settings.noise_from
+        rounding = Rounding.STRAIGHT_THROUGH if is_charged else Rounding.NONE
+        # With a generator of its own, or the fit would go on otherwise than without pictures.
+        own = torch.Generator(device=device).manual_seed(0)
+        quantised = self.quantiser(self._values(indices), rounding, own)
+        with autocast(device, self.settings.dtype):
+            rendered = self.representation.render(quantised.tensors, indices)
+        shown = rendered[0].float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
+        return Picture(self.clip[middle].cpu().numpy(), shown.cpu().numpy())
 
     def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> StepResult:
         """Loss of frames `indices` (B,), and bits of the whole segment."""
@@ -258,42 +274,3 @@ def _optimizer(
     ]
     groups.append({"params": list(quantiser.parameters()), "lr": STEP_RATE})
     return torch.optim.Adam(groups, fused=True)
-
-
-class Meter:
-    """Averages error and bits on the device, and reads them only when it reports; keeps what it reported."""
-
-    def __init__(
-        self,
-        progress: Progress,
-        pixel_count: int,
-        other_bits: float,
-        device: torch.device,
-        epochs_a_step: float = 0.0,
-    ) -> None:
-        """`other_bits` of the file do not change while fitting; `pixel_count` is that of all frames."""
-        self.course = Course(epochs_a_step)
-        self._progress, self._pixel_count, self._other_bits = progress, pixel_count, other_bits
-        self._error = torch.zeros((), device=device)
-        self._steps_since, self._reported_at = 0, time.monotonic()
-
-    def update(self, squared_error: Tensor, bits: Tensor, step: int, clock: Clock) -> None:
-        """Count one step, and report when the last report is old."""
-        self._error += squared_error.detach()
-        self._steps_since += 1
-        now = time.monotonic()
-        if now - self._reported_at < REPORT_SECONDS:
-            return
-        mean_error = max(self._error.item() / self._steps_since, 1e-12)
-        steps_per_second = self._steps_since / (now - self._reported_at)
-        report = FitReport(
-            fraction=min(1.0, clock.fraction(step)),
-            psnr_db=-10 * math.log10(mean_error),
-            predicted_bpp=(bits.item() + self._other_bits) / self._pixel_count,
-            steps_per_second=steps_per_second,
-            seconds_left=clock.seconds_left(step, steps_per_second),
-        )
-        self._progress.fit(report)
-        self.course.add(step, report.psnr_db, report.predicted_bpp)
-        self._error.zero_()
-        self._steps_since, self._reported_at = 0, now

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
-from inrcodec.files import check_folder_of, output_error, temporary_folder_beside
+from inrcodec.files import atomic_output, check_folder_of, output_error, temporary_folder_beside
 from inrcodec.video.color import to_pixel_format
 from inrcodec.video.containers import BEYOND_FFMPEG
 from inrcodec.video.properties import VideoProperties
@@ -146,6 +146,15 @@ def _errors(target: str) -> Iterator[None]:
         raise output_error(target, error) from error
     except OverflowError as error:
         raise OutputError(f"cannot write {target}: {BEYOND_FFMPEG}") from error
+
+
+def replace_picture(path: str, frame: NDArray[np.uint8]) -> None:
+    """Put one RGB frame (height, width, 3) into the PNG file at `path`, which is whole at any moment.
+
+    Raises `OutputError`.
+    """
+    with _errors(path), atomic_output(path, overwrite=True) as file:
+        file.write(png_bytes(frame))
 
 
 def png_bytes(frame: NDArray[np.uint8], sample_aspect_ratio: Fraction = Fraction(1)) -> bytes:

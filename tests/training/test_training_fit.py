@@ -126,7 +126,7 @@ def test_a_fit_reports_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
         def fit(self, report: FitReport) -> None:
             self.seen.append(report)
 
-    monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
     reports = Reports()
     fitted(replace(SETTINGS, epochs=2), reports)
     fractions = [report.fraction for report in reports.seen]
@@ -145,7 +145,7 @@ def test_a_fit_reports_the_psnr_whatever_it_minimises(monkeypatch: pytest.Monkey
         def fit(self, report: FitReport) -> None:
             self.seen.append(report.psnr_db)
 
-    monkeypatch.setattr("inrcodec.training.loop.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
     first = {}
     for loss in ("l2", "l1+ssim", "wavelet"):
         reports = Reports()

@@ -1,0 +1,297 @@
+"""How the stored results of each benchmark become tables of the page that `results_page` writes."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from benchmarks.rate_control import share
+from inrcodec.bdrate import METRICS, is_rival
+
+Report = dict[str, Any]
+Cell = str | int | float | None
+BASE = "inrc"
+"""The candidate of an ablation that the others are compared with."""
+
+
+def cell(value: Cell, digits: int = 2) -> str:
+    """A figure of a table."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.{digits}f}"
+    return f"{value:,}" if isinstance(value, int) else value.replace("|", "\\|")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+    """The lines of a table."""
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(cell(value) for value in row)} |"
+
+
+def rate_distortion(report: Report) -> Iterator[str]:
+    """Points of each model, and BD-rates against each other contender."""
+    clips = dict.fromkeys(row["clip"] for row in report["results"])
+    for number, clip in enumerate(clips):
+        yield from () if number == 0 else ("",)
+        rows = [row for row in report["results"] if row["clip"] == clip and not is_rival(row["contender"])]
+        rows.sort(key=lambda row: (row["contender"], row["options"], row["point"]["bpp"]))
+        head = (
+            f"{clip}, model",
+            "bytes",
+            "bits per pixel",
+            "PSNR, dB",
+            "worst in a hundred, dB",
+            "MS-SSIM",
+            "commit",
+        )
+        yield from table(head, [_point(row) for row in rows])
+        found = [row for row in report["comparisons"] if row["clip"] == clip]
+        pairs = dict.fromkeys((row["test"], row["anchor"]) for row in found)
+        yield ""
+        yield from table(
+            (f"BD-rate of {clip}", "against", *(name.removesuffix(", dB") for name in METRICS.values())),
+            [(*pair, *(_percent(found, pair, metric) for metric in METRICS)) for pair in pairs],
+        )
+
+
+def _point(row: Report) -> list[Cell]:
+    point, name = row["point"], " ".join([row["contender"], *row["options"]])
+    ms_ssim = "" if point["ms_ssim"] is None else f"{point['ms_ssim']:.4f}"
+    bpp = f"{point['bpp']:.4f}"
+    figures = [point["file_bytes"], bpp, point["psnr_db"], point["psnr_p1_db"], ms_ssim]
+    return [name, *figures, point.get("commit")]
+
+
+def _percent(found: Sequence[Report], pair: tuple[str, str], metric: str) -> str:
+    rows = [one for one in found if (one["test"], one["anchor"]) == pair and one["metric"] == metric]
+    percent = rows[0]["percent"] if rows else None
+    return "" if percent is None else f"{percent:+.1f} %"
+
+
+def rate_control(report: Report) -> Iterator[str]:
+    rows = report["results"]
+    return table(
+        ("clip", "model", "target, bits per pixel", "target, bytes", "bytes", "filled", "PSNR, dB"),
+        [
+            (
+                row["clip"],
+                row["model"],
+                row["target"],
+                row["target_bytes"],
+                row["file_bytes"] - row["extras_bytes"],
+                f"{share(row):.2%}",
+                row["psnr_db"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def single(report: Report) -> Iterator[str]:
+    return table(
+        ("frames", "model", "values", "seconds", "bytes", "bits per pixel", "PSNR, dB"),
+        [
+            (
+                f"{row['frames']} of {row['width']}x{row['height']}",
+                row["model"],
+                row["parameter_count"],
+                f"{row['seconds']:.0f}",
+                row["file_bytes"],
+                f"{row['bpp']:.4f}",
+                row["psnr_db"],
+            )
+            for row in report["results"]
+        ],
+    )
+
+
+def ablation(report: Report) -> Iterator[str]:
+    """Means over seeds, best first; the difference is to the model as it is, over its own seeds."""
+    groups: dict[tuple[str, str], list[Report]] = {}
+    for row in report["results"]:
+        groups.setdefault((row["clip"], row["candidate"]), []).append(row)
+    means = {key: statistics.mean(row["psnr_db"] for row in rows) for key, rows in groups.items()}
+    order = sorted(groups, key=lambda key: (key[0], -means[key]))
+    return table(
+        ("clip", "candidate", "bytes", "PSNR, dB", "difference", "seeds"),
+        [
+            (
+                clip,
+                name,
+                f"{statistics.mean(row['file_bytes'] for row in groups[clip, name]):,.0f}",
+                means[clip, name],
+                f"{means[clip, name] - means[clip, BASE]:+.2f}" if (clip, BASE) in means else "",
+                len(groups[clip, name]),
+            )
+            for clip, name in order
+        ],
+    )
+
+
+def paper(report: Report) -> Iterator[str]:
+    """The papers' rows, then their tasks."""
+    fitted = [row for row in report["results"] if "psnr_db" in row]
+    tasks = [line for row in report["results"] for line in row.get("lines", ())]
+    names = dict.fromkeys(row["table"] for row in fitted)
+    for number, name in enumerate(names):
+        yield from () if number == 0 else ("",)
+        yield from table(
+            (name, "epochs", "values", "bytes", "PSNR, dB", "published, dB"),
+            [
+                (
+                    row["name"],
+                    f"{row['epochs']:g}",
+                    row["parameter_count"],
+                    row["file_bytes"],
+                    row["psnr_db"],
+                    row["paper_db"],
+                )
+                for row in fitted
+                if row["table"] == name
+            ],
+        )
+    if tasks:
+        yield ""
+        yield from table(
+            ("task", "model", "bytes", "figures, dB"),
+            [(row["task"], row["model"], row["file_bytes"], _figures(row)) for row in tasks],
+        )
+
+
+def _figures(row: Report) -> str:
+    """What a task measured, by the names that it gave."""
+    found = {name: value for name, value in row.items() if name.startswith("psnr_") and value is not None}
+    return ", ".join(
+        f"{name.removeprefix('psnr_').removesuffix('_db').replace('_', ' ')} {value:.2f}"
+        for name, value in found.items()
+    )
+
+
+def interpolation(report: Report) -> Iterator[str]:
+    rows = sorted(report["results"], key=lambda row: (row["epochs"], row["parameter_count"], row["model"]))
+    return table(
+        ("model", "values", "epochs", "bytes", "frames held out, dB", "frames fitted, dB"),
+        [
+            (
+                row["model"],
+                row["parameter_count"],
+                f"{row['epochs']:g}",
+                row["file_bytes"],
+                row["psnr_held_out_db"],
+                row["psnr_seen_db"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def decoding(report: Report) -> Iterator[str]:
+    return table(
+        ("frames", "width", "frames a second", "plain network", "ratio", "bfloat16 - float32, dB"),
+        [
+            (
+                f"{row['frames']} of {row['width']}x{row['height']}",
+                row["decoder_width"],
+                row["frames_per_second"],
+                row["plain_frames_per_second"],
+                row["ratio"],
+                f"{row['psnr_difference_db']:+.4f}",
+            )
+            for row in report["results"]
+        ],
+    )
+
+
+def coders(report: Report) -> Iterator[str]:
+    return table(
+        ("tensor", "coder", "bits a symbol", "million symbols a second, coded", "decoded"),
+        [
+            (
+                row["tensor"],
+                row["coder"],
+                f"{row['bits_per_symbol']:.3f}",
+                f"{row['encode_symbols_per_second'] / 1e6:.1f}",
+                f"{row['decode_symbols_per_second'] / 1e6:.1f}",
+            )
+            for row in report["results"]
+        ],
+    )
+
+
+def long_clip(report: Report) -> Iterator[str]:
+    for row in report["results"]:
+        encode = row["encode"]
+        yield (
+            f"{encode['frames']:,} frames of {encode['width']}x{encode['height']} in "
+            f"{encode['segments']} segments of `{encode['family']}`: "
+            f"{encode['file_bytes'] - encode['extras_bytes']:,} bytes of {encode['target_bytes']:,}, and "
+            f"{encode['extras_bytes']:,} of sound."
+        )
+        yield ""
+        yield from table(
+            ("", "seconds", "processor seconds", "peak memory, MiB"),
+            [
+                (name, *(f"{row[name][key]:,.0f}" for key in ("seconds", "processor_seconds", "peak_mib")))
+                for name in ("encode", "decode")
+            ],
+        )
+
+
+def evenness(report: Report) -> Iterator[str]:
+    """PSNR of each scene, by the rule that divides the bits."""
+    scenes = list(report["results"][0]["psnr_db"])
+    return table(
+        ("bits divided, PSNR in dB of", *scenes, "deviation without noise, dB", "bytes"),
+        [
+            (
+                row["rule"],
+                *(row["psnr_db"][scene] for scene in scenes),
+                row["deviation_without_noise_db"],
+                row["file_bytes"],
+            )
+            for row in report["results"]
+        ],
+    )
+
+
+def inputs(report: Report) -> Iterator[str]:
+    failed = sum(bool(row["failures"]) for row in report["results"])
+    yield f"{len(report['results'])} files of as many kinds, {failed} of them not as they should be."
+    yield ""
+    yield from table(
+        ("input", "options", "what became of it", "notes"),
+        [
+            (row["input"], row["options"], row["result"], "; ".join([*row["notes"], *row["failures"]]))
+            for row in report["results"]
+        ],
+    )
+
+
+def soak(report: Report) -> Iterator[str]:
+    summary = report["summary"]
+    stopped = ", ".join(f"{count} by {name}" for name, count in summary["stopped"].items())
+    commands = " and ".join(f"{count} {name}s" for name, count in summary["commands"].items())
+    yield (
+        f"{summary['rounds']} commands ({commands}) were stopped at random ({stopped}) and given again: "
+        f"{summary['rounds_with_problems']} with problems, in {summary['seconds']:,} seconds."
+    )
+    problems = [(row["what"], "; ".join(row["problems"])) for row in report["results"] if row["problems"]]
+    if problems:
+        yield ""
+        yield from table(("command", "problems"), problems)
+
+
+def scaling(report: Report) -> Iterator[str]:
+    """What [Many workers](scaling.md) computes with."""
+    return table(
+        ("", "value"),
+        [
+            (name.replace("_", " "), value if isinstance(value, int) else f"{value:.3g}")
+            for row in report["results"]
+            for name, value in row.items()
+        ],
+    )
