@@ -20,7 +20,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "results.md"
 HEAD = """# Results
 
-Made by `python -m benchmarks.results_page` from `benchmarks/results/`; nothing is written by hand.
+Made by `python -m benchmarks.results_page` from the files in `benchmarks/results/`, and by nobody's hand.
 PSNR is over RGB, the mean over frames, of the file decoded anew. What is told of all this is in the
 [README](../README.md#results).
 """

@@ -225,10 +225,10 @@ def coders(report: Report) -> Iterator[str]:
 def long_clip(report: Report) -> Iterator[str]:
     for row in report["results"]:
         encode = row["encode"]
+        video_bytes = encode["file_bytes"] - encode["extras_bytes"]
         yield (
-            f"{encode['frames']:,} frames of {encode['width']}x{encode['height']} in "
-            f"{encode['segments']} segments of `{encode['family']}`: "
-            f"{encode['file_bytes'] - encode['extras_bytes']:,} bytes of {encode['target_bytes']:,}, and "
+            f"{encode['frames']:,} frames of {encode['width']}x{encode['height']} in {encode['segments']} "
+            f"segments of `{encode['family']}`: {video_bytes:,} bytes of {encode['target_bytes']:,}, and "
             f"{encode['extras_bytes']:,} of sound."
         )
         yield ""

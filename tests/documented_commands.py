@@ -168,6 +168,8 @@ def make_stand_ins(folder: Path) -> None:
     encode = ["encode", str(folder / "in.mp4"), "--model", "hnerv", "--device", "cpu", "-q", *LENGTH]
     for name in ("out.inrv", "half.inrv", "clean.inrv"):
         _succeed([*encode, "--size", "2k", "-o", str(folder / name)])
+    part = ("--size", "3k", *CHEAPER["--frames"], *CHEAPER["--scale"])
+    _succeed([*encode, *part, "-o", str(folder / "quick.inrv")])
     _succeed(["decode", str(folder / "out.inrv"), "-q", "-o", str(folder / "in.y4m")])
     _succeed([*encode, "--size", "6k", "--segment", "2", "-o", str(folder / "damaged.inrv")])
     data = bytearray((folder / "damaged.inrv").read_bytes())
