@@ -92,8 +92,8 @@ def row(anchor: str, percent: float | None, difference: float | None, times: flo
                 row("svtav1:6", None, None, 2),
             ],
             "On this clip inrc needs 5 % more bits than x265 fast for the same PSNR, is 1.25 dB below x264 "
-            "fast at the same bits, has no rate in common with SVT-AV1 6 and takes 20, 30 and 2 times as long to "
-            "encode.",
+            "fast at the same bits, has no rate in common with SVT-AV1 6 and takes 20, 30 and 2 times as "
+            "long to encode.",
         ),
     ],
 )
