@@ -12,7 +12,6 @@ listed go to `inrc encode` as they are. Needs the extras `metrics` and `benchmar
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,11 +22,11 @@ from typing import Any
 from benchmarks.bdrate import draw, line
 from benchmarks.codec import measure
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, commit, stored_results, write_report
-from benchmarks.rivals import Frames, Rival, code, parse_rival
 from inrcodec.bdrate import Curve, compare_all
+from inrcodec.comparison.rivalling import rival_point
 from inrcodec.errors import UsageError
-from inrcodec.metrics import ms_ssim, psnr_per_frame_db, summarise_psnr
 from inrcodec.video import read_clip
+from inrcodec.video.rivals import Frames, Rival, parse_rival
 
 RIVALS = "x264:medium,x264:veryslow,x265:medium,x265:veryslow,svtav1:6,svtav1:3"
 BPP = "0.04,0.07,0.12,0.2"
@@ -68,19 +67,6 @@ def tasks_of(options: argparse.Namespace, others: list[str]) -> Iterator[Task]:
         for clip in options.clips:
             for model in options.model:
                 yield Task(clip, model, bpp, (*length, *others))
-
-
-def rival_point(rival: Rival, crf: int, frames: Frames) -> Point:
-    """Bytes and quality of one rate factor of a rival."""
-    size, decoded = code(frames, rival, crf)
-    quality = summarise_psnr(psnr_per_frame_db(frames, decoded))
-    return {
-        "file_bytes": size,
-        "bpp": 8 * size / frames[..., 0].size,
-        "psnr_db": quality.mean_db,
-        "psnr_p1_db": quality.first_percentile_db,
-        "ms_ssim": ms_ssim(frames, decoded),
-    }
 
 
 def our_point(task: Task, folder: Path) -> Point:
@@ -154,8 +140,6 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
 
 def main() -> None:
     options, others = parse_arguments()
-    # SVT-AV1 tells its settings otherwise, one line each.
-    os.environ.setdefault("SVT_LOG", "1")
     options.out.mkdir(parents=True, exist_ok=True)
     tasks, points = list(tasks_of(options, others)), stored(options.json)
 

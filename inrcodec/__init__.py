@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from inrcodec.comparison.comparing import compare as compare
     from inrcodec.decoding import Video as Video
     from inrcodec.decoding import decode as decode
     from inrcodec.decoding import open_video as open
@@ -15,9 +16,19 @@ if TYPE_CHECKING:
     from inrcodec.report.making import write_report as write_report
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "decode", "encode", "encode_ladder", "export", "open", "write_report"]
+__all__ = [
+    "__version__",
+    "compare",
+    "decode",
+    "encode",
+    "encode_ladder",
+    "export",
+    "open",
+    "write_report",
+]
 
 _LIBRARY = {
+    "compare": ("inrcodec.comparison.comparing", "compare"),
     "encode": ("inrcodec.encoding", "encode"),
     "encode_ladder": ("inrcodec.ladder", "encode_ladder"),
     "decode": ("inrcodec.decoding", "decode"),

@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from inrcodec.arguments import local_worker_count, parse_workers
 from inrcodec.errors import UsageError
-from inrcodec.files import check_output_file, check_paths, is_pipe, resume_folder
+from inrcodec.files import check_folder_of, check_output_file, check_paths, is_pipe, resume_folder
 from inrcodec.settings import (
     FEWEST_BITS,
     LOSSES,
@@ -18,6 +19,7 @@ from inrcodec.settings import (
     MOST_FPS_SCALE,
     MOST_PRUNED,
     PRESETS,
+    ComparisonSettings,
     DecodeSettings,
     EncodeSettings,
     ExportSettings,
@@ -158,13 +160,36 @@ def check_report(source: str, files: Sequence[str], output: str, settings: Repor
     """Raise `UsageError` for what cannot be reported on, and `OutputError` where nothing can be written."""
     if not files:
         raise UsageError("name at least one .inrv file to report on")
-    if not output.endswith((".html", ".htm")):
-        raise UsageError(f"-o: expected a name that ends with .html, found {output}")
     if len(set(files)) < len(files):
         raise UsageError(f"a file is named twice: {', '.join(files)}")
-    for path in (source, *files, *settings.results, *settings.logs):
+    _check_page((source, *files, *settings.results, *settings.logs), output, settings.overwrite)
+
+
+def check_comparison(source: str, output: str, settings: ComparisonSettings) -> None:
+    """Raise `UsageError` for what cannot be compared, and `OutputError` where nothing can be written."""
+    if is_pipe(source):
+        raise UsageError(f"compare reads its source several times, which {source} cannot be: save it")
+    _check_page((source,), output, settings.overwrite)
+    bpps = settings.bpps
+    if not bpps or len(set(bpps)) < len(bpps) or not all(0 < bpp < math.inf for bpp in bpps):
+        raise UsageError(f"--bpp: expected positive numbers, each once, found {list(bpps)}")
+    if not settings.models or not settings.against:
+        raise UsageError("name at least one --model, and one codec to compare it with (--against)")
+    if settings.time_seconds is not None and settings.epochs is not None:
+        raise UsageError("--time and --epochs exclude each other; give one of them")
+    if settings.keep is not None and not os.path.isdir(settings.keep):
+        if os.path.exists(settings.keep):
+            raise UsageError(f"--keep: {settings.keep} is no folder")
+        check_folder_of(Path(os.path.abspath(settings.keep)))
+
+
+def _check_page(inputs: Sequence[str], output: str, overwrite: bool) -> None:
+    """Raise as the two above for a page that is made of these files."""
+    if not output.endswith((".html", ".htm")):
+        raise UsageError(f"-o: expected a name that ends with .html, found {output}")
+    for path in inputs:
         check_paths(path, output)
-    check_output_file(output, settings.overwrite)
+    check_output_file(output, overwrite)
 
 
 def check_exporting(settings: ExportSettings) -> None:

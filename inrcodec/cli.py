@@ -41,7 +41,7 @@ from inrcodec.options import (
     source_options,
     target_options,
 )
-from inrcodec.quality_commands import evaluate, report
+from inrcodec.quality_commands import compare, evaluate, report
 from inrcodec.reporting import decode_line, encode_lines, written_text
 from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange, Size, SourceSettings
 
@@ -190,7 +190,7 @@ def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
     return say_lost(source, result.lost, written_text(result.lost))
 
 
-for command in (info, models, verify, evaluate, report, export):
+for command in (info, models, verify, evaluate, report, compare, export):
     commands.add_command(command)
 
 

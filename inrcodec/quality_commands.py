@@ -1,19 +1,28 @@
-"""`inrc eval` and `inrc report`: how close videos are to their source."""
+"""`inrc eval`, `inrc report` and `inrc compare`: how close videos are to their source, and at which price."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from inrcodec import console, tables
-from inrcodec.checks import check_report
+from inrcodec.checks import check_comparison, check_report
 from inrcodec.console import Verbosity
 from inrcodec.errors import UsageError
 from inrcodec.files import check_output_file, check_paths
-from inrcodec.options import DEVICE, picture_options, reporting_options
-from inrcodec.reporting import report_line
-from inrcodec.settings import METRICS, ReportSettings, SourceSettings
+from inrcodec.options import DEVICE, DURATION, LADDER, POSITIVE, picture_options, reporting_options
+from inrcodec.reporting import comparison_line, report_line
+from inrcodec.settings import (
+    METRICS,
+    PRESETS,
+    ComparisonSettings,
+    FrameRange,
+    ReportSettings,
+    Size,
+    SourceSettings,
+)
 
 
 @click.command(name="eval")
@@ -125,3 +134,79 @@ def report(
         console.print_json(made.as_dict())
     if verbosity >= Verbosity.NORMAL:
         console.say(report_line(output, made.as_dict()))
+
+
+@click.command()
+@click.argument("source")
+@click.option("-o", "--output", required=True, help="The .html page to write.")
+@click.option(
+    "--time",
+    "time_seconds",
+    type=DURATION,
+    help="Wall clock of all our encodes together.  [default: 5m without --epochs and --preset]",
+)
+@click.option("--epochs", type=POSITIVE, help="Passes over the frames of each, instead of --time.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="As of encode.  [default: medium]")
+@click.option(
+    "--bpp",
+    "bpps",
+    type=LADDER,
+    default=",".join(f"{bpp:g}" for bpp in ComparisonSettings.bpps),
+    show_default=True,
+    help="Bits per pixel of our files; a BD-rate needs four.",
+)
+@click.option("--model", "models", multiple=True, help="Repeatable; see `inrc models`.  [default: inrc]")
+@click.option(
+    "--against",
+    default=",".join(ComparisonSettings.against),
+    show_default=True,
+    metavar="CODEC:PRESET,...",
+    help="Of x264, x265 and svtav1.",
+)
+@picture_options
+@click.option("--keep", metavar="FOLDER", help="Leave our .inrv files there.")
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("-y", "overwrite", is_flag=True, help="Replace an existing page, and kept files.")
+@reporting_options
+def compare(
+    source: str,
+    output: str,
+    models: tuple[str, ...],
+    against: str,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    frames: FrameRange,
+    crop: Size | None,
+    scale: Size | None,
+    bit_depth: str | None,
+    every: int,
+    stream: int | None,
+    **plain: Any,
+) -> None:
+    """Encode the video SOURCE with our models and with ordinary codecs, and write what came of it as a page.
+
+    Of a longer video the first five seconds are compared, unless --frames says which.
+    """
+    verbosity = console.verbosity_of(quiet, verbose)
+    is_chosen = click.get_current_context().get_parameter_source("frames") is ParameterSource.COMMANDLINE
+    depth = None if bit_depth is None else int(bit_depth)
+    settings = ComparisonSettings(
+        SourceSettings(frames, crop, scale, depth, every, stream),
+        first_seconds=None if is_chosen else ComparisonSettings.first_seconds,
+        models=models or ComparisonSettings.models,
+        against=[text for text in against.split(",") if text],
+        **plain,
+    )
+    # The library checks all this too, but torch, which it needs, takes two seconds to import.
+    check_comparison(source, output, settings)
+    from inrcodec.comparison.comparing import compare as compare_codecs
+
+    with console.progress_for(verbosity) as progress:
+        found = compare_codecs(source, output, settings, progress)
+    if as_json:
+        console.print_json(found.as_dict())
+    elif verbosity >= Verbosity.NORMAL:
+        tables.print_comparison(found)
+    if verbosity >= Verbosity.NORMAL:
+        console.say(comparison_line(output, found.as_dict()))

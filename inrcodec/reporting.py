@@ -100,6 +100,12 @@ def export_lines(output: str, result: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def comparison_line(output: str, result: Mapping[str, Any]) -> str:
+    """What a comparison left, from the fields of `ComparisonResult`."""
+    kept = f"; our files are in {result['kept_in']}" if result["kept_in"] else ""
+    return f"{output}: {len(result['contenders'])} codecs, {result['page_bytes']:,} bytes{kept}"
+
+
 def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each of several sources: what `several.encode_several` says of it."""
     width = max(len(row["output"]) for row in rows)

@@ -158,3 +158,15 @@ class Board:
         """Count a segment that needs no more work."""
         self._running.pop(key, None)
         self._done += share
+
+
+@dataclass(frozen=True)
+class Once(Passing):
+    """Says every note once: several encodes of one source have the same ones."""
+
+    _noted: set[str] = field(default_factory=set)
+
+    def note(self, message: str) -> None:
+        if message not in self._noted:
+            self._noted.add(message)
+            self.whole.note(message)

@@ -19,6 +19,8 @@ FEWEST_BITS, MOST_BITS = 2, 12
 """What `--weight-bits` and `--embedding-bits` may be."""
 METRICS = ("psnr", "yuv", "ssim", "ms-ssim", "flip")
 """What `inrc eval` measures; see `frame_metrics`."""
+COMPARISON_SECONDS = 300.0
+"""Wall clock of all our encodes of `inrc compare`, where nothing says how long to fit."""
 MOST_FPS_SCALE = 64
 """Most times the frames that a decode interpolates: 24 frames a second become 1536."""
 
@@ -248,3 +250,35 @@ class ExportSettings:
     check: str = "some"
     """Frames that are compared with our decoder's: `some` (three of each segment) or `all`."""
     overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """Everything `inrc compare` can be told."""
+
+    source: SourceSettings = SourceSettings()
+    first_seconds: float | None = 5.0
+    """Of a longer video only its first seconds are compared; None for all of `source.frames`, and where these
+    are no whole video it has no effect."""
+    bpps: Sequence[float] = (0.03, 0.06, 0.12, 0.2)
+    """Bits per pixel of our files; a BD-rate needs four."""
+    models: Sequence[str] = (AUTO,)
+    preset: str | None = None
+    """One of `PRESETS`; None for `medium`."""
+    time_seconds: float | None = None
+    """Wall clock of all our encodes together; None for `COMPARISON_SECONDS`, unless preset or epochs say how
+    long to fit."""
+    epochs: float | None = None
+    against: Sequence[str] = ("x264:medium", "x265:medium", "svtav1:6")
+    """Ordinary codecs, as CODEC:PRESET."""
+    keep: str | None = None
+    """A folder for our files; None removes them."""
+    device: str = "auto"
+    overwrite: bool = False
+
+    @property
+    def total_seconds(self) -> float | None:
+        """The time of all our encodes together, seconds; None where another setting decides."""
+        if self.time_seconds is None and self.epochs is None and self.preset is None:
+            return COMPARISON_SECONDS
+        return self.time_seconds

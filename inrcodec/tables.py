@@ -1,4 +1,4 @@
-"""The tables of `inrc info` and `inrc eval`, on stdout. With `console` the only user of rich."""
+"""The tables of `inrc info`, `eval` and `compare`, on stdout. With `console` the only user of rich."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from inrcodec.comparison.result import ComparisonResult
     from inrcodec.evaluation import Evaluation
     from inrcodec.inspect import FileReport, SegmentReport
 
@@ -53,6 +54,27 @@ def print_evaluation(evaluation: Evaluation) -> None:
         numbers = (f"{value:.{digits}f}" for value in (one.mean, one.worst_in_hundred, one.worst))
         table.add_row(f"{one.metric.title} {one.metric.unit}", *numbers, str(one.worst_frame))
     console.print(table)
+    sys.stdout.flush()
+
+
+def print_comparison(result: ComparisonResult) -> None:
+    """The tables of `inrc compare` on stdout: a file a line, then a codec a line, then the verdict."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from inrcodec.comparison.result import points_table, rates_table, remarks
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    for texts in (points_table(result.contenders), rates_table(result.comparisons)):
+        table = Table(box=box.SIMPLE_HEAD)
+        for number, name in enumerate(texts.head):
+            table.add_column(name, justify="left" if number < 2 else "right")
+        for row in texts.rows:
+            table.add_row(*map(printable, row))
+        console.print(table)
+    for line in (*remarks(result.contenders, result.left_out), result.verdict):
+        console.print(printable(line), markup=False, soft_wrap=True)
     sys.stdout.flush()
 
 

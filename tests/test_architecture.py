@@ -46,6 +46,7 @@ LAYERS = (
     {"quality_search", "preview"},
     {"encoding"},
     {"ladder"},
+    {"comparison"},
     {"reporting"},
     {"console", "tables", "options", "command_group"},
     {"several", "quality_commands", "inspection_commands", "export_commands"},

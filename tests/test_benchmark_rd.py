@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks import rd
 from benchmarks.bdrate import draw, line
-from benchmarks.rivals import code, parse_rival, without_settings
 from inrcodec.bdrate import Curve, bd_rate, compare_all
+from inrcodec.comparison.rivalling import rival_point
 from inrcodec.errors import UsageError
-from inrcodec.metrics import psnr_per_frame_db
+from inrcodec.video.rivals import parse_rival, without_settings
 
 
 def curve(factor: float, shift_db: float = 0.0) -> Curve:
@@ -57,9 +57,9 @@ def test_a_rival_decodes_what_it_encoded(rival: str, fine: int, coarse: int) -> 
     frames = np.stack([frames, frames[:, ::-1], 255 - frames], axis=-1)
     sizes, quality = [], []
     for crf in (fine, coarse):
-        size, decoded = code(frames, parse_rival(rival), crf)
-        sizes.append(size)
-        quality.append(psnr_per_frame_db(frames, decoded).mean())
+        point = rival_point(parse_rival(rival), crf, frames)
+        sizes.append(point["file_bytes"])
+        quality.append(point["psnr_db"])
     assert sizes[0] > sizes[1] and quality[0] > quality[1] and quality[0] > 25
 
 

@@ -27,6 +27,23 @@ class FileEvidence:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Text in cells; the first column names the rows."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Foreword:
+    """What stands before all else: what the figures come to, and tables of them."""
+
+    verdict: str
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that a report says."""
 
@@ -37,6 +54,7 @@ class Evidence:
     plots: tuple[RateCurves, ...]
     comparisons: tuple[tuple[dict[str, Any], ...], ...]
     """Of each plot, the BD-rates that there are; see `bdrate.compare_all`."""
+    foreword: Foreword | None = None
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

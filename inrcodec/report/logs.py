@@ -41,7 +41,7 @@ def read_log(path: str) -> dict[str, EncodeLog]:
             value = json.load(file)
         rows = value["files"] if "files" in value else [value]
         results = [row.get("result", row) | {"output": row["output"]} for row in rows if "error" not in row]
-        return {os.path.basename(one["output"]): _log(path, one) for one in results if "courses" in one}
+        return {os.path.basename(one["output"]): log_of(path, one) for one in results if "courses" in one}
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -62,7 +62,8 @@ def read_logs(paths: Sequence[str], files: Sequence[str]) -> list[EncodeLog | No
     return [found.get(name) for name in names]
 
 
-def _log(path: str, result: dict[str, Any]) -> EncodeLog:
+def log_of(path: str, result: dict[str, Any]) -> EncodeLog:
+    """The log of an encode from the fields of its `EncodeResult`; `path` is where they were read."""
     return EncodeLog(
         path=path,
         seconds=float(result["seconds"]),

@@ -16,11 +16,11 @@ from inrcodec.inspect import inspect
 from inrcodec.progress import Progress, Silent
 from inrcodec.report.choosing import choose_frames
 from inrcodec.report.evidence import Evidence, FileEvidence, short_names
-from inrcodec.report.logs import read_logs
+from inrcodec.report.logs import EncodeLog, read_logs
 from inrcodec.report.page import page
 from inrcodec.report.pictures import make_pictures
-from inrcodec.report.rates import bd_rates, own_curves, rate_curves, read_results
-from inrcodec.settings import ReportSettings
+from inrcodec.report.rates import Clip, bd_rates, own_curves, rate_curves, read_results
+from inrcodec.settings import ReportSettings, SourceSettings
 
 
 @dataclass(frozen=True)
@@ -59,43 +59,78 @@ def write_report(
     """
     settings, progress = settings or ReportSettings(), progress or Silent()
     check_report(source, files, output, settings)
-    clips = [clip for path in settings.results for clip in read_results(path)]
-    logs = read_logs(settings.logs, files)
+    material = Material(
+        source,
+        settings.source,
+        files,
+        [clip for path in settings.results for clip in read_results(path)],
+        read_logs(settings.logs, files),
+        settings.device,
+    )
+    return write_page(gather(material, progress), output, settings.overwrite)
+
+
+def write_page(evidence: Evidence, output: str, overwrite: bool) -> ReportResult:
+    """Write what was gathered to `output`. Raises `UsageError` where it exists already, and `OutputError`."""
+    data = page(evidence).encode()
+    with atomic_output(output, overwrite) as file:
+        file.write(data)
+    return ReportResult(output, len(data), evidence)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of."""
+
+    source: str
+    selected: SourceSettings
+    """What of the source the files hold."""
+    files: Sequence[str]
+    clips: Sequence[Clip]
+    """Other contenders, by the clips that they were measured on."""
+    logs: Sequence[EncodeLog | None]
+    """Of each file."""
+    device: str = "auto"
+    measures: Sequence[str] | None = None
+    """What is measured of every frame; None for all that is installed."""
+
+
+def gather(material: Material, progress: Progress) -> Evidence:
+    """Measure the files and make the pictures. Raises as `write_report` does, but for its output."""
+    files, device = material.files, material.device
     held = [inspect(path) for path in files]
     measured = []
     for number, path in enumerate(files):
         told = progress if number == 0 else _Quieter(progress)
-        measured.append(evaluate(source, path, settings.source, device=settings.device, progress=told))
+        measured.append(
+            evaluate(material.source, path, material.selected, material.measures, device, progress=told)
+        )
         if len(files) > 1:
             progress.detail(f"{path} is measured")
     chosen = choose_frames(np.mean([one.values["psnr"] for one in measured], axis=0))
     indices = [one.index for one in chosen]
     pictures = make_pictures(
         chosen,
-        frames_at(source, indices, settings.source, settings.device),
-        [frames_at(path, indices, device=settings.device) for path in files],
+        frames_at(material.source, indices, material.selected, device),
+        [frames_at(path, indices, device=device) for path in files],
     )
     families = [one.segments[0].family for one in held]
     first = measured[0]
     plots = rate_curves(
         own_curves(list(zip(families, measured, strict=True))),
         first.width * first.height * first.frame_count,
-        clips,
+        material.clips,
     )
     if plots and not bdrate.is_installed():
         progress.note("BD-rates: left out; pip install 'inrc[report]' brings bjontegaard")
-    evidence = Evidence(
-        source=source,
-        files=tuple(map(FileEvidence, short_names(files), held, measured, logs)),
+    return Evidence(
+        source=material.source,
+        files=tuple(map(FileEvidence, short_names(files), held, measured, material.logs)),
         chosen=tuple(chosen),
         pictures=pictures,
         plots=tuple(plots),
         comparisons=tuple(tuple(bd_rates(plot)) for plot in plots),
     )
-    data = page(evidence).encode()
-    with atomic_output(output, settings.overwrite) as file:
-        file.write(data)
-    return ReportResult(output, len(data), evidence)
 
 
 def _figures(one: FileEvidence) -> dict[str, Any]:

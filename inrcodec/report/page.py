@@ -12,9 +12,16 @@ from inrcodec.report.evidence import Evidence
 from inrcodec.report.gallery import gallery
 from inrcodec.report.markup import Markup, element
 from inrcodec.report.plots import fit_section, quality_section, rate_section
-from inrcodec.report.sections import about_section, bits_section, frames_text, summary_section
+from inrcodec.report.sections import (
+    about_section,
+    bits_section,
+    foreword_section,
+    frames_text,
+    summary_section,
+)
 
 _PARTS = {
+    "verdict": "Verdict",
     "summary": "Summary",
     "pictures": "Pictures",
     "quality": "Frame by frame",
@@ -29,6 +36,7 @@ _PARTS = {
 def page(evidence: Evidence) -> str:
     """The whole page."""
     parts = {
+        "verdict": foreword_section(evidence),
         "summary": summary_section(evidence),
         "pictures": gallery(evidence),
         "quality": quality_section(evidence),

@@ -23,6 +23,18 @@ def value_text(name: str, value: float) -> str:
     return f"{value:.{2 if name.startswith('psnr') else 4}f}"
 
 
+def foreword_section(evidence: Evidence) -> Markup | None:
+    """The verdict and its tables, where there is one."""
+    foreword = evidence.foreword
+    if foreword is None:
+        return None
+    return joined(
+        element("p", foreword.verdict),
+        *(table(list(one.head), [list(row) for row in one.rows]) for one in foreword.tables),
+        *(element("p", note, class_="note") for note in foreword.notes),
+    )
+
+
 def summary_section(evidence: Evidence) -> Markup:
     """Tiles for one file; a table for several."""
     if len(evidence.files) == 1:

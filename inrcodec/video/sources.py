@@ -16,7 +16,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from inrcodec.errors import NotAVideo, UsageError
-from inrcodec.progress import Progress
+from inrcodec.progress import Progress, Silent
+from inrcodec.settings import FrameRange
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 IMAGE_FRAME_RATE = Fraction(25)
@@ -200,3 +201,14 @@ def _container_frames(
         yield from decoded
     if damaged:
         progress.note(f"the input is damaged: {damaged} of its packets could not be decoded")
+
+
+def first_frames(path: str, seconds: float, stream: int | None = None) -> FrameRange:
+    """The frames of the first `seconds` of a video, all of them where it is not longer.
+
+    By its frame rate and its length as the container has them. Raises as `open_source`.
+    """
+    with open_source(path, Silent(), stream) as opened:
+        count = max(1, round(seconds * opened.frame_rate))
+        is_longer = not opened.estimated_frame_count or opened.estimated_frame_count > count
+        return FrameRange(0, count) if is_longer else FrameRange()

@@ -1,0 +1,166 @@
+"""Ordinary codecs through PyAV, from the same RGB frames: real bytes of an elementary stream, decoded again.
+
+What is compared leans to the rivals' side: no container is counted for them, nor the line of settings that
+x264 and x265 write into their streams, and 4:2:0 goes to and from RGB with exact rounding. Each runs with as
+many threads as it takes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import cast
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.codec.codec import UnknownCodecError
+from av.video.reformatter import ColorRange, Interpolation
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from bitstream.header import ColorTags
+from inrcodec.errors import InrcError, UsageError
+from inrcodec.video.color import to_pixel_format
+
+Frames = NDArray[np.uint8]
+RATE = Fraction(25)
+_START_CODE = b"\0\0\1"
+_SETTINGS_UNIT = 6
+_BT709 = ColorTags(primaries=1, transfer=1, matrix=1, full_range=False)
+_X26_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+)
+
+
+class RivalFailed(InrcError):
+    """The encoder of a rival refuses these frames."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How FFmpeg's encoder of a rival is run."""
+
+    name: str
+    muxer: str
+    """Of the elementary stream."""
+    presets: tuple[str, ...]
+    crf: tuple[int, ...]
+    """Constant rate factors, from fine to coarse, at equal distances."""
+    coarsest_crf: int
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+ENCODERS = {
+    "x264": Encoder("libx264", "h264", (*_X26_PRESETS, "placebo"), (18, 23, 28, 33, 38, 43), 51),
+    "x265": Encoder(
+        "libx265",
+        "hevc",
+        (*_X26_PRESETS, "placebo"),
+        (18, 23, 28, 33, 38, 43),
+        51,
+        {"x265-params": "info=0:log-level=none"},
+    ),
+    "svtav1": Encoder("libsvtav1", "obu", tuple(map(str, range(14))), (20, 28, 36, 44, 52, 60), 63),
+}
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One codec at one of its presets, as `x264:medium`."""
+
+    codec: str
+    preset: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.codec}:{self.preset}"
+
+    @property
+    def encoder(self) -> Encoder:
+        return ENCODERS[self.codec]
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether this build of FFmpeg has the encoder."""
+        try:
+            av.codec.Codec(self.encoder.name, "w")
+        except UnknownCodecError:
+            return False
+        return True
+
+
+def parse_rival(text: str) -> Rival:
+    """`x264:medium`; raises `UsageError` for a codec that is not in `ENCODERS`, or no preset of it."""
+    codec, _, preset = text.partition(":")
+    if codec not in ENCODERS or not preset:
+        raise UsageError(f"{text!r}: expected CODEC:PRESET with a codec of {', '.join(ENCODERS)}")
+    if preset not in ENCODERS[codec].presets:
+        raise UsageError(f"{text!r}: presets of {codec} are {', '.join(ENCODERS[codec].presets)}")
+    return Rival(codec, preset)
+
+
+def encode_stream(frames: Frames, rival: Rival, crf: int, rate: Fraction = RATE) -> bytes:
+    """The elementary stream of `frames` (T, height, width, 3), RGB, at `rate` frames a second.
+
+    4:2:0 has even sizes: a row or a column that is missing repeats the last one. Raises `RivalFailed`.
+    """
+    encoder, buffer = rival.encoder, io.BytesIO()
+    options = {"preset": rival.preset, "crf": str(crf), **encoder.options}
+    # SVT-AV1 tells its settings otherwise, one line each.
+    os.environ.setdefault("SVT_LOG", "1")
+    height, width = frames.shape[1:3]
+    edges = ((0, height % 2), (0, width % 2), (0, 0))
+    try:
+        with av.open(buffer, "w", format=encoder.muxer) as container:
+            stream = cast(VideoStream, container.add_stream(encoder.name, rate=rate, options=options))
+            stream.height, stream.width = height + height % 2, width + width % 2
+            stream.pix_fmt = "yuv420p"
+            for frame in frames:
+                even = np.pad(frame, edges, mode="edge")
+                container.mux(stream.encode(to_pixel_format(even, "yuv420p", _BT709)))
+            container.mux(stream.encode(None))
+    except av.FFmpegError as error:
+        size = f"{width}x{height}"
+        raise RivalFailed(
+            f"{rival.name} cannot encode frames of {size}: {error.strerror or error}"
+        ) from error
+    data = buffer.getvalue()
+    return without_settings(data) if rival.codec == "x264" else data
+
+
+def without_settings(data: bytes) -> bytes:
+    """An H.264 stream in Annex B form without the unit (type 6) in which x264 says how it was run."""
+    first, *units = data.split(_START_CODE)
+    return _START_CODE.join([first, *(unit for unit in units if unit[0] & 31 != _SETTINGS_UNIT)])
+
+
+def decoded_frames(data: bytes, rival: Rival, height: int, width: int) -> Iterator[Frames]:
+    """The frames of a stream of `encode_stream` one by one, RGB, cut to (height, width, 3)."""
+    with av.open(io.BytesIO(data), "r", format=rival.encoder.muxer) as container:
+        for frame in container.decode(video=0):
+            yield _to_rgb(frame)[:height, :width]
+
+
+def _to_rgb(frame: VideoFrame) -> Frames:
+    converted = frame.reformat(
+        format="rgb24",
+        src_colorspace=_BT709.matrix,
+        src_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.BICUBIC
+        | Interpolation.ACCURATE_RND
+        | Interpolation.FULL_CHR_H_INT
+        | Interpolation.FULL_CHR_H_INP,
+    )
+    return converted.to_ndarray(format="rgb24").astype(np.uint8, copy=False)

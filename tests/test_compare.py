@@ -1,0 +1,243 @@
+"""`inrc compare`: what it prints and writes, its verdict, what is refused and what is left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from codec_samples import moving_gradient, write_clip
+from test_cli import environment, only_line
+
+from inrcodec import bdrate
+from inrcodec.cli import run
+from inrcodec.comparison import comparing, rivalling
+from inrcodec.comparison.rivalling import MARGIN, rival_curve
+from inrcodec.comparison.verdict import BdRate, Comparison, Contender, compare_each, difference_db, verdict
+from inrcodec.progress import Silent
+from inrcodec.settings import ComparisonSettings, FrameRange, SourceSettings
+from inrcodec.video import first_frames
+from inrcodec.video.rivals import Rival, decoded_frames, encode_stream, parse_rival
+
+QUICK = ["--epochs", "1", "--device", "cpu", "--against", "x264:ultrafast"]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six frames of 48x32."""
+    return write_clip(tmp_path_factory.mktemp("compare") / "source.mp4", moving_gradient(48, 32, 6))
+
+
+def test_the_command_compares_real_files(clip: Path, tmp_path: Path) -> None:
+    output, kept = tmp_path / "page.html", tmp_path / "kept"
+    options = [*QUICK, "--bpp", "3,4", "--keep", str(kept), "--frames", "1:5", "--json"]
+    command = [sys.executable, "-m", "inrcodec", "compare", str(clip), "-o", str(output), *options]
+    done = subprocess.run(command, env=environment(), capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads(done.stdout)
+    assert (found["width"], found["height"], found["first_frame"], found["frames"]) == (48, 32, 1, 4)
+    assert found["page_bytes"] == output.stat().st_size
+    ours, rival = found["contenders"]
+    assert (ours["name"], rival["name"]) == ("inrc", "x264:ultrafast")
+    for point in ours["points"]:
+        # Real files: what is kept has the bytes that are told, and no more than were asked for.
+        asked = float(point["setting"].split()[0])
+        assert (kept / point["file"]).stat().st_size == point["file_bytes"] <= asked * 48 * 32 * 4 / 8
+    assert sorted(path.name for path in kept.iterdir()) == sorted(one["file"] for one in ours["points"])
+    for point in (*ours["points"], *rival["points"]):
+        assert point["bpp"] == pytest.approx(8 * point["file_bytes"] / (48 * 32 * 4))
+        assert 10 < point["psnr_p1_db"] <= point["psnr_db"] < 100 and point["seconds"] > 0
+    (row,) = found["comparisons"]
+    assert row["bd_rate_psnr_percent"] is None
+    assert row["times_as_long"] == pytest.approx(ours["mean_seconds"] / rival["mean_seconds"])
+    assert found["verdict"].startswith("On this clip inrc ") and "x264 ultrafast" in found["verdict"]
+    page = output.read_text()
+    assert found["verdict"] in page and "<h2>Verdict</h2>" in page and "<h2>Rate and distortion</h2>" in page
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "page.html"]
+
+
+def row(anchor: str, percent: float | None, difference: float | None, times: float) -> Comparison:
+    return Comparison("inrc", anchor, BdRate(percent, None), BdRate(None, None), difference, times)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            [row("x265:medium", 12.3, -0.5, 40.4)],
+            "On this clip inrc needs 12 % more bits than x265 medium for the same PSNR and takes 40 times as "
+            "long to encode.",
+        ),
+        (
+            [
+                row("x264:medium", -20.0, 1.0, 1234.0),
+                row("x265:slow", 0.3, 0.1, 9.96),
+                row("svtav1:6", 63.0, -2, 0.5),
+            ],
+            "On this clip inrc needs 20 % fewer bits than x264 medium, as many bits as x265 slow and 63 % "
+            "more than SVT-AV1 6 for the same PSNR and takes 1,234, 10 and 0.5 times as long to encode.",
+        ),
+        (
+            [
+                row("x264:fast", None, -1.25, 30),
+                row("x265:fast", 5.0, None, 20),
+                row("svtav1:6", None, None, 2),
+            ],
+            "On this clip inrc needs 5 % more bits than x265 fast for the same PSNR, is 1.25 dB below x264 "
+            "fast at the same bits, has no rate in common with SVT-AV1 6 and takes 20, 30 and 2 times as "
+            "long to encode.",
+        ),
+    ],
+)
+def test_the_verdict_says_what_the_figures_say(rows: list[Comparison], expected: str) -> None:
+    assert verdict(rows) == expected
+
+
+def curve(factor: float, seconds: float) -> list[dict[str, Any]]:
+    return [
+        {"bpp": factor * 2.0**step, "psnr_db": 30 + 2.5 * step, "ms_ssim": None, "seconds": seconds}
+        for step in range(4)
+    ]
+
+
+def test_comparisons_of_known_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    contenders = [Contender("inrc", curve(0.05, 60.0)), Contender("x264:medium", curve(0.1, 1.5))]
+    (found,) = compare_each(contenders)
+    assert found.psnr.percent == pytest.approx(-50) and found.psnr.overlap == (30, 37.5)
+    assert found.ms_ssim == BdRate(None, None)
+    # Half the bits are one step of 2.5 dB; the point at 0.05 is below all of the other's.
+    assert found.difference_db == pytest.approx(2.5) and found.times_as_long == pytest.approx(40)
+    assert difference_db(curve(100, 1), curve(0.1, 1)) is None
+    monkeypatch.setattr(bdrate, "find_spec", lambda name: None)
+    (found,) = compare_each(contenders)
+    assert found.psnr.percent is None and "2.50 dB above x264 medium" in verdict([found])
+
+
+@pytest.mark.parametrize("bpps", [(0.03, 0.2), (1.0, 1.0)])
+def test_rivals_bracket_the_rates(monkeypatch: pytest.MonkeyPatch, bpps: tuple[float, float]) -> None:
+    def point(rival: Rival, crf: int, frames: object, rate: object) -> dict[str, float]:
+        return {"bpp": 2 ** (-crf / 6) * 7}
+
+    monkeypatch.setattr(rivalling, "rival_point", point)
+    found = rival_curve(parse_rival("x265:medium"), np.zeros(0), bpps, Fraction(25), Silent())
+    rates = [one["bpp"] for one in found]
+    assert rates == sorted(rates) and len(set(rates)) == len(rates) >= 4
+    assert rates[0] <= min(bpps) / MARGIN and max(bpps) * MARGIN <= rates[-1]
+
+
+def test_rivals_take_frames_of_odd_sizes() -> None:
+    frames = moving_gradient(65, 71, 3)
+    rival = parse_rival("x264:medium")
+    decoded = np.stack(list(decoded_frames(encode_stream(frames, rival, 10), rival, 71, 65)))
+    assert decoded.shape == frames.shape
+    assert np.abs(decoded.astype(int) - frames).mean() < 2
+
+
+def test_a_missing_rival_is_noted(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Rival, "is_installed", property(lambda rival: rival.codec != "svtav1"))
+    output = tmp_path / "page.html"
+    options = ["--epochs", "1", "--device", "cpu", "--bpp", "4", "--against", "svtav1:8,x264:ultrafast"]
+    assert run(["compare", str(clip), "-o", str(output), *options]) == 0
+    shown = capsys.readouterr()
+    assert "note: svtav1:8 is left out: this build of FFmpeg has no libsvtav1" in shown.err
+    assert "x264 ultrafast" in shown.out and "On this clip inrc " in shown.out
+    assert "svtav1:8 is left out" in output.read_text()
+    command = ["compare", str(clip), "-o", str(output), "-y", "--against", "svtav1:8"]
+    assert run(command) == 2
+    assert "has no libsvtav1" in only_line(capsys.readouterr().err.encode())
+
+
+def test_of_a_long_video_the_first_seconds_are_compared(clip: Path) -> None:
+    assert first_frames(str(clip), 0.1) == FrameRange(0, 2)
+    assert first_frames(str(clip), 5.0) == FrameRange()
+    notes: list[str] = []
+
+    class Noted(Silent):
+        def note(self, message: str) -> None:
+            notes.append(message)
+
+    chosen = comparing._selected(str(clip), ComparisonSettings(first_seconds=0.12), Noted())
+    assert chosen.frames == FrameRange(0, 3) and "the first 0.12 seconds" in notes[0]
+    asked = ComparisonSettings(SourceSettings(FrameRange(0, 5)), first_seconds=0.1)
+    assert comparing._selected(str(clip), asked, Noted()).frames == FrameRange(0, 5)
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["missing.mp4"], 2, "does not exist"),
+        (["-"], 2, "several times"),
+        (["{text}"], 1, "is no video"),
+        (["{clip}", "-o", "{page}"], 2, "exists already"),
+        (["{clip}", "-o", "a.txt"], 2, "ends with .html"),
+        (["{clip}", "--bpp", "0.1,0.1"], 2, "a rung twice"),
+        (["{clip}", "--time", "5s"], 2, "--time and --epochs"),
+        (["{clip}", "--against", "vp9:good"], 2, "expected CODEC:PRESET"),
+        (["{clip}", "--against", "x264:quick"], 2, "presets of x264"),
+        (["{clip}", "--against", ""], 2, "at least one"),
+        (["{clip}", "--model", "nervous"], 2, "nervous"),
+        (["{clip}", "--model", "inrc", "--preset", "paper"], 2, "--preset paper"),
+        (["{clip}", "--keep", "{text}"], 2, "no folder"),
+        (["{clip}", "--keep", "{there}"], 2, "exists already"),
+        (["{clip}", "--frames", "50:60"], 1, "no frames in 50:60"),
+        (["{clip}", "--bpp", "0.0001"], 3, ""),
+    ],
+)
+def test_refusals_are_one_line_and_leave_nothing(
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/source-inrc-4bpp.inrv").write_bytes(b"kept")
+    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "text.txt").write_text("no video")
+    before = sorted(tmp_path.rglob("*"))
+    places = {"clip": clip, "page": "page.html", "text": "text.txt", "there": "there"}
+    given = [word.format(**places) for word in words]
+    options = [] if "-o" in given else ["-o", "new.html"]
+    options += [] if "--bpp" in given else ["--bpp", "4"]
+    options += [] if "--against" in given else QUICK[-2:]
+    assert run(["compare", *given, *options, *QUICK[:4], "-q"]) == code
+    assert message in only_line(capsys.readouterr().err.encode())
+    assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "page.html").read_text() == "old"
+
+
+def test_ctrl_c_leaves_nothing(clip: Path, tmp_path: Path) -> None:
+    options = ["--time", "1h", "--bpp", "4", "--against", "x264:ultrafast", "--device", "cpu"]
+    command = [sys.executable, "-m", "inrcodec", "compare", str(clip), "-o", str(tmp_path / "a.html")]
+    folder = tmp_path / ".a.html.compare.partial"
+    with subprocess.Popen([*command, *options], env=environment(), stderr=subprocess.PIPE) as running:
+        for _ in range(600):
+            if folder.is_dir() and os.listdir(folder):
+                break
+            time.sleep(0.05)
+        time.sleep(0.5)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert errors.decode().splitlines()[-1] == "inrc: error: interrupted, nothing was written"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_loads_no_torch() -> None:
+    ends = "sys.exit('torch' in sys.modules)"
+    script = f"import sys; from inrcodec.cli import run; run(['compare', '--help']); {ends}"
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, timeout=60)
+    assert done.returncode == 0 and b"--against" in done.stdout
