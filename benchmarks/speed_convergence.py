@@ -124,6 +124,6 @@ def _plain_psnr_db(plain: PlainTraining, clip: Tensor) -> float:
     for frames in torch.split(clip, 1):
         with torch.inference_mode():
             images = frames.permute(0, 3, 1, 2).contiguous().float() / 255
-            rendered = plain.decoder(plain.encoder(images.to(plain.device))).cpu()
-        total += float(psnr_per_frame_db(frames.numpy(), as_codes(rendered).numpy()).sum())
+            rendered = as_codes(plain.decoder(plain.encoder(images.to(plain.device)))).cpu()
+        total += float(psnr_per_frame_db(frames.numpy(), rendered.numpy()).sum())
     return total / len(clip)

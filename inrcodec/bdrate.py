@@ -56,8 +56,8 @@ def _rising(curve: Curve, metric: str) -> Curve:
 
 
 def is_rival(name: str) -> bool:
-    """Whether a contender is an ordinary codec at a preset, as `x264:medium`."""
-    return ":" in name
+    """Whether a contender is an ordinary codec at a preset, as `x264:medium`, whatever options follow."""
+    return ":" in name.split()[0]
 
 
 def compare_all(curves: Mapping[str, Mapping[str, Curve]]) -> list[dict[str, Any]]:

@@ -27,6 +27,8 @@ from inrcodec.settings import (
     ReportSettings,
 )
 
+PREVIEW_MARK = "inrc --preview"
+"""What the pictures of `--preview` say near their beginning of where they come from."""
 EXPORT_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 EXPORT_CHECKS = ("some", "all")
 
@@ -115,7 +117,7 @@ def check_workers(settings: EncodeSettings) -> None:
 def check_preview(settings: EncodeSettings, requests: Sequence[tuple[str, str]]) -> None:
     """Raise `UsageError` for a preview of the encodes (source, output) that there cannot be.
 
-    One that exists is replaced by an encode that goes on, or with `settings.overwrite`.
+    One that exists is replaced with `settings.overwrite`, and an earlier preview by an encode that goes on.
     """
     path = settings.preview
     if path is None:
@@ -130,7 +132,16 @@ def check_preview(settings: EncodeSettings, requests: Sequence[tuple[str, str]])
         if taken is not None and _is_in(path, taken):
             raise UsageError(f"{path} is or belongs to {taken}, which the encode needs; name another preview")
     goes_on = any(resume_folder(output).is_dir() for _, output in requests)
-    check_output_file(path, settings.overwrite or goes_on)
+    check_output_file(path, settings.overwrite or (goes_on and _is_preview(path)))
+
+
+def _is_preview(path: str) -> bool:
+    """Whether a file is a picture that `--preview` has left."""
+    try:
+        with open(path, "rb") as file:
+            return PREVIEW_MARK.encode() in file.read(128)
+    except OSError:
+        return False
 
 
 def _is_in(path: str, taken: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inrcodec.checks import check_preview
+from inrcodec.checks import PREVIEW_MARK, check_preview
 from inrcodec.errors import InrcError, is_out_of_memory
 from inrcodec.progress import Picture, Progress
 from inrcodec.segment_progress import Passing
@@ -41,7 +41,8 @@ class PictureFile:
             return
         try:
             picture = draw()
-            replace_picture(self._path, np.concatenate([picture.source, picture.fit], axis=1))
+            both = np.concatenate([picture.source, picture.fit], axis=1)
+            replace_picture(self._path, both, PREVIEW_MARK)
         except Exception as error:
             if not isinstance(error, InrcError) and not is_out_of_memory(error):
                 raise
@@ -56,7 +57,7 @@ class PictureFile:
         """Take back what was written: the same command finds things as they were."""
         if self._is_written:
             with suppress(OSError):
-                Path(self._path).unlink()
+                Path(self._path).resolve().unlink()
 
 
 @dataclass(frozen=True)

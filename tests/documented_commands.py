@@ -6,6 +6,8 @@ cheap on tiny clips; else a file is added there, or an option to `CHEAPER`.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shlex
 import shutil
@@ -47,11 +49,20 @@ CHEAPER: dict[str, tuple[str, ...]] = {
     "--device": ("--device", "cpu"),
 }
 """What stands in the place of an option and its value."""
+CHEAPER_IN: dict[str, dict[str, tuple[str, ...]]] = {
+    "compare": {"--bpp": (), "--against": ("--against", "x264:ultrafast")},
+}
+"""The same in a command that means something else by an option, or has other values for it."""
+ALWAYS = {"compare": ("--bpp", "16,20", "--epochs", "0.3", "--device", "cpu")}
+"""What a command is given besides."""
 CHEAPER_MODELS = {"width=68": "width=12", "width=54": "width=12", "width=81": "width=12"}
 """The same of `--model-option`."""
 LENGTH = ("--epochs", "0.3")
 SIZES = ("--size", "--psnr", "--ladder", "--resume-from", "--parameters")
-SKIPPED = {"ray": "a Ray cluster: tests/test_workers.py has one"}
+SKIPPED = {
+    "ray": "a Ray cluster: tests/test_workers.py has one",
+    "--web": "onnxruntime-web: tests/test_exported_page.py has it",
+}
 """Words of lines that are not run, and why."""
 WIDTH, HEIGHT, COUNT = 48, 32, 4
 SINKS = {"ffplay": b"YUV4MPEG2"}
@@ -95,15 +106,17 @@ class Line:
         """The words with their options replaced by `CHEAPER`."""
         words: list[str] = []
         left = iter(self.words)
+        cheaper = {**CHEAPER, **CHEAPER_IN.get(self.words[0], {})}
         for word in left:
             if word == "--model-option":
                 value = next(left)
                 words += [word, CHEAPER_MODELS.get(value, value)]
-            elif word in CHEAPER:
+            elif word in cheaper:
                 next(left)
-                words += CHEAPER[word]
+                words += cheaper[word]
             else:
                 words.append(word)
+        words += ALWAYS.get(words[0], ())
         if words[0] == "encode":
             words += LENGTH
             words += () if any(size in words for size in SIZES) else ("--size", "3k")
@@ -170,7 +183,15 @@ def make_stand_ins(folder: Path) -> None:
         _succeed([*encode, "--size", "2k", "-o", str(folder / name)])
     part = ("--size", "3k", *CHEAPER["--frames"], *CHEAPER["--scale"])
     _succeed([*encode, *part, "-o", str(folder / "quick.inrv")])
+    part = (*part, *CHEAPER["--crop"])
+    _succeed([*encode, *part, "-o", str(folder / "part.inrv")])
     _succeed(["decode", str(folder / "out.inrv"), "-q", "-o", str(folder / "in.y4m")])
+    for number, name in enumerate("abcd"):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            _succeed([*encode, "--json", "--size", f"{20 + number}00", "-o", str(folder / f"{name}.inrv")])
+        (folder / f"{name}.json").write_text(said.getvalue())
+    shutil.copy(ROOT / "benchmarks/results/rd-carphone.json", folder / "rd.json")
     _succeed([*encode, "--size", "6k", "--segment", "2", "-o", str(folder / "damaged.inrv")])
     data = bytearray((folder / "damaged.inrv").read_bytes())
     data[2 * len(data) // 3] ^= 1
@@ -209,12 +230,14 @@ def _write_two_streams(path: Path, frames: Frames) -> None:
 def outputs_of(line: Line, folder: Path) -> list[Path]:
     """The files that the line has made, by the name after -o and by --csv."""
     words, made = line.cheap(), []
-    for option in ("--csv", "--preview"):
+    for option in ("--csv", "--preview", "--keep"):
         if option in words:
             made.append(folder / words[words.index(option) + 1])
     output = line.output
     if output in (None, "-"):
         return made
+    if words[0] == "export":
+        return [*made, folder / output / "manifest.json"]
     if output.endswith("/"):
         sources = words[1 : words.index("-o")]
         return [*made, *(folder / output / f"{Path(one).stem}.inrv" for one in sources)]

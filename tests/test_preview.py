@@ -15,7 +15,7 @@ import inrcodec
 from inrcodec.checks import check_preview
 from inrcodec.cli import run
 from inrcodec.encoding import encode_all
-from inrcodec.errors import OutputError, UsageError
+from inrcodec.errors import InrcError, OutputError, UsageError
 from inrcodec.files import resume_folder
 from inrcodec.preview import PictureFile
 from inrcodec.progress import FitReport, Picture, Silent
@@ -124,12 +124,29 @@ def test_an_interrupted_encode_leaves_no_picture_and_goes_on(clip: Path, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         inrcodec.encode(str(clip), output, settings, Stops())
     assert {name for name in os.listdir(tmp_path) if not name.endswith(".resume")} == set()
-    # What `kill -9` leaves is replaced by the encode that goes on.
+    # What `kill -9` leaves is replaced by the encode that goes on, and no other picture.
     resume_folder(output).mkdir(exist_ok=True)
-    (tmp_path / "a.png").write_bytes(b"left")
+    (tmp_path / "a.png").write_bytes(b"a photograph")
+    with pytest.raises(UsageError, match="exists already"):
+        inrcodec.encode(str(clip), output, settings)
+    PictureFile(str(tmp_path / "a.png")).offer(still, pytest.fail)
     inrcodec.encode(str(clip), output, settings)
     assert sorted(os.listdir(tmp_path)) == ["a.inrv", "a.png"]
     assert halves(tmp_path / "a.png")[0].shape == (1, HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.usefixtures("eager")
+def test_no_picture_is_left_of_an_encode_that_fails(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        assert (tmp_path / "a.png").exists()
+        raise InrcError("no space")
+
+    monkeypatch.setattr("inrcodec.source_encoding.metadata_of", fail)
+    with pytest.raises(InrcError, match="no space"):
+        inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked("inrc", tmp_path / "a.png", epochs=3))
+    assert not (tmp_path / "a.png").exists()
 
 
 def still() -> Picture:
@@ -161,7 +178,7 @@ def test_pictures_are_rarer_the_dearer_they_are(tmp_path: Path, monkeypatch: pyt
 def test_a_picture_that_cannot_be_written_does_not_end_the_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: str, frame: Frames) -> None:
+    def refuse(path: str, frame: Frames, software: str) -> None:
         raise OutputError(f"cannot write {path}: no space left on device")
 
     monkeypatch.setattr("inrcodec.preview.replace_picture", refuse)

@@ -65,9 +65,9 @@ def compare(
         comparisons = compare_each(contenders)
         said = verdict(comparisons)
         foreword = foreword_of(said, contenders, comparisons, left_out)
+        page = write_page(replace(evidence, foreword=foreword), output, settings.overwrite)
         if settings.keep is not None:
             keep_files(made, settings.keep, settings.overwrite)
-        page = write_page(replace(evidence, foreword=foreword), output, settings.overwrite)
     return ComparisonResult(
         page, selected.frames, tuple(contenders), tuple(comparisons), tuple(left_out), said, settings.keep
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from inrcodec import __version__
 from inrcodec.errors import UsageError
 
 NAME = "manifest.json"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 FORMAT, VERSION = "inrc-export", 1
 OPSET = 20
 """Of ONNX: the first with GELU, and with the look-up of GridSample as it still is."""
@@ -24,7 +26,7 @@ class StoredFile:
     file: str
     """From the manifest's folder."""
     type: str
-    """`float32`, `int16` or `int8`; a graph takes float32."""
+    """`float32`, `int32`, `int16` or `int8`; a graph takes float32."""
     shape: tuple[int, ...]
     """Of one frame's, with a first axis of 1."""
     scale: float
@@ -121,4 +123,9 @@ def _with_tuples(value: Any) -> Any:
 def _segment(found: dict[str, Any]) -> ExportedSegment:
     stored = {name: StoredFile(**one) for name, one in found.pop("stored").items()}
     makers = {count: GraphFile(**one) for count, one in found.pop("makers").items()}
-    return ExportedSegment(stored=stored, makers=makers, shown=GraphFile(**found.pop("shown")), **found)
+    shown = GraphFile(**found.pop("shown"))
+    for name in (shown.file, *(one.file for one in stored.values()), *(one.file for one in makers.values())):
+        # A folder may come from anywhere: nothing outside of it is opened.
+        if not _PLAIN_NAME.fullmatch(name):
+            raise ValueError(f"expected the name of a file in the folder, found {name!r}")
+    return ExportedSegment(stored=stored, makers=makers, shown=shown, **found)

@@ -45,9 +45,10 @@ def exported_folder(source: str, output: str, overwrite: bool) -> Iterator[Path]
         if not target.exists():
             made.rename(target)
             return
-        target.rename(replaced)
         try:
+            target.rename(replaced)
             made.rename(target)
         except BaseException:
-            replaced.rename(target)
+            if replaced.exists():
+                replaced.rename(target)
             raise

@@ -79,7 +79,14 @@ def _dist_of(folder: str) -> Path:
 
 def _packed(folder: Path) -> Path:
     """The package's file, downloaded into `folder`; raises `InrcError`."""
-    command = ["npm", "pack", f"{PACKAGE}@{VERSION}", "--silent", "--pack-destination", str(folder)]
+    command = [
+        shutil.which("npm") or "npm",
+        "pack",
+        f"{PACKAGE}@{VERSION}",
+        "--silent",
+        "--pack-destination",
+        str(folder),
+    ]
     advice = "give an unpacked one by --runtime FOLDER"
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_LONGEST_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,12 +64,18 @@ def read_logs(paths: Sequence[str], files: Sequence[str]) -> list[EncodeLog | No
 
 
 def log_of(path: str, result: dict[str, Any]) -> EncodeLog:
-    """The log of an encode from the fields of its `EncodeResult`; `path` is where they were read."""
+    """The log of an encode from the fields of its `EncodeResult`; `path` is where they were read.
+
+    ValueError for what is no figure.
+    """
+    courses = [[[float(value) for value in point] for point in one] for one in result["courses"]]
+    if not all(math.isfinite(value) for one in courses for point in one for value in point):
+        raise ValueError("expected figures in the courses of the fits")
     return EncodeLog(
         path=path,
         seconds=float(result["seconds"]),
         steps=int(result["steps"]),
         epochs=float(result["epochs"]),
         device=str(result["device"]),
-        segments=tuple(tuple(FitPoint(*map(float, point)) for point in one) for one in result["courses"]),
+        segments=tuple(tuple(FitPoint(*point) for point in one) for one in courses),
     )

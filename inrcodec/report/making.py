@@ -72,7 +72,8 @@ def write_report(
 
 def write_page(evidence: Evidence, output: str, overwrite: bool) -> ReportResult:
     """Write what was gathered to `output`. Raises `UsageError` where it exists already, and `OutputError`."""
-    data = page(evidence).encode()
+    # Names of files may hold bytes that are no text.
+    data = page(evidence).encode(errors="replace")
     with atomic_output(output, overwrite) as file:
         file.write(data)
     return ReportResult(output, len(data), evidence)

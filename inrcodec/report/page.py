@@ -70,7 +70,10 @@ def _part(name: str, content: Markup) -> Markup:
 def _head(title: str) -> Markup:
     digest = base64.b64encode(hashlib.sha256(_resource("report.js").encode()).digest()).decode()
     # Even a mistake in here could load nothing.
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'"
+    )
     return element(
         "head",
         element("meta", charset="utf-8"),

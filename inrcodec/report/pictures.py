@@ -16,6 +16,8 @@ from inrcodec.video.images import jpeg_bytes, webp_bytes
 
 LOSSLESS_PIXELS = 12_000_000
 """Pixels of all pictures of a page; where there are more they are JPEGs of high quality."""
+WEBP_SIDE = 16383
+"""Pixels, that a WebP picture has at most in a row or column."""
 MAGMA = np.array(
     [
         (0, 0, 4), (10, 8, 34), (29, 17, 71), (54, 16, 107), (81, 18, 124), (106, 28, 129), (131, 38, 129),
@@ -72,7 +74,7 @@ def make_pictures(
     height, width = source[0].shape[:2]
     has_flip = MEASURES["flip"].is_installed
     count = len(source) * (1 + len(files) * (3 if has_flip else 2))
-    is_lossless = count * width * height <= LOSSLESS_PIXELS
+    is_lossless = count * width * height <= LOSSLESS_PIXELS and max(width, height) <= WEBP_SIDE
     shown = []
     for number, one in enumerate(chosen):
         parts = []

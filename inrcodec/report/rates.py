@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,13 +63,13 @@ def read_results(path: str) -> list[Clip]:
 
 
 def _point(point: Any) -> dict[str, float | None]:
+    """The figures of a stored point; ValueError for what is no figure."""
     quality = point["ms_ssim"]
-    return {
-        "bpp": float(point["bpp"]),
-        "file_bytes": float(point["file_bytes"]),
-        "psnr_db": float(point["psnr_db"]),
-        "ms_ssim": None if quality is None else float(quality),
-    }
+    found = {name: float(point[name]) for name in ("bpp", "file_bytes", "psnr_db")}
+    known = [*found.values(), *([] if quality is None else [float(quality)])]
+    if not all(map(math.isfinite, known)) or min(found["bpp"], found["file_bytes"]) <= 0:
+        raise ValueError(f"expected figures, found {found}")
+    return {**found, "ms_ssim": None if quality is None else float(quality)}
 
 
 def own_curves(files: Sequence[tuple[str, Evaluation]]) -> dict[str, Curve]:

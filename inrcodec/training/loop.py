@@ -16,6 +16,7 @@ from inrcodec.compression.minmax import MinMaxQuantiser
 from inrcodec.compression.quantiser import Quantiser, Rounding
 from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.interruption import DeferredSignals
+from inrcodec.models.codes import as_codes
 from inrcodec.models.family import Representation
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Picture
@@ -196,7 +197,7 @@ class Fit:
         quantised = self.quantiser(self._values(indices), rounding, own)
         with autocast(device, self.settings.dtype):
             rendered = self.representation.render(quantised.tensors, indices)
-        shown = rendered[0].float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
+        shown = as_codes(rendered.float())[0]
         return Picture(self.clip[middle].cpu().numpy(), shown.cpu().numpy())
 
     def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> StepResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from inrcodec.video.sources import number_field
 
 _DEFAULT_NAME = "%05d.png"
 _BT601_MATRIX = 6
+_PNG_HEAD = 33
+"""Bytes of the signature and the header of a PNG file."""
 
 
 @dataclass(frozen=True)
@@ -148,13 +151,17 @@ def _errors(target: str) -> Iterator[None]:
         raise OutputError(f"cannot write {target}: {BEYOND_FFMPEG}") from error
 
 
-def replace_picture(path: str, frame: NDArray[np.uint8]) -> None:
+def replace_picture(path: str, frame: NDArray[np.uint8], software: str) -> None:
     """Put one RGB frame (height, width, 3) into the PNG file at `path`, which is whole at any moment.
 
-    Raises `OutputError`.
+    The file names the `software` that it comes from. Raises `OutputError`.
     """
+    # A chunk of text (PNG, section 11.3.3.2) after the header.
+    content = b"tEXtSoftware\0" + software.encode("latin-1")
+    length, check = len(content) - 4, zlib.crc32(content)
+    data = png_bytes(frame)
     with _errors(path), atomic_output(path, overwrite=True) as file:
-        file.write(png_bytes(frame))
+        file.write(data[:_PNG_HEAD] + length.to_bytes(4) + content + check.to_bytes(4) + data[_PNG_HEAD:])
 
 
 def png_bytes(frame: NDArray[np.uint8], sample_aspect_ratio: Fraction = Fraction(1)) -> bytes:

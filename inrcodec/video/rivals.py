@@ -60,6 +60,8 @@ class Encoder:
     """Constant rate factors, from fine to coarse, at equal distances."""
     coarsest_crf: int
     options: Mapping[str, str] = field(default_factory=dict)
+    least_side: int = 1
+    """Pixels, of frames that it takes."""
 
 
 ENCODERS = {
@@ -71,6 +73,8 @@ ENCODERS = {
         (18, 23, 28, 33, 38, 43),
         51,
         {"x265-params": "info=0:log-level=none"},
+        # Of 48x32 at low factors it corrupts the memory of the process.
+        least_side=64,
     ),
     "svtav1": Encoder("libsvtav1", "obu", tuple(map(str, range(14))), (20, 28, 36, 44, 52, 60), 63),
 }
@@ -121,6 +125,8 @@ def encode_stream(frames: Frames, rival: Rival, crf: int, rate: Fraction = RATE)
     # SVT-AV1 tells its settings otherwise, one line each.
     os.environ.setdefault("SVT_LOG", "1")
     height, width = frames.shape[1:3]
+    if min(height, width) < encoder.least_side:
+        raise RivalFailed(f"{rival.name} is not safe with frames of {width}x{height}")
     edges = ((0, height % 2), (0, width % 2), (0, 0))
     try:
         with av.open(buffer, "w", format=encoder.muxer) as container:

@@ -29,6 +29,7 @@ async function loadRuntime(wanted) {
 
 /** The bytes of a file of the export; throws an `Error` that names it. */
 async function load(base, file) {
+  if (!/^\w[\w.-]*$/.test(file)) throw new Error(`manifest.json names ${file}, which is no file of the export`);
   const response = await fetch(new URL(file, base));
   if (!response.ok) throw new Error(`${file}: ${response.status} ${response.statusText}`);
   return response.arrayBuffer();
@@ -165,17 +166,19 @@ class Decoder {
   }
 
   async use(wanted) {
+    for (const number of [...(this.players?.keys() ?? [])]) this.forget(number);
     this.runtime = await loadRuntime(wanted);
     this.players = new Map();
   }
 
   player(number) {
-    if (!this.players.has(number)) {
-      this.players.set(number, new SegmentPlayer(this.base, this.manifest.segments[number], this.runtime));
-      // The one before, and this one.
-      while (this.players.size > 2) this.forget(this.players.keys().next().value);
-    }
-    return this.players.get(number);
+    const known = this.players.get(number);
+    const player = known ?? new SegmentPlayer(this.base, this.manifest.segments[number], this.runtime);
+    // Those used last are at the end, and stay.
+    this.players.delete(number);
+    this.players.set(number, player);
+    while (this.players.size > 2) this.forget(this.players.keys().next().value);
+    return player;
   }
 
   forget(number) {

@@ -136,7 +136,9 @@ class Player {
     this.due = performance.now();
     tell(this);
     this.make();
-    requestAnimationFrame(() => this.tick());
+    // One at a time, also where it is paused and played again before the screen is renewed.
+    cancelAnimationFrame(this.request);
+    this.request = requestAnimationFrame(() => this.tick());
   }
 
   pause() {
@@ -164,7 +166,7 @@ class Player {
         this.make();
       }
     }
-    requestAnimationFrame(() => this.tick());
+    this.request = requestAnimationFrame(() => this.tick());
   }
 
   /** Frames a second that were shown lately; null where too few were. */
@@ -264,6 +266,7 @@ function listen(player) {
     const isOfButton = key === " " && event.target instanceof HTMLButtonElement;
     if (event.ctrlKey || event.altKey || event.metaKey || isOfButton || !(key in ACTIONS)) return;
     event.preventDefault();
+    if (event.repeat && (key === " " || key === "l")) return;
     ACTIONS[key](player, event.shiftKey);
   });
 }
