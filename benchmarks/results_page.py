@@ -47,6 +47,7 @@ PARTS = (
     Part("The tables of the papers", ("paper-*.json",), tables.paper),
     Part("Frames between frames", ("interpolation-*.json",), tables.interpolation, together=True),
     Part("Decoding", ("decoding*.json",), tables.decoding, together=True),
+    Part("Speed", ("speed.json",), tables.speed),
     Part("Entropy coders", ("coders.json",), tables.coders),
     Part("Twenty minutes of video", ("long-clip.json",), tables.long_clip),
     Part("Bits among scenes", ("evenness.json",), tables.evenness),

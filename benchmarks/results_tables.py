@@ -206,6 +206,51 @@ def decoding(report: Report) -> Iterator[str]:
     )
 
 
+def speed(report: Report) -> Iterator[str]:
+    """Ours beside the plain reference, and commands with their memory."""
+    rows = report["results"]
+    yield from table(
+        ("", "network", "frames a second", "plain reference", "ratio"),
+        [
+            (
+                row["kind"],
+                row["network"],
+                row["frames_per_second"],
+                row["plain_frames_per_second"],
+                row["ratio"],
+            )
+            for row in rows
+            if "ratio" in row
+        ],
+    )
+    yield ""
+    yield from table(
+        ("command", "seconds", "frames a second", "peak memory, MiB"),
+        [
+            (row["command"], row["seconds"], row.get("frames_per_second"), row["peak_bytes"] / 2**20)
+            for row in rows
+            if "peak_bytes" in row
+        ],
+    )
+    raced = [row for row in rows if row["kind"] == "convergence"]
+    if raced:
+        yield ""
+        yield from table(
+            ("as good as the reference", "its epochs", "its PSNR, dB", "its seconds", "our seconds", "times"),
+            [
+                (
+                    row["network"],
+                    row["plain_epochs"],
+                    row["plain"]["psnr_db"],
+                    row["plain"]["seconds"],
+                    row["seconds"],
+                    row["times_as_fast"],
+                )
+                for row in raced
+            ],
+        )
+
+
 def coders(report: Report) -> Iterator[str]:
     return table(
         ("tensor", "coder", "bits a symbol", "million symbols a second, coded", "decoded"),

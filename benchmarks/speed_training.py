@@ -172,9 +172,11 @@ def rendering(contenders: Contenders, rounds: int) -> dict[str, Any]:
     most = BATCH_ACTIVATIONS[device.type] // HNeRV().activation_count(contenders.config)
     batch = min(frames, max(1, most))
     indices = torch.arange(batch, device=device) % len(fit.clip)
+    pair = torch.arange(BATCH_FRAMES, device=device)
     with torch.inference_mode(), autocast(device, dtype):
         values = fit.representation.transmitted(SourceFrames(fit.clip, indices), indices)
-    embedding = values["embedding"][:BATCH_FRAMES].float().contiguous()
+        embedding = fit.representation.transmitted(SourceFrames(fit.clip, pair), pair)["embedding"]
+    embedding = embedding.float().contiguous()
 
     def run() -> None:
         with torch.inference_mode(), autocast(device, dtype):
