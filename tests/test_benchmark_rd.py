@@ -53,7 +53,7 @@ def test_a_point_worse_than_a_smaller_one_is_left_out() -> None:
 )
 def test_a_rival_decodes_what_it_encoded(rival: str, fine: int, coarse: int) -> None:
     ramp = np.linspace(0, 255, 64).astype(np.uint8)
-    frames = np.stack([np.stack([np.roll(ramp, 3 * time)] * 48) for time in range(5)])
+    frames = np.stack([np.stack([np.roll(ramp, 3 * time)] * 64) for time in range(5)])
     frames = np.stack([frames, frames[:, ::-1], 255 - frames], axis=-1)
     sizes, quality = [], []
     for crf in (fine, coarse):

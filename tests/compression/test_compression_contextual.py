@@ -80,7 +80,8 @@ def test_symbols_come_back(shape: tuple[int, int, int], width: int, largest: int
     assert np.array_equal(tensors["latent"], symbols.latent)
     assert (tensors["latent"].dtype, tensors["latent.step"]) == (np.int16, np.float32(0.25))
     names = {spec.name for spec in network_specs(width)}
-    assert set(tensors) == {"motion", "latent", "latent.step"} | names
+    assert tensors["motion.step"] == np.float32(STEP)
+    assert set(tensors) == {"motion", "motion.step", "latent", "latent.step"} | names
     assert all((tensors[name] == 0.5).all() for name in names)
 
 
