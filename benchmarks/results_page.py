@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import results_costs as costs
 from benchmarks import results_tables as tables
 
 ROOT = Path(__file__).parents[1]
@@ -46,14 +47,14 @@ PARTS = (
     Part("What the parts of inrc are worth", ("ablation.json",), tables.ablation),
     Part("The tables of the papers", ("paper-*.json",), tables.paper),
     Part("Frames between frames", ("interpolation-*.json",), tables.interpolation, together=True),
-    Part("Decoding", ("decoding*.json",), tables.decoding, together=True),
-    Part("Speed", ("speed.json",), tables.speed),
-    Part("Entropy coders", ("coders.json",), tables.coders),
-    Part("Twenty minutes of video", ("long-clip.json",), tables.long_clip),
+    Part("Decoding", ("decoding*.json",), costs.decoding, together=True),
+    Part("Speed", ("speed.json",), costs.speed),
+    Part("Entropy coders", ("coders.json",), costs.coders),
+    Part("Twenty minutes of video", ("long-clip.json",), costs.long_clip),
     Part("Bits among scenes", ("evenness.json",), tables.evenness),
     Part("Inputs", ("inputs.json",), tables.inputs),
     Part("Encodes that are stopped", ("soak.json",), tables.soak),
-    Part("What segments and frames cost", ("scaling.json",), tables.scaling),
+    Part("What segments and frames cost", ("scaling.json",), costs.scaling),
 )
 
 

@@ -84,7 +84,7 @@ def encode(
     frames: FrameRange,
     crop: Size | None,
     scale: Size | None,
-    bit_depth: str | None,
+    bit_depth: int | None,
     every: int,
     stream: int | None,
     no_audio: bool,
@@ -98,9 +98,7 @@ def encode(
     verbosity = console.verbosity_of(quiet, verbose)
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),
-        source=SourceSettings(
-            frames, crop, scale, None if bit_depth is None else int(bit_depth), every, stream, not no_audio
-        ),
+        source=SourceSettings(frames, crop, scale, bit_depth, every, stream, not no_audio),
         started=started,
         **plain,
     )

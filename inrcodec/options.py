@@ -166,6 +166,14 @@ def refuse_what_is_settled(context: click.Context) -> None:
             raise UsageError(f"--resume-from goes on with the file's networks: leave {parameter.opts[0]} out")
 
 
+_BIT_DEPTH = click.option(
+    "--bit-depth",
+    type=click.Choice(["8"]),
+    callback=lambda context, option, depth: None if depth is None else int(depth),
+    help="Reduce deeper sources.",
+)
+
+
 def source_options(command: Command) -> Command:
     """--frames to --no-audio: what of the source is encoded."""
     for option in (
@@ -173,7 +181,7 @@ def source_options(command: Command) -> Command:
         click.option(
             "--stream", type=click.IntRange(0), help="Which of several videos, from 0.  [default: the best]"
         ),
-        click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources."),
+        _BIT_DEPTH,
         click.option("--mask", help="Image or video, as large as a coded frame: white pixels are holes."),
         click.option("--scale", type=PICTURE, help="Resize each frame, after --crop."),
         click.option("--crop", type=PICTURE, help="The centre of each frame."),
@@ -190,7 +198,7 @@ def picture_options(command: Command) -> Command:
     """--frames to --stream: the frames of a source that its pictures are compared with."""
     for option in (
         click.option("--stream", type=click.IntRange(0), help="Which of several videos, from 0."),
-        click.option("--bit-depth", type=click.Choice(["8"]), help="Reduce deeper sources."),
+        _BIT_DEPTH,
         click.option("--scale", type=PICTURE, help="Resize each frame, after --crop."),
         click.option("--crop", type=PICTURE, help="The centre of each frame."),
         click.option("--every", type=click.IntRange(1), default=1, help="Only frames 0, N, 2N, ..."),

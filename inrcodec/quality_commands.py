@@ -50,7 +50,6 @@ def evaluate(
     quiet: bool,
     verbose: bool,
     as_json: bool,
-    bit_depth: str | None,
     **source: Any,
 ) -> None:
     """Measure how close DECODED, an .inrv file or any video, is to the video REFERENCE.
@@ -58,7 +57,7 @@ def evaluate(
     --frames, --every, --crop, --scale, --bit-depth and --stream take of REFERENCE what was encoded.
     """
     verbosity = console.verbosity_of(quiet, verbose)
-    selected = SourceSettings(**source, bit_depth=None if bit_depth is None else int(bit_depth))
+    selected = SourceSettings(**source)
     if table is not None:
         if not table.endswith(".csv"):
             raise UsageError(f"--csv: expected a name that ends with .csv, found {table}")
@@ -109,7 +108,6 @@ def report(
     quiet: bool,
     verbose: bool,
     as_json: bool,
-    bit_depth: str | None,
     **selected: Any,
 ) -> None:
     """Write one HTML page on how the .inrv FILEs compare with the video SOURCE; it loads nothing.
@@ -118,7 +116,7 @@ def report(
     """
     verbosity = console.verbosity_of(quiet, verbose)
     settings = ReportSettings(
-        SourceSettings(**selected, bit_depth=None if bit_depth is None else int(bit_depth)),
+        SourceSettings(**selected),
         results,
         logs,
         device,
@@ -179,7 +177,7 @@ def compare(
     frames: FrameRange,
     crop: Size | None,
     scale: Size | None,
-    bit_depth: str | None,
+    bit_depth: int | None,
     every: int,
     stream: int | None,
     **plain: Any,
@@ -190,9 +188,8 @@ def compare(
     """
     verbosity = console.verbosity_of(quiet, verbose)
     is_chosen = click.get_current_context().get_parameter_source("frames") is ParameterSource.COMMANDLINE
-    depth = None if bit_depth is None else int(bit_depth)
     settings = ComparisonSettings(
-        SourceSettings(frames, crop, scale, depth, every, stream),
+        SourceSettings(frames, crop, scale, bit_depth, every, stream),
         first_seconds=None if is_chosen else ComparisonSettings.first_seconds,
         models=models or ComparisonSettings.models,
         against=[text for text in against.split(",") if text],

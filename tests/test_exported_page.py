@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browsers import CHROMIUM, OPTIONS
 from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 
@@ -23,17 +24,6 @@ from inrcodec.exporting.runtime import FILES, copy_runtime
 from inrcodec.settings import ExportSettings
 
 GOLDEN = Path(__file__).parent / "golden"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 NEAR = 2
 """Of 255: WebAssembly rounds elsewhere than we do, and colours are rounded after it."""
 

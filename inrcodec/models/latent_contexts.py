@@ -188,7 +188,7 @@ class _Batch:
         # Of each channel, and of all before: cut magnitudes here, and their sums around.
         counted = np.zeros((side * side, 2, len(places)), dtype=np.int16)
         earlier = np.zeros_like(counted[0])
-        told = self._told_by_references(places)
+        told = self._told_by_references(places, GROUPS[first : first + side * side])
         for number in zigzag(side):
             channel = first + number
             table = self._tables.symbols[GROUPS[channel]]
@@ -214,10 +214,12 @@ class _Batch:
         self.coded.append((places, first, coded))
         self.total.reshape(-1)[places] += earlier[0]
 
-    def _told_by_references(self, places: NDArray[np.intp]) -> dict[int, NDArray[np.int32]]:
+    def _told_by_references(
+        self, places: NDArray[np.intp], groups: NDArray[np.intp]
+    ) -> dict[int, NDArray[np.int32]]:
         """What the sixth count adds at these places, by the group of a channel."""
         count = self._reference_count.reshape(-1)[places]
-        return {group: table[5].take(count) for group, table in enumerate(self._tables.symbols)}
+        return {group: self._tables.symbols[group][5].take(count) for group in set(groups.tolist())}
 
 
 def _cross_sum(plane: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,0 +1,116 @@
+"""Tables of what things cost, for the page that `results_page` writes: time, memory, symbols a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.results_tables import Report, table
+
+
+def decoding(report: Report) -> Iterator[str]:
+    return table(
+        ("frames", "width", "frames a second", "plain network", "ratio", "bfloat16 - float32, dB"),
+        [
+            (
+                f"{row['frames']} of {row['width']}x{row['height']}",
+                row["decoder_width"],
+                row["frames_per_second"],
+                row["plain_frames_per_second"],
+                row["ratio"],
+                f"{row['psnr_difference_db']:+.4f}",
+            )
+            for row in report["results"]
+        ],
+    )
+
+
+def speed(report: Report) -> Iterator[str]:
+    """Ours beside the plain reference, and commands with their memory."""
+    rows = report["results"]
+    yield from table(
+        ("", "network", "frames a second", "plain reference", "ratio"),
+        [
+            (
+                row["kind"],
+                row["network"],
+                row["frames_per_second"],
+                row["plain_frames_per_second"],
+                row["ratio"],
+            )
+            for row in rows
+            if "ratio" in row
+        ],
+    )
+    yield ""
+    yield from table(
+        ("command", "seconds", "frames a second", "peak memory, MiB"),
+        [
+            (row["command"], row["seconds"], row.get("frames_per_second"), row["peak_bytes"] / 2**20)
+            for row in rows
+            if "peak_bytes" in row
+        ],
+    )
+    raced = [row for row in rows if row["kind"] == "convergence"]
+    if raced:
+        yield ""
+        yield from table(
+            ("as good as the reference", "its epochs", "its PSNR, dB", "its seconds", "our seconds", "times"),
+            [
+                (
+                    row["network"],
+                    row["plain_epochs"],
+                    row["plain"]["psnr_db"],
+                    row["plain"]["seconds"],
+                    row["seconds"],
+                    row["times_as_fast"],
+                )
+                for row in raced
+            ],
+        )
+
+
+def coders(report: Report) -> Iterator[str]:
+    return table(
+        ("tensor", "coder", "bits a symbol", "million symbols a second, coded", "decoded"),
+        [
+            (
+                row["tensor"],
+                row["coder"],
+                f"{row['bits_per_symbol']:.3f}",
+                f"{row['encode_symbols_per_second'] / 1e6:.1f}",
+                f"{row['decode_symbols_per_second'] / 1e6:.1f}",
+            )
+            for row in report["results"]
+        ],
+    )
+
+
+def long_clip(report: Report) -> Iterator[str]:
+    for row in report["results"]:
+        encode = row["encode"]
+        video_bytes = encode["file_bytes"] - encode["extras_bytes"]
+        yield (
+            f"{encode['frames']:,} frames of {encode['width']}x{encode['height']} in {encode['segments']} "
+            f"segments of `{encode['family']}`: {video_bytes:,} bytes of {encode['target_bytes']:,}, and "
+            f"{encode['extras_bytes']:,} of sound."
+        )
+        yield ""
+        yield from table(
+            ("", "seconds", "processor seconds", "peak memory, MiB"),
+            [
+                (name, *(f"{row[name][key]:,.0f}" for key in ("seconds", "processor_seconds", "peak_mib")))
+                for name in ("encode", "decode")
+            ],
+        )
+
+
+def scaling(report: Report) -> Iterator[str]:
+    """What [Many workers](scaling.md) computes with."""
+    return table(
+        ("", "value"),
+        [
+            (name.replace("_", " "), value if isinstance(value, int) else f"{value:.3g}")
+            for row in report["results"]
+            for name, value in row.items()
+        ],
+    )
