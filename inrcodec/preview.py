@@ -13,8 +13,7 @@ import numpy as np
 
 from inrcodec.checks import PREVIEW_MARK, check_preview
 from inrcodec.errors import InrcError, is_out_of_memory
-from inrcodec.progress import Picture, Progress
-from inrcodec.segment_progress import Passing
+from inrcodec.progress import Passing, Picture, Progress
 from inrcodec.settings import EncodeSettings
 from inrcodec.video.images import replace_picture
 

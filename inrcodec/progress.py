@@ -117,3 +117,40 @@ class Silent:
 
     def detail(self, message: str) -> None:
         pass
+
+
+@dataclass(frozen=True)
+class Passing:
+    """A progress that says everything to another one."""
+
+    whole: Progress
+
+    def plan(self, plan: EncodePlan) -> None:
+        self.whole.plan(plan)
+
+    def fit(self, report: FitReport) -> None:
+        self.whole.fit(report)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        self.whole.stage(name, done, total)
+
+    def picture(self, draw: Callable[[], Picture]) -> None:
+        self.whole.picture(draw)
+
+    def note(self, message: str) -> None:
+        self.whole.note(message)
+
+    def detail(self, message: str) -> None:
+        self.whole.detail(message)
+
+
+@dataclass(frozen=True)
+class Once(Passing):
+    """Says every note once: several encodes, or files, of one source have the same ones."""
+
+    _noted: set[str] = field(default_factory=set)
+
+    def note(self, message: str) -> None:
+        if message not in self._noted:
+            self._noted.add(message)
+            self.whole.note(message)

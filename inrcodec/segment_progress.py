@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from inrcodec.models.family import VideoInfo
 from inrcodec.planning import SegmentPlan
-from inrcodec.progress import EncodePlan, FitReport, Picture, Progress
+from inrcodec.progress import EncodePlan, FitReport, Passing, Progress
 
 
 @dataclass
@@ -50,31 +50,6 @@ class Announcer:
                 epochs=epochs,
             )
         )
-
-
-@dataclass(frozen=True)
-class Passing:
-    """A progress that says everything to another one."""
-
-    whole: Progress
-
-    def plan(self, plan: EncodePlan) -> None:
-        self.whole.plan(plan)
-
-    def fit(self, report: FitReport) -> None:
-        self.whole.fit(report)
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        self.whole.stage(name, done, total)
-
-    def picture(self, draw: Callable[[], Picture]) -> None:
-        self.whole.picture(draw)
-
-    def note(self, message: str) -> None:
-        self.whole.note(message)
-
-    def detail(self, message: str) -> None:
-        self.whole.detail(message)
 
 
 @dataclass(frozen=True)
@@ -158,15 +133,3 @@ class Board:
         """Count a segment that needs no more work."""
         self._running.pop(key, None)
         self._done += share
-
-
-@dataclass(frozen=True)
-class Once(Passing):
-    """Says every note once: several encodes of one source have the same ones."""
-
-    _noted: set[str] = field(default_factory=set)
-
-    def note(self, message: str) -> None:
-        if message not in self._noted:
-            self._noted.add(message)
-            self.whole.note(message)

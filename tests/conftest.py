@@ -6,9 +6,20 @@ has a deadline.
 """
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("inrc", deadline=None, derandomize=True)
 settings.load_profile("inrc")
+
+
+@pytest.fixture(scope="module")
+def hurried() -> Iterator[None]:
+    """Entropy models of `inrc` are fitted in a hurry, where a test is of something else than its files."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("inrcodec.grids.fit.FIRST_ROUNDS", 8)
+        patched.setattr("inrcodec.grids.fit.ROUNDS", 2)
+        yield

@@ -27,6 +27,7 @@ from inrcodec.settings import ComparisonSettings, FrameRange, SourceSettings
 from inrcodec.video import first_frames
 from inrcodec.video.rivals import Rival, decoded_frames, encode_stream, parse_rival
 
+pytestmark = pytest.mark.usefixtures("hurried")
 QUICK = ["--epochs", "1", "--device", "cpu", "--against", "x264:ultrafast"]
 
 
@@ -36,13 +37,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("compare") / "source.mp4", moving_gradient(48, 32, 6))
 
 
-def test_the_command_compares_real_files(clip: Path, tmp_path: Path) -> None:
+def test_the_command_compares_real_files(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output, kept = tmp_path / "page.html", tmp_path / "kept"
     options = [*QUICK, "--bpp", "3,4", "--keep", str(kept), "--frames", "1:5", "--json"]
-    command = [sys.executable, "-m", "inrcodec", "compare", str(clip), "-o", str(output), *options]
-    done = subprocess.run(command, env=environment(), capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stderr.decode()
-    found = json.loads(done.stdout)
+    assert run(["compare", str(clip), "-o", str(output), *options]) == 0
+    found = json.loads(capsys.readouterr().out)
     assert (found["width"], found["height"], found["first_frame"], found["frames"]) == (48, 32, 1, 4)
     assert found["page_bytes"] == output.stat().st_size
     ours, rival = found["contenders"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from dataclasses import fields, replace
@@ -267,3 +268,36 @@ def test_no_decibels_that_were_not_measured_here() -> None:
     """Pages beside the README, and the one that is made of benchmarks/results, name no PSNR."""
     for page, text in PAGES.items():
         assert page in ("README.md", "docs/results.md") or not re.search(r"\d dB\b", text)
+
+
+def written_texts() -> list[str]:
+    """Every text of the code, with a NUL for each value that is put into it."""
+    found = []
+    for path in (*ROOT.glob("inrcodec/**/*.py"), *ROOT.glob("bitstream/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (str(one.value) if isinstance(one, ast.Constant) else "\0" for one in node.values)
+                found.append("".join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def is_written(message: str, texts: list[str]) -> bool:
+    """Whether the code says it: all but what stands for something, or with values where a text has them."""
+    fixed = max(re.split(r"\b[A-Z]+\b%?|\.\.\.|\b\d+\b", message), key=len).strip(" ();:,")
+    patterns = (
+        ".*".join(map(re.escape, text.split("\0"))) for text in texts if len(text.replace("\0", "")) > 10
+    )
+    return any(fixed in text for text in texts) or any(re.match(one, message) for one in patterns)
+
+
+def test_messages_of_the_troubleshooting_are_those_of_the_code() -> None:
+    cells = re.findall(r"^\| (`.*?`) (?:or .*?)?\|", PAGES["docs/troubleshooting.md"], re.MULTILINE)
+    messages = [text.removeprefix("note: ") for cell in cells for text in re.findall(r"`(.*?)`", cell)]
+    texts = written_texts()
+    assert len(messages) > 20
+    assert [message for message in messages if not is_written(message, texts)] == []
+    assert not is_written("FILE cannot be found", texts) and not is_written(
+        "no disk is left for 5 files", texts
+    )

@@ -6,7 +6,6 @@ import fnmatch
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,12 +25,10 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to run a line in, in which entropy models of `inrc` are fitted in a hurry."""
+def place(hurried: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to run a line in."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("inrcodec.grids.fit.FIRST_ROUNDS", 8)
-    monkeypatch.setattr("inrcodec.grids.fit.ROUNDS", 2)
-    yield tmp_path
+    return tmp_path
 
 
 def bring(line: Line, stand_ins: Path, place: Path) -> None:

@@ -448,6 +448,7 @@ def test_frames_decode_alike_in_any_order(encoded: Path) -> None:
             assert np.array_equal(video[frame], whole[frame])
 
 
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize(("width", "height", "count"), [(48, 32, 1), (17, 13, 6), (2, 2, 3), (130, 18, 2)])
 def test_sizes_and_lengths(tmp_path: Path, width: int, height: int, count: int) -> None:
     source = write_clip(tmp_path / "a.mp4", pan(width, height, count))
@@ -496,6 +497,7 @@ def test_segments_are_the_same_with_workers(clip: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a.inrv").read_bytes() == (tmp_path / "b.inrv").read_bytes()
 
 
+@pytest.mark.usefixtures("hurried")
 def test_part_of_a_source(clip: Path, tmp_path: Path) -> None:
     asked = replace(SETTINGS, source=SourceSettings(every=2))
     assert inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked).frames == 5

@@ -87,6 +87,8 @@ def test_nothing_of_a_hole_reaches_the_file(
         return (tmp_path / "a.inrv").read_bytes()
 
     assert encoded(source, asked) == encoded(other, asked)
+    if model != "hnerv":
+        return  # What follows is not of its decoder.
     structural = replace(asked, loss="l1+ssim", epochs=1)
     assert encoded(source, structural) == encoded(other, structural) != encoded(source, asked)
     assert encoded(source, replace(asked, mask=None)) != encoded(other, replace(asked, mask=None))
@@ -131,6 +133,7 @@ def test_a_real_process_fills_a_hole_of_one_colour(tmp_path: Path) -> None:
     assert np.abs(filled.mean(axis=0) - (40, 160, 90)).max() < 25
 
 
+@pytest.mark.usefixtures("hurried")
 def test_an_encode_without_a_mask_says_nothing_of_one(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "a.inrv"
     assert inrcodec.encode(str(source), str(output), FAST).masked_share == 0

@@ -21,6 +21,7 @@ from inrcodec.preview import PictureFile
 from inrcodec.progress import FitReport, Picture, Silent
 from inrcodec.settings import EncodeSettings
 
+pytestmark = pytest.mark.usefixtures("hurried")
 WIDTH, HEIGHT, COUNT = 48, 32, 5
 MODELS = ["inrc", "hnerv", "nerv", "snerv", "snerv-t", "supermask"]
 

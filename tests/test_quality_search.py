@@ -138,13 +138,16 @@ def test_too_little_time_is_told(clip: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "a.inrv").exists()
 
 
-def test_long_fits_are_preceded_by_trials(clip: Path, tmp_path: Path) -> None:
+def test_long_fits_are_preceded_by_trials(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inrcodec.quality_search.LEAST_TRIAL_STEPS", 30)
     encodes = Encodes(stop_before=3)
     with pytest.raises(KeyboardInterrupt):
         encode_to_psnr(
-            str(clip), str(tmp_path / "a.inrv"), replace(ASKED, epochs=900, psnr_db=40), Silent(), encodes
+            str(clip), str(tmp_path / "a.inrv"), replace(ASKED, epochs=60, psnr_db=40), Silent(), encodes
         )
-    assert [one.epochs for one in encodes.asked] == [150, 150, 150]
+    assert [one.epochs for one in encodes.asked] == [10, 10, 10]
     # The first is told the least size that there is a network for, the second has it, the third is larger.
     _, least, larger = (one.size_bytes or 0 for one in encodes.asked)
     assert larger > least
@@ -179,7 +182,7 @@ def test_a_network_that_leaves_bits_over_is_not_the_largest(clip: Path, tmp_path
     assert second > first
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_a_signal_stops_a_search_within_a_fit(clip: Path, tmp_path: Path, number: signal.Signals) -> None:
     whole, output = tmp_path / "a.inrv", tmp_path / "b.inrv"
     asked = ["--model", "hnerv", "--psnr", "16", "--epochs", "30", "--device", "cpu", "--checkpoint", "0.1s"]

@@ -65,7 +65,12 @@ def stop_when(words: list[str], is_time: Callable[[], bool], number: signal.Sign
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+    ("number", "code"),
+    [
+        (signal.SIGKILL, -9),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+    ],
 )
 def test_a_resumed_encode_makes_the_file_of_an_uninterrupted_one(
     clip: Path, uninterrupted: bytes, tmp_path: Path, number: signal.Signals, code: int

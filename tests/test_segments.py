@@ -21,7 +21,7 @@ from inrcodec.budget import SharedBudget, metadata_of, stream_of
 from inrcodec.errors import NetworkTooLarge, TargetUnreachable, UsageError
 from inrcodec.progress import Silent
 from inrcodec.segments import LARGEST_SEGMENT_BYTES, SHORTEST_SCENE, cut, difficulties, scene_starts
-from inrcodec.settings import EncodeSettings, SegmentRule, SourceSettings
+from inrcodec.settings import EncodeSettings, FrameRange, SegmentRule, SourceSettings
 from inrcodec.video import read_clip, survey_video
 from inrcodec.video.properties import VideoProperties, header_of
 from inrcodec.video.survey import SegmentClips, thumbnail
@@ -153,7 +153,8 @@ def test_files_of_several_segments_fill_their_size(scenes: Path, tmp_path: Path,
 def test_frames_that_are_not_held_are_read_again_and_make_the_same_file(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = replace(DRAFT, segment=25, epochs=1, size_bytes=12_000)
+    part = SourceSettings(frames=FrameRange(10, 24))
+    asked = replace(DRAFT, segment=7, epochs=1, size_bytes=6000, source=part)
     inrcodec.encode(str(scenes), str(tmp_path / "held.inrv"), asked)
     monkeypatch.setattr("inrcodec.source_encoding.LARGEST_SEGMENT_BYTES", 64 * 36 * 3)
     inrcodec.encode(str(scenes), str(tmp_path / "read.inrv"), asked)

@@ -160,6 +160,7 @@ class Notes(Silent):
         self.notes.append(message)
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_was_killed(clip: Path, tmp_path: Path) -> None:
     with started(*encode(clip, tmp_path / "a.inrv", "--workers", "local:2", "--epochs", "4000")) as process:
         waited_for((tmp_path / "a.inrv.resume" / "segment-1.fit").exists)
@@ -247,6 +248,7 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.slow
 def test_a_ray_task_that_is_killed_is_retried(
     clip: Path, alone: bytes, tmp_path: Path, ray_folder: dict[str, str]
 ) -> None:

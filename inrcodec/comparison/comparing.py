@@ -22,12 +22,11 @@ from inrcodec.comparison.verdict import Contender, compare_each, verdict
 from inrcodec.errors import UsageError
 from inrcodec.files import temporary_folder_beside
 from inrcodec.frame_metrics import MEASURES
-from inrcodec.progress import Progress, Silent
+from inrcodec.progress import Once, Progress, Silent
 from inrcodec.report.evidence import Evidence
 from inrcodec.report.logs import log_of
 from inrcodec.report.making import Material, gather, write_page
 from inrcodec.report.rates import Clip
-from inrcodec.segment_progress import Once
 from inrcodec.settings import ComparisonSettings, FrameRange, SourceSettings
 from inrcodec.video import first_frames, read_clip
 from inrcodec.video.rivals import Rival, RivalFailed, parse_rival
@@ -81,7 +80,7 @@ def _selected(source: str, settings: ComparisonSettings, progress: Progress) -> 
     frames = first_frames(source, settings.first_seconds, selected.stream)
     if frames != FrameRange():
         progress.note(
-            f"the first {settings.first_seconds:g} seconds are compared, {frames.stop} frames; "
+            f"the first {settings.first_seconds:g} seconds are compared; "
             "--frames takes others, --frames : all"
         )
     return replace(selected, frames=frames)

@@ -20,6 +20,7 @@ from inrcodec.ladder import Rung, encode_rungs
 from inrcodec.models.registry import family_of
 from inrcodec.progress import Progress
 from inrcodec.report.evidence import FileEvidence
+from inrcodec.report.rates import point_of
 from inrcodec.settings import ComparisonSettings, EncodeSettings, SourceSettings
 from inrcodec.source_encoding import EncodeResult
 
@@ -107,15 +108,12 @@ def our_contenders(made: Sequence[Encoded], files: Sequence[FileEvidence]) -> li
     """Our curves, with the figures of the files decoded anew."""
     curves: dict[str, Curve] = {}
     for one, file in zip(made, files, strict=True):
-        found = {summary.metric.name: summary for summary in file.quality.summaries()}
+        (psnr,) = (summary for summary in file.quality.summaries() if summary.metric.name == "psnr")
         point = {
+            **point_of(file.quality),
             "setting": f"{one.encode.bpp:g} bpp",
             "file": file.name,
-            "file_bytes": file.quality.file_bytes,
-            "bpp": file.quality.bpp,
-            "psnr_db": found["psnr"].mean,
-            "psnr_p1_db": found["psnr"].worst_in_hundred,
-            "ms_ssim": found["ms_ssim"].mean if "ms_ssim" in found else None,
+            "psnr_p1_db": psnr.worst_in_hundred,
             "seconds": one.result.seconds,
             "epochs": one.result.epochs,
         }

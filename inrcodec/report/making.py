@@ -13,7 +13,7 @@ from inrcodec.checks import check_report
 from inrcodec.evaluation import evaluate, frames_at
 from inrcodec.files import atomic_output
 from inrcodec.inspect import inspect
-from inrcodec.progress import Progress, Silent
+from inrcodec.progress import Once, Progress, Silent
 from inrcodec.report.choosing import choose_frames
 from inrcodec.report.evidence import Evidence, FileEvidence, short_names
 from inrcodec.report.logs import EncodeLog, read_logs
@@ -101,8 +101,8 @@ def gather(material: Material, progress: Progress) -> Evidence:
     files, device = material.files, material.device
     held = [inspect(path) for path in files]
     measured = []
-    for number, path in enumerate(files):
-        told = progress if number == 0 else _Quieter(progress)
+    told = Once(progress)
+    for path in files:
         measured.append(
             evaluate(material.source, path, material.selected, material.measures, device, progress=told)
         )
@@ -143,13 +143,3 @@ def _figures(one: FileEvidence) -> dict[str, Any]:
     return {"file": one.quality.decoded, "file_bytes": one.quality.file_bytes, "bpp": one.quality.bpp} | {
         "metrics": metrics
     }
-
-
-class _Quieter(Silent):
-    """Passes on how far the work is, and no note: the first file had the same ones."""
-
-    def __init__(self, whole: Progress) -> None:
-        self._whole = whole
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        self._whole.stage(name, done, total)

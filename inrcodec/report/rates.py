@@ -76,17 +76,21 @@ def own_curves(files: Sequence[tuple[str, Evaluation]]) -> dict[str, Curve]:
     """The files as curves, one for each family of models; `files` are the family's name and the figures."""
     curves: dict[str, Curve] = {}
     for family, evaluation in files:
-        means = {one.metric.name: one.mean for one in evaluation.summaries()}
-        point = {
-            "bpp": evaluation.bpp,
-            "file_bytes": evaluation.file_bytes,
-            "psnr_db": means["psnr"],
-            "ms_ssim": means.get("ms_ssim"),
-        }
-        curves.setdefault(f"{family} ({HERE})", []).append(point)
+        curves.setdefault(f"{family} ({HERE})", []).append(point_of(evaluation))
     for curve in curves.values():
         curve.sort(key=lambda point: point["bpp"])
     return curves
+
+
+def point_of(evaluation: Evaluation) -> dict[str, Any]:
+    """What a curve has of a file that was measured."""
+    means = {one.metric.name: one.mean for one in evaluation.summaries()}
+    return {
+        "bpp": evaluation.bpp,
+        "file_bytes": evaluation.file_bytes,
+        "psnr_db": means["psnr"],
+        "ms_ssim": means.get("ms_ssim"),
+    }
 
 
 def rate_curves(own: dict[str, Curve], pixel_count: int, clips: Sequence[Clip]) -> list[RateCurves]:
