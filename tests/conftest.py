@@ -7,6 +7,7 @@ has a deadline.
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import settings
@@ -16,10 +17,23 @@ settings.register_profile("inrc", deadline=None, derandomize=True)
 settings.load_profile("inrc")
 
 
-@pytest.fixture(scope="module")
-def hurried() -> Iterator[None]:
-    """Entropy models of `inrc` are fitted in a hurry, where a test is of something else than its files."""
+@contextmanager
+def _in_a_hurry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("inrcodec.grids.fit.FIRST_ROUNDS", 8)
         patched.setattr("inrcodec.grids.fit.ROUNDS", 2)
+        yield
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Entropy models of `inrc` are fitted in a hurry, where a test is of something else than its files."""
+    with _in_a_hurry():
+        yield
+
+
+@pytest.fixture(scope="module")
+def hurried_module() -> Iterator[None]:
+    """The same for a module and its fixtures."""
+    with _in_a_hurry():
         yield

@@ -27,7 +27,7 @@ from inrcodec.settings import ComparisonSettings, FrameRange, SourceSettings
 from inrcodec.video import first_frames
 from inrcodec.video.rivals import Rival, decoded_frames, encode_stream, parse_rival
 
-pytestmark = pytest.mark.usefixtures("hurried")
+pytestmark = pytest.mark.usefixtures("hurried_module")
 QUICK = ["--epochs", "1", "--device", "cpu", "--against", "x264:ultrafast"]
 
 

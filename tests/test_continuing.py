@@ -29,7 +29,6 @@ from inrcodec.settings import EncodeSettings, FrameRange, SourceSettings
 from inrcodec.training.continuing import ContinuedRepresentation
 
 SETTINGS = EncodeSettings(model="hnerv", device="cpu", epochs=4, size_bytes=6000)
-FAMILY = pytest.mark.parametrize("name", [family.name for family in TRAINED])
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,13 @@ def test_a_file_gets_better_at_its_own_size(clip: str, first: str, tmp_path: Pat
     assert before.sections != after.sections
 
 
-@FAMILY
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(family.name, marks=[pytest.mark.slow] if family.name == "snerv-t" else [])
+        for family in TRAINED
+    ],
+)
 def test_every_family_goes_on_where_it_was(clip: str, tmp_path: Path, name: str) -> None:
     """A step of no effect shows what the fit begins with: the very tensors of the file."""
     path = str(tmp_path / "a.inrv")
@@ -108,7 +113,7 @@ def test_every_family_goes_on_where_it_was(clip: str, tmp_path: Path, name: str)
     assert result.psnr_db >= psnr_of(path) - 1e-3
 
 
-@FAMILY
+@pytest.mark.parametrize("name", [family.name for family in TRAINED])
 def test_all_that_is_transmitted_and_learned_is_trained(name: str) -> None:
     video = VideoInfo(96, 64, 3)
     family = family_by_name(name)

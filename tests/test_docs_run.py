@@ -1,4 +1,7 @@
-"""Every `inrc` line of README and docs is run, with tiny files and cheap options in place of its own."""
+"""Every `inrc` line of README and docs is run, with tiny files and cheap options in place of its own.
+
+Lines that differ from others by values only, and those with processes of their own, are marked slow.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,30 @@ import fnmatch
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from documented_commands import SINKS, Line, documented_lines, make_stand_ins, outputs_of, parsed
 
 from inrcodec.cli import run
 
-LINES = [pytest.param(line, id=name) for name, line in documented_lines().items()]
+
+def _parameters() -> Iterator[Any]:
+    """All lines; those that have nothing which no line before them has are marked slow."""
+    seen: set[tuple[str, str]] = set()
+    for name, line in documented_lines().items():
+        words = {
+            (line.words[0], Path(word).suffix or word) for word in (line.standard_input or "", *line.cheap())
+        }
+        is_costly = words <= seen or "--workers" in line.words
+        yield pytest.param(line, id=name, marks=[pytest.mark.slow] if is_costly else [])
+        seen |= words
+
+
+LINES = list(_parameters())
 
 
 @pytest.fixture(scope="session")

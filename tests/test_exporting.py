@@ -50,7 +50,7 @@ def test_models_show_what_the_decoder_shows(name: str, tmp_path: Path) -> None:
         assert all(shape[0] == 1 and min(shape) > 0 for shape in shapes)
 
 
-@pytest.mark.parametrize("name", ["inrc", "inrc-smooth"])
+@pytest.mark.parametrize("name", ["inrc", pytest.param("inrc-smooth", marks=pytest.mark.slow)])
 def test_states_are_made_again_when_they_were_forgotten(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from test_cli import inrc, only_line
 
 import inrcodec
 from inrcodec.arguments import parse_ladder, rung_path
+from inrcodec.cli import run
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.inspect import inspect
 from inrcodec.settings import EncodeSettings
@@ -82,19 +83,21 @@ def test_a_rung_that_fails_leaves_the_others_alone(clip: Path, tmp_path: Path) -
     assert os.listdir(tmp_path) == ["out-8bpp.inrv"]
 
 
-def test_a_ladder_that_was_stopped_goes_on(clip: Path, tmp_path: Path) -> None:
+def test_a_ladder_that_was_stopped_goes_on(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of what a stopped one has left, finished rungs stay as they are."""
-    words = ["encode", clip, "-o", tmp_path / "out.inrv", "--ladder", "8,12", *QUICK]
-    assert inrc(*words).returncode == 0
+    words = ["encode", str(clip), "-o", str(tmp_path / "out.inrv"), "--ladder", "8,12", *QUICK]
+    assert run(words) == 0
     finished, other = tmp_path / "out-8bpp.inrv", tmp_path / "out-12bpp.inrv"
     before, other_data = finished.stat(), other.read_bytes()
     other.unlink()
     (tmp_path / "out-12bpp.inrv.resume").mkdir()
-    done = inrc(*words)
-    assert done.returncode == 0, done.stderr
+    capsys.readouterr()
+    assert run(words) == 0
     assert finished.stat().st_mtime_ns == before.st_mtime_ns
     assert other.read_bytes() == other_data
-    assert f"{finished}   was there already" in done.stderr.decode()
+    assert f"{finished}   was there already" in capsys.readouterr().err
 
 
 def test_the_library_has_ladders_too(clip: Path, tmp_path: Path) -> None:

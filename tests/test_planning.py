@@ -137,7 +137,7 @@ def test_fewer_bits_a_symbol_plan_a_larger_network(model: str) -> None:
     st.integers(1, 1_000_000),
     st.sampled_from(VARIANTS),
 )
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 def test_every_target_is_planned_or_refused_with_a_larger_one(
     clip: VideoProperties, size: int, variant: tuple[str, dict[str, str]]
 ) -> None:

@@ -21,9 +21,9 @@ from inrcodec.preview import PictureFile
 from inrcodec.progress import FitReport, Picture, Silent
 from inrcodec.settings import EncodeSettings
 
-pytestmark = pytest.mark.usefixtures("hurried")
+pytestmark = pytest.mark.usefixtures("hurried_module")
 WIDTH, HEIGHT, COUNT = 48, 32, 5
-MODELS = ["inrc", "hnerv", "nerv", "snerv", "snerv-t", "supermask"]
+MODELS = ["inrc", "hnerv", "nerv", "snerv", pytest.param("snerv-t", marks=pytest.mark.slow), "supermask"]
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,8 @@ def test_a_network_that_leaves_bits_over_is_not_the_largest(clip: Path, tmp_path
     assert second > first
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_signal_stops_a_search_within_a_fit(clip: Path, tmp_path: Path, number: signal.Signals) -> None:
     whole, output = tmp_path / "a.inrv", tmp_path / "b.inrv"
     asked = ["--model", "hnerv", "--psnr", "16", "--epochs", "30", "--device", "cpu", "--checkpoint", "0.1s"]

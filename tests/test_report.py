@@ -40,7 +40,7 @@ from inrcodec.settings import EncodeSettings, FrameRange, ReportSettings, Source
 from inrcodec.video import read_clip
 from inrcodec.video.images import jpeg_bytes, webp_bytes
 
-pytestmark = pytest.mark.usefixtures("hurried")
+pytestmark = pytest.mark.usefixtures("hurried_module")
 ROOT = Path(__file__).parents[1]
 NAME = "a <b>&'\".inrv"
 """A name that would be markup if it were not escaped."""

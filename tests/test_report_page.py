@@ -18,7 +18,7 @@ from inrcodec.report.making import write_report
 from inrcodec.settings import EncodeSettings, ReportSettings
 from inrcodec.video.images import png_bytes
 
-pytestmark = pytest.mark.usefixtures("hurried")
+pytestmark = pytest.mark.usefixtures("hurried_module")
 PHONE, DESKTOP = (390, 844), (1280, 900)
 
 
