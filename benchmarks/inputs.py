@@ -25,7 +25,7 @@ from benchmarks.input_files import INPUT_FILES, InputFile
 from benchmarks.record import write_report
 from inrcodec.cli import run
 
-TINY = ("--model", "hnerv", "--epochs", "1", "--size", "6k", "--device", "cpu")
+TINY = ("--model", "hnerv", "--epochs", "0.2", "--size", "6k", "--device", "cpu")
 ERROR, NOTE = "inrc: error: ", "inrc: note: "
 
 

@@ -126,7 +126,7 @@ def test_every_part_of_a_fit_is_put_back(
     seconds: float | None,
 ) -> None:
     monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
-    epochs = 8 if seconds is None else None
+    epochs = 4 if seconds is None else None
     asked = EncodeSettings(
         model=model, preset=preset, epochs=epochs, time_seconds=seconds, size_bytes=9000, device="cpu",
         checkpoint_seconds=1e-6,
@@ -233,7 +233,7 @@ def test_what_networks_do_not_depend_on_may_change(
     assert any("resuming" in note for note in progress.notes)
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped"])
+@pytest.mark.parametrize("damage", ["flipped", pytest.param("cut", marks=pytest.mark.slow)])
 def test_a_damaged_checkpoint_is_as_good_as_none(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:

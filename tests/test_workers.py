@@ -133,6 +133,7 @@ def test_a_worker_that_is_killed_is_replaced(clip: Path, alone: bytes, tmp_path:
     assert os.listdir(tmp_path) == ["a.inrv"]
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_workers_and_their_fits_go_on(clip: Path, alone: bytes, tmp_path: Path) -> None:
     output = tmp_path / "a.inrv"
     with started(*encode(clip, output, "--workers", "local:2")) as process:
