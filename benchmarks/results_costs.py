@@ -25,35 +25,32 @@ def decoding(report: Report) -> Iterator[str]:
 
 
 def speed(report: Report) -> Iterator[str]:
-    """Ours beside the plain reference, and commands with their memory."""
+    """Ours beside the plain reference, commands with their memory, and races; each where it was measured."""
     rows = report["results"]
-    yield from table(
-        ("", "network", "frames a second", "plain reference", "ratio"),
-        [
-            (
-                row["kind"],
-                row["network"],
-                row["frames_per_second"],
-                row["plain_frames_per_second"],
-                row["ratio"],
-            )
-            for row in rows
-            if "ratio" in row
-        ],
-    )
-    yield ""
-    yield from table(
-        ("command", "seconds", "frames a second", "peak memory, MiB"),
-        [
-            (row["command"], row["seconds"], row.get("frames_per_second"), row["peak_bytes"] / 2**20)
-            for row in rows
-            if "peak_bytes" in row
-        ],
-    )
-    raced = [row for row in rows if row["kind"] == "convergence"]
-    if raced:
-        yield ""
-        yield from table(
+    parts = (
+        (
+            ("", "network", "frames a second", "plain reference", "ratio"),
+            [
+                (
+                    row["kind"],
+                    row["network"],
+                    row["frames_per_second"],
+                    row["plain_frames_per_second"],
+                    row["ratio"],
+                )
+                for row in rows
+                if "ratio" in row
+            ],
+        ),
+        (
+            ("command", "seconds", "frames a second", "peak memory, MiB"),
+            [
+                (row["command"], row["seconds"], row.get("frames_per_second"), row["peak_bytes"] / 2**20)
+                for row in rows
+                if "peak_bytes" in row
+            ],
+        ),
+        (
             ("as good as the reference", "its epochs", "its PSNR, dB", "its seconds", "our seconds", "times"),
             [
                 (
@@ -64,9 +61,15 @@ def speed(report: Report) -> Iterator[str]:
                     row["seconds"],
                     row["times_as_fast"],
                 )
-                for row in raced
+                for row in rows
+                if row["kind"] == "convergence"
             ],
-        )
+        ),
+    )
+    measured = [part for part in parts if part[1]]
+    for number, (head, lines) in enumerate(measured):
+        yield from [""] if number else []
+        yield from table(head, lines)
 
 
 def coders(report: Report) -> Iterator[str]:
