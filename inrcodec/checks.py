@@ -7,11 +7,10 @@ import os
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 from inrcodec.arguments import local_worker_count, parse_workers
 from inrcodec.errors import UsageError
-from inrcodec.files import check_folder_of, check_output_file, check_paths, is_pipe, resume_folder
+from inrcodec.files import check_output_file, check_paths, is_pipe, resume_folder
 from inrcodec.settings import (
     FEWEST_BITS,
     LOSSES,
@@ -191,7 +190,7 @@ def check_comparison(source: str, output: str, settings: ComparisonSettings) -> 
     if settings.keep is not None and not os.path.isdir(settings.keep):
         if os.path.exists(settings.keep):
             raise UsageError(f"--keep: {settings.keep} is no folder")
-        check_folder_of(Path(os.path.abspath(settings.keep)))
+        check_output_file(os.path.abspath(settings.keep), False)
 
 
 def _check_page(inputs: Sequence[str], output: str, overwrite: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from inrcodec.encode_checks import check_settings, check_source
 from inrcodec.errors import UsageError
-from inrcodec.preview import Previewed, previewed
+from inrcodec.preview import previewed
 from inrcodec.progress import Progress, Silent
 from inrcodec.quality_search import Ended, search_each
 from inrcodec.segment_progress import Board, Named, OneOfMany, PartProgress
@@ -57,12 +57,8 @@ def encode_all(
         raise UsageError(f"--resume-from is of one source, found {len(requests)}")
     with previewed(requests, settings, progress) as (settings, progress):
         if settings.psnr_db is not None:
-            results = search_each(requests, settings, progress, ended, encode)
-        else:
-            results = _encode_all(requests, settings, progress, ended)
-        if isinstance(progress, Previewed) and all(isinstance(one, Exception) for one in results):
-            progress.file.remove()
-        return results
+            return search_each(requests, settings, progress, ended, encode)
+        return _encode_all(requests, settings, progress, ended)
 
 
 def _encode_all(

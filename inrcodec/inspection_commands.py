@@ -10,6 +10,11 @@ from inrcodec import console, tables
 from inrcodec.errors import EXIT_CORRUPT
 from inrcodec.reporting import Lost, lost_lines
 
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, expose_value=False, help="Tracebacks on stderr."
+)
+"""`run` looks for it itself: these commands have nothing else to tell."""
+
 
 def say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
     """Say what a damaged file has lost, if anything; returns the exit code."""
@@ -20,6 +25,7 @@ def say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
 
 @click.command()
 @click.argument("file")
+@verbose_option
 @click.option("--skip-damaged", is_flag=True, help="Say what is intact of a damaged file; exit code 4.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 def info(file: str, skip_damaged: bool, as_json: bool) -> int:
@@ -35,6 +41,7 @@ def info(file: str, skip_damaged: bool, as_json: bool) -> int:
 
 
 @click.command()
+@verbose_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the list.")
 def models(as_json: bool) -> None:
     """List the families of networks that --model chooses from."""
@@ -49,6 +56,7 @@ def models(as_json: bool) -> None:
 
 @click.command()
 @click.argument("file")
+@verbose_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a line.")
 def verify(file: str, as_json: bool) -> None:
     """Check every checksum and every symbol of the .inrv FILE."""
@@ -58,4 +66,5 @@ def verify(file: str, as_json: bool) -> None:
     if as_json:
         console.print_json({"path": file, "intact": True, "file_bytes": report.file_bytes})
     else:
-        console.print_line(f"{file}: intact, {report.file_bytes:,} bytes, {len(report.segments)} segment(s)")
+        name, segments = tables.printable(file), len(report.segments)
+        console.print_line(f"{name}: intact, {report.file_bytes:,} bytes, {segments} segment(s)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -75,16 +76,28 @@ def previewed(
 ) -> Iterator[tuple[EncodeSettings, Progress]]:
     """Settings that ask for no pictures any more, and a progress that makes those that were asked for.
 
-    They stay when the block ends, and are gone when it is left by an error or a signal. Raises `UsageError`
-    and `OutputError` as `check_preview`.
+    They stay when the block has made an output, and are gone where it has made none, or is left by an error
+    or a signal. Raises `UsageError` and `OutputError` as `check_preview`.
     """
     if settings.preview is None:
         yield settings, progress
         return
     check_preview(settings, requests)
     file = PictureFile(settings.preview)
+    before = [_identity(output) for _, output in requests]
     try:
         yield replace(settings, preview=None), Previewed(progress, file)
     except BaseException:
         file.remove()
         raise
+    if [_identity(output) for _, output in requests] == before:
+        file.remove()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """What another file of this name would have otherwise; None for no file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

@@ -23,7 +23,7 @@ from inrcodec.encode_checks import check_source
 from inrcodec.errors import TargetUnreachable
 from inrcodec.files import claimed_output, output_errors, rereadable
 from inrcodec.models.family import VideoInfo
-from inrcodec.progress import EncodePlan, FitReport, Picture, Progress
+from inrcodec.progress import EncodePlan, Once, Progress
 from inrcodec.resuming import FolderWriter, Resumable, request_of
 from inrcodec.segment_progress import Named
 from inrcodec.settings import DEFAULT_BPP, EncodeSettings
@@ -68,34 +68,14 @@ class _Fit:
         return self.result.file_bytes - self.result.extras_bytes
 
 
-@dataclass
-class _Searching:
-    """The progress of a search: plans say which fit they are of, and remarks on the source come once."""
+@dataclass(frozen=True)
+class _Searching(Once):
+    """The progress of a search, and of a fit of it, which says so in the plan's place of the source."""
 
-    whole: Progress
-    source: str
-    name: str = ""
-    _noted: set[str] = field(default_factory=set)
+    title: str = ""
 
     def plan(self, plan: EncodePlan) -> None:
-        self.whole.plan(replace(plan, source=f"{self.source}, {self.name}"))
-
-    def fit(self, report: FitReport) -> None:
-        self.whole.fit(report)
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        self.whole.stage(name, done, total)
-
-    def picture(self, draw: Callable[[], Picture]) -> None:
-        self.whole.picture(draw)
-
-    def note(self, message: str) -> None:
-        if message not in self._noted:
-            self._noted.add(message)
-            self.whole.note(message)
-
-    def detail(self, message: str) -> None:
-        self.whole.detail(message)
+        self.whole.plan(replace(plan, source=self.title))
 
 
 def search_each(
@@ -145,7 +125,7 @@ def encode_to_psnr(
         video = VideoInfo(properties.width, properties.height, properties.frame_count)
         resumable = Resumable(output, request_of(settings, survey), "", started, settings, progress)
         del survey
-        search = _Search(path, settings, video, resumable, _Searching(progress, source), encode)
+        search = _Search(path, settings, video, resumable, _Searching(progress, title=source), encode)
         best = search.run()
         with output_errors(output), open(search.path_of(best), "rb") as found:
             shutil.copyfileobj(found, file, 1 << 20)
@@ -223,15 +203,16 @@ class _Search:
 
     def _fit(self, size: int, is_trial: bool) -> _Fit | None:
         """The next fit, made or known from an earlier attempt; None where there is too little time for it."""
-        number, kind = len(self.fits), "trial" if is_trial else "fit"
-        self.progress.name = f"{kind} {number + 1}"
+        number = len(self.fits)
+        name = f"{'trial' if is_trial else 'fit'} {number + 1}"
         if number < len(self._known) and self._known[number].is_trial == is_trial:
             fit = self._known[number]
             if fit.size_bytes > size:
                 self.sizes.least_bytes = fit.size_bytes
         else:
             try:
-                size, result = self._encoded(size, is_trial, str(self._path(number)))
+                told = replace(self.progress, title=f"{self.progress.title}, {name}")
+                size, result = self._encoded(size, is_trial, str(self._path(number)), told)
             except TargetUnreachable:
                 if is_trial or self.fits:
                     return None
@@ -242,15 +223,15 @@ class _Search:
         (self.sizes.trials if is_trial else self.sizes.fits).append(fit.point)
         self._save()
         found = f"{fit.video_bytes:,} bytes, {fit.result.psnr_db:.2f} dB"
-        self.progress.whole.note(f"{self.progress.name}: {found}")
+        self.progress.whole.note(f"{name}: {found}")
         return fit
 
-    def _encoded(self, size: int, is_trial: bool, path: str) -> tuple[int, EncodeResult]:
+    def _encoded(self, size: int, is_trial: bool, path: str, progress: Progress) -> tuple[int, EncodeResult]:
         """Encode to the size, or to the least one that there is a network for."""
         while True:
             settings = self._settings_of(size, is_trial)
             try:
-                return size, self.encode(self.source, path, settings, self.progress)
+                return size, self.encode(self.source, path, settings, progress)
             except TargetUnreachable as error:
                 if error.smallest_bytes is None or error.smallest_bytes <= size:
                     raise

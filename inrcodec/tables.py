@@ -87,7 +87,7 @@ def report_lines(report: FileReport) -> list[str]:
     irregular = "" if header.timestamps is None else " (irregular)"
     psnr = "not measured" if report.psnr_db is None else f"{report.psnr_db:.2f} dB"
     return [
-        f"{report.path}: {report.file_bytes:,} bytes, format {report.format_version}",
+        f"{printable(report.path)}: {report.file_bytes:,} bytes, format {report.format_version}",
         f"video    {header.width}x{header.height}, {header.frame_count} frames, "
         f"{float(header.frame_rate):.6g} frames/s{irregular}, {header.bit_depth} bits, "
         f"pixel aspect {header.sample_aspect_ratio}, {rotation}"

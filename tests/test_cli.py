@@ -150,6 +150,15 @@ def test_help_does_not_wait_for_numpy_or_rich() -> None:
     assert subprocess.run(command, capture_output=True, env=environment(), timeout=60).returncode == 0
 
 
+@pytest.mark.parametrize("command", ["verify", "info"])
+def test_a_name_that_is_no_text_is_shown(encoded: Path, tmp_path: Path, command: str) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.inrv")
+    path.write_bytes(encoded.read_bytes())
+    done = inrc(command, path, "-v")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "caf\N{REPLACEMENT CHARACTER}.inrv: " in done.stdout.decode()
+
+
 def test_verify_finds_every_damage(encoded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", str(encoded)]) == 0
     assert "intact" in capsys.readouterr().out

@@ -20,11 +20,13 @@ from test_cli import environment, only_line
 from inrcodec import bdrate
 from inrcodec.cli import run
 from inrcodec.comparison import comparing, rivalling
+from inrcodec.comparison import ours as our_side
 from inrcodec.comparison.rivalling import MARGIN, rival_curve
 from inrcodec.comparison.verdict import BdRate, Comparison, Contender, compare_each, difference_db, verdict
+from inrcodec.errors import OutputError
 from inrcodec.progress import Silent
 from inrcodec.settings import ComparisonSettings, FrameRange, SourceSettings
-from inrcodec.video import first_frames
+from inrcodec.video import first_frames, rivals
 from inrcodec.video.rivals import Rival, decoded_frames, encode_stream, parse_rival
 
 pytestmark = pytest.mark.usefixtures("hurried_module")
@@ -156,6 +158,39 @@ def test_a_missing_rival_is_noted(
     command = ["compare", str(clip), "-o", str(output), "-y", "--against", "svtav1:8"]
     assert run(command) == 2
     assert "has no libsvtav1" in only_line(capsys.readouterr().err.encode())
+
+
+def test_a_source_of_a_long_name_is_compared(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / f"{'é' * 125}.mp4", moving_gradient(48, 32, 2))
+    kept = tmp_path / "kept"
+    command = ["compare", str(source), "-o", str(tmp_path / "page.html"), "--keep", str(kept)]
+    assert run([*command, *QUICK, "--bpp", "9", "-q"]) == 0
+    (name,) = os.listdir(kept)
+    assert name.startswith("éé") and name.endswith("-inrc-9bpp.inrv")
+
+
+def test_a_rival_that_fails_is_left_out(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its stream cannot be decoded, as far as can be seen from here."""
+    real = rivals.encode_stream
+
+    def encode(frames: Any, rival: Rival, *more: Any) -> bytes:
+        return real(frames, rival, *more)[:9] if rival.codec == "x265" else real(frames, rival, *more)
+
+    monkeypatch.setattr(rivalling, "encode_stream", encode)
+    words = ["--epochs", "1", "--device", "cpu", "--bpp", "6", "--against", "x265:ultrafast,x264:ultrafast"]
+    source = write_clip(tmp_path / "a.mp4", moving_gradient(64, 64, 2))
+    assert run(["compare", str(source), "-o", str(tmp_path / "page.html"), *words]) == 0
+    assert "x265:ultrafast is left out: x265:ultrafast " in capsys.readouterr().err
+
+
+def test_an_error_that_is_of_no_size_ends_a_comparison(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(our_side, "encode_rungs", lambda rungs, *_: [OutputError("no space") for _ in rungs])
+    assert run(["compare", str(clip), "-o", str(tmp_path / "page.html"), *QUICK, "--bpp", "4", "-q"]) == 1
+    assert os.listdir(tmp_path) == []
 
 
 def test_of_a_long_video_the_first_seconds_are_compared(clip: Path) -> None:

@@ -285,7 +285,7 @@ def written_texts() -> list[str]:
 
 def is_written(message: str, texts: list[str]) -> bool:
     """Whether the code says it: all but what stands for something, or with values where a text has them."""
-    fixed = max(re.split(r"\b[A-Z]+\b%?|\.\.\.|\b\d+\b", message), key=len).strip(" ();:,")
+    fixed = max(re.split(r"\b[A-Z]+\b%?|\bWxH\b|\.\.\.|\b\d+\b", message), key=len).strip(" ();:,")
     patterns = (
         ".*".join(map(re.escape, text.split("\0"))) for text in texts if len(text.replace("\0", "")) > 10
     )

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,16 @@ from inrcodec.cli import run
 
 def _parameters() -> Iterator[Any]:
     """All lines; those that have nothing which no line before them has are marked slow."""
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, ...]] = set()
     for name, line in documented_lines().items():
-        words = {
-            (line.words[0], Path(word).suffix or word) for word in (line.standard_input or "", *line.cheap())
-        }
+        given = [Path(word).suffix or word for word in line.cheap()]
+        piped = [("standard input", one) for one in [line.standard_input] if one is not None]
+        # What stands before tells what a word is of: `-o -` is no source of `-`.
+        words = {(line.words[0], *pair) for pair in [*pairwise(given), *piped]}
         is_costly = words <= seen or "--workers" in line.words
         yield pytest.param(line, id=name, marks=[pytest.mark.slow] if is_costly else [])
-        seen |= words
+        if not is_costly and line.skipped is None:
+            seen |= words
 
 
 LINES = list(_parameters())

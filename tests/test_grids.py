@@ -488,7 +488,6 @@ def test_at_and_fps_scale(encoded: Path, tmp_path: Path) -> None:
     assert len(read_frames(output)) == 19
 
 
-@pytest.mark.slow
 def test_segments_are_the_same_with_workers(clip: Path, tmp_path: Path) -> None:
     asked = replace(SETTINGS, segment=5, size_bytes=5000)
     alone = inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked)

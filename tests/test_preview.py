@@ -15,7 +15,7 @@ import inrcodec
 from inrcodec.checks import check_preview
 from inrcodec.cli import run
 from inrcodec.encoding import encode_all
-from inrcodec.errors import InrcError, OutputError, UsageError
+from inrcodec.errors import InrcError, OutputError, TargetUnreachable, UsageError
 from inrcodec.files import resume_folder
 from inrcodec.preview import PictureFile
 from inrcodec.progress import FitReport, Picture, Silent
@@ -148,6 +148,23 @@ def test_no_picture_is_left_of_an_encode_that_fails(
     with pytest.raises(InrcError, match="no space"):
         inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked("inrc", tmp_path / "a.png", epochs=3))
     assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_picture_stays_as_long_as_there_is_an_output_of_it(clip: Path, tmp_path: Path) -> None:
+    preview, output = tmp_path / "a.png", tmp_path / "a.inrv"
+    missed = EncodeSettings(model="hnerv", psnr_db=90, epochs=1, device="cpu", preview=str(preview))
+    with pytest.raises(TargetUnreachable, match="is the best one"):
+        inrcodec.encode(str(clip), str(output), missed)
+    assert output.exists() and preview.exists()
+    # Of a ladder the last rung fails, or all do.
+    words = ["encode", str(clip), "-o", f"{tmp_path}/b.inrv", "--model", "hnerv", "--epochs", "1", "-q"]
+    picture = tmp_path / "b.png"
+    assert run([*words, "--preview", str(picture), "--ladder", "4,0.01"]) == 3
+    assert (tmp_path / "b-4bpp.inrv").exists() and picture.exists()
+    assert run([*words[:2], "-o", f"{tmp_path}/c.inrv", *words[4:], "--preview", f"{tmp_path}/c.png",
+                "--ladder", "0.02,0.01"]) == 3  # fmt: skip
+    assert not (tmp_path / "c.png").exists()
 
 
 def still() -> Picture:

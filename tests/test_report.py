@@ -419,6 +419,8 @@ def test_parts_of_a_source_and_the_command(
         (["{source}", "{b}", "--results", "{log}"], 2, "no results"),
         (["{source}", "{b}", "--log", "{text}"], 2, "not what inrc encode"),
         (["{source}", "{a}", "--log", "{log}"], 2, "log of b.inrv"),
+        (["{source}", "{b}", "{other}", "--log", "{log}"], 2, "which another log or several files are of"),
+        (["{source}", "{b}", "--log", "{log}", "--log", "{log}"], 2, "which another log or several files"),
         (["{source}", "{b}", "-q", "-v"], 2, "exclude each other"),
     ],
 )
@@ -434,6 +436,8 @@ def test_what_cannot_be_reported_on_is_refused_in_a_line(
     monkeypatch.chdir(tmp_path)
     Path("text.mp4").write_text("no video")
     Path("cut.inrv").write_bytes((folder / "b.inrv").read_bytes()[:-30])
+    Path("other").mkdir()
+    Path("other/b.inrv").write_bytes((folder / "b.inrv").read_bytes())
     before = sorted(os.listdir())
     names = {
         "source": folder / "source.mp4",
@@ -442,6 +446,7 @@ def test_what_cannot_be_reported_on_is_refused_in_a_line(
         "text": "text.mp4",
         "cut": "cut.inrv",
         "log": folder / "b.json",
+        "other": "other/b.inrv",
     }
     arguments = [word.format(**names) for word in words]
     if "-o" not in words:

@@ -27,7 +27,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A page on two files, one of which has a name that would break it."""
     folder = tmp_path_factory.mktemp("page")
     source = str(write_clip(folder / "source <i>.mp4", moving_gradient(64, 48, 5)))
-    files = [str(folder / name) for name in ("a'\"<b>.inrv", "b.inrv")]
+    files = [str(folder / name) for name in ("a'\"<b>.inrv", "b  c.inrv")]
     for size, file in zip((2500, 4000), files, strict=True):
         inrcodec.encode(source, file, EncodeSettings(device="cpu", epochs=1, size_bytes=size))
     write_report(source, files, str(folder / "page.html"), ReportSettings(device="cpu"))

@@ -191,7 +191,6 @@ def test_another_request_keeps_the_work_unless_it_is_told_to_overwrite(
     assert output.read_bytes() == (tmp_path / "b.inrv").read_bytes()
 
 
-@pytest.mark.slow
 def test_segments_of_another_request_are_never_taken(
     clip: Path, uninterrupted: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

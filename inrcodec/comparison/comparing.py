@@ -22,6 +22,7 @@ from inrcodec.comparison.verdict import Contender, compare_each, verdict
 from inrcodec.errors import UsageError
 from inrcodec.files import temporary_folder_beside
 from inrcodec.frame_metrics import MEASURES
+from inrcodec.locking import shortened
 from inrcodec.progress import Once, Progress, Silent
 from inrcodec.report.evidence import Evidence
 from inrcodec.report.logs import log_of
@@ -33,6 +34,8 @@ from inrcodec.video.rivals import Rival, RivalFailed, parse_rival
 
 _MEASURES = ("psnr", "ssim", "ms-ssim")
 """What is measured of every frame: FLIP takes too long for a first answer."""
+_LONGEST_STEM = 180
+"""Bytes: with model, rate and ending a name of a file has 255 at most."""
 
 
 def compare(
@@ -52,6 +55,7 @@ def compare(
     settings, progress = settings or ComparisonSettings(), Once(progress or Silent())
     check_comparison(source, output, settings)
     stem = os.path.splitext(os.path.basename(os.path.abspath(source)))[0].replace("%", "_")
+    stem = shortened(stem, _LONGEST_STEM)
     selected = _selected(source, settings, progress)
     encodes = planned_encodes(stem, selected, settings)
     rivals, left_out = _installed_rivals(settings.against, progress)

@@ -14,7 +14,7 @@ from inrcodec.bdrate import Curve
 from inrcodec.comparison.result import LeftOut
 from inrcodec.comparison.verdict import Contender
 from inrcodec.encode_checks import check_settings
-from inrcodec.errors import InrcError, UsageError
+from inrcodec.errors import InrcError, TargetUnreachable, UsageError
 from inrcodec.files import atomic_output, check_output_file, output_errors
 from inrcodec.ladder import Rung, encode_rungs
 from inrcodec.models.registry import family_of
@@ -93,7 +93,7 @@ def encode_each(
         for one, rung, result in zip(own, rungs, encode_rungs(rungs, settings, progress), strict=True):
             if isinstance(result, EncodeResult):
                 made.append(Encoded(one, rung.output, result))
-            elif isinstance(result, InrcError):
+            elif isinstance(result, TargetUnreachable):
                 errors.append(result)
                 left_out.append(LeftOut(f"{model} at {one.bpp:g} bits a pixel", str(result)))
                 progress.note(f"{left_out[-1].name} is left out: {result}")

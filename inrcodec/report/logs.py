@@ -50,7 +50,7 @@ def read_log(path: str) -> dict[str, EncodeLog]:
 
 
 def read_logs(paths: Sequence[str], files: Sequence[str]) -> list[EncodeLog | None]:
-    """The log of each file, by its name. Raises `UsageError` for a log of none of them."""
+    """The log of each file, by its name. Raises `UsageError` for a log of none of them, or of several."""
     names = [os.path.basename(file) for file in files]
     found: dict[str, EncodeLog] = {}
     for path in paths:
@@ -59,7 +59,10 @@ def read_logs(paths: Sequence[str], files: Sequence[str]) -> list[EncodeLog | No
             raise UsageError(
                 f"{path} is the log of {', '.join(logs) or 'no file'}, which is not in the report"
             )
-        found |= logs
+        several = [name for name in logs if names.count(name) > 1 or name in found]
+        if several:
+            raise UsageError(f"{path} is the log of {several[0]}, which another log or several files are of")
+        found |= {name: log for name, log in logs.items() if name in names}
     return [found.get(name) for name in names]
 
 

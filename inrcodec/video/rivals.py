@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import cast
@@ -128,7 +129,7 @@ def encode_stream(frames: Frames, rival: Rival, crf: int, rate: Fraction = RATE)
     if min(height, width) < encoder.least_side:
         raise RivalFailed(f"{rival.name} is not safe with frames of {width}x{height}")
     edges = ((0, height % 2), (0, width % 2), (0, 0))
-    try:
+    with _failures(rival, "encode", width, height):
         with av.open(buffer, "w", format=encoder.muxer) as container:
             stream = cast(VideoStream, container.add_stream(encoder.name, rate=rate, options=options))
             stream.height, stream.width = height + height % 2, width + width % 2
@@ -137,11 +138,6 @@ def encode_stream(frames: Frames, rival: Rival, crf: int, rate: Fraction = RATE)
                 even = np.pad(frame, edges, mode="edge")
                 container.mux(stream.encode(to_pixel_format(even, "yuv420p", _BT709)))
             container.mux(stream.encode(None))
-    except av.FFmpegError as error:
-        size = f"{width}x{height}"
-        raise RivalFailed(
-            f"{rival.name} cannot encode frames of {size}: {error.strerror or error}"
-        ) from error
     data = buffer.getvalue()
     return without_settings(data) if rival.codec == "x264" else data
 
@@ -153,10 +149,26 @@ def without_settings(data: bytes) -> bytes:
 
 
 def decoded_frames(data: bytes, rival: Rival, height: int, width: int) -> Iterator[Frames]:
-    """The frames of a stream of `encode_stream` one by one, RGB, cut to (height, width, 3)."""
-    with av.open(io.BytesIO(data), "r", format=rival.encoder.muxer) as container:
+    """The frames of a stream of `encode_stream` one by one, RGB, cut to (height, width, 3).
+
+    Raises `RivalFailed`.
+    """
+    with (
+        _failures(rival, "decode", width, height),
+        av.open(io.BytesIO(data), "r", format=rival.encoder.muxer) as container,
+    ):
         for frame in container.decode(video=0):
             yield _to_rgb(frame)[:height, :width]
+
+
+@contextmanager
+def _failures(rival: Rival, does: str, width: int, height: int) -> Iterator[None]:
+    """What FFmpeg raises, and what PyAV does for numbers beyond FFmpeg's, as `RivalFailed`."""
+    try:
+        yield
+    except (av.FFmpegError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RivalFailed(f"{rival.name} cannot {does} frames of {width}x{height}: {reason}") from error
 
 
 def _to_rgb(frame: VideoFrame) -> Frames:

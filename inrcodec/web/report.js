@@ -33,7 +33,7 @@ function slider(root) {
   };
 
   for (const [place, side] of [left, right].entries()) {
-    for (const { dataset } of pictures()) side.choice.add(new Option(dataset.name));
+    for (const { dataset } of pictures()) side.choice.add(new Option(dataset.name, dataset.name));
     side.choice.selectedIndex = place;
     side.choice.addEventListener("change", show);
   }
