@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from benchmarks.plain import PlainTraining
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip
 from benchmarks.speed_training import NETWORKS, SYMBOL_BITS, Contenders
 from inrcodec.device import autocast
+from inrcodec.errors import TargetUnreachable
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.codes import as_codes
 from inrcodec.models.source import SourceFrames
@@ -82,7 +84,8 @@ def _lengthened(
     tried: Trials = []
     length = first
     while length <= most and (not tried or tried[-1]["psnr_db"] < psnr_db):
-        tried.append(fit(length))
+        with suppress(TargetUnreachable):  # Too little time to fit anything.
+            tried.append(fit(length))
         length *= GROWTH
     return tried
 
