@@ -48,7 +48,7 @@ PARTS = (
     Part("The tables of the papers", ("paper-*.json",), tables.paper),
     Part("Frames between frames", ("interpolation-*.json",), tables.interpolation, together=True),
     Part("Decoding", ("decoding*.json",), costs.decoding, together=True),
-    Part("Speed", ("speed.json", "speed-*.json"), costs.speed),
+    Part("Speed", ("speed*.json",), costs.speed),
     Part("Entropy coders", ("coders.json",), costs.coders),
     Part("Twenty minutes of video", ("long-clip.json",), costs.long_clip),
     Part("Bits among scenes", ("evenness.json",), tables.evenness),

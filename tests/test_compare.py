@@ -170,7 +170,7 @@ def test_a_source_of_a_long_name_is_compared(tmp_path: Path) -> None:
 
 
 def test_a_rival_that_fails_is_left_out(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its stream cannot be decoded, as far as can be seen from here."""
     real = rivals.encode_stream

@@ -298,6 +298,5 @@ def test_messages_of_the_troubleshooting_are_those_of_the_code() -> None:
     texts = written_texts()
     assert len(messages) > 20
     assert [message for message in messages if not is_written(message, texts)] == []
-    assert not is_written("FILE cannot be found", texts) and not is_written(
-        "no disk is left for 5 files", texts
-    )
+    assert not is_written("FILE cannot be found", texts)
+    assert not is_written("no disk is left for 5 files", texts)

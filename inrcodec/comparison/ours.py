@@ -108,12 +108,10 @@ def our_contenders(made: Sequence[Encoded], files: Sequence[FileEvidence]) -> li
     """Our curves, with the figures of the files decoded anew."""
     curves: dict[str, Curve] = {}
     for one, file in zip(made, files, strict=True):
-        (psnr,) = (summary for summary in file.quality.summaries() if summary.metric.name == "psnr")
         point = {
             **point_of(file.quality),
             "setting": f"{one.encode.bpp:g} bpp",
             "file": file.name,
-            "psnr_p1_db": psnr.worst_in_hundred,
             "seconds": one.result.seconds,
             "epochs": one.result.epochs,
         }
