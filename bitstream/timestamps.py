@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-
-import numpy as np
+from itertools import accumulate, pairwise
 
 from bitstream.blocks import Block
-from bitstream.coders import decode_section, encode_smallest
 from bitstream.errors import Corrupt, LimitExceeded
 from bitstream.fields import Writer
 from bitstream.header import TIMESTAMP_BOUND, Section, StreamHeader
@@ -20,23 +19,31 @@ def times_fault(times: tuple[int, ...]) -> str | None:
     """Why a table of times (units of the time base, from 0 on) cannot be stored, or None if it can."""
     if not 2 <= len(times) <= DEFAULT_LIMITS.max_timestamps:
         return f"expected 2 to {DEFAULT_LIMITS.max_timestamps} times, found {len(times)}"
-    steps = np.diff(np.array(times, dtype=np.int64))
-    if times[0] != 0 or int(steps.min()) < 1 or times[-1] >= TIMESTAMP_BOUND:
+    steps = _steps(times)
+    if times[0] != 0 or min(steps) < 1 or times[-1] >= TIMESTAMP_BOUND:
         return "expected times that start at 0 and rise"
-    unit = int(np.gcd.reduce(steps))
-    if int(steps.max()) // unit > _LARGEST_SYMBOL:
-        return f"expected frames at most {_LARGEST_SYMBOL} units apart, found {int(steps.max()) // unit}"
+    longest = max(steps) // math.gcd(*steps)
+    if longest > _LARGEST_SYMBOL:
+        return f"expected frames at most {_LARGEST_SYMBOL} units apart, found {longest}"
     return None
+
+
+def _steps(times: tuple[int, ...]) -> list[int]:
+    return [later - earlier for earlier, later in pairwise(times)]
 
 
 def encode_times(times: tuple[int, ...]) -> bytes:
     """The payload of a `TIME` block; ValueError where `times_fault` finds one."""
+    import numpy as np
+
+    from bitstream.coders import encode_smallest
+
     fault = times_fault(times)
     if fault is not None:
         raise ValueError(fault)
-    steps = np.diff(np.array(times, dtype=np.int64))
-    unit = int(np.gcd.reduce(steps))
-    coder, payload = encode_smallest((steps // unit).astype(np.int32))
+    steps = _steps(times)
+    unit = math.gcd(*steps)
+    coder, payload = encode_smallest((np.array(steps, dtype=np.int64) // unit).astype(np.int32))
     writer = Writer()
     writer.varint(unit)
     writer.u8(coder)
@@ -46,6 +53,9 @@ def encode_times(times: tuple[int, ...]) -> bytes:
 
 def with_times(header: StreamHeader, block: Block, limits: Limits = DEFAULT_LIMITS) -> StreamHeader:
     """The header with the times of a `TIME` block; raises `BitstreamError` for one that is not intact."""
+    # Here, because most files have no such block, and it loads NumPy.
+    from bitstream.coders import decode_section
+
     reader = block.reader(limits)
     allowed = limits.max_timestamps
     if header.frame_count > allowed:
@@ -55,10 +65,9 @@ def with_times(header: StreamHeader, block: Block, limits: Limits = DEFAULT_LIMI
     unit = reader.varint(TIMESTAMP_BOUND)
     section = Section(reader.u8(), (), reader.blob(limits.max_block_bytes))
     reader.expect_end()
-    steps = decode_section(section, header.frame_count - 1, limits).astype(np.int64)
-    if unit < 1 or int(steps.min()) < 1 or unit * int(steps.sum()) >= TIMESTAMP_BOUND:
+    steps = decode_section(section, header.frame_count - 1, limits).tolist()
+    if unit < 1 or min(steps) < 1 or unit * sum(steps) >= TIMESTAMP_BOUND:
         raise reader.fault(Corrupt, "expected times that rise and stay below 2^60", block.offset)
-    if int(np.gcd.reduce(steps)) != 1:
+    if math.gcd(*steps) != 1:
         raise reader.fault(Corrupt, "expected steps without a common factor", block.offset)
-    times = (0, *(unit * np.cumsum(steps)).tolist())
-    return replace(header, timestamps=times)
+    return replace(header, timestamps=tuple(accumulate((unit * step for step in steps), initial=0)))

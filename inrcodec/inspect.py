@@ -1,4 +1,7 @@
-"""What an .inrv file holds, and whether all of it is intact; never imports torch."""
+"""What an .inrv file holds, and whether all of it is intact.
+
+Never imports torch, and NumPy only where symbols are decoded.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bitstream import BitstreamError, Loss, StreamHeader, TrackInfo, TrackKind
-from bitstream.coders import coder_name
-from inrcodec.compression.contextual import segment_tensors
+from bitstream.coder_ids import coder_name
 from inrcodec.opening import OpenedSegment, open_segment, open_stream, salvage_advised
 
 _STEP_BYTES = 4
@@ -160,8 +162,7 @@ def _report(path: str, decode_symbols: bool, skip_damaged: bool = False) -> File
             try:
                 opened = open_segment(segment, reader.header)
                 if decode_symbols:
-                    sections = opened.segment.sections
-                    segment_tensors(opened.family, opened.config, opened.video, opened.specs, sections)
+                    _decode_symbols(opened)
             except BitstreamError as error:
                 reader.discard(number, error)
                 continue
@@ -184,6 +185,14 @@ def _report(path: str, decode_symbols: bool, skip_damaged: bool = False) -> File
         extras_bytes=summary.extras_bytes,
         lost=lost,
     )
+
+
+def _decode_symbols(opened: OpenedSegment) -> None:
+    """Raises `BitstreamError` where a section's symbols are not intact."""
+    # Here, because it loads NumPy, which a report of the headers need not wait for.
+    from inrcodec.compression.contextual import segment_tensors
+
+    segment_tensors(opened.family, opened.config, opened.video, opened.specs, opened.segment.sections)
 
 
 def _track_report(info: TrackInfo, block_bytes: int) -> TrackReport:

@@ -23,9 +23,10 @@ import inrcodec  # noqa: E402
 from bitstream import Section, Segment, Stream, StreamHeader, dump  # noqa: E402
 from inrcodec.compression.contextual import GridSymbols, Parameters, encode_contextual  # noqa: E402
 from inrcodec.compression.sections import Steps, encode_sections, row_count  # noqa: E402
+from inrcodec.models.context_shapes import context_specs  # noqa: E402
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo  # noqa: E402
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig  # noqa: E402
-from inrcodec.models.inrc import Inrc, InrcConfig, context_specs  # noqa: E402
+from inrcodec.models.inrc import Inrc, InrcConfig  # noqa: E402
 from inrcodec.models.layout import NERV_FREQUENCIES, covering_grid  # noqa: E402
 from inrcodec.models.nerv import NeRV, NeRVConfig  # noqa: E402
 from inrcodec.models.snerv import SNeRV, SNeRVConfig  # noqa: E402

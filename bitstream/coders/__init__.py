@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from bitstream.coders.categorical import CategoricalCoder
 from bitstream.coders.coder import SymbolCoder
-from bitstream.coders.conditional import NAME as CONTEXTUAL_NAME
-from bitstream.coders.conditional import WIRE_ID as CONTEXTUAL
 from bitstream.coders.gaussian import GaussianCoder
 from bitstream.coders.laplace import LaplaceCoder
 from bitstream.coders.levels import LevelsCoder
@@ -32,19 +30,7 @@ _ALL: tuple[SymbolCoder, ...] = (
     GaussianCoder(),
     LevelsCoder(),
 )
-CODERS: Mapping[int, SymbolCoder] = MappingProxyType({coder.wire_id: coder for coder in _ALL})
-
-NAMES: Mapping[int, str] = MappingProxyType(
-    {wire_id: coder.name for wire_id, coder in CODERS.items()} | {CONTEXTUAL: CONTEXTUAL_NAME}
-)
-"""All wire ids. A `contextual` payload is no tensor by itself: only families that define classes use it."""
-
-
-def coder_name(wire_id: int) -> str:
-    """The name of this wire id, for reports; Corrupt if there is none."""
-    if wire_id not in NAMES:
-        raise Corrupt(f"expected a coder of {sorted(NAMES)}, found {wire_id}", block="SEGM")
-    return NAMES[wire_id]
+CODERS: Mapping[int, SymbolCoder] = MappingProxyType({int(coder.wire_id): coder for coder in _ALL})
 
 
 def coder_by_id(wire_id: int) -> SymbolCoder:
@@ -91,10 +77,8 @@ def decode_section(section: Section, count: int, limits: Limits = DEFAULT_LIMITS
 
 __all__ = [
     "CODERS",
-    "CONTEXTUAL",
     "SymbolCoder",
     "coder_by_id",
-    "coder_name",
     "decode_section",
     "encode_smallest",
 ]

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bitstream.coder_ids import CoderId, coder_name
 from bitstream.coders.ans import (
     PRECISION_BITS,
     Frequencies,
@@ -45,8 +46,8 @@ class CategoricalCoder(TalliedCoder):
     Symbols of frequency zero do not occur and take no part in the model.
     """
 
-    wire_id: ClassVar[int] = 3
-    name: ClassVar[str] = "categorical"
+    wire_id: ClassVar[int] = CoderId.CATEGORICAL
+    name: ClassVar[str] = coder_name(CoderId.CATEGORICAL)
 
     def encode(self, symbols: NDArray[np.int32]) -> bytes:
         """ValueError for a span above 2^16 - 1 or more than 2^16 different symbols."""

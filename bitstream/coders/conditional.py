@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitstream.coder_ids import CoderId, coder_name
 from bitstream.coders.ans import TOTAL, Frequencies, GroupDecoder, encode_groups, frequency_model
 from bitstream.errors import Corrupt
 from bitstream.fields import Reader
-
-WIRE_ID = 7
-NAME = "contextual"
 
 DECISIONS = 4
 """Log-odds of a knot: of 0, of 1, of 2, and of ending at each magnitude from 3 on, against more."""
@@ -194,7 +192,7 @@ class ConditionalDecoder:
     """
 
     def __init__(self, knots: NDArray[Any], max_magnitude: int, data: bytes) -> None:
-        reader = Reader(data, block=f"coder {NAME}")
+        reader = Reader(data, block=f"coder {coder_name(CoderId.CONTEXTUAL)}")
         try:
             self._models = ClassModels(knots, max_magnitude)
         except ValueError as error:

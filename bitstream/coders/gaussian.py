@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bitstream.coder_ids import CoderId, coder_name
 from bitstream.coders.shaped import MAX_SPAN, ONE, Profile, ShapedCoder
 
 RATIOS = (
@@ -148,8 +149,8 @@ def gaussian_profile(index: int) -> Profile:
 class GaussianCoder(ShapedCoder):
     """112 Gaussian tables of standard deviations from 1/4 to 3756 symbols."""
 
-    wire_id: ClassVar[int] = 5
-    name: ClassVar[str] = "gaussian"
+    wire_id: ClassVar[int] = CoderId.GAUSSIAN
+    name: ClassVar[str] = coder_name(CoderId.GAUSSIAN)
     scale_count: ClassVar[int] = len(RATIOS)
 
     def profile(self, index: int) -> Profile:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bitstream.coder_ids import CoderId, coder_name
 from bitstream.coders.shaped import MAX_SPAN, ONE, Profile, ShapedCoder
 
 THETAS = (
@@ -163,8 +164,8 @@ def laplace_profile(index: int) -> Profile:
 class LaplaceCoder(ShapedCoder):
     """128 Laplace tables of scales from 1/16 to 3756 symbols."""
 
-    wire_id: ClassVar[int] = 4
-    name: ClassVar[str] = "laplace"
+    wire_id: ClassVar[int] = CoderId.LAPLACE
+    name: ClassVar[str] = coder_name(CoderId.LAPLACE)
     scale_count: ClassVar[int] = len(THETAS)
 
     def profile(self, index: int) -> Profile:

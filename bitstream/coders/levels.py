@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bitstream.coder_ids import CoderId, coder_name
 from bitstream.coders.ans import TOTAL, GroupDecoder, apportion, encode_groups, frequency_model
 from bitstream.coders.coder import TalliedCoder, no_symbols, varint_bytes
 from bitstream.coders.tally import Tally
@@ -24,8 +25,8 @@ class LevelsCoder(TalliedCoder):
     hold it. The counts cost a few bytes and make the frequencies exact.
     """
 
-    wire_id: ClassVar[int] = 6
-    name: ClassVar[str] = "levels"
+    wire_id: ClassVar[int] = CoderId.LEVELS
+    name: ClassVar[str] = coder_name(CoderId.LEVELS)
 
     def encode(self, symbols: NDArray[np.int32]) -> bytes:
         """ValueError for a symbol outside 0..255."""

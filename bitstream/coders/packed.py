@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bitstream.coder_ids import CoderId, coder_name
 from bitstream.coders.coder import INT32_MAX, INT32_MIN, TalliedCoder, no_symbols, range_bits
 from bitstream.coders.tally import Tally
 from bitstream.errors import Corrupt
@@ -62,8 +63,8 @@ def read_packed(reader: Reader, count: int, width: int) -> NDArray[np.uint32]:
 class PackedCoder(TalliedCoder):
     """Payload: smallest symbol, width in bits, planes of symbol minus smallest."""
 
-    wire_id: ClassVar[int] = 2
-    name: ClassVar[str] = "packed"
+    wire_id: ClassVar[int] = CoderId.PACKED
+    name: ClassVar[str] = coder_name(CoderId.PACKED)
 
     def encode(self, symbols: NDArray[np.int32]) -> bytes:
         """Any symbols of 32 bits."""

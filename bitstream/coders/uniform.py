@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bitstream.coder_ids import CoderId, coder_name
 from bitstream.coders.ans import PRECISION_BITS, TOTAL, GroupDecoder, encode_groups, uniform_model
 from bitstream.coders.coder import TalliedCoder, no_symbols, range_bits, read_range
 from bitstream.coders.tally import Tally
@@ -19,8 +20,8 @@ MAX_SPAN = TOTAL - 1
 class UniformCoder(TalliedCoder):
     """Payload: smallest symbol, span, ANS words. A constant tensor takes two bytes."""
 
-    wire_id: ClassVar[int] = 1
-    name: ClassVar[str] = "uniform"
+    wire_id: ClassVar[int] = CoderId.UNIFORM
+    name: ClassVar[str] = coder_name(CoderId.UNIFORM)
 
     def encode(self, symbols: NDArray[np.int32]) -> bytes:
         """ValueError for a span of 2^24 or more."""

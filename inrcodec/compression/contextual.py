@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitstream import Corrupt, Section
+from bitstream.coder_ids import CoderId
 from bitstream.coders import decode_section, encode_smallest
-from bitstream.coders.conditional import MAX_LOG_ODDS, WIRE_ID, ConditionalDecoder, ConditionalEncoder
+from bitstream.coders.conditional import MAX_LOG_ODDS, ConditionalDecoder, ConditionalEncoder
 from bitstream.fields import Reader, Writer
 from inrcodec.compression.sections import decode_sections
 from inrcodec.models.context_prior import context_prior
+from inrcodec.models.context_shapes import MOTION_CHANNELS, context_specs, grid_sizes
 from inrcodec.models.contexts import ContextModel
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.hierarchy import Hierarchy
-from inrcodec.models.inrc import Inrc, InrcConfig, context_specs
+from inrcodec.models.inrc import Inrc, InrcConfig
 from inrcodec.models.latent_contexts import LatentModels, code_latents
-from inrcodec.models.motion_contexts import MOTION_CHANNELS, code_motion, grid_sizes
+from inrcodec.models.motion_contexts import code_motion
 
 CONTEXT_STEPS = {"bias": 1 / 16, "level": 1 / 16, "weight": 1 / 64, "knots": 1 / 16}
 """Steps of the entropy models' parameters by the last part of their names; always these."""
@@ -97,8 +99,8 @@ def encode_contextual(
     return (
         *coded,
         *network,
-        Section(WIRE_ID, (symbols.motion_step,), motion.value()),
-        Section(WIRE_ID, (symbols.latent_step,), latent.value()),
+        Section(CoderId.CONTEXTUAL, (symbols.motion_step,), motion.value()),
+        Section(CoderId.CONTEXTUAL, (symbols.latent_step,), latent.value()),
     )
 
 
@@ -208,7 +210,7 @@ class _Opened:
     """Decodes what `_Payload` encoded, and wants all of it to be used."""
 
     def __init__(self, section: Section, knots: NDArray[np.int64]) -> None:
-        if section.coder != WIRE_ID or len(section.steps) != 1:
+        if section.coder != CoderId.CONTEXTUAL or len(section.steps) != 1:
             raise Corrupt("expected a contextual section with one step", offset=None, block="SEGM")
         reader = Reader(section.payload, block="coder contextual")
         largest = reader.varint()

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from bitstream.coders.conditional import QUARTERS
 from inrcodec.compression.contextual import parameter_limit, parameter_step
 from inrcodec.models.context_prior import context_prior
+from inrcodec.models.context_shapes import KNOTS, MOTION_CHANNELS
 from inrcodec.models.contexts import LARGEST_MAGNITUDE, LOG_TABLE, OFFSET
 from inrcodec.models.hierarchy import Hierarchy
-from inrcodec.models.inrc import KNOTS
-from inrcodec.models.motion_contexts import MOTION_CHANNELS
 from inrcodec.models.prediction import doubled
 
 RATES = {"bias": 0.1, "level": 0.1, "weight": 0.03, "knots": 0.05}

@@ -5,7 +5,6 @@ The same classes as `models.latent_contexts`, at flagged blocks only; see `grids
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from inrcodec.grids.entropy import (
     sections_of,
     shapes_of,
 )
+from inrcodec.models.context_shapes import KNOTS
 from inrcodec.models.contexts import LARGEST_MAGNITUDE
 from inrcodec.models.frequencies import (
     CHANNELS,
@@ -28,7 +28,6 @@ from inrcodec.models.frequencies import (
     frequency_neighbours,
 )
 from inrcodec.models.hierarchy import Hierarchy
-from inrcodec.models.inrc import KNOTS
 from inrcodec.models.latent_contexts import PARTS, part_channels
 
 LAST_CLASS = class_count(KNOTS) - 1
@@ -72,7 +71,7 @@ class LatentEntropy(EntropyModel):
         self.register_buffer("lower", lower)
         self.register_buffer("earlier", earlier)
         self.register_buffer("other", other)
-        self.register_buffer("groups", torch.from_numpy(np.asarray(GROUPS)).long())
+        self.register_buffer("groups", torch.tensor(GROUPS))
 
     def places(self, symbols: Tensor, reference: Tensor, levels: Tensor, part: int, cells: Cells) -> Tensor:
         """Where between the classes the latents of a part lie, (n, channels); whole parts are classes.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from inrcodec.grids.entropy import MotionEntropy, optimizer
 from inrcodec.grids.material import Material
 from inrcodec.grids.search import finest_scale, search
-from inrcodec.models.motion_contexts import GRID_SCALES, MOTION_CHANNELS, grid_sizes
+from inrcodec.models.context_shapes import GRID_SCALES, MOTION_CHANNELS, grid_sizes
 from inrcodec.models.prediction import (
     field_of,
     predict,

@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inrcodec.models.inrc import context_specs
+from inrcodec.models.context_shapes import context_specs
 
 LISTED_LEVELS = 6
 """Of the hierarchy; deeper ones begin as the last."""
 
 
 def context_prior(level_count: int) -> dict[str, NDArray[np.int64]]:
-    """Integers of the shapes of `inrc.context_specs`, by the names of the sections."""
+    """Integers of the shapes of `context_specs`, by the names of the sections."""
     prior = {}
     for spec, listed in zip(context_specs(level_count), context_specs(LISTED_LEVELS), strict=True):
         values = np.array(_TABLE[spec.name], dtype=np.int64).reshape(listed.shape)

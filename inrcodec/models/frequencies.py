@@ -5,8 +5,6 @@ Normative for the contexts of `inrcodec.models.contexts`.
 
 from __future__ import annotations
 
-import numpy as np
-
 KERNEL_SIDES = (8, 4, 4)
 """Frequencies per axis of luma and of both chroma components; channel u * side + v of a component has the
 vertical frequency u and the horizontal one v."""
@@ -49,7 +47,7 @@ def _group(channel: int) -> int:
     return sum(diagonal >= start for start in (1, 2, 3, 5, 8)) + (GROUP_COUNT // 2 if component else 0)
 
 
-GROUPS = np.array([_group(channel) for channel in range(CHANNELS)])
+GROUPS = tuple(_group(channel) for channel in range(CHANNELS))
 """The row of weights of each channel: by u + v of 0, 1, 2, 3..4, 5..7, 8 and more; 6 more for chroma."""
 
 

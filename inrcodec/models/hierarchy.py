@@ -10,10 +10,12 @@ MCTF", 2006). Everything here follows from the number of frames and the size of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MOST_GROUP_FRAMES = 64
 
@@ -22,17 +24,31 @@ MOST_GROUP_FRAMES = 64
 class Hierarchy:
     """Who is predicted from whom in a run of frames."""
 
-    levels: NDArray[np.int64]
-    """(T,): 0 for the first frame, 1 for other anchors, from 2 on for the halvings."""
-    references: NDArray[np.int64]
-    """(T, 2): the frames before and after that a frame is predicted from; an anchor names the one before it
-    twice, the first frame has (-1, -1)."""
+    frame_levels: tuple[int, ...]
+    """0 for the first frame, 1 for other anchors, from 2 on for the halvings."""
+    frame_references: tuple[tuple[int, int], ...]
+    """The frames before and after that a frame is predicted from; an anchor names the one before it twice,
+    the first frame has (-1, -1)."""
     order: tuple[tuple[int, ...], ...]
     """Batches of frames: the references of a batch are all in batches before it."""
 
     @property
     def level_count(self) -> int:
-        return int(self.levels.max()) + 1
+        return max(self.frame_levels) + 1
+
+    @cached_property
+    def levels(self) -> NDArray[np.int64]:
+        """(T,): `frame_levels` as an array."""
+        import numpy as np
+
+        return np.array(self.frame_levels, np.int64)
+
+    @cached_property
+    def references(self) -> NDArray[np.int64]:
+        """(T, 2): `frame_references` as an array."""
+        import numpy as np
+
+        return np.array(self.frame_references, np.int64)
 
     @property
     def has_two(self) -> NDArray[np.bool_]:
@@ -44,7 +60,7 @@ class Hierarchy:
         """`frames` and all that they are predicted from, directly or not."""
         found, waiting = set(frames), list(frames)
         while waiting:
-            for reference in self.references[waiting.pop()].tolist():
+            for reference in self.frame_references[waiting.pop()]:
                 if reference >= 0 and reference not in found:
                     found.add(reference)
                     waiting.append(reference)
@@ -62,16 +78,16 @@ def hierarchy(frame_count: int, group_frames: int) -> Hierarchy:
     anchors = (
         [(2 * i * (frame_count - 1) + groups) // (2 * groups) for i in range(groups + 1)] if groups else [0]
     )
-    levels = np.zeros(frame_count, np.int64)
-    references = np.full((frame_count, 2), -1, np.int64)
+    levels, references = [0] * frame_count, [(-1, -1)] * frame_count
     order: list[tuple[int, ...]] = [(anchor,) for anchor in anchors]
     for before, anchor in zip(anchors[:-1], anchors[1:], strict=True):
-        levels[anchor], references[anchor] = 1, before
+        levels[anchor], references[anchor] = 1, (before, before)
     spans, level = list(zip(anchors[:-1], anchors[1:], strict=True)), 2
     while spans := [(a, b) for a, b in spans if b - a > 1]:
         middles = [(a + b) // 2 for a, b in spans]
-        levels[middles], references[middles] = level, spans
+        for middle, span in zip(middles, spans, strict=True):
+            levels[middle], references[middle] = level, span
         order.append(tuple(middles))
         spans = [part for (a, b), m in zip(spans, middles, strict=True) for part in ((a, m), (m, b))]
         level += 1
-    return Hierarchy(levels, references, tuple(order))
+    return Hierarchy(tuple(levels), tuple(references), tuple(order))

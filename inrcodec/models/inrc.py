@@ -22,6 +22,7 @@ from bitstream.errors import Corrupt, LimitExceeded
 from bitstream.fields import Reader, Writer
 from bitstream.limits import DEFAULT_LIMITS
 from inrcodec.errors import UsageError
+from inrcodec.models.context_shapes import MOTION_CHANNELS, context_specs, grid_sizes
 from inrcodec.models.family import (
     TRAINED_FOR_RATE,
     BudgetTooSmall,
@@ -33,10 +34,8 @@ from inrcodec.models.family import (
     known_options,
     whole_number,
 )
-from inrcodec.models.frequencies import CHANNELS, GROUP_COUNT
+from inrcodec.models.frequencies import CHANNELS
 from inrcodec.models.hierarchy import MOST_GROUP_FRAMES, Hierarchy, hierarchy
-from inrcodec.models.latent_contexts import FEATURE_COUNT, FLAG_FEATURES, FLAG_PASSES
-from inrcodec.models.motion_contexts import MOTION_CHANNELS, MOTION_FEATURES, PYRAMID_LEVELS, grid_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
 
 CELL = 16
 """Coded sides are multiples of it, pixels."""
-KNOTS = 20
-"""Of an entropy model; see `bitstream.coders.conditional`."""
 GROUP_FRAMES, EXPONENT, MOST = 16, 8, 6
 """Of new files; see `InrcConfig`."""
 QUAD_CHANNELS = 6
@@ -117,23 +114,6 @@ def network_specs(width: int) -> tuple[TensorSpec, ...]:
         TensorSpec("refine.last.weight", Role.WEIGHT, (QUAD_CHANNELS, width, 3, 3)),
         TensorSpec("refine.last.bias", Role.BIAS, (QUAD_CHANNELS,)),
     )
-
-
-def context_specs(level_count: int) -> tuple[TensorSpec, ...]:
-    """Parameters of the entropy models; see `models.contexts`."""
-    shapes = {
-        "context.flag.bias": (3, FLAG_PASSES),
-        "context.flag.level": (level_count,),
-        "context.flag.weight": (FLAG_PASSES, FLAG_FEATURES),
-        "context.latent.bias": (3, CHANNELS),
-        "context.latent.level": (level_count,),
-        "context.latent.weight": (GROUP_COUNT, FEATURE_COUNT),
-        "context.latent.knots": (KNOTS, 4),
-        "context.motion.bias": (PYRAMID_LEVELS * level_count, MOTION_CHANNELS),
-        "context.motion.weight": (PYRAMID_LEVELS, MOTION_FEATURES),
-        "context.motion.knots": (KNOTS, 4),
-    }
-    return tuple(TensorSpec(name, Role.WEIGHT, shape) for name, shape in shapes.items())
 
 
 class Inrc:

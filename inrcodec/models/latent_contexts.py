@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inrcodec.models.context_shapes import FEATURE_COUNT, FLAG_FEATURES, FLAG_PASSES
 from inrcodec.models.contexts import (
     MAX_COUNT,
     Coder,
@@ -33,10 +34,6 @@ from inrcodec.models.frequencies import (
     zigzag,
 )
 
-FEATURE_COUNT = 6
-"""Counts of a latent."""
-FLAG_PASSES, FLAG_FEATURES = 4, 4
-"""Passes of flags of a batch, and counts of a flag."""
 PARTS = ((0,), (1, 2))
 """The components that share a flag."""
 
@@ -215,11 +212,11 @@ class _Batch:
         self.total.reshape(-1)[places] += earlier[0]
 
     def _told_by_references(
-        self, places: NDArray[np.intp], groups: NDArray[np.intp]
+        self, places: NDArray[np.intp], groups: Sequence[int]
     ) -> dict[int, NDArray[np.int32]]:
         """What the sixth count adds at these places, by the group of a channel."""
         count = self._reference_count.reshape(-1)[places]
-        return {group: self._tables.symbols[group][5].take(count) for group in set(groups.tolist())}
+        return {group: self._tables.symbols[group][5].take(count) for group in set(groups)}
 
 
 def _cross_sum(plane: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from inrcodec.models.context_shapes import MOTION_CHANNELS, MOTION_FEATURES, PYRAMID_LEVELS
 from inrcodec.models.contexts import (
     Coder,
     ContextModel,
@@ -16,19 +17,8 @@ from inrcodec.models.contexts import (
     square_sum,
 )
 
-GRID_SCALES = (8, 4, 2, 1)
-"""Nodes of the finest motion grid along each side of a node of each of the four, coarse to fine."""
-PYRAMID_LEVELS = len(GRID_SCALES)
-MOTION_CHANNELS = 5
-MOTION_FEATURES = 4
-"""Counts of a motion symbol."""
 FORWARD_CHANNELS = 2
 """Motion channels of a frame with one reference; the others need two."""
-
-
-def grid_sizes(rows: int, columns: int) -> tuple[tuple[int, int], ...]:
-    """Rows and columns of the four grids, coarse to fine; each node of one lies over 2 x 2 of the next."""
-    return tuple((-(-rows // scale), -(-columns // scale)) for scale in GRID_SCALES)
 
 
 def code_motion(

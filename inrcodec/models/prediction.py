@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec.models.context_shapes import grid_sizes
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.inrc import CELL
 from inrcodec.models.lapped import BLOCK
-from inrcodec.models.motion_contexts import grid_sizes
 from inrcodec.models.planes import Planes
 
 DECAY = 0.95

@@ -17,9 +17,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
 from inrcodec.errors import UsageError
@@ -48,9 +45,10 @@ from inrcodec.models.layout import (
     widest,
     write_grid,
 )
-from inrcodec.random_weights import kaiming_deviation, random_signs, random_uniform
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from inrcodec.models.family import Representation
@@ -264,6 +262,11 @@ class Supermask:
 
 def random_layer(config: SupermaskConfig, index: int) -> NDArray[np.float32]:
     """The frozen weights of convolution `index`: its weight shape, float32, from the seed alone."""
+    # Here, because they load NumPy.
+    import numpy as np
+
+    from inrcodec.random_weights import kaiming_deviation, random_signs, random_uniform
+
     layer = config.convolutions[index]
     fan_in = layer.input_channels * layer.kernel**2
     deviation = kaiming_deviation(fan_in, config.densities[0] / DENSITY_UNIT)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bitstream import BitstreamError, Corrupt, Section
-from bitstream.coders import CODERS, CONTEXTUAL, coder_name, decode_section
+from bitstream.coder_ids import CoderId, coder_name
+from bitstream.coders import CODERS, decode_section
 from bitstream.coders.ans import TOTAL
 from bitstream.coders.conditional import (
     MAX_KNOTS,
@@ -289,10 +290,10 @@ def test_passes_are_checked() -> None:
 
 
 def test_it_has_a_name_but_is_no_coder_of_tensors() -> None:
-    assert CONTEXTUAL == 7 and coder_name(7) == "contextual"
-    assert CONTEXTUAL not in CODERS
+    assert CoderId.CONTEXTUAL == 7 and coder_name(7) == "contextual"
+    assert CoderId.CONTEXTUAL not in CODERS
     with pytest.raises(Corrupt, match="expected a coder of"):
-        decode_section(Section(CONTEXTUAL, (), b"\x00\x00"), 1)
+        decode_section(Section(CoderId.CONTEXTUAL, (), b"\x00\x00"), 1)
     with pytest.raises(Corrupt, match="expected a coder of"):
         coder_name(200)
     assert [coder_name(wire_id) for wire_id in CODERS] == [coder.name for coder in CODERS.values()]

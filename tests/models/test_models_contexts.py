@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from bitstream import BitstreamError
 from bitstream.coders.conditional import ConditionalDecoder, ConditionalEncoder, class_count
+from inrcodec.models.context_shapes import FEATURE_COUNT, MOTION_FEATURES
 from inrcodec.models.contexts import LOG_TABLE, ContextModel
 from inrcodec.models.frequencies import CHANNELS, GROUP_COUNT, GROUPS, KERNEL_SIDES, ORDER
-from inrcodec.models.latent_contexts import FEATURE_COUNT, LatentModels, code_latents
-from inrcodec.models.motion_contexts import MOTION_FEATURES, code_motion
+from inrcodec.models.latent_contexts import LatentModels, code_latents
+from inrcodec.models.motion_contexts import code_motion
 
 Integers = NDArray[Any]
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=15)
@@ -307,8 +308,8 @@ def test_layout_of_the_channels() -> None:
         for component, side in enumerate((8, 4, 4))
         for u, v in diagonal_walk(side)
     ]
-    assert GROUPS[[0, 1, 8, 2, 3, 4, 5, 7, 15, 63]].tolist() == [0, 1, 1, 2, 3, 3, 4, 4, 5, 5]
-    assert GROUPS[[64, 80, 65, 66, 67, 71, 75, 95]].tolist() == [6, 6, 7, 8, 9, 9, 10, 10]
+    assert [GROUPS[at] for at in (0, 1, 8, 2, 3, 4, 5, 7, 15, 63)] == [0, 1, 1, 2, 3, 3, 4, 4, 5, 5]
+    assert [GROUPS[at] for at in (64, 80, 65, 66, 67, 71, 75, 95)] == [6, 6, 7, 8, 9, 9, 10, 10]
 
 
 @given(case=cases)

@@ -10,7 +10,7 @@ import pytest
 
 from bitstream.coders.conditional import check_knots
 from inrcodec.models.context_prior import context_prior
-from inrcodec.models.inrc import context_specs
+from inrcodec.models.context_shapes import context_specs
 
 SPEC = Path(__file__).parents[2] / "bitstream" / "SPEC.md"
 
