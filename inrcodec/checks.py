@@ -17,6 +17,7 @@ from inrcodec.settings import (
     MOST_BITS,
     MOST_FPS_SCALE,
     MOST_PRUNED,
+    OPTIMIZERS,
     PRESETS,
     ComparisonSettings,
     DecodeSettings,
@@ -68,6 +69,9 @@ def check_procedure(settings: EncodeSettings) -> None:
         raise UsageError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
     if LOSSES[loss].metrics and find_spec("pytorch_msssim") is None:
         raise UsageError(f"--loss {loss} needs pytorch-msssim: pip install 'inrc[metrics]'")
+    if settings.procedure.optimizer not in OPTIMIZERS:
+        known = ", ".join(OPTIMIZERS)
+        raise UsageError(f"unknown optimizer {settings.procedure.optimizer!r}; known: {known}")
     if not 0 <= settings.procedure.prune <= MOST_PRUNED:
         raise UsageError(f"--prune: expected 0 to {MOST_PRUNED}, found {settings.prune}")
     for name, bits in (

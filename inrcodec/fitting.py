@@ -25,8 +25,9 @@ from inrcodec.planning import SegmentPlan
 from inrcodec.progress import CoursePoint, Progress
 from inrcodec.settings import EncodeSettings, Preset
 from inrcodec.training.checkpoint import Checkpoints
-from inrcodec.training.loop import Fit, FitSettings, capped_rate
+from inrcodec.training.loop import Fit, FitSettings
 from inrcodec.training.meter import Meter
+from inrcodec.training.optimizers import capped_rate
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, StepClock, WallClock
@@ -163,6 +164,7 @@ def _fit_settings(procedure: Preset, seed: int, device: torch.device, frame_coun
     is_float = procedure.minmax is not None
     return FitSettings(
         learning_rate=procedure.learning_rate,
+        optimizer=procedure.optimizer,
         batch_frames=min(procedure.batch_frames, frame_count),
         # A fit ends before 1: a float fit comes to neither.
         noise_from=1.0 if is_float else procedure.noise_from,

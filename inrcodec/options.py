@@ -19,6 +19,7 @@ from inrcodec.settings import (
     MOST_BITS,
     MOST_FPS_SCALE,
     MOST_PRUNED,
+    OPTIMIZERS,
     PRESETS,
     EncodeSettings,
 )
@@ -258,7 +259,14 @@ def procedure_options(command: Command) -> Command:
         click.option(
             "--batch", "batch_frames", type=click.IntRange(1), help="Frames a step.  [default: by preset]"
         ),
-        click.option("--learning-rate", type=POSITIVE, help="Of Adam; wide networks get less."),
+        click.option(
+            "--learning-rate", type=POSITIVE, help="[default: by preset] Adam gets less for wide networks."
+        ),
+        click.option(
+            "--optimizer",
+            type=click.Choice(OPTIMIZERS),
+            help="Of convolutions' weights.  [default: by preset]",
+        ),
         click.option(
             "--parameters",
             type=COUNT,

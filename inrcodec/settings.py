@@ -44,6 +44,8 @@ LOSSES: Mapping[str, LossNeeds] = {
     "wavelet": LossNeeds(21, metrics=True),
 }
 """What a fit can minimise; see `training.losses`."""
+OPTIMIZERS = ("muon", "adam")
+"""What can fit the weights of convolutions; see `training.optimizers`."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Preset:
     epochs: int
     learning_rate: float
     batch_frames: int
+    optimizer: str = "muon"
+    """One of `OPTIMIZERS`."""
     noise_from: float = 0.0
     """Share of the fit from which values carry quantisation noise and bits are charged for."""
     rounding_from: float = 0.75
@@ -82,7 +86,14 @@ PRESETS: Mapping[str, Preset] = {
     "medium": Preset(epochs=150, learning_rate=8e-3, batch_frames=1),
     "slow": Preset(epochs=600, learning_rate=5e-3, batch_frames=1),
     # The authors' pipeline (HNeRV, sections 3.2 and 4.1, appendix A.2; bits of SNeRV, appendix D.1).
-    "paper": Preset(epochs=300, learning_rate=1e-3, batch_frames=2, prune=0.1, minmax=MinMaxBits(8, 6)),
+    "paper": Preset(
+        epochs=300,
+        learning_rate=1e-3,
+        batch_frames=2,
+        optimizer="adam",
+        prune=0.1,
+        minmax=MinMaxBits(8, 6),
+    ),
 }
 
 
@@ -140,8 +151,10 @@ class EncodeSettings:
     parameters: int | None = None
     """Transmitted values that the network has at most; None for what the target's bits pay for."""
     learning_rate: float | None = None
-    """Of Adam; None for the preset's, as in the five fields that follow."""
+    """None for the preset's, as in the six fields that follow."""
     batch_frames: int | None = None
+    optimizer: str | None = None
+    """One of `OPTIMIZERS`."""
     loss: str | None = None
     """One of `LOSSES`."""
     prune: float | None = None
@@ -184,6 +197,7 @@ class EncodeSettings:
             "--weight-bits": self.weight_bits,
             "--embedding-bits": self.embedding_bits,
             "--learning-rate": self.learning_rate,
+            "--optimizer": self.optimizer,
             "--batch": self.batch_frames,
             "--parameters": self.parameters,
         }
@@ -199,6 +213,7 @@ class EncodeSettings:
             preset,
             learning_rate=self.learning_rate or preset.learning_rate,
             batch_frames=self.batch_frames or preset.batch_frames,
+            optimizer=self.optimizer or preset.optimizer,
             loss=self.loss or preset.loss,
             prune=preset.prune if self.prune is None else self.prune,
             minmax=minmax,

@@ -44,6 +44,15 @@ def test_every_loss_makes_a_file_of_its_own(tmp_path: Path, loss: str) -> None:
     assert (changed == usual) == (loss == "l2")
 
 
+def test_the_optimizer_is_the_presets_unless_another_is_asked_for(tmp_path: Path) -> None:
+    for preset, usual, other in (("draft", "muon", "adam"), ("paper", "adam", "muon")):
+        made = [
+            encoded(tmp_path, "--model", "hnerv", "--preset", preset, *options)
+            for options in ([], ["--optimizer", usual], ["--optimizer", other])
+        ]
+        assert made[0] == made[1] != made[2]
+
+
 def test_pruned_weights_are_zeros_of_the_file(tmp_path: Path) -> None:
     assert zero_share(encoded(tmp_path, "--prune", "0.8")) >= 0.8
     assert zero_share(encoded(tmp_path, "--preset", "paper", "--prune", "0.6")) >= 0.6
@@ -100,6 +109,7 @@ GRIDS = ["--model", "inrc"]
         (["--loss", "psnr"], "'psnr' is not one of 'l2', 'l1'"),
         (["--loss", "l1+ms-ssim"], "needs frames of at least 161 pixels a side; these are 32x24"),
         (["--loss", "wavelet", "--scale", "40x20"], "needs frames of at least 21 pixels a side"),
+        (["--optimizer", "sgd"], "'sgd' is not one of 'muon', 'adam'"),
         (["--prune", "0.97"], "--prune"),
         (["--prune", "0.1", "--model", "supermask"], "supermask has no weights"),
         (["--weight-bits", "8"], "preset medium learns its steps; bits are for --preset paper"),
@@ -111,6 +121,7 @@ GRIDS = ["--model", "inrc"]
         ([*GRIDS, "--prune", "0.1"], "--prune needs another --model"),
         ([*GRIDS, "--preset", "paper", "--weight-bits", "8"], "--preset paper"),
         ([*GRIDS, "--learning-rate", "1e-3"], "--learning-rate needs another --model"),
+        ([*GRIDS, "--optimizer", "adam"], "--optimizer needs another --model"),
         ([*GRIDS, "--batch", "2"], "--batch needs another --model"),
         ([*GRIDS, "--parameters", "50k"], "--parameters needs another --model"),
         ([*GRIDS, "--model-option", "channels=3"], "inrc has no option 'channels'; it has: group, width"),
@@ -142,5 +153,5 @@ def test_without_the_extra_a_loss_names_it(
 
 def test_help_names_the_options() -> None:
     text = CliRunner().invoke(commands, ["encode", "--help"]).output
-    for option in ("--loss", "--prune", "--weight-bits", "--embedding-bits"):
+    for option in ("--loss", "--prune", "--weight-bits", "--embedding-bits", "--optimizer"):
         assert option in text

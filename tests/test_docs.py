@@ -223,6 +223,7 @@ def test_presets_are_those_of_the_table() -> None:
         f"| `--epochs`, `--time` | {paper.epochs} epochs | {', '.join(str(one.epochs) for one in others)} |",
         f"| `--learning-rate` | {paper.learning_rate:g} | {others[0].learning_rate:g} "
         f"(`slow` {others[3].learning_rate:g}) |",
+        f"| `--optimizer` | `{paper.optimizer}` | `{others[0].optimizer}` |",
         f"| `--batch` | {paper.batch_frames} | {others[0].batch_frames} |",
         f"| `--loss` | `{paper.loss}` | `{others[0].loss}` |",
         f"| `--prune` | {paper.prune:g} | {others[0].prune:g} |",

@@ -145,11 +145,14 @@ class CodesDecoder(Protocol):
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that share a learning rate: the fit's rate times `rate_factor`, at most `highest_rate`."""
+    """Parameters that share a learning rate: the fit's rate times `rate_factor`."""
 
     parameters: tuple[nn.Parameter, ...]
     rate_factor: float = 1.0
     highest_rate: float = math.inf
+    """What Adam's rate is at most."""
+    are_matrices: bool = False
+    """Whether Muon suits them: weights of outputs by all that these read."""
 
 
 class Representation(Protocol):

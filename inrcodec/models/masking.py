@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from inrcodec.models.layout import NERV_BASE
 from inrcodec.models.per_frame import PerFrameDecoder
 from inrcodec.models.source import SourceFrames
 from inrcodec.models.supermask import SupermaskConfig, random_layer
-from inrcodec.models.trainable import STABLE_RATE, FrameEncoder, Trainable
+from inrcodec.models.trainable import FrameEncoder, Trainable, capped_groups
 
 SCORE_DEVIATION = 0.1
 """Spread of the initial scores; with `SCORE_RATE` it sets how soon a weight can change its level."""
@@ -151,15 +152,13 @@ class SupermaskRepresentation:
 
     def groups(self) -> tuple[ParameterGroup, ...]:
         scores = {id(value) for name, value in self.module.tensors().items() if name.endswith(".scores")}
-        parameters = tuple(self.module.parameters())
-        highest_rate = STABLE_RATE / self._config.width
+        matrices, others = capped_groups(self.module, self._config.width)
+        chosen = tuple(one for one in others.parameters if id(one) in scores)
+        rest = tuple(one for one in others.parameters if id(one) not in scores)
         return (
-            ParameterGroup(
-                tuple(one for one in parameters if id(one) in scores), SCORE_RATE, SCORE_RATE * highest_rate
-            ),
-            ParameterGroup(
-                tuple(one for one in parameters if id(one) not in scores), highest_rate=highest_rate
-            ),
+            ParameterGroup(chosen, SCORE_RATE, SCORE_RATE * others.highest_rate),
+            matrices,
+            replace(others, parameters=rest),
         )
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:

@@ -160,9 +160,9 @@ class NeRVRepresentation:
         self.module = Trainable(initial_parameters(config.convolutions, generator), encoder=None)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        from inrcodec.models.trainable import capped_group
+        from inrcodec.models.trainable import capped_groups
 
-        return (capped_group(self.module, self._config.width),)
+        return capped_groups(self.module, self._config.width)
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = self.module.tensors()

@@ -20,7 +20,7 @@ from inrcodec.models.spectral_blocks import (
     normalised_low_bands,
     render_bands,
 )
-from inrcodec.models.trainable import FrameEncoder, Trainable, capped_group, required
+from inrcodec.models.trainable import FrameEncoder, Trainable, capped_groups, required
 
 
 class SNeRVTRepresentation:
@@ -37,7 +37,7 @@ class SNeRVTRepresentation:
         self.module.add_module("temporal_encoders", self._temporal)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        return (capped_group(self.module, self._config.width),)
+        return capped_groups(self.module, self._config.width)
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         source = required(frames)

@@ -17,9 +17,22 @@ STABLE_RATE = 0.22
 of supermasks, 200 steps at width 105 gave 2 dB more at 2e-3 than at 4e-3 or 8e-3."""
 
 
-def capped_group(module: nn.Module, width: int) -> ParameterGroup:
-    """All that is trained of a decoder of that width, at no more than the rate that is stable for it."""
-    return ParameterGroup(tuple(module.parameters()), highest_rate=STABLE_RATE / width)
+def capped_groups(module: Trainable, width: int) -> tuple[ParameterGroup, ...]:
+    """All that is trained of a decoder of that width, at no more than the rate that is stable for it.
+
+    Weights of convolutions are a group of their own. Those that look at one channel each are no matrices.
+    """
+    convolutions = (one for one in module.modules() if isinstance(one, nn.Conv2d) and one.groups == 1)
+    matrices = {id(one.weight) for one in convolutions}
+    matrices |= {id(value) for name, value in module.tensors().items() if name.endswith(".weight")}
+    parameters = tuple(module.parameters())
+    chosen = tuple(one for one in parameters if id(one) in matrices)
+    others = tuple(one for one in parameters if id(one) not in matrices)
+    highest = STABLE_RATE / width
+    return (
+        ParameterGroup(chosen, highest_rate=highest, are_matrices=True),
+        ParameterGroup(others, highest_rate=highest),
+    )
 
 
 def required(frames: SourceFrames | None) -> SourceFrames:

@@ -8,6 +8,7 @@ learned, stay as they are in the file.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -53,9 +54,9 @@ class ContinuedRepresentation:
         groups = []
         for group in self._representation.groups():
             kept = tuple(one for one in group.parameters if id(one) in network)
-            if len(kept) < len(group.parameters):
+            if len(kept) < len(group.parameters) and not group.are_matrices:
                 kept, embeddings = (*kept, *embeddings), ()
-            groups.append(ParameterGroup(kept, group.rate_factor, group.highest_rate))
+            groups.append(replace(group, parameters=kept))
         return tuple(groups)
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:

@@ -17,19 +17,16 @@ from inrcodec.compression.quantiser import Quantiser, Rounding
 from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.interruption import DeferredSignals
 from inrcodec.models.codes import as_codes
-from inrcodec.models.family import Representation
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Picture
 from inrcodec.training.checkpoint import Checkpoints, Stateful
 from inrcodec.training.losses import loss_by_name
 from inrcodec.training.meter import Meter
+from inrcodec.training.optimizers import make_optimizers
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, cosine_with_warmup
 from inrcodec.training.stepping import Batches, Clipping, Noise
-
-STEP_RATE = 2e-2
-"""Learning rate of the logarithms of the quantisation steps."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,8 @@ class FitSettings:
     """One of `settings.LOSSES`."""
     prune_at: float = 0.75
     """Share of the fit after which the smallest weights are pruned."""
+    optimizer: str = "muon"
+    """One of `settings.OPTIMIZERS`."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,11 @@ class Fit:
         while it runs, and saves a last one when a signal wants it to stop.
         """
         settings, device = self.settings, self.clip.device
-        optimizer = _optimizer(self.representation, self.quantiser, settings.learning_rate)
-        base_rates = [group["lr"] for group in optimizer.param_groups]
+        optimizers = make_optimizers(
+            self.representation, self.quantiser, settings.learning_rate, settings.optimizer
+        )
+        rate_groups = [group for optimizer in optimizers.values() for group in optimizer.param_groups]
+        base_rates = [group["lr"] for group in rate_groups]
         clipping = Clipping(list(self.representation.module.parameters()))
         noise = Noise(settings.seed, device)
         batches = Batches(len(self.clip), settings.batch_frames, settings.seed, device)
@@ -106,7 +108,7 @@ class Fit:
             "module": self.representation.module,
             "quantiser": self.quantiser,
             "pruning": self.representation,
-            "optimizer": optimizer,
+            **optimizers,
             "clipping": clipping,
             "noise": noise,
             "batches": batches,
@@ -124,7 +126,7 @@ class Fit:
 
         with repeatable_convolutions(), DeferredSignals() if checkpoints else nullcontext() as signals:
             while (fraction := clock.fraction(at.step)) < 1.0:
-                for group, base in zip(optimizer.param_groups, base_rates, strict=True):
+                for group, base in zip(rate_groups, base_rates, strict=True):
                     group["lr"] = base * cosine_with_warmup(fraction)
                 charged = fraction >= settings.noise_from
                 if charged and not at.is_charged:
@@ -136,10 +138,12 @@ class Fit:
                 loss = result.error
                 if charged:
                     loss = loss + rate_control.penalty(result.error, result.bits, fraction)
-                optimizer.zero_grad()
+                for optimizer in optimizers.values():
+                    optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 clipping.apply()
-                optimizer.step()
+                for optimizer in optimizers.values():
+                    optimizer.step()
                 at.step += 1
                 if meter.update(result.squared_error, result.bits, at.step, clock):
                     meter.progress.picture(partial(self._picture, fraction))
@@ -257,21 +261,3 @@ def _rounding(fraction: float, settings: FitSettings) -> Rounding:
     if fraction >= settings.rounding_from:
         return Rounding.STRAIGHT_THROUGH
     return Rounding.NOISE if fraction >= settings.noise_from else Rounding.NONE
-
-
-def capped_rate(representation: Representation, rate: float) -> float | None:
-    """The highest rate of a fit that no group's `highest_rate` lowers; None when that is not below `rate`."""
-    highest = min(group.highest_rate / group.rate_factor for group in representation.groups())
-    return highest if highest < rate else None
-
-
-def _optimizer(
-    representation: Representation, quantiser: Quantiser | MinMaxQuantiser, rate: float
-) -> torch.optim.Optimizer:
-    groups = [
-        {"params": list(group.parameters), "lr": min(rate * group.rate_factor, group.highest_rate)}
-        for group in representation.groups()
-        if group.parameters
-    ]
-    groups.append({"params": list(quantiser.parameters()), "lr": STEP_RATE})
-    return torch.optim.Adam(groups, fused=True)

@@ -16,7 +16,7 @@ from inrcodec.fitting import FittedSegment, fit_segment
 from inrcodec.planning import SegmentPlan, plan_segment
 from inrcodec.progress import FitReport, Silent
 from inrcodec.settings import EncodeSettings
-from inrcodec.training.loop import capped_rate
+from inrcodec.training.optimizers import capped_rate
 from inrcodec.training.stepping import Batches
 from inrcodec.video import Clip, VideoProperties
 
@@ -87,6 +87,12 @@ def test_a_fit_learns_and_its_quantised_tensors_still_know_it(model: str, option
     assert long > short + 3
     if model == "hnerv":
         assert long > 20
+
+
+def test_muon_needs_less_than_half_the_epochs_of_adam() -> None:
+    fast = fitted(replace(SETTINGS, epochs=10, optimizer="muon"))
+    slow = fitted(replace(SETTINGS, epochs=20, optimizer="adam"))
+    assert decoded_psnr_db(*fast) > decoded_psnr_db(*slow) + 3
 
 
 @FAMILIES
