@@ -72,6 +72,20 @@ def speed(report: Report) -> Iterator[str]:
         yield from table(head, lines)
 
 
+def equal_time(report: Report) -> Iterator[str]:
+    """PSNR by contender and `--time`; nothing where that was too short."""
+    rows = report["results"]
+    found = {(row["contender"], row["time"]): row["psnr_db"] for row in rows}
+    times = sorted({row["time"] for row in rows})
+    return table(
+        ("PSNR, dB, after", *(f"{seconds:g} s" for seconds in times)),
+        [
+            (contender, *(found.get((contender, seconds)) for seconds in times))
+            for contender in dict.fromkeys(row["contender"] for row in rows)
+        ],
+    )
+
+
 def coders(report: Report) -> Iterator[str]:
     return table(
         ("tensor", "coder", "bits a symbol", "million symbols a second, coded", "decoded"),

@@ -49,6 +49,7 @@ PARTS = (
     Part("Frames between frames", ("interpolation-*.json",), tables.interpolation, together=True),
     Part("Decoding", ("decoding*.json",), costs.decoding, together=True),
     Part("Speed", ("speed*.json",), costs.speed),
+    Part("Quality after equal time", ("equal-time*.json",), costs.equal_time),
     Part("Entropy coders", ("coders.json",), costs.coders),
     Part("Twenty minutes of video", ("long-clip.json",), costs.long_clip),
     Part("Bits among scenes", ("evenness.json",), tables.evenness),

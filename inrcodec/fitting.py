@@ -150,7 +150,7 @@ def _report_rate(representation: Representation, settings: EncodeSettings, progr
     used = capped_rate(representation, asked)
     if used is not None:
         tell = progress.detail if settings.learning_rate is None else progress.note
-        tell(f"the learning rate is {used:.3g}, not {asked:g}: a network this wide diverges with more")
+        tell(f"Adam's learning rate is {used:.3g}, not {asked:g}: a network this wide diverges with more")
 
 
 def _resident_mask(clip: Clip, device: torch.device) -> Tensor | None:

@@ -260,12 +260,12 @@ def procedure_options(command: Command) -> Command:
             "--batch", "batch_frames", type=click.IntRange(1), help="Frames a step.  [default: by preset]"
         ),
         click.option(
-            "--learning-rate", type=POSITIVE, help="[default: by preset] Adam gets less for wide networks."
+            "--learning-rate", type=POSITIVE, help="Adam takes less for wide networks.  [default: by preset]"
         ),
         click.option(
             "--optimizer",
             type=click.Choice(OPTIMIZERS),
-            help="Of convolutions' weights.  [default: by preset]",
+            help="What fits the weights of convolutions.  [default: by preset]",
         ),
         click.option(
             "--parameters",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import speed_training
+from benchmarks import equal_time, speed_training
 from benchmarks.plain import PlainTraining
 from benchmarks.speed_convergence import _lengthened
 from benchmarks.speed_training import Contenders, Network, in_turn, rendering, training
@@ -81,6 +81,10 @@ def test_a_row_has_what_the_table_and_the_plot_need(
     assert row["values_a_frame"] > 3 * pixels
     monkeypatch.setattr(speed_training, "BATCH_FRAMES", 1)
     assert compared(small, 1)["flops_a_frame"] == pytest.approx(row["flops_a_frame"], rel=1e-6)
+
+
+def test_a_time_that_is_too_short_for_a_fit_has_no_row() -> None:
+    assert equal_time.run("carphone", "hnerv, Muon", 0.1, 0.5) is None
 
 
 def test_fits_are_lengthened_until_one_is_as_good() -> None:

@@ -1,0 +1,104 @@
+"""PSNR against time at equal bytes: how soon which way of fitting is how good. Real files, in one run.
+
+    python -m benchmarks.equal_time bunny-quarter --bpp 0.1 --json FILE [--time 30s ...] [--plot FILE.svg]
+
+Contenders are fitted in turn, each anew for every time; that is what `--time` was, and `seconds` what the
+encode took with all that belongs to it. A time that is too short for one is left out. Rows that the JSON file
+already holds are kept: an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import inrcodec
+from benchmarks.record import BENCHMARK_CLIPS, stored_results, write_report
+from inrcodec.arguments import parse_duration
+from inrcodec.errors import TargetUnreachable
+from inrcodec.settings import EncodeSettings
+
+CONTENDERS: Mapping[str, Mapping[str, Any]] = {
+    "hnerv, Adam": {"model": "hnerv", "optimizer": "adam"},
+    "hnerv, Muon": {"model": "hnerv", "optimizer": "muon"},
+    "inrc": {"model": "inrc"},
+}
+TIMES = ("30s", "1m", "2m", "3m")
+
+
+def run(clip: str, contender: str, bpp: float, seconds: float) -> dict[str, Any] | None:
+    """Figures of one file; None where the time is too short."""
+    source = BENCHMARK_CLIPS[clip]
+    settings = EncodeSettings(
+        bpp=bpp,
+        time_seconds=seconds,
+        source=replace(source.source, audio=False),
+        **CONTENDERS[contender],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        try:
+            result = inrcodec.encode(source.path, str(Path(folder) / "one.inrv"), settings)
+        except TargetUnreachable:
+            return None
+        elapsed = time.perf_counter() - started
+    return {
+        "clip": clip,
+        "contender": contender,
+        "time": seconds,
+        "seconds": elapsed,
+        "psnr_db": result.psnr_db,
+        "file_bytes": result.file_bytes,
+        "epochs": result.epochs,
+    }
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """A curve a contender."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for contender in CONTENDERS:
+        points = sorted((row["seconds"], row["psnr_db"]) for row in rows if row["contender"] == contender)
+        axes.plot([point[0] for point in points], [point[1] for point in points], "o-", label=contender)
+    axes.set(xscale="log", xlabel="seconds", ylabel="PSNR, dB")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    figure.savefig(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.equal_time", description=__doc__)
+    parser.add_argument("clip", choices=list(BENCHMARK_CLIPS))
+    parser.add_argument("--bpp", type=float, default=0.1)
+    parser.add_argument("--time", action="append", help="such as 30s; may be repeated")
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--plot", type=Path)
+    options = parser.parse_args()
+    rows = stored_results(options.json)
+    known = {(row["clip"], row["contender"], row["time"]) for row in rows}
+    for text in options.time or TIMES:
+        seconds = parse_duration(text)
+        for contender in CONTENDERS:
+            if (options.clip, contender, seconds) in known:
+                continue
+            row = run(options.clip, contender, options.bpp, seconds)
+            if row is None:
+                print(f"{contender:14} {text:>5}: too short", flush=True)
+                continue
+            rows.append(row)
+            write_report(options.json, "benchmarks.equal_time", rows)
+            figures = f"{row['psnr_db']:6.2f} dB, {row['file_bytes']:,} bytes"
+            print(f"{contender:14} {text:>5}: {figures}", flush=True)
+    if options.plot:
+        draw(rows, options.plot)
+
+
+if __name__ == "__main__":
+    main()
