@@ -49,6 +49,7 @@ def run(clip: str, contender: str, bpp: float, seconds: float) -> dict[str, Any]
         elapsed = time.perf_counter() - started
     return {
         "clip": clip,
+        "bpp": bpp,
         "contender": contender,
         "time": seconds,
         "seconds": elapsed,
@@ -59,14 +60,16 @@ def run(clip: str, contender: str, bpp: float, seconds: float) -> dict[str, Any]
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """A curve a contender."""
+    """A curve for each clip, rate and contender."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    for contender in CONTENDERS:
-        points = sorted((row["seconds"], row["psnr_db"]) for row in rows if row["contender"] == contender)
-        axes.plot([point[0] for point in points], [point[1] for point in points], "o-", label=contender)
+    for clip, bpp, contender in dict.fromkeys((row["clip"], row["bpp"], row["contender"]) for row in rows):
+        same = {"clip": clip, "bpp": bpp, "contender": contender}
+        points = sorted((row["seconds"], row["psnr_db"]) for row in rows if same.items() <= row.items())
+        label = f"{clip}, {bpp:g} bpp, {contender}"
+        axes.plot([point[0] for point in points], [point[1] for point in points], "o-", label=label)
     axes.set(xscale="log", xlabel="seconds", ylabel="PSNR, dB")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
@@ -82,11 +85,11 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     rows = stored_results(options.json)
-    known = {(row["clip"], row["contender"], row["time"]) for row in rows}
+    known = {(row["clip"], row["bpp"], row["contender"], row["time"]) for row in rows}
     for text in options.time or TIMES:
         seconds = parse_duration(text)
         for contender in CONTENDERS:
-            if (options.clip, contender, seconds) in known:
+            if (options.clip, options.bpp, contender, seconds) in known:
                 continue
             row = run(options.clip, contender, options.bpp, seconds)
             if row is None:

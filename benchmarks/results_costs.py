@@ -73,16 +73,14 @@ def speed(report: Report) -> Iterator[str]:
 
 
 def equal_time(report: Report) -> Iterator[str]:
-    """PSNR by contender and `--time`; nothing where that was too short."""
-    rows = report["results"]
-    found = {(row["contender"], row["time"]): row["psnr_db"] for row in rows}
-    times = sorted({row["time"] for row in rows})
+    """PSNR by clip, rate, contender and `--time`; nothing where that was too short."""
+    found: dict[tuple[str, float, str], dict[float, float]] = {}
+    for row in report["results"]:
+        found.setdefault((row["clip"], row["bpp"], row["contender"]), {})[row["time"]] = row["psnr_db"]
+    times = sorted({row["time"] for row in report["results"]})
     return table(
-        ("PSNR, dB, after", *(f"{seconds:g} s" for seconds in times)),
-        [
-            (contender, *(found.get((contender, seconds)) for seconds in times))
-            for contender in dict.fromkeys(row["contender"] for row in rows)
-        ],
+        ("clip", "bits per pixel", "PSNR, dB, after", *(f"{seconds:g} s" for seconds in times)),
+        [(*key, *(psnr.get(seconds) for seconds in times)) for key, psnr in found.items()],
     )
 
 

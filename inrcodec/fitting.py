@@ -27,7 +27,7 @@ from inrcodec.settings import EncodeSettings, Preset
 from inrcodec.training.checkpoint import Checkpoints
 from inrcodec.training.loop import Fit, FitSettings
 from inrcodec.training.meter import Meter
-from inrcodec.training.optimizers import capped_rate
+from inrcodec.training.optimizers import HIGHEST_MUON_RATE, capped_rate
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import Clock, StepClock, WallClock
@@ -145,12 +145,15 @@ def _check_size(plan: SegmentPlan, values: Mapping[str, Tensor]) -> None:
 
 
 def _report_rate(representation: Representation, settings: EncodeSettings, progress: Progress) -> None:
-    """Say when a network is too wide for its learning rate, aloud to who has asked for that rate."""
-    asked = settings.procedure.learning_rate
-    used = capped_rate(representation, asked)
+    """Say when a learning rate is too high for a network, aloud to who has asked for that rate."""
+    asked, optimizer = settings.procedure.learning_rate, settings.procedure.optimizer
+    used = capped_rate(representation, asked, optimizer)
     if used is not None:
         tell = progress.detail if settings.learning_rate is None else progress.note
-        tell(f"Adam's learning rate is {used:.3g}, not {asked:g}: a network this wide diverges with more")
+        rates = f"{used:.3g}"
+        if optimizer == "muon":
+            rates = f"{min(asked, HIGHEST_MUON_RATE):.3g}, of biases and norms {rates}"
+        tell(f"the learning rate is {rates}, not {asked:g}: a network this wide diverges with more")
 
 
 def _resident_mask(clip: Clip, device: torch.device) -> Tensor | None:

@@ -72,6 +72,7 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
     )
     request = {
         **dataclasses.asdict(asked),
+        "procedure": dataclasses.asdict(settings.procedure),
         "source": [survey.digest, repr(survey.properties)],
         "mask": None if mask is None else [mask.st_size, mask.st_mtime_ns],
         "resume_from": None if origin is None else hashlib.sha256(origin).hexdigest(),

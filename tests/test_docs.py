@@ -241,7 +241,14 @@ def test_every_preset_has_its_row_in_the_index() -> None:
     for name, one in PRESETS.items():
         bits = one.minmax
         quantisation = "learned" if bits is None else f"{bits.weight} and {bits.embedding} bits"
-        cells = (one.epochs, f"{one.learning_rate:g}", one.batch_frames, f"{one.prune:g}", quantisation)
+        cells = (
+            one.epochs,
+            f"{one.learning_rate:g}",
+            one.optimizer,
+            one.batch_frames,
+            f"{one.prune:g}",
+            quantisation,
+        )
         expected.append((name, " | ".join(map(str, cells))))
     assert rows == expected
 

@@ -152,7 +152,7 @@ class ParameterGroup:
     highest_rate: float = math.inf
     """What Adam's rate is at most."""
     are_matrices: bool = False
-    """Whether Muon suits them: weights of outputs by all that these read."""
+    """Whether they are weights (outputs, inputs, ...) of convolutions, which Muon may fit."""
 
 
 class Representation(Protocol):
@@ -163,7 +163,7 @@ class Representation(Protocol):
         """Holds every trainable parameter, those that are not transmitted (an encoder) included."""
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        """All trainable parameters, split by learning rate."""
+        """All trainable parameters, split by learning rate and by what may fit them."""
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         """The float values of the transmitted tensors, differentiable.

@@ -21,7 +21,8 @@ from inrcodec.models.trainable import FrameEncoder, Trainable, capped_groups
 SCORE_DEVIATION = 0.1
 """Spread of the initial scores; with `SCORE_RATE` it sets how soon a weight can change its level."""
 SCORE_RATE = 2.0
-"""Learning rate of scores relative to that of biases and encoder."""
+"""Learning rate of scores relative to that of biases and encoder. Muon gave them 0.02 dB more, for a fifth
+more time; they are Adam's."""
 
 
 class _Levels(torch.autograd.Function):

@@ -17,10 +17,11 @@ STABLE_RATE = 0.22
 of supermasks, 200 steps at width 105 gave 2 dB more at 2e-3 than at 4e-3 or 8e-3."""
 
 
-def capped_groups(module: Trainable, width: int) -> tuple[ParameterGroup, ...]:
-    """All that is trained of a decoder of that width, at no more than the rate that is stable for it.
+def capped_groups(module: Trainable, width: int) -> tuple[ParameterGroup, ParameterGroup]:
+    """All that is trained of a decoder of that width: weights of convolutions first, and then all else.
 
-    Weights of convolutions are a group of their own. Those that look at one channel each are no matrices.
+    By Adam they are fitted at no more than the rate that is stable for it. Weights that look at one channel
+    each are no matrices.
     """
     convolutions = (one for one in module.modules() if isinstance(one, nn.Conv2d) and one.groups == 1)
     matrices = {id(one.weight) for one in convolutions}

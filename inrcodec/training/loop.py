@@ -22,6 +22,7 @@ from inrcodec.progress import Picture
 from inrcodec.training.checkpoint import Checkpoints, Stateful
 from inrcodec.training.losses import loss_by_name
 from inrcodec.training.meter import Meter
+from inrcodec.training.muon import Muon
 from inrcodec.training.optimizers import make_optimizers
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
@@ -41,12 +42,12 @@ class FitSettings:
     """Share of the fit from which values are rounded, gradients passing straight through."""
     seed: int
     dtype: torch.dtype
+    optimizer: str
+    """One of `settings.OPTIMIZERS`."""
     loss: str = "l2"
     """One of `settings.LOSSES`."""
     prune_at: float = 0.75
     """Share of the fit after which the smallest weights are pruned."""
-    optimizer: str = "muon"
-    """One of `settings.OPTIMIZERS`."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,7 @@ class Fit:
         while it runs, and saves a last one when a signal wants it to stop.
         """
         settings, device = self.settings, self.clip.device
-        optimizers = make_optimizers(
-            self.representation, self.quantiser, settings.learning_rate, settings.optimizer
-        )
+        optimizers = self._optimizers()
         rate_groups = [group for optimizer in optimizers.values() for group in optimizer.param_groups]
         base_rates = [group["lr"] for group in rate_groups]
         clipping = Clipping(list(self.representation.module.parameters()))
@@ -157,8 +156,15 @@ class Fit:
         epochs = at.step * settings.batch_frames / len(self.clip)
         return FitResult(at.step, epochs, at.seconds)
 
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        settings = self.settings
+        return make_optimizers(
+            self.representation, self.quantiser, settings.learning_rate, settings.optimizer, settings.dtype
+        )
+
     def step_seconds(self) -> float:
         """Time of one step, measured on gradients that are thrown away."""
+        muon = self._optimizers().get("muon")
         device = self.clip.device
         indices = torch.arange(self.settings.batch_frames, device=device)
         noise = torch.Generator(device=device).manual_seed(self.settings.seed)
@@ -167,6 +173,8 @@ class Fit:
                 started = time.monotonic()
                 result = self._forward(indices, 0.5, noise)
                 (result.error + result.bits).backward()  # type: ignore[no-untyped-call]
+                if isinstance(muon, Muon):
+                    muon.rehearse()
                 result.error.item()
                 seconds = time.monotonic() - started
         for module in (self.representation.module, self.quantiser):

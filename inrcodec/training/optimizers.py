@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,37 +15,51 @@ from inrcodec.training.muon import Muon
 
 STEP_RATE = 2e-2
 """Learning rate of the logarithms of the quantisation steps."""
+HIGHEST_MUON_RATE = 2e-2
+"""MUON_EVIDENCE"""
 
 
-def capped_rate(representation: Representation, rate: float) -> float | None:
-    """The highest rate of a fit that no group's `highest_rate` lowers; None when that is not below `rate`."""
-    highest = min(group.highest_rate / group.rate_factor for group in representation.groups())
+def capped_rate(representation: Representation, rate: float, optimizer: str) -> float | None:
+    """The highest rate that every group of a fit can have; None when that is not below `rate`."""
+    highest = min(group.highest_rate / group.rate_factor for group in _groups(representation, optimizer))
     return highest if highest < rate else None
 
 
 def make_optimizers(
-    representation: Representation, quantiser: Quantiser | MinMaxQuantiser, rate: float, name: str
+    representation: Representation,
+    quantiser: Quantiser | MinMaxQuantiser,
+    rate: float,
+    optimizer: str,
+    dtype: torch.dtype,
 ) -> dict[str, torch.optim.Optimizer]:
-    """What fits a representation and its quantiser, by names: `adam`, and for a `name` of `muon` that too.
+    """What fits a representation and its quantiser, by names: `adam`, and `muon` where it has a part.
 
-    Only Adam's rates are capped by `ParameterGroup.highest_rate`: a step of Muon's changes no direction more
-    than others, and wide networks bear it.
+    `optimizer` is one of `settings.OPTIMIZERS`; Muon computes in `dtype`.
     """
-    groups = [group for group in representation.groups() if group.parameters]
-    matrices = [group for group in groups if group.are_matrices and name == "muon"]
-    others = [group for group in groups if not group.are_matrices or name != "muon"]
+    groups = _groups(representation, optimizer)
+    others = [group for group in groups if not group.are_matrices]
+    matrices = [group for group in groups if group.are_matrices]
     steps = {"params": list(quantiser.parameters()), "lr": STEP_RATE}
-    optimizers: dict[str, torch.optim.Optimizer] = {
-        "adam": torch.optim.Adam([*_at_rates(others, rate, is_capped=True), steps], fused=True)
+    made: dict[str, torch.optim.Optimizer] = {
+        "adam": torch.optim.Adam([*_at_rates(others, rate), steps], fused=True)
     }
     if matrices:
-        optimizers["muon"] = Muon(_at_rates(matrices, rate, is_capped=False))
-    return optimizers
+        made["muon"] = Muon(_at_rates(matrices, rate), dtype)
+    return made
 
 
-def _at_rates(groups: Sequence[ParameterGroup], rate: float, is_capped: bool) -> list[dict[str, Any]]:
-    found = []
-    for group in groups:
-        highest = group.highest_rate if is_capped else math.inf
-        found.append({"params": list(group.parameters), "lr": min(rate * group.rate_factor, highest)})
-    return found
+def _groups(representation: Representation, optimizer: str) -> list[ParameterGroup]:
+    """Groups that have parameters, as matrices those that Muon is to fit, at its highest rate."""
+    groups = [group for group in representation.groups() if group.parameters]
+    if optimizer == "adam":
+        return [replace(group, are_matrices=False) for group in groups]
+    return [
+        replace(group, highest_rate=HIGHEST_MUON_RATE) if group.are_matrices else group for group in groups
+    ]
+
+
+def _at_rates(groups: Sequence[ParameterGroup], rate: float) -> list[dict[str, Any]]:
+    return [
+        {"params": list(group.parameters), "lr": min(rate * group.rate_factor, group.highest_rate)}
+        for group in groups
+    ]

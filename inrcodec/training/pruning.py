@@ -19,7 +19,8 @@ from inrcodec.models.source import SourceFrames
 class PrunedRepresentation:
     """A representation that, once `prune` was called, transmits its smallest weights as zeros.
 
-    Only values of `Role.WEIGHT` count and are pruned. The gradient of a pruned weight is zero.
+    Only values of `Role.WEIGHT` count and are pruned. The gradient of a pruned weight is zero; what an
+    optimiser does to it nevertheless is not seen.
     """
 
     def __init__(self, representation: Representation, specs: Sequence[TensorSpec], share: float) -> None:
