@@ -6,7 +6,9 @@ for hidden layers in neural networks", 2024). The size of a step is about that o
 learning rate (J. Liu et al., "Muon is scalable for LLM training", 2025, section 2.2).
 
 Unlike there, first and last layers are fitted too, and no weight decays. `torch.optim.Muon` takes matrices
-only, and older versions of PyTorch have none. `benchmarks.equal_time` has what it is worth.
+only, and older versions of PyTorch have none. `benchmarks.equal_time` has what it is worth. The iterations
+cost nothing beside the convolutions of large frames, a fifth of a step at 320x160, and as much as those where
+wide networks (100 channels and more) have frames of a hundred pixels a side.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from inrcodec.training.muon import Muon
 STEP_RATE = 2e-2
 """Learning rate of the logarithms of the quantisation steps."""
 HIGHEST_MUON_RATE = 2e-2
-"""MUON_EVIDENCE"""
+"""Of HNeRV at width 100, 160 steps: 36.3 dB at 8e-3, 35.6 at 2e-2, 15.9 at 5e-2; by Adam 27.3."""
 
 
 def capped_rate(representation: Representation, rate: float, optimizer: str) -> float | None:
