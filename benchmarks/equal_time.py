@@ -71,7 +71,10 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         label = f"{clip}, {bpp:g} bpp, {contender}"
         axes.plot([point[0] for point in points], [point[1] for point in points], "o-", label=label)
     axes.set(xscale="log", xlabel="seconds", ylabel="PSNR, dB")
-    axes.grid(alpha=0.3, which="both")
+    times = sorted({row["time"] for row in rows})
+    axes.set_xticks(times, [f"{seconds:g}" for seconds in times])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path)
 
