@@ -146,13 +146,13 @@ def _check_size(plan: SegmentPlan, values: Mapping[str, Tensor]) -> None:
 
 def _report_rate(representation: Representation, settings: EncodeSettings, progress: Progress) -> None:
     """Say when a learning rate is too high for a network, aloud to who has asked for that rate."""
-    asked, optimizer = settings.procedure.learning_rate, settings.procedure.optimizer
-    used = capped_rate(representation, asked, optimizer)
-    if used is not None:
+    asked, adam = settings.procedure.learning_rate, settings.procedure.optimizer == "adam"
+    limit = capped_rate(representation, asked)
+    highest = asked if adam else min(asked, HIGHEST_MUON_RATE)
+    if limit is not None or highest < asked:
+        rates = f"{asked if limit is None else limit:.3g}"
+        rates = rates if adam else f"{highest:.3g}, of biases and norms {rates}"
         tell = progress.detail if settings.learning_rate is None else progress.note
-        rates = f"{used:.3g}"
-        if optimizer == "muon":
-            rates = f"{min(asked, HIGHEST_MUON_RATE):.3g}, of biases and norms {rates}"
         tell(f"the learning rate is {rates}, not {asked:g}: a network this wide diverges with more")
 
 

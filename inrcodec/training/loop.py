@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -98,8 +99,7 @@ class Fit:
         """
         settings, device = self.settings, self.clip.device
         optimizers = self._optimizers()
-        rate_groups = [group for optimizer in optimizers.values() for group in optimizer.param_groups]
-        base_rates = [group["lr"] for group in rate_groups]
+        base_rates = [group["lr"] for group in _groups_of(optimizers)]
         clipping = Clipping(list(self.representation.module.parameters()))
         noise = Noise(settings.seed, device)
         batches = Batches(len(self.clip), settings.batch_frames, settings.seed, device)
@@ -116,6 +116,8 @@ class Fit:
         at = _Position(is_charged=settings.noise_from <= 0)
         if checkpoints is not None:
             at.resume(checkpoints, parts, clock, device)
+        # Not before: an optimiser that is put back has other groups.
+        rate_groups = _groups_of(optimizers)
         started = time.monotonic() - at.seconds
 
         def save(fraction: float) -> None:
@@ -263,6 +265,10 @@ def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tens
     factor is that of l1 in the same loss.
     """
     return torch.where(keep[:, None], rendered, frames), keep.numel() / keep.sum()
+
+
+def _groups_of(optimizers: Mapping[str, torch.optim.Optimizer]) -> list[dict[str, Any]]:
+    return [group for optimizer in optimizers.values() for group in optimizer.param_groups]
 
 
 def _rounding(fraction: float, settings: FitSettings) -> Rounding:

@@ -19,9 +19,9 @@ HIGHEST_MUON_RATE = 2e-2
 """Of HNeRV at width 100, 160 steps: 36.3 dB at 8e-3, 35.6 at 2e-2, 15.9 at 5e-2; by Adam 27.3."""
 
 
-def capped_rate(representation: Representation, rate: float, optimizer: str) -> float | None:
-    """The highest rate that every group of a fit can have; None when that is not below `rate`."""
-    highest = min(group.highest_rate / group.rate_factor for group in _groups(representation, optimizer))
+def capped_rate(representation: Representation, rate: float) -> float | None:
+    """The highest rate of a fit that lowers none of Adam's; None when that is not below `rate`."""
+    highest = min(group.highest_rate / group.rate_factor for group in representation.groups())
     return highest if highest < rate else None
 
 

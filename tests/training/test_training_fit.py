@@ -60,11 +60,10 @@ def decoded_psnr_db(plan: SegmentPlan, result: FittedSegment) -> float:
 def test_a_rate_that_a_network_is_too_wide_for_is_named(model: str, options: dict[str, str]) -> None:
     plan = plan_segment(clip_of(FRAMES).properties, replace(SETTINGS, model=model, model_options=options))
     representation = plan.family.representation(plan.config, plan.video, 0)
-    used = capped_rate(representation, 100.0, "muon")
+    used = capped_rate(representation, 100.0)
     assert used is not None and 0 < used < 1
-    assert capped_rate(representation, used, "muon") is None
-    assert capped_rate(representation, 1.01 * used, "muon") == used
-    assert capped_rate(representation, 100.0, "adam") == used
+    assert capped_rate(representation, used) is None
+    assert capped_rate(representation, 1.01 * used) == used
 
 
 @pytest.mark.parametrize("asked", [None, 100.0])
