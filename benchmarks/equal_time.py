@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import inrcodec
-from benchmarks.record import BENCHMARK_CLIPS, stored_results, write_report
+from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, stored_results, write_report
 from inrcodec.arguments import parse_duration
 from inrcodec.errors import TargetUnreachable
 from inrcodec.settings import EncodeSettings
+from inrcodec.source_encoding import EncodeResult
 
 CONTENDERS: Mapping[str, Mapping[str, Any]] = {
     "hnerv, Adam": {"model": "hnerv", "optimizer": "adam"},
@@ -31,22 +32,22 @@ CONTENDERS: Mapping[str, Mapping[str, Any]] = {
 TIMES = ("30s", "1m", "2m", "3m")
 
 
-def run(clip: str, contender: str, bpp: float, seconds: float) -> dict[str, Any] | None:
-    """Figures of one file; None where the time is too short."""
-    source = BENCHMARK_CLIPS[clip]
-    settings = EncodeSettings(
-        bpp=bpp,
-        time_seconds=seconds,
-        source=replace(source.source, audio=False),
-        **CONTENDERS[contender],
-    )
+def timed_encode(clip: BenchmarkClip, settings: EncodeSettings) -> tuple[float, EncodeResult]:
+    """The seconds that an encode of the clip's picture takes, from its start until the file is checked."""
+    settings = replace(settings, source=replace(clip.source, audio=False))
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        try:
-            result = inrcodec.encode(source.path, str(Path(folder) / "one.inrv"), settings)
-        except TargetUnreachable:
-            return None
-        elapsed = time.perf_counter() - started
+        result = inrcodec.encode(clip.path, str(Path(folder) / "one.inrv"), settings)
+        return time.perf_counter() - started, result
+
+
+def run(clip: str, contender: str, bpp: float, seconds: float) -> dict[str, Any] | None:
+    """Figures of one file; None where the time is too short."""
+    settings = EncodeSettings(bpp=bpp, time_seconds=seconds, **CONTENDERS[contender])
+    try:
+        elapsed, result = timed_encode(BENCHMARK_CLIPS[clip], settings)
+    except TargetUnreachable:
+        return None
     return {
         "clip": clip,
         "bpp": bpp,

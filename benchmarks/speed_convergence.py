@@ -6,14 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor
 
-import inrcodec
+from benchmarks.equal_time import timed_encode
 from benchmarks.plain import PlainTraining
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip
 from benchmarks.speed_training import NETWORKS, SYMBOL_BITS, Contenders
@@ -91,12 +89,7 @@ def _lengthened(
 
 
 def _file(clip: BenchmarkClip, size: int, seconds: float) -> dict[str, float]:
-    source = replace(clip.source, audio=False)
-    settings = EncodeSettings(size_bytes=size, time_seconds=seconds, source=source)
-    with TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        result = inrcodec.encode(clip.path, str(Path(folder) / "a.inrv"), settings)
-        elapsed = time.perf_counter() - started
+    elapsed, result = timed_encode(clip, EncodeSettings(size_bytes=size, time_seconds=seconds))
     return {"seconds": elapsed, "psnr_db": result.psnr_db, "bytes": result.file_bytes}
 
 

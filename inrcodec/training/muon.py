@@ -29,11 +29,11 @@ ADAM_STEP = 0.2
 """Root mean square of a step of Adam, in learning rates, about."""
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """About U V^T of a matrix (m, n) with the decomposition U S V^T; zeros stay zeros."""
+def orthogonalised(matrix: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """About U V^T of a matrix (m, n) that is U S V^T, computed in `dtype` or its own; zeros stay zeros."""
     is_tall = matrix.shape[0] > matrix.shape[1]
     found = matrix.T if is_tall else matrix
-    found = found / found.norm().clamp(min=1e-20)
+    found = (found / found.norm().clamp(min=1e-20)).to(dtype or matrix.dtype)
     linear, cubic, quintic = COEFFICIENTS
     for _ in range(ITERATIONS):
         gram = found @ found.T
@@ -67,13 +67,12 @@ class Muon(torch.optim.Optimizer):
         momentum.lerp_(gradient, 1 - MOMENTUM)
         # Nesterov's: as the momentum would be after one more such gradient.
         matrix = torch.lerp(gradient, momentum, MOMENTUM).flatten(1)
-        scaled = (matrix / matrix.norm().clamp(min=1e-20)).to(self._dtype)
         size: float = ADAM_STEP * max(matrix.shape) ** 0.5
-        return size * orthogonalised(scaled).to(gradient.dtype).reshape(gradient.shape)
+        return size * orthogonalised(matrix, self._dtype).to(gradient.dtype).reshape(gradient.shape)
 
     @torch.no_grad()
     def rehearse(self) -> None:
         """Do the work of a step, and change nothing: for those who want to know how long it takes."""
         for group in self.param_groups:
             for parameter in group["params"]:
-                orthogonalised(parameter.flatten(1).to(self._dtype))
+                orthogonalised(parameter.flatten(1), self._dtype)
