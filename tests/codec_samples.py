@@ -17,7 +17,7 @@ from inrcodec.models.inrc import Inrc
 from inrcodec.models.source import SourceFrames
 
 Frames = NDArray[np.uint8]
-TWO_SEGMENTS = ["--model", "hnerv", "--size", "9k", "--segment", "6", "--epochs", "20", "--device", "cpu"]
+TWO_SEGMENTS = ["--model", "hnerv", "--size", "9k", "--segment", "6", "--epochs", "8", "--device", "cpu"]
 """Options of an encode of twelve frames, for tests that stop one."""
 
 

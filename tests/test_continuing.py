@@ -56,7 +56,7 @@ def ruined(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def goes_on(path: str, **changes: Any) -> EncodeSettings:
-    return replace(EncodeSettings(device="cpu", epochs=20, resume_from=path), **changes)
+    return replace(EncodeSettings(device="cpu", epochs=8, resume_from=path), **changes)
 
 
 def psnr_of(path: str | Path) -> float:
@@ -68,7 +68,7 @@ def psnr_of(path: str | Path) -> float:
 def test_a_file_gets_better_at_its_own_size(clip: str, first: str, tmp_path: Path) -> None:
     output = tmp_path / "better.inrv"
     done = inrc(
-        "encode", clip, "-o", output, "--resume-from", first, "--epochs", "30", "--device", "cpu", "--json"
+        "encode", clip, "-o", output, "--resume-from", first, "--epochs", "12", "--device", "cpu", "--json"
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)

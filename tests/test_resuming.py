@@ -126,7 +126,7 @@ def test_every_part_of_a_fit_is_put_back(
     seconds: float | None,
 ) -> None:
     monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
-    epochs = 4 if seconds is None else None
+    epochs = 2 if seconds is None else None
     asked = EncodeSettings(
         model=model, preset=preset, epochs=epochs, time_seconds=seconds, size_bytes=9000, device="cpu",
         checkpoint_seconds=1e-6,
@@ -163,7 +163,7 @@ def interrupted(clip: Path, output: Path, asked: EncodeSettings, monkeypatch: py
 
 
 DRAFT = EncodeSettings(
-    model="hnerv", preset="draft", epochs=4, size_bytes=9000, device="cpu", checkpoint_seconds=1e-6
+    model="hnerv", preset="draft", epochs=2, size_bytes=9000, device="cpu", checkpoint_seconds=1e-6
 )
 
 
@@ -199,7 +199,7 @@ def test_segments_of_another_request_are_never_taken(
     stop_when(command(other, output), (folder_of(output) / "segment-0.json").exists, signal.SIGKILL)
     # As if the folder could not be cleared: its files stay, under the new request's state.
     monkeypatch.setattr("inrcodec.resuming.Resumable.remove", lambda self: None)
-    asked = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=20, device="cpu", overwrite=True)
+    asked = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=8, device="cpu", overwrite=True)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

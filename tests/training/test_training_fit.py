@@ -83,15 +83,15 @@ def test_only_who_asked_for_a_rate_is_told_aloud_that_it_is_lower(asked: float |
 def test_a_fit_learns_and_its_quantised_tensors_still_know_it(model: str, options: dict[str, str]) -> None:
     settings = replace(SETTINGS, model=model, model_options=options)
     short = decoded_psnr_db(*fitted(replace(settings, epochs=0.25)))
-    long = decoded_psnr_db(*fitted(replace(settings, epochs=25)))
+    long = decoded_psnr_db(*fitted(replace(settings, epochs=10)))
     assert long > short + 3
     if model == "hnerv":
         assert long > 20
 
 
 def test_muon_needs_less_than_half_the_epochs_of_adam() -> None:
-    fast = fitted(replace(SETTINGS, epochs=10, optimizer="muon"))
-    slow = fitted(replace(SETTINGS, epochs=20, optimizer="adam"))
+    fast = fitted(replace(SETTINGS, epochs=5, optimizer="muon"))
+    slow = fitted(replace(SETTINGS, epochs=10, optimizer="adam"))
     assert decoded_psnr_db(*fast) > decoded_psnr_db(*slow) + 3
 
 
@@ -107,7 +107,7 @@ def test_the_same_seed_gives_the_same_values(model: str, options: dict[str, str]
 @pytest.mark.parametrize("loss", ["l2", "wavelet", pytest.param("l1", marks=pytest.mark.slow)])
 def test_trained_steps_cost_about_the_bits_of_the_plan(loss: str) -> None:
     """Whatever the loss: rate control scales by its running mean."""
-    plan, result = fitted(replace(SETTINGS, epochs=25, loss=loss))
+    plan, result = fitted(replace(SETTINGS, epochs=12, loss=loss))
     sections = SectionCoder(plan.specs, result.values, result.steps).code(1.0)
     payload = sum(len(section.payload) for section in sections)
     assert payload == pytest.approx(plan.payload_bytes, rel=0.35)
