@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from inrcodec.training.meter import Meter
 from inrcodec.training.optimizers import HIGHEST_MUON_RATE, capped_rate
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
-from inrcodec.training.schedule import Clock, StepClock, WallClock
+from inrcodec.training.schedule import Clock, StepClock, WallClock, rate_boost
 from inrcodec.video import Clip
 
 SAMPLED_FRAMES = 16
@@ -97,13 +97,17 @@ def fit_segment(
     if deadline is None:
         epochs = settings.epochs if settings.epochs is not None else procedure.epochs
         clock = StepClock(max(1, round(epochs * len(frames) / fit_settings.batch_frames)))
-        announce(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
+        steps = float(clock.total_steps)
+        announce(steps * fit.step_seconds() + finishing_seconds, epochs)
     else:
         step_seconds = fit.step_seconds()
         if checkpoints is None or not checkpoints.exists:
             _check_time(deadline - finishing_seconds - time.monotonic(), step_seconds)
         clock = WallClock(deadline - finishing_seconds)
+        steps = clock.seconds_left(0, 0.0) / step_seconds
         announce(deadline - time.monotonic(), None)
+    if plan.start is None and settings.learning_rate is None:
+        fit = _expecting(fit, steps, progress)
     other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
     epochs_a_step = fit_settings.batch_frames / len(frames)
     meter = Meter(progress, plan.video.pixel_count, other_bits, device, epochs_a_step)
@@ -177,6 +181,16 @@ def _fit_settings(procedure: Preset, seed: int, device: torch.device, frame_coun
         loss=procedure.loss,
         prune_at=procedure.prune_at,
     )
+
+
+def _expecting(fit: Fit, steps: float, progress: Progress) -> Fit:
+    """The fit with the rates of one of so many steps."""
+    if fit.settings.optimizer == "muon":
+        boost = max(rate_boost(steps, group.many_steps) for group in fit.representation.groups())
+        if boost > 1:
+            rate = min(HIGHEST_MUON_RATE, boost * fit.settings.learning_rate)
+            progress.detail(f"about {steps:.0f} steps: Muon's learning rate is {rate:.3g}")
+    return replace(fit, settings=replace(fit.settings, expected_steps=steps))
 
 
 class _Renderer:

@@ -151,6 +151,20 @@ def test_every_part_of_a_fit_is_put_back(
     assert not (tmp_path / "a.inrv.resume").exists()
 
 
+def test_a_fit_keeps_the_rates_that_it_began_with(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--time` less is left when it goes on, and a new fit of so few steps would have others."""
+    monkeypatch.setattr("inrcodec.training.optimizers.rate_boost", lambda steps, many: 100.0 / steps)
+    whole, output, progress = tmp_path / "b.inrv", tmp_path / "a.inrv", StopsAt(2.0)
+    inrcodec.encode(str(clip), str(whole), DRAFT)
+    interrupted(clip, output, DRAFT, monkeypatch)
+    monkeypatch.setattr("inrcodec.fitting._expecting", lambda fit, steps, progress: fit)
+    inrcodec.encode(str(clip), str(output), DRAFT, progress)
+    assert any("resuming" in note for note in progress.notes)
+    assert output.read_bytes() == whole.read_bytes()
+
+
 def folder_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.resume")
 

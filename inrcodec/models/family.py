@@ -153,6 +153,8 @@ class ParameterGroup:
     """What Adam's rate is at most."""
     are_matrices: bool = False
     """Whether they are weights (outputs, inputs, ...) of convolutions, which Muon may fit."""
+    many_steps: float = 0.0
+    """In fits of fewer steps Muon's rate is higher; see `schedule.rate_boost`."""
 
 
 class Representation(Protocol):

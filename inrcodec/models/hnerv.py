@@ -206,9 +206,9 @@ class HNeRVRepresentation:
         self.module = Trainable(initial_parameters(config.convolutions, generator), encoder)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        from inrcodec.models.trainable import capped_groups
+        from inrcodec.models.trainable import MANY_STEPS, capped_groups
 
-        return capped_groups(self.module, self._config.width)
+        return capped_groups(self.module, self._config.width, MANY_STEPS)
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         return {"embedding": self.module.embed(frames), **self.module.tensors()}

@@ -160,9 +160,9 @@ class NeRVRepresentation:
         self.module = Trainable(initial_parameters(config.convolutions, generator), encoder=None)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        from inrcodec.models.trainable import capped_groups
+        from inrcodec.models.trainable import MANY_STEPS, capped_groups
 
-        return capped_groups(self.module, self._config.width)
+        return capped_groups(self.module, self._config.width, MANY_STEPS)
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = self.module.tensors()

@@ -158,9 +158,9 @@ class SNeRVRepresentation:
         self.module = Trainable(initial_spectral_parameters(config.convolutions, generator), encoder)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        from inrcodec.models.trainable import capped_groups
+        from inrcodec.models.trainable import MANY_SPECTRAL_STEPS, capped_groups
 
-        return capped_groups(self.module, self._config.width)
+        return capped_groups(self.module, self._config.width, MANY_SPECTRAL_STEPS)
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         from inrcodec.models.spectral_blocks import normalised_low_bands

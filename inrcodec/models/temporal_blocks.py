@@ -20,7 +20,13 @@ from inrcodec.models.spectral_blocks import (
     normalised_low_bands,
     render_bands,
 )
-from inrcodec.models.trainable import FrameEncoder, Trainable, capped_groups, required
+from inrcodec.models.trainable import (
+    MANY_SPECTRAL_STEPS,
+    FrameEncoder,
+    Trainable,
+    capped_groups,
+    required,
+)
 
 
 class SNeRVTRepresentation:
@@ -37,7 +43,7 @@ class SNeRVTRepresentation:
         self.module.add_module("temporal_encoders", self._temporal)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        return capped_groups(self.module, self._config.width)
+        return capped_groups(self.module, self._config.width, MANY_SPECTRAL_STEPS)
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         source = required(frames)

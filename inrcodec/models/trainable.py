@@ -15,9 +15,15 @@ from inrcodec.models.source import SourceFrames
 STABLE_RATE = 0.22
 """Highest learning rate of Adam times width. Of HNeRV, 8e-3 was best at width 27 and never left 15 dB at 67;
 of supermasks, 200 steps at width 105 gave 2 dB more at 2e-3 than at 4e-3 or 8e-3."""
+MANY_STEPS = 600.0
+"""Steps from which the usual rate of Muon is best for HNeRV and NeRV."""
+MANY_SPECTRAL_STEPS = 200.0
+"""The same for SNeRV and SNeRV-T."""
 
 
-def capped_groups(module: Trainable, width: int) -> tuple[ParameterGroup, ParameterGroup]:
+def capped_groups(
+    module: Trainable, width: int, many_steps: float = 0.0
+) -> tuple[ParameterGroup, ParameterGroup]:
     """All that is trained of a decoder of that width: weights of convolutions first, and then all else.
 
     By Adam they are fitted at no more than the rate that is stable for it. Weights that look at one channel
@@ -31,7 +37,7 @@ def capped_groups(module: Trainable, width: int) -> tuple[ParameterGroup, Parame
     others = tuple(one for one in parameters if id(one) not in matrices)
     highest = STABLE_RATE / width
     return (
-        ParameterGroup(chosen, highest_rate=highest, are_matrices=True),
+        ParameterGroup(chosen, highest_rate=highest, are_matrices=True, many_steps=many_steps),
         ParameterGroup(others, highest_rate=highest),
     )
 

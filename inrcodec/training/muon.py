@@ -29,8 +29,8 @@ ITERATIONS = 5
 ADAM_STEP = 0.2
 """Root mean square of a step of Adam, in learning rates, about."""
 LEAST_SIDE = 512
-"""Smaller matrices move as if their longer side were this. HNeRV, mean of two seeds, without it and with it: 2.4k
-parameters 17.2 and 21.2 dB (by Adam 18.5), 12k 28.9 and 29.9, 136k 26.0 and 26.0."""
+"""Smaller matrices move as if their longer side were this. HNeRV, mean of two seeds, without it and with it:
+2.4k parameters 17.2 and 21.2 dB (by Adam 18.5), 12k 28.9 and 29.9, 136k 26.0 and 26.0."""
 
 
 def orthogonalised(matrix: Tensor, dtype: torch.dtype | None = None) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,6 +78,29 @@ def test_only_who_asked_for_a_rate_is_told_aloud_that_it_is_lower(asked: float |
     fitted(replace(SETTINGS, learning_rate=asked, epochs=0.1), Notes())
     told = [message for message in notes if "not 100: a network this wide" in message]
     assert len(told) == (0 if asked is None else 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [
+        ({}, True),
+        ({"learning_rate": 8e-3}, False),
+        ({"optimizer": "adam"}, False),
+        ({"model": "supermask"}, False),
+    ],
+)
+def test_short_fits_by_muon_have_a_higher_rate_unless_one_is_asked_for(
+    changes: dict[str, Any], is_told: bool
+) -> None:
+    details: list[str] = []
+
+    class Details(Silent):
+        def detail(self, message: str) -> None:
+            details.append(message)
+
+    fitted(replace(SETTINGS, epochs=0.25, **changes), Details())
+    told = [message for message in details if "Muon's learning rate" in message]
+    assert told == ["about 4 steps: Muon's learning rate is 0.035"] * is_told
 
 
 @FAMILIES

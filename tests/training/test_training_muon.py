@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,15 @@ from inrcodec.checks import check_procedure
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, VideoInfo
 from inrcodec.models.registry import TRAINED
+from inrcodec.models.trainable import MANY_SPECTRAL_STEPS, MANY_STEPS
 from inrcodec.settings import OPTIMIZERS, PRESETS, EncodeSettings
 from inrcodec.training.continuing import ContinuedRepresentation
 from inrcodec.training.muon import ADAM_STEP, Muon, orthogonalised
 from inrcodec.training.optimizers import HIGHEST_MUON_RATE, make_optimizers
 
 VIDEO = VideoInfo(48, 32, 4)
+NO_STEPS: Any = nn.Linear(1, 1)
+"""In the place of a quantiser."""
 
 
 def matrix_of(rows: int, columns: int, weakest: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,15 +123,35 @@ def test_every_parameter_has_one_optimizer_and_a_rate_that_is_stable(
     family: AnyFamily, optimizer: str
 ) -> None:
     representation = family.representation(family.plan(VIDEO, 60_000, {}, 0), VIDEO, 0)
-    steps = nn.Linear(1, 1)
-    made = make_optimizers(representation, steps, 100.0, optimizer, torch.float32)  # type: ignore[arg-type]
+    made = make_optimizers(representation, NO_STEPS, 100.0, optimizer, torch.float32)
     assert set(made) == {"adam", optimizer}
     groups = {name: one.param_groups for name, one in made.items()}
     fitted = [id(one) for some in groups.values() for group in some for one in group["params"]]
-    parameters = [*representation.module.parameters(), *steps.parameters()]
+    parameters = [*representation.module.parameters(), *NO_STEPS.parameters()]
     assert sorted(fitted) == sorted(map(id, parameters))
     assert all(group["lr"] < 0.5 for group in groups["adam"])
     assert all(group["lr"] == HIGHEST_MUON_RATE for group in groups.get("muon", ()))
+
+
+def test_short_fits_have_higher_rates_where_that_was_found_to_help() -> None:
+    boosted = {}
+    for family in TRAINED:
+        representation = family.representation(family.plan(VIDEO, 60_000, {}, 0), VIDEO, 0)
+        made = {
+            steps: make_optimizers(representation, NO_STEPS, 1e-3, "muon", torch.float32, steps)
+            for steps in (MANY_STEPS, MANY_SPECTRAL_STEPS / 4, 1e-3)
+        }
+        rates = [{name: rates_of(one) for name, one in some.items()} for some in made.values()]
+        assert rates[0]["adam"] == rates[1]["adam"] == rates[2]["adam"]
+        boosted[family.name] = [[round(rate / 1e-3, 6) for rate in one["muon"]] for one in rates]
+    for name, found in boosted.items():
+        most = {"hnerv": MANY_STEPS, "nerv": MANY_STEPS, "supermask": 0.0}.get(name, MANY_SPECTRAL_STEPS)
+        expected = [1.0, (most / (MANY_SPECTRAL_STEPS / 4)) ** 0.5, most**0.5]
+        assert [rate for (rate,) in found] == [max(1.0, round(one, 6)) for one in expected]
+
+
+def rates_of(optimizer: torch.optim.Optimizer) -> list[float]:
+    return [group["lr"] for group in optimizer.param_groups]
 
 
 def test_embeddings_of_a_fit_that_goes_on_are_no_matrices() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inrcodec.training.schedule import StepClock, WallClock, cosine_with_warmup
+from inrcodec.training.schedule import StepClock, WallClock, cosine_with_warmup, rate_boost
 
 
 def test_a_step_clock_counts_steps() -> None:
@@ -45,3 +46,11 @@ def test_the_learning_rate_warms_up_and_then_only_falls() -> None:
 @given(st.floats(0, 1))
 def test_the_learning_rate_is_never_zero_and_never_above_the_preset(fraction: float) -> None:
     assert 0 < cosine_with_warmup(fraction) <= 1
+
+
+def test_rates_are_the_higher_the_fewer_steps_there_are() -> None:
+    boosts = [rate_boost(steps, 600.0) for steps in (0.0, 1.0, 30.0, 100.0, 300.0, 600.0, 1e4, math.inf)]
+    assert boosts == sorted(boosts, reverse=True)
+    assert boosts[0] == boosts[1] and boosts[2] > 2 * boosts[4] > 2
+    assert boosts[-3:] == [1.0, 1.0, 1.0]
+    assert rate_boost(1.0, 0.0) == 1.0
