@@ -98,7 +98,6 @@ def _ours(contenders: Contenders, epochs: float) -> dict[str, float]:
     fit = contenders.ours(is_coded=False)
     device = fit.clip.device
     steps = max(1, round(epochs * len(fit.clip) / fit.settings.batch_frames))
-    fit = replace(fit, settings=replace(fit.settings, expected_steps=steps))
     meter = Meter(Silent(), contenders.video.pixel_count, 0.0, device)
     started = time.perf_counter()
     fit.run(StepClock(steps), RateControl(1.0, device), meter)

@@ -1,8 +1,8 @@
 """What a fit begins with: the family's random values, or those of the file that it goes on from.
 
-The learning rate of a fit that goes on is that of a new one. Of twelve frames of a clip, fitted for 50 epochs
-and then for 40 more, a quarter of the rate gave HNeRV, NeRV and SNeRV 0.6 to 1.1 dB less; after 400 epochs,
-with little left to gain, it made no difference. (All of it by Adam.)
+The learning rate of a fit that goes on is that of a long new one, however short it is itself. Of twelve
+frames of a clip, fitted for 50 epochs and then for 40 more, a quarter of the rate gave HNeRV, NeRV and SNeRV
+0.6 to 1.1 dB less; after 400 epochs, with little left to gain, it made no difference. (All of it by Adam.)
 """
 
 from __future__ import annotations

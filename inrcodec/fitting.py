@@ -30,7 +30,7 @@ from inrcodec.training.meter import Meter
 from inrcodec.training.optimizers import HIGHEST_MUON_RATE, capped_rate
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
-from inrcodec.training.schedule import Clock, StepClock, WallClock, rate_boost
+from inrcodec.training.schedule import Clock, StepClock, WallClock
 from inrcodec.video import Clip
 
 SAMPLED_FRAMES = 16
@@ -83,7 +83,11 @@ def fit_segment(
     _report_rate(representation, settings, progress)
     representation.module.to(device)
     representation.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_settings = _fit_settings(procedure, plan.seed, device, len(frames))
+    fit_settings = replace(
+        _fit_settings(procedure, plan.seed, device, len(frames)),
+        # Rates of short fits are for random weights, and an asked for rate is that rate.
+        boosts_rates=plan.start is None and settings.learning_rate is None,
+    )
     renderer = _Renderer(representation, frames, fit_settings.dtype)
     first = renderer.values(torch.arange(min(8, len(frames)), device=device))
     fixed_bytes = _fixed_bytes(plan, first)
@@ -97,17 +101,13 @@ def fit_segment(
     if deadline is None:
         epochs = settings.epochs if settings.epochs is not None else procedure.epochs
         clock = StepClock(max(1, round(epochs * len(frames) / fit_settings.batch_frames)))
-        steps = float(clock.total_steps)
-        announce(steps * fit.step_seconds() + finishing_seconds, epochs)
+        announce(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
     else:
         step_seconds = fit.step_seconds()
         if checkpoints is None or not checkpoints.exists:
             _check_time(deadline - finishing_seconds - time.monotonic(), step_seconds)
-        clock = WallClock(deadline - finishing_seconds)
-        steps = clock.seconds_left(0, 0.0) / step_seconds
+        clock = WallClock(deadline - finishing_seconds, step_seconds=step_seconds)
         announce(deadline - time.monotonic(), None)
-    if plan.start is None and settings.learning_rate is None:
-        fit = _expecting(fit, steps, progress)
     other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
     epochs_a_step = fit_settings.batch_frames / len(frames)
     meter = Meter(progress, plan.video.pixel_count, other_bits, device, epochs_a_step)
@@ -153,11 +153,15 @@ def _report_rate(representation: Representation, settings: EncodeSettings, progr
     asked, adam = settings.procedure.learning_rate, settings.procedure.optimizer == "adam"
     limit = capped_rate(representation, asked)
     highest = asked if adam else min(asked, HIGHEST_MUON_RATE)
-    if limit is not None or highest < asked:
-        rates = f"{asked if limit is None else limit:.3g}"
-        rates = rates if adam else f"{highest:.3g}, of biases and norms {rates}"
+    rates = []
+    if highest < asked:
+        rates.append(f" of convolutions is {highest:.3g}")
+    if limit is not None:
+        rates.append(f"{'' if adam else ' of biases and norms'} is {limit:.3g}")
+    if rates:
         tell = progress.detail if settings.learning_rate is None else progress.note
-        tell(f"the learning rate is {rates}, not {asked:g}: a network this wide diverges with more")
+        told = " and that".join(rates)
+        tell(f"the learning rate{told}, not {asked:g}: a network this wide diverges with more")
 
 
 def _resident_mask(clip: Clip, device: torch.device) -> Tensor | None:
@@ -181,16 +185,6 @@ def _fit_settings(procedure: Preset, seed: int, device: torch.device, frame_coun
         loss=procedure.loss,
         prune_at=procedure.prune_at,
     )
-
-
-def _expecting(fit: Fit, steps: float, progress: Progress) -> Fit:
-    """The fit with the rates of one of so many steps."""
-    if fit.settings.optimizer == "muon":
-        boost = max(rate_boost(steps, group.many_steps) for group in fit.representation.groups())
-        if boost > 1:
-            rate = min(HIGHEST_MUON_RATE, boost * fit.settings.learning_rate)
-            progress.detail(f"about {steps:.0f} steps: Muon's learning rate is {rate:.3g}")
-    return replace(fit, settings=replace(fit.settings, expected_steps=steps))
 
 
 class _Renderer:

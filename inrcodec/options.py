@@ -260,7 +260,9 @@ def procedure_options(command: Command) -> Command:
             "--batch", "batch_frames", type=click.IntRange(1), help="Frames a step.  [default: by preset]"
         ),
         click.option(
-            "--learning-rate", type=POSITIVE, help="Biases of wide networks get less.  [default: by preset]"
+            "--learning-rate",
+            type=POSITIVE,
+            help="Biases of wide networks get less.  [default: by preset, more for few steps]",
         ),
         click.option(
             "--optimizer",

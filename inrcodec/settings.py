@@ -151,7 +151,7 @@ class EncodeSettings:
     parameters: int | None = None
     """Transmitted values that the network has at most; None for what the target's bits pay for."""
     learning_rate: float | None = None
-    """None for the preset's, as in the six fields that follow."""
+    """None for the preset's, as in the six fields that follow; by Muon more in fits of few steps."""
     batch_frames: int | None = None
     optimizer: str | None = None
     """One of `OPTIMIZERS`."""

@@ -16,7 +16,7 @@ STABLE_RATE = 0.22
 """Highest learning rate of Adam times width. Of HNeRV, 8e-3 was best at width 27 and never left 15 dB at 67;
 of supermasks, 200 steps at width 105 gave 2 dB more at 2e-3 than at 4e-3 or 8e-3."""
 MANY_STEPS = 600.0
-"""Steps from which the usual rate of Muon is best for HNeRV and NeRV."""
+"""In fits of fewer steps Muon's rate is higher for HNeRV and NeRV: about, see `schedule.rate_boost`."""
 MANY_SPECTRAL_STEPS = 200.0
 """The same for SNeRV and SNeRV-T."""
 

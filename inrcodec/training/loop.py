@@ -1,9 +1,7 @@
 """The fitting loop: frames in, trained representation and quantisation steps out.
 
-Frames are fitted whole, at their full size, from the first step on. HNeRV in equal time (150 s, 1280x640):
-22.4 dB; 22.3 with half the resolution, by a head of its own, for the first two fifths of the fit; 20.0 with a
-random quarter of each frame for four fifths of it. At 320x160 half the resolution lost 0.4 dB. An encoder
-that begins as one that was fitted to another clip gained 0.2 dB in 3 epochs: too little to carry it around.
+Frames are fitted whole, at their full size: half the resolution at first, and random windows, were measured
+and lost in equal time.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,15 +23,15 @@ from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.interruption import DeferredSignals
 from inrcodec.models.codes import as_codes
 from inrcodec.models.source import SourceFrames
-from inrcodec.progress import Picture
+from inrcodec.progress import Picture, Progress
 from inrcodec.training.checkpoint import Checkpoints, Stateful
 from inrcodec.training.losses import loss_by_name
 from inrcodec.training.meter import Meter
 from inrcodec.training.muon import Muon
-from inrcodec.training.optimizers import make_optimizers
+from inrcodec.training.optimizers import boosted_rate, make_optimizers, set_rates
 from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
-from inrcodec.training.schedule import Clock, cosine_with_warmup
+from inrcodec.training.schedule import Clock
 from inrcodec.training.stepping import Batches, Clipping, Noise
 
 
@@ -52,8 +49,8 @@ class FitSettings:
     dtype: torch.dtype
     optimizer: str
     """One of `settings.OPTIMIZERS`."""
-    expected_steps: float = math.inf
-    """When these are few, Muon's rates are higher; see `schedule.rate_boost`."""
+    boosts_rates: bool = True
+    """Whether Muon's rates are higher when few steps are expected; see `schedule.rate_boost`."""
     loss: str = "l2"
     """One of `settings.LOSSES`."""
     prune_at: float = 0.75
@@ -107,7 +104,7 @@ class Fit:
         while it runs, and saves a last one when a signal wants it to stop.
         """
         settings, device = self.settings, self.clip.device
-        optimizers = self._optimizers(settings.expected_steps)
+        optimizers = self._optimizers()
         clipping = Clipping(list(self.representation.module.parameters()))
         noise = Noise(settings.seed, device)
         batches = Batches(len(self.clip), settings.batch_frames, settings.seed, device)
@@ -121,12 +118,11 @@ class Fit:
             "batches": batches,
             "rate control": rate_control,
         }
-        at = _Position(settings.noise_from <= 0, settings.expected_steps)
+        at = _Position(is_charged=settings.noise_from <= 0)
         if checkpoints is not None:
             at.resume(checkpoints, parts, clock, device)
-        # Not before: an optimiser that is put back has other groups, at the rates of where it stopped.
-        rate_groups = _groups_of(optimizers)
-        base_rates = [group["lr"] for group in _groups_of(self._optimizers(at.expected_steps))]
+        expected_steps = clock.expected_steps(at.step) if settings.boosts_rates else math.inf
+        _report_boost(optimizers, expected_steps, meter.progress)
         started = time.monotonic() - at.seconds
 
         def save(fraction: float) -> None:
@@ -136,8 +132,7 @@ class Fit:
 
         with repeatable_convolutions(), DeferredSignals() if checkpoints else nullcontext() as signals:
             while (fraction := clock.fraction(at.step)) < 1.0:
-                for group, base in zip(rate_groups, base_rates, strict=True):
-                    group["lr"] = base * cosine_with_warmup(fraction)
+                set_rates(optimizers.values(), fraction, expected_steps)
                 charged = fraction >= settings.noise_from
                 if charged and not at.is_charged:
                     self._calibrate()
@@ -167,9 +162,9 @@ class Fit:
         epochs = at.step * settings.batch_frames / len(self.clip)
         return FitResult(at.step, epochs, at.seconds)
 
-    def _optimizers(self, expected_steps: float = math.inf) -> dict[str, torch.optim.Optimizer]:
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         rate, optimizer, dtype = self.settings.learning_rate, self.settings.optimizer, self.settings.dtype
-        return make_optimizers(self.representation, self.quantiser, rate, optimizer, dtype, expected_steps)
+        return make_optimizers(self.representation, self.quantiser, rate, optimizer, dtype)
 
     def step_seconds(self) -> float:
         """Time of one step, measured on gradients that are thrown away."""
@@ -247,8 +242,6 @@ class _Position:
 
     is_charged: bool
     """Whether the last step was charged for its bits."""
-    expected_steps: float
-    """When the fit began: with `--time` others are expected later."""
     step: int = 0
     fraction: float = 0.0
     seconds: float = 0.0
@@ -260,7 +253,6 @@ class _Position:
         saved = checkpoints.load(parts, device)
         if saved is not None:
             self.is_charged, self.step = saved["is_charged"], saved["step"]
-            self.expected_steps = saved["expected_steps"]
             self.fraction, self.seconds = saved["fraction"], saved["seconds"]
             clock.continue_from(self.fraction)
 
@@ -277,8 +269,14 @@ def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tens
     return torch.where(keep[:, None], rendered, frames), keep.numel() / keep.sum()
 
 
-def _groups_of(optimizers: Mapping[str, torch.optim.Optimizer]) -> list[dict[str, Any]]:
-    return [group for optimizer in optimizers.values() for group in optimizer.param_groups]
+def _report_boost(
+    optimizers: Mapping[str, torch.optim.Optimizer], expected_steps: float, progress: Progress
+) -> None:
+    """Say which learning rate Muon has, if it is not the usual one."""
+    for group in optimizers["muon"].param_groups if "muon" in optimizers else ():
+        rate = boosted_rate(group, expected_steps)
+        if rate > group["usual_lr"]:
+            progress.detail(f"{expected_steps:.0f} steps: the learning rate of convolutions is {rate:.3g}")
 
 
 def _rounding(fraction: float, settings: FitSettings) -> Rounding:

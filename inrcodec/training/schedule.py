@@ -20,6 +20,10 @@ class StepClock:
     def continue_from(self, fraction: float) -> None:
         """Nothing: steps count on from where they were."""
 
+    def expected_steps(self, step: int) -> float:
+        """How many steps the fit will have been when it ends, seen from step `step`."""
+        return self.total_steps
+
     def seconds_left(self, step: int, steps_per_second: float) -> float:
         return (self.total_steps - step) / max(steps_per_second, 1e-9)
 
@@ -31,6 +35,8 @@ class WallClock:
     deadline: float
     """`time.monotonic()` at which the fit must stop, seconds."""
     started: float = field(default_factory=time.monotonic)
+    step_seconds: float = 0.0
+    """How long a step takes, about."""
 
     def fraction(self, step: int) -> float:
         return min(1.0, (time.monotonic() - self.started) / max(self.deadline - self.started, 1e-9))
@@ -43,6 +49,9 @@ class WallClock:
         else:
             self.started = now - fraction / (1 - fraction) * max(0.0, self.deadline - now)
 
+    def expected_steps(self, step: int) -> float:
+        return step + self.seconds_left(step, 0.0) / max(self.step_seconds, 1e-9)
+
     def seconds_left(self, step: int, steps_per_second: float) -> float:
         return max(0.0, self.deadline - time.monotonic())
 
@@ -53,11 +62,21 @@ Clock = StepClock | WallClock
 def rate_boost(steps: float, many_steps: float) -> float:
     """How much higher the rate of weights of convolutions is in a fit of so few steps, by Muon; 1 or more.
 
-    HNeRV of 136k parameters, 33 steps: at the usual rate 12.8 dB, at 3.1 times that 19.1, at 5 times 19.4, at
-    7.5 times 17.9; 99 steps: 21.5, at 1.75 times 22.4, at 3.1 times 22.2; 396 steps: 26.0. At width 100, 48
-    steps: 12.7, at 4.4 times 28.0, at 6.2 times 27.5; 160 steps: 30.9, at 2.5 times 32.2. SNeRV, whose
-    blocks are deep, 33 steps: 13.0, at 1.75 times 16.7, at 3.1 times 16.9; 99 steps: 21.0, at 1.5 times 21.3;
-    132 steps: 22.2, at 2.1 times 21.2. Supermasks, of which Muon fits the encoder alone, lost by any.
+    Of Bunny at a quarter, 0.1 bpp, at the usual rate and at multiples of it, dB:
+
+        HNeRV    33 steps   12.8; x3.1 19.1; x5 19.4; x7.5 17.9
+                 99         21.5; x1.75 22.4; x3.1 22.2
+                 132        22.7; x2.1 23.3
+                 264        25.2; x1.5 25.1
+        NeRV     33         12.4; x2.1 12.9; x4.4 14.3
+        SNeRV    33         13.0; x1.75 16.7; x3.1 16.9
+                 99         21.0; x1.5 21.3
+                 132        22.2; x1.2 22.3; x2.1 21.2
+        SNeRV-T  33         12.8; x1.75 13.3; x4.4 12.4
+                 132        21.8; x1.5 21.9; x2.1 20.4
+
+    Sixteen frames of Carphone at 88x72, HNeRV of width 100, 48 steps: 12.7; x4.4 28.0; x6.2 27.5. A
+    supermask, of which Muon fits the encoder alone, lost by any.
     """
     return math.sqrt(max(1.0, many_steps / max(steps, 1.0)))
 

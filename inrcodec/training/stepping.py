@@ -38,7 +38,7 @@ class Clipping:
 class Batches:
     """Endless batches of frame indices on a device: every pass a new order, from the seed.
 
-    Frames drawn by the root of their error were no better: 25.94 for 26.00 dB (HNeRV, 136k, 3 epochs).
+    Frames drawn by the root of their error were no better (HNeRV, 3 epochs of Bunny at a quarter).
     """
 
     def __init__(self, frame_count: int, batch_frames: int, seed: int, device: torch.device) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -80,27 +81,41 @@ def test_only_who_asked_for_a_rate_is_told_aloud_that_it_is_lower(asked: float |
     assert len(told) == (0 if asked is None else 1)
 
 
+class Details(Silent):
+    def __init__(self) -> None:
+        self.rates: list[str] = []
+
+    def detail(self, message: str) -> None:
+        if "learning rate of convolutions" in message:
+            self.rates.append(message)
+
+
 @pytest.mark.parametrize(
-    ("changes", "is_told"),
-    [
-        ({}, True),
-        ({"learning_rate": 8e-3}, False),
-        ({"optimizer": "adam"}, False),
-        ({"model": "supermask"}, False),
-    ],
+    ("changes", "is_higher"),
+    [({}, True), ({"optimizer": "adam"}, False), ({"model": "supermask"}, False)],
 )
 def test_short_fits_by_muon_have_a_higher_rate_unless_one_is_asked_for(
-    changes: dict[str, Any], is_told: bool
+    changes: dict[str, Any], is_higher: bool
 ) -> None:
-    details: list[str] = []
+    short = replace(SETTINGS, epochs=0.25, **changes)
+    details, asked = Details(), Details()
+    values = fitted(short, details)[1].values
+    same = fitted(replace(short, learning_rate=short.procedure.learning_rate), asked)[1].values
+    assert all(np.array_equal(values[name], same[name]) for name in values) is not is_higher
+    assert details.rates == ["4 steps: the learning rate of convolutions is 0.035"] * is_higher
+    assert not asked.rates
 
-    class Details(Silent):
-        def detail(self, message: str) -> None:
-            details.append(message)
 
-    fitted(replace(SETTINGS, epochs=0.25, **changes), Details())
-    told = [message for message in details if "Muon's learning rate" in message]
-    assert told == ["about 4 steps: Muon's learning rate is 0.035"] * is_told
+def test_a_fit_against_the_clock_reckons_with_the_steps_that_there_is_time_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is taken to be slower than it is."""
+    monkeypatch.setattr("inrcodec.training.loop.Fit.step_seconds", lambda fit: 0.1)
+    clip, details = clip_of(FRAMES), Details()
+    plan = plan_segment(clip.properties, SETTINGS)
+    fit_segment(plan, clip, SETTINGS, CPU, time.monotonic() + 4, details, lambda seconds, epochs: None)
+    (told,) = details.rates
+    assert 5 <= int(told.partition(" steps")[0]) <= 40
 
 
 @FAMILIES

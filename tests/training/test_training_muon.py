@@ -15,15 +15,14 @@ from inrcodec.checks import check_procedure
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, VideoInfo
 from inrcodec.models.registry import TRAINED
-from inrcodec.models.trainable import MANY_SPECTRAL_STEPS, MANY_STEPS
 from inrcodec.settings import OPTIMIZERS, PRESETS, EncodeSettings
 from inrcodec.training.continuing import ContinuedRepresentation
 from inrcodec.training.muon import ADAM_STEP, Muon, orthogonalised
-from inrcodec.training.optimizers import HIGHEST_MUON_RATE, make_optimizers
+from inrcodec.training.optimizers import HIGHEST_MUON_RATE, make_optimizers, set_rates
 
 VIDEO = VideoInfo(48, 32, 4)
-NO_STEPS: Any = nn.Linear(1, 1)
-"""In the place of a quantiser."""
+QUANTISER: Any = nn.Linear(1, 1)
+"""Anything that has parameters."""
 
 
 def matrix_of(rows: int, columns: int, weakest: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,31 +122,39 @@ def test_every_parameter_has_one_optimizer_and_a_rate_that_is_stable(
     family: AnyFamily, optimizer: str
 ) -> None:
     representation = family.representation(family.plan(VIDEO, 60_000, {}, 0), VIDEO, 0)
-    made = make_optimizers(representation, NO_STEPS, 100.0, optimizer, torch.float32)
+    made = make_optimizers(representation, QUANTISER, 100.0, optimizer, torch.float32)
     assert set(made) == {"adam", optimizer}
     groups = {name: one.param_groups for name, one in made.items()}
     fitted = [id(one) for some in groups.values() for group in some for one in group["params"]]
-    parameters = [*representation.module.parameters(), *NO_STEPS.parameters()]
+    parameters = [*representation.module.parameters(), *QUANTISER.parameters()]
     assert sorted(fitted) == sorted(map(id, parameters))
     assert all(group["lr"] < 0.5 for group in groups["adam"])
     assert all(group["lr"] == HIGHEST_MUON_RATE for group in groups.get("muon", ()))
 
 
-def test_short_fits_have_higher_rates_where_that_was_found_to_help() -> None:
-    boosted = {}
-    for family in TRAINED:
-        representation = family.representation(family.plan(VIDEO, 60_000, {}, 0), VIDEO, 0)
-        made = {
-            steps: make_optimizers(representation, NO_STEPS, 1e-3, "muon", torch.float32, steps)
-            for steps in (MANY_STEPS, MANY_SPECTRAL_STEPS / 4, 1e-3)
-        }
-        rates = [{name: rates_of(one) for name, one in some.items()} for some in made.values()]
-        assert rates[0]["adam"] == rates[1]["adam"] == rates[2]["adam"]
-        boosted[family.name] = [[round(rate / 1e-3, 6) for rate in one["muon"]] for one in rates]
-    for name, found in boosted.items():
-        most = {"hnerv": MANY_STEPS, "nerv": MANY_STEPS, "supermask": 0.0}.get(name, MANY_SPECTRAL_STEPS)
-        expected = [1.0, (most / (MANY_SPECTRAL_STEPS / 4)) ** 0.5, most**0.5]
-        assert [rate for (rate,) in found] == [max(1.0, round(one, 6)) for one in expected]
+@pytest.mark.parametrize(
+    ("name", "steps", "boost"),
+    [
+        ("hnerv", 600, 1.0),
+        ("hnerv", 150, 2.0),
+        ("hnerv", 0.1, 24.4949),
+        ("nerv", 150, 2.0),
+        ("snerv", 150, 1.1547),
+        ("snerv", 50, 2.0),
+        ("snerv-t", 50, 2.0),
+        ("supermask", 1, 1.0),
+    ],
+)
+def test_short_fits_have_higher_rates_where_that_was_found_to_help(
+    name: str, steps: float, boost: float
+) -> None:
+    (family,) = (one for one in TRAINED if one.name == name)
+    representation = family.representation(family.plan(VIDEO, 60_000, {}, 0), VIDEO, 0)
+    made = make_optimizers(representation, QUANTISER, 1e-3, "muon", torch.float32)
+    usual = {key: rates_of(one) for key, one in made.items()}
+    set_rates(made.values(), 0.05, steps)
+    assert rates_of(made["adam"]) == pytest.approx(usual["adam"])
+    assert rates_of(made["muon"]) == pytest.approx([boost * rate for rate in usual["muon"]], rel=1e-4)
 
 
 def rates_of(optimizer: torch.optim.Optimizer) -> list[float]:
