@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec.models.convolution import convolve
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.layout import Convolution, Grid, Window
 
@@ -137,7 +138,7 @@ def _convolve(features: Tensor, layer: Convolution, tensors: Mapping[str, Tensor
     weight, bias = tensors[f"{layer.name}.weight"], tensors.get(f"{layer.name}.bias")
     if 2 * len(weight) <= LANES:
         return convolve_abreast(features, weight, bias)
-    return F.conv2d(features, weight, bias, padding=layer.kernel // 2)
+    return convolve(features, weight, bias)
 
 
 def initial_parameters(layers: Iterable[Convolution], generator: torch.Generator) -> dict[str, Tensor]:

@@ -1,0 +1,88 @@
+"""Gradients of convolutions: the same, whichever layout they are computed in."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from inrcodec.models import convolution
+from inrcodec.models.convolution import convolve
+
+LARGE = (2, 13, 40, 80)
+"""Features of as many pixels as have the gradient of their weights from contiguous copies."""
+
+
+@pytest.fixture(autouse=True)
+def without_avx512(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX2")
+
+
+def tensors(shape: tuple[int, ...], outputs: int, size: int) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(0)
+    made = (
+        torch.randn(some, generator=generator).contiguous(memory_format=torch.channels_last)
+        for some in (shape, (outputs, shape[1], size, size))
+    )
+    return *(one.requires_grad_() for one in made), torch.randn(outputs, generator=generator).requires_grad_()
+
+
+def is_planar(found: torch.Tensor) -> bool:
+    return "PlanarWeightGradient" in str(found.grad_fn)
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "outputs", "size"), [(LARGE, 400, 5), (LARGE, 48, 7), ((1, 56, 64, 50), 752, 3)]
+)
+def test_gradients_are_those_of_pytorch(
+    shape: tuple[int, int, int, int], outputs: int, size: int, has_bias: bool
+) -> None:
+    features, weight, bias = tensors(shape, outputs, size)
+    wanted = [features, weight, *([bias] if has_bias else [])]
+    found = convolve(features, weight, bias if has_bias else None)
+    expected = F.conv2d(features, weight, bias if has_bias else None, padding=size // 2)
+    assert is_planar(found) and torch.equal(found, expected)
+    upstream = torch.randn_like(found)
+    for one, other in zip(
+        torch.autograd.grad(found, wanted, upstream),
+        torch.autograd.grad(expected, wanted, upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_features_that_nothing_learns_from_have_no_gradient() -> None:
+    features, weight, _ = tensors(LARGE, 400, 5)
+    found = convolve(features.detach(), weight, None)
+    assert is_planar(found)
+    found.sum().backward()  # type: ignore[no-untyped-call]
+    assert weight.grad is not None and features.grad is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "size", "context"),
+    [
+        ((1, 13, 20, 40), 400, 5, nullcontext()),
+        (LARGE, 16, 3, nullcontext()),
+        (LARGE, 400, 5, torch.autocast("cpu", torch.bfloat16)),
+        (LARGE, 400, 5, torch.no_grad()),
+    ],
+    ids=["few pixels", "few multiplications", "bfloat16", "no gradient"],
+)
+def test_copies_are_made_where_they_are_worth_it_only(
+    shape: tuple[int, int, int, int], outputs: int, size: int, context: AbstractContextManager[None]
+) -> None:
+    features, weight, bias = tensors(shape, outputs, size)
+    with context:
+        assert not is_planar(convolve(features, weight, bias))
+
+
+def test_with_avx512_all_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, weight, bias = tensors(LARGE, 400, 5)
+    assert is_planar(convolve(features, weight, bias))
+    monkeypatch.setattr(convolution.torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert not is_planar(convolve(features, weight, bias))
