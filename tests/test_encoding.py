@@ -191,7 +191,7 @@ def test_a_video_beyond_the_format_is_refused_before_it_is_fitted() -> None:
 
 def test_the_papers_pipeline_loses_little_by_quantising_afterwards(clips: Any, tmp_path: Path) -> None:
     sample, output = clips(48, 32, 4), tmp_path / "a.inrv"
-    asked = replace(DRAFT, size_bytes=7000, preset="paper", epochs=150)
+    asked = replace(DRAFT, size_bytes=7000, preset="paper", epochs=300)
     result = inrcodec.encode(sample.path, str(output), asked)
     assert result.psnr_db > 25
     assert abs(result.quantisation_loss_db) < 0.5

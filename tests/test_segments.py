@@ -236,4 +236,4 @@ class Spoken(Silent):
 def test_what_holds_for_every_network_is_said_once(scenes: Path, tmp_path: Path) -> None:
     asked = replace(DRAFT, segment=25, epochs=0.1, size_bytes=30_000, learning_rate=0.5)
     inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), asked, progress := Spoken())
-    assert [line.split(" is")[0] for line in progress.lines] == ["the learning rate"]
+    assert [line.split(" is")[0] for line in progress.lines] == ["the learning rate of convolutions"]
