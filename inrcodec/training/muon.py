@@ -3,8 +3,7 @@
 The momentum of a matrix is replaced by about the nearest orthogonal one, found by Newton-Schulz iterations:
 directions of small singular values move as far as those of large ones (K. Jordan et al., "Muon: an optimizer
 for hidden layers in neural networks", 2024). The size of a step is about that of one of Adam at the same
-learning rate (J. Liu et al., "Muon is scalable for LLM training", 2025, section 2.2); those of small
-matrices are longer.
+learning rate (J. Liu et al., "Muon is scalable for LLM training", 2025, section 2.2).
 
 Unlike there, first and last layers are fitted too, and no weight decays. `torch.optim.Muon` takes matrices
 only, and older versions of PyTorch have none. `benchmarks.equal_time` has what it is worth. The iterations
@@ -28,11 +27,6 @@ ITERATIONS = 5
 """With 3, the above is 25.62 dB."""
 ADAM_STEP = 0.2
 """Root mean square of a step of Adam, in learning rates, about."""
-LEAST_SIDE = 512
-"""Matrices whose sides are both shorter move as if the longer one were this. Frames of Carphone at 88x72, 20
-epochs, without it and with it: HNeRV of 2.4k parameters 17.2 and 21.2 dB (by Adam 18.5), of 12k 28.9 and
-29.9, NeRV of that size 24.7 and 26.2, SNeRV 26.8 and 28.4, a supermask 26.2 and 26.4. HNeRV after 100 epochs,
-and of 136k parameters on Bunny at a quarter: no difference."""
 
 
 def orthogonalised(matrix: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -73,7 +67,7 @@ class Muon(torch.optim.Optimizer):
         momentum.lerp_(gradient, 1 - MOMENTUM)
         # Nesterov's: as the momentum would be after one more such gradient.
         matrix = torch.lerp(gradient, momentum, MOMENTUM).flatten(1)
-        size: float = ADAM_STEP * max(*matrix.shape, LEAST_SIDE) ** 0.5
+        size: float = ADAM_STEP * max(matrix.shape) ** 0.5
         return size * orthogonalised(matrix, self._dtype).to(gradient.dtype).reshape(gradient.shape)
 
     @torch.no_grad()
