@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -83,11 +83,7 @@ def fit_segment(
     _report_rate(representation, settings, progress)
     representation.module.to(device)
     representation.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_settings = replace(
-        _fit_settings(procedure, plan.seed, device, len(frames)),
-        # Rates of short fits are for random weights, and an asked for rate is that rate.
-        boosts_rates=plan.start is None and settings.learning_rate is None,
-    )
+    fit_settings = _fit_settings(plan, settings, device, len(frames))
     renderer = _Renderer(representation, frames, fit_settings.dtype)
     first = renderer.values(torch.arange(min(8, len(frames)), device=device))
     fixed_bytes = _fixed_bytes(plan, first)
@@ -171,16 +167,21 @@ def _resident_mask(clip: Clip, device: torch.device) -> Tensor | None:
     return torch.from_numpy(clip.keep).to(device).expand(len(clip.frames), -1, -1)
 
 
-def _fit_settings(procedure: Preset, seed: int, device: torch.device, frame_count: int) -> FitSettings:
+def _fit_settings(
+    plan: SegmentPlan, settings: EncodeSettings, device: torch.device, frame_count: int
+) -> FitSettings:
+    procedure = settings.procedure
     is_float = procedure.minmax is not None
     return FitSettings(
         learning_rate=procedure.learning_rate,
         optimizer=procedure.optimizer,
+        # Rates of short fits are for random weights, and a rate that was asked for is that rate.
+        boosts_rates=plan.start is None and settings.learning_rate is None,
         batch_frames=min(procedure.batch_frames, frame_count),
         # A fit ends before 1: a float fit comes to neither.
         noise_from=1.0 if is_float else procedure.noise_from,
         rounding_from=1.0 if is_float else procedure.rounding_from,
-        seed=seed,
+        seed=plan.seed,
         dtype=compute_dtype("auto", device),
         loss=procedure.loss,
         prune_at=procedure.prune_at,

@@ -122,13 +122,13 @@ def test_the_smallest_file_may_be_better_than_what_was_asked_for(clip: Path, tmp
 
 def test_time_is_that_of_the_whole_search(clip: Path, tmp_path: Path) -> None:
     started, encodes = time.monotonic(), Encodes()
-    asked = replace(ASKED, epochs=None, time_seconds=8.0, started=started, psnr_db=90)
-    with pytest.raises(TargetUnreachable, match=r"give (more --time|at least \d+ seconds more)"):
+    asked = replace(ASKED, epochs=None, time_seconds=12.0, started=started, psnr_db=90)
+    with pytest.raises(TargetUnreachable, match="give more --time"):
         encode_to_psnr(str(clip), str(tmp_path / "a.inrv"), asked, Silent(), encodes)
     assert len(encodes.asked) >= 2
     for one in encodes.asked:
         assert one.started is not None and one.time_seconds is not None
-        assert one.started + one.time_seconds <= started + 8
+        assert one.started + one.time_seconds <= started + 12
 
 
 def test_too_little_time_is_told(clip: Path, tmp_path: Path) -> None:

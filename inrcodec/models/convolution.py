@@ -34,7 +34,7 @@ def _is_planar_faster(features: Tensor, weight: Tensor) -> bool:
         return False
     outputs, inputs, size, _ = weight.shape
     reuse = outputs * inputs * size**2 / (outputs + inputs)
-    is_large = features[0, 0].numel() >= LEAST_PIXELS and reuse >= LEAST_REUSE
+    is_large = features.shape[-2] * features.shape[-1] >= LEAST_PIXELS and reuse >= LEAST_REUSE
     return is_large and torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 

@@ -32,7 +32,7 @@ def capped_groups(
     """All that is trained of a decoder of that width: weights of convolutions first, and then all else.
 
     By Adam they are fitted at no more than the rate that is stable for it. Weights that look at one channel
-    each are no matrices.
+    each are no matrices. `many_steps` is that of `ParameterGroup` for a network of the usual width.
     """
     convolutions = (one for one in module.modules() if isinstance(one, nn.Conv2d) and one.groups == 1)
     matrices = {id(one.weight) for one in convolutions}
@@ -40,9 +40,9 @@ def capped_groups(
     parameters = tuple(module.parameters())
     chosen = tuple(one for one in parameters if id(one) in matrices)
     others = tuple(one for one in parameters if id(one) not in matrices)
-    highest, many_steps = STABLE_RATE / width, many_steps * max(1.0, USUAL_WIDTH / width)
+    highest, most = STABLE_RATE / width, many_steps * max(1.0, USUAL_WIDTH / width)
     return (
-        ParameterGroup(chosen, highest_rate=highest, are_matrices=True, many_steps=many_steps),
+        ParameterGroup(chosen, highest_rate=highest, are_matrices=True, many_steps=most),
         ParameterGroup(others, highest_rate=highest),
     )
 

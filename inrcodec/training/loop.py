@@ -163,8 +163,10 @@ class Fit:
         return FitResult(at.step, epochs, at.seconds)
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        rate, optimizer, dtype = self.settings.learning_rate, self.settings.optimizer, self.settings.dtype
-        return make_optimizers(self.representation, self.quantiser, rate, optimizer, dtype)
+        settings = self.settings
+        return make_optimizers(
+            self.representation, self.quantiser, settings.learning_rate, settings.optimizer, settings.dtype
+        )
 
     def step_seconds(self) -> float:
         """Time of one step, measured on gradients that are thrown away."""

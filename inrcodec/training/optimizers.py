@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import nn
 
 from inrcodec.compression.minmax import MinMaxQuantiser
 from inrcodec.compression.quantiser import Quantiser
-from inrcodec.models.family import ParameterGroup, Representation
+from inrcodec.models.family import Representation
 from inrcodec.training.muon import Muon
 from inrcodec.training.schedule import cosine_with_warmup, rate_boost
 
@@ -19,7 +18,7 @@ STEP_RATE = 2e-2
 """Learning rate of the logarithms of the quantisation steps."""
 HIGHEST_MUON_RATE = 2e-2
 """Sixteen frames of Carphone at 88x72, HNeRV of width 100, 160 steps: 30.9 dB at 8e-3, 32.2 at this, 32.0 at
-2.5e-2; a wider network came to 15.9 at 5e-2."""
+2.5e-2; another fit of that width came to 15.9 at 5e-2."""
 HIGHEST_BOOSTED_RATE = 3.5e-2
 """Of fits of few steps: the same, 48 steps, 27.4 dB at 2.2e-2, 28.0 at this, 27.5 at 5e-2."""
 
@@ -42,20 +41,24 @@ def make_optimizers(
     `optimizer` is one of `settings.OPTIMIZERS`; Muon computes in `dtype`. Their rates are the usual ones
     until `set_rates` says others.
     """
-    groups = [group for group in representation.groups() if group.parameters]
-    is_muons = [group.are_matrices and optimizer == "muon" for group in groups]
-    by_adam = [_by_adam(group, rate) for group, is_one in zip(groups, is_muons, strict=True) if not is_one]
-    by_muon = [_by_muon(group, rate) for group, is_one in zip(groups, is_muons, strict=True) if is_one]
-    steps = _group(quantiser.parameters(), STEP_RATE)
-    made: dict[str, torch.optim.Optimizer] = {"adam": torch.optim.Adam([*by_adam, steps], fused=True)}
+    by_adam: list[dict[str, Any]] = []
+    by_muon: list[dict[str, Any]] = []
+    for group in representation.groups():
+        usual = rate * group.rate_factor
+        if not group.parameters:
+            continue
+        if group.are_matrices and optimizer == "muon":
+            by_muon.append(_group(group.parameters, min(usual, HIGHEST_MUON_RATE), group.many_steps))
+        else:
+            by_adam.append(_group(group.parameters, min(usual, group.highest_rate)))
+    by_adam.append(_group(quantiser.parameters(), STEP_RATE))
+    made: dict[str, torch.optim.Optimizer] = {"adam": torch.optim.Adam(by_adam, fused=True)}
     if by_muon:
         made["muon"] = Muon(by_muon, dtype)
     return made
 
 
-def set_rates(
-    optimizers: Iterable[torch.optim.Optimizer], fraction: float, expected_steps: float = math.inf
-) -> None:
+def set_rates(optimizers: Iterable[torch.optim.Optimizer], fraction: float, expected_steps: float) -> None:
     """The learning rates of a fit of which a share is done, and which so few steps are expected of."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -67,14 +70,6 @@ def boosted_rate(group: Mapping[str, Any], expected_steps: float) -> float:
     usual: float = group["usual_lr"]
     boosted = usual * rate_boost(expected_steps, group["many_steps"])
     return max(usual, min(boosted, HIGHEST_BOOSTED_RATE))
-
-
-def _by_adam(group: ParameterGroup, rate: float) -> dict[str, Any]:
-    return _group(group.parameters, min(rate * group.rate_factor, group.highest_rate))
-
-
-def _by_muon(group: ParameterGroup, rate: float) -> dict[str, Any]:
-    return _group(group.parameters, min(rate * group.rate_factor, HIGHEST_MUON_RATE), group.many_steps)
 
 
 def _group(parameters: Iterable[nn.Parameter], rate: float, many_steps: float = 0.0) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from inrcodec.models import convolution
 from inrcodec.models.convolution import convolve
 
 LARGE = (2, 13, 40, 80)
@@ -84,5 +83,5 @@ def test_copies_are_made_where_they_are_worth_it_only(
 def test_with_avx512_all_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     features, weight, bias = tensors(LARGE, 400, 5)
     assert is_planar(convolve(features, weight, bias))
-    monkeypatch.setattr(convolution.torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
     assert not is_planar(convolve(features, weight, bias))
