@@ -73,6 +73,12 @@ def measure(part: str, file: Path, rounds: int, epochs: int) -> Rows:
     return start_up(file) if part == "start-up" else entropy_coding()
 
 
+def _is_of(part: str, epochs: int, row: dict[str, Any]) -> bool:
+    """Whether that part gives the row anew. Races of other epochs stay."""
+    kind = {"one-frame": "one frame", "entropy": "entropy coding"}.get(part, part)
+    return bool(row["kind"] == kind and row.get("plain_epochs", epochs) == epochs)
+
+
 def line(row: dict[str, Any], roofs: dict[str, float]) -> str:
     """A row of the table."""
     name = row.get("network") or row.get("command") or row.get("coder") or f"frame {row.get('frame')}"
@@ -128,11 +134,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    kinds = {"one-frame": "one frame", "entropy": "entropy coding"}
     rows, roofs = stored_results(options.json), peaks()
     print(", ".join(f"{name} {value / 1e9:.0f} G/s" for name, value in roofs.items()))
     for part in options.part or PARTS:
-        rows = [row for row in rows if row["kind"] != kinds.get(part, part)]
+        rows = [row for row in rows if not _is_of(part, options.epochs, row)]
         found = measure(part, options.file, options.rounds, options.epochs)
         rows += found
         for row in found:

@@ -28,7 +28,8 @@ from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import StepClock
 
 ALL_FRAMES = 1 << 20
-FIRST_EPOCHS, GROWTH, MOST_EPOCHS = 1.0, 1.3, 100.0
+FIRST_SHARE, GROWTH = 0.04, 1.3
+"""Of the plain fit's epochs, and of the length before."""
 FIRST_SECONDS, MOST_SECONDS = 10.0, 600.0
 Trials = list[dict[str, float]]
 
@@ -51,7 +52,7 @@ def convergence(epochs: int) -> list[dict[str, Any]]:
     size = round(contenders.parameter_count * SYMBOL_BITS / 8)
     made = {
         network.name: _lengthened(
-            lambda length: _ours(contenders, length), FIRST_EPOCHS, MOST_EPOCHS, reference["psnr_db"]
+            lambda length: _ours(contenders, length), FIRST_SHARE * epochs, epochs, reference["psnr_db"]
         ),
         f"inrc, {size} bytes": _lengthened(
             lambda seconds: _file(BENCHMARK_CLIPS[network.clip], size, seconds),

@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmarks import equal_time, speed_training
 from benchmarks.plain import PlainTraining
+from benchmarks.speed import _is_of
 from benchmarks.speed_convergence import _lengthened
 from benchmarks.speed_training import Contenders, Network, in_turn, rendering, training
 from inrcodec.models.encoder import ConvNeXtEncoder
@@ -92,3 +93,11 @@ def test_fits_are_lengthened_until_one_is_as_good() -> None:
     assert [one["psnr_db"] >= 22.0 for one in tried] == [False] * (len(tried) - 1) + [True]
     short = _lengthened(lambda length: {"seconds": length, "psnr_db": 0.0}, 1.0, 2.0, 22.0)
     assert [one["seconds"] for one in short] == pytest.approx([1.0, 1.3, 1.69])
+
+
+def test_a_race_of_other_epochs_stays() -> None:
+    long = {"kind": "convergence", "plain_epochs": 300}
+    assert _is_of("convergence", 300, long)
+    assert not _is_of("convergence", 50, long)
+    assert not _is_of("training", 50, long)
+    assert _is_of("entropy", 50, {"kind": "entropy coding"})
