@@ -11,22 +11,16 @@ difference is above 1e-5 or a number differs.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import importlib
-import importlib.util
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
 
+from benchmarks.authors import Authors
 from benchmarks.authors_layout import Array, decoder_pairs, encoder_pairs, encoders
 from benchmarks.parity_networks import (
     PUBLISHED,
@@ -44,101 +38,6 @@ from benchmarks.parity_networks import (
 from inrcodec.models.family import VideoInfo
 
 TOLERANCE = 1e-5
-UNUSED = (
-    "decord",
-    "matplotlib.path",
-    "pkg_resources",
-    "PIL.Image",
-    "pytorchvideo.data.encoded_video",
-    "timm.models.layers",
-    "torchvision.io",
-    "torchvision.transforms.functional",
-)
-"""Modules that their code imports and these networks do without, at default initialisation."""
-TEMPORAL_SIZES = {(3, 2): ("480_960", 5), (2, 2, 2): ("640_1280", 5), (2,): ("640_1280", 20)}
-"""Options of their SNeRV-T, frame size and rows of a temporal embedding, that choose temporal strides."""
-
-
-@contextmanager
-def _stand_ins(folder: Path) -> Iterator[None]:
-    """`folder` on the import path, and an object that answers everything for each module that is missing."""
-    missing: dict[str, Any] = {}
-    for name in UNUSED:
-        packages = name.split(".")
-        if importlib.util.find_spec(packages[0]) is None:
-            parents = [".".join(packages[: depth + 1]) for depth in range(len(packages))]
-            missing |= {parent: mock.MagicMock() for parent in parents}
-    sys.path.insert(0, str(folder))
-    try:
-        with mock.patch.dict(sys.modules):
-            sys.modules.update(missing)
-            yield
-    finally:
-        sys.path.remove(str(folder))
-
-
-class Authors:
-    """The authors' networks and data set, from their checkouts."""
-
-    def __init__(self, hnerv: Path, snerv: Path) -> None:
-        with _stand_ins(hnerv):
-            self._hnerv = importlib.import_module("model_all")
-        with _stand_ins(snerv):
-            self._snerv = importlib.import_module("model.snerv")
-            self._snerv_t = importlib.import_module("model.snerv_t")
-            self._dataset: ModuleType = importlib.import_module("model.dataset")
-
-    def digests(self) -> dict[str, str]:
-        """SHA-256 of the files that hold their networks."""
-        modules = (self._hnerv, self._snerv, self._snerv_t, self._dataset)
-        paths = {module.__name__: Path(str(module.__file__)) for module in modules}
-        return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
-
-    def network(self, family: str, config: Any) -> torch.nn.Module:
-        """Their network of our config, as they initialise it."""
-        options: dict[str, Any] = {
-            "embed": "",
-            "ks": "0_1_5",
-            "reduce": 1.2,
-            "lower_width": 12,
-            "num_blks": "1_1",
-            "conv_type": ["convnext", "pshuffel"],
-            "norm": "none",
-            "act": "gelu",
-            "out_bias": "tanh",
-            "fc_dim": config.width,
-            "dec_strds": list(config.grid.strides),
-            "enc_strds": list(config.grid.strides),
-        }
-        if family == "nerv":
-            fc_hw = f"{config.grid.rows}_{config.grid.columns}"
-            nerv = {"embed": f"pe_1.25_{config.frequencies}", "ks": "0_3_3", "reduce": 2.0, "fc_hw": fc_hw}
-            options |= nerv | {"enc_strds": []}
-        else:
-            options["enc_dim"] = f"64_{config.embedding_channels}"
-        if family == "hnerv":
-            least, greatest = config.kernels
-            options |= {"ks": f"0_{least}_{greatest}", "reduce": config.reduction / 100}
-        if family.startswith("snerv"):
-            options |= {"num_blocks": config.blocks, "emb_size": 0}
-        if family == "snerv-t":
-            options["crop_list"], options["emb_size"] = TEMPORAL_SIZES[config.temporal_strides]
-            options["enc2_strds"] = list(config.temporal_grid.strides)
-        classes = {
-            "hnerv": self._hnerv.HNeRV,
-            "nerv": self._hnerv.HNeRV,
-            "snerv": self._snerv.SNeRV,
-            "snerv-t": self._snerv_t.SNeRV_T,
-        }
-        network: torch.nn.Module = classes[family](SimpleNamespace(**options)).eval()
-        return network
-
-    def with_neighbours(self, frames: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
-        """Each frame, the one before and the one after it, as their data set pairs them."""
-        clip = self._dataset.VideoDataSet_pn.__new__(self._dataset.VideoDataSet_pn)
-        clip.video, clip.img_load, clip.img_transform = list(frames), frames.__getitem__, lambda image: image
-        samples = [clip[index] for index in range(len(frames))]
-        return [tuple(sample[name][None] for name in ("img", "img_p", "img_n")) for sample in samples]
 
 
 def set_weights(network: torch.nn.Module, family: str, config: Any) -> None:

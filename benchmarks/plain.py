@@ -93,6 +93,18 @@ class PlainEncoder(nn.Module):
         return embeddings
 
 
+def batches(frames: Tensor) -> tuple[Iterator[Tensor], int]:
+    """Frames (T, ...) in batches, in another order each epoch and without end; and batches an epoch."""
+    loader = DataLoader(TensorDataset(frames), BATCH_FRAMES, shuffle=True, drop_last=True)
+
+    def forever() -> Iterator[Tensor]:
+        while True:
+            for (batch,) in loader:
+                yield batch
+
+    return forever(), len(loader)
+
+
 class PlainTraining:
     """Fits encoder and decoder together, a step at a time: a data loader, Adam, one loss read every step."""
 
@@ -110,17 +122,11 @@ class PlainTraining:
         self.device = device
         self.encoder = PlainEncoder(embedding_channels, strides).to(device)
         self.decoder = PlainHNeRV(embedding_channels, width, strides).to(device)
-        self._loader = DataLoader(TensorDataset(frames), BATCH_FRAMES, shuffle=True, drop_last=True)
+        self._batches, each = batches(frames)
         parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
         self._optimizer = torch.optim.Adam(parameters, LEARNING_RATE, betas=(0.9, 0.999))
-        self.total_steps = epochs * len(self._loader)
+        self.total_steps = epochs * each
         self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, self.total_steps)
-        self._batches = self._forever()
-
-    def _forever(self) -> Iterator[Tensor]:
-        while True:
-            for (batch,) in self._loader:
-                yield batch
 
     def step(self) -> float:
         """One step; its mean squared error."""

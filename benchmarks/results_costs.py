@@ -43,6 +43,20 @@ def speed(report: Report) -> Iterator[str]:
             ],
         ),
         (
+            ("", "network", "frames a second", "the authors' code", "ratio"),
+            [
+                (
+                    row["kind"],
+                    row["network"],
+                    row["frames_per_second"],
+                    row["authors_frames_per_second"],
+                    row["authors_ratio"],
+                )
+                for row in rows
+                if "authors_ratio" in row
+            ],
+        ),
+        (
             ("command", "seconds", "frames a second", "peak memory, MiB"),
             [
                 (row["command"], row["seconds"], row.get("frames_per_second"), row["peak_bytes"] / 2**20)

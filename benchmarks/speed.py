@@ -1,10 +1,11 @@
 """How fast everything is: fitting, rendering, coding, whole decodes, start-up and memory, in one run.
 
-    python -m benchmarks.speed FILE.inrv [--part training ...] [--json FILE] [--plot FILE.svg]
+    python -m benchmarks.speed FILE.inrv [--part training ...] [--authors DIR] [--json FILE] [--plot FILE.svg]
 
-Ours and the plain reference (`benchmarks.plain`) run in turn, A B A B. FILE.inrv is what the default model
-makes of a clip; decodes are timed on it. The peak is what products of large matrices reach on this machine,
-in bfloat16 and float32, and what a copy of memory reaches: the roofs of the plot.
+Ours and the plain reference (`benchmarks.plain`) run in turn, A B A B, and with them the authors' code where
+there is a checkout of haochen-rye/HNeRV. FILE.inrv is what the default model makes of a clip; decodes are
+timed on it. The peak is what products of large matrices reach on this machine, in the types of both, and
+what a copy of memory reaches: the roofs of the plot.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from typing import Any
 
 import torch
 
+from benchmarks.authors import Authors
 from benchmarks.record import stored_results, write_report
 from benchmarks.speed_convergence import convergence
 from benchmarks.speed_processes import decoding, encoding, entropy_coding, one_frame, start_up
 from benchmarks.speed_training import NETWORKS, Contenders, rendering, training
 from bitstream import probe
-from inrcodec.device import choose_device
+from inrcodec.device import choose_device, compute_dtype
 
 PARTS = ("training", "rendering", "decode", "one-frame", "start-up", "entropy", "encode", "convergence")
 SIDE = 2048
@@ -32,9 +34,13 @@ Rows = list[dict[str, Any]]
 
 
 def peaks() -> dict[str, float]:
-    """Products a second times two, by type, and bytes a second of a copy (read and written)."""
+    """Products a second times two, in the types that ours and the plain reference compute in, and bytes a
+    second of a copy (read and written).
+
+    A processor without units for bfloat16, where ours is float32 too, takes a minute for one such product.
+    """
     found, device = {}, choose_device("auto")
-    for dtype in (torch.bfloat16, torch.float32):
+    for dtype in {compute_dtype("auto", device), torch.float32}:
         one, other = (torch.randn(SIDE, SIDE, device=device).to(dtype) for _ in range(2))
         found[str(dtype).removeprefix("torch.")] = 2 * SIDE**3 / _best_seconds(partial(torch.mm, one, other))
     source = torch.zeros(1 << 26, device=device)
@@ -54,11 +60,11 @@ def _best_seconds(work: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def measure(part: str, file: Path, rounds: int, epochs: int) -> Rows:
+def measure(part: str, file: Path, rounds: int, epochs: int, authors: Authors | None) -> Rows:
     """The rows of a part."""
     if part in ("training", "rendering"):
         compared = training if part == "training" else rendering
-        return [compared(Contenders.of(network), rounds) for network in NETWORKS]
+        return [compared(Contenders.of(network, authors), rounds) for network in NETWORKS]
     if part == "decode":
         header = probe(file).header
         with tempfile.TemporaryDirectory() as folder:
@@ -85,9 +91,10 @@ def line(row: dict[str, Any], roofs: dict[str, float]) -> str:
     text = f"{row['kind']:14} {name:22}"
     if "ratio" in row:
         share = row["flops_per_second"] / roofs[row["precision"]]
+        beside = f", the authors' code {row['authors_ratio']:.2f}" if "authors_ratio" in row else ""
         return (
             f"{text} {row['frames_per_second']:8.2f} frames/s, plain {row['plain_frames_per_second']:7.2f}:"
-            f" {row['ratio']:5.2f} times as fast, {share:.0%} of the peak"
+            f" {row['ratio']:5.2f} times as fast{beside}, {share:.0%} of the peak"
         )
     if "encoded_per_second" in row:
         encoded, decoded = row["encoded_per_second"] / 1e6, row["decoded_per_second"] / 1e6
@@ -107,7 +114,9 @@ def draw(rows: Rows, roofs: dict[str, float], path: Path) -> None:
 
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
-    for name, dtype, size in (("ours", "bfloat16", 2), ("plain", "float32", 4)):
+    ours = "bfloat16" if "bfloat16" in roofs else "float32"
+    for name, dtype in (("ours", ours), ("plain", "float32")):
+        size = getattr(torch, dtype).itemsize
         corner = roofs[dtype] / roofs["bytes"]
         colour = "C0" if name == "ours" else "C1"
         reached = [10.0, corner, 3000.0]
@@ -131,19 +140,22 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=PARTS, default=[])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=50, help="of the plain fit that is to be reached")
+    parser.add_argument("--authors", type=Path, help="checkout of haochen-rye/HNeRV, to run in turn too")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    authors = Authors(options.authors) if options.authors else None
+    extra = {"threads": torch.get_num_threads(), **({"authors": authors.digests()} if authors else {})}
     rows, roofs = stored_results(options.json), peaks()
     print(", ".join(f"{name} {value / 1e9:.0f} G/s" for name, value in roofs.items()))
     for part in options.part or PARTS:
         rows = [row for row in rows if not _is_of(part, options.epochs, row)]
-        found = measure(part, options.file, options.rounds, options.epochs)
+        found = measure(part, options.file, options.rounds, options.epochs, authors)
         rows += found
         for row in found:
             print(line(row, roofs), flush=True)
         if options.json:
-            write_report(options.json, "benchmarks.speed", rows, peaks=roofs, threads=torch.get_num_threads())
+            write_report(options.json, "benchmarks.speed", rows, peaks=roofs, **extra)
     if options.plot:
         draw(rows, roofs, options.plot)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.authors import Authors, AuthorsTraining
 from benchmarks.plain import BATCH_FRAMES, PlainTraining
 from benchmarks.record import BENCHMARK_CLIPS
 from inrcodec.compression.quantiser import Quantiser
@@ -58,22 +59,23 @@ NETWORKS = (
 
 @dataclass(frozen=True)
 class Contenders:
-    """The same network twice, on the same frames."""
+    """The same network on the same frames: ours, the plain one, and the authors' where it is at hand."""
 
     network: Network
     frames: Tensor
     """(T, H, W, 3) uint8."""
     video: VideoInfo
     config: HNeRVConfig
+    code: Authors | None = None
 
     @staticmethod
-    def of(network: Network) -> Contenders:
+    def of(network: Network, code: Authors | None = None) -> Contenders:
         clip = BENCHMARK_CLIPS[network.clip]
         source = replace(clip.source, frames=FrameRange(0, network.frames), audio=False)
         frames = torch.from_numpy(read_clip(clip.path, source).frames)
         video = VideoInfo(frames.shape[2], frames.shape[1], len(frames))
         config = HNeRV().plan(video, 1e9, {"width": str(network.width)}, 0)
-        return Contenders(network, frames, video, config)
+        return Contenders(network, frames, video, config, code)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,9 +87,19 @@ class Contenders:
         return sum(spec.count for spec in HNeRV().tensors(self.config, self.video) if not spec.per_frame)
 
     def plain(self, epochs: int = 300) -> PlainTraining:
-        config, frames = self.config, self.frames.permute(0, 3, 1, 2).contiguous().float() / 255
-        strides, device = config.grid.strides, choose_device("auto")
-        return PlainTraining(frames, config.embedding_channels, config.width, strides, epochs, device)
+        config, frames, device = self.config, self._images(), choose_device("auto")
+        return PlainTraining(
+            frames, config.embedding_channels, config.width, config.grid.strides, epochs, device
+        )
+
+    def authors(self, epochs: int = 300) -> AuthorsTraining | None:
+        if self.code is None:
+            return None
+        return AuthorsTraining(self.code, self.config, self._images(), epochs, choose_device("auto"))
+
+    def _images(self) -> Tensor:
+        """(T, 3, H, W) float32 in [0, 1]."""
+        return self.frames.permute(0, 3, 1, 2).contiguous().float() / 255
 
     def ours(self, is_coded: bool = True) -> Fit:
         """A fit as `fitting.fit_segment` makes it with the default preset; of floats unless `is_coded`."""
@@ -137,16 +149,17 @@ def _rate(frames: int, work: Callable[[], object], device: torch.device) -> floa
     return frames / (time.perf_counter() - started)
 
 
-def in_turn(ours: Turn, plain: Turn, rounds: int) -> tuple[list[float], list[float]]:
+def in_turn(turns: Mapping[str, Turn], rounds: int) -> dict[str, list[float]]:
     """A B A B ..., after one of each that does not count."""
-    ours(), plain()
-    pairs = [(ours(), plain()) for _ in range(rounds)]
-    return [one for one, _ in pairs], [other for _, other in pairs]
+    for turn in turns.values():
+        turn()
+    measured = [{name: turn() for name, turn in turns.items()} for _ in range(rounds)]
+    return {name: [one[name] for one in measured] for name in turns}
 
 
 def training(contenders: Contenders, rounds: int) -> dict[str, Any]:
     """Frames a second of fitting: the whole step, rate term and optimiser included, at batch 2."""
-    fit, plain = contenders.ours(), contenders.plain()
+    fit, plain, authors = contenders.ours(), contenders.plain(), contenders.authors()
     device, frames = fit.clip.device, contenders.network.turns
     steps = frames // BATCH_FRAMES
     bits = SYMBOL_BITS * contenders.parameter_count
@@ -155,21 +168,22 @@ def training(contenders: Contenders, rounds: int) -> dict[str, Any]:
         meter = Meter(Silent(), contenders.video.pixel_count, 0.0, device)
         fit.run(StepClock(steps), RateControl(bits, device), meter)
 
+    def timed(step: Callable[[], object]) -> Turn:
+        return lambda: _rate(frames, lambda: [step() for _ in range(steps)], device)
+
     with FlopCounterMode(display=False) as counter, _Traffic(plain) as traffic, torch.no_grad():
         plain.decoder(plain.encoder(torch.zeros(BATCH_FRAMES, 3, *contenders.size, device=device)))
-    rates = in_turn(
-        lambda: _rate(frames, run, device),
-        lambda: _rate(frames, lambda: [plain.step() for _ in range(steps)], device),
-        rounds,
-    )
+    turns = {"ours": lambda: _rate(frames, run, device), "plain": timed(plain.step)}
+    if authors is not None:
+        turns["authors"] = timed(authors.step)
     # Each product is made thrice: forwards, for gradients of values and for those of weights.
     work = 3 * counter.get_total_flops() / BATCH_FRAMES, 3 * traffic.values / BATCH_FRAMES
-    return _result("training", contenders, rates, *work)
+    return _result("training", contenders, in_turn(turns, rounds), *work)
 
 
 def rendering(contenders: Contenders, rounds: int) -> dict[str, Any]:
     """Frames a second of the decoder network alone, to 8 bits: ours in the batches that a decode has."""
-    fit, plain = contenders.ours(), contenders.plain()
+    fit, plain, authors = contenders.ours(), contenders.plain(), contenders.authors()
     device, frames, dtype = fit.clip.device, contenders.network.turns, fit.settings.dtype
     most = BATCH_ACTIVATIONS[device.type] // HNeRV().activation_count(contenders.config)
     batch = min(frames, max(1, most))
@@ -185,36 +199,45 @@ def rendering(contenders: Contenders, rounds: int) -> dict[str, Any]:
             for _ in range(frames // batch):
                 as_codes(fit.representation.render(values, indices).float())
 
-    def run_plain() -> None:
-        with torch.inference_mode():
-            for _ in range(frames // BATCH_FRAMES):
-                plain.decoder(embedding).mul(255).round().to(torch.uint8)
+    def timed(decoder: Callable[[Tensor], Tensor]) -> Turn:
+        def render() -> None:
+            with torch.inference_mode():
+                for _ in range(frames // BATCH_FRAMES):
+                    decoder(embedding).mul(255).round().to(torch.uint8)
+
+        return lambda: _rate(frames, render, device)
 
     with FlopCounterMode(display=False) as counter, _Traffic(plain) as traffic, torch.no_grad():
         plain.decoder(embedding)
-    rates = in_turn(
-        lambda: _rate(frames // batch * batch, run, device),
-        lambda: _rate(frames, run_plain, device),
-        rounds,
-    )
+    turns = {"ours": lambda: _rate(frames // batch * batch, run, device), "plain": timed(plain.decoder)}
+    if authors is not None:
+        turns["authors"] = timed(authors.decoder)
     work = counter.get_total_flops() / BATCH_FRAMES, traffic.values / BATCH_FRAMES
-    return _result("rendering", contenders, rates, *work)
+    return _result("rendering", contenders, in_turn(turns, rounds), *work)
 
 
 def _result(
-    kind: str, contenders: Contenders, rates: tuple[list[float], list[float]], flops: float, values: float
+    kind: str, contenders: Contenders, rounds: Mapping[str, list[float]], flops: float, values: float
 ) -> dict[str, Any]:
-    ours, plain = (statistics.median(one) for one in rates)
-    return {
+    ours = statistics.median(rounds["ours"])
+    row = {
         "kind": kind,
         "network": contenders.network.name,
         "parameters": contenders.parameter_count,
         "flops_a_frame": flops,
         "values_a_frame": values,
         "frames_per_second": ours,
-        "plain_frames_per_second": plain,
-        "ratio": statistics.median(one / other for one, other in zip(*rates, strict=True)),
+        "plain_frames_per_second": statistics.median(rounds["plain"]),
+        "ratio": _times_as_fast(rounds, "plain"),
         "flops_per_second": ours * flops,
         "precision": str(compute_dtype("auto", choose_device("auto"))).removeprefix("torch."),
-        "rounds": {"ours": rates[0], "plain": rates[1]},
+        "rounds": rounds,
     }
+    if "authors" in rounds:
+        row["authors_frames_per_second"] = statistics.median(rounds["authors"])
+        row["authors_ratio"] = _times_as_fast(rounds, "authors")
+    return row
+
+
+def _times_as_fast(rounds: Mapping[str, list[float]], rival: str) -> float:
+    return statistics.median(one / other for one, other in zip(rounds["ours"], rounds[rival], strict=True))

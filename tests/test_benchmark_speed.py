@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -64,9 +65,9 @@ def test_turns_alternate_after_one_that_does_not_count() -> None:
         order.append(name)
         return float(len(order))
 
-    ours, plain = in_turn(lambda: turn("A"), lambda: turn("B"), 2)
-    assert order == ["A", "B"] * 3
-    assert (ours, plain) == ([3.0, 5.0], [4.0, 6.0])
+    rounds = in_turn({name: partial(turn, name) for name in "ABC"}, 2)
+    assert order == ["A", "B", "C"] * 3
+    assert rounds == {"A": [4.0, 7.0], "B": [5.0, 8.0], "C": [6.0, 9.0]}
 
 
 @pytest.mark.parametrize("compared", [training, rendering])
@@ -76,12 +77,16 @@ def test_a_row_has_what_the_table_and_the_plot_need(
     row = compared(small, 1)
     assert row["frames_per_second"] > 0
     assert row["ratio"] == pytest.approx(row["frames_per_second"] / row["plain_frames_per_second"])
-    pixels = small.video.width * small.video.height
+    pixels, flops = small.video.width * small.video.height, row["flops_a_frame"]
     # A product with each weight of the last stage, at least, for each pixel.
-    assert row["flops_a_frame"] > 2 * 12 * 3 * 9 * pixels
+    assert flops > 2 * 12 * 3 * 9 * pixels
     assert row["values_a_frame"] > 3 * pixels
+    assert "authors_ratio" not in row
     monkeypatch.setattr(speed_training, "BATCH_FRAMES", 1)
-    assert compared(small, 1)["flops_a_frame"] == pytest.approx(row["flops_a_frame"], rel=1e-6)
+    monkeypatch.setattr(Contenders, "authors", Contenders.plain)
+    row = compared(small, 1)
+    assert row["flops_a_frame"] == pytest.approx(flops, rel=1e-6)
+    assert row["authors_ratio"] == pytest.approx(row["frames_per_second"] / row["authors_frames_per_second"])
 
 
 def test_a_time_that_is_too_short_for_a_fit_has_no_row() -> None:
