@@ -55,7 +55,7 @@ def encode_smallest(
     for cost, wire_id, coder in ranked:
         if cost == float("inf") or (best and cost > 8 * len(best[1]) + ESTIMATE_SLACK_BITS):
             break
-        payload = coder.encode(symbols)
+        payload = coder.encode_tally(tally)
         if best is None or len(payload) < len(best[1]):
             best = wire_id, payload
     if best is None:

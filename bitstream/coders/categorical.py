@@ -26,6 +26,8 @@ from bitstream.fields import Reader, Writer
 MAX_SPAN = (1 << 16) - 1
 TABLE_PRECISIONS = (6, 8, 10, 12, 14, 16)
 """Bits of the stored frequencies' total that the encoder tries; the format allows 1..16."""
+ORDERS = np.arange(16)[:, None]
+"""(16, 1), of the Exp-Golomb codes that the encoder tries: all that the format has."""
 MAX_TABLE_BITS_PER_SYMBOL = 72
 """A frequency and a run of zeros take less than 36 bits each."""
 
@@ -49,9 +51,8 @@ class CategoricalCoder(TalliedCoder):
     wire_id: ClassVar[int] = CoderId.CATEGORICAL
     name: ClassVar[str] = coder_name(CoderId.CATEGORICAL)
 
-    def encode(self, symbols: NDArray[np.int32]) -> bytes:
+    def encode_tally(self, tally: Tally) -> bytes:
         """ValueError for a span above 2^16 - 1 or more than 2^16 different symbols."""
-        tally = Tally.of(symbols)
         if tally.count == 0:
             return b""
         counts = tally.counts
@@ -62,7 +63,7 @@ class CategoricalCoder(TalliedCoder):
         writer.varint(tally.span)
         if tally.span == 0:
             return writer.getvalue()
-        plan = plan_table(counts)
+        plan = tally.planned(self.name, lambda: plan_table(counts))
         writer.u8(plan.order << 4 | plan.precision - 1)
         writer.raw(text_to_bytes(table_text(plan.table, plan.order)))
         present = np.flatnonzero(plan.table)
@@ -99,11 +100,12 @@ class CategoricalCoder(TalliedCoder):
         """From the table that `encode` would store."""
         if tally.count == 0:
             return 0.0
-        if tally.counts is None:
+        counts = tally.counts
+        if counts is None:
             return math.inf
         if tally.span == 0:
             return range_bits(tally)
-        return range_bits(tally) + 8 + plan_table(tally.counts).cost_bits
+        return range_bits(tally) + 8 + tally.planned(self.name, lambda: plan_table(counts)).cost_bits
 
 
 def scaled_frequencies(table: NDArray[np.int64], precision: int) -> Frequencies:
@@ -154,9 +156,10 @@ def best_order(table: NDArray[np.int64]) -> tuple[int, float]:
     starts, lengths = zero_runs(table)
     values = np.concatenate((written[written > 0], np.zeros(len(starts), dtype=np.int64)))
     run_bits = float(golomb_bits(lengths - 1, 0).sum())
-    costs = [float(golomb_bits(values, order).sum()) + run_bits for order in range(16)]
+    different, occurrences = np.unique(values, return_counts=True)
+    costs = golomb_bits(different, ORDERS) @ occurrences + run_bits
     order = int(np.argmin(costs))
-    return order, costs[order]
+    return order, float(costs[order])
 
 
 def table_text(table: NDArray[np.int64], order: int) -> str:

@@ -35,14 +35,24 @@ class SymbolCoder(Protocol):
     def cost_bits(self, symbols: NDArray[np.int32]) -> float:
         """About the payload's size in bits, without encoding; infinity if it cannot be encoded."""
 
+    def encode_tally(self, tally: Tally) -> bytes:
+        """`encode` of symbols that were counted before, so that coders share the counting."""
+
     def tally_cost_bits(self, tally: Tally) -> float:
-        """`cost_bits` of symbols that were counted before, so that coders share the counting."""
+        """`cost_bits` of symbols that were counted before."""
 
 
 class TalliedCoder:
-    """`cost_bits` for the coders, which all estimate from a tally."""
+    """`encode` and `cost_bits` for the coders, which all go by a tally."""
 
     name: ClassVar[str]
+
+    def encode(self, symbols: NDArray[np.int32]) -> bytes:
+        """The payload; ValueError if this coder cannot represent the symbols."""
+        return self.encode_tally(Tally.of(symbols))
+
+    def encode_tally(self, tally: Tally) -> bytes:
+        raise NotImplementedError
 
     def cost_bits(self, symbols: NDArray[np.int32]) -> float:
         """About the payload's size in bits; infinity if the symbols cannot be encoded."""

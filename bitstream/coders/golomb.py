@@ -17,8 +17,8 @@ def golomb_text(value: int, order: int) -> str:
     return "0" * (len(digits) - 1 - order) + digits
 
 
-def golomb_bits(values: NDArray[np.int64], order: int) -> NDArray[np.int64]:
-    """Length of each code in bits, shape of `values`."""
+def golomb_bits(values: NDArray[np.int64], order: int | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Length of each code in bits, shape of `values`, or of what they and the orders are broadcast to."""
     digits = np.frexp((values + (1 << order)).astype(np.float64))[1].astype(np.int64)
     return 2 * digits - 1 - order
 

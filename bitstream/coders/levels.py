@@ -28,9 +28,8 @@ class LevelsCoder(TalliedCoder):
     wire_id: ClassVar[int] = CoderId.LEVELS
     name: ClassVar[str] = coder_name(CoderId.LEVELS)
 
-    def encode(self, symbols: NDArray[np.int32]) -> bytes:
+    def encode_tally(self, tally: Tally) -> bytes:
         """ValueError for a symbol outside 0..255."""
-        tally = Tally.of(symbols)
         if tally.count == 0:
             return b""
         counts = level_counts(tally)

@@ -66,9 +66,8 @@ class PackedCoder(TalliedCoder):
     wire_id: ClassVar[int] = CoderId.PACKED
     name: ClassVar[str] = coder_name(CoderId.PACKED)
 
-    def encode(self, symbols: NDArray[np.int32]) -> bytes:
+    def encode_tally(self, tally: Tally) -> bytes:
         """Any symbols of 32 bits."""
-        tally = Tally.of(symbols)
         if tally.count == 0:
             return b""
         writer = Writer()

@@ -80,9 +80,8 @@ class ShapedCoder(TalliedCoder):
     def distance(self, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
         """The measure of offsets from the centre whose mean tells the scale."""
 
-    def encode(self, symbols: NDArray[np.int32]) -> bytes:
+    def encode_tally(self, tally: Tally) -> bytes:
         """ValueError for a span above 2^16 - 1."""
-        tally = Tally.of(symbols)
         if tally.count == 0:
             return b""
         if tally.span > MAX_SPAN:
@@ -92,7 +91,7 @@ class ShapedCoder(TalliedCoder):
         writer.varint(tally.span)
         if tally.span == 0:
             return writer.getvalue()
-        plan = self._plan(tally)
+        plan = tally.planned(self.name, lambda: self._plan(tally))
         writer.varint(plan.centre)
         write_indices(writer, plan.indices, plan.width)
         rows = tally.shifted.reshape(len(plan.indices), -1)
@@ -135,7 +134,7 @@ class ShapedCoder(TalliedCoder):
             return math.inf
         if tally.span == 0:
             return range_bits(tally)
-        return self._plan(tally).cost_bits
+        return tally.planned(self.name, lambda: self._plan(tally)).cost_bits
 
     def _model(self, index: int, centre: int, span: int) -> object | None:
         return frequency_model(self._frequencies(index, centre, span))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from bitstream.limits import DEFAULT_LIMITS
 
 MAX_COUNTED_SPAN = (1 << 16) - 1
 MAX_ROW_COUNTS = 1 << 22
+Plan = TypeVar("Plan")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Tally:
     symbols: NDArray[np.int32]
     minimum: int
     maximum: int
+    _plans: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By names of coders."""
 
     @classmethod
     def of(cls, symbols: NDArray[Any]) -> Self:
@@ -80,3 +84,10 @@ class Tally:
             summed: NDArray[np.int64] = self.row_counts.sum(axis=0)
             return summed
         return np.bincount(self.shifted.ravel(), minlength=self.span + 1)
+
+    def planned(self, coder: str, make: Callable[[], Plan]) -> Plan:
+        """What that coder chose for these symbols, made once: an estimate and the payload need the same."""
+        if coder not in self._plans:
+            self._plans[coder] = make()
+        plan: Plan = self._plans[coder]
+        return plan

@@ -23,9 +23,8 @@ class UniformCoder(TalliedCoder):
     wire_id: ClassVar[int] = CoderId.UNIFORM
     name: ClassVar[str] = coder_name(CoderId.UNIFORM)
 
-    def encode(self, symbols: NDArray[np.int32]) -> bytes:
+    def encode_tally(self, tally: Tally) -> bytes:
         """ValueError for a span of 2^24 or more."""
-        tally = Tally.of(symbols)
         if tally.count == 0:
             return b""
         if tally.span > MAX_SPAN:

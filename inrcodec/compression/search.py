@@ -70,10 +70,10 @@ def fit_to_size(
 ) -> CodedTensors | None:
     """Sections whose file, as `measure` counts its bytes, is within `least_bytes`..`limit_bytes`.
 
-    Prefers the trained steps as they are: training has rounded to them. Else brackets and bisects the
-    logarithm of the factor, and returns about the largest file that fits, be it smaller than
-    `least_bytes`. None when the coarsest steps do not fit. Without `may_refine` no step becomes finer than
-    trained, and a smaller file stays as it is.
+    Prefers the trained steps as they are: training has rounded to them. Else brackets the logarithm of the
+    factor, interpolates between what fits and what does not, and returns about the largest file that fits, be
+    it smaller than `least_bytes`. None when the coarsest steps do not fit. Without `may_refine` no step is
+    made finer than trained, and a smaller file stays as it is.
     """
 
     def attempt(factor: float) -> CodedTensors:
@@ -91,14 +91,34 @@ def fit_to_size(
         previous, current = current, attempt(current.factor * growth)
         growth *= growth
     fits, exceeds = (current, previous) if too_large else (previous, current)
-    for trial in range(TRIALS):
-        if fits.file_bytes >= limit_bytes * GOOD_FILL or (
-            trial >= FEW_TRIALS and fits.file_bytes >= least_bytes
-        ):
+    return _largest_between(attempt, fits, exceeds, limit_bytes, least_bytes)
+
+
+def _largest_between(
+    attempt: Callable[[float], CodedTensors],
+    fits: CodedTensors,
+    exceeds: CodedTensors,
+    limit_bytes: int,
+    least_bytes: int,
+) -> CodedTensors:
+    """The largest file that fits of some trials between one that does and one that does not.
+
+    A trial is where a file would just fit if its size were linear in the logarithm of the factor. After two
+    on one side it is in the middle: sizes may have jumps.
+    """
+    largest, aim = fits, limit_bytes * (1 + GOOD_FILL) / 2
+    sides: list[bool] = []
+    while len(sides) < TRIALS and largest.file_bytes < int(limit_bytes * GOOD_FILL):
+        if len(sides) >= FEW_TRIALS and largest.file_bytes >= least_bytes:
             break
-        middle = attempt((fits.factor * exceeds.factor) ** 0.5)
-        if middle.file_bytes <= limit_bytes:
-            fits = middle
-        else:
-            exceeds = middle
-    return fits
+        share = (aim - fits.file_bytes) / (exceeds.file_bytes - fits.file_bytes)
+        if len(sides) > 1 and sides[-1] == sides[-2]:
+            share = 0.5
+        trial = attempt(fits.factor ** (1 - share) * exceeds.factor**share)
+        sides.append(trial.file_bytes <= limit_bytes)
+        if not sides[-1]:
+            exceeds = trial
+            continue
+        fits = trial
+        largest = max(largest, trial, key=lambda one: one.file_bytes)
+    return largest

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inrcodec.models.blocks import ConvolutionNetwork
-from inrcodec.models.convolution import convolve
 from inrcodec.models.family import ParameterGroup, VideoInfo
 from inrcodec.models.snerv_t import SPATIAL_STAGES, SNeRVTConfig
 from inrcodec.models.source import SourceFrames
@@ -133,4 +132,4 @@ def _over_time(moments: Tensor, tensors: Mapping[str, Tensor], name: str) -> Ten
     nothing = torch.zeros_like(same)
     rows = ([same, later, nothing], [earlier, same, later], [nothing, earlier, same])
     whole = torch.cat([torch.cat(row, dim=1) for row in rows])
-    return convolve(moments, whole, bias.repeat(3))
+    return F.conv2d(moments, whole, bias.repeat(3), padding=1)

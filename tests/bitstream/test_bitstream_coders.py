@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from bitstream import BitstreamError, Corrupt, LimitExceeded, Limits, Section
 from bitstream.coders import CODERS, SymbolCoder, coder_by_id, decode_section, encode_smallest
 from bitstream.coders.ans import TOTAL, apportion, encode_groups, frequency_model
-from bitstream.coders.categorical import CategoricalCoder
+from bitstream.coders.categorical import (
+    CategoricalCoder,
+    CategoricalPlan,
+    best_order,
+    plan_table,
+    table_text,
+)
 from bitstream.coders.gaussian import RATIOS, GaussianCoder, gaussian_profile
 from bitstream.coders.laplace import THETAS, LaplaceCoder, laplace_profile
 from bitstream.coders.shaped import frequencies_from_profile
@@ -208,7 +214,9 @@ def test_the_smallest_is_the_smallest(symbols: Symbols) -> None:
     sizes = []
     for coder in CODERS.values():
         if coder.cost_bits(symbols) < float("inf"):
-            sizes.append(len(coder.encode(symbols)))
+            alone = coder.encode(symbols)
+            sizes.append(len(alone))
+            assert coder.wire_id != wire_id or alone == payload
     assert len(payload) == min(sizes)
     assert np.array_equal(decode_section(Section(wire_id, (), payload), symbols.size), symbols.ravel())
 
@@ -230,6 +238,28 @@ def test_shaped_coders_come_close_to_the_entropy(scale: float) -> None:
         counts = np.unique(symbols, return_counts=True)[1]
         entropy = float(-(counts @ np.log2(counts / counts.sum())))
         assert 8 * len(coder_by_id(wire_id).encode(symbols)) < 1.01 * entropy + 128 + 0.7 * len(counts)
+
+
+def test_what_an_estimate_has_chosen_is_not_chosen_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[int] = []
+
+    def plan(counts: NDArray[np.int64]) -> CategoricalPlan:
+        planned.append(len(counts))
+        return plan_table(counts)
+
+    monkeypatch.setattr("bitstream.coders.categorical.plan_table", plan)
+    symbols = np.tile(np.array([0, 0, 0, 7, 9], dtype=np.int32), 40)
+    assert encode_smallest(symbols)[0] == CategoricalCoder.wire_id
+    assert planned == [10]
+
+
+@given(table=st.lists(st.sampled_from((0, 0, 1, 2, 9, 300, 60_000)), min_size=1, max_size=60))
+@steady
+def test_the_best_order_is_that_of_the_shortest_table(table: list[int]) -> None:
+    frequencies = np.array([*table, 1])
+    order, bits = best_order(frequencies)
+    lengths = [len(table_text(frequencies, one)) for one in range(16)]
+    assert (order, bits) == (int(np.argmin(lengths)), min(lengths))
 
 
 def test_candidates_can_be_given() -> None:

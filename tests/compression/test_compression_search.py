@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -48,6 +49,41 @@ def test_files_fill_their_size_and_never_exceed_it(seed: int, symbol_scale: floa
     assert coded.file_bytes == measure(coded.sections)
     assert least <= coded.file_bytes <= limit
     assert coded.sections == section_coder.code(coded.factor)
+
+
+def test_few_files_are_made_on_the_way() -> None:
+    section_coder, _, _ = coder(5)
+    for limit, most in ((300, 16), (450, 16), (2000, 14), (5000, 8), (6000, 6), (6700, 6), (12_000, 10)):
+        sizes: list[int] = []
+
+        def measured(sections: tuple[Section, ...], sizes: list[int] = sizes) -> int:
+            sizes.append(measure(sections))
+            return sizes[-1]
+
+        coded = fit_to_size(section_coder, measured, limit, math.ceil(0.97 * limit))
+        assert coded is not None
+        assert coded.file_bytes == max(size for size in sizes if size <= limit)
+        assert len(sizes) <= most
+
+
+class Stairs:
+    """Codes the factor alone."""
+
+    def code(self, factor: float) -> Any:
+        return (factor,)
+
+
+@pytest.mark.parametrize("edge", [1.004, 1.37, 7.1, 900.0])
+def test_sizes_that_jump_are_filled_too(edge: float) -> None:
+    def size(sections: Any) -> int:
+        (factor,) = sections
+        if factor < edge:
+            return 10_000
+        # What is best is a narrow step, and what comes next is no larger.
+        return 295 if factor < 1.1 * edge else 100
+
+    coded = fit_to_size(cast(Any, Stairs()), size, 300, 291)
+    assert coded is not None and coded.file_bytes == 295
 
 
 def test_trained_steps_stay_where_the_file_fits() -> None:
