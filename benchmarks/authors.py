@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -33,7 +33,7 @@ UNUSED = (
     "torchvision.io",
     "torchvision.transforms.functional",
 )
-"""Modules that their code imports and these networks do without, at default initialisation."""
+"""Modules that their code imports and these networks do without, but for `trunc_normal_`."""
 TEMPORAL_SIZES = {(3, 2): ("480_960", 5), (2, 2, 2): ("640_1280", 5), (2,): ("640_1280", 20)}
 """Options of their SNeRV-T, frame size and rows of a temporal embedding, that choose temporal strides."""
 
@@ -47,13 +47,21 @@ def _stand_ins(folder: Path) -> Iterator[None]:
         if importlib.util.find_spec(packages[0]) is None:
             parents = [".".join(packages[: depth + 1]) for depth in range(len(packages))]
             missing |= {parent: mock.MagicMock() for parent in parents}
+    if "timm.models.layers" in missing:
+        missing["timm.models.layers"].trunc_normal_ = torch.nn.init.trunc_normal_
     sys.path.insert(0, str(folder))
+    sys.modules.update(missing)
     try:
-        with mock.patch.dict(sys.modules):
-            sys.modules.update(missing)
-            yield
+        yield
     finally:
         sys.path.remove(str(folder))
+        theirs = [
+            name
+            for name, module in list(sys.modules.items())
+            if Path(getattr(module, "__file__", None) or "/").is_relative_to(folder)
+        ]
+        for name in {*theirs, *missing}:
+            del sys.modules[name]
 
 
 class Authors:
@@ -135,7 +143,7 @@ class AuthorsTraining:
         torch.manual_seed(1)
         self.device = device
         self.network: Any = authors.network("hnerv", config).to(device).train()
-        self.decoder: Any = authors.hnerv.HNeRVDecoder(self.network)
+        self._decoder: Any = authors.hnerv.HNeRVDecoder(self.network)
         self._tools = authors.tools
         self._options = SimpleNamespace(vid="bunny", lr=1e-3, lr_type="cosine_0.1_1_0.1", loss="L2")
         self._transform = authors.hnerv.TransformInput(self._options)
@@ -145,7 +153,7 @@ class AuthorsTraining:
 
     def step(self) -> Tensor:
         """One step; PSNR of its frames."""
-        with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        with _chosen_algorithms():
             frames, target, mask = self._transform(next(self._batches).to(self.device))
             self._tools.adjust_lr(self._optimizer, self._done / self.total_steps, self._options)
             output = self.network(frames)[0]
@@ -156,3 +164,14 @@ class AuthorsTraining:
             self._done += 1
             psnr: Tensor = self._tools.psnr_fn_single(output.detach(), target)
             return psnr
+
+    def decoder(self, embedding: Tensor) -> Tensor:
+        """(B, d, h, w) -> (B, 3, H, W) in [0, 1]."""
+        with _chosen_algorithms():
+            frames: Tensor = self._decoder(embedding)
+            return frames
+
+
+def _chosen_algorithms() -> AbstractContextManager[None]:
+    """cuDNN measures which algorithm is fastest, as in their program."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True)

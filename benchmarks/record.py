@@ -82,14 +82,14 @@ def _version(name: str) -> str | None:
 
 
 def commit() -> str | None:
-    """The commit measured, with `+` when the tree has changes; None outside a checkout."""
+    """The commit measured, with `+` when code or benchmarks have changes; None outside a checkout."""
     here = Path(__file__).parent
     try:
         head = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=True
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "../inrcodec", "../bitstream"],
+            ["git", "status", "--porcelain", "--", "../inrcodec", "../bitstream", "*.py"],
             cwd=here,
             capture_output=True,
             text=True,
@@ -108,12 +108,19 @@ def stored_results(path: Path | None) -> list[dict[str, Any]]:
     return results
 
 
-def write_report(path: Path, module: str, results: Sequence[dict[str, Any]], **extra: Any) -> None:
-    """Write figures as JSON with the command, the machine and the commit that gave them."""
-    report = {
+def run_record(module: str) -> dict[str, Any]:
+    """The command that this is, its day and the commit that it measures."""
+    return {
         "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
         "commit": commit(),
+    }
+
+
+def write_report(path: Path, module: str, results: Sequence[dict[str, Any]], **extra: Any) -> None:
+    """Write figures as JSON with the command, the machine and the commit that gave them."""
+    report = {
+        **run_record(module),
         "machine": machine(),
         **extra,
         "results": list(results),

@@ -67,10 +67,10 @@ def origin(path: Path, report: Report) -> str:
     where = f"{machine['cores']} cores of {machine['processor']}{gpu}, torch {torch}"
     plot = path.with_suffix(".svg")
     curves = f" ([curves](../benchmarks/results/{plot.name}))" if plot.exists() else ""
-    return (
-        f"- [{path.name}](../benchmarks/results/{path.name}){curves}: `{report['command']}`; "
-        f"commit {report['commit']}, {report['date']}; {where}"
-    )
+    # Rows of several runs name their own.
+    runs = [row.get("run", report) for row in report["results"]] or [report]
+    said = dict.fromkeys(f"`{run['command']}`; commit {run['commit']}, {run['date']}" for run in runs)
+    return f"- [{path.name}](../benchmarks/results/{path.name}){curves}: {'; '.join(said)}; {where}"
 
 
 def part_lines(part: Part, paths: Sequence[Path]) -> list[str]:

@@ -29,7 +29,8 @@ from inrcodec.training.schedule import StepClock
 
 ALL_FRAMES = 1 << 20
 FIRST_SHARE, GROWTH = 0.04, 1.3
-"""Of the plain fit's epochs, and of the length before."""
+"""Of the plain fit's epochs; of the length before, for each whole dB that is missing. A length that is too
+great counts against us."""
 FIRST_SECONDS, MOST_SECONDS = 10.0, 600.0
 Trials = list[dict[str, float]]
 
@@ -79,14 +80,16 @@ def convergence(epochs: int) -> list[dict[str, Any]]:
 def _lengthened(
     fit: Callable[[float], dict[str, float]], first: float, most: float, psnr_db: float
 ) -> Trials:
-    """Fits of ever greater length, until one is as good."""
+    """Fits of ever greater length, until one is as good or as long as may be."""
     tried: Trials = []
-    length = first
-    while length <= most and (not tried or tried[-1]["psnr_db"] < psnr_db):
+    length, missing_db = first, 1.0
+    while True:
         with suppress(TargetUnreachable):  # Too little time to fit anything.
             tried.append(fit(length))
-        length *= GROWTH
-    return tried
+            missing_db = psnr_db - tried[-1]["psnr_db"]
+        if missing_db <= 0 or length >= most:
+            return tried
+        length = min(most, length * GROWTH ** max(1, int(missing_db)))
 
 
 def _file(clip: BenchmarkClip, size: int, seconds: float) -> dict[str, float]:

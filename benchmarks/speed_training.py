@@ -67,6 +67,7 @@ class Contenders:
     video: VideoInfo
     config: HNeRVConfig
     code: Authors | None = None
+    """The authors'."""
 
     @staticmethod
     def of(network: Network, code: Authors | None = None) -> Contenders:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ import torch
 from torch import nn
 
 from benchmarks import equal_time, speed_training
+from benchmarks.authors import Authors
 from benchmarks.plain import PlainTraining
 from benchmarks.speed import _is_of
 from benchmarks.speed_convergence import _lengthened
@@ -51,10 +55,10 @@ def test_both_are_the_same_network(small: Contenders) -> None:
 
 
 def test_the_reference_learns(small: Contenders) -> None:
-    plain = small.plain(epochs=30)
+    plain = small.plain(epochs=15)
     assert isinstance(plain, PlainTraining)
     errors = [plain.step() for _ in range(plain.total_steps)]
-    assert plain.total_steps == 60
+    assert plain.total_steps == 30
     assert sum(errors[-4:]) < 0.8 * sum(errors[:4])
 
 
@@ -89,6 +93,72 @@ def test_a_row_has_what_the_table_and_the_plot_need(
     assert row["authors_ratio"] == pytest.approx(row["frames_per_second"] / row["authors_frames_per_second"])
 
 
+MODEL = """
+import torch
+from decord import bridge
+from timm.models.layers import trunc_normal_
+
+
+class HNeRV(torch.nn.Module):
+    def __init__(self, options):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.full((3, 1, 1), 0.5))
+        trunc_normal_(self.scale, std=0.02)
+
+    def forward(self, frames):
+        return frames * self.scale, None, None
+
+
+class HNeRVDecoder(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, embedding):
+        return embedding * self.network.scale
+
+
+def TransformInput(options):
+    return lambda frames: (frames, frames, torch.ones_like(frames))
+"""
+TOOLS = """
+import torch
+from pytorch_msssim import ssim
+
+DONE = []
+
+
+def adjust_lr(optimizer, done, options):
+    DONE.append(done)
+
+
+def loss_fn(found, wanted, name):
+    return (found - wanted).square().mean()
+
+
+def psnr_fn_single(found, wanted):
+    return -10 * torch.log10((found - wanted).square().flatten(1).mean(1))
+"""
+
+
+def test_the_authors_code_is_run_as_a_checkout_has_it(small: Contenders, tmp_path: Path) -> None:
+    (tmp_path / "model_all.py").write_text(MODEL)
+    (tmp_path / "hnerv_utils.py").write_text(TOOLS)
+    modules, paths = set(sys.modules), list(sys.path)
+    code = Authors(tmp_path)
+    assert sys.path == paths
+    assert not {"model_all", "hnerv_utils", "decord", "timm"} & (set(sys.modules) - modules)
+    assert set(code.digests()) == {"model_all", "hnerv_utils"}
+    plain, authors = small.plain(epochs=4), replace(small, code=code).authors(epochs=4)
+    assert authors is not None
+    assert authors.total_steps == plain.total_steps == 8
+    psnr = [float(authors.step().mean()) for _ in range(authors.total_steps)]
+    assert psnr[-1] > psnr[0]
+    assert code.tools.DONE == [index / 8 for index in range(8)]
+    assert authors.decoder(torch.ones(1, 3, 2, 2)).shape == (1, 3, 2, 2)
+    assert float(authors.network.scale.detach().abs().max()) < 0.2
+
+
 def test_a_time_that_is_too_short_for_a_fit_has_no_row() -> None:
     assert equal_time.run("carphone", "hnerv, Muon", 0.1, 0.5) is None
 
@@ -96,8 +166,10 @@ def test_a_time_that_is_too_short_for_a_fit_has_no_row() -> None:
 def test_fits_are_lengthened_until_one_is_as_good() -> None:
     tried = _lengthened(lambda length: {"seconds": length, "psnr_db": 20 + length}, 1.0, 100.0, 22.0)
     assert [one["psnr_db"] >= 22.0 for one in tried] == [False] * (len(tried) - 1) + [True]
-    short = _lengthened(lambda length: {"seconds": length, "psnr_db": 0.0}, 1.0, 2.0, 22.0)
-    assert [one["seconds"] for one in short] == pytest.approx([1.0, 1.3, 1.69])
+    short = _lengthened(lambda length: {"seconds": length, "psnr_db": 21.5}, 1.0, 2.0, 22.0)
+    assert [one["seconds"] for one in short] == pytest.approx([1.0, 1.3, 1.69, 2.0])
+    far = _lengthened(lambda length: {"seconds": length, "psnr_db": 18 + length}, 1.0, 100.0, 22.0)
+    assert [one["seconds"] for one in far[:3]] == pytest.approx([1.0, 1.3**3, 1.3**4])
 
 
 def test_a_race_of_other_epochs_stays() -> None:

@@ -20,6 +20,7 @@ import torch
 from codec_samples import TWO_SEGMENTS, moving_gradient, write_clip
 
 import inrcodec
+from inrcodec.cli import run
 from inrcodec.errors import UsageError
 from inrcodec.progress import FitReport, Silent
 from inrcodec.settings import EncodeSettings
@@ -33,7 +34,7 @@ def command(source: Path, output: Path, *more: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def uninterrupted(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     output = tmp_path_factory.mktemp("whole") / "a.inrv"
-    done = subprocess.run(command(clip, output, "-q"), env=environment(), capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stderr.decode()
+    assert run(["encode", str(clip), "-o", str(output), *TWO_SEGMENTS, "-q"]) == 0
     assert os.listdir(output.parent) == ["a.inrv"]
     return output.read_bytes()
 
@@ -199,13 +199,7 @@ def test_segments_of_another_request_are_never_taken(
     stop_when(command(other, output), (folder_of(output) / "segment-0.json").exists, signal.SIGKILL)
     # As if the folder could not be cleared: its files stay, under the new request's state.
     monkeypatch.setattr("inrcodec.resuming.Resumable.remove", lambda self: None)
-    asked = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=8, device="cpu", overwrite=True)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        inrcodec.encode(str(clip), str(output), asked)
-    finally:
-        torch.set_num_threads(threads)
+    assert run(["encode", str(clip), "-o", str(output), *TWO_SEGMENTS, "-q", "-y"]) == 0
     assert output.read_bytes() == uninterrupted
 
 

@@ -40,9 +40,9 @@ def capped_groups(
     parameters = tuple(module.parameters())
     chosen = tuple(one for one in parameters if id(one) in matrices)
     others = tuple(one for one in parameters if id(one) not in matrices)
-    highest, most = STABLE_RATE / width, many_steps * max(1.0, USUAL_WIDTH / width)
+    highest, scaled_steps = STABLE_RATE / width, many_steps * max(1.0, USUAL_WIDTH / width)
     return (
-        ParameterGroup(chosen, highest_rate=highest, are_matrices=True, many_steps=most),
+        ParameterGroup(chosen, highest_rate=highest, are_matrices=True, many_steps=scaled_steps),
         ParameterGroup(others, highest_rate=highest),
     )
 
