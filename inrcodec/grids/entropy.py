@@ -23,6 +23,7 @@ from inrcodec.models.context_shapes import KNOTS, MOTION_CHANNELS
 from inrcodec.models.contexts import LARGEST_MAGNITUDE, LOG_TABLE, OFFSET
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.prediction import doubled
+from inrcodec.training.adam import Adam
 
 RATES = {"bias": 0.1, "level": 0.1, "weight": 0.03, "knots": 0.05}
 """Learning rates."""
@@ -169,7 +170,7 @@ class MotionEntropy(EntropyModel):
 
 def optimizer(model: EntropyModel, rate: float = 1.0) -> torch.optim.Optimizer:
     """Adam at rates that suit biases, weights and knots."""
-    return torch.optim.Adam(
+    return Adam(
         [
             {"params": [value], "lr": RATES[model.sections[name].rsplit(".", 1)[1]] * rate}
             for name, value in model.named_parameters()

@@ -16,6 +16,7 @@ from inrcodec.models.prediction import (
     field_of,
     predict,
 )
+from inrcodec.training.adam import Adam
 
 STEP = 0.25
 """Of all motion, pixels; and of the balance between both references."""
@@ -123,7 +124,7 @@ class MotionFit:
         `step` is that of latents, `fineness` (T,) what it is multiplied by in each frame. The first two
         thirds see images of half the finest scale's sides. Stops when `goes_on` says no.
         """
-        grid_optimizer = torch.optim.Adam(self.grids, lr=RATE)
+        grid_optimizer = Adam(self.grids, lr=RATE)
         finest = finest_scale(self._material.height, self._material.width)
         coarse = 2 * rounds // 3
         for number in range(rounds):

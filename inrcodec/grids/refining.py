@@ -18,6 +18,7 @@ from inrcodec.models.inrc import QUAD_CHANNELS, network_specs
 from inrcodec.models.planes import Planes, stacked
 from inrcodec.models.quads import to_quads
 from inrcodec.models.reconstruction import refine
+from inrcodec.training.adam import Adam
 from inrcodec.training.schedule import Clock, cosine_with_warmup
 
 RATE, STEP_RATE = 4e-3, 2e-2
@@ -71,7 +72,7 @@ class RefiningFit:
         material = self._material
         total = material.frame_count * 3 * material.height * material.width
         parameters = [*self.weights.values()]
-        optimizer = torch.optim.Adam(
+        optimizer = Adam(
             [{"params": parameters, "lr": RATE}, {"params": self.quantiser.parameters(), "lr": STEP_RATE}]
         )
         rates = [group["lr"] for group in optimizer.param_groups]

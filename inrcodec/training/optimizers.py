@@ -11,6 +11,7 @@ from torch import nn
 from inrcodec.compression.minmax import MinMaxQuantiser
 from inrcodec.compression.quantiser import Quantiser
 from inrcodec.models.family import Representation
+from inrcodec.training.adam import Adam
 from inrcodec.training.muon import Muon
 from inrcodec.training.schedule import cosine_with_warmup, rate_boost
 
@@ -52,7 +53,7 @@ def make_optimizers(
         else:
             by_adam.append(_group(group.parameters, min(usual, group.highest_rate)))
     by_adam.append(_group(quantiser.parameters(), STEP_RATE))
-    made: dict[str, torch.optim.Optimizer] = {"adam": torch.optim.Adam(by_adam, fused=True)}
+    made: dict[str, torch.optim.Optimizer] = {"adam": Adam(by_adam, fused=True)}
     if by_muon:
         made["muon"] = Muon(by_muon, dtype)
     return made
