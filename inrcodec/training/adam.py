@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 class Adam(torch.optim.Adam):
     """`torch.optim.Adam` where nothing is compiled: the same steps, begun two seconds sooner in each process.
 
-    Its methods are marked as PyTorch (2.6 to 2.13) marks them after that import, and a step is the one that
-    PyTorch wraps. A version that does otherwise takes the two seconds again, and nothing else changes.
+    Its methods are marked as PyTorch (2.13) marks them after that import, and a step is the one that PyTorch
+    wraps. A version that does otherwise takes the two seconds again, and nothing else changes.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
