@@ -116,9 +116,8 @@ def _largest_between(
             share = 0.5
         trial = attempt(fits.factor ** (1 - share) * exceeds.factor**share)
         sides.append(trial.file_bytes <= limit_bytes)
-        if not sides[-1]:
+        if sides[-1]:
+            fits, largest = trial, max(largest, trial, key=lambda one: one.file_bytes)
+        else:
             exceeds = trial
-            continue
-        fits = trial
-        largest = max(largest, trial, key=lambda one: one.file_bytes)
     return largest
