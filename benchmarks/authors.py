@@ -144,7 +144,7 @@ class AuthorsTraining:
         self.device = device
         self.network: Any = authors.network("hnerv", config).to(device).train()
         self._decoder: Any = authors.hnerv.HNeRVDecoder(self.network)
-        self._tools = authors.tools
+        self.tools = authors.tools
         self._options = SimpleNamespace(vid="bunny", lr=1e-3, lr_type="cosine_0.1_1_0.1", loss="L2")
         self._transform = authors.hnerv.TransformInput(self._options)
         self._optimizer = torch.optim.Adam(self.network.parameters(), weight_decay=0.0)
@@ -155,14 +155,14 @@ class AuthorsTraining:
         """One step; PSNR of its frames."""
         with _chosen_algorithms():
             frames, target, mask = self._transform(next(self._batches).to(self.device))
-            self._tools.adjust_lr(self._optimizer, self._done / self.total_steps, self._options)
+            self.tools.adjust_lr(self._optimizer, self._done / self.total_steps, self._options)
             output = self.network(frames)[0]
-            loss = self._tools.loss_fn(output * mask, target * mask, self._options.loss)
+            loss = self.tools.loss_fn(output * mask, target * mask, self._options.loss)
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
             self._done += 1
-            psnr: Tensor = self._tools.psnr_fn_single(output.detach(), target)
+            psnr: Tensor = self.tools.psnr_fn_single(output.detach(), target)
             return psnr
 
     def decoder(self, embedding: Tensor) -> Tensor:

@@ -2,10 +2,10 @@
 
     python -m benchmarks.speed FILE.inrv [--part training ...] [--authors DIR] [--json FILE] [--plot FILE.svg]
 
-Ours and the plain reference (`benchmarks.plain`) run in turn, A B A B, and with them the authors' code where
-there is a checkout of haochen-rye/HNeRV. FILE.inrv is what the default model makes of a clip; decodes are
-timed on it. The peak is what products of large matrices reach on this machine, in the types of both, and
-what a copy of memory reaches: the roofs of the plot.
+Ours and the plain reference (`benchmarks.plain`) run in turn, A B A B, each in a process of its own, and with
+them the authors' code where there is a checkout of haochen-rye/HNeRV. FILE.inrv is what the default model
+makes of a clip; decodes are timed on it. The peak is what products of large matrices reach on this machine,
+in the types of both, and what a copy of memory reaches: the roofs of the plot.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ import torch
 from benchmarks.authors import Authors
 from benchmarks.record import run_record, stored_results, write_report
 from benchmarks.speed_convergence import convergence
+from benchmarks.speed_networks import NETWORKS, Contenders
 from benchmarks.speed_processes import decoding, encoding, entropy_coding, one_frame, start_up
-from benchmarks.speed_training import NETWORKS, Contenders, rendering, training
+from benchmarks.speed_training import rendering, training
 from bitstream import probe
 from inrcodec.device import choose_device, compute_dtype
 
@@ -60,11 +61,11 @@ def _best_seconds(work: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def measure(part: str, file: Path, rounds: int, epochs: int, authors: Authors | None) -> Rows:
+def measure(part: str, file: Path, rounds: int, epochs: int, checkout: Path | None) -> Rows:
     """The rows of a part."""
     if part in ("training", "rendering"):
         compared = training if part == "training" else rendering
-        return [compared(Contenders.of(network, authors), rounds) for network in NETWORKS]
+        return [compared(Contenders.of(network, checkout), rounds) for network in NETWORKS]
     if part == "decode":
         header = probe(file).header
         with tempfile.TemporaryDirectory() as folder:
@@ -146,15 +147,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    authors = Authors(options.authors) if options.authors else None
     rows, roofs = stored_results(options.json), peaks()
     run = run_record("benchmarks.speed") | {"peaks": roofs}
-    if authors:
-        run["authors"] = authors.digests()
+    if options.authors:
+        run["authors"] = Authors(options.authors).digests()
     print(", ".join(f"{name} {value / 1e9:.0f} G/s" for name, value in roofs.items()))
     for part in options.part or PARTS:
         rows = [row for row in rows if not _is_of(part, options.epochs, row)]
-        found = measure(part, options.file, options.rounds, options.epochs, authors)
+        found = measure(part, options.file, options.rounds, options.epochs, options.authors)
         # Other rows may stay from other runs.
         rows += [row | {"run": run} for row in found]
         for row in found:

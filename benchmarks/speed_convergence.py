@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.equal_time import timed_encode
 from benchmarks.plain import PlainTraining
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip
-from benchmarks.speed_training import NETWORKS, SYMBOL_BITS, Contenders
+from benchmarks.speed_networks import NETWORKS, SYMBOL_BITS, Contenders
 from inrcodec.device import autocast
 from inrcodec.errors import TargetUnreachable
 from inrcodec.metrics import psnr_per_frame_db

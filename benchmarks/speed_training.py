@@ -5,120 +5,27 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.authors import Authors, AuthorsTraining
 from benchmarks.plain import BATCH_FRAMES, PlainTraining
-from benchmarks.record import BENCHMARK_CLIPS
-from inrcodec.compression.quantiser import Quantiser
+from benchmarks.speed_networks import SYMBOL_BITS, Contenders
+from benchmarks.turns import Turn, in_turn
 from inrcodec.device import autocast, choose_device, compute_dtype
+from inrcodec.memory import KEPT_MEMORY
 from inrcodec.models.codes import as_codes
-from inrcodec.models.family import VideoInfo
-from inrcodec.models.hnerv import HNeRV, HNeRVConfig
+from inrcodec.models.hnerv import HNeRV
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Silent
 from inrcodec.rendering import BATCH_ACTIVATIONS
-from inrcodec.settings import PRESETS, FrameRange
-from inrcodec.training.loop import Fit, FitSettings
+from inrcodec.training.loop import Fit
 from inrcodec.training.meter import Meter
-from inrcodec.training.pruning import PrunedRepresentation
 from inrcodec.training.rate_control import RateControl
 from inrcodec.training.schedule import StepClock
-from inrcodec.video import read_clip
-
-SYMBOL_BITS = 6.0
-"""What a symbol may take, about as at 0.06 bpp."""
-Turn = Callable[[], float]
-"""Does some work, and says how many frames a second it did."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network and the frames that it is measured on."""
-
-    name: str
-    clip: str
-    width: int
-    frames: int
-    turns: int
-    """Frames of each turn."""
-
-
-NETWORKS = (
-    Network("0.35M at 320x160", "bunny-quarter", 44, 16, 32),
-    Network("0.75M at 1280x640", "bunny", 48, 4, 4),
-    Network("1.5M at 1280x640", "bunny", 68, 4, 4),
-    Network("3M at 1280x640", "bunny", 97, 4, 4),
-)
-
-
-@dataclass(frozen=True)
-class Contenders:
-    """The same network on the same frames: ours, the plain one, and the authors' where it is at hand."""
-
-    network: Network
-    frames: Tensor
-    """(T, H, W, 3) uint8."""
-    video: VideoInfo
-    config: HNeRVConfig
-    code: Authors | None = None
-    """The authors'."""
-
-    @staticmethod
-    def of(network: Network, code: Authors | None = None) -> Contenders:
-        clip = BENCHMARK_CLIPS[network.clip]
-        source = replace(clip.source, frames=FrameRange(0, network.frames), audio=False)
-        frames = torch.from_numpy(read_clip(clip.path, source).frames)
-        video = VideoInfo(frames.shape[2], frames.shape[1], len(frames))
-        config = HNeRV().plan(video, 1e9, {"width": str(network.width)}, 0)
-        return Contenders(network, frames, video, config, code)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.video.height, self.video.width
-
-    @property
-    def parameter_count(self) -> int:
-        return sum(spec.count for spec in HNeRV().tensors(self.config, self.video) if not spec.per_frame)
-
-    def plain(self, epochs: int = 300) -> PlainTraining:
-        config, frames, device = self.config, self._images(), choose_device("auto")
-        return PlainTraining(
-            frames, config.embedding_channels, config.width, config.grid.strides, epochs, device
-        )
-
-    def authors(self, epochs: int = 300) -> AuthorsTraining | None:
-        if self.code is None:
-            return None
-        return AuthorsTraining(self.code, self.config, self._images(), epochs, choose_device("auto"))
-
-    def _images(self) -> Tensor:
-        """(T, 3, H, W) float32 in [0, 1]."""
-        return self.frames.permute(0, 3, 1, 2).contiguous().float() / 255
-
-    def ours(self, is_coded: bool = True) -> Fit:
-        """A fit as `fitting.fit_segment` makes it with the default preset; of floats unless `is_coded`."""
-        device, preset = choose_device("auto"), PRESETS["medium"]
-        specs = HNeRV().tensors(self.config, self.video)
-        network = PrunedRepresentation(HNeRV().representation(self.config, self.video, 0), specs, 0.0)
-        network.module.to(device)
-        network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        dtype, clip = compute_dtype("auto", device), self.frames.to(device)
-        indices = torch.arange(BATCH_FRAMES, device=device)
-        with torch.no_grad(), autocast(device, dtype):
-            first = network.transmitted(SourceFrames(clip, indices), indices)
-        batch = BATCH_FRAMES if is_coded else preset.batch_frames
-        charged_from, rounded_from = (preset.noise_from, preset.rounding_from) if is_coded else (1.0, 1.0)
-        settings = FitSettings(
-            preset.learning_rate, batch, charged_from, rounded_from, 0, dtype, preset.optimizer
-        )
-        return Fit(network, Quantiser(specs, first, SYMBOL_BITS).to(device), clip, settings)
 
 
 class _Traffic:
@@ -142,79 +49,112 @@ class _Traffic:
         self.values += inputs[0].numel() + output.numel() + weights
 
 
-def _rate(frames: int, work: Callable[[], object], device: torch.device) -> float:
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return frames / (time.perf_counter() - started)
-
-
-def in_turn(turns: Mapping[str, Turn], rounds: int) -> dict[str, list[float]]:
-    """A B A B ..., after one of each that does not count."""
-    for turn in turns.values():
-        turn()
-    measured = [{name: turn() for name, turn in turns.items()} for _ in range(rounds)]
-    return {name: [one[name] for one in measured] for name in turns}
-
-
 def training(contenders: Contenders, rounds: int) -> dict[str, Any]:
-    """Frames a second of fitting: the whole step, rate term and optimiser included, at batch 2."""
-    fit, plain, authors = contenders.ours(), contenders.plain(), contenders.authors()
-    device, frames = fit.clip.device, contenders.network.turns
-    steps = frames // BATCH_FRAMES
-    bits = SYMBOL_BITS * contenders.parameter_count
+    """Frames a second of fitting: the whole step, rate term and optimiser included, at batch 2.
 
-    def run() -> None:
-        meter = Meter(Silent(), contenders.video.pixel_count, 0.0, device)
-        fit.run(StepClock(steps), RateControl(bits, device), meter)
-
-    def timed(step: Callable[[], object]) -> Turn:
-        return lambda: _rate(frames, lambda: [step() for _ in range(steps)], device)
-
-    with FlopCounterMode(display=False) as counter, _Traffic(plain) as traffic, torch.no_grad():
-        plain.decoder(plain.encoder(torch.zeros(BATCH_FRAMES, 3, *contenders.size, device=device)))
-    turns = {"ours": lambda: _rate(frames, run, device), "plain": timed(plain.step)}
-    if authors is not None:
-        turns["authors"] = timed(authors.step)
-    # Each product is made thrice: forwards, for gradients of values and for those of weights.
-    work = 3 * counter.get_total_flops() / BATCH_FRAMES, 3 * traffic.values / BATCH_FRAMES
-    return _result("training", contenders, in_turn(turns, rounds), *work)
+    Each turn begins with a step that does not count.
+    """
+    measured = _measured(_training_turn, contenders, rounds)
+    return _result("training", contenders, measured, *training_work(contenders))
 
 
 def rendering(contenders: Contenders, rounds: int) -> dict[str, Any]:
     """Frames a second of the decoder network alone, to 8 bits: ours in the batches that a decode has."""
-    fit, plain, authors = contenders.ours(), contenders.plain(), contenders.authors()
-    device, frames, dtype = fit.clip.device, contenders.network.turns, fit.settings.dtype
+    measured = _measured(_rendering_turn, contenders, rounds)
+    return _result("rendering", contenders, measured, *rendering_work(contenders))
+
+
+def training_work(contenders: Contenders) -> tuple[float, float]:
+    """Operations, and values that convolutions read and write, of fitting one frame."""
+    plain = contenders.plain()
+    frames = torch.zeros(BATCH_FRAMES, 3, *contenders.size, device=plain.device)
+    flops, values = _counted(plain, lambda: plain.decoder(plain.encoder(frames)))
+    # Each product is made thrice: forwards, for gradients of values and for those of weights.
+    return 3 * flops, 3 * values
+
+
+def rendering_work(contenders: Contenders) -> tuple[float, float]:
+    """Those of rendering one frame."""
+    plain, grid = contenders.plain(), contenders.config.grid
+    channels = contenders.config.embedding_channels
+    embedding = torch.zeros(BATCH_FRAMES, channels, grid.rows, grid.columns, device=plain.device)
+    return _counted(plain, lambda: plain.decoder(embedding))
+
+
+def _counted(plain: PlainTraining, work: Callable[[], object]) -> tuple[float, float]:
+    with FlopCounterMode(display=False) as counter, _Traffic(plain) as traffic, torch.no_grad():
+        work()
+    return counter.get_total_flops() / BATCH_FRAMES, traffic.values / BATCH_FRAMES
+
+
+def _measured(
+    make: Callable[[str, Contenders], Turn], contenders: Contenders, rounds: int
+) -> dict[str, list[float]]:
+    names = ["ours", "plain", *(["authors"] if contenders.checkout else [])]
+    return in_turn({name: partial(make, name, contenders) for name in names}, rounds)
+
+
+def _training_turn(name: str, contenders: Contenders) -> Turn:
+    frames = contenders.network.turns
+    steps = frames // BATCH_FRAMES
+    if name == "ours":
+        fitted = partial(_fit, contenders.ours(), contenders)
+
+        def run() -> float:
+            # A fit has hundreds of steps, of which the first gets its memory from the kernel.
+            with KEPT_MEMORY:
+                fitted(1)
+                return _rate(frames, lambda: fitted(steps))
+
+        return run
+    step = contenders.rival(name).step
+
+    def turn() -> float:
+        step()
+        return _rate(frames, lambda: [step() for _ in range(steps)])
+
+    return turn
+
+
+def _fit(fit: Fit, contenders: Contenders, steps: int) -> None:
+    device = fit.clip.device
+    meter = Meter(Silent(), contenders.video.pixel_count, 0.0, device)
+    fit.run(StepClock(steps), RateControl(SYMBOL_BITS * contenders.parameter_count, device), meter)
+
+
+def _rendering_turn(name: str, contenders: Contenders) -> Turn:
+    fit, frames = contenders.ours(), contenders.network.turns
+    device, dtype = fit.clip.device, fit.settings.dtype
     most = BATCH_ACTIVATIONS[device.type] // HNeRV().activation_count(contenders.config)
-    batch = min(frames, max(1, most))
+    batch = min(frames, max(1, most)) if name == "ours" else BATCH_FRAMES
     indices = torch.arange(batch, device=device) % len(fit.clip)
-    pair = torch.arange(BATCH_FRAMES, device=device)
     with torch.inference_mode(), autocast(device, dtype):
         values = fit.representation.transmitted(SourceFrames(fit.clip, indices), indices)
-        embedding = fit.representation.transmitted(SourceFrames(fit.clip, pair), pair)["embedding"]
-    embedding = embedding.float().contiguous()
+    if name == "ours":
 
-    def run() -> None:
-        with torch.inference_mode(), autocast(device, dtype):
-            for _ in range(frames // batch):
-                as_codes(fit.representation.render(values, indices).float())
+        def render() -> None:
+            with torch.inference_mode(), autocast(device, dtype):
+                for _ in range(frames // batch):
+                    as_codes(fit.representation.render(values, indices).float())
 
-    def timed(decoder: Callable[[Tensor], Tensor]) -> Turn:
+    else:
+        decoder = contenders.rival(name).decoder
+        embedding = values["embedding"].float().contiguous()
+
         def render() -> None:
             with torch.inference_mode():
-                for _ in range(frames // BATCH_FRAMES):
+                for _ in range(frames // batch):
                     decoder(embedding).mul(255).round().to(torch.uint8)
 
-        return lambda: _rate(frames, render, device)
+    return lambda: _rate(frames // batch * batch, render)
 
-    with FlopCounterMode(display=False) as counter, _Traffic(plain) as traffic, torch.no_grad():
-        plain.decoder(embedding)
-    turns = {"ours": lambda: _rate(frames // batch * batch, run, device), "plain": timed(plain.decoder)}
-    if authors is not None:
-        turns["authors"] = timed(authors.decoder)
-    work = counter.get_total_flops() / BATCH_FRAMES, traffic.values / BATCH_FRAMES
-    return _result("rendering", contenders, in_turn(turns, rounds), *work)
+
+def _rate(frames: int, work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return frames / (time.perf_counter() - started)
 
 
 def _result(

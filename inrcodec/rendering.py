@@ -18,8 +18,12 @@ from inrcodec.opening import AnyReader, open_segment
 
 Frames = NDArray[np.uint8]
 
-BATCH_ACTIVATIONS = {"cpu": 1 << 27, "cuda": 1 << 30, "mps": 1 << 28}
-"""Values that rendering one batch may hold, but at least one frame: enough to fill a device, no more."""
+BATCH_ACTIVATIONS = {"cpu": 1 << 24, "cuda": 1 << 30, "mps": 1 << 28}
+"""Values that rendering one batch may hold, but at least one frame: enough to fill a device, no more.
+
+On a CPU, blocks of memory that are larger are cleared anew for each batch, which takes as long again."""
+CODES_ACTIVATIONS = 1 << 27
+"""Values of the frames that a `CodesDecoder` makes side by side, each for itself."""
 
 
 class Renderers:
@@ -87,8 +91,9 @@ class SegmentRenderer:
         self.decoder = opened.family.decoder(opened.config, opened.video, tensors)
         first = opened.segment.first_frame
         self._frames = range(first, first + opened.segment.frame_count)
-        activations = opened.family.activation_count(opened.config)
-        self.batch_frames = max(1, BATCH_ACTIVATIONS[device.type] // activations)
+        makes_codes = isinstance(self.decoder, CodesDecoder)
+        most = CODES_ACTIVATIONS if makes_codes else BATCH_ACTIVATIONS[device.type]
+        self.batch_frames = max(1, most // opened.family.activation_count(opened.config))
         self._device, self._dtype = device, dtype
         self._quarter_turns = header.rotation // 90
 

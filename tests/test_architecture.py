@@ -24,7 +24,7 @@ MODULE = pytest.mark.parametrize("module", MODULES)
 LARGEST_MODULE_LINES = 300
 
 LAYERS = (
-    {"errors", "random_weights"},
+    {"errors", "memory", "random_weights"},
     {"settings", "progress", "metrics", "locking"},
     {"arguments", "bdrate", "device", "files", "interruption", "segments", "size_search"},
     {"checks"},

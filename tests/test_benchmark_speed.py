@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,9 @@ from benchmarks.authors import Authors
 from benchmarks.plain import PlainTraining
 from benchmarks.speed import _is_of
 from benchmarks.speed_convergence import _lengthened
-from benchmarks.speed_training import Contenders, Network, in_turn, rendering, training
+from benchmarks.speed_networks import Contenders, Network
+from benchmarks.speed_training import rendering, rendering_work, training, training_work
+from benchmarks.turns import Turn, in_turn
 from inrcodec.models.encoder import ConvNeXtEncoder
 from inrcodec.models.hnerv import HNeRV
 
@@ -62,35 +65,45 @@ def test_the_reference_learns(small: Contenders) -> None:
     assert sum(errors[-4:]) < 0.8 * sum(errors[:4])
 
 
-def test_turns_alternate_after_one_that_does_not_count() -> None:
-    order: list[str] = []
+def _turn(name: str, file: Path) -> Turn:
+    def take() -> float:
+        with file.open("a") as order:
+            order.write(f"{name}{os.getpid()} ")
+        return float(len(file.read_text().split()))
 
-    def turn(name: str) -> float:
-        order.append(name)
-        return float(len(order))
+    return take
 
-    rounds = in_turn({name: partial(turn, name) for name in "ABC"}, 2)
-    assert order == ["A", "B", "C"] * 3
+
+def test_turns_alternate_after_one_that_does_not_count_in_processes_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "order"
+    rounds = in_turn({name: partial(_turn, name, file) for name in "ABC"}, 2)
+    order = file.read_text().split()
+    assert [one[0] for one in order] == ["A", "B", "C"] * 3
+    assert order == order[:3] * 3 and len({one[1:] for one in order} | {str(os.getpid())}) == 4
     assert rounds == {"A": [4.0, 7.0], "B": [5.0, 8.0], "C": [6.0, 9.0]}
 
 
-@pytest.mark.parametrize("compared", [training, rendering])
-def test_a_row_has_what_the_table_and_the_plot_need(
-    small: Contenders, compared: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = compared(small, 1)
-    assert row["frames_per_second"] > 0
-    assert row["ratio"] == pytest.approx(row["frames_per_second"] / row["plain_frames_per_second"])
-    pixels, flops = small.video.width * small.video.height, row["flops_a_frame"]
+def test_work_is_counted_for_one_frame(small: Contenders, monkeypatch: pytest.MonkeyPatch) -> None:
+    (flops, values), rendered = training_work(small), rendering_work(small)
+    pixels = small.video.width * small.video.height
     # A product with each weight of the last stage, at least, for each pixel.
-    assert flops > 2 * 12 * 3 * 9 * pixels
-    assert row["values_a_frame"] > 3 * pixels
-    assert "authors_ratio" not in row
+    assert flops > 3 * rendered[0] > 3 * 2 * 12 * 3 * 9 * pixels
+    assert values > 3 * rendered[1] > 3 * 3 * pixels
     monkeypatch.setattr(speed_training, "BATCH_FRAMES", 1)
-    monkeypatch.setattr(Contenders, "authors", Contenders.plain)
-    row = compared(small, 1)
-    assert row["flops_a_frame"] == pytest.approx(flops, rel=1e-6)
-    assert row["authors_ratio"] == pytest.approx(row["frames_per_second"] / row["authors_frames_per_second"])
+    assert training_work(small)[0] == pytest.approx(flops, rel=1e-6)
+    assert rendering_work(small)[0] == pytest.approx(rendered[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(("compared", "is_raced"), [(training, True), (rendering, False)])
+def test_a_row_has_what_the_table_needs(
+    small: Contenders, checkout: Path, compared: Any, is_raced: bool
+) -> None:
+    row = compared(replace(small, checkout=checkout if is_raced else None), 1)
+    for rival in ["plain", *(["authors"] if is_raced else [])]:
+        ratio = row["ratio" if rival == "plain" else "authors_ratio"]
+        assert ratio == pytest.approx(row["frames_per_second"] / row[f"{rival}_frames_per_second"])
+    assert row["flops_per_second"] == pytest.approx(row["frames_per_second"] * row["flops_a_frame"])
+    assert set(row["rounds"]) == {"ours", "plain", *(["authors"] if is_raced else [])}
 
 
 MODEL = """
@@ -141,20 +154,24 @@ def psnr_fn_single(found, wanted):
 """
 
 
-def test_the_authors_code_is_run_as_a_checkout_has_it(small: Contenders, tmp_path: Path) -> None:
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
     (tmp_path / "model_all.py").write_text(MODEL)
     (tmp_path / "hnerv_utils.py").write_text(TOOLS)
+    return tmp_path
+
+
+def test_the_authors_code_is_run_as_a_checkout_has_it(small: Contenders, checkout: Path) -> None:
     modules, paths = set(sys.modules), list(sys.path)
-    code = Authors(tmp_path)
+    code = Authors(checkout)
     assert sys.path == paths
     assert not {"model_all", "hnerv_utils", "decord", "timm"} & (set(sys.modules) - modules)
     assert set(code.digests()) == {"model_all", "hnerv_utils"}
-    plain, authors = small.plain(epochs=4), replace(small, code=code).authors(epochs=4)
-    assert authors is not None
+    plain, authors = small.plain(epochs=4), replace(small, checkout=checkout).authors(epochs=4)
     assert authors.total_steps == plain.total_steps == 8
     psnr = [float(authors.step().mean()) for _ in range(authors.total_steps)]
     assert psnr[-1] > psnr[0]
-    assert code.tools.DONE == [index / 8 for index in range(8)]
+    assert authors.tools.DONE == [index / 8 for index in range(8)]
     assert authors.decoder(torch.ones(1, 3, 2, 2)).shape == (1, 3, 2, 2)
     assert float(authors.network.scale.detach().abs().max()) < 0.2
 

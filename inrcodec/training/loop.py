@@ -21,6 +21,7 @@ from inrcodec.compression.minmax import MinMaxQuantiser
 from inrcodec.compression.quantiser import Quantiser, Rounding
 from inrcodec.device import autocast, repeatable_convolutions
 from inrcodec.interruption import DeferredSignals
+from inrcodec.memory import KEPT_MEMORY
 from inrcodec.models.codes import as_codes
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Picture, Progress
@@ -130,7 +131,8 @@ class Fit:
             if checkpoints is not None:
                 checkpoints.save(parts, vars(at))
 
-        with repeatable_convolutions(), DeferredSignals() if checkpoints else nullcontext() as signals:
+        waiting = DeferredSignals() if checkpoints else nullcontext()
+        with repeatable_convolutions(), KEPT_MEMORY, waiting as signals:
             while (fraction := clock.fraction(at.step)) < 1.0:
                 set_rates(optimizers.values(), fraction, expected_steps)
                 charged = fraction >= settings.noise_from

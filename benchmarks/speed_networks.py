@@ -1,0 +1,115 @@
+"""The networks whose speed is measured: ours, the plain one and the authors', the same on the same frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.authors import Authors, AuthorsTraining
+from benchmarks.plain import BATCH_FRAMES, PlainTraining
+from benchmarks.record import BENCHMARK_CLIPS
+from inrcodec.compression.quantiser import Quantiser
+from inrcodec.device import autocast, choose_device, compute_dtype
+from inrcodec.models.family import VideoInfo
+from inrcodec.models.hnerv import HNeRV, HNeRVConfig
+from inrcodec.models.source import SourceFrames
+from inrcodec.settings import PRESETS, FrameRange
+from inrcodec.training.loop import Fit, FitSettings
+from inrcodec.training.pruning import PrunedRepresentation
+from inrcodec.video import read_clip
+
+SYMBOL_BITS = 6.0
+"""What a symbol may take, about as at 0.06 bpp."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and the frames that it is measured on."""
+
+    name: str
+    clip: str
+    width: int
+    frames: int
+    turns: int
+    """Frames of each turn."""
+
+
+NETWORKS = (
+    Network("0.35M at 320x160", "bunny-quarter", 44, 16, 32),
+    Network("0.75M at 1280x640", "bunny", 48, 4, 4),
+    Network("1.5M at 1280x640", "bunny", 68, 4, 4),
+    Network("3M at 1280x640", "bunny", 97, 4, 4),
+)
+
+
+@dataclass(frozen=True)
+class Contenders:
+    """The same network on the same frames: ours, the plain one, and the authors' where it is at hand."""
+
+    network: Network
+    frames: Tensor
+    """(T, H, W, 3) uint8."""
+    video: VideoInfo
+    config: HNeRVConfig
+    checkout: Path | None = None
+    """Of the authors' code."""
+
+    @staticmethod
+    def of(network: Network, checkout: Path | None = None) -> Contenders:
+        clip = BENCHMARK_CLIPS[network.clip]
+        source = replace(clip.source, frames=FrameRange(0, network.frames), audio=False)
+        frames = torch.from_numpy(read_clip(clip.path, source).frames)
+        video = VideoInfo(frames.shape[2], frames.shape[1], len(frames))
+        config = HNeRV().plan(video, 1e9, {"width": str(network.width)}, 0)
+        return Contenders(network, frames, video, config, checkout)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.video.height, self.video.width
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(spec.count for spec in HNeRV().tensors(self.config, self.video) if not spec.per_frame)
+
+    def plain(self, epochs: int = 300) -> PlainTraining:
+        config, frames, device = self.config, self._images(), choose_device("auto")
+        return PlainTraining(
+            frames, config.embedding_channels, config.width, config.grid.strides, epochs, device
+        )
+
+    def authors(self, epochs: int = 300) -> AuthorsTraining:
+        """Raises `ValueError` where there is no checkout of their code."""
+        if self.checkout is None:
+            raise ValueError("no checkout of the authors' code is given")
+        code = Authors(self.checkout)
+        return AuthorsTraining(code, self.config, self._images(), epochs, choose_device("auto"))
+
+    def rival(self, name: str) -> PlainTraining | AuthorsTraining:
+        """`plain` or `authors`."""
+        return self.plain() if name == "plain" else self.authors()
+
+    def _images(self) -> Tensor:
+        """(T, 3, H, W) float32 in [0, 1]."""
+        return self.frames.permute(0, 3, 1, 2).contiguous().float() / 255
+
+    def ours(self, is_coded: bool = True) -> Fit:
+        """A fit as `fitting.fit_segment` makes it with the default preset; of floats unless `is_coded`."""
+        device, preset = choose_device("auto"), PRESETS["medium"]
+        specs = HNeRV().tensors(self.config, self.video)
+        network = PrunedRepresentation(HNeRV().representation(self.config, self.video, 0), specs, 0.0)
+        network.module.to(device)
+        network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        dtype, clip = compute_dtype("auto", device), self.frames.to(device)
+        indices = torch.arange(BATCH_FRAMES, device=device)
+        with torch.no_grad(), autocast(device, dtype):
+            first = network.transmitted(SourceFrames(clip, indices), indices)
+        batch = BATCH_FRAMES if is_coded else preset.batch_frames
+        charged_from, rounded_from = (preset.noise_from, preset.rounding_from) if is_coded else (1.0, 1.0)
+        settings = FitSettings(
+            preset.learning_rate, batch, charged_from, rounded_from, 0, dtype, preset.optimizer
+        )
+        return Fit(network, Quantiser(specs, first, SYMBOL_BITS).to(device), clip, settings)

@@ -1,0 +1,43 @@
+"""Rivals that take turns (A B A B), each in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+
+Turn = Callable[[], float]
+"""Does some work, and says how many frames a second it did."""
+_turn: Turn | None = None
+"""That of this process."""
+
+
+def in_turn(rivals: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, list[float]]:
+    """What each says in each round, after one that does not count.
+
+    A rival is a function, by its module and name or a `partial` of such a one, that makes its turn in the
+    process that takes it: what one keeps of the processor's memory must not serve another.
+    """
+    with ExitStack() as processes:
+        context = multiprocessing.get_context("spawn")
+        turns = {
+            name: processes.enter_context(ProcessPoolExecutor(1, context, _begin, (make,)))
+            for name, make in rivals.items()
+        }
+        measured = [
+            {name: process.submit(_take).result() for name, process in turns.items()}
+            for _ in range(rounds + 1)
+        ]
+    return {name: [one[name] for one in measured[1:]] for name in rivals}
+
+
+def _begin(make: Callable[[], Turn]) -> None:
+    global _turn
+    _turn = make()
+
+
+def _take() -> float:
+    if _turn is None:
+        raise RuntimeError("the process has not begun")
+    return _turn()
