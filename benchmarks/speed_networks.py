@@ -92,6 +92,11 @@ class Contenders:
         """`plain` or `authors`."""
         return self.plain() if name == "plain" else self.authors()
 
+    def embedding(self, count: int) -> Tensor:
+        """Made up ones for `count` frames, (B, d, h, w) float32."""
+        grid = self.config.grid
+        return torch.randn(count, self.config.embedding_channels, grid.rows, grid.columns)
+
     def _images(self) -> Tensor:
         """(T, 3, H, W) float32 in [0, 1]."""
         return self.frames.permute(0, 3, 1, 2).contiguous().float() / 255

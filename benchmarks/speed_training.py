@@ -21,7 +21,7 @@ from inrcodec.models.codes import as_codes
 from inrcodec.models.hnerv import HNeRV
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Silent
-from inrcodec.rendering import BATCH_ACTIVATIONS
+from inrcodec.rendering import batch_frames
 from inrcodec.training.loop import Fit
 from inrcodec.training.meter import Meter
 from inrcodec.training.rate_control import RateControl
@@ -52,7 +52,8 @@ class _Traffic:
 def training(contenders: Contenders, rounds: int) -> dict[str, Any]:
     """Frames a second of fitting: the whole step, rate term and optimiser included, at batch 2.
 
-    Each turn begins with a step that does not count.
+    Each turn begins with a step that does not count. In ours the kernel clears the memory that the fit then
+    keeps, which it does once in a fit.
     """
     measured = _measured(_training_turn, contenders, rounds)
     return _result("training", contenders, measured, *training_work(contenders))
@@ -75,9 +76,8 @@ def training_work(contenders: Contenders) -> tuple[float, float]:
 
 def rendering_work(contenders: Contenders) -> tuple[float, float]:
     """Those of rendering one frame."""
-    plain, grid = contenders.plain(), contenders.config.grid
-    channels = contenders.config.embedding_channels
-    embedding = torch.zeros(BATCH_FRAMES, channels, grid.rows, grid.columns, device=plain.device)
+    plain = contenders.plain()
+    embedding = contenders.embedding(BATCH_FRAMES).to(plain.device)
     return _counted(plain, lambda: plain.decoder(embedding))
 
 
@@ -98,15 +98,14 @@ def _training_turn(name: str, contenders: Contenders) -> Turn:
     frames = contenders.network.turns
     steps = frames // BATCH_FRAMES
     if name == "ours":
-        fitted = partial(_fit, contenders.ours(), contenders)
+        fit = contenders.ours()
 
-        def run() -> float:
-            # A fit has hundreds of steps, of which the first gets its memory from the kernel.
+        def our_turn() -> float:
             with KEPT_MEMORY:
-                fitted(1)
-                return _rate(frames, lambda: fitted(steps))
+                _fit(fit, contenders, 1)
+                return _rate(frames, partial(_fit, fit, contenders, steps))
 
-        return run
+        return our_turn
     step = contenders.rival(name).step
 
     def turn() -> float:
@@ -123,30 +122,33 @@ def _fit(fit: Fit, contenders: Contenders, steps: int) -> None:
 
 
 def _rendering_turn(name: str, contenders: Contenders) -> Turn:
-    fit, frames = contenders.ours(), contenders.network.turns
+    frames, device = contenders.network.turns, choose_device("auto")
+    if name == "ours":
+        batch = min(frames, batch_frames(HNeRV().activation_count(contenders.config), device))
+        return partial(_rate, frames // batch * batch, _render_ours(contenders, batch, frames // batch))
+    decoder, embedding = contenders.rival(name).decoder, contenders.embedding(BATCH_FRAMES).to(device)
+
+    def render() -> None:
+        with torch.inference_mode():
+            for _ in range(frames // BATCH_FRAMES):
+                decoder(embedding).mul(255).round().to(torch.uint8)
+
+    return partial(_rate, frames, render)
+
+
+def _render_ours(contenders: Contenders, batch: int, times: int) -> Callable[[], None]:
+    fit = contenders.ours()
     device, dtype = fit.clip.device, fit.settings.dtype
-    most = BATCH_ACTIVATIONS[device.type] // HNeRV().activation_count(contenders.config)
-    batch = min(frames, max(1, most)) if name == "ours" else BATCH_FRAMES
     indices = torch.arange(batch, device=device) % len(fit.clip)
     with torch.inference_mode(), autocast(device, dtype):
         values = fit.representation.transmitted(SourceFrames(fit.clip, indices), indices)
-    if name == "ours":
 
-        def render() -> None:
-            with torch.inference_mode(), autocast(device, dtype):
-                for _ in range(frames // batch):
-                    as_codes(fit.representation.render(values, indices).float())
+    def render() -> None:
+        with torch.inference_mode(), autocast(device, dtype):
+            for _ in range(times):
+                as_codes(fit.representation.render(values, indices).float())
 
-    else:
-        decoder = contenders.rival(name).decoder
-        embedding = values["embedding"].float().contiguous()
-
-        def render() -> None:
-            with torch.inference_mode():
-                for _ in range(frames // batch):
-                    decoder(embedding).mul(255).round().to(torch.uint8)
-
-    return lambda: _rate(frames // batch * batch, render)
+    return render
 
 
 def _rate(frames: int, work: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process while it fits, and the next step takes it again.
+"""Memory that is freed stays with the process while a network is fitted, and the next step takes it again.
 
 The C library of Linux (glibc) asks the kernel for each block of more than 32 MiB and gives it back when it is
 freed, so the kernel clears the same pages at every step: a third of the time of a network that is fitted to
@@ -8,38 +8,44 @@ frames of 1280x640 on two cores (`benchmarks.speed`).
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 """Parameters of `mallopt`: free memory that is kept, least size of the kernel's blocks, and their number."""
-_LARGEST, _USUAL_MAX = 2**31 - 1, 1 << 16
+_ALL, _USUAL_MAX = -1, 1 << 16
 _ADJUSTED = 1 << 25
-"""The threshold that glibc itself arrives at when large blocks are freed; it keeps twice as much."""
+"""What glibc itself raises the least size to when large blocks are freed, at most; it keeps twice as much."""
+_NEEDED = ("gnu_get_libc_version", "mallopt", "malloc_trim")
+_USERS = ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+"""Variables of the environment by which a user has chosen."""
 
 
 class KeptMemory:
-    """While somebody is within, what this process frees stays with it; the last to leave gives it back.
+    """While a fit is within, what its thread frees stays with the process; the last to leave gives it back.
 
-    With another C library than glibc nothing changes.
+    In another thread than the main one, blocks of more than 64 MiB are still the kernel's. Afterwards the
+    thresholds are those that glibc would have come to, and stay fixed. Nothing changes with another C
+    library, nor where the environment has settings for glibc's.
     """
 
     def __init__(self) -> None:
         self._lock, self._within = threading.Lock(), 0
 
     def __enter__(self) -> None:
+        library = _glibc()
         with self._lock:
             self._within += 1
-            library = _glibc()
             if self._within == 1 and library is not None:
                 library.mallopt(_MMAP_MAX, 0)
-                library.mallopt(_TRIM_THRESHOLD, _LARGEST)
+                library.mallopt(_TRIM_THRESHOLD, _ALL)
 
     def __exit__(self, *_: object) -> None:
+        library = _glibc()
         with self._lock:
             self._within -= 1
-            library = _glibc()
             if not self._within and library is not None:
                 library.mallopt(_MMAP_MAX, _USUAL_MAX)
                 library.mallopt(_MMAP_THRESHOLD, _ADJUSTED)
@@ -53,8 +59,9 @@ KEPT_MEMORY = KeptMemory()
 
 @cache
 def _glibc() -> ctypes.CDLL | None:
-    """The C library of this process, if it is glibc."""
-    if sys.platform != "linux":
+    """The C library of this process, if it is glibc and nobody has chosen its settings."""
+    is_chosen = any(name in os.environ for name in _USERS)
+    if sys.platform != "linux" or is_chosen or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return None
     library = ctypes.CDLL(None)
-    return library if hasattr(library, "gnu_get_libc_version") else None
+    return library if all(hasattr(library, name) for name in _NEEDED) else None

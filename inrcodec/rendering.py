@@ -21,9 +21,16 @@ Frames = NDArray[np.uint8]
 BATCH_ACTIVATIONS = {"cpu": 1 << 24, "cuda": 1 << 30, "mps": 1 << 28}
 """Values that rendering one batch may hold, but at least one frame: enough to fill a device, no more.
 
-On a CPU, blocks of memory that are larger are cleared anew for each batch, which takes as long again."""
+On a CPU as many as its C library keeps: memory for more is cleared by the kernel for each batch.
+"""
 CODES_ACTIVATIONS = 1 << 27
-"""Values of the frames that a `CodesDecoder` makes side by side, each for itself."""
+"""Values of the frames that a `CodesDecoder` makes side by side on a CPU, each for itself."""
+
+
+def batch_frames(activations: int, device: torch.device, makes_codes: bool = False) -> int:
+    """How many frames of so many values are rendered at once; `makes_codes` of a `CodesDecoder`."""
+    most = BATCH_ACTIVATIONS[device.type]
+    return max(1, (max(most, CODES_ACTIVATIONS) if makes_codes else most) // activations)
 
 
 class Renderers:
@@ -91,9 +98,8 @@ class SegmentRenderer:
         self.decoder = opened.family.decoder(opened.config, opened.video, tensors)
         first = opened.segment.first_frame
         self._frames = range(first, first + opened.segment.frame_count)
-        makes_codes = isinstance(self.decoder, CodesDecoder)
-        most = CODES_ACTIVATIONS if makes_codes else BATCH_ACTIVATIONS[device.type]
-        self.batch_frames = max(1, most // opened.family.activation_count(opened.config))
+        activations = opened.family.activation_count(opened.config)
+        self.batch_frames = batch_frames(activations, device, isinstance(self.decoder, CodesDecoder))
         self._device, self._dtype = device, dtype
         self._quarter_turns = header.rotation // 90
 

@@ -15,6 +15,7 @@ import inrcodec
 from bitstream import BitstreamError, Segment, Stream
 from inrcodec.errors import UsageError
 from inrcodec.models.hnerv import HNeRV
+from inrcodec.rendering import batch_frames
 from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange
 
 COUNT = 5
@@ -134,6 +135,17 @@ def test_the_same_frames_whether_one_or_many_are_rendered_together(
         batches = list(video.batches(range(COUNT)))
     assert [len(batch) for batch in batches] == [1] * COUNT
     assert_close(np.concatenate(batches), sample.frames)
+
+
+@pytest.mark.parametrize(
+    ("device", "makes_codes", "frames"),
+    [("cpu", False, 16), ("cpu", True, 128), ("cuda", False, 1024), ("cuda", True, 1024), ("mps", True, 256)],
+)
+def test_frames_that_are_made_each_for_itself_come_in_larger_batches(
+    device: str, makes_codes: bool, frames: int
+) -> None:
+    assert batch_frames(1 << 20, torch.device(device), makes_codes) == frames
+    assert batch_frames(1 << 40, torch.device(device), makes_codes) == 1
 
 
 def two_segments(data: bytes) -> Stream:

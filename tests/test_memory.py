@@ -1,49 +1,95 @@
-"""Memory that stays with the process, counted in pages that the kernel had to give it."""
+"""Memory that stays with the process, by what the kernel says that it holds."""
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from inrcodec import memory
 
-BYTES = 64 << 20
-PAGES = BYTES // 4096
-_FILLED = f"""
-import json, resource
+_FILLED = """
+import ctypes, json, os
 from inrcodec.memory import KEPT_MEMORY
 
-def pages():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    bytearray({BYTES})
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+def kept():
+    "MiB of an array that are still held when it is freed."
+    before = held()
+    bytearray(64 << 20)
+    return round((held() - before) / 2**20)
 
-found = [pages(), pages()]
+def held():
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+def heap():
+    "GiB of the heap when three of them are freed; nothing is written, so none is held."
+    blocks = [library.malloc(1 << 30) for _ in range(3)]
+    for block in reversed(blocks):
+        library.free(block)
+    return round((library.sbrk(0) - began) / 2**30)
+
+library = ctypes.CDLL(None)
+library.malloc.argtypes, library.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+library.free.argtypes = [ctypes.c_void_p]
+library.sbrk.argtypes, library.sbrk.restype = [ctypes.c_ssize_t], ctypes.c_void_p
+began = library.sbrk(0)
+found = [kept(), heap()]
 try:
     with KEPT_MEMORY:
-        found += [pages(), pages()]
         with KEPT_MEMORY:
-            found += [pages()]
-        found += [pages()]
+            found += [kept()]
+        found += [kept(), heap()]
         raise ValueError
 except ValueError:
-    found += [pages(), pages()]
+    found += [kept(), heap()]
 print(json.dumps(found))
 """
 
 
+def filled(**more: str) -> list[int]:
+    environment = {
+        name: text for name, text in os.environ.items() if not name.startswith(("MALLOC", "GLIBC"))
+    }
+    child = subprocess.run(
+        [sys.executable, "-c", _FILLED], env=environment | more, capture_output=True, text=True, check=True
+    )
+    found: list[int] = json.loads(child.stdout)
+    return found
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
-def test_what_is_freed_is_taken_again_until_the_last_has_left() -> None:
-    child = subprocess.run([sys.executable, "-c", _FILLED], capture_output=True, text=True, check=True)
-    filled = [round(pages / PAGES, 1) for pages in json.loads(child.stdout)]
-    assert filled == [1, 1, 1, 0, 0, 0, 1, 1]
+def test_what_is_freed_is_kept_until_the_last_has_left() -> None:
+    before, heap_before, inside, again, heap_inside, after, heap_after = filled()
+    assert max(before, again, after) < 32 < inside
+    assert heap_before == heap_after == 0 and heap_inside == 3
 
 
-def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_glibc", lambda: None)
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+@pytest.mark.parametrize(
+    "chosen", [{"MALLOC_TRIM_THRESHOLD_": "65536"}, {"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=65536"}]
+)
+def test_what_a_user_chose_stays(chosen: dict[str, str]) -> None:
+    assert max(filled(**chosen)) < 32
+
+
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    memory._glibc.cache_clear()
+    yield
+    memory._glibc.cache_clear()
+
+
+@pytest.mark.usefixtures("forgetful")
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    monkeypatch.setattr(sys, "platform", system)
     with memory.KEPT_MEMORY:
         pass

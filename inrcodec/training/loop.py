@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -131,8 +131,7 @@ class Fit:
             if checkpoints is not None:
                 checkpoints.save(parts, vars(at))
 
-        waiting = DeferredSignals() if checkpoints else nullcontext()
-        with repeatable_convolutions(), KEPT_MEMORY, waiting as signals:
+        with self._computing(), DeferredSignals() if checkpoints else nullcontext() as signals:
             while (fraction := clock.fraction(at.step)) < 1.0:
                 set_rates(optimizers.values(), fraction, expected_steps)
                 charged = fraction >= settings.noise_from
@@ -176,7 +175,7 @@ class Fit:
         device = self.clip.device
         indices = torch.arange(self.settings.batch_frames, device=device)
         noise = torch.Generator(device=device).manual_seed(self.settings.seed)
-        with repeatable_convolutions():
+        with self._computing():
             for _ in range(2):
                 started = time.monotonic()
                 result = self._forward(indices, 0.5, noise)
@@ -188,6 +187,11 @@ class Fit:
         for module in (self.representation.module, self.quantiser):
             module.zero_grad()
         return seconds
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        with repeatable_convolutions(), KEPT_MEMORY if self.clip.device.type == "cpu" else nullcontext():
+            yield
 
     def _calibrate(self) -> None:
         """Choose the quantisation steps for what has been learned without them."""

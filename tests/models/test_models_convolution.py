@@ -8,10 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from inrcodec.models.convolution import convolve
+from inrcodec.models.convolution import STRIP_PIXELS, convolve
 
 LARGE = (2, 13, 40, 80)
-"""Features of as many pixels as have the gradient of their weights from contiguous copies."""
+"""Features of as many pixels as have the gradient of their weights by products of matrices."""
 
 
 @pytest.fixture(autouse=True)
@@ -28,22 +28,35 @@ def tensors(shape: tuple[int, ...], outputs: int, size: int) -> tuple[torch.Tens
     return *(one.requires_grad_() for one in made), torch.randn(outputs, generator=generator).requires_grad_()
 
 
-def is_planar(found: torch.Tensor) -> bool:
-    return "PlanarWeightGradient" in str(found.grad_fn)
+def is_by_products(found: torch.Tensor) -> bool:
+    return "GradientByProducts" in str(found.grad_fn)
 
 
-@pytest.mark.parametrize("has_bias", [True, False])
 @pytest.mark.parametrize(
-    ("shape", "outputs", "size"), [(LARGE, 400, 5), (LARGE, 48, 7), ((1, 56, 64, 50), 752, 3)]
+    ("shape", "outputs", "size", "strip", "has_bias"),
+    [
+        (LARGE, 400, 5, STRIP_PIXELS, True),
+        (LARGE, 400, 5, 11 * 80, True),
+        (LARGE, 400, 5, 16 * 80, False),
+        (LARGE, 48, 7, 1, True),
+        ((1, 56, 64, 50), 752, 3, 50 * 50, False),
+    ],
+    ids=["one strip", "an odd last strip", "equal strips", "least strips of seven", "3x3"],
 )
 def test_gradients_are_those_of_pytorch(
-    shape: tuple[int, int, int, int], outputs: int, size: int, has_bias: bool
+    shape: tuple[int, int, int, int],
+    outputs: int,
+    size: int,
+    strip: int,
+    has_bias: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("inrcodec.models.convolution.STRIP_PIXELS", strip)
     features, weight, bias = tensors(shape, outputs, size)
     wanted = [features, weight, *([bias] if has_bias else [])]
     found = convolve(features, weight, bias if has_bias else None)
     expected = F.conv2d(features, weight, bias if has_bias else None, padding=size // 2)
-    assert is_planar(found) and torch.equal(found, expected)
+    assert is_by_products(found) and torch.equal(found, expected)
     upstream = torch.randn_like(found)
     for one, other in zip(
         torch.autograd.grad(found, wanted, upstream),
@@ -57,7 +70,7 @@ def test_gradients_are_those_of_pytorch(
 def test_features_that_nothing_learns_from_have_no_gradient() -> None:
     features, weight, _ = tensors(LARGE, 400, 5)
     found = convolve(features.detach(), weight, None)
-    assert is_planar(found)
+    assert is_by_products(found)
     found.sum().backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None and features.grad is None
 
@@ -72,16 +85,16 @@ def test_features_that_nothing_learns_from_have_no_gradient() -> None:
     ],
     ids=["few pixels", "few multiplications", "bfloat16", "no gradient"],
 )
-def test_copies_are_made_where_they_are_worth_it_only(
+def test_products_are_made_where_they_are_worth_it_only(
     shape: tuple[int, int, int, int], outputs: int, size: int, context: AbstractContextManager[None]
 ) -> None:
     features, weight, bias = tensors(shape, outputs, size)
     with context:
-        assert not is_planar(convolve(features, weight, bias))
+        assert not is_by_products(convolve(features, weight, bias))
 
 
 def test_with_avx512_all_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     features, weight, bias = tensors(LARGE, 400, 5)
-    assert is_planar(convolve(features, weight, bias))
+    assert is_by_products(convolve(features, weight, bias))
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
-    assert not is_planar(convolve(features, weight, bias))
+    assert not is_by_products(convolve(features, weight, bias))

@@ -15,9 +15,11 @@ from codec_samples import Frames, mean_psnr_db, moving_gradient
 from inrcodec.compression.search import SectionCoder
 from inrcodec.compression.sections import decode_sections
 from inrcodec.fitting import FittedSegment, fit_segment
+from inrcodec.memory import KeptMemory
 from inrcodec.planning import SegmentPlan, plan_segment
 from inrcodec.progress import FitReport, Silent
 from inrcodec.settings import EncodeSettings
+from inrcodec.training.loop import Fit
 from inrcodec.training.optimizers import capped_rate
 from inrcodec.training.stepping import Batches
 from inrcodec.video import Clip, VideoProperties
@@ -116,6 +118,24 @@ def test_a_fit_against_the_clock_reckons_with_the_steps_that_there_is_time_for(
     fit_segment(plan, clip, SETTINGS, CPU, time.monotonic() + 4, details, lambda seconds, epochs: None)
     (told,) = details.rates
     assert 5 <= int(told.partition(" steps")[0]) <= 40
+
+
+def test_memory_is_kept_while_steps_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those whose time is taken before the fit, too, and not after one that fails."""
+    kept, seen, forward = KeptMemory(), [], Fit._forward
+
+    def watched(fit: Fit, *arguments: Any) -> Any:
+        seen.append(kept._within)
+        if len(seen) == 6:
+            raise RuntimeError("enough")
+        return forward(fit, *arguments)
+
+    monkeypatch.setattr("inrcodec.training.loop.KEPT_MEMORY", kept)
+    monkeypatch.setattr(Fit, "_forward", watched)
+    clip, plan = clip_of(FRAMES), plan_segment(clip_of(FRAMES).properties, SETTINGS)
+    with pytest.raises(RuntimeError, match="enough"):
+        fit_segment(plan, clip, SETTINGS, CPU, time.monotonic() + 60, Silent(), lambda seconds, epochs: None)
+    assert seen == [1] * 6 and kept._within == 0
 
 
 @FAMILIES
