@@ -42,6 +42,6 @@ def test_tables_have_a_cell_for_each_head() -> None:
 def test_rows_of_several_runs_name_the_commit_of_each() -> None:
     results = json.loads((RESULTS / "speed-avx2.json").read_text())["results"]
     (line,) = [one for one in page().splitlines() if one.startswith("- [speed-avx2.json]")]
-    commits = {row["run"]["commit"] for row in results}
-    assert len(commits) > 1
-    assert all(line.count(f"commit {commit},") == 1 for commit in commits)
+    runs = {(row["run"]["command"], row["run"]["commit"]) for row in results}
+    assert len(runs) > 1
+    assert all(line.count(f"`{command}`; commit {commit},") == 1 for command, commit in runs)
