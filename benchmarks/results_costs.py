@@ -30,8 +30,17 @@ def speed(report: Report) -> Iterator[str]:
 
     def beside(rival: str, rate: str, ratio: str) -> tuple[Sequence[str], list[Sequence[Cell]]]:
         compared = [row for row in rows if ratio in row]
-        return ("", "network", "frames a second", rival, "ratio"), [
-            (row["kind"], row["network"], row["frames_per_second"], row[rate], row[ratio]) for row in compared
+        return ("", "network", "frames a second", rival, "ratio", "of each round"), [
+            (
+                row["kind"],
+                row["network"],
+                row["frames_per_second"],
+                row[rate],
+                row[ratio],
+                # Older rows have none.
+                "{:.2f} to {:.2f}".format(*row[f"{ratio}_range"]) if f"{ratio}_range" in row else None,
+            )
+            for row in compared
         ]
 
     parts: tuple[tuple[Sequence[str], list[Sequence[Cell]]], ...] = (

@@ -93,7 +93,7 @@ class Contenders:
         return self.plain() if name == "plain" else self.authors()
 
     def embedding(self, count: int) -> Tensor:
-        """Made up ones for `count` frames, (B, d, h, w) float32."""
+        """A random embedding of `count` frames, (B, d, h, w) float32."""
         grid = self.config.grid
         return torch.randn(count, self.config.embedding_channels, grid.rows, grid.columns)
 

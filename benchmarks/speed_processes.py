@@ -82,15 +82,15 @@ def start_up(file: Path) -> list[dict[str, Any]]:
 
 
 def encoding(folder: Path) -> list[dict[str, Any]]:
-    """Whole encodes of Bunny with the default model, of one segment's frames and of two: peak memory."""
+    """Whole encodes of Bunny: peak memory of the default model for one segment and two, and of a network."""
     clip, rows = BENCHMARK_CLIPS["bunny"], []
-    for frames in (66, 132):
-        options = (*clip.options, "--frames", f"0:{frames}", "--no-audio", "--epochs", "1", "-y")
+    for frames, model in ((66, ()), (132, ()), (66, ("--model", "hnerv"))):
+        options = (*clip.options, *model, "--frames", f"0:{frames}", "--no-audio", "--epochs", "1", "-y")
         seconds, peak = measured(*INRC, "encode", clip.path, "-o", str(folder / "speed.inrv"), *options)
         rows.append(
             {
                 "kind": "encode",
-                "command": f"inrc encode, {frames} frames",
+                "command": " ".join([f"inrc encode, {frames} frames", *model]),
                 "frames": frames,
                 "seconds": seconds,
                 "peak_bytes": peak,

@@ -1,4 +1,4 @@
-"""Rivals that take turns (A B A B), each in a process of its own."""
+"""Rivals that take turns (A B, B A, A B, ...), each in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,24 +19,29 @@ def in_turn(rivals: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, 
     """
     with ExitStack() as processes:
         context = multiprocessing.get_context("spawn")
-        turns = {
-            name: processes.enter_context(ProcessPoolExecutor(1, context, _begin, (make,)))
-            for name, make in rivals.items()
-        }
+        turns = {name: processes.enter_context(ProcessPoolExecutor(1, context)) for name in rivals}
+        for name, make in rivals.items():
+            turns[name].submit(_begin, make).result()
         measured = [
-            {name: process.submit(_take).result() for name, process in turns.items()}
-            for _ in range(rounds + 1)
+            {name: turns[name].submit(_take).result() for name in _from(number, [*rivals])}
+            for number in range(rounds + 1)
         ]
     return {name: [one[name] for one in measured[1:]] for name in rivals}
 
 
-_turns: list[Turn] = []
-"""The one of this process."""
+def _from(number: int, names: list[str]) -> list[str]:
+    """Who comes first changes from round to round."""
+    first = number % len(names)
+    return names[first:] + names[:first]
+
+
+_turn_of_process: list[Turn] = []
+"""One, in the process of a rival."""
 
 
 def _begin(make: Callable[[], Turn]) -> None:
-    _turns.append(make())
+    _turn_of_process.append(make())
 
 
 def _take() -> float:
-    return _turns[0]()
+    return _turn_of_process[0]()

@@ -21,10 +21,11 @@ Frames = NDArray[np.uint8]
 BATCH_ACTIVATIONS = {"cpu": 1 << 24, "cuda": 1 << 30, "mps": 1 << 28}
 """Values that rendering one batch may hold, but at least one frame: enough to fill a device, no more.
 
-On a CPU as many as its C library keeps: memory for more is cleared by the kernel for each batch.
+On a CPU as many as its C library keeps, where frames are small: memory for more is cleared by the kernel for
+each batch.
 """
 CODES_ACTIVATIONS = 1 << 27
-"""Values of the frames that a `CodesDecoder` makes side by side on a CPU, each for itself."""
+"""Values of the frames that a `CodesDecoder` makes side by side, each for itself, at least."""
 
 
 def batch_frames(activations: int, device: torch.device, makes_codes: bool = False) -> int:

@@ -78,9 +78,18 @@ def test_turns_alternate_after_one_that_does_not_count_in_processes_of_their_own
     file = tmp_path / "order"
     rounds = in_turn({name: partial(_turn, name, file) for name in "ABC"}, 2)
     order = file.read_text().split()
-    assert [one[0] for one in order] == ["A", "B", "C"] * 3
-    assert order == order[:3] * 3 and len({one[1:] for one in order} | {str(os.getpid())}) == 4
-    assert rounds == {"A": [4.0, 7.0], "B": [5.0, 8.0], "C": [6.0, 9.0]}
+    assert [one[0] for one in order] == [*"ABC", *"BCA", *"CAB"]
+    assert len({*order}) == 3 and len({one[1:] for one in order} | {str(os.getpid())}) == 4
+    assert rounds == {"A": [6.0, 8.0], "B": [4.0, 9.0], "C": [5.0, 7.0]}
+
+
+def _absent() -> Turn:
+    raise FileNotFoundError("no such checkout")
+
+
+def test_a_rival_that_cannot_be_made_says_why() -> None:
+    with pytest.raises(FileNotFoundError, match="no such checkout"):
+        in_turn({"absent": _absent}, 1)
 
 
 def test_work_is_counted_for_one_frame(small: Contenders, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +114,8 @@ def test_a_row_has_what_the_table_needs(
     for rival in ["plain", *(["authors"] if is_raced else [])]:
         ratio = row["ratio" if rival == "plain" else "authors_ratio"]
         assert ratio == pytest.approx(row["frames_per_second"] / row[f"{rival}_frames_per_second"])
+        least, most = row["ratio_range" if rival == "plain" else "authors_ratio_range"]
+        assert 0 < least <= ratio <= most
     assert row["flops_per_second"] == pytest.approx(row["frames_per_second"] * row["flops_a_frame"])
     assert set(row["rounds"]) == {"ours", "plain", *(["authors"] if is_raced else [])}
 

@@ -31,6 +31,7 @@ def held():
 def heap():
     "GiB of the heap when three of them are freed; nothing is written, so none is held."
     blocks = [library.malloc(1 << 30) for _ in range(3)]
+    assert all(blocks), "no room for three GiB"
     for block in reversed(blocks):
         library.free(block)
     return round((library.sbrk(0) - began) / 2**30)
@@ -72,15 +73,22 @@ def test_what_is_freed_is_kept_until_the_last_has_left() -> None:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
-@pytest.mark.parametrize(
-    "chosen", [{"MALLOC_TRIM_THRESHOLD_": "65536"}, {"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=65536"}]
-)
-def test_what_a_user_chose_stays(chosen: dict[str, str]) -> None:
-    assert max(filled(**chosen)) < 32
+@pytest.mark.parametrize("setting", ["MMAP_MAX", "MMAP_THRESHOLD", "TRIM_THRESHOLD"])
+@pytest.mark.parametrize("is_tunable", [False, True])
+def test_what_a_user_chose_stays(setting: str, is_tunable: bool) -> None:
+    number = 65536
+    tunable = f"glibc.malloc.{setting.lower()}={number}"
+    chosen = {"GLIBC_TUNABLES": tunable} if is_tunable else {f"MALLOC_{setting}_": str(number)}
+    before, heap_before, inside, again, heap_inside, after, heap_after = filled(**chosen)
+    assert max(before, inside, again, after) < 32
+    assert max(heap_before, heap_inside, heap_after) == 0
 
 
 @pytest.fixture
-def forgetful() -> Iterator[None]:
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody has chosen anything, and the library is looked for anew."""
+    for name in [one for one in os.environ if one.startswith(("MALLOC_", "GLIBC_"))]:
+        monkeypatch.delenv(name)
     memory._glibc.cache_clear()
     yield
     memory._glibc.cache_clear()
@@ -89,7 +97,15 @@ def forgetful() -> Iterator[None]:
 @pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    asked: list[object] = []
+
+    def library(name: object) -> object:
+        asked.append(name)
+        return object()
+
+    monkeypatch.setattr(ctypes, "CDLL", library)
     monkeypatch.setattr(sys, "platform", system)
     with memory.KEPT_MEMORY:
         pass
+    # Only Linux can have glibc; on Windows there is no library of that name to ask for.
+    assert asked == ([None] if system == "linux" else [])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from threading import Thread, current_thread
+from threading import Event, Thread, current_thread
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ import torch
 import bitstream
 import inrcodec
 from inrcodec import rendering
-from inrcodec.models import reconstruction
+from inrcodec.models import reconstruction, side_by_side
 from inrcodec.models.side_by_side import Workers
 
 FILE = Path(__file__).parent / "golden" / "inrc.inrv"
@@ -108,6 +111,70 @@ def test_only_workers_have_fewer_threads(threads: int) -> None:
     other.start()
     other.join()
     assert (torch.get_num_threads(), seen) == (threads, [threads])
+
+
+def test_no_worker_waits_for_work_that_others_do(threads: int) -> None:
+    workers, gate, done = Workers(torch.device("cpu")), Event(), []
+    first = workers.submit(gate.wait, 60)
+    waiting = [workers.submit_after([first, first], done.append, number) for number in range(4)]
+    # Were they with a worker, it would not come to this one.
+    workers.submit(done.append, "beside").result(60)
+    assert done == ["beside"] and not any(one.running() for one in waiting)
+    gate.set()
+    for one in waiting:
+        one.result(60)
+    assert sorted(done[1:]) == [0, 1, 2, 3]
+
+
+def test_work_begins_however_the_work_before_it_ended(threads: int) -> None:
+    workers, gate = Workers(torch.device("cpu")), Event()
+    blocking = [workers.submit(gate.wait, 60) for _ in range(threads)]
+    failing, never = workers.submit(math.sqrt, -1), workers.submit(math.sqrt, 4)
+    after = workers.submit_after([failing, never], math.sqrt, 9)
+    skipped = workers.submit_after([after], math.sqrt, 16)
+    assert never.cancel() and skipped.cancel()
+    gate.set()
+    assert after.result(60) == 3 and all(one.result(60) for one in blocking)
+    with pytest.raises(ValueError, match="math domain"):
+        failing.result(60)
+    with pytest.raises(CancelledError):
+        skipped.result(60)
+
+
+def test_at_the_end_of_the_process_no_more_work_begins() -> None:
+    pool, coming = ThreadPoolExecutor(1), side_by_side.done(None)
+    pool.shutdown()
+    later: Any = Future()
+    side_by_side._when_over(iter([coming]), partial(side_by_side._begin, pool, lambda: None, later))
+    assert later.cancelled()
+
+
+def test_a_network_of_zeros_is_not_computed(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, original, computed = alone(), reconstruction.refine, []
+
+    def counted(quads: Any, weights: Any) -> Any:
+        computed.append(bool(weights))
+        return original(quads, weights)
+
+    monkeypatch.setattr(reconstruction, "refine", counted)
+    with inrcodec.open(FILE, "cpu", "float32") as video:
+        video[0]
+        decoder: Any = video._renderers.of(0).decoder
+        assert computed == [True] and len(decoder._weights) == 4
+    tensors = {
+        "motion": decoder._motion,
+        "latent": decoder._latents,
+        "latent.step": torch.tensor(0.1),
+        **{name: torch.zeros_like(value) for name, value in decoder._weights.items()},
+    }
+    arguments = (decoder._tree, decoder._display, (0.5, 6.0), decoder._is_smooth)
+    empty = reconstruction.Reconstruction(tensors, *arguments)
+    frames = empty.codes(range(6))
+    assert computed[1:] == [False] * 6
+    assert frames.shape == expected.shape
+    empty._weights = {name: value for name, value in tensors.items() if name.startswith("refine.")}
+    empty._codes.clear()
+    assert torch.equal(frames, empty.codes(range(6))) and computed[7:] == [True] * 6
 
 
 def modes() -> tuple[bool, bool, bool, torch.dtype]:

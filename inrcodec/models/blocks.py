@@ -16,8 +16,6 @@ from inrcodec.models.convolution import convolve
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.layout import Convolution, Grid, Window
 
-LANES = 16
-"""Outputs of a convolution that are computed at once."""
 AUTHORS_POWERS = {(1.25, 45): 22958.873046875}
 """The one power of 1.25 that PyTorch's vectorised `pow` does not round to the nearest binary32."""
 
@@ -104,21 +102,6 @@ def _cropped(features: Tensor, available: Window, wanted: Window) -> Tensor:
     return features[:, :, rows, columns]
 
 
-def convolve_abreast(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A convolution to few channels, zeros around, on CPUs for several places beside each other at once.
-
-    They multiply for 16 outputs at a time: of three alone, 13 lanes would idle.
-    """
-    outputs, kernel, width = weight.shape[0], weight.shape[-1], features.shape[-1]
-    most = LANES // outputs if features.device.type == "cpu" else 1
-    places = max(count for count in range(1, max(1, most) + 1) if width % count == 0)
-    shifted = torch.cat([F.pad(weight, (place, places - 1 - place)) for place in range(places)])
-    biases = None if bias is None else bias.repeat(places)
-    found = F.conv2d(features, shifted, biases, stride=(1, places), padding=kernel // 2)
-    batch, _, rows, _ = found.shape
-    return found.permute(0, 2, 3, 1).reshape(batch, rows, width, outputs).permute(0, 3, 1, 2)
-
-
 class ConvolutionNetwork:
     """Convolutions by name, with their weights: `network("stage1", features)`."""
 
@@ -136,8 +119,6 @@ class ConvolutionNetwork:
 
 def _convolve(features: Tensor, layer: Convolution, tensors: Mapping[str, Tensor]) -> Tensor:
     weight, bias = tensors[f"{layer.name}.weight"], tensors.get(f"{layer.name}.bias")
-    if 2 * len(weight) <= LANES:
-        return convolve_abreast(features, weight, bias)
     return convolve(features, weight, bias)
 
 

@@ -83,16 +83,16 @@ def _centres(rows: int, columns: int, dtype: torch.dtype, device: torch.device) 
 def _stretched(nodes: Tensor, pixels: int) -> Tensor:
     """Linear between nodes `pixels` apart: (B, rows + 2, columns + 2, C) -> (B, h, w, C).
 
-    The outermost nodes lie outside of the image. Products of matrices take half the time of `lerp`.
+    The outermost nodes lie outside of the image. Products of matrices take half the time of `lerp`; rows come
+    first, while there are few, and then whole rows are weighted.
     """
-    count, _, width, channels = nodes.shape
-    shares = _shares(pixels, nodes.device)
-    above_at_below = torch.stack([nodes[:, :-2], nodes[:, 1:-1], nodes[:, 2:]], 2)
-    tall = torch.matmul(shares, above_at_below.flatten(3)).view(count, -1, width, channels)
-    around = torch.cat([tall[:, :, :-2], tall[:, :, 1:-1], tall[:, :, 2:]], -1)
-    return torch.matmul(around, _spread(pixels, channels, nodes.device)).view(
-        count, tall.shape[1], -1, channels
-    )
+    count, height, _, channels = nodes.shape
+    around = torch.cat([nodes[:, :, :-2], nodes[:, :, 1:-1], nodes[:, :, 2:]], -1)
+    wide = torch.matmul(around, _spread(pixels, channels, nodes.device)).view(count, height, -1)
+    # A view of one frame: its windows of three rows overlap.
+    above_at_below = wide.unfold(1, 3, 1).transpose(2, 3).reshape(-1, 3, wide.shape[2])
+    shares = _shares(pixels, nodes.device).expand(len(above_at_below), -1, -1)
+    return torch.bmm(shares, above_at_below).view(count, (height - 2) * pixels, -1, channels)
 
 
 def _look_up(images: Tensor, motion: Tensor) -> Tensor:

@@ -26,8 +26,12 @@ def to_quads(planes: Planes) -> Tensor:
     """Planes of float32 with even sides, which need no gradients, as quads (B, 6, h / 2, w / 2)."""
     count, _, height, width = planes.luma.shape
     rows = planes.luma.contiguous().view(torch.int64).view(count, height // 2, 2, width // 2)
-    both = torch.stack([*planes.chroma.unbind(1)], -1).view(torch.int64)[..., 0]
-    return torch.stack([rows[:, :, 0], rows[:, :, 1], both], -1).view(torch.float32).permute(0, 3, 1, 2)
+    pairs = rows.new_empty(count, height // 2, width // 2, QUAD_CHANNELS // 2)
+    quads = pairs.view(torch.float32)
+    # Strided copies: `stack` takes twice the time.
+    pairs[..., 0], pairs[..., 1] = rows.unbind(2)
+    quads[..., LUMA_CHANNELS], quads[..., LUMA_CHANNELS + 1] = planes.chroma.unbind(1)
+    return quads.permute(0, 3, 1, 2)
 
 
 def to_colours(quads: Tensor, is_smooth: bool) -> Tensor:

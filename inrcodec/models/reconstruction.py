@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inrcodec.models.blocks import convolve_abreast
+from inrcodec.models.convolution import convolve
 from inrcodec.models.graphs import FrameGraphs, Stored
 from inrcodec.models.hierarchy import Hierarchy
 from inrcodec.models.lapped import BLOCK, add_synthesis
@@ -37,7 +37,7 @@ def refine(quads: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
     # A power of two: the products are those of planes times the gain.
     first = weights["refine.first.weight"] * INPUT_GAIN
     hidden = F.relu_(F.conv2d(quads, first, weights["refine.first.bias"], padding=1))
-    error = convolve_abreast(hidden, weights["refine.last.weight"], weights["refine.last.bias"])
+    error = convolve(hidden, weights["refine.last.weight"], weights["refine.last.bias"])
     return torch.add(quads, error, alpha=OUTPUT_GAIN)
 
 
@@ -63,7 +63,9 @@ class Reconstruction:
         self._latents = tensors["latent"]
         self._motion = tensors["motion"]
         self._motion_step = tensors.get("motion.step")
-        self._weights = {name: value for name, value in tensors.items() if name.startswith("refine.")}
+        network = {name: value for name, value in tensors.items() if name.startswith("refine.")}
+        # A network that was not worth its bits is all zeros, and says nothing.
+        self._weights = network if any(value.any() for value in network.values()) else {}
         self._field = self._field_of(tensors["motion"])
         self._steps = tensors["latent.step"] * step_sizes(self._field, tree, *fineness)
         self._frames: dict[int, Future[Planes]] = {}
@@ -108,7 +110,7 @@ class Reconstruction:
         with self._forgetting_failures():
             for frame, one in planes.items():
                 if frame not in self._codes:
-                    self._codes[frame] = self._submit(len(planes), self._codes_of, one)
+                    self._codes[frame] = self._submit(len(planes), (one,), self._codes_of, one)
             return torch.stack([self._codes[frame].result() for frame in frames])
 
     @contextmanager
@@ -128,20 +130,29 @@ class Reconstruction:
         needed = self._tree.needed(frames)
         for frame in [one for one in self._frames if self._tree.levels[one] > 1 and one not in needed]:
             self._frames.pop(frame).cancel()
-        # References come first in this order, so that no worker waits for what none has begun.
+        # References come first in this order.
         for frame in (one for batch in self._tree.order for one in batch):
             if frame in needed and frame not in self._frames:
                 references = {
                     one: self._frames[one] for one in self._tree.references[frame].tolist() if one >= 0
                 }
-                self._frames[frame] = self._submit(len(frames), self._planes, frame, references)
+                self._frames[frame] = self._submit(
+                    len(frames), references.values(), self._planes, frame, references
+                )
         return {frame: self._frames[frame] for frame in sorted(frames)}
 
-    def _submit(self, count: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """One frame alone has the caller's thread, and with it all cores."""
+    def _submit(
+        self,
+        count: int,
+        earlier: Collection[Future[Planes]],
+        work: Callable[P, T],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> Future[T]:
+        """What waits for `earlier` work. One frame alone has the caller's thread, and with it all cores."""
         if count == 1:
             return done(work(*arguments, **named))
-        return self._workers.submit(work, *arguments, **named)
+        return self._workers.submit_after(earlier, work, *arguments, **named)
 
     def _planes(self, frame: int, references: Mapping[int, Future[Planes]]) -> Planes:
         """Planes of a frame, whose references may still be in the making."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from threading import Barrier
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
@@ -54,20 +54,49 @@ class Workers:
 
     def submit(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
         """Begin `work`, after all that was submitted before, in the caller's modes of torch."""
+        return self.submit_after((), work, *arguments, **named)
+
+    def submit_after(
+        self, earlier: Iterable[Future[Any]], work: Callable[P, T], *arguments: P.args, **named: P.kwargs
+    ) -> Future[T]:
+        """The same once all of `earlier` are over, however they end: no worker waits for another one."""
         if self._pool is None:
             return done(work(*arguments, **named))
         has_gradients, is_inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
         dtype, is_cast = torch.get_autocast_dtype(self._device), torch.is_autocast_enabled(self._device)
+        coming: Future[T] = Future()
 
-        def run() -> T:
-            with (
-                torch.inference_mode(is_inference),
-                torch.set_grad_enabled(has_gradients),
-                torch.autocast(self._device, dtype, enabled=is_cast),
-            ):
-                return work(*arguments, **named)
+        def run() -> None:
+            if not coming.set_running_or_notify_cancel():
+                return
+            try:
+                with (
+                    torch.inference_mode(is_inference),
+                    torch.set_grad_enabled(has_gradients),
+                    torch.autocast(self._device, dtype, enabled=is_cast),
+                ):
+                    coming.set_result(work(*arguments, **named))
+            except BaseException as error:  # Told to whoever asks for the result.
+                coming.set_exception(error)
 
-        return self._pool.submit(run)
+        _when_over(iter([*earlier]), partial(_begin, self._pool, run, coming))
+        return coming
+
+
+def _when_over(futures: Iterator[Future[Any]], begin: Callable[[], None]) -> None:
+    """Call `begin` once the last of them is over: now, or from the thread that ends it."""
+    for one in futures:
+        if not one.done():
+            one.add_done_callback(lambda _: _when_over(futures, begin))
+            return
+    begin()
+
+
+def _begin(pool: Executor, run: Callable[[], None], coming: Future[Any]) -> None:
+    try:
+        pool.submit(run)
+    except RuntimeError:  # The process ends, and nobody waits any more.
+        coming.cancel()
 
 
 def done(result: T) -> Future[T]:

@@ -131,7 +131,7 @@ class Fit:
             if checkpoints is not None:
                 checkpoints.save(parts, vars(at))
 
-        with self._computing(), DeferredSignals() if checkpoints else nullcontext() as signals:
+        with self._step_settings(), DeferredSignals() if checkpoints else nullcontext() as signals:
             while (fraction := clock.fraction(at.step)) < 1.0:
                 set_rates(optimizers.values(), fraction, expected_steps)
                 charged = fraction >= settings.noise_from
@@ -175,7 +175,7 @@ class Fit:
         device = self.clip.device
         indices = torch.arange(self.settings.batch_frames, device=device)
         noise = torch.Generator(device=device).manual_seed(self.settings.seed)
-        with self._computing():
+        with self._step_settings():
             for _ in range(2):
                 started = time.monotonic()
                 result = self._forward(indices, 0.5, noise)
@@ -189,8 +189,10 @@ class Fit:
         return seconds
 
     @contextmanager
-    def _computing(self) -> Iterator[None]:
-        with repeatable_convolutions(), KEPT_MEMORY if self.clip.device.type == "cpu" else nullcontext():
+    def _step_settings(self) -> Iterator[None]:
+        """What is set for the process while steps are made: the choice of algorithms, and on a CPU memory."""
+        memory = KEPT_MEMORY if self.clip.device.type == "cpu" else nullcontext()
+        with repeatable_convolutions(), memory:
             yield
 
     def _calibrate(self) -> None:

@@ -1,4 +1,4 @@
-"""Gradients of convolutions: the same, whichever layout they are computed in."""
+"""Gradients of convolutions: the same, whichever way they are computed."""
 
 from __future__ import annotations
 
@@ -41,8 +41,16 @@ def is_by_products(found: torch.Tensor) -> bool:
         (LARGE, 400, 5, 20 * 80),
         (LARGE, 48, 7, 1),
         ((1, 56, 64, 50), 752, 3, 50 * 50),
+        (LARGE, 400, 5, 13 * 80),
+        ((2, 400, 40, 80), 400, 1, 1000),
+        (LARGE, 3, 3, STRIP_PIXELS),
+        (LARGE, 4, 5, 13 * 80),
+        (LARGE, 1, 3, 1),
     ],
-    ids=["one strip", "an odd last strip", "equal strips", "least strips of seven", "3x3"],
+    ids=[
+        *("one strip", "an odd last strip", "equal strips", "least of seven", "3x3", "a last row", "1x1"),
+        *("head of three", "of four in strips", "of one in rows"),
+    ],
 )
 def test_gradients_are_those_of_pytorch(
     shape: tuple[int, int, int, int],
@@ -53,6 +61,7 @@ def test_gradients_are_those_of_pytorch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("inrcodec.models.convolution.STRIP_PIXELS", strip)
+    monkeypatch.setattr("inrcodec.models.convolution.FEW_STRIP_PIXELS", strip)
     features, weight, bias = tensors(shape, outputs, size)
     wanted = [features, weight, *([bias] if has_bias else [])]
     found = convolve(features, weight, bias if has_bias else None)
@@ -66,6 +75,34 @@ def test_gradients_are_those_of_pytorch(
     ):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
     assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("outputs", [3, 400])
+@pytest.mark.parametrize("layout", ["contiguous", "cropped", "an even gradient"])
+def test_any_layout_has_the_gradient(layout: str, outputs: int) -> None:
+    features, weight, bias = tensors(LARGE, outputs, 5)
+    shown = features.contiguous() if layout == "contiguous" else features
+    if layout == "cropped":
+        shown = torch.cat([features, features], 3)[:, :, :, 7:87]
+    found, expected = convolve(shown, weight, bias), F.conv2d(shown, weight, bias, padding=2)
+    assert is_by_products(found)
+    upstream = torch.randn_like(found)
+    if layout == "an even gradient":
+        upstream = torch.full((), 0.5).expand_as(found)
+    for one, other in zip(
+        torch.autograd.grad(found, (features, weight, bias), upstream, retain_graph=True),
+        torch.autograd.grad(expected, (features, weight, bias), upstream, retain_graph=True),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
+
+
+def test_a_gradient_has_no_gradient() -> None:
+    features, weight, _ = tensors(LARGE, 400, 5)
+    loss = convolve(features, weight, None).square().sum()
+    (slope,) = torch.autograd.grad(loss, weight, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()  # type: ignore[no-untyped-call]
 
 
 def test_features_that_nothing_learns_from_have_no_gradient() -> None:
@@ -99,3 +136,17 @@ def test_with_avx512_all_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     assert is_by_products(convolve(features, weight, bias))
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
     assert not is_by_products(convolve(features, weight, bias))
+
+
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+@pytest.mark.parametrize("outputs", [1, 3, 6, 8, 9])
+@pytest.mark.parametrize("width", [80, 77])
+def test_few_outputs_are_the_same_abreast(
+    monkeypatch: pytest.MonkeyPatch, capability: str, outputs: int, width: int
+) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    features, weight, bias = tensors((2, 13, 40, width), outputs, 3)
+    with torch.no_grad():
+        found, expected = convolve(features, weight, bias), F.conv2d(features, weight, bias, padding=1)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
+    assert found.is_contiguous(memory_format=torch.channels_last)
