@@ -30,18 +30,15 @@ def speed(report: Report) -> Iterator[str]:
 
     def beside(rival: str, rate: str, ratio: str) -> tuple[Sequence[str], list[Sequence[Cell]]]:
         compared = [row for row in rows if ratio in row]
-        return ("", "network", "frames a second", rival, "ratio", "of each round"), [
-            (
-                row["kind"],
-                row["network"],
-                row["frames_per_second"],
-                row[rate],
-                row[ratio],
-                # Older rows have none.
-                "{:.2f} to {:.2f}".format(*row[f"{ratio}_range"]) if f"{ratio}_range" in row else None,
-            )
-            for row in compared
+        head = ("", "network", "frames a second", rival, "ratio")
+        lines: list[Sequence[Cell]] = [
+            (row["kind"], row["network"], row["frames_per_second"], row[rate], row[ratio]) for row in compared
         ]
+        # Older runs have none.
+        if not all(f"{ratio}_range" in row for row in compared):
+            return head, lines
+        rounds = ["{:.2f} to {:.2f}".format(*row[f"{ratio}_range"]) for row in compared]
+        return (*head, "rounds"), [(*line, one) for line, one in zip(lines, rounds, strict=True)]
 
     parts: tuple[tuple[Sequence[str], list[Sequence[Cell]]], ...] = (
         beside("plain reference", "plain_frames_per_second", "ratio"),

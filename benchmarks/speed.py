@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed FILE.inrv [--part training ...] [--authors DIR] [--json FILE] [--plot FILE.svg]
 
-In training and rendering ours and the plain reference (`benchmarks.plain`) run in turn, A B A B, each in a
+In training and rendering ours and the plain reference (`benchmarks.plain`) run in turn, A B, B A, each in a
 process of its own, and with them the authors' code where there is a checkout of haochen-rye/HNeRV. FILE.inrv
 is what the default model makes of a clip; decodes are timed on it. The peak is what products of large
 matrices reach on this machine, in the types of both, and what a copy of memory reaches: the plot's roofs.

@@ -1,4 +1,4 @@
-"""Training and rendering of HNeRV, ours and the plain way, in turn (A B A B), for `benchmarks.speed`."""
+"""Training and rendering of HNeRV, ours and the plain way, in turn (A B, B A), for `benchmarks.speed`."""
 
 from __future__ import annotations
 
@@ -136,8 +136,11 @@ def _rendering_turn(name: str, contenders: Contenders) -> Turn:
             for _ in range(frames // batch):
                 decoder(embedding[:batch]).mul(255).round().to(torch.uint8)
 
-    render(BATCH_FRAMES)
-    batch = max((1, BATCH_FRAMES), key=lambda one: _rate(frames // one * one, partial(render, one)))
+    def rate(batch: int) -> float:
+        render(batch)
+        return _rate(frames // batch * batch, partial(render, batch))
+
+    batch = max((1, BATCH_FRAMES), key=rate)
     return partial(_rate, frames // batch * batch, partial(render, batch))
 
 

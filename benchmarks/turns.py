@@ -1,4 +1,4 @@
-"""Rivals that take turns (A B, B A, A B, ...), each in a process of its own."""
+"""Rivals that take turns (A B C, C B A, A B C, ...), each in a process of its own."""
 
 from __future__ import annotations
 
@@ -23,16 +23,10 @@ def in_turn(rivals: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, 
         for name, make in rivals.items():
             turns[name].submit(_begin, make).result()
         measured = [
-            {name: turns[name].submit(_take).result() for name in _from(number, [*rivals])}
+            {name: turns[name].submit(_take).result() for name in [*rivals][:: -1 if number % 2 else 1]}
             for number in range(rounds + 1)
         ]
     return {name: [one[name] for one in measured[1:]] for name in rivals}
-
-
-def _from(number: int, names: list[str]) -> list[str]:
-    """Who comes first changes from round to round."""
-    first = number % len(names)
-    return names[first:] + names[:first]
 
 
 _turn_of_process: list[Turn] = []

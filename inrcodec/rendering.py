@@ -25,7 +25,7 @@ On a CPU as many as its C library keeps, where frames are small: memory for more
 each batch.
 """
 CODES_ACTIVATIONS = 1 << 27
-"""Values of the frames that a `CodesDecoder` makes side by side, each for itself, at least."""
+"""The same where a `CodesDecoder` makes frames side by side, unless the device holds more."""
 
 
 def batch_frames(activations: int, device: torch.device, makes_codes: bool = False) -> int:

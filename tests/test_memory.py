@@ -84,6 +84,11 @@ def test_what_a_user_chose_stays(setting: str, is_tunable: bool) -> None:
     assert max(heap_before, heap_inside, heap_after) == 0
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+def test_other_settings_of_glibc_say_nothing_about_it() -> None:
+    assert filled(GLIBC_TUNABLES="glibc.malloc.tcache_count=3")[2] > 32
+
+
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nobody has chosen anything, and the library is looked for anew."""

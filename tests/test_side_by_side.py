@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from threading import Event, Thread, current_thread
 from typing import Any
@@ -106,7 +108,7 @@ def test_a_failure_is_not_kept(threads: int, monkeypatch: pytest.MonkeyPatch) ->
 def test_only_workers_have_fewer_threads(threads: int) -> None:
     workers, seen = Workers(torch.device("cpu")), []
     assert workers.are_many
-    assert workers.submit(torch.get_num_threads).result() == 1
+    assert workers.submit_after((), torch.get_num_threads).result() == 1
     other = Thread(target=lambda: seen.append(torch.get_num_threads()))
     other.start()
     other.join()
@@ -115,10 +117,10 @@ def test_only_workers_have_fewer_threads(threads: int) -> None:
 
 def test_no_worker_waits_for_work_that_others_do(threads: int) -> None:
     workers, gate, done = Workers(torch.device("cpu")), Event(), []
-    first = workers.submit(gate.wait, 60)
+    first = workers.submit_after((), gate.wait, 60)
     waiting = [workers.submit_after([first, first], done.append, number) for number in range(4)]
     # Were they with a worker, it would not come to this one.
-    workers.submit(done.append, "beside").result(60)
+    workers.submit_after((), done.append, "beside").result(60)
     assert done == ["beside"] and not any(one.running() for one in waiting)
     gate.set()
     for one in waiting:
@@ -126,27 +128,132 @@ def test_no_worker_waits_for_work_that_others_do(threads: int) -> None:
     assert sorted(done[1:]) == [0, 1, 2, 3]
 
 
-def test_work_begins_however_the_work_before_it_ended(threads: int) -> None:
+def test_work_begins_after_work_that_failed_but_not_after_cancelled_work(threads: int) -> None:
     workers, gate = Workers(torch.device("cpu")), Event()
-    blocking = [workers.submit(gate.wait, 60) for _ in range(threads)]
-    failing, never = workers.submit(math.sqrt, -1), workers.submit(math.sqrt, 4)
-    after = workers.submit_after([failing, never], math.sqrt, 9)
-    skipped = workers.submit_after([after], math.sqrt, 16)
-    assert never.cancel() and skipped.cancel()
+    blocking = [workers.submit_after((), gate.wait, 60) for _ in range(threads)]
+    failing, never = workers.submit_after((), math.sqrt, -1), workers.submit_after((), math.sqrt, 4)
+    after = workers.submit_after([*blocking, failing], math.sqrt, 9)
+    skipped = workers.submit_after([after, never], math.sqrt, 16)
+    last = workers.submit_after([skipped], math.sqrt, 25)
+    assert never.cancel()
     gate.set()
     assert after.result(60) == 3 and all(one.result(60) for one in blocking)
     with pytest.raises(ValueError, match="math domain"):
         failing.result(60)
-    with pytest.raises(CancelledError):
-        skipped.result(60)
+    for one in (skipped, last):
+        with pytest.raises(CancelledError):
+            one.result(60)
 
 
-def test_at_the_end_of_the_process_no_more_work_begins() -> None:
-    pool, coming = ThreadPoolExecutor(1), side_by_side.done(None)
+def test_at_the_end_of_the_process_waiting_work_fails() -> None:
+    pool, first, coming = ThreadPoolExecutor(1), Future[None](), Future[None]()
+    side_by_side._Task(pool, [first], coming, print)()
     pool.shutdown()
-    later: Any = Future()
-    side_by_side._when_over(iter([coming]), partial(side_by_side._begin, pool, lambda: None, later))
-    assert later.cancelled()
+    first.set_result(None)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        coming.result(60)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[torch.Tensor]]]:
+    """Planes of frames as they are made, while nothing collects what holds itself."""
+    found: list[weakref.ref[torch.Tensor]] = []
+    original = reconstruction.Reconstruction._planes
+
+    def noted(self: Any, frame: int, references: Any) -> Any:
+        planes = original(self, frame, references)
+        found.append(weakref.ref(planes.luma))
+        return planes
+
+    monkeypatch.setattr(reconstruction.Reconstruction, "_planes", noted)
+    gc.collect()
+    gc.disable()
+    yield found
+    gc.enable()
+
+
+def alive(made: list[weakref.ref[torch.Tensor]]) -> int:
+    """So many are held once workers have put down what they have done."""
+    for _ in range(100):
+        if not (held := sum(one() is not None for one in made)):
+            break
+        time.sleep(0.01)
+    return held
+
+
+def test_frames_that_are_not_asked_for_any_more_are_not_held(
+    threads: int, made: list[weakref.ref[torch.Tensor]]
+) -> None:
+    with inrcodec.open(FILE, "cpu", "float32") as video:
+        decoder: Any = video._renderers.of(0).decoder
+        for first in range(4):
+            decoder.codes([first, first + 1])
+        decoder.codes([0])
+        # Anchors stay.
+        assert {*decoder._frames} == {0, 3, 5} and decoder._codes.keys() == {0}
+        assert alive(made) == 3
+        decoder._frames.clear()
+        decoder._codes.clear()
+        assert alive(made) == 0
+
+
+def test_frames_of_a_failure_are_not_held(
+    threads: int, made: list[weakref.ref[torch.Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = reconstruction.Reconstruction._codes_of
+
+    def failing(self: Any, planes: Any) -> Any:
+        original(self, planes)
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(reconstruction.Reconstruction, "_codes_of", failing)
+    with inrcodec.open(FILE, "cpu", "float32") as video:
+        with pytest.raises(MemoryError, match="no more"):
+            video[:]
+        assert made and alive(made) == 0
+
+
+def test_a_failure_of_work_that_was_begun_ahead_is_forgotten(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, original, calls = alone(), reconstruction.Reconstruction._planes, []
+
+    def failing(self: Any, frame: int, references: Any) -> Any:
+        if frame == 5 and not calls:
+            calls.append(frame)
+            raise MemoryError("no more")
+        return original(self, frame, references)
+
+    monkeypatch.setattr(reconstruction.Reconstruction, "_planes", failing)
+    with inrcodec.open(FILE, "cpu", "float32") as video:
+        video[0]
+        assert_alike(video[1], expected[1])
+        # The anchor of the frames ahead has failed meanwhile, or fails now.
+        with pytest.raises(MemoryError, match="no more"):
+            video[4]
+        assert_alike(video[4], expected[4])
+
+
+def test_a_place_between_frames_leaves_no_cancelled_work_behind(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, original, gate = alone(), reconstruction.Reconstruction._planes, Event()
+
+    def slow(self: Any, frame: int, references: Any) -> Any:
+        # Frame 4, begun ahead, still waits for this one when something else is wanted.
+        if frame == 5:
+            gate.wait(60)
+        return original(self, frame, references)
+
+    monkeypatch.setattr(reconstruction.Reconstruction, "_planes", slow)
+    with inrcodec.open(FILE, "cpu", "float32") as video:
+        video[0]
+        video[1]
+        assert 4 in video._renderers.of(0).decoder._codes  # type: ignore[union-attr]
+        between = video.at(1.5)
+        gate.set()
+        assert np.abs(between - expected.astype(float)[1:3].mean(0)).max() <= 1.01
+        assert_alike(video[4], expected[4])
 
 
 def test_a_network_of_zeros_is_not_computed(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,17 +295,17 @@ def modes() -> tuple[bool, bool, bool, torch.dtype]:
 
 def test_work_is_done_in_the_modes_of_the_caller(threads: int) -> None:
     workers = Workers(torch.device("cpu"))
-    assert workers.submit(modes).result() == modes()
+    assert workers.submit_after((), modes).result() == modes()
     with torch.no_grad(), torch.autocast("cpu", torch.float16):
-        assert workers.submit(modes).result() == modes() == (False, False, True, torch.float16)
+        assert workers.submit_after((), modes).result() == modes() == (False, False, True, torch.float16)
     with torch.inference_mode():
-        assert workers.submit(modes).result() == modes()
+        assert workers.submit_after((), modes).result() == modes()
 
 
 def test_other_devices_have_no_workers(threads: int) -> None:
     workers = Workers(torch.device("meta"))
     assert not workers.are_many
-    assert workers.submit(torch.get_num_threads).result() == threads
+    assert workers.submit_after((), torch.get_num_threads).result() == threads
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Layers that families share, as functions of their weights, so that a fit and a decode run the same code."""
+"""Layers that families share, as functions of their weights, so that a fit and a decode compute the same."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from torch.autograd.function import once_differentiable
 
 LEAST_PIXELS, LEAST_REUSE = 3200, 200
 """From so many pixels on, and multiplications of a value with it, the products are worth their copies."""
-STRIP_PIXELS, MARGINS_A_STRIP = 3200, 4
-"""About so many are multiplied at once, so that their copies stay in the processor's cache; but rows that are
-a few times as many as those of a margin, which is copied again for each strip."""
+STRIP_PIXELS, LEAST_ROWS_A_MARGIN = 3200, 4
+"""A strip has about so many pixels, so that their copies stay in the processor's cache, and at least four
+times the rows of its margin, which is copied again for each strip."""
 FEW_OUTPUTS, FEW_STRIP_PIXELS = 4, 10_000
 """Of heads: a gradient of so few outputs is copied instead of the features, so many pixels at once."""
 
@@ -31,13 +31,15 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if _is_faster_by_products(features, weight):
         found: Tensor = _GradientByProducts.apply(features, weight, bias)  # type: ignore[no-untyped-call]
         return found
-    if features.device.type == "cpu" and 2 * len(weight) <= _lanes():
+    # Other programs run what is exported, on other processors.
+    is_ours = features.device.type == "cpu" and not torch.compiler.is_compiling()
+    if is_ours and 2 * len(weight) <= _lanes():
         return _convolve_abreast(features, weight, bias)
     return F.conv2d(features, weight, bias, padding=weight.shape[-1] // 2)
 
 
 def _lanes() -> int:
-    """Outputs of a convolution that are computed at once."""
+    """Outputs that a convolution computes at once on x86-64; few others were ever measured."""
     return 8 if torch.backends.cpu.get_cpu_capability() == "AVX2" else 16
 
 
@@ -116,7 +118,7 @@ def _weight_gradient(gradient: Tensor, features: Tensor, size: int) -> Tensor:
     """
     outputs, inputs, (height, width) = gradient.shape[1], features.shape[1], features.shape[-2:]
     margin = size // 2
-    rows = min(height, max(1, MARGINS_A_STRIP * margin, STRIP_PIXELS // width))
+    rows = min(height, max(1, LEAST_ROWS_A_MARGIN * margin, STRIP_PIXELS // width))
     strip = features.new_zeros(rows + 2 * margin, width + 2 * margin, inputs)
     found = features.new_zeros(size, outputs, size * inputs)
     for frame, slopes in zip(features.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1), strict=True):

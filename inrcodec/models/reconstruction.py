@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -77,8 +78,8 @@ class Reconstruction:
     def __call__(self, positions: Tensor) -> Tensor:
         """See `FrameDecoder`; between two frames there is their mean, weighted by the distance."""
         ends = [(math.floor(at), math.ceil(at), at - math.floor(at)) for at in positions.tolist()]
-        planes = self._begin({frame for pair in ends for frame in pair[:2]})
         with self._forgetting_failures():
+            planes = self._begin({frame for pair in ends for frame in pair[:2]})
             shown = {frame: self._colours(one) for frame, one in planes.items()}
         return torch.stack([torch.lerp(shown[a], shown[b], part) for a, b, part in ends])
 
@@ -104,10 +105,8 @@ class Reconstruction:
         last, is_in_row = max(frames), min(frames) == self._next and self._workers.are_many
         ahead = range(last + 1, min(last + 1 + (AHEAD if is_in_row else 0), len(self._latents)))
         self._next = last + 1
-        planes = self._begin({*frames, *ahead})
-        for frame in self._codes.keys() - planes.keys():
-            self._codes.pop(frame).cancel()
         with self._forgetting_failures():
+            planes = self._begin({*frames, *ahead})
             for frame, one in planes.items():
                 if frame not in self._codes:
                     self._codes[frame] = self._submit(len(planes), (one,), self._codes_of, one)
@@ -119,16 +118,24 @@ class Reconstruction:
         try:
             yield
         except BaseException:
-            for coming in (self._frames, self._codes):
-                for one in coming.values():
-                    one.cancel()
-                coming.clear()
+            self._forget()
             raise
+
+    def _forget(self) -> None:
+        """In a frame of its own: the failure holds those that it passed, and would hold itself."""
+        begun: list[Future[Any]] = [*self._frames.values(), *self._codes.values()]
+        self._frames.clear()
+        self._codes.clear()
+        # Those that wait for others first.
+        for one in reversed(begun):
+            one.cancel()
 
     def _begin(self, frames: set[int]) -> dict[int, Future[Planes]]:
         """Planes of these frames, begun with all that they are predicted from; what else there is goes."""
         needed = self._tree.needed(frames)
-        for frame in [one for one in self._frames if self._tree.levels[one] > 1 and one not in needed]:
+        for frame in self._codes.keys() - frames:
+            self._codes.pop(frame).cancel()
+        for frame in reversed([one for one in self._frames if self._is_between(one) and one not in needed]):
             self._frames.pop(frame).cancel()
         # References come first in this order.
         for frame in (one for batch in self._tree.order for one in batch):
@@ -140,6 +147,10 @@ class Reconstruction:
                     len(frames), references.values(), self._planes, frame, references
                 )
         return {frame: self._frames[frame] for frame in sorted(frames)}
+
+    def _is_between(self, frame: int) -> bool:
+        """Whether it is no anchor."""
+        return bool(self._tree.levels[frame] > 1)
 
     def _submit(
         self,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from threading import Barrier
 from typing import Any, ParamSpec, TypeVar
 
@@ -52,51 +52,76 @@ class Workers:
     def are_many(self) -> bool:
         return self._pool is not None
 
-    def submit(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """Begin `work`, after all that was submitted before, in the caller's modes of torch."""
-        return self.submit_after((), work, *arguments, **named)
-
     def submit_after(
         self, earlier: Iterable[Future[Any]], work: Callable[P, T], *arguments: P.args, **named: P.kwargs
     ) -> Future[T]:
-        """The same once all of `earlier` are over, however they end: no worker waits for another one."""
+        """Begin `work`, in the caller's modes of torch, once all of `earlier` are over, in vain or not.
+
+        Until then it has no worker, so that none waits for another. What waits for cancelled work is
+        cancelled too.
+        """
         if self._pool is None:
             return done(work(*arguments, **named))
         has_gradients, is_inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
         dtype, is_cast = torch.get_autocast_dtype(self._device), torch.is_autocast_enabled(self._device)
+
+        def in_modes() -> T:
+            with (
+                torch.inference_mode(is_inference),
+                torch.set_grad_enabled(has_gradients),
+                torch.autocast(self._device, dtype, enabled=is_cast),
+            ):
+                return work(*arguments, **named)
+
         coming: Future[T] = Future()
-
-        def run() -> None:
-            if not coming.set_running_or_notify_cancel():
-                return
-            try:
-                with (
-                    torch.inference_mode(is_inference),
-                    torch.set_grad_enabled(has_gradients),
-                    torch.autocast(self._device, dtype, enabled=is_cast),
-                ):
-                    coming.set_result(work(*arguments, **named))
-            except BaseException as error:  # Told to whoever asks for the result.
-                coming.set_exception(error)
-
-        _when_over(iter([*earlier]), partial(_begin, self._pool, run, coming))
+        _Task(self._pool, earlier, coming, in_modes)()
         return coming
 
 
-def _when_over(futures: Iterator[Future[Any]], begin: Callable[[], None]) -> None:
-    """Call `begin` once the last of them is over: now, or from the thread that ends it."""
-    for one in futures:
-        if not one.done():
-            one.add_done_callback(lambda _: _when_over(futures, begin))
+class _Task:
+    """Work that waits for other work, which calls it when it is over.
+
+    Once it has begun it holds nothing any more: a future holds for ever whom it has called, and an error the
+    frames that it passed.
+    """
+
+    def __init__(
+        self, pool: Executor, earlier: Iterable[Future[Any]], coming: Future[T], work: Callable[[], T]
+    ) -> None:
+        self._pool, self._earlier, self._held = pool, iter([*earlier]), [(coming, work)]
+
+    def __call__(self, over: Future[Any] | None = None) -> None:
+        """Wait for the next one, or begin; `over` is the one that was waited for."""
+        while over is None or not over.cancelled():
+            over = next(self._earlier, None)
+            if over is None:
+                self._begin()
+                return
+            if not over.done():
+                over.add_done_callback(self)
+                return
+        self._earlier = iter(())
+        self._held.pop()[0].cancel()
+
+    def _begin(self) -> None:
+        try:
+            self._pool.submit(self._answer)
+        except RuntimeError as error:  # The process ends: workers take nothing more.
+            coming, _ = self._held.pop()
+            if coming.set_running_or_notify_cancel():
+                coming.set_exception(error)
+
+    def _answer(self) -> None:
+        """Give the future what the work comes to, or its error."""
+        coming, work = self._held.pop()
+        if not coming.set_running_or_notify_cancel():
             return
-    begin()
-
-
-def _begin(pool: Executor, run: Callable[[], None], coming: Future[Any]) -> None:
-    try:
-        pool.submit(run)
-    except RuntimeError:  # The process ends, and nobody waits any more.
-        coming.cancel()
+        try:
+            coming.set_result(work())
+        except BaseException as error:
+            coming.set_exception(error)
+            # The error holds this frame.
+            del coming
 
 
 def done(result: T) -> Future[T]:

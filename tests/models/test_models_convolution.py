@@ -118,10 +118,16 @@ def test_features_that_nothing_learns_from_have_no_gradient() -> None:
     [
         ((1, 13, 20, 40), 400, 5, nullcontext()),
         (LARGE, 16, 3, nullcontext()),
+        (LARGE, 3, 1, nullcontext()),
+        (LARGE, 5, 3, nullcontext()),
+        ((2, 13, 20, 40), 3, 3, nullcontext()),
         (LARGE, 400, 5, torch.autocast("cpu", torch.bfloat16)),
         (LARGE, 400, 5, torch.no_grad()),
     ],
-    ids=["few pixels", "few multiplications", "bfloat16", "no gradient"],
+    ids=[
+        *("few pixels", "few multiplications", "1x1", "five outputs", "few pixels of a head"),
+        *("bfloat16", "no gradient"),
+    ],
 )
 def test_products_are_made_where_they_are_worth_it_only(
     shape: tuple[int, int, int, int], outputs: int, size: int, context: AbstractContextManager[None]
@@ -138,15 +144,38 @@ def test_with_avx512_all_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     assert not is_by_products(convolve(features, weight, bias))
 
 
-@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
-@pytest.mark.parametrize("outputs", [1, 3, 6, 8, 9])
-@pytest.mark.parametrize("width", [80, 77])
-def test_few_outputs_are_the_same_abreast(
-    monkeypatch: pytest.MonkeyPatch, capability: str, outputs: int, width: int
+@pytest.mark.parametrize(
+    ("capability", "outputs", "width", "places"),
+    [
+        ("AVX2", 1, 80, 8),
+        ("AVX2", 3, 80, 2),
+        ("AVX2", 3, 77, 1),
+        ("AVX2", 6, 80, 1),
+        ("AVX512", 1, 80, 16),
+        ("AVX512", 3, 80, 5),
+        ("AVX512", 3, 77, 1),
+        ("AVX512", 6, 80, 2),
+        ("AVX512", 9, 80, 1),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_few_outputs_are_computed_for_several_places_at_once(
+    monkeypatch: pytest.MonkeyPatch, capability: str, outputs: int, width: int, places: int, size: int
 ) -> None:
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
-    features, weight, bias = tensors((2, 13, 40, width), outputs, 3)
-    with torch.no_grad():
-        found, expected = convolve(features, weight, bias), F.conv2d(features, weight, bias, padding=1)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    features, weight, bias = tensors((2, 13, 40, width), outputs, size)
+    strides: list[tuple[int, int]] = []
+    original = F.conv2d
+
+    def noted(*arguments: torch.Tensor, stride: tuple[int, int] = (1, 1), padding: int) -> torch.Tensor:
+        strides.append(stride)
+        return original(*arguments, stride=stride, padding=padding)
+
+    monkeypatch.setattr(F, "conv2d", noted)
+    for one in (bias, None):
+        with torch.no_grad():
+            found = convolve(features, weight, one)
+            expected = original(features, weight, one, padding=size // 2)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+    assert strides == [(1, places)] * 2
