@@ -50,6 +50,18 @@ def test_models_show_what_the_decoder_shows(name: str, tmp_path: Path) -> None:
         assert all(shape[0] == 1 and min(shape) > 0 for shape in shapes)
 
 
+def test_models_do_not_depend_on_the_processor_that_exports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Elsewhere its head would be computed for five places at once.
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
+    inrcodec.export(str(HNERV), str(tmp_path / "out"), ExportSettings())
+    (path,) = (tmp_path / "out").glob("*.onnx")
+    convolutions = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
+    strides = [list(one.ints) for node in convolutions for one in node.attribute if one.name == "strides"]
+    assert strides == [[1, 1]] * len(convolutions) and convolutions
+
+
 @pytest.mark.parametrize("name", ["inrc", pytest.param("inrc-smooth", marks=pytest.mark.slow)])
 def test_states_are_made_again_when_they_were_forgotten(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
