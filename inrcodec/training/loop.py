@@ -131,7 +131,8 @@ class Fit:
             if checkpoints is not None:
                 checkpoints.save(parts, vars(at))
 
-        with self._step_settings(), DeferredSignals() if checkpoints else nullcontext() as signals:
+        waiting = DeferredSignals() if checkpoints else nullcontext()
+        with self._step_settings(), waiting as signals:
             while (fraction := clock.fraction(at.step)) < 1.0:
                 set_rates(optimizers.values(), fraction, expected_steps)
                 charged = fraction >= settings.noise_from
