@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import inrcodec
-from benchmarks.plain import PlainHNeRV
+from benchmarks.authors.plain import PlainHNeRV
 from benchmarks.record import BENCHMARK_CLIPS, write_report
 from bitstream import load
 from inrcodec.metrics import psnr_per_frame_db

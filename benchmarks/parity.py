@@ -20,9 +20,8 @@ from unittest import mock
 import numpy as np
 import torch
 
-from benchmarks.authors import Authors
-from benchmarks.authors_layout import Array, decoder_pairs, encoder_pairs, encoders
-from benchmarks.parity_networks import (
+from benchmarks.authors.layout import Array, decoder_pairs, encoder_pairs, encoders
+from benchmarks.authors.networks import (
     PUBLISHED,
     SMALL,
     Case,
@@ -35,6 +34,7 @@ from benchmarks.parity_networks import (
     source_clip,
     video_of,
 )
+from benchmarks.authors.programs import Authors
 from inrcodec.models.family import VideoInfo
 
 TOLERANCE = 1e-5

@@ -26,7 +26,7 @@ from typing import Any
 import av
 import numpy as np
 
-from benchmarks.input_makers import video
+from benchmarks.inputs.makers import video
 from benchmarks.record import write_report
 
 EARLIER = b"an earlier file"

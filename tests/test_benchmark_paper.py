@@ -11,8 +11,8 @@ from typing import Any
 import click
 import pytest
 
-from benchmarks.paper import measure_all, stored
-from benchmarks.paper_rows import SCALES, Row, Scale, rows, task_rows
+from benchmarks.paper.__main__ import measure_all, stored
+from benchmarks.paper.rows import SCALES, Row, Scale, rows, task_rows
 from benchmarks.record import BENCHMARK_CLIPS
 from inrcodec.arguments import parse_model_options
 from inrcodec.cli import encode

@@ -13,14 +13,15 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import equal_time, speed_training
-from benchmarks.authors import Authors
-from benchmarks.plain import PlainTraining
-from benchmarks.speed import _is_of
-from benchmarks.speed_convergence import _lengthened
-from benchmarks.speed_networks import Contenders, Network
-from benchmarks.speed_training import rendering, rendering_work, training, training_work
-from benchmarks.turns import Turn, in_turn
+from benchmarks import equal_time
+from benchmarks.authors.plain import PlainTraining
+from benchmarks.authors.programs import Authors
+from benchmarks.speed import training as speed_training
+from benchmarks.speed.__main__ import _is_of
+from benchmarks.speed.convergence import _lengthened
+from benchmarks.speed.networks import Contenders, Network
+from benchmarks.speed.training import rendering, rendering_work, training, training_work
+from benchmarks.speed.turns import Turn, in_turn
 from inrcodec.models.encoder import ConvNeXtEncoder
 from inrcodec.models.hnerv import HNeRV
 

@@ -6,8 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from benchmarks.results_page import PAGE, RESULTS, page
-from benchmarks.results_tables import cell, table
+from benchmarks.results_page.__main__ import PAGE, RESULTS, page
+from benchmarks.results_page.tables import cell, table
 
 
 def test_the_committed_page_is_what_the_command_makes() -> None:

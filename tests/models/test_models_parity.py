@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.authors_layout import Array
-from benchmarks.parity_networks import (
+from benchmarks.authors.layout import Array
+from benchmarks.authors.networks import (
     FAMILIES,
     PUBLISHED,
     SMALL,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.input_files import INPUT_FILES, InputFile
-from benchmarks.inputs import examine
+from benchmarks.inputs.__main__ import examine
+from benchmarks.inputs.table import INPUT_FILES, InputFile
 
 
 def identity(case: InputFile) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from video_samples import Notes, gradient, plain_rgb, write_sound, write_video
 
-from benchmarks.input_makers import transparent
+from benchmarks.inputs.makers import transparent
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.settings import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip

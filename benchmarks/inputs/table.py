@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
-from benchmarks import input_makers as make
-from benchmarks.input_makers import Maker, Tags, video
+from benchmarks.inputs import makers as make
+from benchmarks.inputs.makers import Maker, Tags, video
 
 WIDE_GAMUT_PQ, WIDE_GAMUT_HLG = Tags(9, 16, 9), Tags(9, 18, 9)
 UNEVEN = (0, 40, 300, 310, 900)

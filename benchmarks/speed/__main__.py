@@ -2,8 +2,8 @@
 
     python -m benchmarks.speed FILE.inrv [--part training ...] [--authors DIR] [--json FILE] [--plot FILE.svg]
 
-In training and rendering ours and the plain reference (`benchmarks.plain`) run in turn, A B, B A, each in a
-process of its own, and with them the authors' code where there is a checkout of haochen-rye/HNeRV. FILE.inrv
+Training and rendering run ours and the plain reference (`authors.plain`) in turn, A B, B A, each in a process
+of its own, and with them the authors' code where there is a checkout of haochen-rye/HNeRV. FILE.inrv
 is what the default model makes of a clip; decodes are timed on it. The peak is what products of large
 matrices reach on this machine, in the types of both, and what a copy of memory reaches: the plot's roofs.
 """
@@ -20,12 +20,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.authors import Authors
+from benchmarks.authors.programs import Authors
 from benchmarks.record import run_record, stored_results, write_report
-from benchmarks.speed_convergence import convergence
-from benchmarks.speed_networks import NETWORKS, Contenders
-from benchmarks.speed_processes import decoding, encoding, entropy_coding, one_frame, start_up
-from benchmarks.speed_training import rendering, training
+from benchmarks.speed.convergence import convergence
+from benchmarks.speed.networks import NETWORKS, Contenders
+from benchmarks.speed.processes import decoding, encoding, entropy_coding, one_frame, start_up
+from benchmarks.speed.training import rendering, training
 from bitstream import probe
 from inrcodec.device import choose_device, compute_dtype
 

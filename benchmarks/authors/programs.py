@@ -20,7 +20,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from benchmarks.plain import batches
+from benchmarks.authors.plain import batches
 
 UNUSED = (
     "decord",

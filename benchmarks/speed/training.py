@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.plain import BATCH_FRAMES, PlainTraining
-from benchmarks.speed_networks import SYMBOL_BITS, Contenders
-from benchmarks.turns import Turn, in_turn
+from benchmarks.authors.plain import BATCH_FRAMES, PlainTraining
+from benchmarks.speed.networks import SYMBOL_BITS, Contenders
+from benchmarks.speed.turns import Turn, in_turn
 from inrcodec.device import autocast, choose_device, compute_dtype
 from inrcodec.memory import KEPT_MEMORY
 from inrcodec.models.codes import as_codes

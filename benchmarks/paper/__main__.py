@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tasks
-from benchmarks.paper_rows import SCALES, Row, Scale, rows, task_rows
+from benchmarks.paper.rows import SCALES, Row, Scale, rows, task_rows
 from benchmarks.record import BENCHMARK_CLIPS, write_report
 from inrcodec.video import read_clip
 

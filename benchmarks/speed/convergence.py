@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.authors.plain import PlainTraining
 from benchmarks.equal_time import timed_encode
-from benchmarks.plain import PlainTraining
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip
-from benchmarks.speed_networks import NETWORKS, SYMBOL_BITS, Contenders
+from benchmarks.speed.networks import NETWORKS, SYMBOL_BITS, Contenders
 from inrcodec.device import autocast
 from inrcodec.errors import TargetUnreachable
 from inrcodec.metrics import psnr_per_frame_db

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.authors import Authors, AuthorsTraining
-from benchmarks.plain import BATCH_FRAMES, PlainTraining
+from benchmarks.authors.plain import BATCH_FRAMES, PlainTraining
+from benchmarks.authors.programs import Authors, AuthorsTraining
 from benchmarks.record import BENCHMARK_CLIPS
 from inrcodec.compression.quantiser import Quantiser
 from inrcodec.device import autocast, choose_device, compute_dtype

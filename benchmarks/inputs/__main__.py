@@ -1,9 +1,9 @@
-"""Every input file of `input_files` through `inrc encode` and `inrc decode`, and what became of it.
+"""Every input file of `inputs.table` through `inrc encode` and `inrc decode`, and what became of it.
 
     python -m benchmarks.inputs [--only WORD] [--json FILE]
 
 Each is made anew, encoded with a fit of a few steps, decoded to a video, and compared with what PyAV says of
-the source (see `input_checks`). Exits with 1 where anything differs from the table.
+the source (see `inputs.checks`). Exits with 1 where anything differs from the table.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.input_checks import differences, summary
-from benchmarks.input_files import INPUT_FILES, InputFile
+from benchmarks.inputs.checks import differences, summary
+from benchmarks.inputs.table import INPUT_FILES, InputFile
 from benchmarks.record import write_report
 from inrcodec.cli import run
 

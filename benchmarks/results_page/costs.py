@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.results_tables import Cell, Report, table
+from benchmarks.results_page.tables import Cell, Report, table
 
 
 def decoding(report: Report) -> Iterator[str]:

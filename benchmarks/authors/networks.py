@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.authors_layout import Array, decoder_pairs, encoder_pairs, encoders, uniform
+from benchmarks.authors.layout import Array, decoder_pairs, encoder_pairs, encoders, uniform
 from inrcodec.models.family import AnyFamily, VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
 from inrcodec.models.layout import Grid

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 import inrcodec
-from benchmarks.input_files import InputFile
+from benchmarks.inputs.table import InputFile
 from bitstream import Stream, load
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.settings import SourceSettings

@@ -1,0 +1,1 @@
+"""Input files of every kind through the command line: `python -m benchmarks.inputs`."""

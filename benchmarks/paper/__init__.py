@@ -1,0 +1,1 @@
+"""The papers' tables, measured with our files: `python -m benchmarks.paper`."""

@@ -1,0 +1,1 @@
+"""The page of all stored results: `python -m benchmarks.results_page`."""

@@ -1,0 +1,1 @@
+"""Fitting, rendering, coding and start-up, timed in turns: `python -m benchmarks.speed`."""
