@@ -21,10 +21,10 @@ from unittest.mock import patch
 
 from benchmarks.record import BENCHMARK_CLIPS, stored_results, write_report
 from inrcodec import encode
-from inrcodec.arguments import parse_duration
-from inrcodec.grids import fit, latent_entropy, motion, pace
-from inrcodec.models import inrc, prediction
-from inrcodec.settings import EncodeSettings
+from inrcodec.fit.grids import fit, latent_entropy, motion, pace
+from inrcodec.models.inrc import inrc, prediction
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.notation import parse_duration
 
 BASE = "inrc"
 NEAR_DB, MORE_SEEDS = 0.2, (1, 2)

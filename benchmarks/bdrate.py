@@ -1,11 +1,11 @@
-"""BD-rates of `inrcodec.bdrate` as lines of text, and the curves that they are of as a plot."""
+"""BD-rates of `inrcodec.quality.bdrate` as lines of text, and the curves that they are of as a plot."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from inrcodec.bdrate import LEAST_POINTS, METRICS, Curve, is_rival
+from inrcodec.quality.bdrate import LEAST_POINTS, METRICS, Curve, is_rival
 
 
 def line(row: dict[str, Any]) -> str:

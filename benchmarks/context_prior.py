@@ -1,4 +1,4 @@
-"""Fits the numbers of `inrcodec.models.context_prior` to files, and prints that module's table.
+"""Fits the numbers of `inrcodec.models.inrc.context_prior` to files, and prints that module's table.
 
     python -m benchmarks.context_prior FILE.inrv... > TABLE
 
@@ -18,15 +18,15 @@ import numpy as np
 import torch
 
 import bitstream
-from inrcodec.compression.contextual import decode_contextual
-from inrcodec.grids.entropy import MotionEntropy, optimizer, parameters
-from inrcodec.grids.latent_entropy import LatentEntropy
-from inrcodec.grids.latents import LatentFit
-from inrcodec.grids.material import Material
-from inrcodec.grids.motion import MotionFit
-from inrcodec.models.context_prior import context_prior
-from inrcodec.models.prediction import split_grids
-from inrcodec.opening import open_segment
+from inrcodec.coding.grid_sections import decode_contextual
+from inrcodec.coding.opened_segment import open_segment
+from inrcodec.fit.grids.entropy import MotionEntropy, optimizer, parameters
+from inrcodec.fit.grids.latent_entropy import LatentEntropy
+from inrcodec.fit.grids.latents import LatentFit
+from inrcodec.fit.grids.motion import MotionFit
+from inrcodec.fit.grids.source_planes import Material
+from inrcodec.models.inrc.context_prior import context_prior
+from inrcodec.models.inrc.prediction import split_grids
 
 ROUNDS = 300
 VALUES_A_LINE = 18

@@ -14,7 +14,7 @@ import numpy as np
 
 import inrcodec
 from benchmarks.record import BENCHMARK_CLIPS
-from inrcodec.inspect import inspect
+from inrcodec.decoder.info import inspect
 from inrcodec.metrics import psnr_db, psnr_per_frame_db, summarise_psnr
 from inrcodec.video import read_clip
 from inrcodec.video.images import png_bytes

@@ -19,10 +19,10 @@ from typing import Any
 
 import inrcodec
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, stored_results, write_report
-from inrcodec.arguments import parse_duration
+from inrcodec.encoder.source import EncodeResult
 from inrcodec.errors import TargetUnreachable
-from inrcodec.settings import EncodeSettings
-from inrcodec.source_encoding import EncodeResult
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.notation import parse_duration
 
 CONTENDERS: Mapping[str, Mapping[str, Any]] = {
     "hnerv, Adam": {"model": "hnerv", "optimizer": "adam"},

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 import inrcodec
 from benchmarks.record import BENCHMARK_CLIPS, write_report
 from bitstream import load
-from inrcodec import segments
-from inrcodec.budget import segment_bytes
 from inrcodec.metrics import psnr_per_frame_db
-from inrcodec.settings import EncodeSettings, FrameRange, Size, SourceSettings
+from inrcodec.plan import cuts as segments
+from inrcodec.plan.budget import segment_bytes
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.source import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip
 
 Frames = NDArray[np.uint8]
@@ -99,7 +100,7 @@ def measure(
 ) -> dict[str, Any]:
     """Encode the clip with bits shared by `rule`; PSNR of each scene."""
     output = clip.with_suffix(".inrv")
-    with mock.patch("inrcodec.source_encoding.difficulties", rule):
+    with mock.patch("inrcodec.encoder.source.difficulties", rule):
         result = inrcodec.encode(str(clip), str(output), asked)
     with inrcodec.open(output, "cpu") as video:
         psnr = psnr_per_frame_db(source, video[:]).reshape(len(names), LENGTH).mean(axis=1)

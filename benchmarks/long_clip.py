@@ -28,7 +28,7 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from benchmarks.record import BENCHMARK_CLIPS, write_report
-from inrcodec.settings import Size, SourceSettings
+from inrcodec.settings.source import Size, SourceSettings
 from inrcodec.video import read_clip
 
 Frames = NDArray[np.uint8]

@@ -22,11 +22,11 @@ from typing import Any
 from benchmarks.bdrate import draw, line
 from benchmarks.codec import measure
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, commit, stored_results, write_report
-from inrcodec.bdrate import Curve, compare_all
-from inrcodec.comparison.rivalling import rival_point
 from inrcodec.errors import UsageError
+from inrcodec.quality.bdrate import Curve, compare_all
+from inrcodec.quality.comparison.ordinary_codecs import rival_point
 from inrcodec.video import read_clip
-from inrcodec.video.rivals import Frames, Rival, parse_rival
+from inrcodec.video.ordinary_codecs import Frames, Rival, parse_rival
 
 RIVALS = "x264:medium,x264:veryslow,x265:medium,x265:veryslow,svtav1:6,svtav1:3"
 BPP = "0.04,0.07,0.12,0.2"

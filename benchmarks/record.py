@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from inrcodec.settings import Size, SourceSettings
+from inrcodec.settings.source import Size, SourceSettings
 
 PACKAGES = ("torch", "av", "numpy", "constriction", "scipy")
 CLIPS = Path(__file__).parent / "clips"

@@ -26,12 +26,13 @@ import torch
 
 from benchmarks.record import BUNNY, write_report
 from bitstream import Quality, Section, Segment, StreamWriter
-from inrcodec.device import choose_device
-from inrcodec.planning import SegmentPlan, plan_segment
+from inrcodec.encoder.segment import code_segment
+from inrcodec.plan.cuts import LARGEST_SEGMENT_BYTES
+from inrcodec.plan.network import SegmentPlan, plan_segment
 from inrcodec.progress import FitReport, Silent
-from inrcodec.segment_coding import code_segment
-from inrcodec.segments import LARGEST_SEGMENT_BYTES
-from inrcodec.settings import EncodeSettings, FrameRange, Size, SourceSettings
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.source import FrameRange, Size, SourceSettings
+from inrcodec.system.device import choose_device
 from inrcodec.video import Clip, FrameReading, VideoProperties, open_writer, read_clip, survey_video
 from inrcodec.video.properties import header_of
 

@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record import BENCHMARK_CLIPS, write_report
-from inrcodec.arguments import parse_frame_range
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.progress import Silent
-from inrcodec.settings import SourceSettings
+from inrcodec.settings.notation import parse_frame_range
+from inrcodec.settings.source import SourceSettings
 from inrcodec.video import Clip, cut_holes, open_writer, read_clip
 from inrcodec.video.images import png_bytes
 

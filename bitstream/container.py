@@ -10,15 +10,7 @@ from bitstream.assembly import Assembly
 from bitstream.blocks import encode_block, encode_head, iterate_blocks
 from bitstream.extras import Extras, encode_metadata, extras_blocks
 from bitstream.fields import Writer
-from bitstream.header import (
-    Index,
-    IndexEntry,
-    Quality,
-    Segment,
-    Stream,
-    StreamHeader,
-    tiling_fault,
-)
+from bitstream.header import Index, IndexEntry, Quality, Segment, Stream, StreamHeader, tiling_fault
 from bitstream.limits import DEFAULT_LIMITS, Limits
 from bitstream.records import record_bytes
 from bitstream.timestamps import encode_times

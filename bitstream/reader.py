@@ -11,14 +11,7 @@ from typing import BinaryIO, Self
 
 from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
 from bitstream.assembly import read_index, read_segment, read_tail
-from bitstream.blocks import (
-    BLOCK_OVERHEAD_BYTES,
-    Block,
-    BlockHead,
-    BlockScanner,
-    Version,
-    block_name,
-)
+from bitstream.blocks import BLOCK_OVERHEAD_BYTES, Block, BlockHead, BlockScanner, Version, block_name
 from bitstream.damage import Loss
 from bitstream.errors import BitstreamError, Corrupt, Truncated
 from bitstream.extras import EXTRA_TYPES, Extras, TrackInfo

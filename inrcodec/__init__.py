@@ -5,17 +5,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from inrcodec.comparison.comparing import compare as compare
-    from inrcodec.decoding import Video as Video
-    from inrcodec.decoding import decode as decode
-    from inrcodec.decoding import open_video as open
-    from inrcodec.encoding import encode as encode
-    from inrcodec.exporting.flow import export as export
-    from inrcodec.ladder import encode_ladder as encode_ladder
-    from inrcodec.report.making import write_report as write_report
+from inrcodec.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from inrcodec.decoder.decode import decode as decode
+    from inrcodec.decoder.video import Video as Video
+    from inrcodec.decoder.video import open_video as open
+    from inrcodec.encoder.encode import encode as encode
+    from inrcodec.encoder.ladder import encode_ladder as encode_ladder
+    from inrcodec.exporter.export import export as export
+    from inrcodec.quality.comparison.compare import compare as compare
+    from inrcodec.quality.report.write import write_report as write_report
+
 __all__ = [
     "__version__",
     "compare",
@@ -28,13 +29,13 @@ __all__ = [
 ]
 
 _LIBRARY = {
-    "compare": ("inrcodec.comparison.comparing", "compare"),
-    "encode": ("inrcodec.encoding", "encode"),
-    "encode_ladder": ("inrcodec.ladder", "encode_ladder"),
-    "decode": ("inrcodec.decoding", "decode"),
-    "export": ("inrcodec.exporting.flow", "export"),
-    "open": ("inrcodec.decoding", "open_video"),
-    "write_report": ("inrcodec.report.making", "write_report"),
+    "compare": ("inrcodec.quality.comparison.compare", "compare"),
+    "encode": ("inrcodec.encoder.encode", "encode"),
+    "encode_ladder": ("inrcodec.encoder.ladder", "encode_ladder"),
+    "decode": ("inrcodec.decoder.decode", "decode"),
+    "export": ("inrcodec.exporter.export", "export"),
+    "open": ("inrcodec.decoder.video", "open_video"),
+    "write_report": ("inrcodec.quality.report.write", "write_report"),
 }
 
 

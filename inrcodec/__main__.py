@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inrcodec.cli import main
+from inrcodec.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -57,7 +57,7 @@ class OutputError(InrcError):
 
 def explained(error: Exception) -> tuple[str, int]:
     """The message and the exit code for what a command raised."""
-    from bitstream.errors import BitstreamError  # with numpy, for which `--help` must not wait
+    from bitstream.errors import BitstreamError
 
     if isinstance(error, InrcError):
         return str(error), error.exit_code

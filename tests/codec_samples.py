@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo
-from inrcodec.models.inrc import Inrc
+from inrcodec.models.inrc.inrc import Inrc
 from inrcodec.models.source import SourceFrames
 
 Frames = NDArray[np.uint8]

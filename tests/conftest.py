@@ -20,8 +20,8 @@ settings.load_profile("inrc")
 @contextmanager
 def _in_a_hurry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("inrcodec.grids.fit.FIRST_ROUNDS", 8)
-        patched.setattr("inrcodec.grids.fit.ROUNDS", 2)
+        patched.setattr("inrcodec.fit.grids.fit.FIRST_ROUNDS", 8)
+        patched.setattr("inrcodec.fit.grids.fit.ROUNDS", 2)
         yield
 
 

@@ -20,7 +20,7 @@ import av
 import numpy as np
 from codec_samples import Frames, moving_gradient, write_clip
 
-from inrcodec.cli import run
+from inrcodec.cli.main import run
 
 ROOT = Path(__file__).parents[1]
 PAGES = {

@@ -21,17 +21,19 @@ from numpy.typing import NDArray  # noqa: E402
 
 import inrcodec  # noqa: E402
 from bitstream import Section, Segment, Stream, StreamHeader, dump  # noqa: E402
-from inrcodec.compression.contextual import GridSymbols, Parameters, encode_contextual  # noqa: E402
-from inrcodec.compression.sections import Steps, encode_sections, row_count  # noqa: E402
-from inrcodec.models.context_shapes import context_specs  # noqa: E402
+from inrcodec.coding.grid_sections import GridSymbols, Parameters, encode_contextual  # noqa: E402
+from inrcodec.coding.sections import Steps, encode_sections, row_count  # noqa: E402
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo  # noqa: E402
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig  # noqa: E402
-from inrcodec.models.inrc import Inrc, InrcConfig  # noqa: E402
-from inrcodec.models.layout import NERV_FREQUENCIES, covering_grid  # noqa: E402
+from inrcodec.models.inrc.inrc import Inrc  # noqa: E402
+from inrcodec.models.inrc.shapes import InrcConfig, context_specs  # noqa: E402
+from inrcodec.models.layers.layout import NERV_FREQUENCIES, covering_grid  # noqa: E402
 from inrcodec.models.nerv import NeRV, NeRVConfig  # noqa: E402
-from inrcodec.models.snerv import SNeRV, SNeRVConfig  # noqa: E402
-from inrcodec.models.snerv_t import SNeRVT, SNeRVTConfig  # noqa: E402
-from inrcodec.models.supermask import Supermask, SupermaskConfig  # noqa: E402
+from inrcodec.models.snerv.snerv import SNeRV, SNeRVConfig  # noqa: E402
+from inrcodec.models.snerv.snerv_t import SNeRVT  # noqa: E402
+from inrcodec.models.snerv.temporal import SNeRVTConfig  # noqa: E402
+from inrcodec.models.supermask.config import SupermaskConfig  # noqa: E402
+from inrcodec.models.supermask.supermask import Supermask  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
 VIDEO = VideoInfo(width=31, height=23, frame_count=3)

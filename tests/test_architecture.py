@@ -7,99 +7,54 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
+from imports import Checkout, room_of
 
 from inrcodec.models.registry import FAMILIES
 
 ROOT = Path(__file__).parents[1]
-MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for package in ("bitstream", "inrcodec")
-    for path in sorted((ROOT / package).rglob("*.py"))
-}
+HOUSE = Checkout(ROOT)
+MODULES, imports, closure = HOUSE.modules, HOUSE.imports, HOUSE.closure
 MODULE = pytest.mark.parametrize("module", MODULES)
 LARGEST_MODULE_LINES = 300
 
-LAYERS = (
-    {"errors", "memory", "random_weights"},
-    {"settings", "progress", "metrics", "locking"},
-    {"arguments", "bdrate", "device", "files", "interruption", "segments", "size_search"},
-    {"checks"},
-    {"models"},
-    {"compression", "video"},
-    {"frame_metrics"},
-    {"training", "budget", "opening", "encode_checks"},
-    {"planning", "rendering"},
-    {"starting", "continuing"},
-    {"fitting", "decoding", "inspect", "grids"},
-    {"evaluation", "exporting"},
-    {"report"},
-    {"segment_coding", "segment_progress"},
-    {"resuming"},
-    {"worker"},
-    {"local_workers", "ray_workers"},
-    {"workers"},
-    {"source_encoding"},
-    {"quality_search", "preview"},
-    {"encoding"},
-    {"ladder"},
-    {"comparison"},
-    {"reporting"},
-    {"console", "tables", "options", "command_group"},
-    {"several", "quality_commands", "inspection_commands", "export_commands"},
+FLOORS = (
+    {"errors", "metrics", "progress", "version"},
+    {"system"},
+    {"settings"},
+    {"models", "video"},
+    {"coding"},
+    {"decoder", "plan"},
+    {"exporter", "fit"},
+    {"encoder"},
+    {"quality"},
     {"cli"},
     {"__main__"},
 )
-"""Rooms of `inrcodec`, lowest first. A room imports rooms below its own, and itself."""
+"""Rooms of `inrcodec`, lowest first: a room imports rooms below its own, and itself."""
 
 USERS = {
     "av": ("inrcodec.video",),
-    "click": (
-        "inrcodec.cli",
-        "inrcodec.console",
-        "inrcodec.options",
-        "inrcodec.command_group",
-        "inrcodec.export_commands",
-        "inrcodec.inspection_commands",
-        "inrcodec.quality_commands",
-    ),
-    "rich": ("inrcodec.console", "inrcodec.tables"),
-    "ray": ("inrcodec.ray_workers",),
-    "onnxruntime": ("inrcodec.exporting",),
+    "click": ("inrcodec.cli",),
+    "rich": ("inrcodec.cli",),
+    "ray": ("inrcodec.encoder.workers.ray",),
+    "onnxruntime": ("inrcodec.exporter",),
     "struct": ("bitstream.fields",),
     "constriction": ("bitstream.coders",),
-    "pytorch_msssim": ("inrcodec.metrics", "inrcodec.frame_metrics", "inrcodec.training.losses"),
-    "flip_evaluator": ("inrcodec.frame_metrics",),
-    "bjontegaard": ("inrcodec.bdrate",),
+    "pytorch_msssim": ("inrcodec.metrics", "inrcodec.quality.frame_metrics", "inrcodec.fit.training.losses"),
+    "flip_evaluator": ("inrcodec.quality.frame_metrics",),
+    "bjontegaard": ("inrcodec.quality.bdrate",),
 }
 """Who alone may import a library."""
 
 NOT_FOR_FILES = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib"}
 
 
-@cache
-def tree_of(module: str) -> ast.Module:
-    return ast.parse(MODULES[module].read_text(), str(MODULES[module]))
-
-
-def imports(module: str) -> Iterator[str]:
-    """Every module that is named by an import anywhere in the file, those for type checkers included."""
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module is not None, f"{module}: imports are absolute"
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                yield whole if whole in MODULES else node.module
-
-
 def calls(module: str) -> Iterator[tuple[str, ast.Call]]:
     """The text of what is called, and the call."""
-    for node in ast.walk(tree_of(module)):
+    for node in ast.walk(HOUSE.trees[module]):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), node
 
@@ -108,13 +63,9 @@ def is_in(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
 
-def room_of(module: str) -> str:
-    return module.split(".")[1]
-
-
-def layer_of(module: str) -> int:
-    found = [number for number, rooms in enumerate(LAYERS) if room_of(module) in rooms]
-    assert found, f"{module} has no layer yet: add {room_of(module)!r} to LAYERS"
+def floor_of(module: str) -> int:
+    found = [number for number, rooms in enumerate(FLOORS) if room_of(module) in rooms]
+    assert found, f"{module} has no floor yet: add {room_of(module)!r} to FLOORS"
     return found[0]
 
 
@@ -125,7 +76,7 @@ def test_imports_run_down_only(module: str) -> None:
         return
     for name in imports(module):
         if is_in(name, "inrcodec") and name != "inrcodec" and room_of(name) != room_of(module):
-            assert layer_of(name) < layer_of(module), f"{module} imports {name}, which is not below it"
+            assert floor_of(name) < floor_of(module), f"{module} imports {name}, which is not below it"
 
 
 @MODULE
@@ -146,32 +97,18 @@ def test_families_do_not_know_each_other() -> None:
     families = {type(family).__module__ for family in FAMILIES}
     registry = "inrcodec.models.registry"
     for family in families:
-        seen: set[str] = set()
-        waiting = [family]
-        while waiting:
-            module = waiting.pop()
-            seen.add(module)
-            waiting += {name for name in imports(module) if name in MODULES} - seen
+        seen = closure(family)
         assert seen.isdisjoint(families - {family})
         assert registry not in seen
-        for forbidden in ("training", "compression", "video", "cli", "console", "encoding", "decoding"):
-            assert not [name for name in seen if is_in(name, f"inrcodec.{forbidden}")], family
-
-
-def closure(module: str) -> set[str]:
-    """Every module of both packages that `module` leads to, by any import."""
-    seen: set[str] = set()
-    waiting = [module]
-    while waiting:
-        current = waiting.pop()
-        seen.add(current)
-        waiting += {name for name in imports(current) if name in MODULES and name != "inrcodec"} - seen
-    return seen
+        rooms = {room_of(name) for name in seen if is_in(name, "inrcodec")}
+        assert rooms.isdisjoint(
+            {"fit", "coding", "video", "plan", "encoder", "decoder", "exporter", "cli"}
+        ), family
 
 
 @MODULE
 def test_training_names_no_family_and_touches_no_container(module: str) -> None:
-    if is_in(module, "inrcodec.training"):
+    if is_in(module, "inrcodec.fit.training"):
         families = {type(family).__module__ for family in FAMILIES}
         for name in set(imports(module)) & MODULES.keys():
             assert not is_in(name, "bitstream")
@@ -179,14 +116,14 @@ def test_training_names_no_family_and_touches_no_container(module: str) -> None:
 
 
 def test_decoding_leads_to_no_training() -> None:
-    for module in ("inrcodec.decoding", "inrcodec.inspect"):
+    for module in ("inrcodec.decoder.decode", "inrcodec.decoder.info"):
         rooms = {room_of(name) for name in closure(module) if is_in(name, "inrcodec")}
-        assert rooms.isdisjoint({"training", "fitting", "planning", "encoding"})
+        assert rooms.isdisjoint({"fit", "plan", "encoder"})
 
 
 @MODULE
 def test_only_the_command_line_prints_and_exits(module: str) -> None:
-    if module in ("inrcodec.cli", "inrcodec.console", "inrcodec.__main__"):
+    if module in ("inrcodec.cli.main", "inrcodec.cli.console", "inrcodec.__main__"):
         return
     for name, _ in calls(module):
         assert name not in ("print", "input", "exit", "quit", "sys.exit", "os._exit", "SystemExit"), module
@@ -205,8 +142,8 @@ def test_what_is_never_done(module: str) -> None:
         assert name != "torch.load" or keywords.get("weights_only") == "True", module
         assert name not in ("torch.manual_seed", "np.random.seed"), module
         # Workers have fewer threads than the process, which keeps its own.
-        assert name != "torch.set_num_threads" or module.endswith("side_by_side"), module
-    for node in ast.walk(tree_of(module)):
+        assert name != "torch.set_num_threads" or module == "inrcodec.system.threads", module
+    for node in ast.walk(HOUSE.trees[module]):
         assert not isinstance(node, ast.Assert), f"{module}:{node.lineno}: an assert checks nothing under -O"
         assert not isinstance(node, ast.ExceptHandler) or node.type is not None, module
 
@@ -215,7 +152,7 @@ def test_what_is_never_done(module: str) -> None:
 def test_modules_are_short_and_say_what_they_are_for(module: str) -> None:
     lines = MODULES[module].read_text().splitlines()
     assert len(lines) <= LARGEST_MODULE_LINES
-    assert ast.get_docstring(tree_of(module))
+    assert ast.get_docstring(HOUSE.trees[module])
 
 
 def test_wire_ids_and_names_of_families_are_unique() -> None:
@@ -235,13 +172,13 @@ def test_wire_ids_and_names_of_families_are_unique() -> None:
     [
         "models.registry",
         "models.supermask",
-        "planning",
-        "budget",
-        "inspect",
-        "compression.sections",
-        "compression.contextual",
-        "encode_checks",
-        "settings",
+        "plan.network",
+        "plan.budget",
+        "plan.checks",
+        "decoder.info",
+        "coding.sections",
+        "coding.grid_sections",
+        "settings.encode",
     ],
 )
 def test_what_reports_and_plans_loads_no_torch(module: str) -> None:

@@ -14,10 +14,10 @@ import pytest
 from benchmarks.paper.__main__ import measure_all, stored
 from benchmarks.paper.rows import SCALES, Row, Scale, rows, task_rows
 from benchmarks.record import BENCHMARK_CLIPS
-from inrcodec.arguments import parse_model_options
-from inrcodec.cli import encode
-from inrcodec.planning import plan_segment
-from inrcodec.settings import EncodeSettings
+from inrcodec.cli.encode import encode
+from inrcodec.plan.network import plan_segment
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.notation import parse_model_options
 from inrcodec.video import VideoProperties
 
 

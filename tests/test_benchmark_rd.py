@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks import rd
 from benchmarks.bdrate import draw, line
-from inrcodec.bdrate import Curve, bd_rate, compare_all
-from inrcodec.comparison.rivalling import rival_point
 from inrcodec.errors import UsageError
-from inrcodec.video.rivals import parse_rival, without_settings
+from inrcodec.quality.bdrate import Curve, bd_rate, compare_all
+from inrcodec.quality.comparison.ordinary_codecs import rival_point
+from inrcodec.video.ordinary_codecs import parse_rival, without_settings
 
 
 def curve(factor: float, shift_db: float = 0.0) -> Curve:

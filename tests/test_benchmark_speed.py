@@ -22,8 +22,8 @@ from benchmarks.speed.convergence import _lengthened
 from benchmarks.speed.networks import Contenders, Network
 from benchmarks.speed.training import rendering, rendering_work, training, training_work
 from benchmarks.speed.turns import Turn, in_turn
-from inrcodec.models.encoder import ConvNeXtEncoder
 from inrcodec.models.hnerv import HNeRV
+from inrcodec.models.layers.encoder import ConvNeXtEncoder
 
 SMALL = Network("small", "bunny-quarter", 16, 4, 4)
 

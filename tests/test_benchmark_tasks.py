@@ -14,7 +14,7 @@ from codec_samples import Frames, mean_psnr_db, moving_gradient
 import inrcodec
 from benchmarks import tasks
 from benchmarks.tasks import NOISES, Run, boxes, filtered, noisy
-from inrcodec.cli import run as run_inrc
+from inrcodec.cli.main import run as run_inrc
 from inrcodec.video import Clip, VideoProperties
 
 COUNT = 6

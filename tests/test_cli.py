@@ -18,10 +18,10 @@ import av
 import numpy as np
 import pytest
 
-from inrcodec.cli import run
+from inrcodec.cli.main import run
 from inrcodec.errors import UsageError
 from inrcodec.models.registry import FAMILIES
-from inrcodec.settings import EncodeSettings
+from inrcodec.settings.encode import EncodeSettings
 from inrcodec.video import VideoProperties, open_writer
 
 CARPHONE = str(Path(__file__).parents[1] / "benchmarks/clips/carphone.mp4")
@@ -143,7 +143,7 @@ def test_light_commands_do_not_wait_for_what_they_do_not_need(arguments: list[st
     assert GOLDEN_FILES
     calls = [arguments] if arguments[0].startswith("-") else [[*arguments, file] for file in GOLDEN_FILES]
     script = (
-        "import json, sys; from inrcodec.cli import run; unneeded, calls = sys.argv[1:];"
+        "import json, sys; from inrcodec.cli.main import run; unneeded, calls = sys.argv[1:];"
         "codes = [run(arguments) for arguments in json.loads(calls)];"
         "sys.exit(any(codes) or ' '.join(set(unneeded.split()) & sys.modules.keys()) or 0)"
     )
@@ -325,7 +325,7 @@ def test_an_unexpected_error_shows_its_place_with_v_only(
     def broken(path: str, skip_damaged: bool) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("inrcodec.inspect.inspect", broken)
+    monkeypatch.setattr("inrcodec.decoder.info.inspect", broken)
     assert run(["info", str(encoded)]) == 1
     assert capsys.readouterr().err == "inrc: error: unexpected RuntimeError: a bug (-v shows where)\n"
 
@@ -353,7 +353,7 @@ def test_memory_that_runs_out_is_one_line(
         raise error
 
     capfdbinary.readouterr()
-    monkeypatch.setattr("inrcodec.inspect.inspect", greedy)
+    monkeypatch.setattr("inrcodec.decoder.info.inspect", greedy)
     assert run(["info", str(encoded)]) == 1
     assert "error: out of memory: fewer frames" in only_line(capfdbinary.readouterr().err)
 
@@ -367,7 +367,7 @@ def test_the_time_of_an_encode_counts_from_the_start_of_the_command(
         seen.append(settings)
         raise UsageError("enough")
 
-    monkeypatch.setattr("inrcodec.encoding.encode", encode)
+    monkeypatch.setattr("inrcodec.encoder.encode.encode", encode)
     arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), "--time", "5s", "-q"]
     before = time.monotonic()
     assert run(arguments) == run(arguments, started=1.5) == 2
@@ -384,7 +384,7 @@ def test_a_bare_command_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_models_lists_every_family_without_torch() -> None:
     script = (
-        "import sys; from inrcodec.cli import run; code = run(['models']);"
+        "import sys; from inrcodec.cli.main import run; code = run(['models']);"
         "sys.exit(code or bool({'torch', 'av'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

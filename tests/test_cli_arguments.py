@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inrcodec.arguments import (
+from inrcodec.errors import UsageError
+from inrcodec.settings.encode import EncodeSettings, check_exclusive
+from inrcodec.settings.notation import (
     duration_text,
     parse_device,
     parse_duration,
@@ -17,9 +19,7 @@ from inrcodec.arguments import (
     parse_model_options,
     parse_picture_size,
 )
-from inrcodec.checks import check_exclusive
-from inrcodec.errors import UsageError
-from inrcodec.settings import EncodeSettings, FrameRange, Size
+from inrcodec.settings.source import FrameRange, Size
 
 
 @pytest.mark.parametrize(

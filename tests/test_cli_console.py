@@ -10,12 +10,12 @@ from fractions import Fraction
 import pytest
 
 from bitstream import StreamHeader
-from inrcodec import console, tables
-from inrcodec.console import LiveProgress, PlainProgress, Verbosity, say_error
-from inrcodec.inspect import FileReport
+from inrcodec.cli import console, tables
+from inrcodec.cli.console import LiveProgress, PlainProgress, Verbosity, say_error
+from inrcodec.cli.lines import quality_line
+from inrcodec.cli.tables import printable
+from inrcodec.decoder.info import FileReport
 from inrcodec.progress import EncodePlan, FitReport, Progress
-from inrcodec.reporting import quality_line
-from inrcodec.tables import printable
 
 PLAN = EncodePlan("a.mp4", 1280, 640, 132, "hnerv", 1_500_000, 811_008, "cpu", 185.0, None)
 REPORT = FitReport(0.25, 31.234, 0.0591, 12.34, 99.0)
@@ -37,7 +37,7 @@ def test_the_plan_names_size_model_device_and_time() -> None:
 
 def test_a_line_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr("inrcodec.console.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("inrcodec.cli.console.time.monotonic", lambda: clock[0])
     stream = io.StringIO()
     progress = PlainProgress(Verbosity.NORMAL, stream)
     for second in range(31):

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from test_cli import CARPHONE, SMALL, inrc, only_line
 
 import bitstream
-from inrcodec.cli import commands, run
-from inrcodec.compression.sections import decode_sections
-from inrcodec.opening import open_segment
-from inrcodec.settings import LOSSES
+from inrcodec.cli.main import commands, run
+from inrcodec.coding.opened_segment import open_segment
+from inrcodec.coding.sections import decode_sections
+from inrcodec.settings.presets import LOSSES
 
 LARGE = ["--frames", "0:2", "--scale", "176x164", "--bpp", "2", "--epochs", "0.5", "--device", "cpu"]
 
@@ -142,7 +142,7 @@ def test_what_cannot_be_is_refused_in_one_line(
 def test_without_the_extra_a_loss_names_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, loss: str
 ) -> None:
-    monkeypatch.setattr("inrcodec.checks.find_spec", lambda name: None)
+    monkeypatch.setattr("inrcodec.settings.encode.find_spec", lambda name: None)
     arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), *LARGE, "--loss", loss]
     assert run(arguments) == 2
     assert f"--loss {loss} needs pytorch-msssim: pip install 'inrc[metrics]'" in only_line(

@@ -17,17 +17,27 @@ import pytest
 from codec_samples import moving_gradient, write_clip
 from test_cli import environment, only_line
 
-from inrcodec import bdrate
-from inrcodec.cli import run
-from inrcodec.comparison import comparing, rivalling
-from inrcodec.comparison import ours as our_side
-from inrcodec.comparison.rivalling import MARGIN, rival_curve
-from inrcodec.comparison.verdict import BdRate, Comparison, Contender, compare_each, difference_db, verdict
+from inrcodec.cli.main import run
 from inrcodec.errors import OutputError
 from inrcodec.progress import Silent
-from inrcodec.settings import ComparisonSettings, FrameRange, SourceSettings
-from inrcodec.video import first_frames, rivals
-from inrcodec.video.rivals import Rival, decoded_frames, encode_stream, parse_rival
+from inrcodec.quality import bdrate
+from inrcodec.quality.comparison import compare as comparing
+from inrcodec.quality.comparison import ordinary_codecs as rivalling
+from inrcodec.quality.comparison import ours as our_side
+from inrcodec.quality.comparison.ordinary_codecs import MARGIN, rival_curve
+from inrcodec.quality.comparison.verdict import (
+    BdRate,
+    Comparison,
+    Contender,
+    compare_each,
+    difference_db,
+    verdict,
+)
+from inrcodec.settings.pages import ComparisonSettings
+from inrcodec.settings.source import FrameRange, SourceSettings
+from inrcodec.video import first_frames
+from inrcodec.video import ordinary_codecs as rivals
+from inrcodec.video.ordinary_codecs import Rival, decoded_frames, encode_stream, parse_rival
 
 pytestmark = pytest.mark.usefixtures("hurried_module")
 QUICK = ["--epochs", "1", "--device", "cpu", "--against", "x264:ultrafast"]
@@ -274,6 +284,6 @@ def test_ctrl_c_leaves_nothing(clip: Path, tmp_path: Path) -> None:
 
 def test_help_loads_no_torch() -> None:
     ends = "sys.exit('torch' in sys.modules)"
-    script = f"import sys; from inrcodec.cli import run; run(['compare', '--help']); {ends}"
+    script = f"import sys; from inrcodec.cli.main import run; run(['compare', '--help']); {ends}"
     done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, timeout=60)
     assert done.returncode == 0 and b"--against" in done.stdout

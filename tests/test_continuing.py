@@ -17,16 +17,17 @@ from test_cli import inrc, only_line
 
 import bitstream
 import inrcodec
-from inrcodec.compression.sections import decode_sections
+from inrcodec.coding.opened_segment import open_segment
+from inrcodec.coding.sections import decode_sections
+from inrcodec.decoder.info import inspect
 from inrcodec.errors import TargetUnreachable, UsageError
-from inrcodec.fitting import FittedSegment, fit_segment
-from inrcodec.inspect import inspect
+from inrcodec.fit.network import FittedSegment, fit_segment
+from inrcodec.fit.training.warm_start import ContinuedRepresentation
 from inrcodec.models.family import Role, VideoInfo
 from inrcodec.models.registry import TRAINED, family_by_name
-from inrcodec.opening import open_segment
 from inrcodec.progress import Silent
-from inrcodec.settings import EncodeSettings, FrameRange, SourceSettings
-from inrcodec.training.continuing import ContinuedRepresentation
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.source import FrameRange, SourceSettings
 
 SETTINGS = EncodeSettings(model="hnerv", device="cpu", epochs=4, size_bytes=6000)
 
@@ -52,7 +53,7 @@ def ruined(monkeypatch: pytest.MonkeyPatch) -> None:
         fitted = fit_segment(*arguments, **more)
         return replace(fitted, values={name: 0.1 * value for name, value in fitted.values.items()})
 
-    monkeypatch.setattr("inrcodec.segment_coding.fit_segment", fit)
+    monkeypatch.setattr("inrcodec.encoder.segment.fit_segment", fit)
 
 
 def goes_on(path: str, **changes: Any) -> EncodeSettings:
@@ -193,7 +194,7 @@ def test_each_segment_is_taken_or_stays(clip: str, tmp_path: Path, monkeypatch: 
         fitted, factor = fit_segment(*arguments, **more), 0.1 if next(count) == 1 else 1.0
         return replace(fitted, values={name: factor * value for name, value in fitted.values.items()})
 
-    monkeypatch.setattr("inrcodec.segment_coding.fit_segment", fit)
+    monkeypatch.setattr("inrcodec.encoder.segment.fit_segment", fit)
     result = inrcodec.encode(clip, output, goes_on(path))
     before, after = (bitstream.load(Path(one).read_bytes()).segments for one in (path, output))
     assert result.segments_kept == 1

@@ -13,10 +13,12 @@ from codec_samples import Frames, mean_psnr_db, moving_gradient, read_frames, wr
 import bitstream
 import inrcodec
 from bitstream import BitstreamError, Segment, Stream
+from inrcodec.decoder.render import batch_frames
 from inrcodec.errors import UsageError
 from inrcodec.models.hnerv import HNeRV
-from inrcodec.rendering import batch_frames
-from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange
+from inrcodec.settings.decode import DecodeSettings
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.source import FrameRange
 
 COUNT = 5
 CPU = DecodeSettings(device="cpu", precision="float32")
@@ -130,7 +132,7 @@ def test_half_precision_costs_little_quality(sample: Encoded) -> None:
 def test_the_same_frames_whether_one_or_many_are_rendered_together(
     sample: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inrcodec.rendering.BATCH_ACTIVATIONS", {"cpu": 1})
+    monkeypatch.setattr("inrcodec.decoder.render.BATCH_ACTIVATIONS", {"cpu": 1})
     with inrcodec.open(sample.path, "cpu", "float32") as video:
         batches = list(video.batches(range(COUNT)))
     assert [len(batch) for batch in batches] == [1] * COUNT

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inrcodec.device import autocast, choose_device, compute_dtype, describe_device
 from inrcodec.errors import UsageError
+from inrcodec.system.device import autocast, choose_device, compute_dtype, describe_device
 
 CPU = torch.device("cpu")
 

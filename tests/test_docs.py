@@ -14,15 +14,16 @@ from documented_commands import FENCE, PAGES, ROOT, documented_lines, shell_line
 
 from benchmarks.authors.networks import BUNNY, FAMILIES, PUBLISHED, parameter_count
 from benchmarks.scaling import GPUS, SPEED_UPS, busy_gpus, hours
-from inrcodec.arguments import parse_model_options
-from inrcodec.checks import check_exclusive, check_procedure
-from inrcodec.cli import commands
+from inrcodec.cli.main import commands
 from inrcodec.errors import UsageError
 from inrcodec.models.family import Role, TensorSpec, VideoInfo
 from inrcodec.models.hnerv import HNeRVConfig
 from inrcodec.models.registry import FAMILIES as REGISTERED
 from inrcodec.models.registry import family_by_name, family_of
-from inrcodec.settings import PRESETS, DecodeSettings, EncodeSettings
+from inrcodec.settings.decode import DecodeSettings
+from inrcodec.settings.encode import EncodeSettings, check_exclusive, check_procedure
+from inrcodec.settings.notation import parse_model_options
+from inrcodec.settings.presets import PRESETS
 
 PAGE = pytest.mark.parametrize("page", PAGES)
 FAMILY = pytest.mark.parametrize("name", [family.name for family in REGISTERED])

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from documented_commands import SINKS, Line, documented_lines, make_stand_ins, outputs_of, parsed
 
-from inrcodec.cli import run
+from inrcodec.cli.main import run
 
 
 def _parameters() -> Iterator[Any]:

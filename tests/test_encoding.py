@@ -20,15 +20,15 @@ from codec_samples import Frames, mean_psnr_db, moving_gradient, read_frames, wr
 
 import bitstream
 import inrcodec
-from inrcodec.compression.sections import decode_sections, row_count
+from inrcodec.coding.opened_segment import open_segment
+from inrcodec.coding.sections import decode_sections, row_count
+from inrcodec.decoder.info import inspect
+from inrcodec.encoder.source import EncodeResult
 from inrcodec.errors import InrcError, TargetUnreachable, UsageError
-from inrcodec.fitting import FittedSegment, fit_segment
-from inrcodec.inspect import inspect
-from inrcodec.opening import open_segment
-from inrcodec.planning import plan_segment
+from inrcodec.fit.network import FittedSegment, fit_segment
+from inrcodec.plan.network import plan_segment
 from inrcodec.progress import EncodePlan, Silent
-from inrcodec.settings import EncodeSettings
-from inrcodec.source_encoding import EncodeResult
+from inrcodec.settings.encode import EncodeSettings
 from inrcodec.video import VideoProperties
 
 DRAFT = EncodeSettings(model="hnerv", device="cpu", preset="draft", epochs=3)
@@ -221,7 +221,7 @@ def test_steps_of_rows_decode_from_the_file(
         return replace(fitted, steps=steps)
 
     asked = replace(DRAFT, size_bytes=9000, preset="paper", epochs=1)
-    monkeypatch.setattr("inrcodec.segment_coding.fit_segment", by_row)
+    monkeypatch.setattr("inrcodec.encoder.segment.fit_segment", by_row)
     output = tmp_path / "rows.inrv"
     result = inrcodec.encode(clips(48, 32, 4).path, str(output), asked)
     sections = bitstream.load(output.read_bytes()).segments[0].sections
@@ -307,7 +307,7 @@ def test_a_fit_that_diverged_is_one_clear_error(
         fitted = fit_segment(*arguments)
         return replace(fitted, values={name: value * np.nan for name, value in fitted.values.items()})
 
-    monkeypatch.setattr("inrcodec.segment_coding.fit_segment", diverged)
+    monkeypatch.setattr("inrcodec.encoder.segment.fit_segment", diverged)
     with pytest.raises(InrcError, match="diverged"):
         inrcodec.encode(clips(48, 32, 4).path, str(tmp_path / "a.inrv"), replace(DRAFT, size_bytes=4000))
     assert os.listdir(tmp_path) == []

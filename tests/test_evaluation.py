@@ -20,11 +20,13 @@ from skimage.metrics import (  # type: ignore[import-untyped]
 from test_cli import only_line
 
 import inrcodec
-from inrcodec import frame_metrics
-from inrcodec.cli import run
-from inrcodec.evaluation import evaluate
-from inrcodec.frame_metrics import MEASURES, measure_frame
-from inrcodec.settings import METRICS, EncodeSettings, FrameRange, Size, SourceSettings
+from inrcodec.cli.main import run
+from inrcodec.quality import frame_metrics
+from inrcodec.quality.evaluation import evaluate
+from inrcodec.quality.frame_metrics import MEASURES, measure_frame
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.pages import METRICS
+from inrcodec.settings.source import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip
 
 ALL = tuple(MEASURES)

@@ -20,8 +20,8 @@ from playwright.sync_api import Page, sync_playwright
 
 import inrcodec
 from inrcodec.errors import InrcError
-from inrcodec.exporting.runtime import FILES, copy_runtime
-from inrcodec.settings import ExportSettings
+from inrcodec.exporter.runtime import FILES, copy_runtime
+from inrcodec.settings.export import ExportSettings
 
 GOLDEN = Path(__file__).parent / "golden"
 NEAR = 2
@@ -150,7 +150,7 @@ def test_a_file_that_is_missing_is_named(browser: Any, served: Any, tmp_path: Pa
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 def test_without_a_server_the_page_says_what_it_needs(browser: Any) -> None:
     opened = browser.new_page()
-    opened.goto(f"{(Path(inrcodec.__file__).parent / 'web' / 'player' / 'index.html').as_uri()}")
+    opened.goto(f"{(Path(inrcodec.__file__).parent / 'exporter' / 'web' / 'index.html').as_uri()}")
     assert opened.get_by_role("heading", name="This page has to come from a web server").is_visible()
     assert not opened.locator("#player").is_visible()
     opened.close()

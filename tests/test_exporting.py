@@ -17,13 +17,15 @@ import pytest
 
 import bitstream
 import inrcodec
-from inrcodec import checks
-from inrcodec.cli import run
+from inrcodec.cli.main import run
 from inrcodec.errors import InrcError
-from inrcodec.exporting import flow, graph_files, player, runtime
-from inrcodec.exporting.manifest import OPSET
+from inrcodec.exporter import export as flow
+from inrcodec.exporter import onnx_graphs as graph_files
+from inrcodec.exporter import player, runtime
+from inrcodec.exporter.manifest import OPSET
 from inrcodec.models.graphs import Graph
-from inrcodec.settings import ExportSettings
+from inrcodec.settings import export as checks
+from inrcodec.settings.export import ExportSettings
 
 GOLDEN = Path(__file__).parent / "golden"
 HNERV = GOLDEN / "hnerv.inrv"
@@ -222,5 +224,5 @@ def test_frames_are_exported_upright_with_their_times(tmp_path: Path) -> None:
 
 
 def test_the_page_is_in_the_package() -> None:
-    names = {one.name for one in files("inrcodec").joinpath("web", "player").iterdir()}
+    names = {one.name for one in files("inrcodec.exporter").joinpath("web").iterdir()}
     assert names == {"index.html", "style.css", "page.js", "decoder.js"}

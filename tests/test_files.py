@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from inrcodec.errors import NotAVideo, OutputError, UsageError
-from inrcodec.files import (
+from inrcodec.system.files import (
     atomic_output,
     check_output_file,
     check_paths,
@@ -129,7 +129,7 @@ def test_same_file(tmp_path: Path) -> None:
 
 HOLD = """
 import sys, time
-from inrcodec.files import atomic_output
+from inrcodec.system.files import atomic_output
 with atomic_output(sys.argv[1]) as file:
     file.write(b"half")
     file.flush()

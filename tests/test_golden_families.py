@@ -14,13 +14,14 @@ import torch
 
 import bitstream
 import inrcodec
-from inrcodec.compression.contextual import segment_tensors
-from inrcodec.compression.sections import row_count
-from inrcodec.inspect import inspect
-from inrcodec.models import blocks, reconstruction
+from inrcodec.coding.grid_sections import segment_tensors
+from inrcodec.coding.sections import row_count
+from inrcodec.decoder.info import inspect
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.hnerv import HNeRV
-from inrcodec.models.inrc import Inrc
+from inrcodec.models.inrc import decoder as reconstruction
+from inrcodec.models.inrc.inrc import Inrc
+from inrcodec.models.layers import blocks
 from inrcodec.models.nerv import NeRV
 from inrcodec.models.registry import FAMILIES
 

@@ -25,32 +25,28 @@ from test_cli import environment, only_line
 import bitstream
 import inrcodec
 from bitstream.coders.conditional import ConditionalEncoder
-from inrcodec.cli import run
-from inrcodec.compression.contextual import (
-    decode_contextual,
-    encode_contextual,
-    latent_models,
-    motion_model,
-)
+from inrcodec.cli.main import run
+from inrcodec.coding.grid_sections import decode_contextual, encode_contextual, latent_models, motion_model
+from inrcodec.decoder.info import inspect, verify
 from inrcodec.errors import TargetUnreachable
-from inrcodec.grids.entropy import parameters, set_parameters, shapes_of
-from inrcodec.grids.fit import FittedGrids, fit_grids
-from inrcodec.grids.latent_entropy import energies, flags_of, reference_counts
-from inrcodec.grids.latents import LatentFit
-from inrcodec.grids.material import Material, with_chroma_of
-from inrcodec.grids.motion import MotionFit, searched_field, to_grids
-from inrcodec.grids.refining import RefiningFit
-from inrcodec.inspect import inspect, verify
-from inrcodec.models import prediction
-from inrcodec.models.contexts import Coder
+from inrcodec.fit.grids.entropy import parameters, set_parameters, shapes_of
+from inrcodec.fit.grids.fit import FittedGrids, fit_grids
+from inrcodec.fit.grids.latent_entropy import energies, flags_of, reference_counts
+from inrcodec.fit.grids.latents import LatentFit
+from inrcodec.fit.grids.motion import MotionFit, searched_field, to_grids
+from inrcodec.fit.grids.refinement import RefiningFit
+from inrcodec.fit.grids.source_planes import Material, with_chroma_of
+from inrcodec.fit.training.clock import StepClock
 from inrcodec.models.family import VideoInfo
-from inrcodec.models.frequencies import FIRST_CHANNELS, KERNEL_SIDES, zigzag
-from inrcodec.models.hierarchy import MOST_GROUP_FRAMES, hierarchy
-from inrcodec.models.inrc import Inrc, InrcConfig
-from inrcodec.models.lapped import add_synthesis, analyse
-from inrcodec.models.latent_contexts import PARTS, code_latents, part_channels
-from inrcodec.models.motion_contexts import code_motion
-from inrcodec.models.planes import (
+from inrcodec.models.inrc import prediction
+from inrcodec.models.inrc.contexts import Coder
+from inrcodec.models.inrc.frequencies import FIRST_CHANNELS, KERNEL_SIDES, zigzag
+from inrcodec.models.inrc.hierarchy import MOST_GROUP_FRAMES, hierarchy
+from inrcodec.models.inrc.inrc import Inrc
+from inrcodec.models.inrc.lapped import add_synthesis, analyse
+from inrcodec.models.inrc.latent_contexts import PARTS, code_latents, part_channels
+from inrcodec.models.inrc.motion_contexts import code_motion
+from inrcodec.models.inrc.planes import (
     CHROMA_SCALE,
     Planes,
     chroma_lost,
@@ -59,12 +55,14 @@ from inrcodec.models.planes import (
     no_planes,
     upsampled,
 )
-from inrcodec.models.prediction import predict, step_sizes
-from inrcodec.models.quads import to_codes, to_colours, to_quads
+from inrcodec.models.inrc.prediction import predict, step_sizes
+from inrcodec.models.inrc.quads import to_codes, to_colours, to_quads
+from inrcodec.models.inrc.shapes import InrcConfig
 from inrcodec.models.registry import family_of
-from inrcodec.planning import SegmentPlan
-from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange, SourceSettings
-from inrcodec.training.schedule import StepClock
+from inrcodec.plan.network import SegmentPlan
+from inrcodec.settings.decode import DecodeSettings
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.source import FrameRange, SourceSettings
 
 SETTINGS = EncodeSettings(model="inrc", device="cpu", epochs=2, size_bytes=3000, overwrite=True)
 
@@ -536,7 +534,7 @@ def test_a_fit_that_goes_on_and_ends_worse_is_not_kept(
         sections = encode_contextual(plan.config, plan.video, decoded.parameters, (), grey)
         return replace(fitted, sections=sections)
 
-    monkeypatch.setattr("inrcodec.segment_coding.fit_grids", fit)
+    monkeypatch.setattr("inrcodec.encoder.segment.fit_grids", fit)
     asked = EncodeSettings(device="cpu", epochs=1, resume_from=str(encoded))
     result = inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked)
     assert result.psnr_db == pytest.approx(inspect(str(encoded)).psnr_db, abs=1e-3)
@@ -546,7 +544,7 @@ def test_a_fit_that_goes_on_and_ends_worse_is_not_kept(
 def test_info_and_verify_read_grids_without_torch(encoded: Path, tmp_path: Path) -> None:
     for name in ("info", "verify"):
         script = (
-            "import sys; from inrcodec.cli import run; "
+            "import sys; from inrcodec.cli.main import run; "
             f"code = run([{name!r}, {str(encoded)!r}, '--json']); sys.exit(code or 'torch' in sys.modules)"
         )
         done = subprocess.run(
@@ -596,7 +594,7 @@ def test_a_segment_of_too_many_frames_is_refused_before_its_hierarchy_is_made(
 ) -> None:
     family, video = Inrc(), VideoInfo(16, 16, 1 << 28)
     config = family.plan(VideoInfo(16, 16, 5), 1e5, {}, 0)
-    monkeypatch.setattr("inrcodec.models.inrc.hierarchy", lambda *_: pytest.fail("it was made"))
+    monkeypatch.setattr("inrcodec.models.inrc.shapes.hierarchy", lambda *_: pytest.fail("it was made"))
     with pytest.raises(bitstream.LimitExceeded):
         family.unpack(family.pack(config), video, 0)
 
@@ -604,7 +602,7 @@ def test_a_segment_of_too_many_frames_is_refused_before_its_hierarchy_is_made(
 def test_a_length_of_segments_that_no_file_may_have(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("inrcodec.models.inrc.MOST_FRAMES", 4)
+    monkeypatch.setattr("inrcodec.models.inrc.inrc.MOST_FRAMES", 4)
     words = ["encode", str(clip), "-o", str(tmp_path / "a.inrv"), "--segment", "8"]
     assert run(words) == 2
     assert "--segment: this model takes at most 4 frames" in only_line(capfd.readouterr().err.encode())

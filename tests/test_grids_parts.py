@@ -14,16 +14,15 @@ from test_grids import pan
 
 from bitstream import Section
 from inrcodec.errors import NetworkTooLarge, TargetUnreachable
-from inrcodec.grids import pace
-from inrcodec.grids.material import Material
-from inrcodec.grids.motion import MotionFit, searched_field, to_grids
-from inrcodec.grids.pace import FEWEST_REFINEMENTS, MOST_REFINEMENTS, REFINING_SHARE, RESERVE, Pace
-from inrcodec.grids.search import finest_scale
-from inrcodec.grids.steps import LARGEST_CHANGE, StepSearch
-from inrcodec.grids.trimming import LATE_FACTOR, Trial, fill
+from inrcodec.fit.grids import pace
+from inrcodec.fit.grids.block_search import finest_scale
+from inrcodec.fit.grids.motion import MotionFit, searched_field, to_grids
+from inrcodec.fit.grids.pace import FEWEST_REFINEMENTS, MOST_REFINEMENTS, REFINING_SHARE, RESERVE, Pace
+from inrcodec.fit.grids.source_planes import Material
+from inrcodec.fit.grids.step_search import LARGEST_CHANGE, LATE_FACTOR, StepSearch, Trial, fill
+from inrcodec.fit.training.clock import StepClock, WallClock
 from inrcodec.models.family import VideoInfo
-from inrcodec.models.inrc import Inrc
-from inrcodec.training.schedule import StepClock, WallClock
+from inrcodec.models.inrc.inrc import Inrc
 
 # The search for a step
 

@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from test_cli import inrc, only_line
 
 import inrcodec
-from inrcodec.cli import run
+from inrcodec.cli.main import run
+from inrcodec.decoder.info import inspect
 from inrcodec.errors import UsageError
-from inrcodec.inspect import inspect
+from inrcodec.fit.training.loop import _outside_holes
+from inrcodec.fit.training.losses import loss_by_name
 from inrcodec.metrics import psnr_db, psnr_per_frame_db
 from inrcodec.models.registry import TRAINED
 from inrcodec.progress import Silent
-from inrcodec.settings import LOSSES, EncodeSettings
-from inrcodec.training.loop import _outside_holes
-from inrcodec.training.losses import loss_by_name
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.presets import LOSSES
 from inrcodec.video import Clip, VideoProperties, cut_holes, open_writer, read_clip
 from inrcodec.video.images import png_bytes
 

@@ -22,12 +22,14 @@ from torch import Tensor
 import bitstream
 import inrcodec
 from bitstream import Stream
-from inrcodec.cli import run
-from inrcodec.decoding import PositionsBetween
+from inrcodec.cli.main import run
+from inrcodec.decoder.decode import PositionsBetween
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, VideoInfo
 from inrcodec.models.registry import FAMILIES, TRAINED, family_by_name
-from inrcodec.settings import DecodeSettings, EncodeSettings, FrameRange
+from inrcodec.settings.decode import DecodeSettings
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.source import FrameRange
 
 WIDTH, HEIGHT, COUNT = 61, 35, 9
 CODED = 5

@@ -13,11 +13,11 @@ from codec_samples import moving_gradient, write_clip
 from test_cli import inrc, only_line
 
 import inrcodec
-from inrcodec.arguments import parse_ladder, rung_path
-from inrcodec.cli import run
+from inrcodec.cli.main import run
+from inrcodec.decoder.info import inspect
 from inrcodec.errors import TargetUnreachable, UsageError
-from inrcodec.inspect import inspect
-from inrcodec.settings import EncodeSettings
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.notation import parse_ladder, rung_path
 
 SETTINGS = EncodeSettings(model="hnerv", device="cpu", epochs=2)
 QUICK = ["--model", "hnerv", "--epochs", "2", "--device", "cpu"]
@@ -112,7 +112,7 @@ def test_the_library_has_ladders_too(clip: Path, tmp_path: Path) -> None:
 
 
 def test_time_is_shared_by_the_rungs(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from inrcodec import ladder
+    from inrcodec.encoder import ladder
 
     asked: list[EncodeSettings] = []
     real = ladder.encode_all

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from inrcodec import memory
+from inrcodec.system import memory
 
 _FILLED = """
 import ctypes, json, os
-from inrcodec.memory import KEPT_MEMORY
+from inrcodec.system.memory import KEPT_MEMORY
 
 def kept():
     "MiB of an array that are still held when it is freed."

@@ -7,11 +7,12 @@ from fractions import Fraction
 import pytest
 
 from bitstream import Corrupt, LimitExceeded, Section, Segment, StreamHeader
+from inrcodec.coding.opened_segment import open_segment
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
-from inrcodec.models.layout import covering_grid
-from inrcodec.models.snerv_t import SNeRVT, SNeRVTConfig
-from inrcodec.opening import open_segment
+from inrcodec.models.layers.layout import covering_grid
+from inrcodec.models.snerv.snerv_t import SNeRVT
+from inrcodec.models.snerv.temporal import SNeRVTConfig
 
 FAMILY = HNeRV()
 STRIDES = (5, 4, 4, 2, 2)

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inrcodec.budget import bits_per_pixel, target_bytes
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.models.family import TRAINED_FOR_RATE, SymbolBits, VideoInfo
 from inrcodec.models.registry import FAMILIES, most_frames
-from inrcodec.planning import plan_segment, planned_bits
-from inrcodec.settings import EncodeSettings
+from inrcodec.plan.budget import bits_per_pixel, target_bytes
+from inrcodec.plan.network import plan_segment, planned_bits
+from inrcodec.settings.encode import EncodeSettings
 from inrcodec.video.properties import VideoProperties
 
 VARIANTS: list[tuple[str, dict[str, str]]] = [

@@ -12,14 +12,13 @@ import pytest
 from codec_samples import Frames, mean_psnr_db, moving_gradient, read_frames, write_clip
 
 import inrcodec
-from inrcodec.checks import check_preview
-from inrcodec.cli import run
-from inrcodec.encoding import encode_all
+from inrcodec.cli.main import run
+from inrcodec.encoder.encode import encode_all
+from inrcodec.encoder.preview import PictureFile
 from inrcodec.errors import InrcError, OutputError, TargetUnreachable, UsageError
-from inrcodec.files import resume_folder
-from inrcodec.preview import PictureFile
 from inrcodec.progress import FitReport, Picture, Silent
-from inrcodec.settings import EncodeSettings
+from inrcodec.settings.encode import EncodeSettings, check_preview
+from inrcodec.system.files import resume_folder
 
 pytestmark = pytest.mark.usefixtures("hurried_module")
 WIDTH, HEIGHT, COUNT = 48, 32, 5
@@ -34,10 +33,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step reports, and every report is shown."""
-    for name in ("inrcodec.training.meter.REPORT_SECONDS", "inrcodec.grids.telling.REPORT_SECONDS"):
+    for name in ("inrcodec.fit.training.meter.REPORT_SECONDS", "inrcodec.fit.grids.report.REPORT_SECONDS"):
         monkeypatch.setattr(name, 0.0)
-    monkeypatch.setattr("inrcodec.preview.LEAST_SECONDS", 0.0)
-    monkeypatch.setattr("inrcodec.preview.LARGEST_SHARE", float("inf"))
+    monkeypatch.setattr("inrcodec.encoder.preview.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.encoder.preview.LARGEST_SHARE", float("inf"))
 
 
 def asked(model: str = "hnerv", preview: Path | None = None, epochs: float = 2) -> EncodeSettings:
@@ -144,7 +143,7 @@ def test_no_picture_is_left_of_an_encode_that_fails(
         assert (tmp_path / "a.png").exists()
         raise InrcError("no space")
 
-    monkeypatch.setattr("inrcodec.source_encoding.metadata_of", fail)
+    monkeypatch.setattr("inrcodec.encoder.source.metadata_of", fail)
     with pytest.raises(InrcError, match="no space"):
         inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked("inrc", tmp_path / "a.png", epochs=3))
     assert not (tmp_path / "a.png").exists()
@@ -173,7 +172,7 @@ def still() -> Picture:
 
 def test_pictures_are_rarer_the_dearer_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, drawn = [100.0], list[float]()
-    monkeypatch.setattr("inrcodec.preview.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("inrcodec.encoder.preview.time.monotonic", lambda: now[0])
     file = PictureFile(str(tmp_path / "a.png"))
 
     def draw_in(seconds: float) -> Callable[[], Picture]:
@@ -199,7 +198,7 @@ def test_a_picture_that_cannot_be_written_does_not_end_the_fit(
     def refuse(path: str, frame: Frames, software: str) -> None:
         raise OutputError(f"cannot write {path}: no space left on device")
 
-    monkeypatch.setattr("inrcodec.preview.replace_picture", refuse)
+    monkeypatch.setattr("inrcodec.encoder.preview.replace_picture", refuse)
     notes: list[str] = []
     file = PictureFile(str(tmp_path / "a.png"))
     for _ in range(3):

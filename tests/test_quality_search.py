@@ -17,14 +17,14 @@ from test_cli import CARPHONE, inrc, only_line
 from test_resuming import stop_when
 
 import inrcodec
-from inrcodec import encoding
+from inrcodec.decoder.info import inspect
+from inrcodec.encoder import encode as encoding
+from inrcodec.encoder.psnr_search import encode_to_psnr
+from inrcodec.encoder.size_search import CLOSE_DB
+from inrcodec.encoder.source import EncodeResult
 from inrcodec.errors import TargetUnreachable, UsageError
-from inrcodec.inspect import inspect
 from inrcodec.progress import Progress, Silent
-from inrcodec.quality_search import encode_to_psnr
-from inrcodec.settings import EncodeSettings
-from inrcodec.size_search import CLOSE_DB
-from inrcodec.source_encoding import EncodeResult
+from inrcodec.settings.encode import EncodeSettings
 
 TINY = ["--model", "hnerv", "--frames", "0:4", "--scale", "32x24", "--device", "cpu"]
 ASKED = EncodeSettings(model="hnerv", device="cpu", epochs=12, psnr_db=16)
@@ -141,7 +141,7 @@ def test_too_little_time_is_told(clip: Path, tmp_path: Path) -> None:
 def test_long_fits_are_preceded_by_trials(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inrcodec.quality_search.LEAST_TRIAL_STEPS", 30)
+    monkeypatch.setattr("inrcodec.encoder.psnr_search.LEAST_TRIAL_STEPS", 30)
     encodes = Encodes(stop_before=3)
     with pytest.raises(KeyboardInterrupt):
         encode_to_psnr(

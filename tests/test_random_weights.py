@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inrcodec.random_weights import kaiming_deviation, random_signs, random_uniform, raw_words
+from inrcodec.models.supermask.random_weights import (
+    kaiming_deviation,
+    random_signs,
+    random_uniform,
+    raw_words,
+)
 
 MASK = (1 << 64) - 1
 U64 = st.integers(0, MASK)

@@ -24,19 +24,20 @@ from hatchling.builders.wheel import WheelBuilder
 from test_cli import environment, only_line
 
 import inrcodec
-from inrcodec import bdrate, frame_metrics
-from inrcodec.cli import run
-from inrcodec.inspect import inspect
+from inrcodec.cli.main import run
+from inrcodec.decoder.info import inspect
 from inrcodec.progress import MOST_COURSE_POINTS, Course
-from inrcodec.report import plots
-from inrcodec.report.axes import linear_axis, logarithmic_axis
-from inrcodec.report.bits import bit_groups, group_of, merged_sections
-from inrcodec.report.choosing import choose_frames
-from inrcodec.report.making import ReportResult, write_report
-from inrcodec.report.markup import data_block, element, joined
-from inrcodec.report.pictures import heat, make_pictures
-from inrcodec.report.rates import own_curves, rate_curves, read_results
-from inrcodec.settings import EncodeSettings, FrameRange, ReportSettings, SourceSettings
+from inrcodec.quality import bdrate, frame_metrics
+from inrcodec.quality.report import plots
+from inrcodec.quality.report.charts import linear_axis, logarithmic_axis
+from inrcodec.quality.report.markup import data_block, element, joined
+from inrcodec.quality.report.pictures import choose_frames, heat, make_pictures
+from inrcodec.quality.report.rates import own_curves, rate_curves, read_results
+from inrcodec.quality.report.sections import bit_groups, group_of, merged_sections
+from inrcodec.quality.report.write import ReportResult, write_report
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.pages import ReportSettings
+from inrcodec.settings.source import FrameRange, SourceSettings
 from inrcodec.video import read_clip
 from inrcodec.video.images import jpeg_bytes, webp_bytes
 
@@ -210,7 +211,7 @@ def test_maps_are_dark_where_nothing_differs_and_bright_where_much_does() -> Non
 
 def test_large_pages_have_jpegs_that_look_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = moving_gradient(64, 48, 1)[0]
-    monkeypatch.setattr("inrcodec.report.pictures.LOSSLESS_PIXELS", 1)
+    monkeypatch.setattr("inrcodec.quality.report.pictures.LOSSLESS_PIXELS", 1)
     made = make_pictures(choose_frames(np.array([30.0])), [frame], [[255 - frame]])
     assert not made.is_lossless and made.error_levels == 255
     assert made.frames[0].source.startswith("data:image/jpeg")
@@ -463,10 +464,10 @@ def test_an_interrupted_report_leaves_nothing(folder: Path, tmp_path: Path) -> N
     # It waits where the page would be made.
     script = (
         "import signal, time\n"
-        "from inrcodec import cli, evaluation\n"
+        "from inrcodec.cli import main\nfrom inrcodec.quality import evaluation\n"
         "def slow(*arguments, **options): print('measuring', flush=True); time.sleep(60)\n"
         "evaluation.evaluate = slow\n"
-        "cli.main()\n"
+        "main.main()\n"
     )
     command = [sys.executable, "-c", script, "report", "source.mkv", "b.inrv", "-o", "out.html"]
     with subprocess.Popen(
@@ -484,7 +485,7 @@ def test_an_interrupted_report_leaves_nothing(folder: Path, tmp_path: Path) -> N
 
 def test_help_and_refusals_do_not_wait_for_torch(folder: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from inrcodec.cli import run; code = run(sys.argv[1:]);"
+        "import sys; from inrcodec.cli.main import run; code = run(sys.argv[1:]);"
         "sys.exit(99 if 'torch' in sys.modules else code)"
     )
     for words, code in [(["--help"], 0), ([folder / "source.mp4", folder / NAME, "-o", "a.txt"], 2)]:
@@ -497,7 +498,9 @@ def test_the_style_and_the_script_are_in_the_wheel(tmp_path: Path) -> None:
     builder: Any = WheelBuilder(str(ROOT))
     (wheel,) = builder.build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:
-        assert {"inrcodec/web/report.css", "inrcodec/web/report.js"} <= set(archive.namelist())
+        assert {"inrcodec/quality/report/web/report.css", "inrcodec/quality/report/web/report.js"} <= set(
+            archive.namelist()
+        )
 
 
 @pytest.mark.parametrize(("width", "height", "count"), [(33, 17, 1), (2, 2, 2)])

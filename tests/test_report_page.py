@@ -14,8 +14,9 @@ from codec_samples import moving_gradient, write_clip
 from skimage.io import imread  # type: ignore[import-untyped]
 
 import inrcodec
-from inrcodec.report.making import write_report
-from inrcodec.settings import EncodeSettings, ReportSettings
+from inrcodec.quality.report.write import write_report
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.pages import ReportSettings
 from inrcodec.video.images import png_bytes
 
 pytestmark = pytest.mark.usefixtures("hurried_module")

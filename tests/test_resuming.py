@@ -20,10 +20,10 @@ import torch
 from codec_samples import TWO_SEGMENTS, moving_gradient, write_clip
 
 import inrcodec
-from inrcodec.cli import run
+from inrcodec.cli.main import run
 from inrcodec.errors import UsageError
 from inrcodec.progress import FitReport, Silent
-from inrcodec.settings import EncodeSettings
+from inrcodec.settings.encode import EncodeSettings
 
 ROOT = Path(__file__).parents[1]
 ASKED = [*TWO_SEGMENTS, "--checkpoint", "0.02s"]
@@ -125,7 +125,7 @@ def test_every_part_of_a_fit_is_put_back(
     preset: str,
     seconds: float | None,
 ) -> None:
-    monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.fit.training.meter.REPORT_SECONDS", 0.0)
     epochs = 2 if seconds is None else None
     asked = EncodeSettings(
         model=model, preset=preset, epochs=epochs, time_seconds=seconds, size_bytes=9000, device="cpu",
@@ -156,7 +156,7 @@ def folder_of(output: Path) -> Path:
 
 
 def interrupted(clip: Path, output: Path, asked: EncodeSettings, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.fit.training.meter.REPORT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
         inrcodec.encode(str(clip), str(output), asked, StopsAt(0.5))
     return folder_of(output)
@@ -198,7 +198,7 @@ def test_segments_of_another_request_are_never_taken(
     other = write_clip(tmp_path / "other.mp4", 255 - moving_gradient(48, 32, 12))
     stop_when(command(other, output), (folder_of(output) / "segment-0.json").exists, signal.SIGKILL)
     # As if the folder could not be cleared: its files stay, under the new request's state.
-    monkeypatch.setattr("inrcodec.resuming.Resumable.remove", lambda self: None)
+    monkeypatch.setattr("inrcodec.encoder.resume.Resumable.remove", lambda self: None)
     assert run(["encode", str(clip), "-o", str(output), *TWO_SEGMENTS, "-q", "-y"]) == 0
     assert output.read_bytes() == uninterrupted
 
@@ -245,7 +245,7 @@ def test_a_damaged_checkpoint_is_as_good_as_none(
 def test_a_timed_encode_goes_on_however_much_time_an_interruption_took(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.fit.training.meter.REPORT_SECONDS", 0.0)
     output, progress = tmp_path / "a.inrv", StopsAt(0.6)
     timed = replace(DRAFT, model="nerv", epochs=None, time_seconds=10.0, segment=6, checkpoint_seconds=1e6)
     with pytest.raises(KeyboardInterrupt):

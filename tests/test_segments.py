@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 import bitstream
 import inrcodec
 from bitstream import Quality
-from inrcodec.budget import SharedBudget, metadata_of, stream_of
 from inrcodec.errors import NetworkTooLarge, TargetUnreachable, UsageError
+from inrcodec.plan.budget import SharedBudget, metadata_of, stream_of
+from inrcodec.plan.cuts import LARGEST_SEGMENT_BYTES, SHORTEST_SCENE, cut, difficulties, scene_starts
 from inrcodec.progress import Silent
-from inrcodec.segments import LARGEST_SEGMENT_BYTES, SHORTEST_SCENE, cut, difficulties, scene_starts
-from inrcodec.settings import EncodeSettings, FrameRange, SegmentRule, SourceSettings
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.source import FrameRange, SegmentRule, SourceSettings
 from inrcodec.video import read_clip, survey_video
 from inrcodec.video.properties import VideoProperties, header_of
 from inrcodec.video.survey import SegmentClips, thumbnail
@@ -156,7 +157,7 @@ def test_frames_that_are_not_held_are_read_again_and_make_the_same_file(
     part = SourceSettings(frames=FrameRange(10, 24))
     asked = replace(DRAFT, segment=7, epochs=1, size_bytes=6000, source=part)
     inrcodec.encode(str(scenes), str(tmp_path / "held.inrv"), asked)
-    monkeypatch.setattr("inrcodec.source_encoding.LARGEST_SEGMENT_BYTES", 64 * 36 * 3)
+    monkeypatch.setattr("inrcodec.encoder.source.LARGEST_SEGMENT_BYTES", 64 * 36 * 3)
     inrcodec.encode(str(scenes), str(tmp_path / "read.inrv"), asked)
     assert (tmp_path / "held.inrv").read_bytes() == (tmp_path / "read.inrv").read_bytes()
 
@@ -214,7 +215,7 @@ def test_a_network_that_is_too_large_is_told_with_the_size_of_the_file(
     def refuse(*arguments: object) -> None:
         raise NetworkTooLarge("the masks of this supermask", 9000)
 
-    monkeypatch.setattr("inrcodec.worker.code_segment", refuse)
+    monkeypatch.setattr("inrcodec.encoder.workers.job.code_segment", refuse)
     asked = replace(DRAFT, segment=25, size_bytes=12_000)
     with pytest.raises(NetworkTooLarge) as caught:
         inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), asked)

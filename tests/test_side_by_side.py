@@ -19,9 +19,10 @@ import torch
 
 import bitstream
 import inrcodec
-from inrcodec import rendering
-from inrcodec.models import reconstruction, side_by_side
-from inrcodec.models.side_by_side import Workers
+from inrcodec.decoder import render as rendering
+from inrcodec.models.inrc import decoder as reconstruction
+from inrcodec.system import threads as side_by_side
+from inrcodec.system.threads import Workers
 
 FILE = Path(__file__).parent / "golden" / "inrc.inrv"
 

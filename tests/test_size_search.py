@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inrcodec.size_search import (
+from inrcodec.encoder.size_search import (
     CLOSE_DB,
     LEAST_SLOPE,
     MOST_SLOPE,

@@ -21,17 +21,17 @@ import pytest
 from codec_samples import TWO_SEGMENTS, moving_gradient, write_clip
 
 import inrcodec
-from inrcodec import local_workers, ray_workers
-from inrcodec.arguments import parse_workers
-from inrcodec.checks import check_workers
-from inrcodec.cli import run
+from inrcodec.cli.main import run
+from inrcodec.encoder.workers import local as local_workers
+from inrcodec.encoder.workers import ray as ray_workers
+from inrcodec.encoder.workers.job import portable
+from inrcodec.encoder.workers.local import LocalWorkers
 from inrcodec.errors import InrcError, UsageError
-from inrcodec.files import output_paths
-from inrcodec.local_workers import LocalWorkers
+from inrcodec.plan.cuts import share_of_time
 from inrcodec.progress import Silent
-from inrcodec.segments import share_of_time
-from inrcodec.settings import EncodeSettings
-from inrcodec.worker import portable
+from inrcodec.settings.encode import EncodeSettings, check_workers
+from inrcodec.settings.notation import parse_workers
+from inrcodec.system.files import output_paths
 
 ROOT = Path(__file__).parents[1]
 ASKED = [*TWO_SEGMENTS, "--checkpoint", "0.02s"]
@@ -308,7 +308,7 @@ def test_workers_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
             parse_workers(text)
         with pytest.raises(UsageError, match="--workers"):
             check_workers(EncodeSettings(workers=text))
-    monkeypatch.setattr("inrcodec.checks.find_spec", lambda name: None)
+    monkeypatch.setattr("inrcodec.settings.encode.find_spec", lambda name: None)
     check_workers(EncodeSettings(workers="local:2"))
     with pytest.raises(UsageError, match=r"pip install 'inrc\[ray\]'"):
         check_workers(EncodeSettings(workers="ray"))

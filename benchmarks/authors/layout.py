@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrcodec.models.layout import Convolution
+from inrcodec.models.layers.layout import Convolution
 
 Array = NDArray[np.float32]
 ENCODER_CHANNELS = 64

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from benchmarks.authors.layout import Array, decoder_pairs, encoder_pairs, encoders, uniform
 from inrcodec.models.family import AnyFamily, VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
-from inrcodec.models.layout import Grid
+from inrcodec.models.layers.layout import Grid
 from inrcodec.models.nerv import NeRV, NeRVConfig
-from inrcodec.models.snerv import SNeRV, SNeRVConfig
-from inrcodec.models.snerv_t import SNeRVT, SNeRVTConfig
+from inrcodec.models.snerv.snerv import SNeRV, SNeRVConfig
+from inrcodec.models.snerv.snerv_t import SNeRVT
+from inrcodec.models.snerv.temporal import SNeRVTConfig
 
 FRAME_COUNT = 3
 SAMPLES = 24

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.inputs.checks import differences, summary
 from benchmarks.inputs.table import INPUT_FILES, InputFile
 from benchmarks.record import write_report
-from inrcodec.cli import run
+from inrcodec.cli.main import run
 
 TINY = ("--model", "hnerv", "--epochs", "0.2", "--size", "6k", "--device", "cpu")
 ERROR, NOTE = "inrc: error: ", "inrc: note: "

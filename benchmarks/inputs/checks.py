@@ -20,7 +20,7 @@ import inrcodec
 from benchmarks.inputs.table import InputFile
 from bitstream import Stream, load
 from inrcodec.metrics import psnr_per_frame_db
-from inrcodec.settings import SourceSettings
+from inrcodec.settings.source import SourceSettings
 from inrcodec.video import read_clip
 
 MATRIX_NAMES = {0: "RGB", 1: "BT.709", 2: "", 5: "BT.601", 6: "BT.601", 9: "BT.2020"}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.rate_control import share
-from inrcodec.bdrate import METRICS, is_rival
+from inrcodec.quality.bdrate import METRICS, is_rival
 
 Report = dict[str, Any]
 Cell = str | int | float | None

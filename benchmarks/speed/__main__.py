@@ -27,7 +27,7 @@ from benchmarks.speed.networks import NETWORKS, Contenders
 from benchmarks.speed.processes import decoding, encoding, entropy_coding, one_frame, start_up
 from benchmarks.speed.training import rendering, training
 from bitstream import probe
-from inrcodec.device import choose_device, compute_dtype
+from inrcodec.system.device import choose_device, compute_dtype
 
 PARTS = ("training", "rendering", "decode", "one-frame", "start-up", "entropy", "encode", "convergence")
 SIDE = 2048

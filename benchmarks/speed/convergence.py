@@ -15,17 +15,17 @@ from benchmarks.authors.plain import PlainTraining
 from benchmarks.equal_time import timed_encode
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip
 from benchmarks.speed.networks import NETWORKS, SYMBOL_BITS, Contenders
-from inrcodec.device import autocast
 from inrcodec.errors import TargetUnreachable
+from inrcodec.fit.training.clock import StepClock
+from inrcodec.fit.training.loop import Fit
+from inrcodec.fit.training.meter import Meter
+from inrcodec.fit.training.rate_control import RateControl
 from inrcodec.metrics import psnr_per_frame_db
-from inrcodec.models.codes import as_codes
+from inrcodec.models.layers.codes import as_codes
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Silent
-from inrcodec.settings import EncodeSettings
-from inrcodec.training.loop import Fit
-from inrcodec.training.meter import Meter
-from inrcodec.training.rate_control import RateControl
-from inrcodec.training.schedule import StepClock
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.device import autocast
 
 ALL_FRAMES = 1 << 20
 FIRST_SHARE, GROWTH = 0.04, 1.3

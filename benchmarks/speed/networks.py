@@ -11,14 +11,15 @@ from torch import Tensor
 from benchmarks.authors.plain import BATCH_FRAMES, PlainTraining
 from benchmarks.authors.programs import Authors, AuthorsTraining
 from benchmarks.record import BENCHMARK_CLIPS
-from inrcodec.compression.quantiser import Quantiser
-from inrcodec.device import autocast, choose_device, compute_dtype
+from inrcodec.fit.quantiser import Quantiser
+from inrcodec.fit.training.loop import Fit, FitSettings
+from inrcodec.fit.training.pruning import PrunedRepresentation
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
 from inrcodec.models.source import SourceFrames
-from inrcodec.settings import PRESETS, FrameRange
-from inrcodec.training.loop import Fit, FitSettings
-from inrcodec.training.pruning import PrunedRepresentation
+from inrcodec.settings.presets import PRESETS
+from inrcodec.settings.source import FrameRange
+from inrcodec.system.device import autocast, choose_device, compute_dtype
 from inrcodec.video import read_clip
 
 SYMBOL_BITS = 6.0

@@ -30,7 +30,7 @@ print(json.dumps([done.returncode, time.perf_counter() - started, usage.ru_maxrs
 
 _READER = """
 import json, resource, sys, time
-import inrcodec, inrcodec.decoding
+import inrcodec, inrcodec.decoder.video
 started = time.perf_counter()
 with inrcodec.open(sys.argv[1]) as video:
     frames = sum(1 for frame in video)

@@ -15,17 +15,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.authors.plain import BATCH_FRAMES, PlainTraining
 from benchmarks.speed.networks import SYMBOL_BITS, Contenders
 from benchmarks.speed.turns import Turn, in_turn
-from inrcodec.device import autocast, choose_device, compute_dtype
-from inrcodec.memory import KEPT_MEMORY
-from inrcodec.models.codes import as_codes
+from inrcodec.decoder.render import batch_frames
+from inrcodec.fit.training.clock import StepClock
+from inrcodec.fit.training.loop import Fit
+from inrcodec.fit.training.meter import Meter
+from inrcodec.fit.training.rate_control import RateControl
 from inrcodec.models.hnerv import HNeRV
+from inrcodec.models.layers.codes import as_codes
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Silent
-from inrcodec.rendering import batch_frames
-from inrcodec.training.loop import Fit
-from inrcodec.training.meter import Meter
-from inrcodec.training.rate_control import RateControl
-from inrcodec.training.schedule import StepClock
+from inrcodec.system.device import autocast, choose_device, compute_dtype
+from inrcodec.system.memory import KEPT_MEMORY
 
 
 class _Traffic:

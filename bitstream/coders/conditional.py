@@ -1,8 +1,8 @@
 """Symbols whose likelihood the decoder knows from what it has decoded: each has a class, one of a few shapes.
 
-A family computes the class of every symbol from earlier symbols, with integers (`inrcodec.models.contexts`);
-this module holds what a class means. A class is a point on a curve through knots, each a shape of four
-log-odds, so that a few numbers in the file describe all shapes between nearly always zero and wide. It is the
+A family computes the class of every symbol from earlier symbols, with integers (`models.inrc.contexts`).
+This module holds what a class means: a point on a curve through knots, each a shape of four log-odds, so
+that a few numbers in the file describe all shapes between nearly always zero and wide. It is the
 binarisation of a context-adaptive coder (is it 0? is it 1? is it 2? and then geometric; D. Marpe et al.,
 "Context-based adaptive binary arithmetic coding", 2003, section III.A) with the product of its binary
 decisions coded at once, so that one call codes all symbols of a class. A flag has the first of them alone.

@@ -29,7 +29,7 @@ from inrcodec.models.family import (
     known_options,
     whole_number,
 )
-from inrcodec.models.layout import (
+from inrcodec.models.layers.layout import (
     GRID_CELLS,
     MAXIMUM_EMBEDDING_CHANNELS,
     Convolution,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from inrcodec.models.family import Representation
     from inrcodec.models.source import SourceFrames
+
 
 MAXIMUM_WIDTH = 1024
 DEFAULT_KERNELS, DEFAULT_REDUCTION = (1, 5), 120
@@ -164,8 +165,8 @@ class HNeRV:
         return HNeRVRepresentation(config, video, seed)
 
     def decoder(self, config: HNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
-        from inrcodec.models.blocks import frames_at
-        from inrcodec.models.per_frame import PerFrameDecoder
+        from inrcodec.models.layers.blocks import frames_at
+        from inrcodec.models.layers.per_frame import PerFrameDecoder
 
         return PerFrameDecoder(
             video.frame_count,
@@ -197,8 +198,8 @@ class HNeRVRepresentation:
     def __init__(self, config: HNeRVConfig, video: VideoInfo, seed: int) -> None:
         import torch
 
-        from inrcodec.models.blocks import initial_parameters
-        from inrcodec.models.trainable import FrameEncoder, Trainable
+        from inrcodec.models.layers.blocks import initial_parameters
+        from inrcodec.models.layers.trainable import FrameEncoder, Trainable
 
         generator = torch.Generator().manual_seed(seed)
         self._config, self._video = config, video
@@ -206,7 +207,7 @@ class HNeRVRepresentation:
         self.module = Trainable(initial_parameters(config.convolutions, generator), encoder)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        from inrcodec.models.trainable import MANY_STEPS, capped_groups
+        from inrcodec.models.layers.trainable import MANY_STEPS, capped_groups
 
         return capped_groups(self.module, self._config.width, MANY_STEPS)
 
@@ -219,6 +220,6 @@ class HNeRVRepresentation:
 
 def _render(config: HNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> Tensor:
     """Frames (B, 3, height, width) of the embeddings (B, d, rows, columns)."""
-    from inrcodec.models.blocks import upsample
+    from inrcodec.models.layers.blocks import upsample
 
     return upsample(config.convolutions, tensors, tensors["embedding"], config.grid, video)

@@ -27,7 +27,7 @@ from inrcodec.models.family import (
     known_options,
     whole_number,
 )
-from inrcodec.models.layout import (
+from inrcodec.models.layers.layout import (
     NERV_BASE,
     NERV_FREQUENCIES,
     Convolution,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from inrcodec.models.family import Representation
     from inrcodec.models.source import SourceFrames
+
 
 MAXIMUM_WIDTH = 1024
 MAXIMUM_FREQUENCIES = 256
@@ -137,7 +138,7 @@ class NeRV:
         return NeRVRepresentation(config, video, seed)
 
     def decoder(self, config: NeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
-        from inrcodec.models.per_frame import PerFrameDecoder
+        from inrcodec.models.layers.per_frame import PerFrameDecoder
 
         return PerFrameDecoder(
             video.frame_count,
@@ -152,15 +153,15 @@ class NeRVRepresentation:
     def __init__(self, config: NeRVConfig, video: VideoInfo, seed: int) -> None:
         import torch
 
-        from inrcodec.models.blocks import initial_parameters
-        from inrcodec.models.trainable import Trainable
+        from inrcodec.models.layers.blocks import initial_parameters
+        from inrcodec.models.layers.trainable import Trainable
 
         generator = torch.Generator().manual_seed(seed)
         self._config, self._video = config, video
         self.module = Trainable(initial_parameters(config.convolutions, generator), encoder=None)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        from inrcodec.models.trainable import MANY_STEPS, capped_groups
+        from inrcodec.models.layers.trainable import MANY_STEPS, capped_groups
 
         return capped_groups(self.module, self._config.width, MANY_STEPS)
 
@@ -175,13 +176,13 @@ class NeRVRepresentation:
 
 def _encoded(config: NeRVConfig, video: VideoInfo, positions: Tensor) -> Tensor:
     """The network's input at the times of `positions` (B,)."""
-    from inrcodec.models.blocks import position_encoding
+    from inrcodec.models.layers.blocks import position_encoding
 
     return position_encoding(positions, video.frame_count, NERV_BASE, config.frequencies)
 
 
 def _decoded(config: NeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor], encoding: Tensor) -> Tensor:
     """Frames (B, 3, height, width) of encodings (B, inputs, 1, 1)."""
-    from inrcodec.models.blocks import upsample
+    from inrcodec.models.layers.blocks import upsample
 
     return upsample(config.convolutions, tensors, encoding, config.grid, video)

@@ -6,13 +6,14 @@ from bitstream.errors import Corrupt
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily
 from inrcodec.models.hnerv import HNeRV
-from inrcodec.models.inrc import Inrc
-from inrcodec.models.inrc import most_frames as most_inrc_frames
+from inrcodec.models.inrc.inrc import Inrc
+from inrcodec.models.inrc.inrc import most_frames as most_inrc_frames
 from inrcodec.models.nerv import NeRV
-from inrcodec.models.snerv import SNeRV
-from inrcodec.models.snerv_t import SNeRVT
-from inrcodec.models.supermask import Supermask
-from inrcodec.settings import AUTO, PRESETS, EncodeSettings
+from inrcodec.models.snerv.snerv import SNeRV
+from inrcodec.models.snerv.snerv_t import SNeRVT
+from inrcodec.models.supermask.supermask import Supermask
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.presets import AUTO, PRESETS
 
 TRAINED: tuple[AnyFamily, ...] = (HNeRV(), Supermask(), NeRV(), SNeRV(), SNeRVT())
 """Those whose networks the common loop trains."""

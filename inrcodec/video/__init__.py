@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from inrcodec.video.mask import check_mask_length, cut_holes
 from inrcodec.video.properties import Clip, VideoProperties
-from inrcodec.video.reading import FrameReading, read_clip, stacked
+from inrcodec.video.reader import FrameReading, read_clip, stacked
 from inrcodec.video.sources import first_frames
 from inrcodec.video.survey import Survey, survey_video
 from inrcodec.video.tracks import cut_extras, read_extras
-from inrcodec.video.writing import FrameWriter, check_one_picture, check_target, open_writer
+from inrcodec.video.writer import FrameWriter, check_one_picture, check_target, open_writer
 
 __all__ = [
     "Clip",

@@ -21,9 +21,9 @@ from bitstream import Extras
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.progress import Progress
 from inrcodec.video.color import frame_is_rgb, tags_as_yuv, to_pixel_format
-from inrcodec.video.muxing import HeldPackets, TrackMuxer
+from inrcodec.video.muxer import HeldPackets, TrackMuxer
 from inrcodec.video.properties import VideoProperties
-from inrcodec.video.timing import OutputClock
+from inrcodec.video.timestamps import OutputClock
 
 FORMATS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".webm": "webm"}
 """FFmpeg's name of the container by file suffix."""

@@ -6,7 +6,7 @@ from av import VideoFrame
 
 from inrcodec.errors import NotAVideo
 from inrcodec.progress import Progress
-from inrcodec.settings import SourceSettings
+from inrcodec.settings.source import SourceSettings
 from inrcodec.video.color import color_tags, hdr_name, is_convertible
 from inrcodec.video.geometry import Turn, display_turn, is_transparent, unturned
 from inrcodec.video.side_data import NOT_CARRIED, side_data

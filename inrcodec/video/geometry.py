@@ -11,7 +11,7 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from inrcodec.errors import UsageError
-from inrcodec.settings import Size
+from inrcodec.settings.source import Size
 from inrcodec.video.side_data import side_data
 
 Frame = NDArray[np.uint8]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
-from inrcodec.files import atomic_output, check_folder_of, output_error, temporary_folder_beside
+from inrcodec.system.files import atomic_output, check_folder_of, output_error, temporary_folder_beside
 from inrcodec.video.color import to_pixel_format
 from inrcodec.video.containers import BEYOND_FFMPEG
 from inrcodec.video.properties import VideoProperties

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from inrcodec.errors import UsageError
 from inrcodec.progress import Progress
-from inrcodec.settings import FrameRange, SourceSettings
+from inrcodec.settings.source import FrameRange, SourceSettings
 from inrcodec.video.properties import Clip
-from inrcodec.video.reading import FrameReading, read_clip
+from inrcodec.video.reader import FrameReading, read_clip
 
 WHITE = 128
 """Lowest luma of a hole."""

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
-from inrcodec.settings import FrameRange
+from inrcodec.settings.source import FrameRange
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 IMAGE_FRAME_RATE = Fraction(25)

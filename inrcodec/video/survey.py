@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from inrcodec.errors import NotAVideo
 from inrcodec.progress import Progress
-from inrcodec.settings import SourceSettings
+from inrcodec.settings.source import SourceSettings
 from inrcodec.video.geometry import Frame
 from inrcodec.video.properties import Clip, VideoProperties, Window, part_properties
-from inrcodec.video.reading import FrameReading, stacked
+from inrcodec.video.reader import FrameReading, stacked
 
 THUMBNAIL_ROWS, THUMBNAIL_COLUMNS = 9, 16
 SAMPLED_EVERY = 4

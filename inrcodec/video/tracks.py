@@ -14,7 +14,7 @@ from av.stream import Stream
 from bitstream import DEFAULT_LIMITS, Chapter, Extras, Packet, Track, TrackInfo, TrackKind
 from bitstream.extras import extras_blocks
 from inrcodec.progress import Progress
-from inrcodec.settings import SourceSettings
+from inrcodec.settings.source import SourceSettings
 from inrcodec.video.properties import Window
 from inrcodec.video.sources import find_images
 

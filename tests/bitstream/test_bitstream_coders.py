@@ -13,13 +13,7 @@ from numpy.typing import NDArray
 from bitstream import BitstreamError, Corrupt, LimitExceeded, Limits, Section
 from bitstream.coders import CODERS, SymbolCoder, coder_by_id, decode_section, encode_smallest
 from bitstream.coders.ans import TOTAL, apportion, encode_groups, frequency_model
-from bitstream.coders.categorical import (
-    CategoricalCoder,
-    CategoricalPlan,
-    best_order,
-    plan_table,
-    table_text,
-)
+from bitstream.coders.categorical import CategoricalCoder, CategoricalPlan, best_order, plan_table, table_text
 from bitstream.coders.gaussian import RATIOS, GaussianCoder, gaussian_profile
 from bitstream.coders.laplace import THETAS, LaplaceCoder, laplace_profile
 from bitstream.coders.shaped import frequencies_from_profile

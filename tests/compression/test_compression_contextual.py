@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bitstream import BitstreamError, Corrupt, Section
-from inrcodec.compression.contextual import GridSymbols, encode_contextual, segment_tensors
-from inrcodec.compression.sections import encode_section
-from inrcodec.models.context_shapes import KNOTS, context_specs
+from inrcodec.coding.grid_sections import GridSymbols, encode_contextual, segment_tensors
+from inrcodec.coding.sections import encode_section
 from inrcodec.models.family import VideoInfo
-from inrcodec.models.inrc import Inrc, InrcConfig, network_specs
+from inrcodec.models.inrc.inrc import Inrc
+from inrcodec.models.inrc.shapes import KNOTS, InrcConfig, context_specs, network_specs
 
 FAMILY = Inrc()
 VIDEO = VideoInfo(37, 21, 6)

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inrcodec.compression.minmax import MinMaxQuantiser, choose_steps
-from inrcodec.compression.quantiser import Rounding
-from inrcodec.compression.search import LARGEST_SYMBOL
-from inrcodec.compression.sections import Steps, decode_sections, encode_section
+from inrcodec.coding.sections import Steps, decode_sections, encode_section
+from inrcodec.coding.trim import LARGEST_SYMBOL
+from inrcodec.fit.minmax import MinMaxQuantiser, choose_steps
+from inrcodec.fit.quantiser import Rounding
 from inrcodec.models.family import Role, TensorSpec
-from inrcodec.settings import MinMaxBits
+from inrcodec.settings.presets import MinMaxBits
 
 WEIGHT = TensorSpec("weight", Role.WEIGHT, (12, 20, 3, 3))
 BIAS = TensorSpec("bias", Role.BIAS, (12,))

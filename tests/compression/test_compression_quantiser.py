@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bitstream.coders import decode_section
-from inrcodec.compression.quantiser import Quantiser, Rounding
-from inrcodec.compression.sections import encode_section
+from inrcodec.coding.sections import encode_section
+from inrcodec.fit.quantiser import Quantiser, Rounding
 from inrcodec.models.family import Role, TensorSpec
 
 SPECS = (

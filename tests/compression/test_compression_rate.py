@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitstream.coders.laplace import LaplaceCoder
-from inrcodec.compression.rate import MINIMUM_SCALE, laplace_bits, laplace_scale
+from inrcodec.fit.rate import MINIMUM_SCALE, laplace_bits, laplace_scale
 
 
 def exact_bits(value: float, scale: float) -> float:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bitstream import Section
-from inrcodec.compression.search import LARGEST_SYMBOL, SectionCoder, fit_to_size
-from inrcodec.compression.sections import decode_sections
+from inrcodec.coding.sections import decode_sections
+from inrcodec.coding.trim import LARGEST_SYMBOL, SectionCoder, fit_to_size
 from inrcodec.models.family import Role, TensorSpec
 
 OVERHEAD = 150

@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 
 from bitstream import BitstreamError, Corrupt, Section
 from bitstream.coders import CODERS, decode_section, encode_smallest
-from inrcodec.compression.sections import (
-    decode_sections,
-    encode_section,
-    encode_sections,
-    row_count,
-)
+from inrcodec.coding.sections import decode_sections, encode_section, encode_sections, row_count
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 
 SPECS = (

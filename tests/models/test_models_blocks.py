@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from inrcodec.models.blocks import (
+from inrcodec.models.layers.blocks import (
     angular_frequencies,
     frames_at,
     initial_parameters,
     position_encoding,
     shuffle_pixels,
 )
-from inrcodec.models.layout import hnerv_convolutions
+from inrcodec.models.layers.layout import hnerv_convolutions
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 5])

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from bitstream import BitstreamError
 from bitstream.coders.conditional import ConditionalDecoder, ConditionalEncoder, class_count
-from inrcodec.models.context_shapes import FEATURE_COUNT, MOTION_FEATURES
-from inrcodec.models.contexts import LOG_TABLE, ContextModel
-from inrcodec.models.frequencies import CHANNELS, GROUP_COUNT, GROUPS, KERNEL_SIDES, ORDER
-from inrcodec.models.latent_contexts import LatentModels, code_latents
-from inrcodec.models.motion_contexts import code_motion
+from inrcodec.models.inrc.contexts import LOG_TABLE, ContextModel
+from inrcodec.models.inrc.frequencies import CHANNELS, GROUP_COUNT, GROUPS, KERNEL_SIDES, ORDER
+from inrcodec.models.inrc.latent_contexts import LatentModels, code_latents
+from inrcodec.models.inrc.motion_contexts import code_motion
+from inrcodec.models.inrc.shapes import FEATURE_COUNT, MOTION_FEATURES
 
 Integers = NDArray[Any]
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=15)

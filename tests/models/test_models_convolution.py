@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from inrcodec.models.convolution import STRIP_PIXELS, convolve
+from inrcodec.models.layers.convolution import STRIP_PIXELS, convolve
 
 LARGE = (2, 13, 40, 80)
 """Features of as many pixels as have the gradient of their weights by products of matrices."""
@@ -60,8 +60,8 @@ def test_gradients_are_those_of_pytorch(
     has_bias: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("inrcodec.models.convolution.STRIP_PIXELS", strip)
-    monkeypatch.setattr("inrcodec.models.convolution.FEW_STRIP_PIXELS", strip)
+    monkeypatch.setattr("inrcodec.models.layers.convolution.STRIP_PIXELS", strip)
+    monkeypatch.setattr("inrcodec.models.layers.convolution.FEW_STRIP_PIXELS", strip)
     features, weight, bias = tensors(shape, outputs, size)
     wanted = [features, weight, *([bias] if has_bias else [])]
     found = convolve(features, weight, bias if has_bias else None)

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inrcodec.models.blocks import initial_parameters, upsample
 from inrcodec.models.family import VideoInfo
-from inrcodec.models.layout import Grid, hnerv_convolutions
+from inrcodec.models.layers.blocks import initial_parameters, upsample
+from inrcodec.models.layers.layout import Grid, hnerv_convolutions
 
 GRID = Grid(rows=2, columns=4, strides=(5, 4, 2))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bitstream import BitstreamError
 from inrcodec.errors import UsageError
 from inrcodec.models.family import TRAINED_FOR_RATE, AnyFamily, BudgetTooSmall, Role, VideoInfo
-from inrcodec.models.inrc import most_frames
+from inrcodec.models.inrc.inrc import most_frames
 from inrcodec.models.registry import FAMILIES, TRAINED, family_by_name
 
 EVERY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

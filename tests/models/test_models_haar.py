@@ -7,7 +7,7 @@ import pytest
 import pywt
 import torch
 
-from inrcodec.models.haar import haar, inverse_haar
+from inrcodec.models.layers.haar import haar, inverse_haar
 
 
 def frames(height: int, width: int) -> torch.Tensor:

@@ -14,7 +14,7 @@ from bitstream.fields import Writer
 from inrcodec.errors import UsageError
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
-from inrcodec.models.layout import Convolution, Grid, choose_grid, covering_grid
+from inrcodec.models.layers.layout import Convolution, Grid, choose_grid, covering_grid
 
 FAMILY = HNeRV()
 BUNNY = VideoInfo(1280, 640, 132)

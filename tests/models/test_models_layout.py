@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bitstream import BitstreamError, Corrupt
 from bitstream.fields import Reader, Writer
 from inrcodec.models.family import VideoInfo
-from inrcodec.models.layout import (
+from inrcodec.models.layers.layout import (
     Grid,
     choose_grid,
     covering_grid,

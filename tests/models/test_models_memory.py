@@ -17,12 +17,14 @@ from torch.utils._pytree import tree_leaves
 
 from inrcodec.models.family import AnyFamily, CodesDecoder, VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
-from inrcodec.models.inrc import Inrc, InrcConfig
-from inrcodec.models.layout import Grid, covering_grid
+from inrcodec.models.inrc.inrc import Inrc
+from inrcodec.models.inrc.shapes import InrcConfig
+from inrcodec.models.layers.layout import Grid, covering_grid
 from inrcodec.models.nerv import NeRV, NeRVConfig
-from inrcodec.models.snerv import SNeRV, SNeRVConfig
-from inrcodec.models.snerv_t import SNeRVT, SNeRVTConfig
-from inrcodec.models.spectral import low_band
+from inrcodec.models.snerv.snerv import SNeRV, SNeRVConfig
+from inrcodec.models.snerv.snerv_t import SNeRVT
+from inrcodec.models.snerv.spectral import low_band
+from inrcodec.models.snerv.temporal import SNeRVTConfig
 
 ORDINARY = ((5, 4, 2, 2), (4, 3, 2, 2), (2, 2, 2))
 HOSTILE = ((8, 8, 1, 1, 1, 1, 1, 1), (8, 8, 1), (1, 1, 1, 8, 8), (1, 8, 8), (8, 1, 1, 8), (1, 1, 1))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bitstream.coders.conditional import check_knots
-from inrcodec.models.context_prior import context_prior
-from inrcodec.models.context_shapes import context_specs
+from inrcodec.models.inrc.context_prior import context_prior
+from inrcodec.models.inrc.shapes import context_specs
 
 SPEC = Path(__file__).parents[2] / "bitstream" / "SPEC.md"
 

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from bitstream import BitstreamError
 from inrcodec.errors import UsageError
-from inrcodec.models import masking
 from inrcodec.models.family import BudgetTooSmall, Representation, Role, VideoInfo
-from inrcodec.models.layout import covering_grid
+from inrcodec.models.layers.layout import covering_grid
 from inrcodec.models.source import SourceFrames
-from inrcodec.models.supermask import Supermask, SupermaskConfig, random_layer
+from inrcodec.models.supermask import masks as masking
+from inrcodec.models.supermask.config import SupermaskConfig, random_layer
+from inrcodec.models.supermask.supermask import Supermask
 
 FAMILY = Supermask()
 VIDEO = VideoInfo(37, 21, 3)

@@ -8,7 +8,7 @@ import sys
 import torch
 from torch import nn
 
-from inrcodec.training.adam import Adam
+from inrcodec.fit.training.adam import Adam
 
 
 def test_steps_and_state_are_those_of_pytorch() -> None:
@@ -32,7 +32,7 @@ def test_no_compiler_is_loaded() -> None:
     program = """
 import sys
 from torch import nn, ones
-from inrcodec.training.adam import Adam
+from inrcodec.fit.training.adam import Adam
 weight = nn.Parameter(ones(3))
 adam = Adam([weight])
 weight.grad = ones(3)

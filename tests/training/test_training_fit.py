@@ -12,16 +12,16 @@ import pytest
 import torch
 from codec_samples import Frames, mean_psnr_db, moving_gradient
 
-from inrcodec.compression.search import SectionCoder
-from inrcodec.compression.sections import decode_sections
-from inrcodec.fitting import FittedSegment, fit_segment
-from inrcodec.memory import KeptMemory
-from inrcodec.planning import SegmentPlan, plan_segment
+from inrcodec.coding.sections import decode_sections
+from inrcodec.coding.trim import SectionCoder
+from inrcodec.fit.network import FittedSegment, fit_segment
+from inrcodec.fit.training.loop import Fit
+from inrcodec.fit.training.optimizers import capped_rate
+from inrcodec.fit.training.step_state import Batches
+from inrcodec.plan.network import SegmentPlan, plan_segment
 from inrcodec.progress import FitReport, Silent
-from inrcodec.settings import EncodeSettings
-from inrcodec.training.loop import Fit
-from inrcodec.training.optimizers import capped_rate
-from inrcodec.training.stepping import Batches
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.memory import KeptMemory
 from inrcodec.video import Clip, VideoProperties
 
 CPU = torch.device("cpu")
@@ -112,7 +112,7 @@ def test_a_fit_against_the_clock_reckons_with_the_steps_that_there_is_time_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is taken to be slower than it is."""
-    monkeypatch.setattr("inrcodec.training.loop.Fit.step_seconds", lambda fit: 0.1)
+    monkeypatch.setattr("inrcodec.fit.training.loop.Fit.step_seconds", lambda fit: 0.1)
     clip, details = clip_of(FRAMES), Details()
     plan = plan_segment(clip.properties, SETTINGS)
     fit_segment(plan, clip, SETTINGS, CPU, time.monotonic() + 4, details, lambda seconds, epochs: None)
@@ -130,7 +130,7 @@ def test_memory_is_kept_while_steps_are_made(monkeypatch: pytest.MonkeyPatch) ->
             raise RuntimeError("enough")
         return forward(fit, *arguments)
 
-    monkeypatch.setattr("inrcodec.training.loop.KEPT_MEMORY", kept)
+    monkeypatch.setattr("inrcodec.fit.training.loop.KEPT_MEMORY", kept)
     monkeypatch.setattr(Fit, "_forward", watched)
     clip, plan = clip_of(FRAMES), plan_segment(clip_of(FRAMES).properties, SETTINGS)
     with pytest.raises(RuntimeError, match="enough"):
@@ -191,7 +191,7 @@ def test_a_fit_reports_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
         def fit(self, report: FitReport) -> None:
             self.seen.append(report)
 
-    monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.fit.training.meter.REPORT_SECONDS", 0.0)
     reports = Reports()
     fitted(replace(SETTINGS, epochs=2), reports)
     fractions = [report.fraction for report in reports.seen]
@@ -210,7 +210,7 @@ def test_a_fit_reports_the_psnr_whatever_it_minimises(monkeypatch: pytest.Monkey
         def fit(self, report: FitReport) -> None:
             self.seen.append(report.psnr_db)
 
-    monkeypatch.setattr("inrcodec.training.meter.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("inrcodec.fit.training.meter.REPORT_SECONDS", 0.0)
     first = {}
     for loss in ("l2", "l1+ssim", "wavelet"):
         reports = Reports()

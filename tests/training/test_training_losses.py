@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec.errors import UsageError
-from inrcodec.planning import plan_segment
-from inrcodec.settings import LOSSES, EncodeSettings
-from inrcodec.training.losses import _LOSSES, loss_by_name
+from inrcodec.fit.training.losses import _LOSSES, loss_by_name
+from inrcodec.plan.network import plan_segment
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.presets import LOSSES
 from inrcodec.video.properties import VideoProperties
 
 Values = NDArray[np.float64]

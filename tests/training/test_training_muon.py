@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from inrcodec.checks import check_procedure
 from inrcodec.errors import UsageError
+from inrcodec.fit.training.muon import ADAM_STEP, Muon, orthogonalised
+from inrcodec.fit.training.optimizers import HIGHEST_MUON_RATE, make_optimizers, set_rates
+from inrcodec.fit.training.warm_start import ContinuedRepresentation
 from inrcodec.models.family import AnyFamily, VideoInfo
 from inrcodec.models.registry import TRAINED
-from inrcodec.settings import OPTIMIZERS, PRESETS, EncodeSettings
-from inrcodec.training.continuing import ContinuedRepresentation
-from inrcodec.training.muon import ADAM_STEP, Muon, orthogonalised
-from inrcodec.training.optimizers import HIGHEST_MUON_RATE, make_optimizers, set_rates
+from inrcodec.settings.encode import EncodeSettings, check_procedure
+from inrcodec.settings.presets import OPTIMIZERS, PRESETS
 
 VIDEO = VideoInfo(48, 32, 4)
 QUANTISER: Any = nn.Linear(1, 1)

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from inrcodec.compression.search import SectionCoder
-from inrcodec.compression.sections import decode_sections
+from inrcodec.coding.sections import decode_sections
+from inrcodec.coding.trim import SectionCoder
 from inrcodec.errors import UsageError
-from inrcodec.fitting import FittedSegment, fit_segment
+from inrcodec.fit.network import FittedSegment, fit_segment
+from inrcodec.fit.training.pruning import PrunedRepresentation, masks
 from inrcodec.models.family import ParameterGroup, Role, TensorSpec
-from inrcodec.planning import SegmentPlan, plan_segment
+from inrcodec.plan.network import SegmentPlan, plan_segment
 from inrcodec.progress import Silent
-from inrcodec.settings import EncodeSettings
-from inrcodec.training.pruning import PrunedRepresentation, masks
+from inrcodec.settings.encode import EncodeSettings
 from inrcodec.video import Clip, VideoProperties
 
 SPECS = (

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inrcodec.compression.rate import laplace_bits, laplace_scale
-from inrcodec.training.rate_control import RateControl
-from inrcodec.training.schedule import cosine_with_warmup
+from inrcodec.fit.rate import laplace_bits, laplace_scale
+from inrcodec.fit.training.clock import cosine_with_warmup
+from inrcodec.fit.training.rate_control import RateControl
 
 CPU = torch.device("cpu")
 COUNT = 4000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inrcodec.training.schedule import StepClock, WallClock, cosine_with_warmup, rate_boost
+from inrcodec.fit.training.clock import StepClock, WallClock, cosine_with_warmup, rate_boost
 
 
 def test_a_step_clock_counts_steps() -> None:

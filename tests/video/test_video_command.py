@@ -15,7 +15,7 @@ from track_samples import stored_packets, write_film
 from video_samples import gradient, write_video
 
 from bitstream import load
-from inrcodec.cli import run
+from inrcodec.cli.main import run
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--model", "hnerv", "--epochs", "1", "--bpp", "4", "--device", "cpu", "-q"]
@@ -83,7 +83,7 @@ def test_info_has_a_row_for_each_track_and_adds_up(encoded: Path, capsys: pytest
 
 def test_info_and_verify_of_sound_load_neither_torch_nor_av(encoded: Path) -> None:
     script = (
-        "import sys; from inrcodec.cli import run; codes = [run([word, sys.argv[1]]) for word in"
+        "import sys; from inrcodec.cli.main import run; codes = [run([word, sys.argv[1]]) for word in"
         " ('info', 'verify')]; sys.exit(any(codes) or bool({'torch', 'av'} & sys.modules.keys()))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -22,20 +22,21 @@ from track_samples import stored_packets, write_film
 import bitstream
 import inrcodec
 from bitstream import BitstreamError, ForwardReader, Segment, StreamHeader
-from inrcodec.arguments import parse_moment
-from inrcodec.cli import run
-from inrcodec.compression.sections import encode_sections
-from inrcodec.decoding import Video
+from inrcodec.cli.main import run
+from inrcodec.coding.sections import encode_sections
+from inrcodec.decoder.info import inspect
+from inrcodec.decoder.video import Video
 from inrcodec.errors import OutputError, UsageError
-from inrcodec.inspect import inspect
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
-from inrcodec.models.layout import covering_grid
+from inrcodec.models.layers.layout import covering_grid
 from inrcodec.progress import Silent
-from inrcodec.settings import DecodeSettings, FrameRange, SourceSettings
+from inrcodec.settings.decode import DecodeSettings
+from inrcodec.settings.notation import parse_moment
+from inrcodec.settings.source import FrameRange, SourceSettings
 from inrcodec.video import VideoProperties, open_writer, read_extras
 from inrcodec.video.properties import Window
-from inrcodec.video.timing import frame_shown_at
+from inrcodec.video.timestamps import frame_shown_at
 
 COUNT, EACH = 50, 12
 SKIP = DecodeSettings(device="cpu", precision="float32", skip_damaged=True)

@@ -12,12 +12,12 @@ from video_samples import Notes, gradient, plain_rgb, write_sound, write_video
 
 from benchmarks.inputs.makers import transparent
 from inrcodec.errors import NotAVideo, UsageError
-from inrcodec.settings import FrameRange, Size, SourceSettings
+from inrcodec.settings.source import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip
 from inrcodec.video.geometry import box_average, centre_crop
 from inrcodec.video.images import png_bytes
 from inrcodec.video.properties import header_of
-from inrcodec.video.timing import held_ratio
+from inrcodec.video.timestamps import held_ratio
 
 ALL = SourceSettings()
 
@@ -156,7 +156,7 @@ def test_more_frames_than_memory_are_refused(
     # Matroska states no number of frames, only a duration.
     path = write_video(tmp_path / name, gradient(64, 48, 50))
     frame_bytes = 64 * 48 * 3
-    monkeypatch.setattr("inrcodec.video.reading.physical_memory_bytes", lambda: 20 * frame_bytes)
+    monkeypatch.setattr("inrcodec.video.reader.physical_memory_bytes", lambda: 20 * frame_bytes)
     with pytest.raises(UsageError, match=r"50 frames of 64x48 take .*--frames .*--scale") as caught:
         read_clip(str(path), ALL)
     assert "\n" not in str(caught.value)

@@ -14,10 +14,10 @@ from video_samples import Notes, gradient, write_video
 
 from bitstream import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
 from inrcodec.errors import OutputError, UsageError
-from inrcodec.settings import FrameRange, SourceSettings
+from inrcodec.settings.source import FrameRange, SourceSettings
 from inrcodec.video import open_writer, read_clip, read_extras
 from inrcodec.video.properties import Clip, VideoProperties, Window
-from inrcodec.video.timing import selected_properties, window_of
+from inrcodec.video.timestamps import selected_properties, window_of
 from inrcodec.video.tracks import cut_extras
 
 FRAME_SECONDS = 0.04

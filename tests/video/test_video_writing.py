@@ -16,10 +16,10 @@ from video_samples import Frames, Notes, gradient, plain_rgb, write_video
 
 from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
-from inrcodec.settings import SourceSettings
+from inrcodec.settings.source import SourceSettings
 from inrcodec.video import VideoProperties, check_target, open_writer, read_clip
 from inrcodec.video.color import to_pixel_format
-from inrcodec.video.timing import OutputClock
+from inrcodec.video.timestamps import OutputClock
 
 ALL = SourceSettings()
 

@@ -1,0 +1,202 @@
+"""What a person sees of work: progress, notes and results on stderr, JSON on stdout.
+
+rich is imported where it draws, so that `--help` and plain output do not wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from inrcodec.cli.lines import error_line, fit_text, plan_lines, quality_line
+from inrcodec.errors import UsageError
+from inrcodec.progress import EncodePlan, FitReport, Picture
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+
+_PLAIN_LINE_SECONDS = 10.0
+_FITTING = "fitting"
+
+
+class Verbosity(IntEnum):
+    """How much goes to stderr."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+def verbosity_of(quiet: bool, verbose: bool) -> Verbosity:
+    """What -q and -v ask for; raises `UsageError` for both."""
+    if quiet and verbose:
+        raise UsageError("-q and -v exclude each other")
+    return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+
+
+def say(message: str) -> None:
+    """One line on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def say_quality(values_db: Sequence[float]) -> None:
+    """A row of blocks, one line on stderr, where its encoding has them."""
+    line = quality_line(values_db)
+    try:
+        line.encode(sys.stderr.encoding or "ascii")
+    except UnicodeEncodeError:
+        return
+    if line:
+        say(line)
+
+
+def say_error(message: str) -> None:
+    """The one line by which a command fails."""
+    say(error_line(message))
+
+
+def print_line(line: str) -> None:
+    """A line of what was asked for, on standard output."""
+    print(line, flush=True)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    print(json.dumps(value, indent=2, allow_nan=False), flush=True)
+
+
+def abandon_stdout() -> None:
+    """Point stdout at nothing, or the interpreter would complain of a closed pipe as it exits."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+
+
+class PlainProgress:
+    """Progress as whole lines, for logs and pipes: the plan, notes, and a line every ten seconds."""
+
+    def __init__(self, verbosity: Verbosity, stream: TextIO | None = None) -> None:
+        self._verbosity = verbosity
+        self._stream = sys.stderr if stream is None else stream
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is drawn that would have to be taken back."""
+
+    def plan(self, plan: EncodePlan) -> None:
+        if self._verbosity >= Verbosity.NORMAL:
+            for line in plan_lines(plan):
+                self._line(line)
+
+    def fit(self, report: FitReport) -> None:
+        if self._is_line_due():
+            self._line(f"{_FITTING} {report.fraction:4.0%}  {fit_text(report)}")
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        if self._is_line_due():
+            self._line(f"{name} {done}/{total}")
+
+    def picture(self, draw: Callable[[], Picture]) -> None:
+        """Nothing: a terminal shows no frames."""
+
+    def note(self, message: str) -> None:
+        if self._verbosity >= Verbosity.NORMAL:
+            self._line(f"inrc: note: {message}")
+
+    def detail(self, message: str) -> None:
+        if self._verbosity >= Verbosity.VERBOSE:
+            self._line(message)
+
+    def report(self, line: str) -> None:
+        """What came of something, whatever the verbosity."""
+        self._line(line)
+
+    def _is_line_due(self) -> bool:
+        now = time.monotonic()
+        if self._verbosity < Verbosity.NORMAL or now - self._last_line < _PLAIN_LINE_SECONDS:
+            return False
+        self._last_line = now
+        return True
+
+    def _line(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class LiveProgress(PlainProgress):
+    """Progress as a bar on a terminal; lines are printed above it."""
+
+    def __init__(self, verbosity: Verbosity, stream: TextIO | None = None) -> None:
+        super().__init__(verbosity, stream)
+        self._bars: Bars | None = None
+        self._task: TaskID | None = None
+        self._task_name = ""
+
+    def close(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def fit(self, report: FitReport) -> None:
+        self._show(_FITTING, report.fraction, 1.0, fit_text(report))
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        self._show(name, done, total, f"{done}/{total}")
+
+    def _show(self, name: str, done: float, total: float, text: str) -> None:
+        if self._verbosity < Verbosity.NORMAL:
+            return
+        bars = self._started_bars()
+        if self._task is None or name != self._task_name:
+            if self._task is not None:
+                bars.remove_task(self._task)
+            self._task = bars.add_task(name, total=total, text=text)
+            self._task_name = name
+        bars.update(self._task, completed=done, total=total, text=text)
+
+    def _started_bars(self) -> Bars:
+        if self._bars is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[text]}", markup=False),
+                console=Console(file=self._stream),
+                refresh_per_second=4,
+                transient=True,
+            )
+            self._bars.start()
+        return self._bars
+
+    def _line(self, text: str) -> None:
+        if self._bars is None:
+            super()._line(text)
+        else:
+            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def progress_for(verbosity: Verbosity) -> PlainProgress:
+    """A bar where stderr is a terminal, else plain lines."""
+    is_live = verbosity >= Verbosity.NORMAL and sys.stderr.isatty()
+    return LiveProgress(verbosity) if is_live else PlainProgress(verbosity)

@@ -1,0 +1,50 @@
+"""`inrc export`: a file's decoder for other programs and for browsers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from inrcodec.cli import console
+from inrcodec.cli.console import Verbosity
+from inrcodec.cli.lines import export_lines
+from inrcodec.cli.options import reporting_options
+from inrcodec.settings.export import EXPORT_CHECKS, ExportSettings, check_exporting
+from inrcodec.system.files import STDIN, check_paths
+
+
+@click.command()
+@click.argument("source", metavar="FILE.inrv")
+@click.option("-o", "--output", required=True, metavar="FOLDER", help="A new folder.")
+@click.option("--web", is_flag=True, help="Add a page that plays it in a browser.")
+@click.option(
+    "--runtime",
+    metavar="FOLDER",
+    help="Where onnxruntime-web lies unpacked, for the page.  [default: npm brings it]",
+)
+@click.option(
+    "--check",
+    type=click.Choice(EXPORT_CHECKS),
+    default=ExportSettings.check,
+    show_default=True,
+    help="Frames to compare with the decoder's: first, middle and last of each segment, or all.",
+)
+@click.option("-y", "overwrite", is_flag=True, help="Replace an earlier export.")
+@reporting_options
+def export(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> None:
+    """Write the decoder of FILE.inrv, or of stdin for `-`, as ONNX models with their inputs."""
+    verbosity = console.verbosity_of(quiet, verbose)
+    settings = ExportSettings(**plain)
+    check_exporting(settings)
+    if source != STDIN:
+        check_paths(source, output)
+    from inrcodec.exporter.export import export as export_file
+
+    with console.progress_for(verbosity) as progress:
+        result = export_file(source, output, settings, progress).as_dict()
+    if verbosity >= Verbosity.NORMAL:
+        for line in export_lines(output, result):
+            console.say(line)
+    if as_json:
+        console.print_json(result)

@@ -1,0 +1,70 @@
+"""`inrc info`, `inrc verify` and `inrc models`: what there is to know without torch and without av."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from inrcodec.cli import console, tables
+from inrcodec.cli.lines import Lost, lost_lines
+from inrcodec.errors import EXIT_CORRUPT
+
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, expose_value=False, help="Tracebacks on stderr."
+)
+"""`run` looks for it itself: these commands have nothing else to tell."""
+
+
+def say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
+    """Say what a damaged file has lost, if anything; returns the exit code."""
+    for line in lost_lines(source, lost, result):
+        console.say(line)
+    return EXIT_CORRUPT if lost else 0
+
+
+@click.command()
+@click.argument("file")
+@verbose_option
+@click.option("--skip-damaged", is_flag=True, help="Say what is intact of a damaged file; exit code 4.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+def info(file: str, skip_damaged: bool, as_json: bool) -> int:
+    """Say what the .inrv FILE, or stdin for `-`, holds and what its bits are spent on."""
+    from inrcodec.decoder.info import inspect
+
+    report = inspect(file, skip_damaged)
+    if as_json:
+        console.print_json(report.as_dict())
+    else:
+        tables.print_report(report)
+    return say_lost(file, report.lost, "the report is of what is intact")
+
+
+@click.command()
+@verbose_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the list.")
+def models(as_json: bool) -> None:
+    """List the families of networks that --model chooses from."""
+    from inrcodec.models.registry import FAMILIES
+
+    if as_json:
+        console.print_json({family.name: family.summary for family in FAMILIES})
+        return
+    for family in FAMILIES:
+        console.print_line(f"{family.name:10} {family.summary}")
+
+
+@click.command()
+@click.argument("file")
+@verbose_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a line.")
+def verify(file: str, as_json: bool) -> None:
+    """Check every checksum and every symbol of the .inrv FILE."""
+    from inrcodec.decoder.info import verify as verify_file
+
+    report = verify_file(file)
+    if as_json:
+        console.print_json({"path": file, "intact": True, "file_bytes": report.file_bytes})
+    else:
+        name, segments = tables.printable(file), len(report.segments)
+        console.print_line(f"{name}: intact, {report.file_bytes:,} bytes, {segments} segment(s)")

@@ -1,0 +1,143 @@
+"""What is said of encodes and decodes, as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from inrcodec.progress import EncodePlan, FitReport
+from inrcodec.settings.notation import duration_text
+from inrcodec.system.files import STDIN
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARKLINE_WIDTH = 60
+"""Blocks of a line at most, which then fits a terminal of 80 columns."""
+
+
+def error_line(message: str) -> str:
+    """The one line that says what has failed."""
+    return f"inrc: error: {' '.join(message.split())}"
+
+
+def plan_lines(plan: EncodePlan) -> list[str]:
+    """What an encode is about to do: size, model, device, time."""
+    pixels = plan.width * plan.height * plan.frame_count
+    expected = [] if plan.expected_seconds is None else [f"about {duration_text(plan.expected_seconds)}"]
+    epochs = [] if plan.epochs is None else [f"{plan.epochs:g} epochs"]
+    effort = ", ".join(epochs + expected)
+    return [
+        f"{plan.source}: {plan.frame_count} frames of {plan.width}x{plan.height} -> at most "
+        f"{plan.target_bytes:,} bytes ({8 * plan.target_bytes / pixels:.4f} bpp)",
+        f"{plan.model} with {plan.parameter_count:,} transmitted values on {plan.device}: {effort}",
+    ]
+
+
+def fit_text(report: FitReport) -> str:
+    """PSNR so far, predicted size, speed, time left."""
+    return (
+        f"{report.psnr_db:.2f} dB  {report.predicted_bpp:.4f} bpp  "
+        f"{report.steps_per_second:.1f} steps/s  {duration_text(max(0.0, report.seconds_left))} left"
+    )
+
+
+def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
+    """What an encode did, from the fields of `EncodeResult`."""
+    extras_bytes = result["extras_bytes"]
+    video_bytes = result["file_bytes"] - extras_bytes
+    asked = result["psnr_target_db"]
+    share = f" ({100 * video_bytes / result['target_bytes']:.1f} % of the target)" if asked is None else ""
+    wanted = "" if asked is None else f", {asked:g} asked for"
+    beside = f", and {extras_bytes:,} bytes of sound and the like" if extras_bytes else ""
+    masked = result["masked_share"]
+    counted = f" of the {1 - masked:.1%} of pixels outside the mask" if masked else ""
+    return [
+        f"{output}: {video_bytes:,} bytes{share}, {result['bpp']:.4f} bpp{beside}",
+        f"{result['psnr_db']:.2f} dB{counted}{wanted} "
+        f"(worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
+        f"{result['steps']:,} steps in {duration_text(result['seconds'])}",
+    ]
+
+
+def quality_line(values_db: Sequence[float]) -> str:
+    """PSNR over the frames as a row of blocks, each the mean of a run of them; of one frame nothing."""
+    count = min(len(values_db), SPARKLINE_WIDTH)
+    if count < 2:
+        return ""
+    edges = [len(values_db) * place // count for place in range(count + 1)]
+    parts = [values_db[first:last] for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    means = [sum(part) / len(part) for part in parts]
+    least, most = min(means), max(means)
+    heights = [(mean - least) / max(most - least, 1e-9) * (len(BLOCKS) - 1) for mean in means]
+    blocks = "".join(BLOCKS[round(height)] for height in heights)
+    return f"{blocks} {least:.1f} to {most:.1f} dB"
+
+
+def decode_line(output: str, result: Mapping[str, Any]) -> str:
+    """What a decode did, from the fields of `DecodeResult`."""
+    name = "standard output" if output == "-" else output
+    return (
+        f"{name}: {result['frames']} frames in {duration_text(result['seconds'])} "
+        f"({result['frames_per_second']:.1f} frames/s)"
+    )
+
+
+def report_line(output: str, result: Mapping[str, Any]) -> str:
+    """What a report has, from the fields of `ReportResult`."""
+    count = len(result["files"])
+    files = "1 file" if count == 1 else f"{count} files"
+    return f"{output}: {files} against {result['source']}, {result['page_bytes']:,} bytes"
+
+
+def export_lines(output: str, result: Mapping[str, Any]) -> list[str]:
+    """What an export did, from the fields of `ExportResult`."""
+    page = f", page and runtime of {result['page_bytes']:,}" if result["page_bytes"] else ""
+    return [
+        f"{output}: {result['frames']} frames of {', '.join(result['families'])} in {result['segments']} "
+        f"segment(s), models of {result['model_bytes']:,} bytes (ONNX, opset {result['opset']}), inputs of "
+        f"{result['input_bytes']:,}{page}",
+        f"{result['checked_frames']} frame(s) compared with the decoder's: at most "
+        f"{result['largest_difference']} of 255 apart, {duration_text(result['seconds'])}",
+    ]
+
+
+def comparison_line(output: str, result: Mapping[str, Any]) -> str:
+    """What a comparison left, from the fields of `ComparisonResult`."""
+    kept = f"; our files are in {result['kept_in']}" if result["kept_in"] else ""
+    return f"{output}: {len(result['contenders'])} codecs, {result['page_bytes']:,} bytes{kept}"
+
+
+def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each of several sources: what `several.encode_several` says of it."""
+    width = max(len(row["output"]) for row in rows)
+    return [f"{row['output']:<{width}}  {_row_text(row)}" for row in rows]
+
+
+def _row_text(row: Mapping[str, Any]) -> str:
+    if "error" in row:
+        return f"failed ({row['exit_code']}): {' '.join(row['error'].split())}"
+    if "result" not in row:
+        return "was there already; -y replaces it"
+    result = row["result"]
+    return f"{result['file_bytes']:>11,} bytes  {result['bpp']:.4f} bpp  {result['psnr_db']:.2f} dB"
+
+
+class Lost(Protocol):
+    """Something that a damaged file does not hold any more; its text says what."""
+
+    @property
+    def frames(self) -> range | None:
+        """The frames, if it is a run of them."""
+
+
+def written_text(lost: Sequence[Lost]) -> str:
+    """What a decode made of a file that has lost this."""
+    frozen = ", with frozen frames" if any(loss.frames is not None for loss in lost) else ""
+    return f"what is intact was decoded and written{frozen}"
+
+
+def lost_lines(source: str, lost: Sequence[Lost], result: str) -> list[str]:
+    """What a damaged file has lost, and what was made of it nevertheless; nothing of an intact one."""
+    if not lost:
+        return []
+    name = "standard input" if source == STDIN else source
+    return [*(f"inrc: lost: {loss}" for loss in lost), error_line(f"{name} is damaged: {result}")]

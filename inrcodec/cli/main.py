@@ -1,0 +1,101 @@
+"""The command line: parse, call, turn errors into exit codes. With `options` the only user of click.
+
+The flows are imported by the commands that run them: `--help`, `info` and `verify` load no torch and no av.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from inrcodec.cli import console
+from inrcodec.cli.decode import decode
+from inrcodec.cli.encode import encode
+from inrcodec.cli.export import export
+from inrcodec.cli.group import ClosedPipe, Commands, Interrupted, NoCommand, Terminated
+from inrcodec.cli.info import info, models, verify
+from inrcodec.cli.quality import compare, evaluate, report
+from inrcodec.errors import UNEXPECTED, explained
+from inrcodec.version import __version__
+
+_IMPORTED = time.monotonic()
+"""About when the process began, which is what `--time` counts from."""
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="inrc", message="%(prog)s %(version)s")
+def commands() -> None:
+    """A video codec whose files are neural networks, fitted to one video each."""
+
+
+for command in (encode, decode, info, models, verify, evaluate, report, compare, export):
+    commands.add_command(command)
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
+    """Run one command line and return its exit code; prints at most one line about an error.
+
+    `started` is the `time.monotonic()` that `--time` counts from, now if it is not given.
+    """
+    started = time.monotonic() if started is None else started
+    is_verbose = any(word in ("-v", "--verbose") for word in (sys.argv[1:] if argv is None else argv))
+    try:
+        code = commands.main(args=argv, prog_name="inrc", standalone_mode=False, obj=started)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (Interrupted, KeyboardInterrupt) as stop:
+        _say_stopped("interrupted", stop, argv)
+        return EXIT_INTERRUPTED
+    except Terminated as stop:
+        _say_stopped("terminated", stop, argv)
+        return EXIT_TERMINATED
+    except (ClosedPipe, BrokenPipeError):
+        console.abandon_stdout()
+        return 0
+    except NoCommand as error:
+        console.say(error.format_message())
+        return error.exit_code
+    except click.ClickException as error:
+        console.say_error(error.format_message())
+        return error.exit_code
+    except Exception as error:
+        message, code = explained(error)
+        if is_verbose and message.startswith(UNEXPECTED):
+            traceback.print_exc()
+        console.say_error(message)
+        return code
+
+
+def _say_stopped(how: str, stop: BaseException, argv: Sequence[str] | None) -> None:
+    """The one line about a command that a signal ended: with the command that resumes it, if it can be."""
+    if not str(stop):
+        console.say_error(f"{how}, nothing was written")
+        return
+    command = shlex.join(["inrc", *(sys.argv[1:] if argv is None else argv)])
+    console.say_error(f"{how}; {stop}: {command}")
+
+
+def main() -> None:
+    """The command `inrc`."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    code = run(started=_IMPORTED)
+    if code == EXIT_INTERRUPTED:
+        # CPython remembers an interrupt that passed through `exec` (as imports of torch do) and would, though
+        # it was handled, end by the signal instead of the code. All clean-up is done by now.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

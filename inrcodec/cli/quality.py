@@ -1,0 +1,208 @@
+"""`inrc eval`, `inrc report` and `inrc compare`: how close videos are to their source, and at which price."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from inrcodec.cli import console, tables
+from inrcodec.cli.console import Verbosity
+from inrcodec.cli.lines import comparison_line, report_line
+from inrcodec.cli.options import DEVICE, DURATION, LADDER, POSITIVE, picture_options, reporting_options
+from inrcodec.errors import UsageError
+from inrcodec.settings.pages import (
+    METRICS,
+    ComparisonSettings,
+    ReportSettings,
+    check_comparison,
+    check_report,
+)
+from inrcodec.settings.presets import PRESETS
+from inrcodec.settings.source import FrameRange, Size, SourceSettings
+from inrcodec.system.files import check_output_file, check_paths
+
+
+@click.command(name="eval")
+@click.argument("reference")
+@click.argument("decoded")
+@picture_options
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    type=click.Choice(METRICS),
+    help="Repeatable.  [default: all that are installed]",
+)
+@click.option("--csv", "table", metavar="FILE.csv", help="A line for each frame.")
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("-y", "overwrite", is_flag=True, help="Replace an existing table.")
+@reporting_options
+def evaluate(
+    reference: str,
+    decoded: str,
+    metrics: tuple[str, ...],
+    table: str | None,
+    device: str,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    **source: Any,
+) -> None:
+    """Measure how close DECODED, an .inrv file or any video, is to the video REFERENCE.
+
+    --frames, --every, --crop, --scale, --bit-depth and --stream take of REFERENCE what was encoded.
+    """
+    verbosity = console.verbosity_of(quiet, verbose)
+    selected = SourceSettings(**source)
+    if table is not None:
+        if not table.endswith(".csv"):
+            raise UsageError(f"--csv: expected a name that ends with .csv, found {table}")
+        for path in (reference, decoded):
+            check_paths(path, table)
+        check_output_file(table, overwrite)
+    from inrcodec.quality.evaluation import evaluate as compare
+
+    with console.progress_for(verbosity) as progress:
+        found = compare(reference, decoded, selected, metrics, device, progress)
+    if table is not None:
+        found.write_csv(table, overwrite)
+    if as_json:
+        console.print_json(found.as_dict())
+    elif verbosity >= Verbosity.NORMAL:
+        tables.print_evaluation(found)
+
+
+@click.command()
+@click.argument("source")
+@click.argument("files", nargs=-1, required=True, metavar="FILE.inrv...")
+@click.option("-o", "--output", required=True, help="The .html page to write.")
+@picture_options
+@click.option(
+    "--results",
+    multiple=True,
+    metavar="RD.json",
+    help="Contenders that benchmarks.rd has measured, for the plots of rate and distortion.  Repeatable.",
+)
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    metavar="ENCODE.json",
+    help="What encode --json wrote for one of the files, for the curves of its fit.  Repeatable.",
+)
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("-y", "overwrite", is_flag=True, help="Replace an existing page.")
+@reporting_options
+def report(
+    source: str,
+    files: tuple[str, ...],
+    output: str,
+    results: tuple[str, ...],
+    logs: tuple[str, ...],
+    device: str,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    **selected: Any,
+) -> None:
+    """Write one HTML page on how the .inrv FILEs compare with the video SOURCE; it loads nothing.
+
+    --frames, --every, --crop, --scale, --bit-depth and --stream take of SOURCE what was encoded.
+    """
+    verbosity = console.verbosity_of(quiet, verbose)
+    settings = ReportSettings(
+        SourceSettings(**selected),
+        results,
+        logs,
+        device,
+        overwrite,
+    )
+    # The library checks all this too, but torch, which it needs, takes two seconds to import.
+    check_report(source, files, output, settings)
+    from inrcodec.quality.report.write import write_report
+
+    with console.progress_for(verbosity) as progress:
+        made = write_report(source, files, output, settings, progress)
+    if as_json:
+        console.print_json(made.as_dict())
+    if verbosity >= Verbosity.NORMAL:
+        console.say(report_line(output, made.as_dict()))
+
+
+@click.command()
+@click.argument("source")
+@click.option("-o", "--output", required=True, help="The .html page to write.")
+@click.option(
+    "--time",
+    "time_seconds",
+    type=DURATION,
+    help="Wall clock of all our encodes together.  [default: 5m without --epochs and --preset]",
+)
+@click.option("--epochs", type=POSITIVE, help="Passes over the frames of each, instead of --time.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="As of encode.  [default: medium]")
+@click.option(
+    "--bpp",
+    "bpps",
+    type=LADDER,
+    default=",".join(f"{bpp:g}" for bpp in ComparisonSettings.bpps),
+    show_default=True,
+    help="Bits per pixel of our files; a BD-rate needs four.",
+)
+@click.option("--model", "models", multiple=True, help="Repeatable; see `inrc models`.  [default: inrc]")
+@click.option(
+    "--against",
+    default=",".join(ComparisonSettings.against),
+    show_default=True,
+    metavar="CODEC:PRESET,...",
+    help="Of x264, x265 and svtav1.",
+)
+@picture_options
+@click.option("--keep", metavar="FOLDER", help="Leave our .inrv files there.")
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("-y", "overwrite", is_flag=True, help="Replace an existing page, and kept files.")
+@reporting_options
+def compare(
+    source: str,
+    output: str,
+    models: tuple[str, ...],
+    against: str,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    frames: FrameRange,
+    crop: Size | None,
+    scale: Size | None,
+    bit_depth: int | None,
+    every: int,
+    stream: int | None,
+    **plain: Any,
+) -> None:
+    """Encode the video SOURCE with our models and with ordinary codecs, and write what came of it as a page.
+
+    Of a longer video the first five seconds are compared, unless --frames says which.
+    """
+    verbosity = console.verbosity_of(quiet, verbose)
+    is_chosen = click.get_current_context().get_parameter_source("frames") is ParameterSource.COMMANDLINE
+    settings = ComparisonSettings(
+        SourceSettings(frames, crop, scale, bit_depth, every, stream),
+        first_seconds=None if is_chosen else ComparisonSettings.first_seconds,
+        models=models or ComparisonSettings.models,
+        against=[text for text in against.split(",") if text],
+        **plain,
+    )
+    # The library checks all this too, but torch, which it needs, takes two seconds to import.
+    check_comparison(source, output, settings)
+    from inrcodec.quality.comparison.compare import compare as compare_codecs
+
+    with console.progress_for(verbosity) as progress:
+        found = compare_codecs(source, output, settings, progress)
+    if as_json:
+        console.print_json(found.as_dict())
+    elif verbosity >= Verbosity.NORMAL:
+        tables.print_comparison(found)
+    if verbosity >= Verbosity.NORMAL:
+        console.say(comparison_line(output, found.as_dict()))

@@ -1,0 +1,57 @@
+"""Several sources in one command: which are encoded, and what is said of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from inrcodec.cli import console
+from inrcodec.cli.console import Verbosity
+from inrcodec.cli.lines import encode_lines, error_line, table_lines
+from inrcodec.encoder.encode import encode_all
+from inrcodec.encoder.ladder import Rung, encode_rungs
+from inrcodec.encoder.source import EncodeResult
+from inrcodec.errors import explained
+from inrcodec.settings.encode import EncodeSettings
+
+
+def encode_several(
+    requests: Sequence[tuple[str, str]],
+    settings: EncodeSettings,
+    verbosity: Verbosity,
+    sizes: Sequence[float] = (),
+) -> tuple[int, list[dict[str, Any]]]:
+    """Encode each source to its output; the first failure's exit code (0 for none), and a row for each.
+
+    `sizes` are the bits per pixel of each output of a ladder.
+
+    A row has `source` and `output`, and `result`, or `error` and `exit_code`, or neither for an output that
+    was there already: the same command goes on where it was stopped.
+    """
+    rows: list[dict[str, Any]] = [{"source": source, "output": output} for source, output in requests]
+    todo = [row for row in rows if settings.overwrite or not os.path.isfile(row["output"])]
+    with console.progress_for(verbosity) as progress:
+
+        def ended(index: int, result: EncodeResult | Exception) -> None:
+            row = todo[index]
+            if isinstance(result, Exception):
+                row["error"], row["exit_code"] = explained(result)
+                progress.report(error_line(f"{row['source']}: {row['error']}"))
+                return
+            row["result"] = result.as_dict()
+            if verbosity >= Verbosity.NORMAL:
+                for line in encode_lines(row["output"], row["result"]):
+                    progress.report(line)
+
+        if todo and sizes:
+            bpps = dict(zip((output for _, output in requests), sizes, strict=True))
+            rungs = [Rung(row["source"], row["output"], bpps[row["output"]]) for row in todo]
+            encode_rungs(rungs, settings, progress, ended)
+        elif todo:
+            encode_all([(row["source"], row["output"]) for row in todo], settings, progress, ended)
+    if verbosity >= Verbosity.NORMAL:
+        for line in table_lines(rows):
+            console.say(line)
+    codes = [row["exit_code"] for row in rows if "error" in row]
+    return (codes[0] if codes else 0), rows

@@ -1,0 +1,140 @@
+"""The tables of `inrc info`, `eval` and `compare`, on stdout. With `console` the only user of rich."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inrcodec.decoder.info import FileReport, SegmentReport
+    from inrcodec.quality.comparison.result import ComparisonResult
+    from inrcodec.quality.evaluation import Evaluation
+
+
+_PLAIN_WIDTH = 120
+"""Columns of a table that goes to no terminal."""
+
+
+def print_report(report: FileReport) -> None:
+    """The report of `inrc info` on stdout: a few lines, then a table that adds up to the file."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    for line in report_lines(report):
+        console.print(line, markup=False, soft_wrap=True)
+    for segment in report.segments:
+        console.print(_segment_table(report, segment))
+    if len(report.segments) > 1:
+        for name, bits in [("container", report.container_bits), *report.extra_rows]:
+            console.print(
+                f"{printable(name)}: {bits:,} bits, {_share(bits, report)} of the file", markup=False
+            )
+    sys.stdout.flush()
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """The table of `inrc eval` on stdout: a metric a line."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    size = "" if evaluation.bpp is None else f", {evaluation.file_bytes:,} bytes, {evaluation.bpp:.4f} bpp"
+    console.print(
+        f"{printable(evaluation.decoded)}: {evaluation.frame_count} frames of "
+        f"{evaluation.width}x{evaluation.height}{size}",
+        markup=False,
+        soft_wrap=True,
+    )
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("metric")
+    for name in ("mean", "worst in a hundred", "worst", "at frame"):
+        table.add_column(name, justify="right")
+    for one in evaluation.summaries():
+        digits = 2 if one.metric.unit == "dB" else 4
+        numbers = (f"{value:.{digits}f}" for value in (one.mean, one.worst_in_hundred, one.worst))
+        table.add_row(f"{one.metric.title} {one.metric.unit}", *numbers, str(one.worst_frame))
+    console.print(table)
+    sys.stdout.flush()
+
+
+def print_comparison(result: ComparisonResult) -> None:
+    """The tables of `inrc compare` on stdout: a file a line, then a codec a line, then the verdict."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from inrcodec.quality.comparison.result import points_table, rates_table, remarks
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    for texts in (points_table(result.contenders), rates_table(result.comparisons)):
+        table = Table(box=box.SIMPLE_HEAD)
+        for number, name in enumerate(texts.head):
+            table.add_column(name, justify="left" if number < 2 else "right")
+        for row in texts.rows:
+            table.add_row(*map(printable, row))
+        console.print(table)
+    for line in (*remarks(result.contenders, result.left_out), result.verdict):
+        console.print(printable(line), markup=False, soft_wrap=True)
+    sys.stdout.flush()
+
+
+def report_lines(report: FileReport) -> list[str]:
+    """The file as a whole, one aspect a line."""
+    header = report.header
+    color = header.color
+    color_range = "full" if color.full_range else "limited"
+    rotation = f"turned {header.rotation} degrees clockwise for display, " if header.rotation else ""
+    irregular = "" if header.timestamps is None else " (irregular)"
+    psnr = "not measured" if report.psnr_db is None else f"{report.psnr_db:.2f} dB"
+    return [
+        f"{printable(report.path)}: {report.file_bytes:,} bytes, format {report.format_version}",
+        f"video    {header.width}x{header.height}, {header.frame_count} frames, "
+        f"{float(header.frame_rate):.6g} frames/s{irregular}, {header.bit_depth} bits, "
+        f"pixel aspect {header.sample_aspect_ratio}, {rotation}"
+        f"colour {color.primaries}/{color.transfer}/{color.matrix} {color_range}",
+        f"rate     {report.bpp:.4f} bpp",
+        f"quality  {psnr}",
+        *(f"{printable(key):<8} {printable(value)}" for key, value in report.metadata.items()),
+    ]
+
+
+def printable(text: str) -> str:
+    """Text from a file without the control characters that could steer a terminal."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+
+
+def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    last = segment.first_frame + segment.frame_count - 1
+    table = Table(
+        title=f"frames {segment.first_frame} to {last}: {segment.family}, seed {segment.seed}, "
+        f"{segment.parameter_count:,} transmitted values",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_footer=True,
+    )
+    rows = [("segment header", segment.overhead_bits)]
+    if len(report.segments) == 1:
+        rows += [("container", report.container_bits), *report.extra_rows]
+    total_bits = sum(section.bits for section in segment.sections) + sum(bits for _, bits in rows)
+    table.add_column("section", footer="file" if len(report.segments) == 1 else "segment")
+    for name in ("role", "shape", "coder"):
+        table.add_column(name)
+    table.add_column("bits", justify="right", footer=f"{total_bits:,}")
+    table.add_column("share", justify="right", footer=_share(total_bits, report))
+    for section in segment.sections:
+        shape = " x ".join(map(str, section.shape)) or "1"
+        share = _share(section.bits, report)
+        table.add_row(section.name, section.role, shape, section.coder, f"{section.bits:,}", share)
+    for name, bits in rows:
+        table.add_row(printable(name), "", "", "", f"{bits:,}", _share(bits, report))
+    return table
+
+
+def _share(bits: int, report: FileReport) -> str:
+    return f"{100 * bits / (8 * report.file_bytes):.1f} %"

@@ -1,0 +1,255 @@
+"""The sections of an `inrc` segment: entropy models first, then what they code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstream import Corrupt, Section
+from bitstream.coder_ids import CoderId
+from bitstream.coders import decode_section, encode_smallest
+from bitstream.coders.conditional import MAX_LOG_ODDS, ConditionalDecoder, ConditionalEncoder
+from bitstream.fields import Reader, Writer
+from inrcodec.coding.sections import decode_sections
+from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
+from inrcodec.models.inrc.context_prior import context_prior
+from inrcodec.models.inrc.contexts import ContextModel
+from inrcodec.models.inrc.hierarchy import Hierarchy
+from inrcodec.models.inrc.inrc import Inrc
+from inrcodec.models.inrc.latent_contexts import LatentModels, code_latents
+from inrcodec.models.inrc.motion_contexts import code_motion
+from inrcodec.models.inrc.shapes import MOTION_CHANNELS, InrcConfig, context_specs, grid_sizes
+
+CONTEXT_STEPS = {"bias": 1 / 16, "level": 1 / 16, "weight": 1 / 64, "knots": 1 / 16}
+"""Steps of the entropy models' parameters by the last part of their names; always these."""
+LARGEST_MOTION, LARGEST_VALUE = 1 << 16, 1 << 24
+"""Of motion grids, pixels, and of latents: far from where sums of many lose their meaning."""
+LARGEST_PARAMETER = (1 << 15) - 1
+
+Parameters = Mapping[str, NDArray[np.int64]]
+"""Of the entropy models, as integers, by the names of their sections."""
+
+
+@dataclass(frozen=True)
+class GridSymbols:
+    """What is entropy-coded with contexts: whole numbers of steps."""
+
+    motion: NDArray[np.int32]
+    """(T, 5, cells)."""
+    motion_step: float
+    """Pixels, and parts of one for the fifth channel."""
+    latent: NDArray[np.int16]
+    """(T, 96, rows of blocks, columns)."""
+    latent_step: float
+    """Of a block that no other frame uses."""
+
+
+def latent_models(parameters: Parameters) -> LatentModels:
+    """The bias of a channel at a level is its kind's (first frame, anchor, between) plus the level's."""
+    knots = parameters["context.latent.knots"]
+
+    def model(name: str) -> ContextModel:
+        kinds, levels = parameters[f"context.{name}.bias"], parameters[f"context.{name}.level"]
+        bias = kinds[np.minimum(np.arange(len(levels)), 2)] + levels[:, None]
+        limited = np.clip(bias, -LARGEST_PARAMETER, LARGEST_PARAMETER)
+        return ContextModel(limited, parameters[f"context.{name}.weight"], knots)
+
+    return LatentModels(model("latent"), model("flag"))
+
+
+def motion_model(parameters: Parameters) -> ContextModel:
+    return ContextModel(
+        parameters["context.motion.bias"],
+        parameters["context.motion.weight"],
+        parameters["context.motion.knots"],
+    )
+
+
+def encode_contextual(
+    config: InrcConfig,
+    video: VideoInfo,
+    parameters: Parameters,
+    network: Sequence[Section],
+    symbols: GridSymbols,
+) -> tuple[Section, ...]:
+    """All sections of a segment; `network` are the refining network's, coded as in other families."""
+    tree, coded = config.tree(video), []
+    prior = context_prior(tree.level_count)
+    for spec in context_specs(tree.level_count):
+        values = (parameters[spec.name] - prior[spec.name]).astype(np.int32).reshape(spec.shape[0], -1)
+        coder, payload = encode_smallest(values)
+        coded.append(Section(coder, (parameter_step(spec.name),), payload))
+    motion = _Payload(parameters["context.motion.knots"], symbols.motion)
+    grids = _split(symbols.motion, config)
+    _code_motion(motion.encoder, parameters, grids, config, tree)
+    latent = _Payload(parameters["context.latent.knots"], symbols.latent)
+    code_latents(
+        latent.encoder,
+        latent_models(parameters),
+        symbols.latent,
+        symbols.latent.shape,
+        tree.levels,
+        tree.references,
+        tree.order,
+    )
+    return (
+        *coded,
+        *network,
+        Section(CoderId.CONTEXTUAL, (symbols.motion_step,), motion.value()),
+        Section(CoderId.CONTEXTUAL, (symbols.latent_step,), latent.value()),
+    )
+
+
+@dataclass(frozen=True)
+class DecodedGrids:
+    """An `inrc` segment as its sections have it."""
+
+    parameters: Parameters
+    network: Mapping[str, NDArray[Any]]
+    """Values of the refining network's tensors."""
+    symbols: GridSymbols
+
+
+def segment_tensors(
+    family: AnyFamily, config: Any, video: VideoInfo, specs: Sequence[TensorSpec], sections: Sequence[Section]
+) -> dict[str, NDArray[Any]]:
+    """The tensors of any segment as its decoder uses them; raises `BitstreamError`."""
+    if not isinstance(family, Inrc):
+        return dict(decode_sections(specs, sections))
+    decoded = decode_contextual(config, video, specs, sections)
+    symbols = decoded.symbols
+    return {
+        **decoded.network,
+        "motion": (symbols.motion * symbols.motion_step).astype(np.float32),
+        "motion.step": np.array(symbols.motion_step, dtype=np.float32),
+        "latent": symbols.latent,
+        "latent.step": np.array(symbols.latent_step, dtype=np.float32),
+    }
+
+
+def decode_contextual(
+    config: InrcConfig, video: VideoInfo, specs: Sequence[TensorSpec], sections: Sequence[Section]
+) -> DecodedGrids:
+    """The inverse of `encode_contextual`; raises `BitstreamError`."""
+    if len(sections) != len(specs):
+        raise Corrupt(f"expected {len(specs)} sections, found {len(sections)}", offset=None, block="SEGM")
+    tree = config.tree(video)
+    count = len(context_specs(tree.level_count))
+    prior = context_prior(tree.level_count)
+    parameters = {
+        spec.name: _parameters(spec, section, prior[spec.name])
+        for spec, section in zip(specs[:count], sections[:count], strict=True)
+    }
+    network = decode_sections(specs[count:-2], sections[count:-2])
+    motion, latent = sections[-2:]
+    with _Opened(motion, parameters["context.motion.knots"]) as decoder:
+        grids = _code_motion(decoder, parameters, None, config, tree)
+    with _Opened(latent, parameters["context.latent.knots"]) as decoder:
+        symbols = code_latents(
+            decoder,
+            latent_models(parameters),
+            None,
+            specs[-1].shape,  # type: ignore[arg-type]
+            tree.levels,
+            tree.references,
+            tree.order,
+        )
+    flat = np.concatenate([grid.reshape(*grid.shape[:2], -1) for grid in grids], axis=2)
+    steps = (float(motion.steps[0]), float(latent.steps[0]))
+    for values, step, name, limit in (
+        (flat, steps[0], "motion", LARGEST_MOTION),
+        (symbols, steps[1], "latent", LARGEST_VALUE),
+    ):
+        if max(-int(values.min(initial=0)), int(values.max(initial=0))) * step > limit:
+            raise Corrupt(f"{name}: a value is above {limit}", offset=None, block="SEGM")
+    return DecodedGrids(parameters, network, GridSymbols(flat, steps[0], symbols, steps[1]))
+
+
+def parameter_step(section: str) -> float:
+    """The step of a section of the entropy models."""
+    return CONTEXT_STEPS[section.rsplit(".", 1)[1]]
+
+
+def parameter_limit(section: str) -> int:
+    """The largest magnitude of its integers."""
+    return MAX_LOG_ODDS if section.endswith("knots") else LARGEST_PARAMETER
+
+
+def _parameters(spec: TensorSpec, section: Section, prior: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Integers of an entropy model; raises `Corrupt` for other steps or for values out of range."""
+    if section.steps != (parameter_step(spec.name),):
+        raise Corrupt(
+            f"{spec.name}: expected a step of {parameter_step(spec.name)}", offset=None, block="SEGM"
+        )
+    values = prior + decode_section(section, spec.count).astype(np.int64).reshape(spec.shape)
+    limit = parameter_limit(spec.name)
+    if np.abs(values).max(initial=0) > limit:
+        raise Corrupt(f"{spec.name}: a value is outside -{limit}..{limit}", offset=None, block="SEGM")
+    return values
+
+
+class _Payload:
+    """Encodes with contexts: the largest magnitude, then the coder's bytes."""
+
+    def __init__(self, knots: NDArray[np.int64], symbols: NDArray[Any]) -> None:
+        self._largest = max(1, int(symbols.max(initial=0)), -int(symbols.min(initial=0)))
+        self.encoder = ConditionalEncoder(knots, self._largest)
+
+    def value(self) -> bytes:
+        writer = Writer()
+        writer.varint(self._largest)
+        writer.raw(self.encoder.getvalue())
+        return writer.getvalue()
+
+
+class _Opened:
+    """Decodes what `_Payload` encoded, and wants all of it to be used."""
+
+    def __init__(self, section: Section, knots: NDArray[np.int64]) -> None:
+        if section.coder != CoderId.CONTEXTUAL or len(section.steps) != 1:
+            raise Corrupt("expected a contextual section with one step", offset=None, block="SEGM")
+        reader = Reader(section.payload, block="coder contextual")
+        largest = reader.varint()
+        self._decoder = ConditionalDecoder(knots, largest, bytes(reader.raw(reader.remaining)))
+
+    def __enter__(self) -> ConditionalDecoder:
+        return self._decoder
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._decoder.expect_end()
+
+
+def _split(motion: NDArray[np.int32], config: InrcConfig) -> list[NDArray[np.int32]]:
+    """(T, 5, cells) as the four grids, coarse to fine."""
+    grids, first = [], 0
+    for _, _, height, width in _shapes(len(motion), config):
+        grids.append(motion[:, :, first : first + height * width].reshape(len(motion), -1, height, width))
+        first += height * width
+    return grids
+
+
+def _shapes(frame_count: int, config: InrcConfig) -> list[tuple[int, int, int, int]]:
+    return [(frame_count, MOTION_CHANNELS, *size) for size in grid_sizes(config.rows, config.columns)]
+
+
+def _code_motion(
+    coder: ConditionalEncoder | ConditionalDecoder,
+    parameters: Parameters,
+    grids: list[NDArray[np.int32]] | None,
+    config: InrcConfig,
+    tree: Hierarchy,
+) -> list[NDArray[np.int32]]:
+    return code_motion(
+        coder,
+        motion_model(parameters),
+        grids,
+        _shapes(len(tree.levels), config),
+        tree.levels,
+        tree.has_two,
+        tree.levels > 0,
+    )

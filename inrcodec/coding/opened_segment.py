@@ -1,0 +1,125 @@
+"""Opening a file: its segments in the terms of their model families, checked, without torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from bitstream import (
+    DEFAULT_LIMITS,
+    BitstreamError,
+    Corrupt,
+    ForwardReader,
+    LimitExceeded,
+    SalvageReader,
+    Segment,
+    StreamHeader,
+    StreamReader,
+    Truncated,
+)
+from inrcodec.errors import UsageError
+from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
+from inrcodec.models.registry import family_by_wire_id
+from inrcodec.system.files import STDIN, is_pipe
+
+AnyReader = StreamReader | ForwardReader
+MAXIMUM_ACTIVATIONS = 1 << 31
+"""Values that rendering one frame may hold: 4 GiB in bfloat16, enough for 8K video."""
+
+
+@dataclass(frozen=True)
+class OpenedSegment:
+    """What a segment says of its network; its sections' symbols are not decoded yet."""
+
+    segment: Segment
+    family: AnyFamily
+    config: Any
+    video: VideoInfo
+    specs: tuple[TensorSpec, ...]
+    """The segment's tensors, one a section, in wire order."""
+
+
+def open_stream(path: str | os.PathLike[str], skip_damaged: bool = False, forward: bool = False) -> AnyReader:
+    """A reader of the file at `path`, or of standard input for `-`; raises `UsageError` and `BitstreamError`.
+
+    A pipe, or with `forward` any file, is read from front to end; see `ForwardReader`.
+    With `skip_damaged` damage is passed over and listed in `losses`.
+    """
+    random_access = SalvageReader if skip_damaged else StreamReader
+    try:
+        if os.fspath(path) == STDIN:
+            file = _standard_input()
+            if not forward and file.seekable() and file.tell() == 0:
+                return random_access(file)
+            return ForwardReader(file, skip_damaged=skip_damaged)
+        if forward or is_pipe(path):
+            return ForwardReader(path, skip_damaged=skip_damaged)
+        return random_access(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a folder, not an .inrv file") from error
+    except PermissionError as error:
+        raise UsageError(f"{path} may not be read: {os.strerror(error.errno or 0)}") from error
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("standard input is a terminal or closed: name a file, or pipe one in")
+    return sys.stdin.buffer
+
+
+@contextmanager
+def salvage_advised(path: str | os.PathLike[str], skip_damaged: bool) -> Iterator[None]:
+    """Adds to a `BitstreamError` of the block that --skip-damaged helps, where it does."""
+    try:
+        yield
+    except (Corrupt, Truncated) as error:
+        if not skip_damaged and _is_salvageable(path, error):
+            error.add_note("--skip-damaged decodes what is intact")
+        raise
+
+
+def _is_salvageable(path: str | os.PathLike[str], error: BitstreamError) -> bool:
+    """Whether the file has an intact segment; of a pipe, which is gone by now, whether it may have one."""
+    if os.fspath(path) == STDIN or is_pipe(path):
+        return error.block not in ("head", "STRM")
+    try:
+        with SalvageReader(path) as reader:
+            _, _, segment = next(reader.segments())
+            open_segment(segment, reader.header)
+    except (BitstreamError, StopIteration, OSError):
+        return False
+    return True
+
+
+def open_segment(segment: Segment, header: StreamHeader) -> OpenedSegment:
+    """The family, config and tensors of a segment.
+
+    Raises `Corrupt` for a config that the family refuses, a wrong coded size or number of sections, and
+    `LimitExceeded` when the tensors together have more symbols than one section may have, or a frame takes
+    too much memory to render: a file of a few bytes must not ask for all of a machine.
+    """
+    family = family_by_wire_id(segment.family)
+    video = VideoInfo(header.width, header.height, segment.frame_count)
+    config = family.unpack(segment.config, video, segment.seed)
+    found, expected = (header.coded_width, header.coded_height), family.coded_size(config, video)
+    if found != expected:
+        raise Corrupt(f"expected a coded size of {expected}, found {found}", block="STRM")
+    specs = family.tensors(config, video)
+    if len(specs) != len(segment.sections):
+        raise Corrupt(f"expected {len(specs)} sections, found {len(segment.sections)}", block="SEGM")
+    symbol_count, limit = sum(spec.count for spec in specs), DEFAULT_LIMITS.max_symbols
+    if symbol_count > limit:
+        raise LimitExceeded(f"expected at most {limit} symbols, found {symbol_count}", block="SEGM")
+    activations = family.activation_count(config)
+    if activations > MAXIMUM_ACTIVATIONS:
+        raise LimitExceeded(
+            f"expected a network of at most {MAXIMUM_ACTIVATIONS} values a frame, found {activations}",
+            block="SEGM",
+        )
+    return OpenedSegment(segment, family, config, video, specs)

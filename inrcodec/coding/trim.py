@@ -1,0 +1,123 @@
+"""The last step of rate control: trim quantisation steps against the real coded size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitstream import Section
+from inrcodec.coding.sections import Arrays, Steps, encode_section, to_rows
+from inrcodec.models.family import STEPPED_ROLES, TensorSpec
+
+LARGEST_SYMBOL = 20_000
+"""Steps are never so fine that a symbol would be larger than this."""
+LEAST_STEP = 1e-30
+"""Far above the smallest float32, so that no step of a tensor of zeros becomes zero in the file."""
+SMALLEST_FACTOR, LARGEST_FACTOR = 2.0**-16, 2.0**16
+FIRST_GROWTH = 1.03
+GOOD_FILL = 0.998
+"""A file this close to its limit is not worth another trial."""
+FEW_TRIALS, TRIALS = 8, 24
+
+
+@dataclass(frozen=True)
+class CodedTensors:
+    """Sections that fit, and the factor that all trained steps were multiplied by to make them fit."""
+
+    sections: tuple[Section, ...]
+    factor: float
+    file_bytes: int
+
+
+class SectionCoder:
+    """Codes a segment's tensors at any common factor of the trained steps; what has no step is coded once."""
+
+    def __init__(self, specs: Sequence[TensorSpec], values: Arrays, steps: Mapping[str, Steps]) -> None:
+        self._specs, self._values, self._steps = tuple(specs), values, steps
+        self._fixed = {
+            spec.name: encode_section(spec, values[spec.name], None)
+            for spec in specs
+            if spec.role not in STEPPED_ROLES
+        }
+
+    def code(self, factor: float) -> tuple[Section, ...]:
+        """All sections with every step multiplied by `factor`, but never so fine that symbols overflow."""
+        return tuple(
+            self._fixed[spec.name] if spec.name in self._fixed else self._stepped(spec, factor)
+            for spec in self._specs
+        )
+
+    def _stepped(self, spec: TensorSpec, factor: float) -> Section:
+        value = self._values[spec.name]
+        steps = np.atleast_1d(np.asarray(self._steps[spec.name], dtype=np.float64))
+        rows = to_rows(spec, np.abs(value)) if len(steps) > 1 else np.abs(value).reshape(1, -1)
+        finest = rows.max(axis=1, initial=0.0).astype(np.float64) / LARGEST_SYMBOL
+        limited = np.maximum(np.maximum(steps * factor, finest), LEAST_STEP)
+        if 2 * np.abs(value).max(initial=0.0) < limited.max():
+            # All symbols are zero: one step says so in fewer bytes than one for each row.
+            limited = limited.max(keepdims=True)
+        return encode_section(spec, value, tuple(limited.tolist()))
+
+
+def fit_to_size(
+    coder: SectionCoder,
+    measure: Callable[[tuple[Section, ...]], int],
+    limit_bytes: int,
+    least_bytes: int,
+    may_refine: bool = True,
+) -> CodedTensors | None:
+    """Sections whose file, as `measure` counts its bytes, is within `least_bytes`..`limit_bytes`.
+
+    Prefers the trained steps as they are: training has rounded to them. Else brackets the logarithm of the
+    factor, interpolates between what fits and what does not, and returns about the largest file that fits, be
+    it smaller than `least_bytes`. None when the coarsest steps do not fit. Without `may_refine` no step is
+    made finer than trained, and a smaller file stays as it is.
+    """
+
+    def attempt(factor: float) -> CodedTensors:
+        sections = coder.code(factor)
+        return CodedTensors(sections, factor, measure(sections))
+
+    current = attempt(1.0)
+    too_large = current.file_bytes > limit_bytes
+    if not too_large and (current.file_bytes >= least_bytes or not may_refine):
+        return current
+    previous, growth = current, FIRST_GROWTH if too_large else 1 / FIRST_GROWTH
+    while (current.file_bytes > limit_bytes) == too_large:
+        if not SMALLEST_FACTOR < current.factor < LARGEST_FACTOR:
+            return None if too_large else current
+        previous, current = current, attempt(current.factor * growth)
+        growth *= growth
+    fits, exceeds = (current, previous) if too_large else (previous, current)
+    return _largest_between(attempt, fits, exceeds, limit_bytes, least_bytes)
+
+
+def _largest_between(
+    attempt: Callable[[float], CodedTensors],
+    fits: CodedTensors,
+    exceeds: CodedTensors,
+    limit_bytes: int,
+    least_bytes: int,
+) -> CodedTensors:
+    """The largest file that fits of some trials between one that does and one that does not.
+
+    A trial is where a file would just fit if its size were linear in the logarithm of the factor. After two
+    on one side it is in the middle: sizes may have jumps.
+    """
+    largest, aim = fits, limit_bytes * (1 + GOOD_FILL) / 2
+    sides: list[bool] = []
+    while len(sides) < TRIALS and largest.file_bytes < int(limit_bytes * GOOD_FILL):
+        if len(sides) >= FEW_TRIALS and largest.file_bytes >= least_bytes:
+            break
+        share = (aim - fits.file_bytes) / (exceeds.file_bytes - fits.file_bytes)
+        if len(sides) > 1 and sides[-1] == sides[-2]:
+            share = 0.5
+        trial = attempt(fits.factor ** (1 - share) * exceeds.factor**share)
+        sides.append(trial.file_bytes <= limit_bytes)
+        if sides[-1]:
+            fits, largest = trial, max(largest, trial, key=lambda one: one.file_bytes)
+        else:
+            exceeds = trial
+    return largest

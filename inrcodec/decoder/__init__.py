@@ -1,0 +1,1 @@
+"""`.inrv` files to frames: random access, whole decodes, and what a file holds."""

@@ -1,0 +1,112 @@
+"""Decoding: a file to frames, and frames to a video file.
+
+.inrv -> parse -> entropy decode -> dequantise -> decoder network -> frames -> video file
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from bitstream import Loss
+from inrcodec.coding.opened_segment import salvage_advised
+from inrcodec.decoder.video import open_video
+from inrcodec.progress import Progress, Silent
+from inrcodec.settings.decode import DecodeSettings, check_decoding
+from inrcodec.system.files import STDIN, check_paths
+from inrcodec.video import check_one_picture, check_target, open_writer
+from inrcodec.video.timestamps import selected_properties
+from inrcodec.video.writer import holds_extras, note_dropped_tracks
+
+
+@dataclass(frozen=True)
+class DecodeResult:
+    """What a decode did."""
+
+    frames: int
+    seconds: float
+    frames_per_second: float
+    lost: tuple[Loss, ...] = ()
+    """What a damaged file does not hold any more: frames, which are frozen in the output, and others."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**values, "lost": [str(loss) for loss in self.lost]}
+
+
+def decode(
+    source: str, output: str, settings: DecodeSettings | None = None, progress: Progress | None = None
+) -> DecodeResult:
+    """Decode the file `source`, or standard input for `-`, to `output`: a video, images, y4m, or `-`.
+
+    With `settings.skip_damaged` what is intact is decoded, and the result says what is not. Raises
+    `UsageError`, `OutputError` and `BitstreamError`.
+    """
+    settings, progress = settings or DecodeSettings(), progress or Silent()
+    check_decoding(settings)
+    if source != STDIN:
+        check_paths(source, output)
+    check_target(output, settings.codec, settings.crf, settings.overwrite)
+    with salvage_advised(source, settings.skip_damaged):
+        return _decode(source, output, settings, progress)
+
+
+def _decode(source: str, output: str, settings: DecodeSettings, progress: Progress) -> DecodeResult:
+    started = time.monotonic()
+    with open_video(source, settings.device, settings.precision, settings.skip_damaged) as video:
+        selected = video.select(settings.frames, settings.at_seconds)
+        positions = PositionsBetween(selected, settings.fps_scale)
+        check_one_picture(output, len(positions))
+        progress.detail(f"decoding on {video.device} in {str(video.dtype).removeprefix('torch.')}")
+        done = 0
+        with open_writer(
+            output,
+            selected_properties(video.properties, selected, settings.fps_scale),
+            settings.codec,
+            settings.crf,
+            settings.overwrite,
+            progress,
+            first_number=selected.start * settings.fps_scale,
+            extras=video.extras_source(selected, settings.audio) if holds_extras(output) else None,
+        ) as writer:
+            for batch in video.batches(positions):
+                for frame in batch:
+                    writer.write(frame)
+                done += len(batch)
+                progress.stage("decoding", done, len(positions))
+            # Asked for in here, because a pipe that ends in damage must leave no output.
+            if video.has_tracks() and settings.audio:
+                note_dropped_tracks(output, progress)
+        lost = video.losses(selected)
+    seconds = time.monotonic() - started
+    return DecodeResult(done, seconds, done / max(seconds, 1e-9), lost)
+
+
+@dataclass(frozen=True)
+class PositionsBetween(Sequence[float]):
+    """Positions of `frames` and of scale - 1 times between any two, each computed when it is asked for."""
+
+    frames: range
+    scale: int
+
+    def __len__(self) -> int:
+        return (len(self.frames) - 1) * self.scale + 1
+
+    @overload
+    def __getitem__(self, key: int) -> float: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Sequence[float]: ...
+
+    def __getitem__(self, key: int | slice) -> float | Sequence[float]:
+        steps = range(len(self))[key]
+        if isinstance(steps, range):
+            return [self._position(step) for step in steps]
+        return self._position(steps)
+
+    def _position(self, step: int) -> float:
+        return self.frames.start + step / self.scale

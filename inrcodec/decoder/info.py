@@ -1,0 +1,229 @@
+"""What an .inrv file holds, and whether all of it is intact.
+
+Never imports torch, and NumPy only where symbols are decoded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bitstream import BitstreamError, Loss, StreamHeader, TrackInfo, TrackKind
+from bitstream.coder_ids import coder_name
+from inrcodec.coding.opened_segment import OpenedSegment, open_segment, open_stream, salvage_advised
+
+_STEP_BYTES = 4
+
+
+@dataclass(frozen=True)
+class SectionReport:
+    """One transmitted tensor."""
+
+    name: str
+    role: str
+    shape: tuple[int, ...]
+    coder: str
+    bits: int
+    """Payload and quantisation steps."""
+
+
+@dataclass(frozen=True)
+class SegmentReport:
+    """One run of frames and its network."""
+
+    first_frame: int
+    frame_count: int
+    family: str
+    seed: int
+    parameter_count: int
+    """Transmitted values, embeddings included."""
+    sections: tuple[SectionReport, ...]
+    overhead_bits: int
+    """What the segment's block holds besides its sections' bits: lengths, config, checksum."""
+
+
+@dataclass(frozen=True)
+class TrackReport:
+    """One stream of sound or subtitles."""
+
+    kind: str
+    """`audio` or `subtitle`."""
+    codec: str
+    language: str | None
+    sample_rate: int
+    """Hz; 0 for subtitles."""
+    layout: str
+    """Of the channels; empty for subtitles."""
+    bits: int
+    """Of its block."""
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """A whole file."""
+
+    path: str
+    file_bytes: int
+    format_version: str
+    header: StreamHeader
+    psnr_db: float | None
+    """As the encoder measured it on the decoded file; None if it did not say."""
+    metadata: dict[str, str]
+    segments: tuple[SegmentReport, ...]
+    tracks: tuple[TrackReport, ...] = ()
+    extras_bytes: int = 0
+    """Sound, subtitles, chapters and tags."""
+    lost: tuple[Loss, ...] = ()
+    """What a damaged file does not hold any more; the rest of the report is of what is intact."""
+
+    @property
+    def bpp(self) -> float:
+        """Bits of the file, its extras left out, per pixel of the video."""
+        pixels = self.header.width * self.header.height * self.header.frame_count
+        return 8 * (self.file_bytes - self.extras_bytes) / pixels
+
+    @property
+    def container_bits(self) -> int:
+        """Bits outside the segments and the extras: head, stream header, times, index, metadata."""
+        return 8 * (self.file_bytes - self.extras_bytes) - sum(
+            segment.overhead_bits + sum(section.bits for section in segment.sections)
+            for segment in self.segments
+        )
+
+    @property
+    def extra_rows(self) -> list[tuple[str, int]]:
+        """Name and bits of each track, and of chapters and tags together, where there are any."""
+        rows = []
+        for track in self.tracks:
+            rate = f"{track.sample_rate} Hz" if track.sample_rate else None
+            about = (track.kind, track.codec, track.language, track.layout, rate)
+            rows.append((" ".join(filter(None, about)), track.bits))
+        rest = 8 * self.extras_bytes - sum(bits for _, bits in rows)
+        return [*rows, ("chapters and tags", rest)] if rest else rows
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values for JSON; a frame rate is a float and, exactly, a text."""
+        header = self.header
+        return {
+            "path": self.path,
+            "file_bytes": self.file_bytes,
+            "format_version": self.format_version,
+            "family": self.segments[0].family,
+            "seed": self.segments[0].seed,
+            "width": header.width,
+            "height": header.height,
+            "coded_width": header.coded_width,
+            "coded_height": header.coded_height,
+            "frames": header.frame_count,
+            "fps": float(header.frame_rate),
+            "frame_rate": str(header.frame_rate),
+            "time_base": str(header.time_base),
+            "has_timestamps": header.timestamps is not None,
+            "sample_aspect_ratio": str(header.sample_aspect_ratio),
+            "rotation": header.rotation,
+            "bit_depth": header.bit_depth,
+            "color": asdict(header.color),
+            "bpp": self.bpp,
+            # JSON has no infinity.
+            "psnr_db": self.psnr_db if self.psnr_db is None or math.isfinite(self.psnr_db) else None,
+            "metadata": self.metadata,
+            "container_bits": self.container_bits,
+            "extras_bytes": self.extras_bytes,
+            "tracks": [asdict(track) for track in self.tracks],
+            "segments": [asdict(segment) for segment in self.segments],
+            "lost": [str(loss) for loss in self.lost],
+        }
+
+
+def inspect(path: str, skip_damaged: bool = False) -> FileReport:
+    """Read the headers of every segment, checksums included, but decode no symbol.
+
+    Raises `UsageError` for a missing file and `BitstreamError` for anything but an intact `.inrv`; with
+    `skip_damaged` only where no segment is intact.
+    """
+    with salvage_advised(path, skip_damaged):
+        return _report(path, decode_symbols=False, skip_damaged=skip_damaged)
+
+
+def verify(path: str) -> FileReport:
+    """`inspect`, and every block's checksum and every section's symbols are checked too.
+
+    Raises as `inspect` does; a file that passes decodes on every machine.
+    """
+    return _report(path, decode_symbols=True)
+
+
+def _report(path: str, decode_symbols: bool, skip_damaged: bool = False) -> FileReport:
+    # By the index blocks of unknown type would be skipped; from front to end every byte is checked.
+    with open_stream(path, skip_damaged, forward=decode_symbols) as reader:
+        segments = []
+        for number, entry, segment in reader.segments():
+            try:
+                opened = open_segment(segment, reader.header)
+                if decode_symbols:
+                    _decode_symbols(opened)
+            except BitstreamError as error:
+                reader.discard(number, error)
+                continue
+            segments.append(_segment_report(opened, 8 * entry.length))
+        if not segments:
+            reader.locate(0)  # raises what was wrong with them
+        summary = reader.summary()
+        tracks = tuple(_track_report(info, size) for info, size in reader.track_infos())
+        lost = reader.losses()
+    quality = summary.quality
+    return FileReport(
+        path=path,
+        file_bytes=summary.file_bytes,
+        format_version=f"{summary.version.major}.{summary.version.minor}",
+        header=summary.header,
+        psnr_db=None if quality is None else quality.psnr_db,
+        metadata=dict(summary.metadata),
+        segments=tuple(segments),
+        tracks=tracks,
+        extras_bytes=summary.extras_bytes,
+        lost=lost,
+    )
+
+
+def _decode_symbols(opened: OpenedSegment) -> None:
+    """Raises `BitstreamError` where a section's symbols are not intact."""
+    # Here, because it loads NumPy, which a report of the headers need not wait for.
+    from inrcodec.coding.grid_sections import segment_tensors
+
+    segment_tensors(opened.family, opened.config, opened.video, opened.specs, opened.segment.sections)
+
+
+def _track_report(info: TrackInfo, block_bytes: int) -> TrackReport:
+    return TrackReport(
+        kind=TrackKind(info.kind).name.lower(),
+        codec=info.codec,
+        language=info.metadata.get("language"),
+        sample_rate=info.sample_rate,
+        layout=info.layout,
+        bits=8 * block_bytes,
+    )
+
+
+def _segment_report(opened: OpenedSegment, block_bits: int) -> SegmentReport:
+    segment, specs = opened.segment, opened.specs
+    sections = tuple(
+        SectionReport(
+            name=spec.name,
+            role=str(spec.role),
+            shape=spec.shape,
+            coder=coder_name(section.coder),
+            bits=8 * (len(section.payload) + _STEP_BYTES * len(section.steps)),
+        )
+        for spec, section in zip(specs, segment.sections, strict=True)
+    )
+    return SegmentReport(
+        first_frame=segment.first_frame,
+        frame_count=segment.frame_count,
+        family=opened.family.name,
+        seed=segment.seed,
+        parameter_count=sum(spec.count for spec in specs),
+        sections=sections,
+        overhead_bits=block_bits - sum(section.bits for section in sections),
+    )

@@ -1,0 +1,130 @@
+"""Rendering the frames of one segment: entropy decode -> dequantise -> decoder network -> frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bitstream import BitstreamError, Segment, StreamHeader, StreamReader
+from inrcodec.coding.grid_sections import segment_tensors
+from inrcodec.coding.opened_segment import AnyReader, open_segment
+from inrcodec.models.family import CodesDecoder
+from inrcodec.models.layers.codes import as_codes
+from inrcodec.system.device import autocast, repeatable_convolutions
+
+Frames = NDArray[np.uint8]
+
+BATCH_ACTIVATIONS = {"cpu": 1 << 24, "cuda": 1 << 30, "mps": 1 << 28}
+"""Values that rendering one batch may hold, but at least one frame: enough to fill a device, no more.
+
+On a CPU as many as its C library keeps, where frames are small: memory for more is cleared by the kernel for
+each batch.
+"""
+CODES_ACTIVATIONS = 1 << 27
+"""The same where a `CodesDecoder` makes frames side by side, unless the device holds more."""
+
+
+def batch_frames(activations: int, device: torch.device, makes_codes: bool = False) -> int:
+    """How many frames of so many values are rendered at once; `makes_codes` of a `CodesDecoder`."""
+    most = BATCH_ACTIVATIONS[device.type]
+    return max(1, (max(most, CODES_ACTIVATIONS) if makes_codes else most) // activations)
+
+
+class Renderers:
+    """The renderer of the segment last asked for, and of the one that will be next: both are held."""
+
+    def __init__(self, reader: AnyReader, device: torch.device, dtype: torch.dtype) -> None:
+        self._reader, self._device, self._dtype = reader, device, dtype
+        self._number = -1
+        self._renderer: SegmentRenderer | None = None
+        self._coming: tuple[int, Future[SegmentRenderer]] | None = None
+        self._beside = ThreadPoolExecutor(1, "segments")
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Not in a pipe, where the next segment may be long in coming.
+
+        Nor in a damaged file, whose faults are told when they are met.
+        """
+        return type(self._reader) is StreamReader
+
+    def of(self, number: int) -> SegmentRenderer:
+        """The renderer of a segment; raises `BitstreamError`."""
+        if self._renderer is None or self._number != number:
+            (prepared, coming), self._coming = self._coming or (-1, None), None
+            if coming is not None and prepared == number:
+                self._renderer = coming.result()
+            else:
+                if coming is not None:
+                    coming.cancel()
+                self._renderer = self._make(self._reader.segment(number))
+            self._number = number
+        return self._renderer
+
+    def prepare(self, number: int) -> None:
+        """Decode the symbols of a segment while frames of another are rendered, where it `looks_ahead`."""
+        if not self.looks_ahead or (self._coming and self._coming[0] == number):
+            return
+        if self._coming is not None:
+            self._coming[1].cancel()
+        try:
+            segment = self._reader.segment(number)
+        except (BitstreamError, OSError):
+            # Told again when the segment is met.
+            return
+        self._coming = number, self._beside.submit(self._make, segment)
+
+    def close(self) -> None:
+        """Waits for a segment that is being decoded, which takes a second or two."""
+        self._beside.shutdown(cancel_futures=True)
+
+    def _make(self, segment: Segment) -> SegmentRenderer:
+        return SegmentRenderer(segment, self._reader.header, self._device, self._dtype)
+
+
+class SegmentRenderer:
+    """Renders frames of one segment of a file; raises `BitstreamError` when it is not intact."""
+
+    def __init__(
+        self, segment: Segment, header: StreamHeader, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        opened = open_segment(segment, header)
+        sections = opened.segment.sections
+        arrays = segment_tensors(opened.family, opened.config, opened.video, opened.specs, sections)
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        self.decoder = opened.family.decoder(opened.config, opened.video, tensors)
+        first = opened.segment.first_frame
+        self._frames = range(first, first + opened.segment.frame_count)
+        activations = opened.family.activation_count(opened.config)
+        self.batch_frames = batch_frames(activations, device, isinstance(self.decoder, CodesDecoder))
+        self._device, self._dtype = device, dtype
+        self._quarter_turns = header.rotation // 90
+
+    def holds(self, position: float) -> bool:
+        return int(position) in self._frames
+
+    def render(self, positions: Sequence[float]) -> Frames:
+        """Frames, counted from the video's first, as they are displayed: uint8 (B, height, width, 3).
+
+        Positions after the last frame, where the next segment begins, hold that frame.
+        """
+        last = len(self._frames) - 1
+        local = [min(position - self._frames.start, last) for position in positions]
+        at = torch.tensor(local, dtype=self._position_dtype(local), device=self._device)
+        with torch.inference_mode(), autocast(self._device, self._dtype), repeatable_convolutions():
+            if isinstance(self.decoder, CodesDecoder) and not at.is_floating_point():
+                codes = self.decoder.codes(at.tolist())
+            else:
+                codes = as_codes(self.decoder(at).float())
+        upright = codes.cpu().numpy()
+        return np.ascontiguousarray(np.rot90(upright, -self._quarter_turns, axes=(1, 2)))
+
+    def _position_dtype(self, positions: Sequence[float]) -> torch.dtype:
+        """Whole positions pick frames; others are float64 where the device has it (Apple's GPU has not)."""
+        if all(position == int(position) for position in positions):
+            return torch.int64
+        return torch.float32 if self._device.type == "mps" else torch.float64

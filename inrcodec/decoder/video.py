@@ -1,0 +1,169 @@
+"""Video: random access to frames"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from functools import partial
+from itertools import takewhile
+from types import TracebackType
+from typing import Self, overload
+
+import numpy as np
+
+from bitstream import BitstreamError, Extras, ForwardReader, Loss
+from inrcodec.coding.opened_segment import AnyReader, open_stream
+from inrcodec.decoder.render import Frames, Renderers, SegmentRenderer
+from inrcodec.errors import UsageError
+from inrcodec.settings.source import FrameRange
+from inrcodec.system.device import choose_device, compute_dtype
+from inrcodec.video import cut_extras
+from inrcodec.video.properties import displayed, properties_of
+from inrcodec.video.timestamps import frame_shown_at, window_of
+
+
+def open_video(
+    source: str | os.PathLike[str],
+    device: str = "auto",
+    precision: str = "auto",
+    skip_damaged: bool = False,
+) -> Video:
+    """Open an `.inrv` file for random access to its frames; a pipe or `-` (standard input) goes forward only.
+
+    `video[i]` is a frame (height, width, 3) uint8, `video[a:b]` an array of them, `len(video)` their number.
+    Raises `UsageError` for a missing file and `BitstreamError` for one that is not intact. With
+    `skip_damaged` a lost frame is the last one before it that was not lost; `video.losses()` says which.
+    """
+    # Refused before the file is opened: nothing would close it.
+    compute_dtype(precision, choose_device(device))
+    return Video(open_stream(source, skip_damaged), device, precision)
+
+
+class Video:
+    """Frames of an open `.inrv` file; a segment is parsed when a frame of it is needed."""
+
+    def __init__(self, reader: AnyReader, device: str = "auto", precision: str = "auto") -> None:
+        self._reader = reader
+        self.device = choose_device(device)
+        self.dtype = compute_dtype(precision, self.device)
+        self.properties = displayed(properties_of(reader.header))
+        self._renderers = Renderers(reader, self.device, self.dtype)
+
+    def __len__(self) -> int:
+        return self.properties.frame_count
+
+    @overload
+    def __getitem__(self, key: int) -> Frames: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Frames: ...
+
+    def __getitem__(self, key: int | slice) -> Frames:
+        if isinstance(key, slice):
+            selected = range(len(self))[key]
+            shape = (0, self.properties.height, self.properties.width, 3)
+            return np.concatenate([np.zeros(shape, np.uint8), *self.batches(selected)])
+        index = range(len(self))[key]
+        frame: Frames = next(self.batches(range(index, index + 1)))[0]
+        return frame
+
+    def __iter__(self) -> Iterator[Frames]:
+        for batch in self.batches(range(len(self))):
+            yield from batch
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        try:
+            self._renderers.close()
+        finally:
+            self._reader.close()
+
+    def select(self, frames: FrameRange, at_seconds: Fraction | float | None = None) -> range:
+        """The frames of a range, which must not be empty, or the one shown at a time; raises `UsageError`."""
+        if at_seconds is not None:
+            shown = frame_shown_at(self.properties, at_seconds)
+            return range(shown, shown + 1)
+        selected = range(len(self))[frames.start : frames.stop]
+        if not selected:
+            raise UsageError(f"--frames selects none of the {len(self)} frames")
+        return selected
+
+    def extras(self, frames: range, with_tracks: bool = True) -> Extras:
+        """Sound and subtitles, if wanted, chapters and tags for these frames; raises `BitstreamError`."""
+        return cut_extras(self._reader.extras(with_tracks), window_of(self.properties, frames))
+
+    def extras_source(self, frames: range, with_tracks: bool = True) -> Extras | Callable[[], Extras]:
+        """`extras`, or the function that gives them later: in a pipe they come after the video."""
+        if isinstance(self._reader, ForwardReader):
+            return partial(self.extras, frames, with_tracks)
+        return self.extras(frames, with_tracks)
+
+    def has_tracks(self) -> bool:
+        """Whether there is sound or subtitles, which are not read for it; a pipe is read to its end."""
+        return any(head.type == b"trak" for head in self._reader.summary().extras)
+
+    def losses(self, frames: range | None = None) -> tuple[Loss, ...]:
+        """What was found to be lost of these frames, or of all, and beside the video.
+
+        Only what was needed so far is known: a segment is read for its frames. A pipe is read to its end.
+        """
+        return self._reader.losses(frames)
+
+    def frame_at(self, seconds: Fraction | float) -> Frames:
+        """The frame (height, width, 3) that is shown at a time from the first one on; raises `UsageError`."""
+        return self[frame_shown_at(self.properties, seconds)]
+
+    def at(self, position: float) -> Frames:
+        """The picture (height, width, 3) at a time counted in frames, from 0 to len - 1.
+
+        A whole number is a frame. Between two it is rendered from both (see `FrameDecoder`); between two
+        segments it is the first one's last frame. Raises `IndexError`.
+        """
+        if not 0 <= position <= len(self) - 1:
+            raise IndexError(f"position {position} is outside 0 to {len(self) - 1}")
+        frame: Frames = next(self.batches([position]))[0]
+        return frame
+
+    def batches(self, frames: Sequence[float]) -> Iterator[Frames]:
+        """The given frames, in their order, as uint8 arrays (B, height, width, 3) of bounded size.
+
+        A number that is not whole is a position between two frames, as in `at`.
+        """
+        at, prepared = 0, -1
+        while at < len(frames):
+            number, shown = self._reader.locate(int(frames[at]))
+            try:
+                renderer = self._renderers.of(number)
+            except BitstreamError as error:
+                self._reader.discard(number, error)
+                continue
+            if number != prepared and self._renderers.looks_ahead:
+                self._prepare(renderer, frames, at)
+                prepared = number
+            ahead = frames[at : at + renderer.batch_frames]
+            if shown == int(frames[at]):
+                wanted = [*takewhile(renderer.holds, ahead)]
+                yield renderer.render(wanted)
+            else:
+                wanted = [*takewhile(partial(self._is_frozen, (number, shown)), ahead)]
+                yield np.repeat(renderer.render([shown]), len(wanted), axis=0)
+            at += len(wanted)
+
+    def _prepare(self, renderer: SegmentRenderer, frames: Sequence[float], at: int) -> None:
+        """Begin with the segment that is wanted after this one."""
+        following = (frames[later] for later in range(at, len(frames)))
+        outside = next((position for position in following if not renderer.holds(position)), None)
+        if outside is not None:
+            self._renderers.prepare(self._reader.locate(int(outside))[0])
+
+    def _is_frozen(self, place: tuple[int, int], position: float) -> bool:
+        """Whether a position lies in the gap that this frame of this segment fills."""
+        return int(position) != place[1] and self._reader.locate(int(position)) == place

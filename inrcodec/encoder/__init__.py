@@ -1,0 +1,1 @@
+"""Video files to `.inrv` files: sources, segments, searches, resuming, workers."""

@@ -1,0 +1,180 @@
+"""Encoding: video files to `.inrv` files.
+
+video file -> survey -> segments -> for each: frames -> plan -> fit -> code to size -> decode again -> .inrv
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from inrcodec.encoder.preview import previewed
+from inrcodec.encoder.progress import Board, Named, OneOfMany, PartProgress
+from inrcodec.encoder.psnr_search import Ended, search_each
+from inrcodec.encoder.source import EncodeResult, SourceEncoding
+from inrcodec.encoder.workers.choice import choose_workers
+from inrcodec.encoder.workers.job import Outcome, SegmentJob, SegmentKey, Workers
+from inrcodec.errors import UsageError
+from inrcodec.plan.checks import check_settings, check_source
+from inrcodec.progress import Progress, Silent
+from inrcodec.settings.encode import EncodeSettings
+
+
+def encode(
+    source: str, output: str, settings: EncodeSettings | None = None, progress: Progress | None = None
+) -> EncodeResult:
+    """Encode the video `source` to `output`, an `.inrv` file that appears only when it is complete.
+
+    An encode that was interrupted goes on where it was when it is asked for again; see `resuming`. Raises
+    `UsageError`, `NotAVideo`, `TargetUnreachable` (before any fitting, but for a PSNR) and `OutputError`.
+    """
+    settings = settings or EncodeSettings()
+    check_settings(settings)
+    check_source(source, output, settings)
+    (result,) = encode_all([(source, output)], settings, progress)
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def encode_all(
+    requests: Sequence[tuple[str, str]],
+    settings: EncodeSettings | None = None,
+    progress: Progress | None = None,
+    ended: Ended | None = None,
+) -> list[EncodeResult | Exception]:
+    """Encode several sources to an output each, as if each were the only one.
+
+    Their segments share the workers of `settings`, and the time. One that fails leaves the others alone: what
+    it raised stands in the place of its result. Raises `UsageError` and `InrcError` for what is of all.
+    """
+    settings, progress = settings or EncodeSettings(), progress or Silent()
+    check_settings(settings)
+    if settings.started is None:
+        settings = replace(settings, started=time.monotonic())
+    if settings.resume_from is not None and len(requests) > 1:
+        raise UsageError(f"--resume-from is of one source, found {len(requests)}")
+    with previewed(requests, settings, progress) as (settings, progress):
+        if settings.psnr_db is not None:
+            return search_each(requests, settings, progress, ended, encode)
+        return _encode_all(requests, settings, progress, ended)
+
+
+def _encode_all(
+    requests: Sequence[tuple[str, str]], settings: EncodeSettings, progress: Progress, ended: Ended | None
+) -> list[EncodeResult | Exception]:
+    under_way: dict[int, SourceEncoding] = {}
+    try:
+        with choose_workers(settings, progress) as workers:
+            return _Encodes(requests, settings, workers, progress, ended, under_way).run()
+    except BaseException as error:
+        # Now that no worker writes a checkpoint any more, others may have the outputs.
+        for one in under_way.values():
+            one.abandon(error)
+        raise
+
+
+@dataclass
+class _Encodes:
+    """Several sources and what became of them."""
+
+    requests: Sequence[tuple[str, str]]
+    settings: EncodeSettings
+    workers: Workers
+    progress_of_all: Progress
+    ended: Ended | None
+    _under_way: dict[int, SourceEncoding]
+    """Those that have claimed their outputs."""
+    _results: dict[int, EncodeResult | Exception] = field(init=False, default_factory=dict)
+    _board: Board = field(init=False, default_factory=Board)
+
+    def run(self) -> list[EncodeResult | Exception]:
+        for (index, number), outcome in self.workers.run(self._jobs(), self):
+            one = self._under_way.get(index)
+            if one is not None:
+                self._take(one, number, outcome)
+        return [self._results[index] for index in range(len(self.requests))]
+
+    def _jobs(self) -> Iterator[SegmentJob]:
+        """The segments of all sources; each is surveyed and planned when those before it are given out."""
+        for index, (source, output) in enumerate(self.requests):
+            whole = self.progress_of_all
+            progress = whole if len(self.requests) == 1 else Named(whole, source)
+            try:
+                one = SourceEncoding(index, source, output, self.settings, self.workers, progress)
+            except Exception as error:
+                self._board.end((index, 0), 1 / len(self.requests))
+                self._end(index, error)
+                continue
+            self._under_way[index] = one
+            for number in range(len(one.runs)):
+                if one.is_finished(number):
+                    self._board.end((index, number), self._share(one, number))
+            self._finish_if_complete(one)
+            yield from self._jobs_of(one)
+
+    def _jobs_of(self, one: SourceEncoding) -> Iterator[SegmentJob]:
+        """Those of one source, until it ends."""
+        jobs = one.jobs(len(self.requests) - one.index - 1)
+        while one.index in self._under_way:
+            try:
+                job = next(jobs, None)
+            except Exception as error:
+                self._fail(one, error)
+                return
+            if job is None:
+                return
+            yield job
+
+    def _take(self, one: SourceEncoding, number: int, outcome: Outcome) -> None:
+        if isinstance(outcome, Exception):
+            self._fail(one, outcome, number)
+            return
+        one.accept(number, outcome)
+        self._board.end((one.index, number), self._share(one, number))
+        if len(one.runs) > 1:
+            one.progress.stage("segments finished", one.finished_count, len(one.runs))
+        self._finish_if_complete(one)
+
+    def _finish_if_complete(self, one: SourceEncoding) -> None:
+        if one.finished_count < len(one.runs):
+            return
+        try:
+            result: EncodeResult | Exception = one.finish()
+        except Exception as error:
+            result = error
+        self._end(one.index, result)
+
+    def _fail(self, one: SourceEncoding, error: Exception, number: int | None = None) -> None:
+        """Stop what is still done for a source that cannot be encoded."""
+        self.workers.cancel(one.index)
+        if number is not None:
+            error = one.give_up(number, error)
+        one.abandon(error)
+        for left in range(len(one.runs)):
+            if not one.is_finished(left):
+                self._board.end((one.index, left), self._share(one, left))
+        self._end(one.index, error)
+
+    def _end(self, index: int, result: EncodeResult | Exception) -> None:
+        self._results[index] = result
+        self._under_way.pop(index, None)
+        if self.ended is not None:
+            self.ended(index, result)
+
+    def _share(self, one: SourceEncoding, number: int) -> float:
+        return one.share(number) / len(self.requests)
+
+    def progress(self, key: SegmentKey) -> Progress:
+        """See `worker.Listener`."""
+        one, number = self._under_way[key[0]], key[1]
+        if self.workers.count > 1 or len(self.requests) > 1:
+            return OneOfMany(one.progress, self._board, key, self._share(one, number))
+        if len(one.runs) == 1:
+            return one.progress
+        return PartProgress(one.progress, one.runs[number], one.video.frame_count)
+
+    def announce(self, key: SegmentKey, expected_seconds: float, epochs: float | None) -> None:
+        """See `worker.Listener`."""
+        self._under_way[key[0]].announcer.announce(key[1], expected_seconds, epochs)

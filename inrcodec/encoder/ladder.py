@@ -1,0 +1,85 @@
+"""A ladder: one video in files of several sizes, such as a player chooses from by its connection.
+
+Every rung is a fit of its own. Another size is another network: a width that more bits pay for shares no
+tensor with the one below it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from inrcodec.encoder.encode import encode_all
+from inrcodec.encoder.preview import previewed
+from inrcodec.encoder.psnr_search import Ended
+from inrcodec.encoder.source import EncodeResult
+from inrcodec.progress import Progress, Silent
+from inrcodec.settings.encode import EncodeSettings, check_ladder
+from inrcodec.settings.notation import rung_path
+from inrcodec.system.files import check_new_outputs
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One file of a ladder."""
+
+    source: str
+    output: str
+    bpp: float
+
+
+def encode_ladder(
+    source: str,
+    output: str,
+    bpps: Sequence[float],
+    settings: EncodeSettings | None = None,
+    progress: Progress | None = None,
+) -> list[EncodeResult]:
+    """Encode `source` once for each of `bpps`, to files that `arguments.rung_path` names after `output`.
+
+    The time of `settings` is that of the whole ladder, and every rung has the same share of it. Raises as
+    `encoding.encode` does, at the first rung that fails; those before it are written.
+    """
+    settings = settings or EncodeSettings()
+    check_ladder([source], bpps, settings)
+    rungs = [Rung(source, rung_path(output, bpp), bpp) for bpp in bpps]
+    check_new_outputs([rung.output for rung in rungs], settings.overwrite)
+    results = encode_rungs(rungs, settings, progress or Silent())
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return [result for result in results if isinstance(result, EncodeResult)]
+
+
+def encode_rungs(
+    rungs: Sequence[Rung], settings: EncodeSettings, progress: Progress, ended: Ended | None = None
+) -> list[EncodeResult | Exception]:
+    """Encode every rung, those of one bpp together; one that fails leaves the others alone.
+
+    What it raised stands in the place of its result, as in `encoding.encode_all`.
+    """
+    with previewed([(rung.source, rung.output) for rung in rungs], settings, progress) as (plain, told):
+        return _encode_rungs(rungs, plain, told, ended)
+
+
+def _encode_rungs(
+    rungs: Sequence[Rung], settings: EncodeSettings, progress: Progress, ended: Ended | None
+) -> list[EncodeResult | Exception]:
+    started = time.monotonic() if settings.started is None else settings.started
+    results: dict[int, EncodeResult | Exception] = {}
+    sizes = list(dict.fromkeys(rung.bpp for rung in rungs))
+    for number, bpp in enumerate(sizes):
+        of_size = [index for index, rung in enumerate(rungs) if rung.bpp == bpp]
+
+        def told(index: int, result: EncodeResult | Exception, of_size: Sequence[int] = of_size) -> None:
+            if ended is not None:
+                ended(of_size[index], result)
+
+        own = replace(settings, bpp=bpp, started=started if number == 0 else time.monotonic())
+        if settings.time_seconds is not None and own.started is not None:
+            left = started + settings.time_seconds - own.started
+            own = replace(own, time_seconds=max(0.01, left / (len(sizes) - number)))
+        requests = [(rungs[index].source, rungs[index].output) for index in of_size]
+        results |= zip(of_size, encode_all(requests, own, progress, told), strict=True)
+    return [results[index] for index in range(len(rungs))]

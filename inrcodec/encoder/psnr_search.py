@@ -1,0 +1,266 @@
+"""The smallest file that reaches a mean PSNR: short trial fits, then full ones, by a secant on the size.
+
+    source -> survey -> trials (a sixth of the effort) -> full fits until one is at or just above the PSNR
+
+Every fit is an encode to a size, and every PSNR is that of a real file. Of the files that reach the target
+the smallest becomes the output. A trial tells the slope of PSNR over size, and about the size; how much more
+a full fit reaches than a trial of its size is guessed for the first full fit, and measured by it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from inrcodec.encoder.progress import Named
+from inrcodec.encoder.resume import FolderWriter, Resumable, request_of
+from inrcodec.encoder.size_search import CLOSE_DB, Point, SizeSearch
+from inrcodec.encoder.source import EncodeResult
+from inrcodec.errors import TargetUnreachable
+from inrcodec.models.family import VideoInfo
+from inrcodec.plan.checks import check_source
+from inrcodec.progress import EncodePlan, Once, Progress
+from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings
+from inrcodec.system.files import claimed_output, output_errors, rereadable
+from inrcodec.video import survey_video
+
+Encode = Callable[[str, str, EncodeSettings, Progress], EncodeResult]
+"""Encodes a source to an output of the size that the settings say."""
+Ended = Callable[[int, EncodeResult | Exception], None]
+"""Told which source has ended, and how."""
+
+TRIAL_SHARE = 1 / 6
+"""Epochs of a trial, of those of a full fit."""
+MOST_TRIALS, MOST_FITS = 3, 7
+LEAST_TRIAL_STEPS = 500
+"""A trial of fewer steps says nothing of a full fit; there is none then."""
+TRIAL_TIME = 0.08
+"""Share of `--time` that a trial has."""
+TIMED_TRIALS, TIMED_FITS = 2, 3
+"""How many trials, and full fits of equal time, `--time` is divided among at most."""
+CLOSING_SECONDS = 0.3
+"""Left of `--time` for moving the file to its place."""
+ENOUGH_BYTES_PER_PIXEL = 3.0
+"""No file is tried that is larger than the plain pixels."""
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A fit of the search that is finished."""
+
+    size_bytes: int
+    is_trial: bool
+    result: EncodeResult
+
+    @property
+    def point(self) -> Point:
+        return Point(self.size_bytes, self.result.psnr_db)
+
+    @property
+    def video_bytes(self) -> int:
+        return self.result.file_bytes - self.result.extras_bytes
+
+
+@dataclass(frozen=True)
+class _Searching(Once):
+    """The progress of a search, and of a fit of it, which says so in the plan's place of the source."""
+
+    title: str = ""
+
+    def plan(self, plan: EncodePlan) -> None:
+        self.whole.plan(replace(plan, source=self.title))
+
+
+def search_each(
+    requests: Sequence[tuple[str, str]],
+    settings: EncodeSettings,
+    progress: Progress,
+    ended: Ended | None,
+    encode: Encode,
+) -> list[EncodeResult | Exception]:
+    """Search for each of several sources, one after the other; they share what there is of time.
+
+    What one raises stands in the place of its result, as in `encoding.encode_all`.
+    """
+    started = settings.started or time.monotonic()
+    results: list[EncodeResult | Exception] = []
+    for index, (source, output) in enumerate(requests):
+        own, name = settings, Named(progress, source) if len(requests) > 1 else progress
+        if settings.time_seconds is not None and index:
+            now = time.monotonic()
+            left = started + settings.time_seconds - now
+            own = replace(settings, started=now, time_seconds=max(0.1, left / (len(requests) - index)))
+        elif settings.time_seconds is not None:
+            own = replace(settings, time_seconds=settings.time_seconds / len(requests))
+        try:
+            result: EncodeResult | Exception = encode_to_psnr(source, output, own, name, encode)
+        except Exception as error:
+            result = error
+        results.append(result)
+        if ended is not None:
+            ended(index, result)
+    return results
+
+
+def encode_to_psnr(
+    source: str, output: str, settings: EncodeSettings, progress: Progress, encode: Encode
+) -> EncodeResult:
+    """Encode `source` to about the smallest file whose mean PSNR is at least `settings.psnr_db`.
+
+    Raises `TargetUnreachable` when no fit reached it; the one that came closest is the output then. A search
+    that was interrupted goes on from its last fit when it is asked for again.
+    """
+    started = time.monotonic() if settings.started is None else settings.started
+    check_source(source, output, settings)
+    with claimed_output(output, settings.overwrite) as file, rereadable(source, output) as path:
+        survey = survey_video(path, settings.source, 0, progress)
+        properties = survey.properties
+        video = VideoInfo(properties.width, properties.height, properties.frame_count)
+        resumable = Resumable(output, request_of(settings, survey), "", started, settings, progress)
+        del survey
+        search = _Search(path, settings, video, resumable, _Searching(progress, title=source), encode)
+        best = search.run()
+        with output_errors(output), open(search.path_of(best), "rb") as found:
+            shutil.copyfileobj(found, file, 1 << 20)
+    resumable.remove()
+    target = search.target_db
+    if best.result.psnr_db < target:
+        raise TargetUnreachable(_unreached(target, best, settings, output))
+    if best.size_bytes <= search.sizes.least_bytes and best.result.psnr_db > target + CLOSE_DB:
+        progress.note(f"{output} is the smallest file that this {best.result.family} makes")
+    seconds = time.monotonic() - resumable.folder.started
+    return replace(best.result, seconds=seconds, psnr_target_db=target)
+
+
+def _unreached(target_db: float, best: _Fit, settings: EncodeSettings, output: str) -> str:
+    reached = math.floor(100 * best.result.psnr_db) / 100
+    effort = "--epochs or --time" if settings.time_seconds is None else "--time"
+    other = "--model" if settings.parameters is None else "--parameters or --model"
+    return (
+        f"no file of {target_db:g} dB was found; {output} is the best one, {best.video_bytes} bytes of "
+        f"{reached:.2f} dB: give more {effort}, another {other}, or --psnr {reached:.2f}"
+    )
+
+
+@dataclass
+class _Search:
+    """The fits of one source, in the order in which they are made, which depends on what came of them."""
+
+    source: str
+    settings: EncodeSettings
+    video: VideoInfo
+    resumable: Resumable
+    progress: _Searching
+    encode: Encode
+    fits: list[_Fit] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.target_db = self.settings.psnr_db or 0.0
+        self._is_timed = self.settings.time_seconds is not None
+        self._epochs = self.settings.epochs or self.settings.procedure.epochs
+        self._folder = self.resumable.folder
+        self._write = FolderWriter(self._folder, self.progress)
+        self._known = self._read()
+        self._save()
+        trials = TIMED_TRIALS if self._is_timed else MOST_TRIALS if self._is_tried() else 0
+        self.sizes = SizeSearch(
+            self.target_db,
+            first_bytes=max(1, int(DEFAULT_BPP * self.video.pixel_count / 8)),
+            most_bytes=math.ceil(ENOUGH_BYTES_PER_PIXEL * self.video.pixel_count),
+            most_trials=trials,
+            most_fits=TIMED_FITS if self._is_timed else MOST_FITS,
+        )
+
+    def run(self) -> _Fit:
+        """The best fit: the smallest that reaches the target, or else the one that comes closest."""
+        for sizes, is_trial in ((self.sizes.of_trials(), True), (self.sizes.of_fits(), False)):
+            for size in sizes:
+                if self._fit(size, is_trial) is None:
+                    break
+        reaching = [one for one in self.fits if one.result.psnr_db >= self.target_db]
+        if reaching:
+            return min(reaching, key=lambda one: one.video_bytes)
+        return max(self.fits, key=lambda one: one.result.psnr_db)
+
+    def _is_tried(self) -> bool:
+        """Whether trials of so many epochs have enough steps."""
+        trial_epochs = TRIAL_SHARE * self._epochs
+        steps = trial_epochs * self.video.frame_count / self.settings.procedure.batch_frames
+        return steps >= LEAST_TRIAL_STEPS
+
+    def path_of(self, fit: _Fit) -> Path:
+        return self._path(self.fits.index(fit))
+
+    def _path(self, number: int) -> Path:
+        return self._folder.path / f"fit-{number}.inrv"
+
+    def _fit(self, size: int, is_trial: bool) -> _Fit | None:
+        """The next fit, made or known from an earlier attempt; None where there is too little time for it."""
+        number = len(self.fits)
+        name = f"{'trial' if is_trial else 'fit'} {number + 1}"
+        if number < len(self._known) and self._known[number].is_trial == is_trial:
+            fit = self._known[number]
+            if fit.size_bytes > size:
+                self.sizes.least_bytes = fit.size_bytes
+        else:
+            try:
+                told = replace(self.progress, title=f"{self.progress.title}, {name}")
+                size, result = self._encoded(size, is_trial, str(self._path(number)), told)
+            except TargetUnreachable:
+                if is_trial or self.fits:
+                    return None
+                raise
+            fit = _Fit(size, is_trial, result)
+            self._known = []
+        self.fits.append(fit)
+        (self.sizes.trials if is_trial else self.sizes.fits).append(fit.point)
+        self._save()
+        found = f"{fit.video_bytes:,} bytes, {fit.result.psnr_db:.2f} dB"
+        self.progress.whole.note(f"{name}: {found}")
+        return fit
+
+    def _encoded(self, size: int, is_trial: bool, path: str, progress: Progress) -> tuple[int, EncodeResult]:
+        """Encode to the size, or to the least one that there is a network for."""
+        while True:
+            settings = self._settings_of(size, is_trial)
+            try:
+                return size, self.encode(self.source, path, settings, progress)
+            except TargetUnreachable as error:
+                if error.smallest_bytes is None or error.smallest_bytes <= size:
+                    raise
+                self.sizes.least_bytes = size = error.smallest_bytes
+
+    def _settings_of(self, size: int, is_trial: bool) -> EncodeSettings:
+        """Of the fit that is to begin now."""
+        settings = replace(self.settings, psnr_db=None, size_bytes=size, overwrite=True)
+        if settings.time_seconds is None:
+            return replace(settings, epochs=self._epochs * (TRIAL_SHARE if is_trial else 1), started=None)
+        now, whole = time.monotonic(), settings.time_seconds
+        left = self._folder.started + whole - now - CLOSING_SECONDS
+        share = TRIAL_TIME * whole if is_trial else left / (TIMED_FITS - len(self.sizes.fits))
+        return replace(settings, time_seconds=max(0.01, min(left, share)), started=now)
+
+    def _save(self) -> None:
+        fits = [dataclasses.asdict(one) for one in [*self.fits, *self._known[len(self.fits) :]]]
+        self._write(self._folder.path / "fits.json", json.dumps(fits).encode())
+
+    def _read(self) -> list[_Fit]:
+        """The fits of an earlier attempt whose files are there."""
+        if not self.resumable.is_resumed:
+            return []
+        known: list[_Fit] = []
+        try:
+            for one in json.loads((self._folder.path / "fits.json").read_text()):
+                known.append(_Fit(one["size_bytes"], one["is_trial"], EncodeResult(**one["result"])))
+                if os.path.getsize(self._path(len(known) - 1)) != known[-1].result.file_bytes:
+                    return known[:-1]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+        return known

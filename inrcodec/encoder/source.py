@@ -1,0 +1,289 @@
+"""One source on its way to a file, in steps: planned, its segments as jobs, their outcomes, the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bitstream import Quality, StreamWriter
+from inrcodec.encoder.progress import Announcer
+from inrcodec.encoder.resume import Resumable, request_of
+from inrcodec.encoder.segment import CodedSegment
+from inrcodec.encoder.workers.job import SegmentJob, Workers
+from inrcodec.errors import InrcError, NetworkTooLarge, WorkerLost
+from inrcodec.metrics import summarise_psnr
+from inrcodec.models.family import VideoInfo
+from inrcodec.models.registry import most_frames
+from inrcodec.plan.budget import LEAST_FILL, bits_per_pixel, metadata_of, size_of, target_bytes
+from inrcodec.plan.checks import check_settings, check_source
+from inrcodec.plan.cuts import LARGEST_SEGMENT_BYTES, cut, difficulties, share_of_time
+from inrcodec.plan.network import plan_segments, shared_budget
+from inrcodec.plan.warm_start import continued_plans, read_origin
+from inrcodec.progress import CoursePoint, Progress
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.files import check_output_file, claimed_output, output_errors, rereadable
+from inrcodec.video import check_mask_length, cut_holes, read_extras, survey_video
+from inrcodec.video.properties import header_of, part_properties
+from inrcodec.video.survey import SegmentClips
+
+
+@dataclass(frozen=True)
+class EncodeResult:
+    """What an encode made; every figure comes from the bytes of the file, decoded again."""
+
+    file_bytes: int
+    extras_bytes: int
+    """Of the file: sound, subtitles, chapters and tags, which neither the target nor bpp counts."""
+    target_bytes: int
+    bpp: float
+    psnr_db: float
+    """Mean over frames of the RGB PSNR, of the pixels outside the mask where one was given."""
+    psnr_p1_db: float
+    """First percentile over frames."""
+    masked_share: float
+    """Share of the pixels that a mask left to the network; no PSNR counts them."""
+    quantisation_loss_db: float
+    """How much better the unquantised model is, on up to 16 frames."""
+    step_factor: float
+    """What the trained quantisation steps were multiplied by to meet the size; 1 is as trained. Of several
+    segments the geometric mean."""
+    family: str
+    parameter_count: int
+    """Of all segments together."""
+    width: int
+    height: int
+    frames: int
+    segments: int
+    steps: int
+    epochs: float
+    fit_seconds: float
+    seconds: float
+    device: str
+    segments_kept: int = 0
+    """Of a file that was gone on from, segments that stay as they were because their fits came out worse."""
+    psnr_target_db: float | None = None
+    """The PSNR that this is the smallest file for which was found, where one was asked for."""
+    psnr_frames_db: Sequence[float] = ()
+    """Of every frame."""
+    courses: Sequence[Sequence[CoursePoint]] = ()
+    """How the fit of each segment went, as it saw itself."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+class SourceEncoding:
+    """The encode of one source, as far as it has come; the work is done by workers.
+
+    What this is made from raises `UsageError`, `NotAVideo` and `TargetUnreachable` when it cannot be, before
+    any fitting.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        source: str,
+        output: str,
+        settings: EncodeSettings,
+        workers: Workers,
+        progress: Progress,
+    ) -> None:
+        """`index` tells the segments of several sources apart."""
+        self.index, self._source, self._output = index, source, output
+        self._settings, self._workers, self._progress = settings, workers, progress
+        started = time.monotonic() if settings.started is None else settings.started
+        check_settings(settings)
+        check_source(source, output, settings)
+        with ExitStack() as claim:
+            # Two encodes of one output would take each other's checkpoints.
+            self._file = claim.enter_context(claimed_output(output, settings.overwrite))
+            self._path = claim.enter_context(rereadable(source, output))
+            self._prepare(started)
+            self._claim = claim.pop_all()
+
+    def _prepare(self, started: float) -> None:
+        """Read the source once, plan, and find what an earlier attempt has left."""
+        settings, progress = self._settings, self._progress
+        survey = survey_video(self._path, settings.source, LARGEST_SEGMENT_BYTES, progress)
+        self._extras = read_extras(self._path, settings.source, survey.window, progress)
+        if settings.mask is not None and survey.clip is not None:
+            survey = replace(survey, clip=cut_holes(survey.clip, settings.mask, progress))
+        self._survey = survey
+        self._plan()
+        request, device = request_of(settings, survey), self._workers.description
+        self._resumable = Resumable(self._output, request, device, started, settings, progress)
+        self._coded = [self._resumable.finished(number) for number in range(len(self.runs))]
+        if self._resumable.is_resumed:
+            progress.note(f"resuming: {self.finished_count} of {len(self.runs)} segments are finished")
+
+    def _plan(self) -> None:
+        """Cut the video and plan its networks."""
+        settings, survey, properties = self._settings, self._survey, self._survey.properties
+        self.video = video = VideoInfo(properties.width, properties.height, properties.frame_count)
+        frame_bytes = video.width * video.height * 3
+        origin = read_origin(settings, properties)
+        most = most_frames(settings, video.width, video.height)
+        runs = cut(settings.segment, video.frame_count, frame_bytes, survey.changes, most)
+        self.runs: Sequence[range] = runs if origin is None else origin.runs
+        """Frames of each segment."""
+        if settings.mask is not None and survey.clip is None:
+            check_mask_length(settings.mask, video.frame_count)
+        total = target_bytes(settings, video) if origin is None else origin.target_bytes(settings, video)
+        header = header_of(properties, (video.width, video.height))
+        shares = difficulties(self.runs, survey.spatial, survey.temporal) if origin is None else origin.shares
+        self._budget = shared_budget(total, header, self.runs, shares, settings)
+        parts = [part_properties(properties, run) for run in self.runs]
+        self._plans = (
+            plan_segments(parts, self._budget, settings)
+            if origin is None
+            else continued_plans(origin, parts, self._budget, settings)
+        )
+        check_output_file(self._output, settings.overwrite, total + size_of(self._extras))
+        first = self._plans[0].header
+        self._header = header_of(properties, (first.coded_width, first.coded_height))
+        self.announcer = Announcer(
+            self._source,
+            video,
+            self._plans,
+            total,
+            self._workers.description,
+            min(self._workers.count, len(self.runs)),
+            self._progress,
+        )
+
+    @property
+    def progress(self) -> Progress:
+        """Where remarks on this source go."""
+        return self._progress
+
+    @property
+    def finished_count(self) -> int:
+        """How many segments are coded."""
+        return sum(one is not None for one in self._coded)
+
+    def is_finished(self, number: int) -> bool:
+        return self._coded[number] is not None
+
+    def share(self, number: int) -> float:
+        """What segment `number` is of the work on the source."""
+        return len(self.runs[number]) / self.video.frame_count
+
+    def jobs(self, sources_after: int) -> Iterator[SegmentJob]:
+        """What is to be done yet, in order; frames are read as it is asked for.
+
+        With `--time` the time left is shared out by frames, as if as many sources like this one followed.
+        Raises `NotAVideo` where frames are missing now.
+        """
+        settings = self._settings
+        clips = SegmentClips(self._survey, self._path, settings.source, self.runs)
+        todo = [number for number in range(len(self.runs)) if not self.is_finished(number)]
+        if todo and not self._workers.reports:
+            epochs = (
+                None if settings.time_seconds is not None else settings.epochs or settings.procedure.epochs
+            )
+            self.announcer.state(settings.time_seconds, epochs)
+        after = [len(run) for run in self.runs] * sources_after
+        for position, number in enumerate(todo):
+            clip = clips.read(number)
+            if settings.mask is not None and self._survey.clip is None:
+                clip = cut_holes(clip, settings.mask, self._progress, self.runs[number])
+            lengths = [len(self.runs[one]) for one in todo[position:]] + after
+            ends_at = self._ends_at(number, lengths, self.index + 1 + sources_after)
+            key, plan = (self.index, number), self._plans[number]
+            yield SegmentJob(key, plan, clip, settings, ends_at, self._resumable.folder)
+
+    def _ends_at(self, number: int, lengths: Sequence[int], sources: int) -> float | None:
+        """When segment `number`, the first of those of these `lengths`, must be coded, `time.time()` seconds.
+
+        One that must begin anew in an encode that goes on has its first share again, however much of the time
+        an interruption took.
+        """
+        if self._settings.time_seconds is None:
+            return None
+        folder = self._resumable.folder
+        left = folder.started + self._settings.time_seconds - time.monotonic()
+        seconds = left * share_of_time(lengths, self._workers.count)
+        if self._resumable.is_resumed and not folder.fit_path(number).exists():
+            share = min(1.0, self.share(number) * self._workers.count / sources)
+            seconds = max(seconds, self._settings.time_seconds * share)
+        return time.time() + seconds
+
+    def accept(self, number: int, coded: CodedSegment) -> None:
+        """Segment `number` is coded."""
+        self._resumable.store(number, coded)
+        self._coded[number] = coded
+
+    def give_up(self, number: int, error: Exception) -> Exception:
+        """Segment `number` cannot be coded; returns what that means for the whole source."""
+        if isinstance(error, InrcError) and not isinstance(error, WorkerLost):
+            # What diverged once would do so again from its checkpoint; what broke may not.
+            self._resumable.give_up(number)
+        if isinstance(error, NetworkTooLarge):
+            return NetworkTooLarge(error.what, self._budget.total_for(number, error.least_bytes))
+        return error
+
+    def abandon(self, error: BaseException) -> None:
+        """Leave no output, and let others have it; what can be resumed stays."""
+        self._claim.__exit__(type(error), error, error.__traceback__)
+
+    def finish(self) -> EncodeResult:
+        """Write the file of all segments; raises `OutputError`."""
+        coded = [one for one in self._coded if one is not None]
+        quality = summarise_psnr([value for one in coded for value in one.figures.psnr_db])
+        with self._claim, output_errors(self._output):
+            writer = StreamWriter(self._file, self._header)
+            for run, one in zip(self.runs, coded, strict=True):
+                writer.append(replace(one.segment, first_frame=run.start))
+            metadata = metadata_of(self._settings.mask is not None)
+            writer.finish(Quality(quality.mean_db), metadata, extras=self._extras)
+            file_bytes = self._file.tell()
+        self._resumable.remove()
+        return self._result(coded, file_bytes)
+
+    def _result(self, coded: Sequence[CodedSegment], file_bytes: int) -> EncodeResult:
+        settings, total, video = self._settings, self._budget.total_bytes, self.video
+        psnr = [value for one in coded for value in one.figures.psnr_db]
+        quality = summarise_psnr(psnr)
+        video_bytes = file_bytes - size_of(self._extras)
+        if video_bytes < LEAST_FILL * total:
+            reason = "at the bits asked for" if settings.fixes_bits else "this model found no use for more"
+            self._progress.note(f"the file takes {video_bytes / total:.0%} of its target: {reason}")
+        figures, frames = [one.figures for one in coded], video.frame_count
+        kept = sum(one.is_kept for one in figures)
+        if kept:
+            self._progress.note(
+                f"{kept} of {len(coded)} fits came out worse than {settings.resume_from}: kept as it is there"
+            )
+        losses = [value for one in figures for value in one.quantisation_losses_db]
+        return EncodeResult(
+            file_bytes=file_bytes,
+            extras_bytes=size_of(self._extras),
+            target_bytes=total,
+            bpp=bits_per_pixel(video_bytes, video),
+            psnr_db=quality.mean_db,
+            psnr_p1_db=quality.first_percentile_db,
+            masked_share=sum(one.masked_share * len(one.psnr_db) for one in figures) / frames,
+            quantisation_loss_db=float(np.mean(losses)),
+            step_factor=math.prod(one.step_factor for one in figures) ** (1 / len(figures)),
+            family=self._plans[0].family.name,
+            parameter_count=sum(one.parameter_count for one in figures),
+            width=video.width,
+            height=video.height,
+            frames=frames,
+            segments=len(coded),
+            steps=sum(one.steps for one in figures),
+            epochs=sum(one.epochs * len(one.psnr_db) for one in figures) / frames,
+            fit_seconds=sum(one.fit_seconds for one in figures),
+            seconds=time.monotonic() - self._resumable.folder.started,
+            device=self._workers.description,
+            segments_kept=kept,
+            psnr_frames_db=psnr,
+            courses=[one.course for one in figures],
+        )

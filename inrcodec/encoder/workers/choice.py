@@ -1,0 +1,75 @@
+"""Who fits the segments: this process, several of this machine, or a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from inrcodec.encoder.workers.job import Listener, Outcome, SegmentJob, SegmentKey, Workers, outcome_of
+from inrcodec.encoder.workers.local import LocalWorkers
+from inrcodec.encoder.workers.ray import RayWorkers
+from inrcodec.progress import Progress
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.notation import local_worker_count
+from inrcodec.system.device import choose_device, describe_device
+
+
+@dataclass(frozen=True)
+class ThisProcess:
+    """One segment after the other, here."""
+
+    device: torch.device
+    count = 1
+    reports = True
+
+    @property
+    def description(self) -> str:
+        return describe_device(self.device)
+
+    def run(self, jobs: Iterable[SegmentJob], listener: Listener) -> Iterator[tuple[SegmentKey, Outcome]]:
+        """See `worker.Workers`."""
+        for job in jobs:
+            progress, announce = listener.progress(job.key), partial(listener.announce, job.key)
+            yield job.key, outcome_of(job, self.device, progress, announce)
+
+    def cancel(self, source: int) -> None:
+        """Nothing is under way while the caller is."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+def choose_workers(settings: EncodeSettings, progress: Progress) -> Workers:
+    """Those whom `settings` ask for. Raises `UsageError` for a device that is not there.
+
+    A fit's bits depend on the number of threads that torch has on a CPU. So that the file does not depend on
+    the workers, each has as many as this process.
+    """
+    threads = torch.get_num_threads()
+    if settings.workers is None:
+        return ThisProcess(choose_device(settings.device))
+    count = local_worker_count(settings.workers)
+    if count == 0:
+        return RayWorkers(None if settings.workers == "ray" else settings.workers, settings.device, threads)
+    device = choose_device(settings.device)
+    devices = [str(device)]
+    if device.type == "cuda" and device.index is None:
+        devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    cores = os.cpu_count() or 1
+    if device.type == "cpu" and count > 1 and count * threads > cores:
+        progress.detail(
+            f"{count} workers of {threads} threads share {cores} cores; with OMP_NUM_THREADS="
+            f"{max(1, cores // count)} each has its own (and the file other bits)"
+        )
+    return LocalWorkers(count, tuple(devices), threads, describe_device(device))

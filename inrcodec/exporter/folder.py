@@ -1,0 +1,54 @@
+"""The folder of an export: refused where something else is, and there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from inrcodec.errors import UsageError
+from inrcodec.exporter.manifest import is_export
+from inrcodec.system.files import check_folder_of, output_errors, temporary_folder_beside
+
+
+def check_export_folder(source: str, output: str, overwrite: bool) -> None:
+    """Raise `UsageError` for an output that is there, but for an export that may be overwritten."""
+    target = Path(os.path.realpath(output))
+    if target.is_dir():
+        if not overwrite:
+            raise UsageError(f"{output} exists already; -y replaces it")
+        if not is_export(target) and any(target.iterdir()):
+            raise UsageError(f"{output} is no export of inrc, and is not replaced; name another folder")
+        if target in Path(os.path.realpath(source)).parents:
+            raise UsageError(f"{source} lies in {output}, which would be replaced; name another folder")
+    elif target.exists():
+        raise UsageError(f"{output} is no folder; name a folder")
+    else:
+        check_folder_of(target)
+
+
+@contextmanager
+def exported_folder(source: str, output: str, overwrite: bool) -> Iterator[Path]:
+    """An empty folder beside `output` that becomes it when the block ends without an error.
+
+    Any exception (KeyboardInterrupt included) removes it, and what was there stays. Raises `UsageError` as
+    `check_export_folder` does, and `OutputError` where the file system refuses.
+    """
+    check_export_folder(source, output, overwrite)
+    target = Path(os.path.realpath(output))
+    with temporary_folder_beside(target) as temporary, output_errors(output):
+        made, replaced = temporary / "new", temporary / "old"
+        made.mkdir()
+        yield made
+        check_export_folder(source, output, overwrite)
+        if not target.exists():
+            made.rename(target)
+            return
+        try:
+            target.rename(replaced)
+            made.rename(target)
+        except BaseException:
+            if replaced.exists():
+                replaced.rename(target)
+            raise

@@ -1,0 +1,240 @@
+// The worker that makes frames: `manifest.json` says which models run, and on what. It does what
+// inrcodec/exporter/player.py does, by which an export is checked.
+
+const RUNTIME = new URL("runtime/", import.meta.url);
+const KEPT_STATES = 16;
+const MOST_THREADS = 4;
+const KINDS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, int8: Int8Array };
+
+/** Whether there is a GPU; one that the processor only imitates counts where it is `wanted`. */
+async function hasGpu(wanted) {
+  if (wanted === "wasm" || !navigator.gpu) return false;
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  const isImitated = adapter?.info?.isFallbackAdapter ?? adapter?.isFallbackAdapter;
+  return adapter !== null && (wanted === "webgpu" || !isImitated);
+}
+
+/** onnxruntime-web: its build for WebGPU where there is a GPU and `wanted` is not `wasm`, else that for WASM. */
+async function loadRuntime(wanted) {
+  const threads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
+  const isGpu = await hasGpu(wanted);
+  const ort = await import(new URL(isGpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs", RUNTIME));
+  ort.env.wasm.wasmPaths = RUNTIME.href;
+  ort.env.wasm.numThreads = threads;
+  ort.env.logLevel = "error";
+  const options = { executionProviders: isGpu ? ["webgpu", "wasm"] : ["wasm"], logSeverityLevel: 3 };
+  const inThreads = threads > 1 ? `WebAssembly, ${threads} threads` : "WebAssembly";
+  return { ort, isGpu, options, name: isGpu ? "WebGPU" : inThreads };
+}
+
+/** The bytes of a file of the export; throws an `Error` that names it. */
+async function load(base, file) {
+  if (!/^\w[\w.-]*$/.test(file)) throw new Error(`manifest.json names ${file}, which is no file of the export`);
+  const response = await fetch(new URL(file, base));
+  if (!response.ok) throw new Error(`${file}: ${response.status} ${response.statusText}`);
+  return response.arrayBuffer();
+}
+
+async function unzipped(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+
+/** The frames of one segment, counted from its first. */
+class SegmentPlayer {
+  constructor(base, segment, runtime) {
+    Object.assign(this, { base, segment, runtime });
+    this.files = new Map(); // name -> promise of its bytes
+    this.sessions = new Map(); // name -> promise of a session
+    this.states = new Map(); // frame -> tensors, those used last at the end
+  }
+
+  /** Begin to load all that the segment needs. */
+  prepare() {
+    const { stored, shown, makers } = this.segment;
+    for (const { file } of Object.values(stored)) this.file(file).catch(() => {});
+    for (const graph of [shown, ...Object.values(makers)]) this.session(graph.file).catch(() => {});
+  }
+
+  file(name) {
+    return remembered(this.files, name, () => load(this.base, name));
+  }
+
+  session(name) {
+    const { ort, options } = this.runtime;
+    return remembered(this.sessions, name, async () => {
+      const model = new Uint8Array(await load(this.base, name));
+      return inTurn(() => ort.InferenceSession.create(model, options));
+    });
+  }
+
+  /** A frame as RGB, {data, dims: [1, height, width, 3]}. */
+  async frame(place) {
+    const states = this.segment.states.length ? await this.statesOf(place) : [];
+    const [shown] = await this.run(this.segment.shown, place, states);
+    return shown;
+  }
+
+  /** The states of a frame, made along with all that they are made from, but for what is still there. */
+  async statesOf(place) {
+    const waiting = [place];
+    while (waiting.length) {
+      const current = waiting.at(-1);
+      const references = this.segment.references[current];
+      const missing = references.filter((one) => !this.states.has(one));
+      if (this.states.has(current) || !missing.length) {
+        waiting.pop();
+        await this.keep(current, references);
+      } else {
+        waiting.push(...missing);
+      }
+    }
+    return this.states.get(place);
+  }
+
+  async keep(place, references) {
+    for (const used of references) this.touch(used);
+    if (!this.states.has(place)) {
+      const given = references.flatMap((one) => this.states.get(one));
+      this.states.set(place, await this.run(this.segment.makers[references.length], place, given));
+    }
+    this.touch(place);
+    while (this.states.size > KEPT_STATES) this.states.delete(this.states.keys().next().value);
+  }
+
+  touch(place) {
+    const states = this.states.get(place);
+    if (states === undefined) return;
+    this.states.delete(place);
+    this.states.set(place, states);
+  }
+
+  async run(graph, place, states) {
+    const session = await this.session(graph.file);
+    const stored = await Promise.all(graph.stored.map((name) => this.value(name, place)));
+    const given = [...stored, ...states];
+    const feeds = Object.fromEntries(graph.inputs.map((name, at) => [name, given[at]]));
+    const made = await session.run(feeds);
+    return graph.outputs.map((name) => made[name]);
+  }
+
+  /** A value that is stored of a frame, as a model takes it. */
+  async value(name, place) {
+    const { file, type, shape, scale, offsets } = this.segment.stored[name];
+    const bytes = await this.file(file);
+    const size = shape.reduce((product, extent) => product * extent, 1) * KINDS[type].BYTES_PER_ELEMENT;
+    const part = offsets
+      ? await unzipped(bytes.slice(offsets[place], offsets[place + 1]))
+      : bytes.slice(place * size, (place + 1) * size);
+    const values = Float32Array.from(new KINDS[type](part));
+    if (scale !== 1) values.forEach((value, at) => (values[at] = value * scale));
+    return new this.runtime.ort.Tensor("float32", values, shape);
+  }
+}
+
+let lastCreated = Promise.resolve();
+
+/** What `create` gives, once all that was asked for before is there: WebGPU makes one session at a time. */
+function inTurn(create) {
+  const created = lastCreated.then(create);
+  lastCreated = created.catch(() => {});
+  return created;
+}
+
+/** What `make` gave for this name before, or gives now; a failure is not remembered. */
+function remembered(map, name, make) {
+  if (!map.has(name)) {
+    const promise = make();
+    map.set(name, promise);
+    promise.catch(() => map.delete(name));
+  }
+  return map.get(name);
+}
+
+/** All frames of an export. */
+class Decoder {
+  async open(url, wanted) {
+    this.base = url;
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`manifest.json: ${response.status} ${response.statusText}`);
+    this.manifest = await response.json();
+    if (this.manifest.format !== "inrc-export" || this.manifest.version !== 1) {
+      throw new Error("manifest.json is of another version than this page");
+    }
+    await this.use(wanted);
+    this.player(0).prepare();
+  }
+
+  async use(wanted) {
+    for (const number of [...(this.players?.keys() ?? [])]) this.forget(number);
+    this.runtime = await loadRuntime(wanted);
+    this.players = new Map();
+  }
+
+  player(number) {
+    const known = this.players.get(number);
+    const player = known ?? new SegmentPlayer(this.base, this.manifest.segments[number], this.runtime);
+    // Those used last are at the end, and stay.
+    this.players.delete(number);
+    this.players.set(number, player);
+    while (this.players.size > 2) this.forget(this.players.keys().next().value);
+    return player;
+  }
+
+  forget(number) {
+    for (const session of this.players.get(number).sessions.values()) {
+      session.then((one) => one.release()).catch(() => {});
+    }
+    this.players.delete(number);
+  }
+
+  /** A frame as RGBA, uint8. Where a GPU refuses, all goes on without it. */
+  async frame(frame) {
+    try {
+      return await this.shown(frame);
+    } catch (error) {
+      if (!this.runtime.isGpu) throw error;
+      console.warn(`WebGPU refused, WebAssembly goes on: ${error.message}`);
+      await this.use("wasm");
+      return this.shown(frame);
+    }
+  }
+
+  async shown(frame) {
+    const { segments } = this.manifest;
+    const number = segments.findLastIndex((one) => one.first_frame <= frame);
+    const segment = segments[number];
+    const place = frame - segment.first_frame;
+    const { data } = await this.player(number).frame(place);
+    // The next segment is loaded while this one's last frames are made.
+    if (2 * place > segment.frame_count && number + 1 < segments.length) this.player(number + 1).prepare();
+    const pixels = new Uint32Array(data.length / 3);
+    for (let at = 0, from = 0; at < pixels.length; at += 1, from += 3) {
+      pixels[at] = 0xff000000 | (data[from + 2] << 16) | (data[from + 1] << 8) | data[from];
+    }
+    return pixels.buffer;
+  }
+}
+
+const decoder = new Decoder();
+let last = Promise.resolve();
+
+async function answer({ id, open, backend, frame }) {
+  try {
+    if (open !== undefined) {
+      await decoder.open(open, backend);
+      return [{ id, manifest: decoder.manifest, backend: decoder.runtime.name }];
+    }
+    const started = performance.now();
+    const pixels = await decoder.frame(frame);
+    const milliseconds = performance.now() - started;
+    return [{ id, pixels, milliseconds, backend: decoder.runtime.name }, [pixels]];
+  } catch (error) {
+    return [{ id, error: error instanceof Error ? error.message : String(error) }];
+  }
+}
+
+self.onmessage = ({ data }) => {
+  // One after the other: frames are made from one another.
+  last = last.then(() => answer(data)).then((reply) => self.postMessage(...reply));
+};

@@ -1,0 +1,1 @@
+"""Frames to tensors: fits of networks and of grids, quantisers and rate terms."""

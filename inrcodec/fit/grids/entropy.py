@@ -1,0 +1,198 @@
+"""The entropy models of `inrc` as torch sees them: bits of symbols, differentiable, and their fit.
+
+The classes and shapes are those of `models.contexts` and `bitstream.coders.conditional`; parameters are
+floats here and are rounded to the integers of the file by `parameters`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bitstream.coders.conditional import QUARTERS
+from inrcodec.coding.grid_sections import parameter_limit, parameter_step
+from inrcodec.fit.training.adam import Adam
+from inrcodec.models.inrc.context_prior import context_prior
+from inrcodec.models.inrc.contexts import LARGEST_MAGNITUDE, LOG_TABLE, OFFSET
+from inrcodec.models.inrc.hierarchy import Hierarchy
+from inrcodec.models.inrc.prediction import doubled
+from inrcodec.models.inrc.shapes import KNOTS, MOTION_CHANNELS
+
+RATES = {"bias": 0.1, "level": 0.1, "weight": 0.03, "knots": 0.05}
+"""Learning rates."""
+BITS_OF_A_DOUBLING = 0.75
+"""Of the square of what a parameter differs by from the usual."""
+ZERO_KNOT = OFFSET / 1024
+"""Knot of a sum of zero."""
+LISTED = 16
+"""Magnitudes whose bits are looked up; from 3 on they grow by the same amount each."""
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Bits of magnitudes, by class."""
+
+    table: Tensor
+    """(classes, 16): bits of the magnitudes 0 to 15, signs included."""
+    slope: Tensor
+    """(classes,): bits of each further one."""
+    flags: Tensor
+    """(classes, 2): bits of a flag that is not set, and of one that is."""
+
+    def bits(self, magnitudes: Tensor, classes: Tensor) -> Tensor:
+        """Bits of whole magnitudes, of the shape of `classes` (int64)."""
+        listed = magnitudes.clamp(max=LISTED - 1).long()
+        bits = self.table.reshape(-1)[classes * LISTED + listed]
+        if magnitudes.numel() and magnitudes.max() >= LISTED:
+            bits = bits + (magnitudes - (LISTED - 1)).clamp(min=0) * self.slope[classes]
+        return bits
+
+    def between(self, magnitudes: Tensor, places: Tensor) -> Tensor:
+        """Bits at `places` between classes, 0 to classes - 1 as floats, which have gradients."""
+        lower = self._lower(places)
+        return torch.lerp(self.bits(magnitudes, lower), self.bits(magnitudes, lower + 1), places - lower)
+
+    def flags_between(self, places: Tensor) -> Tensor:
+        """The same of both values of a flag, (..., 2)."""
+        lower = self._lower(places)
+        return torch.lerp(self.flags[lower], self.flags[lower + 1], (places - lower)[..., None])
+
+    def _lower(self, places: Tensor) -> Tensor:
+        return places.detach().floor().clamp(0, len(self.slope) - 2).long()
+
+
+def shapes_of(knots: Tensor) -> Shapes:
+    """`knots` (K, 4) are log-odds in nats; see `bitstream.coders.conditional`."""
+    fractions = torch.arange(QUARTERS * (len(knots) - 1) + 1, device=knots.device) / QUARTERS
+    lower = fractions.floor().clamp(max=len(knots) - 2).long()
+    odds = torch.lerp(knots[lower], knots[lower + 1], (fractions - lower)[:, None])
+    ends, goes_on = -F.logsigmoid(odds) / math.log(2), -F.logsigmoid(-odds) / math.log(2)
+    before = torch.cat([torch.zeros_like(goes_on[:, :1]), goes_on[:, :3].cumsum(1)], 1)
+    sign = torch.tensor([0.0, 1, 1, 1], device=knots.device)
+    first = before + ends + sign
+    further = torch.arange(1, LISTED - 3, device=knots.device) * goes_on[:, 3:]
+    flags = torch.stack([ends[:, 0], goes_on[:, 0]], 1)
+    return Shapes(torch.cat([first, first[:, 3:] + further], 1), goes_on[:, 3], flags)
+
+
+class EntropyModel(nn.Module):
+    """Parameters that begin at those of `context_prior`, and count what they differ from them."""
+
+    sections: Mapping[str, str]
+    """The section that each parameter is in."""
+
+    def __init__(self, level_count: int) -> None:
+        super().__init__()
+        prior = context_prior(level_count)
+        for name, section in self.sections.items():
+            value = torch.from_numpy(prior[section]).float() / self.scale(name)
+            self.register_parameter(name, nn.Parameter(value))
+            self.register_buffer(f"usual_{name}", value.clone())
+
+    def scale(self, name: str) -> float:
+        """What a parameter is multiplied by to be an integer of the file."""
+        return 1 / parameter_step(self.sections[name])
+
+    def description_bits(self) -> Tensor:
+        """About what the parameters take in the file: nothing where they are as usual, else by their size."""
+        total = torch.zeros((), device=next(self.parameters()).device)
+        for name, value in self.named_parameters():
+            steps = (value - self.get_buffer(f"usual_{name}")) * self.scale(name)
+            total = total + BITS_OF_A_DOUBLING * torch.log2(1 + steps.square()).sum()
+        return total
+
+
+def sections_of(kind: str, names: Sequence[str]) -> dict[str, str]:
+    """Sections of parameters by their names."""
+    return {name: f"context.{kind}.{name}" for name in names}
+
+
+_LOGARITHMS = torch.from_numpy(LOG_TABLE).float() / 16
+
+
+def logarithms(counts: Tensor) -> Tensor:
+    """log2(count + 1), rounded down to 1/16, of whole counts."""
+    return _LOGARITHMS.to(counts.device)[counts.clamp(max=len(_LOGARITHMS) - 1).long()]
+
+
+class MotionEntropy(EntropyModel):
+    """The entropy model of motion grids."""
+
+    sections = sections_of("motion", ("bias", "weight", "knots"))
+    bias: nn.Parameter
+    weight: nn.Parameter
+    knots: nn.Parameter
+    levels: Tensor
+    active: Tensor
+
+    def __init__(self, tree: Hierarchy) -> None:
+        super().__init__(tree.level_count)
+        self.register_buffer("levels", torch.from_numpy(tree.levels))
+        active = torch.ones(len(tree.levels), MOTION_CHANNELS)
+        active[:, 2:] = torch.from_numpy(tree.has_two)[:, None]
+        active[torch.from_numpy(tree.levels) == 0] = 0
+        self.register_buffer("active", active[..., None, None])
+
+    def bits(self, grids: Sequence[Tensor]) -> Tensor:
+        """Bits of four grids (T, 5, h, w), which need not be whole: linear between magnitudes."""
+        return torch.stack([one.sum() for one in self.bits_of_nodes(grids)]).sum()
+
+    def bits_of_nodes(self, grids: Sequence[Tensor]) -> list[Tensor]:
+        """The same for each value of each grid: four of (T, 5, h, w)."""
+        shapes, found = shapes_of(self.knots), []
+        parent: Tensor | None = None
+        for k, grid in enumerate(grids):
+            cut = grid.detach().round().abs().clamp(max=LARGEST_MAGNITUDE)
+            above = torch.zeros_like(cut) if parent is None else doubled(parent, *cut.shape[2:])
+            before = torch.cat([torch.zeros_like(cut[:, :1]), cut[:, :-1]], 1)
+            around = (4 * F.avg_pool2d(above, 3, 1, 1, count_include_pad=False) + 1e-3).floor()
+            counts = (above, before, around, above.sum(1, keepdim=True).expand_as(cut))
+            sums = self.bias.view(-1, 4, MOTION_CHANNELS)[self.levels, k][..., None, None] + sum(
+                self.weight[k, number] * logarithms(count) for number, count in enumerate(counts)
+            )
+            places = (QUARTERS * (sums + ZERO_KNOT) - 0.5).clamp(0, QUARTERS * (KNOTS - 1))
+            magnitude = grid.abs()
+            lower = magnitude.detach().floor()
+            bits = torch.lerp(
+                shapes.between(lower, places), shapes.between(lower + 1, places), magnitude - lower
+            )
+            found.append(bits * self.active)
+            parent = cut
+        return found
+
+
+def optimizer(model: EntropyModel, rate: float = 1.0) -> torch.optim.Optimizer:
+    """Adam at rates that suit biases, weights and knots."""
+    return Adam(
+        [
+            {"params": [value], "lr": RATES[model.sections[name].rsplit(".", 1)[1]] * rate}
+            for name, value in model.named_parameters()
+        ]
+    )
+
+
+def parameters(*models: EntropyModel) -> dict[str, NDArray[np.int64]]:
+    """The integers that symbols are coded by, by the names of their sections."""
+    found = {}
+    for model in models:
+        for name, value in model.named_parameters():
+            limit = parameter_limit(model.sections[name])
+            scaled = (value.detach().double() * model.scale(name)).round().clamp(-limit, limit)
+            found[model.sections[name]] = np.asarray(scaled.long().cpu().numpy(), dtype=np.int64)
+    return found
+
+
+@torch.no_grad()
+def set_parameters(models: Sequence[EntropyModel], integers: Mapping[str, NDArray[np.int64]]) -> None:
+    """The inverse of `parameters`."""
+    for model in models:
+        for name, value in model.named_parameters():
+            whole = torch.from_numpy(integers[model.sections[name]])
+            value.copy_((whole / model.scale(name)).reshape(value.shape))

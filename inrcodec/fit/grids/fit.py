@@ -1,0 +1,295 @@
+"""A segment of the `inrc` family from its frames to its sections, within its bytes and its time.
+
+motion searched and pruned -> latents chosen, entropy models fitted, in turns, until the step is found
+-> motion refined and pruned -> the same again -> network fitted to the frames as they are decoded
+-> latents chosen once more, trimmed to the bytes
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bitstream import Section
+from inrcodec.coding.grid_sections import DecodedGrids, GridSymbols, decode_contextual, encode_contextual
+from inrcodec.coding.sections import encode_section
+from inrcodec.fit.grids.entropy import parameters, set_parameters
+from inrcodec.fit.grids.latents import LatentFit
+from inrcodec.fit.grids.motion import STEP, MotionFit, searched_field, to_grids
+from inrcodec.fit.grids.pace import Pace
+from inrcodec.fit.grids.refinement import RefiningFit
+from inrcodec.fit.grids.report import Teller, picture
+from inrcodec.fit.grids.source_planes import Material
+from inrcodec.fit.grids.step_search import AIM, BITS_POWER, LEAST_STEP, StepSearch, Trial, fill
+from inrcodec.models.inrc.inrc import NETWORK_BITS
+from inrcodec.models.inrc.prediction import split_grids, step_sizes
+from inrcodec.models.inrc.shapes import network_specs
+from inrcodec.plan.network import SegmentPlan
+from inrcodec.progress import CoursePoint, Picture, Progress
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.device import compute_dtype
+from inrcodec.video import Clip
+
+PRICE = 0.06
+"""What a bit costs, in squared steps of the latents."""
+FIRST_STEP, FIRST_BPP = 0.9, 0.055
+"""The step of latents that gave this bpp for one clip: where the search for the step begins."""
+CLOSE, CLOSE_ENOUGH = 0.08, 0.01
+"""How far the bits may be off before motion is refined, and before the network is fitted."""
+SEARCHES, PRUNINGS = 4, 2
+LEAST_SHARE = 0.05
+"""Of the bits, to motion and latents, however much else there is."""
+MOST_MOTION = 0.5
+"""Of the bits, that motion may take; above that its price grows."""
+MODEL_BITS = 8.0 * 350
+"""About what the parameters of both entropy models take."""
+ROUNDS_A_TURN = 24
+"""Of refining the motion, before it is pruned again."""
+FIRST_ROUNDS, ROUNDS = 60, 16
+"""Steps of fitting an entropy model: the first time, and each time after."""
+
+
+@dataclass(frozen=True)
+class FittedGrids:
+    """Sections that fit, and what was done for them."""
+
+    sections: tuple[Section, ...]
+    fit_steps: int
+    epochs: float
+    seconds: float
+    course: tuple[CoursePoint, ...] = ()
+
+
+def fit_grids(
+    plan: SegmentPlan,
+    clip: Clip,
+    settings: EncodeSettings,
+    device: torch.device,
+    deadline: float | None,
+    progress: Progress,
+    announce: Callable[[float, float | None], None],
+    measure: Callable[[tuple[Section, ...]], int],
+) -> FittedGrids:
+    """Fit and code `clip` in at most `plan.target_bytes`, as `measure` counts; see `fitting.fit_segment`.
+
+    Raises `TargetUnreachable`.
+    """
+    material = Material(torch.from_numpy(clip.frames).to(device), plan.config, plan.video)
+    return _GridFit(plan, material, settings, deadline, progress, announce, measure).run()
+
+
+class _GridFit:
+    def __init__(
+        self,
+        plan: SegmentPlan,
+        material: Material,
+        settings: EncodeSettings,
+        deadline: float | None,
+        progress: Progress,
+        announce: Callable[[float, float | None], None],
+        measure: Callable[[tuple[Section, ...]], int],
+    ) -> None:
+        self._plan, self._material, self._settings = plan, material, settings
+        self._progress, self._announce, self._measure = progress, announce, measure
+        epochs = settings.epochs if settings.epochs is not None else settings.procedure.epochs
+        self._pace = Pace(deadline, float(epochs), material.frame_count)
+        self._teller = Teller(progress, material.frame_count, plan.video.pixel_count)
+        self._latents = LatentFit(material)
+        network = sum(spec.count for spec in network_specs(plan.config.width))
+        self._network_bits: float = NETWORK_BITS * network
+        self._other_bits = 8.0 * plan.overhead_bytes
+        self._step: float = FIRST_STEP * (FIRST_BPP * plan.video.pixel_count / self._target_bits) ** (
+            1 / BITS_POWER
+        )
+        self._fineness = torch.ones(0)
+        self._coded_step, self._entropy_seconds = 0.0, 0.0
+        self._refining: RefiningFit | None = None
+
+    @property
+    def _target_bits(self) -> float:
+        """For motion, latents and what their entropy models take."""
+        whole: float = 8 * AIM * self._plan.target_bytes - self._other_bits - self._network_bits
+        return max(whole, LEAST_SHARE * 8 * self._plan.target_bytes)
+
+    @property
+    def _price(self) -> float:
+        """Of a bit, in squared error of planes."""
+        return PRICE * self._step**2
+
+    def run(self) -> FittedGrids:
+        start = self._start()
+        if start is None:
+            searched = searched_field(
+                self._material, lambda *at: self._progress.stage("searching motion", *at)
+            )
+            self._motion = MotionFit(self._material, to_grids(searched))
+            self._motion.fit_entropy(FIRST_ROUNDS // 2)
+            self._prune_motion(PRUNINGS)
+        self._find_step(CLOSE, SEARCHES)
+        self._refine_motion()
+        self._find_step(CLOSE_ENOUGH, SEARCHES)
+        self._material.forget_small_components()
+        refining = RefiningFit(self._material, self._settings.seed, None if start is None else start.network)
+        steps = self._fit_network(refining)
+        network = self._network(refining)
+        trial = fill(
+            lambda step: self._trial(step, network),
+            self._step,
+            self._plan.target_bytes,
+            self._plan.filled_bytes,
+            self._pace.is_late,
+            self._teller.trial,
+        )
+        course = tuple(self._teller.course.points)
+        return FittedGrids(trial.sections, steps, self._pace.epochs(steps), self._pace.seconds, course)
+
+    def _start(self) -> DecodedGrids | None:
+        """Begin as an earlier file ends, where there is one."""
+        plan, material = self._plan, self._material
+        if plan.start is None:
+            return None
+        start = decode_contextual(plan.config, plan.video, plan.specs, plan.start.sections)
+        symbols = start.symbols
+        motion = torch.from_numpy(symbols.motion * np.float32(symbols.motion_step / STEP)).to(material.device)
+        grids = split_grids(motion.round().float(), plan.config.rows, plan.config.columns)
+        self._motion = MotionFit(material, grids)
+        set_parameters((self._latents.entropy, self._motion.entropy), start.parameters)
+        self._latents.start(torch.from_numpy(symbols.latent).to(material.device))
+        self._step = symbols.latent_step
+        return start
+
+    def _code(self) -> None:
+        """Latents for the motion and the step as they are."""
+        started = time.monotonic()
+        field = self._motion.field()
+        self._fineness = step_sizes(field, self._material.tree, *self._material.config.fineness)
+        self._latents.code(field, self._fineness * self._step, PRICE)
+        self._coded_step = self._step
+        self._pace.code_seconds = time.monotonic() - started + self._entropy_seconds
+        self._progress.picture(self._picture)
+
+    def _find_step(self, close: float, most: int) -> None:
+        """Choose latents and fit their entropy model until the bits are `close` to the target."""
+        search = StepSearch()
+        for number in range(most):
+            is_anew = not self._latents.is_coded
+            self._code()
+            if is_anew:
+                self._latents.fit_entropy(FIRST_ROUNDS)
+            if not self._pace.has_begun:
+                self._time_entropy_coding()
+                self._pace.begin(self._announce)
+            if is_anew:
+                self._code()
+            self._latents.fit_entropy(ROUNDS)
+            latents, others = self._latents.estimated_bits(), self._motion_bits() + MODEL_BITS
+            bits = latents + others
+            self._progress.stage("finding the quantisation step", number + 1, most)
+            self._teller.step_tried(
+                self._step,
+                bits,
+                self._target_bits,
+                self._motion_bits(),
+                self._network_bits + self._other_bits,
+                self._psnr_db(),
+            )
+            is_finest = bits < self._target_bits and self._step <= LEAST_STEP
+            if is_finest or abs(bits / self._target_bits - 1) < close or self._pace.is_late(3):
+                return
+            search.add(self._step, latents)
+            following = search.next(max(0.05 * self._target_bits, self._target_bits - others))
+            self._step = max(LEAST_STEP, following)
+            if others > MOST_MOTION * self._target_bits:
+                self._prune_motion(1)
+        self._code()
+
+    def _time_entropy_coding(self) -> None:
+        """Coding and decoding symbols take about equally long."""
+        started = time.monotonic()
+        self._sections(())
+        self._entropy_seconds = 2 * (time.monotonic() - started)
+        self._pace.code_seconds += self._entropy_seconds
+
+    def _prune_motion(self, rounds: int) -> None:
+        for _ in range(rounds):
+            fineness = step_sizes(self._motion.field(), self._material.tree, *self._material.config.fineness)
+            self._motion.prune(fineness.mean((1, 2, 3)), self._step, self._price)
+            self._motion.fit_entropy(ROUNDS)
+
+    def _motion_bits(self) -> float:
+        with torch.no_grad():
+            return float(self._motion.entropy.bits([grid.detach() for grid in self._motion.grids]))
+
+    def _psnr_db(self) -> float:
+        """Before the network, of the displayed frames."""
+        return float((-10 * self._latents.coded.squared_error.clamp(min=1e-12).log10()).mean())
+
+    def _refine_motion(self) -> None:
+        """Refine and prune in turns: each turn begins with what the last left, at the full rate again."""
+        rounds, until = self._pace.refining_rounds(), self._pace.refining_ends()
+        fineness = self._fineness.mean((1, 2, 3))
+        done, seconds = 0, 0.0
+
+        def goes_on() -> bool:
+            nonlocal done
+            done += 1
+            self._progress.stage("refining motion", done, rounds)
+            return time.monotonic() < until and not self._pace.is_late(3)
+
+        while done < rounds and time.monotonic() + seconds < until:
+            started = time.monotonic()
+            turn = min(ROUNDS_A_TURN, rounds - done)
+            self._motion.refine(turn, fineness, self._step, self._price, goes_on)
+            self._motion.fit_entropy(ROUNDS)
+            self._prune_motion(1)
+            seconds = time.monotonic() - started
+
+    def _fit_network(self, refining: RefiningFit) -> int:
+        self._refining, clock = refining, self._pace.network_clock()
+        coded_bits = self._latents.estimated_bits() + self._motion_bits() + MODEL_BITS + self._other_bits
+
+        def report(fraction: float, error: float, bits: float, step: int) -> None:
+            error, bits = error + self._material.chroma_error, coded_bits + bits
+            self._teller.network(clock, fraction, error, bits, step, self._picture)
+
+        self._teller.network_begins()
+        dtype = compute_dtype("auto", self._material.device)
+        return refining.run(self._latents.frames, self._price, clock, dtype, report)
+
+    def _picture(self) -> Picture:
+        weights = {} if self._refining is None else self._refining.quantised()
+        return picture(self._material, self._latents.frames, weights)
+
+    def _trial(self, step: float, network: tuple[Section, ...]) -> Trial:
+        """Latents at `step`, coded for real."""
+        if step != self._coded_step:
+            self._step = step
+            self._code()
+        sections = self._sections(network)
+        return Trial(sections, self._measure(sections), self._psnr_db())
+
+    def _network(self, refining: RefiningFit) -> tuple[Section, ...]:
+        values, steps = refining.values(), refining.steps()
+        specs = network_specs(self._plan.config.width)
+        return tuple(encode_section(spec, values[spec.name], steps[spec.name]) for spec in specs)
+
+    def _sections(self, network: tuple[Section, ...]) -> tuple[Section, ...]:
+        flat = torch.cat([grid.detach().flatten(2) for grid in self._motion.grids], 2)
+        symbols = GridSymbols(
+            motion=_whole(flat * self._motion.entropy.active[..., 0]),
+            motion_step=STEP,
+            latent=self._latents.coded.latents.cpu().numpy(),
+            latent_step=float(torch.tensor(self._step, dtype=torch.float32)),
+        )
+        models = parameters(self._latents.entropy, self._motion.entropy)
+        return encode_contextual(self._plan.config, self._plan.video, models, network, symbols)
+
+
+def _whole(values: Tensor) -> NDArray[np.int32]:
+    return np.asarray(values.round().to(torch.int32).cpu().numpy(), dtype=np.int32)

@@ -1,0 +1,168 @@
+"""The entropy model of latents as torch sees it, and of the flags that say where there are any.
+
+The same classes as `models.latent_contexts`, at flagged blocks only; see `grids.entropy`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bitstream.coders.conditional import QUARTERS, class_count
+from inrcodec.fit.grids.entropy import ZERO_KNOT, EntropyModel, logarithms, sections_of, shapes_of
+from inrcodec.models.inrc.contexts import LARGEST_MAGNITUDE
+from inrcodec.models.inrc.frequencies import (
+    CHANNELS,
+    GROUPS,
+    ORDER,
+    component_neighbours,
+    component_of,
+    frequency_neighbours,
+)
+from inrcodec.models.inrc.hierarchy import Hierarchy
+from inrcodec.models.inrc.latent_contexts import PARTS, part_channels
+from inrcodec.models.inrc.shapes import KNOTS
+
+LAST_CLASS = class_count(KNOTS) - 1
+NEIGHBOURS = ((0, 1), (2, 1), (1, 0), (1, 2))
+"""Rows and columns of a block's neighbours in a plane with a border."""
+
+Cells = tuple[Tensor, ...]
+"""Frames, rows and columns of blocks, each (n,)."""
+
+
+class LatentEntropy(EntropyModel):
+    """The entropy model of latents."""
+
+    sections = sections_of("latent", ("bias", "level", "weight", "knots")) | {
+        f"flag_{name}": f"context.flag.{name}" for name in ("bias", "level", "weight")
+    }
+    bias: nn.Parameter
+    level: nn.Parameter
+    weight: nn.Parameter
+    knots: nn.Parameter
+    flag_bias: nn.Parameter
+    flag_level: nn.Parameter
+    flag_weight: nn.Parameter
+    lower: Tensor
+    earlier: Tensor
+    other: Tensor
+    groups: Tensor
+
+    def __init__(self, tree: Hierarchy) -> None:
+        super().__init__(tree.level_count)
+        lower, earlier, other = (torch.zeros(CHANNELS, CHANNELS) for _ in range(3))
+        rank = {channel: place for place, channel in enumerate(ORDER)}
+        for channel in range(CHANNELS):
+            for neighbour, weight in frequency_neighbours(channel):
+                lower[channel, neighbour] = weight
+            for neighbour, weight in component_neighbours(channel):
+                other[channel, neighbour] = weight
+            for one in range(CHANNELS):
+                same = component_of(one) == component_of(channel)
+                earlier[channel, one] = float(same and rank[one] < rank[channel])
+        self.register_buffer("lower", lower)
+        self.register_buffer("earlier", earlier)
+        self.register_buffer("other", other)
+        self.register_buffer("groups", torch.tensor(GROUPS))
+
+    def places(self, symbols: Tensor, reference: Tensor, levels: Tensor, part: int, cells: Cells) -> Tensor:
+        """Where between the classes the latents of a part lie, (n, channels); whole parts are classes.
+
+        `symbols` (B, 96, h, w) are those the contexts are made of, `reference` (B, h, w) the count that comes
+        from the frames' references (`reference_counts`), and `levels` (B,) those of the frames.
+        """
+        channels, (frames, rows, columns) = part_channels(part), cells
+        cut = symbols.abs().clamp(max=LARGEST_MAGNITUDE)
+        own = cut[frames, :, rows, columns].float()
+        bordered = F.pad(cut[:, channels], (1, 1, 1, 1))
+        around = sum(bordered[frames, :, rows + down, columns + across] for down, across in NEIGHBOURS)
+        here, beside = own[:, channels], around.float()  # type: ignore[union-attr]
+        lower, earlier = self.lower[channels, channels].T, self.earlier[channels, channels].T
+        counts = [
+            (0, here @ lower),
+            (1, here @ earlier),
+            (3, beside @ lower),
+            (4, beside @ earlier),
+            (5, reference[cells][:, None]),
+        ]
+        if part:
+            counts.append((2, own @ self.other[channels].T))
+        weights = self.weight[self.groups[channels]]
+        kinds = self.bias[levels.clamp(max=2)] + self.level[levels][:, None]
+        sums = kinds[frames][:, channels] + sum(
+            logarithms(count) * weights[:, number] for number, count in counts
+        )
+        return (QUARTERS * (sums + ZERO_KNOT)).clamp(0, LAST_CLASS + 0.999)
+
+    def flag_bits(self, symbols: Tensor, reference: Tensor, levels: Tensor) -> list[Tensor]:
+        """Bits of a flag that is not set and of one that is, of each part, (B, h, w, 2), with gradients.
+
+        Contexts are those of `symbols`; see `places`.
+        """
+        height, width = symbols.shape[2:]
+        row, column = torch.meshgrid(
+            torch.arange(height, device=symbols.device),
+            torch.arange(width, device=symbols.device),
+            indexing="ij",
+        )
+        half = (row + column) % 2
+        shapes, found = shapes_of(self.knots), []
+        luma = _totals(symbols[:, part_channels(0)])
+        kinds = self.flag_bias[levels.clamp(max=2)] + self.flag_level[levels][:, None]
+        for part in range(len(PARTS)):
+            flags = flags_of(symbols, part).float()
+            beside = 4 * _cross(flags) * half
+            counts = [reference, beside, luma, _cross(luma)] if part else [reference, beside]
+            weights = self.flag_weight[2 * part + half]
+            sums = kinds[:, 2 * part + half] + sum(
+                logarithms(count) * weights[..., number] for number, count in enumerate(counts)
+            )
+            places = QUARTERS * (sums + ZERO_KNOT) - 0.5
+            found.append(shapes.flags_between(places.clamp(0, LAST_CLASS)))
+        return found
+
+    def bits(self, symbols: Tensor, reference: Tensor, levels: Tensor) -> Tensor:
+        """Of all latents (B, 96, h, w) and their flags, with gradients for the parameters."""
+        total, shapes = torch.zeros((), device=symbols.device), shapes_of(self.knots)
+        for part, flag_bits in enumerate(self.flag_bits(symbols, reference, levels)):
+            flags = flags_of(symbols, part)
+            cells = flags.nonzero(as_tuple=True)
+            places = self.places(symbols, reference, levels, part, cells) - 0.5
+            frames, rows, columns = cells
+            magnitudes = symbols[:, part_channels(part)][frames, :, rows, columns].abs().float()
+            of_flags = torch.where(flags, flag_bits[..., 1], flag_bits[..., 0])
+            total = total + of_flags.sum() + shapes.between(magnitudes, places.clamp(0, LAST_CLASS)).sum()
+        return total
+
+
+def flags_of(symbols: Tensor, part: int) -> Tensor:
+    """Which blocks have latents of a part: (B, 96, h, w) -> (B, h, w)."""
+    return symbols[:, part_channels(part)].ne(0).any(1)
+
+
+def energies(symbols: Tensor) -> Tensor:
+    """9 times the cut magnitudes of a block plus twice those of the 3 x 3 around, (B, h, w), whole."""
+    total = _totals(symbols)
+    square = F.avg_pool2d(total[:, None], 3, 1, 1, divisor_override=1)
+    return (9 * total + 2 * square[:, 0]).round()
+
+
+def reference_counts(energy: Tensor, references: Tensor) -> Tensor:
+    """The sixth count (B, h, w) of frames with these references (B, 2); `energy` (T, h, w)."""
+    both = energy[references.clamp(min=0)].sum(1) * (references[:, :1] >= 0)[..., None]
+    return (both / 18).floor()
+
+
+def _totals(symbols: Tensor) -> Tensor:
+    """Sums of cut magnitudes over channels."""
+    return symbols.abs().clamp(max=LARGEST_MAGNITUDE).sum(1).float()
+
+
+def _cross(planes: Tensor) -> Tensor:
+    """The sum of the four neighbours of each block, (B, h, w)."""
+    bordered = F.pad(planes, (1, 1, 1, 1))
+    height, width = planes.shape[1:]
+    parts = [bordered[:, down : down + height, across : across + width] for down, across in NEIGHBOURS]
+    return torch.stack(parts).sum(0)

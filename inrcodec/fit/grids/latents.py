@@ -1,0 +1,193 @@
+"""Finds the latents of every frame, in coding order, from frames as the decoder will have them.
+
+The transform is orthogonal, or nearly so: an error in a latent is the same error in the frame. So the best
+latent, given the rest, is the whole number that has the least squared error plus price times bits, where the
+bits are those of the entropy model. Frames that others are predicted from have finer steps and count for
+more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inrcodec.fit.grids.entropy import optimizer, shapes_of
+from inrcodec.fit.grids.latent_entropy import LatentEntropy, energies, reference_counts
+from inrcodec.fit.grids.source_planes import Material
+from inrcodec.models.inrc.frequencies import CHANNELS
+from inrcodec.models.inrc.lapped import BLOCK, add_synthesis, analyse
+from inrcodec.models.inrc.latent_contexts import part_channels
+from inrcodec.models.inrc.planes import Planes, no_planes
+from inrcodec.models.inrc.prediction import predict_planes
+from inrcodec.models.inrc.quads import to_colours, to_quads
+
+FIRST_ROUNDING = 0.33
+LARGEST_LATENT = 16_000
+SAMPLED_BLOCKS = 8 * 800
+"""Blocks of frames that one step of fitting the entropy model sees."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What one pass over the frames made."""
+
+    latents: Tensor
+    """(T, 96, h, w), whole numbers as int16."""
+    squared_error: Tensor
+    """(T,): mean over the displayed pixels and colours, before the refining network."""
+
+
+class LatentFit:
+    """The latents of a segment, and their entropy model."""
+
+    def __init__(self, material: Material) -> None:
+        self._material = material
+        self.entropy = LatentEntropy(material.tree).to(material.device)
+        self._optimizer = optimizer(self.entropy)
+        self._generator = torch.Generator().manual_seed(0)
+        self._coded: Coded | None = None
+        self.frames: dict[int, Planes] = {}
+        """Planes of each frame as the last `code` left them, in half precision."""
+
+    @property
+    def is_coded(self) -> bool:
+        return self._coded is not None
+
+    @property
+    def coded(self) -> Coded:
+        """What the last `code` chose. Raises `RuntimeError` before the first."""
+        if self._coded is None:
+            raise RuntimeError("no latents have been chosen")
+        return self._coded
+
+    def start(self, latents: Tensor) -> None:
+        """Begin with these latents (T, 96, h, w), int16, whose errors are not known."""
+        self._coded = Coded(latents, torch.ones(len(latents), device=latents.device))
+
+    @torch.no_grad()
+    def code(self, field: Tensor, steps: Tensor, price: float) -> Coded:
+        """Choose the latents of all frames anew.
+
+        `field` (T, 5, rows, columns) in pixels; `steps` (T, 1, h, w). `price` is what a bit may add to the
+        error of a latent, in squared steps: finer steps stand for errors that show again in other frames.
+        """
+        material, tree = self._material, self._material.tree
+        is_smooth = material.config.is_smooth
+        size = (material.frame_count, CHANNELS, material.height // BLOCK, material.width // BLOCK)
+        latents = torch.zeros(size, dtype=torch.int16, device=material.device)
+        error = torch.zeros(material.frame_count, device=material.device)
+        energy = torch.zeros(size[0], *size[2:], device=material.device)
+        references = set(tree.references.ravel().tolist())
+        # The old ones go before the new ones come: only the source takes as much memory.
+        self.frames.clear()
+        frames: dict[int, Planes] = {}
+        for whole in tree.order:
+            for batch in material.chunks(whole):
+                source = material.planes(batch)
+                if tree.levels[batch[0]] > 0:
+                    predicted = predict_planes(frames, batch, tree, field[batch])
+                else:
+                    predicted = no_planes(len(batch), material.height, material.width, material.device)
+                wanted = analyse(source - predicted, is_smooth) / steps[batch]
+                chosen = self._choose(batch, wanted, energy, price)
+                latents[batch] = chosen.to(torch.int16)
+                energy[batch] = energies(chosen)
+                add_synthesis(predicted, chosen, steps[batch], is_smooth)
+                error[batch] = self._error(batch, predicted)
+                for frame, planes in zip(batch, predicted.frames(), strict=True):
+                    # No views, which would hold all of the batch.
+                    frames[frame] = planes.map(Tensor.clone if frame in references else Tensor.half)
+        self.frames = {frame: planes.map(Tensor.half) for frame, planes in frames.items()}
+        self._coded = Coded(latents, error)
+        return self._coded
+
+    def _choose(self, batch: list[int], wanted: Tensor, energy: Tensor, price: float) -> Tensor:
+        """Whole numbers (B, 96, h, w) near `wanted`, which is in steps."""
+        limited = wanted.clamp(-LARGEST_LATENT, LARGEST_LATENT)
+        if self._coded is None:
+            return limited.sign() * (limited.abs() + FIRST_ROUNDING).floor()
+        reference = reference_counts(energy, self._material.references[batch])
+        before, levels = self.coded.latents[batch], self._material.levels[batch]
+        chosen = torch.zeros_like(limited)
+        # Contexts are those of the choice before.
+        for part, flag_bits in enumerate(self.entropy.flag_bits(before, reference, levels)):
+            channels = part_channels(part)
+            # No other latent is better than zero.
+            frames, rows, columns = cells = (limited[:, channels].abs().amax(1) > 0.5).nonzero(as_tuple=True)
+            classes = self.entropy.places(before, reference, levels, part, cells).long()
+            ideal = limited[:, channels][frames, :, rows, columns]
+            best, cost = self._round(ideal.abs(), classes, price)
+            flags = price * (flag_bits[..., 1] - flag_bits[..., 0])[cells]
+            is_worth = ideal.square().sum(1) > cost + flags
+            chosen[:, channels][frames, :, rows, columns] = best * ideal.sign() * is_worth[:, None]
+        return chosen
+
+    def _round(self, magnitudes: Tensor, classes: Tensor, price: float) -> tuple[Tensor, Tensor]:
+        """Whole magnitudes (n, channels) near those given, and the cost of each row of them, (n,)."""
+        shapes, lower = shapes_of(self.entropy.knots), magnitudes.floor()
+        best = torch.zeros_like(lower)
+        least = magnitudes.square() + price * shapes.bits(best, classes)
+        for candidate in (lower, lower + 1):
+            cost = (candidate - magnitudes).square() + price * shapes.bits(candidate, classes)
+            best = torch.where(cost < least, candidate, best)
+            least = torch.minimum(cost, least)
+        return best, least.sum(1)
+
+    def _error(self, batch: list[int], planes: Planes) -> Tensor:
+        video = self._material.video
+        colours = to_colours(to_quads(planes), self._material.config.is_smooth)
+        shown = colours[:, : video.height, : video.width].clamp_(0, 1)
+        return (shown - self._material.clip[batch].float() / 255).square().mean((1, 2, 3))
+
+    def fit_entropy(self, rounds: int) -> None:
+        """Fit the entropy model to the latents as they are, on samples of frames."""
+        energy = self._energies()
+        for _ in range(rounds):
+            self._optimizer.zero_grad()
+            self.add_gradients(1.0, energy)
+            self.entropy.description_bits().backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+
+    def add_gradients(self, scale: float, energy: Tensor | None = None) -> float:
+        """Those of `scale` times the bits, from a sample; returns their estimate. See `energies`."""
+        energy = self._energies() if energy is None else energy
+        total = 0.0
+        for frames, weight in self._samples():
+            bits = scale * weight * self._bits(frames, energy)
+            bits.backward()  # type: ignore[no-untyped-call]
+            total += float(bits.detach())
+        return total
+
+    def _samples(self) -> list[tuple[list[int], float]]:
+        """Frames of each kind, and by how much theirs stand for all of the kind."""
+        levels = self._material.tree.levels
+        blocks = self._material.height * self._material.width // 64
+        kinds = [(levels == 0, 1), (levels == 1, 2), (levels > 1, 5)]
+        samples = []
+        for kind, most in kinds:
+            frames = kind.nonzero()[0]
+            if not len(frames):
+                continue
+            count = min(len(frames), max(1, round(most * SAMPLED_BLOCKS / 8 / blocks)), most)
+            picked = torch.randperm(len(frames), generator=self._generator)[:count]
+            samples.append(([int(frames[place]) for place in picked], len(frames) / count))
+        return samples
+
+    def _energies(self) -> Tensor:
+        everything = range(self._material.frame_count)
+        parts = [energies(self.coded.latents[chunk]) for chunk in self._material.chunks(everything)]
+        return torch.cat(parts)
+
+    def _bits(self, frames: list[int], energy: Tensor) -> Tensor:
+        symbols = self.coded.latents[frames]
+        reference = reference_counts(energy, self._material.references[frames])
+        return self.entropy.bits(symbols, reference, self._material.levels[frames])
+
+    @torch.no_grad()
+    def estimated_bits(self) -> float:
+        """Bits of all latents by the model."""
+        energy = self._energies()
+        chunks = self._material.chunks(range(self._material.frame_count))
+        return sum(float(self._bits(chunk, energy)) for chunk in chunks)

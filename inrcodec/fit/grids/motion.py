@@ -1,0 +1,189 @@
+"""Fits the motion grids: searched block by block, then refined by gradients against the bits they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inrcodec.fit.grids.block_search import finest_scale, search
+from inrcodec.fit.grids.entropy import MotionEntropy, optimizer
+from inrcodec.fit.grids.source_planes import Material
+from inrcodec.fit.training.adam import Adam
+from inrcodec.models.inrc.prediction import field_of, predict
+from inrcodec.models.inrc.shapes import GRID_SCALES, MOTION_CHANNELS, grid_sizes
+
+STEP = 0.25
+"""Of all motion, pixels; and of the balance between both references."""
+RATE = 0.16
+"""Of Adam, in steps of the grids."""
+BLOCK_ENERGY = 8.0
+"""Of a block of 8 x 8 pixels, in squared steps of latents: what is coded after all counts by logarithm."""
+FIRST_ROUNDING, LAST_ROUNDING = 0.35, 0.45
+"""What is added to a magnitude before it is cut to a whole number: less than 0.5 keeps grids sparse."""
+BOTH_UNLESS_WORSE = 1.1
+
+
+def searched_field(material: Material, report: Callable[[int, int], None]) -> Tensor:
+    """The field (T, 5, rows, columns) in pixels that block matching finds."""
+    rows, columns = material.config.rows, material.config.columns
+    field = torch.zeros(material.frame_count, MOTION_CHANNELS, rows, columns, device=material.device)
+    references, has_two = material.tree.references, material.tree.has_two
+    predicted = [frame for batch in material.tree.order[1:] for frame in batch]
+    pixels = 2 * material.height * material.width
+    done = 0
+    for chunk in material.chunks(predicted, pixels):
+        now = material.components(chunk)
+        first = [int(references[frame, 0]) for frame in chunk]
+        before = material.components(first)
+        motion = search(now[:, :1], before[:, :1])
+        two = [place for place, frame in enumerate(chunk) if has_two[frame]]
+        field[chunk, :2] = motion
+        if two:
+            frames = [chunk[place] for place in two]
+            after = material.components([int(references[frame, 1]) for frame in frames])
+            field[frames] = _of_both(now[two], before[two], after, motion[two])
+        done += len(chunk)
+        report(done, len(predicted))
+    return field
+
+
+def _of_both(now: Tensor, before: Tensor, after: Tensor, motion: Tensor) -> Tensor:
+    """Fields (B, 5, rows, columns) of frames with two references, `motion` being that from before."""
+    onwards = search(now[:, :1], after[:, :1])
+    height, width = now.shape[2:]
+    first, second = predict(before, None, motion), predict(after, None, onwards)
+    nodes = motion.shape[2:]
+
+    def error_of(prediction: Tensor) -> Tensor:
+        errors = (now - prediction).square().sum(1, keepdim=True)
+        return F.avg_pool2d(errors, (height // nodes[0], width // nodes[1]))
+
+    one, other, both = error_of(first), error_of(second), error_of((first + second) / 2)
+    is_both = both <= BOTH_UNLESS_WORSE * torch.minimum(one, other)
+    balance = torch.where(is_both, 0.0, torch.where(one < other, 0.5, -0.5))
+    return torch.cat([(onwards - motion) / 2, (onwards + motion) / 2, balance], 1)
+
+
+def to_grids(field: Tensor) -> list[Tensor]:
+    """Four grids of whole steps, coarse to fine, whose sum is about `field` in pixels."""
+    rest, grids = field / STEP, []
+    rows, columns = field.shape[2:]
+    for size, scale in zip(grid_sizes(rows, columns), GRID_SCALES, strict=True):
+        down, right = size[0] * scale - rows, size[1] * scale - columns
+        padded = _repeat_edges(rest, down, right)
+        grid = _whole(F.avg_pool2d(padded, scale), FIRST_ROUNDING)
+        grids.append(grid)
+        rest = rest - grid.repeat_interleave(scale, 2).repeat_interleave(scale, 3)[..., :rows, :columns]
+    return grids
+
+
+def _repeat_edges(values: Tensor, down: int, right: int) -> Tensor:
+    return F.pad(values, (0, right, 0, down), mode="replicate") if down or right else values
+
+
+def _whole(values: Tensor, rounding: float) -> Tensor:
+    return values.sign() * (values.abs() + rounding).floor()
+
+
+class MotionFit:
+    """Grids that are refined against the source itself, and their entropy model."""
+
+    def __init__(self, material: Material, grids: Sequence[Tensor]) -> None:
+        """`grids` are those of `to_grids`, or of an earlier fit."""
+        self._material = material
+        self.grids = [nn.Parameter(grid) for grid in grids]
+        self.entropy = MotionEntropy(material.tree).to(material.device)
+        self._optimizer = optimizer(self.entropy)
+
+    def field(self) -> Tensor:
+        """(T, 5, rows, columns) in pixels."""
+        return field_of([grid.detach() for grid in self.grids]) * STEP
+
+    def fit_entropy(self, rounds: int) -> float:
+        """Fit the entropy model to the grids as they are; returns their bits."""
+        grids = [grid.detach() for grid in self.grids]
+        for _ in range(rounds):
+            self._optimizer.zero_grad()
+            bits = self.entropy.bits(grids) + self.entropy.description_bits()
+            bits.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+        with torch.no_grad():
+            return float(self.entropy.bits(grids))
+
+    def refine(
+        self, rounds: int, fineness: Tensor, step: float, price: float, goes_on: Callable[[], bool]
+    ) -> None:
+        """Minimise what predictions leave to code, plus `price` times the bits of the grids.
+
+        `step` is that of latents, `fineness` (T,) what it is multiplied by in each frame. The first two
+        thirds see images of half the finest scale's sides. Stops when `goes_on` says no.
+        """
+        grid_optimizer = Adam(self.grids, lr=RATE)
+        finest = finest_scale(self._material.height, self._material.width)
+        coarse = 2 * rounds // 3
+        for number in range(rounds):
+            if not goes_on():
+                break
+            for group in grid_optimizer.param_groups:
+                group["lr"] = RATE * (1 - 0.9 * number / rounds)
+            grid_optimizer.zero_grad()
+            self._optimizer.zero_grad()
+            scale = min(8, 2 * finest) if number < coarse else finest
+            for batch in self._batches(scale):
+                left = self._left_to_code(batch, fineness, step, scale, self.grids)
+                left.sum().backward()  # type: ignore[no-untyped-call]
+            (price * self.entropy.bits(self.grids)).backward()  # type: ignore[no-untyped-call]
+            grid_optimizer.step()
+            self._optimizer.step()
+        with torch.no_grad():
+            for grid in self.grids:
+                grid.copy_(_whole(grid, LAST_ROUNDING))
+
+    @torch.no_grad()
+    def prune(self, fineness: Tensor, step: float, price: float) -> None:
+        """Set nodes to zero, fine grids first, where what that adds to code is worth less than their bits."""
+        scale = min(8, 2 * finest_scale(self._material.height, self._material.width))
+        for k in reversed(range(len(self.grids))):
+            grid = self.grids[k]
+            less = [torch.zeros_like(one) if one is grid else one for one in self.grids]
+            saved = self.entropy.bits_of_nodes(self.grids)[k] - self.entropy.bits_of_nodes(less)[k]
+            is_worth_it = torch.zeros_like(saved[:, :1], dtype=torch.bool)
+            blocks = 2 << (len(self.grids) - 1 - k)
+            for batch in self._batches(scale):
+                added = self._left_to_code(batch, fineness, step, scale, less)
+                added -= self._left_to_code(batch, fineness, step, scale, self.grids)
+                down, right = (grid.shape[axis] * blocks - added.shape[axis] for axis in (2, 3))
+                of_nodes = F.avg_pool2d(F.pad(added, (0, right, 0, down)), blocks) * blocks**2
+                is_worth_it[batch] = of_nodes < price * saved[batch].sum(1, keepdim=True)
+            grid[is_worth_it.expand_as(grid)] = 0
+
+    def _batches(self, scale: int) -> list[list[int]]:
+        """Frames with one reference and frames with two, in runs that fit the memory."""
+        material = self._material
+        has_two, predicted = material.tree.has_two, material.tree.levels > 0
+        pixels = material.height * material.width // scale**2
+        return [
+            chunk
+            for kind in (predicted & ~has_two, predicted & has_two)
+            for chunk in material.chunks([int(frame) for frame in kind.nonzero()[0]], pixels)
+        ]
+
+    def _left_to_code(
+        self, batch: list[int], fineness: Tensor, step: float, scale: int, grids: Sequence[Tensor]
+    ) -> Tensor:
+        """What predictions from `grids` leave to code, squared error of each block: (B, 1, h / 8, w / 8)."""
+        material = self._material
+        references = material.tree.references[batch]
+
+        small = material.small_components(scale)
+        now, before = small[batch], small[references[:, 0]]
+        after = small[references[:, 1]] if material.tree.has_two[batch[0]] else None
+        field = field_of([grid[batch] for grid in grids]) * STEP
+        errors = (predict(before, after, field, scale) - now).square().sum(1, keepdim=True)
+        energy = F.avg_pool2d(errors, 8 // scale) * 64
+        least = BLOCK_ENERGY * step**2
+        weight = fineness[batch].view(-1, 1, 1, 1).pow(-2)
+        return least * torch.log1p(energy * weight / least)

@@ -1,0 +1,127 @@
+"""What a fit of `inrc` works on: the frames of a segment as planes, at several resolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inrcodec.models.family import VideoInfo
+from inrcodec.models.inrc.hierarchy import Hierarchy
+from inrcodec.models.inrc.planes import Planes, chroma_lost, components, halved, no_planes
+from inrcodec.models.inrc.shapes import CELL, InrcConfig
+
+CHUNK_PIXELS = 1 << 21
+"""About as many pixels are worked on at a time."""
+
+SAMPLED_FRAMES = 8
+"""Frames on which it is decided what chroma is between its values."""
+
+
+def with_chroma_of(clip: NDArray[np.uint8], config: InrcConfig) -> InrcConfig:
+    """The config with the chroma that is closer to that of frames (T, height, width, 3)."""
+    repeated, smooth = (
+        chroma_error(torch.from_numpy(clip), config, is_smooth) for is_smooth in (False, True)
+    )
+    return replace(config, is_smooth=smooth < repeated)
+
+
+def chroma_error(clip: Tensor, config: InrcConfig, is_smooth: bool) -> float:
+    """Mean squared error of frames (T, height, width, 3) that only have their chroma halved."""
+    picked = np.unique(np.linspace(0, len(clip) - 1, SAMPLED_FRAMES).round().astype(np.int64))
+    size = config.rows * CELL, config.columns * CELL
+    lost = sum(float(chroma_lost(components(clip[frame : frame + 1], *size), is_smooth)) for frame in picked)
+    return lost / (len(picked) * 3 * size[0] * size[1])
+
+
+@dataclass(frozen=True)
+class Material:
+    """One segment: its frames (T, height, width, 3), uint8, on the device, and how they hang together."""
+
+    clip: Tensor
+    config: InrcConfig
+    video: VideoInfo
+
+    @cached_property
+    def tree(self) -> Hierarchy:
+        return self.config.tree(self.video)
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.clip)
+
+    @property
+    def height(self) -> int:
+        """Of the planes."""
+        return self.config.rows * CELL
+
+    @property
+    def width(self) -> int:
+        return self.config.columns * CELL
+
+    @property
+    def device(self) -> torch.device:
+        return self.clip.device
+
+    @cached_property
+    def levels(self) -> Tensor:
+        """(T,), on the device."""
+        return torch.from_numpy(self.tree.levels).to(self.device)
+
+    @cached_property
+    def references(self) -> Tensor:
+        """(T, 2), on the device."""
+        return torch.from_numpy(self.tree.references).to(self.device)
+
+    def planes(self, frames: Sequence[int]) -> Planes:
+        """Planes of these frames of the source."""
+        return self._planes.map(lambda plane: plane[list(frames)].float())
+
+    @cached_property
+    def _planes(self) -> Planes:
+        """Those of all frames in half precision, which take as much memory as the clip."""
+        whole = no_planes(self.frame_count, self.height, self.width, self.device, torch.float16)
+        for chunk in self.chunks(range(self.frame_count)):
+            found = halved(self.components(chunk), self.config.is_smooth)
+            whole.luma[chunk], whole.chroma[chunk] = found.luma.half(), found.chroma.half()
+        return whole
+
+    @cached_property
+    def chroma_error(self) -> float:
+        """See the function of this name."""
+        return chroma_error(self.clip, self.config, self.config.is_smooth)
+
+    def components(self, frames: Sequence[int]) -> Tensor:
+        """Luma and chroma (B, 3, height, width) of these frames, at full resolution."""
+        return components(self.clip[list(frames)], self.height, self.width)
+
+    def small_components(self, scale: int) -> Tensor:
+        """Those of all frames, averaged over squares of `scale` pixels: (T, 3, height / scale, ...)."""
+        found = self._small.get(scale)
+        if found is None:
+            size = (self.frame_count, 3, self.height // scale, self.width // scale)
+            found = self._small[scale] = torch.empty(size, device=self.device)
+            for frame in range(self.frame_count):
+                found[frame] = F.avg_pool2d(self.components([frame]), scale)[0]
+        return found
+
+    def forget_small_components(self) -> None:
+        """Until they are asked for again."""
+        self._small.clear()
+
+    @cached_property
+    def _small(self) -> dict[int, Tensor]:
+        """Motion is fitted at two scales, again and again."""
+        return {}
+
+    def chunks(self, frames: Sequence[int], pixels: int | None = None) -> Iterator[list[int]]:
+        """The frames in runs of about `CHUNK_PIXELS`; `pixels` are those of a frame, if not its own."""
+        size = max(1, CHUNK_PIXELS // (pixels or self.height * self.width))
+        for first in range(0, len(frames), size):
+            yield list(frames[first : first + size])

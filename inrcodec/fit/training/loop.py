@@ -1,0 +1,296 @@
+"""The fitting loop: frames in, trained representation and quantisation steps out.
+
+Frames are fitted whole, at their full size: half the resolution at first, and random windows, were measured
+and lost in equal time.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inrcodec.fit.minmax import MinMaxQuantiser
+from inrcodec.fit.quantiser import Quantiser, Rounding
+from inrcodec.fit.training.checkpoint import Checkpoints, Stateful
+from inrcodec.fit.training.clock import Clock
+from inrcodec.fit.training.losses import loss_by_name
+from inrcodec.fit.training.meter import Meter
+from inrcodec.fit.training.muon import Muon
+from inrcodec.fit.training.optimizers import boosted_rate, make_optimizers, set_rates
+from inrcodec.fit.training.pruning import PrunedRepresentation
+from inrcodec.fit.training.rate_control import RateControl
+from inrcodec.fit.training.step_state import Batches, Clipping, Noise
+from inrcodec.models.layers.codes import as_codes
+from inrcodec.models.source import SourceFrames
+from inrcodec.progress import Picture, Progress
+from inrcodec.system.device import autocast, repeatable_convolutions
+from inrcodec.system.memory import KEPT_MEMORY
+from inrcodec.system.signals import DeferredSignals
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to fit; see `settings.Preset`."""
+
+    learning_rate: float
+    batch_frames: int
+    noise_from: float
+    """Share of the fit from which values carry quantisation noise and bits are charged for."""
+    rounding_from: float
+    """Share of the fit from which values are rounded, gradients passing straight through."""
+    seed: int
+    dtype: torch.dtype
+    optimizer: str
+    """One of `settings.OPTIMIZERS`."""
+    boosts_rates: bool = True
+    """Whether Muon's rates are higher when few steps are expected; see `schedule.rate_boost`."""
+    loss: str = "l2"
+    """One of `settings.LOSSES`."""
+    prune_at: float = 0.75
+    """Share of the fit after which the smallest weights are pruned."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step's frames cost; scalars."""
+
+    error: Tensor
+    """The loss, without the rate."""
+    squared_error: Tensor
+    """Mean squared error, which the PSNR is reported from; no gradient."""
+    bits: Tensor
+    """Of the whole segment."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit did."""
+
+    steps: int
+    epochs: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit of a representation to a clip (T, height, width, 3), uint8, resident on its device.
+
+    Pixels that are False in `keep` (T, height, width) are holes, which `clip` fills and the loss looks past.
+    """
+
+    representation: PrunedRepresentation
+    quantiser: Quantiser | MinMaxQuantiser
+    clip: Tensor
+    settings: FitSettings
+    keep: Tensor | None = None
+
+    def run(
+        self,
+        clock: Clock,
+        rate_control: RateControl,
+        meter: Meter,
+        checkpoints: Checkpoints | None = None,
+    ) -> FitResult:
+        """Minimise the loss plus the rate term; the learning rate follows the clock.
+
+        With `checkpoints` it goes on where the last one was saved, as if it had never stopped, saves more
+        while it runs, and saves a last one when a signal wants it to stop.
+        """
+        settings, device = self.settings, self.clip.device
+        optimizers = self._optimizers()
+        clipping = Clipping(list(self.representation.module.parameters()))
+        noise = Noise(settings.seed, device)
+        batches = Batches(len(self.clip), settings.batch_frames, settings.seed, device)
+        parts: dict[str, Stateful] = {
+            "module": self.representation.module,
+            "quantiser": self.quantiser,
+            "pruning": self.representation,
+            **optimizers,
+            "clipping": clipping,
+            "noise": noise,
+            "batches": batches,
+            "rate control": rate_control,
+        }
+        at = _Position(is_charged=settings.noise_from <= 0)
+        if checkpoints is not None:
+            at.resume(checkpoints, parts, clock, device)
+        expected_steps = clock.expected_steps(at.step) if settings.boosts_rates else math.inf
+        _report_boost(optimizers, expected_steps, meter.progress)
+        started = time.monotonic() - at.seconds
+
+        def save(fraction: float) -> None:
+            at.fraction, at.seconds = fraction, time.monotonic() - started
+            if checkpoints is not None:
+                checkpoints.save(parts, vars(at))
+
+        waiting = DeferredSignals() if checkpoints else nullcontext()
+        with self._step_settings(), waiting as signals:
+            while (fraction := clock.fraction(at.step)) < 1.0:
+                set_rates(optimizers.values(), fraction, expected_steps)
+                charged = fraction >= settings.noise_from
+                if charged and not at.is_charged:
+                    self._calibrate()
+                at.is_charged = charged
+                if fraction >= settings.prune_at:
+                    self._prune()
+                result = self._forward(batches.next(), fraction, noise.generator)
+                loss = result.error
+                if charged:
+                    loss = loss + rate_control.penalty(result.error, result.bits, fraction)
+                for optimizer in optimizers.values():
+                    optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                clipping.apply()
+                for optimizer in optimizers.values():
+                    optimizer.step()
+                at.step += 1
+                if meter.update(result.squared_error, result.bits, at.step, clock):
+                    meter.progress.picture(partial(self._picture, fraction))
+                is_stopping = signals is not None and signals.is_pending
+                if is_stopping or (checkpoints is not None and checkpoints.is_due):
+                    save(clock.fraction(at.step))
+                if is_stopping and signals is not None:
+                    signals.deliver()
+            self._prune()
+            save(1.0)
+        epochs = at.step * settings.batch_frames / len(self.clip)
+        return FitResult(at.step, epochs, at.seconds)
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        settings = self.settings
+        return make_optimizers(
+            self.representation, self.quantiser, settings.learning_rate, settings.optimizer, settings.dtype
+        )
+
+    def step_seconds(self) -> float:
+        """Time of one step, measured on gradients that are thrown away."""
+        muon = self._optimizers().get("muon")
+        device = self.clip.device
+        indices = torch.arange(self.settings.batch_frames, device=device)
+        noise = torch.Generator(device=device).manual_seed(self.settings.seed)
+        with self._step_settings():
+            for _ in range(2):
+                started = time.monotonic()
+                result = self._forward(indices, 0.5, noise)
+                (result.error + result.bits).backward()  # type: ignore[no-untyped-call]
+                if isinstance(muon, Muon):
+                    muon.rehearse()
+                result.error.item()
+                seconds = time.monotonic() - started
+        for module in (self.representation.module, self.quantiser):
+            module.zero_grad()
+        return seconds
+
+    @contextmanager
+    def _step_settings(self) -> Iterator[None]:
+        """What is set for the process while steps are made: the choice of algorithms, and on a CPU memory."""
+        memory = KEPT_MEMORY if self.clip.device.type == "cpu" else nullcontext()
+        with repeatable_convolutions(), memory:
+            yield
+
+    def _calibrate(self) -> None:
+        """Choose the quantisation steps for what has been learned without them."""
+        self.quantiser.calibrate(self._values(torch.arange(min(8, len(self.clip)), device=self.clip.device)))
+
+    def _prune(self) -> None:
+        """Prune the weights as they are now, unless that was done; a fit of few steps may come to it last."""
+        if not self.representation.is_pruned:
+            self.representation.prune(
+                self._values(torch.zeros(1, dtype=torch.int64, device=self.clip.device))
+            )
+
+    def _values(self, indices: Tensor) -> dict[str, Tensor]:
+        """Transmitted tensors, per-frame ones for frames `indices` (B,), without gradients."""
+        with torch.no_grad(), autocast(self.clip.device, self.settings.dtype):
+            return self.representation.transmitted(SourceFrames(self.clip, indices), indices)
+
+    @torch.no_grad()
+    def _picture(self, fraction: float) -> Picture:
+        """The frame in the middle, and how a file of what has been learned would show it."""
+        device, middle = self.clip.device, len(self.clip) // 2
+        indices = torch.tensor([middle], device=device)
+        is_charged = fraction >= self.settings.noise_from
+        rounding = Rounding.STRAIGHT_THROUGH if is_charged else Rounding.NONE
+        # With a generator of its own, or the fit would go on otherwise than without pictures.
+        own = torch.Generator(device=device).manual_seed(0)
+        quantised = self.quantiser(self._values(indices), rounding, own)
+        with autocast(device, self.settings.dtype):
+            rendered = self.representation.render(quantised.tensors, indices)
+        shown = as_codes(rendered.float())[0]
+        return Picture(self.clip[middle].cpu().numpy(), shown.cpu().numpy())
+
+    def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> StepResult:
+        """Loss of frames `indices` (B,), and bits of the whole segment."""
+        source, dtype = SourceFrames(self.clip, indices), self.settings.dtype
+        with autocast(self.clip.device, dtype):
+            values = self.representation.transmitted(source, indices)
+        quantised = self.quantiser(values, _rounding(fraction, self.settings), noise)
+        with autocast(self.clip.device, dtype):
+            rendered = self.representation.render(quantised.tensors, indices)
+        rendered = rendered.float()
+        frames = source.current
+        scale: Tensor | float = 1.0
+        if self.keep is not None:
+            rendered, scale = _outside_holes(rendered, frames, self.keep[indices])
+        error = scale * loss_by_name(self.settings.loss)(rendered, frames)
+        with torch.no_grad():
+            is_squared = self.settings.loss == "l2"
+            squared_error = error.detach() if is_squared else scale * F.mse_loss(rendered, frames)
+        return StepResult(error, squared_error, quantised.bits)
+
+
+@dataclass
+class _Position:
+    """How far a fit has come."""
+
+    is_charged: bool
+    """Whether the last step was charged for its bits."""
+    step: int = 0
+    fraction: float = 0.0
+    seconds: float = 0.0
+
+    def resume(
+        self, checkpoints: Checkpoints, parts: Mapping[str, Stateful], clock: Clock, device: torch.device
+    ) -> None:
+        """Go to where the last checkpoint was saved, if there is one."""
+        saved = checkpoints.load(parts, device)
+        if saved is not None:
+            self.is_charged, self.step = saved["is_charged"], saved["step"]
+            self.fraction, self.seconds = saved["fraction"], saved["seconds"]
+            clock.continue_from(self.fraction)
+
+
+def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    """`rendered` (B, 3, height, width) with the source's pixels in the holes, and a factor for the loss.
+
+    Holes are where `keep` (B, height, width) is False; `frames` have one colour there (`video.mask`). Holes
+    then have no error, no gradient, and the same edges in both pictures. The factor turns a mean over all
+    pixels into one over those that are kept: exactly so for l1 and l2 (HNeRV, equation 2). SSIM and Haar
+    bands look at neighbourhoods, so beside holes they compare the source's filling with itself, and the
+    factor is that of l1 in the same loss.
+    """
+    return torch.where(keep[:, None], rendered, frames), keep.numel() / keep.sum()
+
+
+def _report_boost(
+    optimizers: Mapping[str, torch.optim.Optimizer], expected_steps: float, progress: Progress
+) -> None:
+    """Say which learning rate Muon has, if it is not the usual one."""
+    for group in optimizers["muon"].param_groups if "muon" in optimizers else ():
+        rate = boosted_rate(group, expected_steps)
+        if rate > group["usual_lr"]:
+            progress.detail(f"{expected_steps:.0f} steps: the learning rate of convolutions is {rate:.3g}")
+
+
+def _rounding(fraction: float, settings: FitSettings) -> Rounding:
+    if fraction >= settings.rounding_from:
+        return Rounding.STRAIGHT_THROUGH
+    return Rounding.NOISE if fraction >= settings.noise_from else Rounding.NONE

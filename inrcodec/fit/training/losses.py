@@ -1,0 +1,97 @@
+"""What a fit minimises: how far rendered frames are from their source, by one of several measures.
+
+    l2           mean squared error: the PSNR's own
+    l1           mean absolute error
+    l1+ssim      0.7 L1 + 0.3 (1 - SSIM)              (NeRV, section 3.1; SNeRV, equation 2)
+    l1+ms-ssim   0.7 L1 + 0.3 (1 - MS-SSIM)
+    wavelet      l1+ssim of the frame, of its low-pass Haar band and of its three high-pass bands
+                                                      (SNeRV, section 3.5, equation 3)
+
+SSIM has a Gaussian window of 11 pixels (Wang et al. 2004), by pytorch-msssim, the extra `metrics`. All losses
+are means, so that none depends on the size of a frame or a batch, and are computed in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inrcodec.errors import UsageError
+from inrcodec.models.layers.haar import haar
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Rendered and source frames (B, 3, height, width) in [0, 1], float32 -> a scalar, 0 for equal frames."""
+
+L1_SHARE = 0.7
+"""What SNeRV (section 3.5) and NeRV (section 4.1) weigh L1 with; the rest is that of structure."""
+CODE_VALUE = 2 / 255
+"""One code value of a frame, in its low-pass band: the least range that a band is normalised by."""
+
+
+def loss_by_name(name: str) -> Loss:
+    """The loss of this name in `settings.LOSSES`; raises `UsageError` for another."""
+    if name not in _LOSSES:
+        raise UsageError(f"unknown loss {name!r}; known: {', '.join(_LOSSES)}")
+    return _LOSSES[name]
+
+
+def l1_and_ssim(rendered: Tensor, source: Tensor, data_range: float = 1.0) -> Tensor:
+    """0.7 L1 + 0.3 (1 - SSIM) of values (B, C, height, width) that span `data_range`."""
+    from pytorch_msssim import ssim
+
+    similarity: Tensor = ssim(rendered, source, data_range=data_range)
+    return L1_SHARE * F.l1_loss(rendered, source) + (1 - L1_SHARE) * (1 - similarity)
+
+
+class _FiniteGradient(torch.autograd.Function):
+    """The identity, whose gradient is zero where it would be no finite number."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0].nan_to_num(0.0, 0.0, 0.0)
+
+
+def l1_and_ms_ssim(rendered: Tensor, source: Tensor) -> Tensor:
+    """0.7 L1 + 0.3 (1 - MS-SSIM).
+
+    A colour channel of a frame whose structure is opposite to the source's has an MS-SSIM of 0, clamped
+    there, and a gradient of infinity times zero; it is led by L1 alone.
+    """
+    from pytorch_msssim import ms_ssim
+
+    similarity: Tensor = ms_ssim(_FiniteGradient.apply(rendered), source, data_range=1.0)  # type: ignore[no-untyped-call]
+    return L1_SHARE * F.l1_loss(rendered, source) + (1 - L1_SHARE) * (1 - similarity)
+
+
+def wavelet(rendered: Tensor, source: Tensor) -> Tensor:
+    """SNeRV's loss: L1 and SSIM of the frame, of its low-pass Haar band and of its high-pass bands, added.
+
+    The low-pass band is normalised by the least and the largest value of each source frame's band; the high
+    bands, which may be -1 to 1, are taken as they are. The Haar transform is orthogonal, so the bands of the
+    rendered frame are what a family that renders bands has put into it.
+    """
+    (low, high), (source_low, source_high) = haar(rendered), haar(source)
+    least = source_low.amin(dim=(1, 2, 3), keepdim=True)
+    extent = (source_low.amax(dim=(1, 2, 3), keepdim=True) - least).clamp(min=CODE_VALUE)
+    return (
+        l1_and_ssim(rendered, source)
+        + l1_and_ssim((low - least) / extent, (source_low - least) / extent)
+        + l1_and_ssim(high.flatten(1, 2), source_high.flatten(1, 2), data_range=2.0)
+    )
+
+
+_LOSSES: Mapping[str, Loss] = {
+    "l2": F.mse_loss,
+    "l1": F.l1_loss,
+    "l1+ssim": l1_and_ssim,
+    "l1+ms-ssim": l1_and_ms_ssim,
+    "wavelet": wavelet,
+}

@@ -1,0 +1,55 @@
+"""What a fit says while it runs: its error, its bits, and how long it will take yet."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import torch
+from torch import Tensor
+
+from inrcodec.fit.training.clock import Clock
+from inrcodec.progress import Course, FitReport, Progress
+
+REPORT_SECONDS = 0.5
+
+
+class Meter:
+    """Averages error and bits on the device, and reads them only when it reports; keeps what it reported."""
+
+    def __init__(
+        self,
+        progress: Progress,
+        pixel_count: int,
+        other_bits: float,
+        device: torch.device,
+        epochs_a_step: float = 0.0,
+    ) -> None:
+        """`other_bits` of the file do not change while fitting; `pixel_count` is that of all frames."""
+        self.course = Course(epochs_a_step)
+        self.progress = progress
+        self._pixel_count, self._other_bits = pixel_count, other_bits
+        self._error = torch.zeros((), device=device)
+        self._steps_since, self._reported_at = 0, time.monotonic()
+
+    def update(self, squared_error: Tensor, bits: Tensor, step: int, clock: Clock) -> bool:
+        """Count one step, and report when the last report is old; returns whether it did."""
+        self._error += squared_error.detach()
+        self._steps_since += 1
+        now = time.monotonic()
+        if now - self._reported_at < REPORT_SECONDS:
+            return False
+        mean_error = max(self._error.item() / self._steps_since, 1e-12)
+        steps_per_second = self._steps_since / (now - self._reported_at)
+        report = FitReport(
+            fraction=min(1.0, clock.fraction(step)),
+            psnr_db=-10 * math.log10(mean_error),
+            predicted_bpp=(bits.item() + self._other_bits) / self._pixel_count,
+            steps_per_second=steps_per_second,
+            seconds_left=clock.seconds_left(step, steps_per_second),
+        )
+        self.progress.fit(report)
+        self.course.add(step, report.psnr_db, report.predicted_bpp)
+        self._error.zero_()
+        self._steps_since, self._reported_at = 0, now
+        return True

@@ -1,0 +1,1 @@
+"""`inrc`, the default model: grids of motion and latents in a hierarchy of frames."""

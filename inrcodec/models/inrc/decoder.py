@@ -1,0 +1,175 @@
+"""The decoder of the `inrc` family: motion, latents and the refining network to frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inrcodec.models.graphs import FrameGraphs, Stored
+from inrcodec.models.inrc.hierarchy import Hierarchy
+from inrcodec.models.inrc.lapped import BLOCK, add_synthesis
+from inrcodec.models.inrc.planes import Planes, no_planes
+from inrcodec.models.inrc.prediction import field_of, predict_planes, split_grids, step_sizes
+from inrcodec.models.inrc.quads import refine, to_codes, to_colours, to_quads
+from inrcodec.system.threads import P, T, Workers, done
+
+AHEAD = 4
+"""Frames that are begun before they are asked for."""
+
+
+class Reconstruction:
+    """A `FrameDecoder`: keeps the anchors it has made, and the frames of the groups last asked for.
+
+    A frame is made when its references are; frames that do not wait for each other are made side by side.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        tree: Hierarchy,
+        display: tuple[int, int],
+        fineness: tuple[float, float],
+        is_smooth: bool,
+    ) -> None:
+        """`display` is (height, width); `fineness` are `exponent` and `most` of `step_sizes`.
+
+        `is_smooth` says what chroma is between its values, see `planes`.
+        """
+        self._tree, self._display, self._is_smooth = tree, display, is_smooth
+        self._latents = tensors["latent"]
+        self._motion = tensors["motion"]
+        self._motion_step = tensors.get("motion.step")
+        network = {name: value for name, value in tensors.items() if name.startswith("refine.")}
+        # A network that was not worth its bits is all zeros, and says nothing.
+        self._weights = network if any(value.any() for value in network.values()) else {}
+        self._field = self._field_of(tensors["motion"])
+        self._steps = tensors["latent.step"] * step_sizes(self._field, tree, *fineness)
+        self._frames: dict[int, Future[Planes]] = {}
+        self._codes: dict[int, Future[Tensor]] = {}
+        self._next = -1
+        """The frame after those last asked for."""
+        self._workers = Workers(self._latents.device)
+
+    def __call__(self, positions: Tensor) -> Tensor:
+        """See `FrameDecoder`; between two frames there is their mean, weighted by the distance."""
+        ends = [(math.floor(at), math.ceil(at), at - math.floor(at)) for at in positions.tolist()]
+        with self._forgetting_failures():
+            planes = self._begin({frame for pair in ends for frame in pair[:2]})
+            shown = {frame: self._colours(one) for frame, one in planes.items()}
+        return torch.stack([torch.lerp(shown[a], shown[b], part) for a, b, part in ends])
+
+    def _field_of(self, motion: Tensor) -> Tensor:
+        rows, columns = self._latents.shape[2] // 2, self._latents.shape[3] // 2
+        return field_of(split_grids(motion, rows, columns))
+
+    def graphs(self) -> FrameGraphs:
+        """See `GraphDecoder`."""
+        from inrcodec.models.inrc.decoder_graphs import FixedReconstruction, frame_graphs
+
+        motion = Stored(self._field)
+        if self._motion_step is not None:
+            # Whole numbers, which take less room.
+            symbols = (self._motion / self._motion_step).round().to(torch.int32)
+            motion = Stored(self._field_of(symbols), float(self._motion_step))
+        fixed = FixedReconstruction(self._weights, self._display, self._is_smooth)
+        return frame_graphs(fixed, self._tree, motion, self._latents, self._steps)
+
+    def codes(self, frames: Sequence[int]) -> Tensor:
+        """See `CodesDecoder`."""
+        # Who has taken frames in a row will want those after them, too.
+        last, is_in_row = max(frames), min(frames) == self._next and self._workers.are_many
+        ahead = range(last + 1, min(last + 1 + (AHEAD if is_in_row else 0), len(self._latents)))
+        self._next = last + 1
+        with self._forgetting_failures():
+            planes = self._begin({*frames, *ahead})
+            for frame, one in planes.items():
+                if frame not in self._codes:
+                    self._codes[frame] = self._submit(len(planes), (one,), self._codes_of, one)
+            return torch.stack([self._codes[frame].result() for frame in frames])
+
+    @contextmanager
+    def _forgetting_failures(self) -> Iterator[None]:
+        """What fails is begun anew when it is asked for again, with all that has waited for it."""
+        try:
+            yield
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """In a frame of its own: the failure holds those that it passed, and would hold itself."""
+        begun: list[Future[Any]] = [*self._frames.values(), *self._codes.values()]
+        self._frames.clear()
+        self._codes.clear()
+        # Those that wait for others first.
+        for one in reversed(begun):
+            one.cancel()
+
+    def _begin(self, frames: set[int]) -> dict[int, Future[Planes]]:
+        """Planes of these frames, begun with all that they are predicted from; what else there is goes."""
+        needed = self._tree.needed(frames)
+        for frame in self._codes.keys() - frames:
+            self._codes.pop(frame).cancel()
+        for frame in reversed([one for one in self._frames if self._is_between(one) and one not in needed]):
+            self._frames.pop(frame).cancel()
+        # References come first in this order.
+        for frame in (one for batch in self._tree.order for one in batch):
+            if frame in needed and frame not in self._frames:
+                references = {
+                    one: self._frames[one] for one in self._tree.references[frame].tolist() if one >= 0
+                }
+                self._frames[frame] = self._submit(
+                    len(frames), references.values(), self._planes, frame, references
+                )
+        return {frame: self._frames[frame] for frame in sorted(frames)}
+
+    def _is_between(self, frame: int) -> bool:
+        """Whether it is no anchor."""
+        return bool(self._tree.levels[frame] > 1)
+
+    def _submit(
+        self,
+        count: int,
+        earlier: Collection[Future[Planes]],
+        work: Callable[P, T],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> Future[T]:
+        """What waits for `earlier` work. One frame alone has the caller's thread, and with it all cores."""
+        if count == 1:
+            return done(work(*arguments, **named))
+        return self._workers.submit_after(earlier, work, *arguments, **named)
+
+    def _planes(self, frame: int, references: Mapping[int, Future[Planes]]) -> Planes:
+        """Planes of a frame, whose references may still be in the making."""
+        at = slice(frame, frame + 1)
+        frames = {reference: future.result() for reference, future in references.items()}
+        with torch.autocast(self._latents.device.type, enabled=False):
+            if frames:
+                planes = predict_planes(frames, (frame,), self._tree, self._field[at])
+            else:
+                rows, columns = self._latents.shape[2:]
+                planes = no_planes(1, BLOCK * rows, BLOCK * columns, self._latents.device)
+            add_synthesis(planes, self._latents[at], self._steps[at], self._is_smooth)
+        return planes.frames()[0]
+
+    def _colours(self, planes: Future[Planes]) -> Tensor:
+        """RGB (3, height, width) in [0, 1]."""
+        return self._shown(planes, to_colours).permute(2, 0, 1).clamp_(0, 1)
+
+    def _codes_of(self, planes: Future[Planes]) -> Tensor:
+        """The same as uint8 (height, width, 3)."""
+        return self._shown(planes, to_codes).contiguous()
+
+    def _shown(self, planes: Future[Planes], convert: Callable[[Tensor, bool], Tensor]) -> Tensor:
+        """What `convert` makes of refined quads, cut to the display's size: (height, width, 3)."""
+        height, width = self._display
+        refined = refine(to_quads(planes.result().map(lambda plane: plane[None])), self._weights)
+        with torch.autocast(self._latents.device.type, enabled=False):
+            return convert(refined, self._is_smooth)[0, :height, :width]

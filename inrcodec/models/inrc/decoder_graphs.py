@@ -1,0 +1,87 @@
+"""The decoder of the `inrc` family in operations of fixed shapes, which other programs can run.
+
+    first      latents -> planes
+    forward    motion, latents, planes of the frame before -> planes
+    between    motion, latents, planes of the frames before and after -> planes
+    shown      planes -> refined -> frame
+
+`reconstruction` does the same work in less time: it leaves out blocks without latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inrcodec.models.graphs import FrameGraphs, Graph, Stored
+from inrcodec.models.inrc.hierarchy import Hierarchy
+from inrcodec.models.inrc.lapped import synthesised
+from inrcodec.models.inrc.planes import Planes
+from inrcodec.models.inrc.prediction import predict
+from inrcodec.models.inrc.quads import as_images, refine
+
+STATES = ("luma", "chroma")
+
+
+class FixedReconstruction:
+    """Makes frames one at a time, each from arguments alone: its functions are those of a `FrameGraphs`."""
+
+    def __init__(self, weights: Mapping[str, Tensor], display: tuple[int, int], is_smooth: bool) -> None:
+        """`weights` are the refining network's, `display` is (height, width)."""
+        self._weights, self._display, self.is_smooth = weights, display, is_smooth
+
+    def first(self, latent: Tensor, step: Tensor) -> tuple[Tensor, ...]:
+        """Luma (1, 1, h, w) and chroma (1, 2, h / 2, w / 2) of a frame that is predicted from none."""
+        made = synthesised(latent, step, self.is_smooth)
+        return made.luma, made.chroma
+
+    def predicted(
+        self, motion: Tensor, latent: Tensor, step: Tensor, *references: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The same of a frame with one reference or two, each given by its luma and chroma."""
+        before = Planes(*references[:2])
+        after = Planes(*references[2:]) if len(references) > 2 else None
+        difference = synthesised(latent, step, self.is_smooth)
+        luma = predict(before.luma, None if after is None else after.luma, motion)
+        # Chroma has half the pixels in each direction, and half the motion.
+        chroma = predict(before.chroma, None if after is None else after.chroma, motion, 2.0)
+        return luma + difference.luma, chroma + difference.chroma
+
+    def shown(self, luma: Tensor, chroma: Tensor) -> tuple[Tensor]:
+        """The frame (1, 3, height, width)."""
+        height, width = self._display
+        quads = torch.cat([F.pixel_unshuffle(luma, 2), chroma], 1)
+        return (as_images(refine(quads, self._weights), self.is_smooth)[..., :height, :width],)
+
+
+def frame_graphs(
+    fixed: FixedReconstruction, tree: Hierarchy, motion: Stored, latents: Tensor, steps: Tensor
+) -> FrameGraphs:
+    """The graphs of a segment whose `motion` is (T, 5, rows, columns).
+
+    `latents` are (T, 96, h, w), `steps` (T, 1, h, w).
+    """
+    references = tuple(
+        tuple(dict.fromkeys(one for one in pair if one >= 0)) for pair in tree.references.tolist()
+    )
+    values = ("motion", "latent", "step")
+    kind = "smooth" if fixed.is_smooth else "repeated"
+    makers = {
+        count: Graph(fixed.predicted, values, f"inrc {kind} from {count}")
+        for count in {*map(len, references)} - {0}
+    }
+    return FrameGraphs(
+        stored={
+            "motion": motion,
+            "latent": Stored(latents),
+            # Steps of blocks without latents are of no use to anybody.
+            "step": Stored(steps * latents.ne(0).any(1, keepdim=True)),
+        },
+        shown=Graph(fixed.shown, ()),
+        states=STATES,
+        makers={0: Graph(fixed.first, values[1:], f"inrc {kind}"), **makers},
+        references=references,
+    )

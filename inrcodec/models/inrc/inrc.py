@@ -1,0 +1,171 @@
+"""inrc: latent and motion grids in a hierarchy of frames, and a small network that refines what they make.
+
+    motion grids -> field -> frames around, warped ----+
+    latents x steps -> lapped transform --------------(+)-> planes -> two convolutions -> frame
+
+A representation in the line of COOL-CHIC video (Leguay et al., 2024), C3 (Kim et al., 2024) and FFNeRV (Lee
+et al., 2023): everything in the file was fitted to this one video. What is fitted: the motion of every frame
+at four resolutions, the latents of every frame, the models that latents and motion are entropy-coded by, and
+the network's weights. See `prediction`, `lapped`, `contexts` and `reconstruction`.
+
+Latents are not learned by gradient descent from nothing: the transform is orthogonal, or nearly so, and the
+best latents are found directly, frame after frame, with the decoder in the loop (`inrcodec.fit.grids`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.fields import Reader, Writer
+from bitstream.limits import DEFAULT_LIMITS
+from inrcodec.errors import UsageError
+from inrcodec.models.family import (
+    TRAINED_FOR_RATE,
+    BudgetTooSmall,
+    FrameDecoder,
+    Role,
+    SymbolBits,
+    TensorSpec,
+    VideoInfo,
+    known_options,
+    whole_number,
+)
+from inrcodec.models.inrc.frequencies import CHANNELS
+from inrcodec.models.inrc.hierarchy import MOST_GROUP_FRAMES
+from inrcodec.models.inrc.shapes import (
+    CELL,
+    GROUP_FRAMES,
+    MOTION_CHANNELS,
+    InrcConfig,
+    context_specs,
+    motion_cells,
+    network_specs,
+    node_counts,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inrcodec.models.family import Representation
+
+MAXIMUM_WIDTH, WIDEST_PLANNED = 64, 16
+"""Of any file; of new ones for which nobody asks: 32 takes twice the time for no better picture."""
+WIDTH_STEP = 8
+NETWORK_SHARE, NETWORK_BITS = 0.05, 5.5
+"""Of the file's bits to the refining network, and about what a weight of it takes."""
+MOST_FRAMES = 2048
+"""Of a segment: each anchor is a batch of its own, which takes time however small it is."""
+OTHER_SYMBOLS = 1 << 16
+"""More than a segment's entropy models and network together have."""
+LEAST_BITS = 8 * 700.0
+"""About what the entropy models take, and nearly nothing else."""
+
+
+def most_frames(width: int, height: int) -> int:
+    """Frames of `width` x `height` pixels whose symbols a reader takes in one segment."""
+    rows, columns = node_counts(VideoInfo(width, height, 1))
+    symbols = CHANNELS * 4 * rows * columns + MOTION_CHANNELS * motion_cells(rows, columns)
+    return min(MOST_FRAMES, (DEFAULT_LIMITS.max_symbols - OTHER_SYMBOLS) // symbols)
+
+
+class Inrc:
+    """The `inrc` family; see the module's docstring. `inrcodec.fit.grids` fits and codes its segments."""
+
+    wire_id = 6
+    name = "inrc"
+    summary = "inrc: latent and motion grids in a hierarchy of frames, refined by a small network"
+
+    def plan(
+        self,
+        video: VideoInfo,
+        budget_bits: float,
+        options: Mapping[str, str],
+        seed: int,
+        symbol_bits: SymbolBits = TRAINED_FOR_RATE,
+    ) -> InrcConfig:
+        """See `Family.plan`. Options: `group`, frames from anchor to anchor; `width` of the network.
+
+        Raises:
+            UsageError: For an unknown option, or more than `most_frames` frames.
+
+        """
+        known_options(self.name, options, ("group", "width"))
+        group = whole_number(options.get("group", str(GROUP_FRAMES)), 1, MOST_GROUP_FRAMES)
+        if budget_bits < LEAST_BITS:
+            raise BudgetTooSmall(LEAST_BITS)
+        longest = most_frames(video.width, video.height)
+        if video.frame_count > longest:
+            raise UsageError(f"{self.name} takes at most {longest} frames of this size in a segment")
+        if "width" in options:
+            width = whole_number(options["width"], 0, MAXIMUM_WIDTH)
+        else:
+            per_channel = sum(spec.count for spec in network_specs(WIDTH_STEP)) / WIDTH_STEP
+            affordable = int(NETWORK_SHARE * budget_bits / NETWORK_BITS / per_channel)
+            width = min(affordable // WIDTH_STEP * WIDTH_STEP, WIDEST_PLANNED)
+        return InrcConfig(*node_counts(video), group, width)
+
+    def pack(self, config: InrcConfig) -> bytes:
+        writer = Writer()
+        for value in (
+            config.rows,
+            config.columns,
+            config.group_frames,
+            config.width,
+            config.exponent,
+            config.most,
+            config.is_smooth,
+        ):
+            writer.varint(int(value))
+        return writer.getvalue()
+
+    def unpack(self, raw: bytes, video: VideoInfo, seed: int) -> InrcConfig:
+        reader = Reader(raw, block="inrc config")
+        rows, columns, group, width, exponent, most, smooth = (reader.varint() for _ in range(7))
+        reader.expect_end()
+        config = InrcConfig(rows, columns, group, width, exponent, most, bool(smooth))
+        if video.frame_count > most_frames(video.width, video.height):
+            # Before the hierarchy is made, which takes memory and time for every frame.
+            raise LimitExceeded(
+                f"{video.frame_count} frames are too many for a segment of inrc", block="SEGM"
+            )
+        known = (
+            (config.rows, config.columns) == node_counts(video)
+            and 1 <= config.group_frames <= MOST_GROUP_FRAMES
+            and 0 <= config.width <= MAXIMUM_WIDTH
+            and 0 <= config.exponent <= 32
+            and 1 <= config.most <= 64
+            and smooth <= 1
+        )
+        if not known:
+            raise reader.fault(Corrupt, f"{config}, smooth {smooth}, is out of range")
+        return config
+
+    def coded_size(self, config: InrcConfig, video: VideoInfo) -> tuple[int, int]:
+        return config.columns * CELL, config.rows * CELL
+
+    def tensors(self, config: InrcConfig, video: VideoInfo) -> tuple[TensorSpec, ...]:
+        frames, cells = video.frame_count, motion_cells(config.rows, config.columns)
+        latent_shape = (frames, CHANNELS, 2 * config.rows, 2 * config.columns)
+        return (
+            *context_specs(config.tree(video).level_count),
+            *network_specs(config.width),
+            TensorSpec("motion", Role.EMBEDDING, (frames, MOTION_CHANNELS, cells), per_frame=True),
+            TensorSpec("latent", Role.EMBEDDING, latent_shape, per_frame=True),
+        )
+
+    def activation_count(self, config: InrcConfig) -> int:
+        """While planes are made, or where the network has hidden values, one in four pixels for each."""
+        pixels = config.rows * config.columns * CELL * CELL
+        return pixels * max(23, 15 + -(-config.width // 4))
+
+    def representation(self, config: InrcConfig, video: VideoInfo, seed: int) -> Representation:
+        """Raises `NotImplementedError`: the common loop trains nothing here; see `inrcodec.fit.grids`."""
+        raise NotImplementedError("inrc has a fit of its own")
+
+    def decoder(self, config: InrcConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
+        from inrcodec.models.inrc.decoder import Reconstruction
+
+        display = video.height, video.width
+        return Reconstruction(tensors, config.tree(video), display, config.fineness, config.is_smooth)

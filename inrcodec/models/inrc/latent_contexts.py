@@ -1,0 +1,229 @@
+"""The classes of latents, and of the flags that say where there are any. Normative; see `contexts`.
+
+Most blocks of most frames have no latents at all. So each block has two flags, one for luma and one for both
+chroma components, and only latents of flagged blocks are coded. Flags of every second block, as on a
+chessboard, come first and tell those between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrcodec.models.inrc.contexts import (
+    MAX_COUNT,
+    Coder,
+    ContextModel,
+    Integers,
+    check_rows,
+    cut_magnitudes,
+    square_sum,
+)
+from inrcodec.models.inrc.frequencies import (
+    CHANNELS,
+    FIRST_CHANNELS,
+    GROUP_COUNT,
+    GROUPS,
+    KERNEL_SIDES,
+    component_neighbours,
+    frequency_neighbours,
+    zigzag,
+)
+from inrcodec.models.inrc.shapes import FEATURE_COUNT, FLAG_FEATURES, FLAG_PASSES
+
+PARTS = ((0,), (1, 2))
+"""The components that share a flag."""
+
+LOOKED_AT = {one for channel in range(CHANNELS) for one, _ in component_neighbours(channel)}
+"""Channels that later components look at."""
+
+
+@dataclass(frozen=True)
+class LatentModels:
+    """What the classes of a segment's latents come from; both have the same knots."""
+
+    symbols: ContextModel
+    """Biases (levels, 96), weights (12, 6)."""
+    flags: ContextModel
+    """Biases (levels, 4) and weights (4, 4): a column of biases and a row of weights for each pass."""
+
+    def check(self, level_count: int) -> None:
+        """ValueError unless there are rows for so many levels."""
+        check_rows(self.symbols, level_count, CHANNELS, GROUP_COUNT, FEATURE_COUNT)
+        check_rows(self.flags, level_count, FLAG_PASSES, FLAG_PASSES, FLAG_FEATURES)
+
+
+def part_channels(part: int) -> slice:
+    """The channels that a flag of this part stands for."""
+    first, last = PARTS[part][0], PARTS[part][-1]
+    return slice(FIRST_CHANNELS[first], FIRST_CHANNELS[last] + KERNEL_SIDES[last] ** 2)
+
+
+def code_latents(
+    coder: Coder,
+    models: LatentModels,
+    symbols: Integers | None,
+    shape: tuple[int, int, int, int],
+    levels: Integers,
+    references: Integers,
+    order: Sequence[Sequence[int]],
+) -> NDArray[np.int16]:
+    """Encode latents (T, 96, h, w), or decode them where `symbols` is None; the latents either way.
+
+    `levels` (T,) are rows of the biases. `references` (T, 2) are the frames that a frame is predicted from,
+    in batches before its own, or -1. `order` lists the batches of frames, all frames once. In a batch come
+    the flags of luma, its channels in coding order, the flags of chroma and its channels. Each channel is a
+    pass over the frames of the batch as they are listed, rows, columns; flags take two.
+    """
+    frames, channels, height, width = shape
+    if channels != CHANNELS or (symbols is not None and symbols.shape != shape):
+        raise ValueError(f"expected {CHANNELS} channels, and symbols of {shape}")
+    if sorted(frame for batch in order for frame in batch) != list(range(frames)):
+        raise ValueError(f"expected an order of the frames 0..{frames - 1}, each once")
+    levels, references = np.asarray(levels), np.asarray(references)
+    models.check(int(levels.max(initial=-1)) + 1)
+    tables = _Tables(models.symbols.weighted_tables(), models.flags.weighted_tables())
+    # The last entry is the energy of no frame.
+    energies = np.zeros((frames + 1, height, width), dtype=np.int64)
+    # Channels last: what is decoded at a place is written at once, and places without latents never are.
+    latents = np.zeros((frames, height, width, channels), dtype=np.int16)
+    for batch in order:
+        listed = np.array(batch, dtype=np.int64)
+        first, second = references[listed].T
+        reference_count = np.minimum((energies[first] + energies[second]) // 18, MAX_COUNT)
+        known = None if symbols is None else np.moveaxis(symbols[listed], 1, 0).reshape(CHANNELS, -1)
+        coding = _Batch(coder, models, tables, levels[listed], reference_count, known)
+        coding.code()
+        for places, first, values in coding.coded:
+            frame, inside = np.divmod(places, height * width)
+            rows = listed[frame] * (height * width) + inside
+            latents.reshape(-1, channels)[rows, first : first + len(values)] = values.T
+        energies[listed] = 9 * coding.total + 2 * square_sum(coding.total)
+    return np.moveaxis(latents, 3, 1)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Weights times logarithms of counts; see `ContextModel.weighted_tables`."""
+
+    symbols: NDArray[np.int32]
+    flags: NDArray[np.int32]
+
+
+class _Batch:
+    """The frames of a batch while they are coded. Places are numbered by frame, row and column."""
+
+    def __init__(
+        self,
+        coder: Coder,
+        models: LatentModels,
+        tables: _Tables,
+        levels: Integers,
+        reference_count: NDArray[np.int64],
+        known: Integers | None,
+    ) -> None:
+        """`reference_count` (F, h, w) is the sixth count; `known` (96, F h w) are encoded."""
+        self._coder, self._models, self._tables = coder, models, tables
+        self._biases = models.symbols.biases(levels)
+        self._flag_biases = models.flags.biases(levels)
+        self._reference_count, self._known = reference_count, known
+        self._shape = reference_count.shape
+        self._seen = np.zeros((CHANNELS, reference_count.size), dtype=np.int16)
+        """Cut magnitudes of the channels that other components look at."""
+        self.coded: list[tuple[NDArray[np.intp], int, NDArray[np.int16]]] = []
+        """Of each component: places, the first channel, and the latents (side^2, places)."""
+        self.total = np.zeros(self._shape, dtype=np.int64)
+        """The sum of cut magnitudes over all channels coded so far, (F, h, w)."""
+
+    def code(self) -> None:
+        """Code the batch into `coded` and `total`."""
+        for part, components in enumerate(PARTS):
+            places = np.flatnonzero(self._code_flags(part))
+            # Passes without symbols, in which nothing is coded, are left out.
+            for component in components if len(places) else ():
+                self._code_component(component, places)
+
+    def _code_flags(self, part: int) -> NDArray[np.bool_]:
+        """Whether a block has latents of a part, (F, h, w)."""
+        flags = np.zeros(self._shape, dtype=np.bool_)
+        wanted = None
+        if self._known is not None:
+            wanted = np.asarray(self._known[part_channels(part)].any(axis=0)).reshape(self._shape)
+        around = _cross_sum(self.total)
+        rows, columns = np.indices(self._shape[1:])
+        for half in range(2):
+            row = 2 * part + half
+            table, where = self._tables.flags[row], np.equal((rows + columns) % 2, half)
+            counts = (
+                self._reference_count,
+                4 * _cross_sum(flags.astype(np.int64)),
+                self.total,
+                around,
+            )
+            sums = np.repeat(self._flag_biases[:, row], int(where.sum()))
+            for feature, count in enumerate(counts):
+                sums += table[feature].take(count[:, where].ravel())
+            known = None if wanted is None else wanted[:, where].ravel()
+            coded = self._coder.code_flags(self._models.flags.classes(sums), known)
+            flags[:, where] = coded.reshape(len(flags), -1)
+        return flags
+
+    def _code_component(self, component: int, places: NDArray[np.intp]) -> None:
+        """All channels of a component at the flagged places."""
+        height, width = self._shape[1:]
+        side, first = KERNEL_SIDES[component], FIRST_CHANNELS[component]
+        frames, inside = np.divmod(places, height * width)
+        # Magnitudes of one channel with a border of zeros: neighbours are the same steps away everywhere.
+        step = width + 2
+        bordered = np.zeros((self._shape[0], height + 2, step), dtype=np.int16).reshape(-1)
+        centre = frames * (height + 2) * step + (inside // width + 1) * step + inside % width + 1
+        above, below, left, right = centre - step, centre + step, centre - 1, centre + 1
+        coded = np.zeros((side * side, len(places)), dtype=np.int16)
+        # Of each channel, and of all before: cut magnitudes here, and their sums around.
+        counted = np.zeros((side * side, 2, len(places)), dtype=np.int16)
+        earlier = np.zeros_like(counted[0])
+        told = self._told_by_references(places, GROUPS[first : first + side * side])
+        for number in zigzag(side):
+            channel = first + number
+            table = self._tables.symbols[GROUPS[channel]]
+            lower = np.zeros_like(earlier)
+            for neighbour, weight in frequency_neighbours(channel):
+                lower += counted[neighbour - first] * np.int16(weight)
+            sums = self._biases[:, channel].take(frames) + told[GROUPS[channel]]
+            for feature, count in ((0, lower[0]), (1, earlier[0]), (3, lower[1]), (4, earlier[1])):
+                sums += table[feature].take(count)
+            if others := component_neighbours(channel):
+                sums += table[2].take(sum(self._seen[one].take(places) * weight for one, weight in others))
+            known = None if self._known is None else self._known[channel, places]
+            symbols = self._coder.code(self._models.symbols.classes(sums), known)
+            coded[number] = symbols
+            own, around = counted[number]
+            own[:] = cut_magnitudes(symbols)
+            bordered[centre] = own
+            for there in (above, below, left, right):
+                around += bordered.take(there)
+            earlier += counted[number]
+            if channel in LOOKED_AT:
+                self._seen[channel, places] = own
+        self.coded.append((places, first, coded))
+        self.total.reshape(-1)[places] += earlier[0]
+
+    def _told_by_references(
+        self, places: NDArray[np.intp], groups: Sequence[int]
+    ) -> dict[int, NDArray[np.int32]]:
+        """What the sixth count adds at these places, by the group of a channel."""
+        count = self._reference_count.reshape(-1)[places]
+        return {group: self._tables.symbols[group][5].take(count) for group in set(groups)}
+
+
+def _cross_sum(plane: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sum of the four neighbours of each place, zeros outside, over the last two axes."""
+    total = np.zeros_like(plane)
+    total[..., 1:, :] += plane[..., :-1, :]
+    total[..., :-1, :] += plane[..., 1:, :]
+    total[..., 1:] += plane[..., :-1]
+    total[..., :-1] += plane[..., 1:]
+    return total

@@ -1,0 +1,1 @@
+"""`snerv` and `snerv-t`: spectra-preserving networks."""

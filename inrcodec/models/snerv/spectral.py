@@ -1,0 +1,166 @@
+"""Shapes that SNeRV and SNeRV-T share: decoders that end in the bands of a Haar transform, as arithmetic.
+
+    features of the last three up-sampling stages
+      -> MFU: two fusions of coarser with finer features              "fuse1.*", "fuse2.*"
+      -> 3x3 convolution, tanh, stretched to the frame's range of LL  "low"
+      -> HFR: LH, HL, HH by two convolutions each                     "lh.*", "hl.*", "hh.*"
+      -> inverse Haar transform -> frame
+
+SNeRV, section 3.2 and Tables 6 and 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bitstream.errors import Corrupt
+from bitstream.fields import Reader
+from inrcodec.models.family import BudgetTooSmall, Role, TensorSpec, VideoInfo, whole_number
+from inrcodec.models.layers.layout import Convolution, Grid, choose_grid, falling_widths, widest_affordable
+
+STRIDE_PLANS: tuple[tuple[int, ...], ...] = (
+    (5, 4, 4, 2, 2),
+    (5, 4, 3, 2, 2),
+    (5, 4, 2, 2, 2),
+    (5, 3, 2, 2, 2),
+    (5, 4, 2, 2),
+    (4, 4, 2, 2),
+    (5, 3, 2, 2),
+    (4, 3, 2, 2),
+    (5, 2, 2, 2),
+    (4, 2, 2, 2),
+    (3, 2, 2, 2),
+    (2, 2, 2, 2),
+    (3, 2, 2),
+    (2, 2, 2),
+)
+"""Strides from an embedding to the low-pass band; three of them are the paper's (Table 6)."""
+LEAST_STAGES = 3
+"""The fusion takes the features of three stages."""
+BANDS = ("lh", "hl", "hh")
+BLOCKS = {6: 96, 4: 70, 3: 50, 2: 1}
+"""Residual blocks of a fusion, and the least width that they go with (Table 9)."""
+MAXIMUM_BLOCKS = 16
+MAXIMUM_WIDTH = 512
+NEGATIVE_SLOPE = 0.1
+"""Of the leaky rectifiers."""
+
+
+def low_band(video: VideoInfo) -> VideoInfo:
+    """The size of a video's low-pass band: half of each side, rounded up."""
+    return VideoInfo(-(-video.width // 2), -(-video.height // 2), video.frame_count)
+
+
+def spectral_grid(video: VideoInfo) -> Grid:
+    """The embedding grid whose up-sampling covers the low-pass band."""
+    return choose_grid(low_band(video), plans=STRIDE_PLANS)
+
+
+def coded_size(grid: Grid) -> tuple[int, int]:
+    """Width and height of the frames that a network on `grid` renders."""
+    return 2 * grid.coded_width, 2 * grid.coded_height
+
+
+def stage_widths(width: int, strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Channels after each stage: falling by 1.2, at least 12 (or `width`, if that is less)."""
+    return falling_widths(width, len(strides), 1.2)
+
+
+def transposed(name: str, input_channels: int, output_channels: int, stride: int) -> Convolution:
+    """A transposed convolution whose kernel is its stride."""
+    return Convolution(name, input_channels, output_channels, 1, stride, shares_bias=True)
+
+
+def band_convolutions(
+    widths: tuple[int, ...], strides: tuple[int, ...], blocks: int
+) -> tuple[Convolution, ...]:
+    """MFU and HFR for stages of `widths` and `strides`; `blocks` residual blocks a fusion."""
+    coarse, middle, fine = widths[-3:]
+    layers = []
+    for name, lower, upper, stride in (
+        ("fuse1", coarse, middle, strides[-2]),
+        ("fuse2", middle, fine, strides[-1]),
+    ):
+        layers.append(transposed(f"{name}.up", lower, lower, stride))
+        layers.append(Convolution(f"{name}.merge", lower + upper, upper, 3))
+        for block in range(1, blocks + 1):
+            layers += [Convolution(f"{name}.block{block}.{half}", upper, upper, 3) for half in ("a", "b")]
+    layers.append(Convolution("low", fine, 3, 3))
+    for band in BANDS:
+        layers += [Convolution(f"{band}.mix", fine, fine, 1), Convolution(f"{band}.out", fine, 3, 3)]
+    return tuple(layers)
+
+
+def range_tensor(video: VideoInfo) -> TensorSpec:
+    """Least and greatest value of each frame's low-pass band, as (least, 2 - greatest), both near 0."""
+    return TensorSpec("range", Role.EMBEDDING, (video.frame_count, 2), per_frame=True)
+
+
+def stage_sizes(width: int, grid: Grid) -> tuple[int, ...]:
+    """Values of the features after the stem and after each stage."""
+    sizes, cells = [width * grid.rows * grid.columns], grid.rows * grid.columns
+    for channels, stride in zip(stage_widths(width, grid.strides), grid.strides, strict=True):
+        cells *= stride**2
+        sizes.append(channels * cells)
+    return tuple(sizes)
+
+
+def band_activations(width: int, grid: Grid, moments: int = 1) -> int:
+    """Most values alive at a time while `spectral_blocks.render_bands` renders one frame.
+
+    The features of the last three stages stay to the end; those of the first two of these come with the
+    `moments` that share their memory.
+    """
+    coarse, middle, fine = stage_sizes(width, grid)[-3:]
+    pixels = grid.coded_width * grid.coded_height
+    # A fusion up-samples and concatenates, or has four features of a residual block and the next one.
+    first = max(2 * coarse * grid.strides[-2] ** 2 + middle, 4 * middle)
+    second = middle + max(2 * middle * grid.strides[-1] ** 2 + fine, 4 * fine)
+    # Three channels each: the bands so far beside the next one's features; then the inverse transform.
+    bands = fine + max(2 * fine + 15 * pixels, 57 * pixels)
+    return moments * (coarse + middle) + fine + max(first, second, bands)
+
+
+def blocks_for(width: int) -> int:
+    """Residual blocks a fusion of a network of that width."""
+    return next(blocks for blocks, least_width in BLOCKS.items() if width >= least_width)
+
+
+def check_size(reader: Reader, width: int, blocks: int) -> None:
+    """Raise `Corrupt` for a width or a number of residual blocks that no file may have."""
+    if not 1 <= width <= MAXIMUM_WIDTH or not 0 <= blocks <= MAXIMUM_BLOCKS:
+        raise reader.fault(Corrupt, f"width {width} and {blocks} residual blocks are out of range")
+
+
+def planned_size(
+    options: Mapping[str, str], cost_bits: Callable[[int, int], float], budget_bits: float
+) -> tuple[int, int]:
+    """Width of a network and residual blocks of a fusion: the options of these names, else by the budget.
+
+    `cost_bits(width, blocks)` of what is planned is at most the budget, unless `width` is given. Raises
+    `BudgetTooSmall`, and `UsageError` for an option out of range.
+    """
+    given = whole_number(options["blocks"], 0, MAXIMUM_BLOCKS) if "blocks" in options else None
+    if "width" in options:
+        width = whole_number(options["width"], 1, MAXIMUM_WIDTH)
+        return width, blocks_for(width) if given is None else given
+    if given is None:
+        return width_and_blocks(cost_bits, budget_bits)
+    return widest_affordable(lambda width: cost_bits(width, given), budget_bits, MAXIMUM_WIDTH), given
+
+
+def width_and_blocks(cost_bits: Callable[[int, int], float], budget_bits: float) -> tuple[int, int]:
+    """The widest network and its residual blocks, `cost_bits(width, blocks)` being at most the budget.
+
+    The most blocks of `BLOCKS` with which the widest network is at least as wide as the paper has with them.
+    It can be wider than the paper has with so few: with more blocks it would be too narrow for those. Raises
+    `BudgetTooSmall`.
+    """
+    for blocks, least_width in BLOCKS.items():
+        try:
+            width = widest_affordable(lambda width: cost_bits(width, blocks), budget_bits, MAXIMUM_WIDTH)  # noqa: B023
+        except BudgetTooSmall:
+            continue
+        if width >= least_width:
+            return width, blocks
+    raise BudgetTooSmall(cost_bits(1, min(BLOCKS)))

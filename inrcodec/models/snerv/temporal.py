@@ -1,0 +1,68 @@
+"""The config of SNeRV-T and the shapes of its layers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from inrcodec.models.layers.layout import (
+    Convolution,
+    Grid,
+)
+from inrcodec.models.snerv import spectral
+
+TEMPORAL_CHANNELS = 3
+"""Of a temporal embedding (the paper's 3x20x40)."""
+TEMPORAL_STRIDES: tuple[tuple[int, ...], ...] = ((2,), (3,), (2, 2), (3, 2), (2, 2, 2), (5, 2), (5, 4), ())
+"""Up-sampling from a temporal embedding to the features of the second stage: the paper's, then others."""
+TEMPORAL_SHARE = 0.22
+"""Most of the budget that temporal embeddings may take; the paper's models have 5 % to 21 %."""
+SPATIAL_STAGES = 2
+"""Stages that see the present alone."""
+
+
+@dataclass(frozen=True)
+class SNeRVTConfig:
+    """Everything that fixes the shapes of one network."""
+
+    grid: Grid
+    """From an embedding to the low-pass band."""
+    embedding_channels: int
+    temporal_channels: int
+    temporal_strides: tuple[int, ...]
+    width: int
+    """Channels of the stem's output, `C` of the paper's Table 7."""
+    blocks: int
+    """Residual blocks of a fusion."""
+
+    @property
+    def temporal_grid(self) -> Grid:
+        """From a temporal embedding to the low-pass band; the strides are those of the encoders."""
+        scale, reduction = math.prod(self.grid.strides[:SPATIAL_STAGES]), math.prod(self.temporal_strides)
+        first = (math.prod(self.temporal_strides[:2]), *self.temporal_strides[2:])
+        strides = (*first, *self.grid.strides[SPATIAL_STAGES:])
+        return Grid(self.grid.rows * scale // reduction, self.grid.columns * scale // reduction, strides)
+
+    @property
+    def convolutions(self) -> tuple[Convolution, ...]:
+        widths, strides = spectral.stage_widths(self.width, self.grid.strides), self.grid.strides
+        channels = widths[SPATIAL_STAGES - 1]
+        layers = [Convolution("stem", self.embedding_channels, self.width, 1)]
+        layers += _temporal_stem(self.temporal_channels, channels, self.temporal_strides)
+        for index, (stride, before, after) in enumerate(
+            zip(strides, (self.width, *widths), widths, strict=False)
+        ):
+            name = f"stage{index + 1}"
+            moments = ("now",) if index < SPATIAL_STAGES else ("before", "now", "after")
+            taps = 1 if index < SPATIAL_STAGES else 3
+            layers += [spectral.transposed(f"{name}.{moment}", before, after, stride) for moment in moments]
+            layers.append(Convolution(f"{name}.widen", taps * after, 2 * after, 3))
+            layers.append(Convolution(f"{name}.narrow", taps * 2 * after, after, 3))
+        return (*layers, *spectral.band_convolutions(widths, strides, self.blocks))
+
+
+def _temporal_stem(embedding_channels: int, channels: int, strides: tuple[int, ...]) -> list[Convolution]:
+    layers = [Convolution("temporal.stem", embedding_channels, channels, 1)]
+    for number, stride in enumerate(strides, 1):
+        layers.append(spectral.transposed(f"temporal.up{number}", channels, channels, stride))
+    return layers

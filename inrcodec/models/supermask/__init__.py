@@ -1,0 +1,1 @@
+"""`supermask`: a random network that is masked, and never trained."""

@@ -1,0 +1,87 @@
+"""The config of a supermask, the shapes of its layers, and their random weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from inrcodec.models.layers.layout import (
+    Convolution,
+    Grid,
+    hnerv_convolutions,
+    nerv_convolutions,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+DECODERS = ("hnerv", "nerv")
+WEIGHTS = ("signed", "uniform")
+SCALES = ("learned", "fixed")
+MAXIMUM_LEVELS = 8
+DENSITY_UNIT = 1 << 16
+NERV_CELLS = 128
+
+
+@dataclass(frozen=True)
+class SupermaskConfig:
+    """Everything that fixes the random network and the shapes of its masks."""
+
+    decoder: str
+    """`hnerv` or `nerv`: the decoder whose weights are random."""
+    weights: str
+    """`signed` constants, or `uniform` values."""
+    scales: str
+    """`learned` or `fixed` alphas; fixed ones are not transmitted."""
+    biases: bool
+    grid: Grid
+    embedding_channels: int
+    """Channels of an embedding; with NeRV's decoder those of the positional encoding."""
+    width: int
+    densities: tuple[int, ...]
+    """Share of a layer's weights in each mask, in 1/65536, decreasing."""
+    seed: int
+
+    @cached_property
+    def convolutions(self) -> tuple[Convolution, ...]:
+        if self.decoder == "hnerv":
+            return hnerv_convolutions(self.embedding_channels, self.width, self.grid.strides)
+        return nerv_convolutions(self.embedding_channels, self.width, self.grid)
+
+    def kept(self, layer: Convolution) -> tuple[int, ...]:
+        """How many weights of `layer` are in each mask, at least one."""
+        return tuple(max(1, density * layer.weight_count // DENSITY_UNIT) for density in self.densities)
+
+    @property
+    def level_bits(self) -> float:
+        """Ideal bits a weight: the entropy of the levels."""
+        edges = (DENSITY_UNIT, *self.densities, 0)
+        shares = [(upper - lower) / DENSITY_UNIT for upper, lower in zip(edges, edges[1:], strict=False)]
+        return -sum(share * math.log2(share) for share in shares if share)
+
+    @property
+    def initial_scale(self) -> float:
+        """The alpha, equal for all masks, that gives weights the variance of He et al. at the start."""
+        first = self.densities[0]
+        second_moment = sum((2 * n + 1) * density for n, density in enumerate(self.densities))
+        return math.sqrt(first / second_moment)
+
+
+def random_layer(config: SupermaskConfig, index: int) -> NDArray[np.float32]:
+    """The frozen weights of convolution `index`: its weight shape, float32, from the seed alone."""
+    # Here, because they load NumPy.
+    import numpy as np
+
+    from inrcodec.models.supermask.random_weights import kaiming_deviation, random_signs, random_uniform
+
+    layer = config.convolutions[index]
+    fan_in = layer.input_channels * layer.kernel**2
+    deviation = kaiming_deviation(fan_in, config.densities[0] / DENSITY_UNIT)
+    if config.weights == "signed":
+        return random_signs(config.seed, index, layer.weight_shape) * np.float32(deviation)
+    # A uniform variable on (-1, 1) has variance 1/3.
+    return random_uniform(config.seed, index, layer.weight_shape) * np.float32(deviation * math.sqrt(3.0))

@@ -1,0 +1,204 @@
+"""The torch side of `supermask`: levels from scores, weights from levels, straight-through gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inrcodec.models.family import ParameterGroup, VideoInfo
+from inrcodec.models.layers.blocks import frames_at, position_encoding, upsample
+from inrcodec.models.layers.layout import NERV_BASE
+from inrcodec.models.layers.per_frame import PerFrameDecoder
+from inrcodec.models.layers.trainable import FrameEncoder, Trainable, capped_groups
+from inrcodec.models.source import SourceFrames
+from inrcodec.models.supermask.config import SupermaskConfig, random_layer
+
+SCORE_DEVIATION = 0.1
+"""Spread of the initial scores; with `SCORE_RATE` it sets how soon a weight can change its level."""
+SCORE_RATE = 2.0
+"""Learning rate of scores relative to that of biases and encoder. Muon gave them 0.02 dB more, for a fifth
+more time; they are Adam's."""
+
+
+class _Levels(torch.autograd.Function):
+    """Scores -> number of masks that hold each weight; the gradient passes straight through to the scores."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, thresholds: Tensor) -> Tensor:
+        levels = torch.zeros_like(scores)
+        for threshold in thresholds:
+            levels += scores >= threshold
+        return levels
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+class _MaskedWeight(torch.autograd.Function):
+    """random x (alpha_1 + ... + alpha_level); each mask passes its gradient straight through to the level."""
+
+    @staticmethod
+    def forward(ctx: Any, levels: Tensor, scales: Tensor, random: Tensor) -> Tensor:
+        whole = levels.to(torch.int64)
+        ctx.save_for_backward(whole, scales, random)
+        return random * _cumulative(scales)[whole]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        whole, scales, random = ctx.saved_tensors
+        towards_random = gradients[0] * random
+        # alpha_n takes part in every level from n on. Sums over a mask, unlike index_add, are deterministic.
+        to_scales = torch.stack([(towards_random * (whole > index)).sum() for index in range(len(scales))])
+        return towards_random * scales.sum(), to_scales, None
+
+
+def _cumulative(scales: Tensor) -> Tensor:
+    """alpha_1 + ... + alpha_n for n in 0..N, added in this order so that every device gets the same bits."""
+    sums = [scales.new_zeros(())]
+    for scale in scales:
+        sums.append(sums[-1] + scale)
+    return torch.stack(sums)
+
+
+def score_thresholds(scores: Tensor, kept: tuple[int, ...]) -> Tensor:
+    """For each mask, the lowest of the `kept` highest scores (kept > 0); equal scores are kept together."""
+    flat = scores.detach().flatten()
+    ranks = [len(flat) - count for count in kept]
+    if flat.device.type == "cpu":
+        # Selection takes a tenth of the time of a sort, and only NumPy selects several ranks at once.
+        return torch.from_numpy(np.partition(flat.numpy(), ranks)[ranks])
+    ordered = flat.sort().values
+    return torch.stack([ordered[rank] for rank in ranks])
+
+
+def masked_decoder(
+    config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor]
+) -> PerFrameDecoder:
+    """Renders frames; the weights are rebuilt once, from the seed, the levels and the scales."""
+    device = next(iter(tensors.values())).device
+    weights = {**tensors, **masked_weights(config, tensors, frozen_weights(config, device))}
+    return PerFrameDecoder(
+        video.frame_count,
+        lambda positions: {"embedding": _embeddings(config, video, tensors, positions)},
+        lambda values: upsample(config.convolutions, weights, values["embedding"], config.grid, video),
+    )
+
+
+def _embeddings(
+    config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor], positions: Tensor
+) -> Tensor:
+    """What the decoder makes the frames at `positions` (B,) of."""
+    if config.decoder == "hnerv":
+        return frames_at(tensors["embedding"], positions)
+    return position_encoding(positions, video.frame_count, NERV_BASE, config.embedding_channels // 2)
+
+
+class MaskedTrainable(Trainable):
+    """Parameters of which the scores are transmitted as the levels that their ranks make."""
+
+    def __init__(
+        self, parameters: Mapping[str, Tensor], encoder: FrameEncoder | None, config: SupermaskConfig
+    ) -> None:
+        super().__init__(parameters, encoder)
+        self._config = config
+
+    def shared(self) -> dict[str, Tensor]:
+        """See `Trainable.shared`."""
+        values: dict[str, Tensor] = {}
+        named = self.tensors()
+        for layer in self._config.convolutions:
+            scores = named.pop(f"{layer.name}.scores")
+            thresholds = score_thresholds(scores, self._config.kept(layer))
+            values[f"{layer.name}.levels"] = _Levels.apply(scores, thresholds)  # type: ignore[no-untyped-call]
+        return values | named
+
+    def start(self, values: Mapping[str, Tensor]) -> None:
+        """See `Trainable.start`: the initial scores stay, in the order in which they make these levels."""
+        for name, value in self.tensors().items():
+            if not name.endswith(".scores"):
+                value.data.copy_(values[name])
+                continue
+            levels, scores = values[name.replace(".scores", ".levels")].flatten(), value.data.flatten()
+            by_score = scores.argsort()
+            order = by_score[levels[by_score].argsort(stable=True)]
+            scores[order] = scores.sort().values
+            value.data.copy_(scores.view_as(value))
+
+
+class SupermaskRepresentation:
+    """Trains scores, scales, biases, and the encoder that makes embeddings."""
+
+    def __init__(self, config: SupermaskConfig, video: VideoInfo, seed: int) -> None:
+        self._config, self._video = config, video
+        self._frozen = frozen_weights(config, torch.device("cpu"))
+        generator = torch.Generator().manual_seed(seed)
+        parameters: dict[str, Tensor] = {}
+        for layer in config.convolutions:
+            scores = torch.empty(layer.weight_shape).normal_(0, SCORE_DEVIATION, generator=generator)
+            parameters[f"{layer.name}.scores"] = scores
+            if config.biases:
+                parameters[f"{layer.name}.bias"] = torch.zeros(layer.bias_count)
+        if config.scales == "learned":
+            shape = (len(config.convolutions), len(config.densities))
+            parameters["scales"] = torch.full(shape, config.initial_scale)
+        hybrid = config.decoder == "hnerv"
+        encoder = FrameEncoder(config.grid, config.embedding_channels, generator) if hybrid else None
+        self.module = MaskedTrainable(parameters, encoder, config)
+
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        scores = {id(value) for name, value in self.module.tensors().items() if name.endswith(".scores")}
+        matrices, others = capped_groups(self.module, self._config.width)
+        chosen = tuple(one for one in others.parameters if id(one) in scores)
+        rest = tuple(one for one in others.parameters if id(one) not in scores)
+        return (
+            ParameterGroup(chosen, SCORE_RATE, SCORE_RATE * others.highest_rate),
+            matrices,
+            replace(others, parameters=rest),
+        )
+
+    def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
+        values: dict[str, Tensor] = {}
+        if self.module.encoder is not None:
+            values["embedding"] = self.module.embed(frames)
+        return values | self.module.shared()
+
+    def render(self, tensors: Mapping[str, Tensor], indices: Tensor) -> Tensor:
+        self._frozen = {name: value.to(indices.device) for name, value in self._frozen.items()}
+        weights = masked_weights(self._config, tensors, self._frozen)
+        if self._config.decoder == "hnerv":
+            # Of these frames already.
+            embedding = tensors["embedding"]
+        else:
+            embedding = _embeddings(self._config, self._video, tensors, indices)
+        layers, grid = self._config.convolutions, self._config.grid
+        return upsample(layers, {**tensors, **weights}, embedding, grid, self._video)
+
+
+def frozen_weights(config: SupermaskConfig, device: torch.device) -> dict[str, Tensor]:
+    """The random weights by layer name, on `device`."""
+    return {
+        layer.name: torch.from_numpy(random_layer(config, index)).to(device)
+        for index, layer in enumerate(config.convolutions)
+    }
+
+
+def masked_weights(
+    config: SupermaskConfig, tensors: Mapping[str, Tensor], frozen: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """`LAYER.weight` of every convolution, from levels, scales and random weights."""
+    weights = {}
+    for index, layer in enumerate(config.convolutions):
+        random = frozen[layer.name]
+        if config.scales == "learned":
+            scales = tensors["scales"][index].float()
+        else:
+            scales = random.new_full((len(config.densities),), config.initial_scale)
+        levels = tensors[f"{layer.name}.levels"]
+        weights[f"{layer.name}.weight"] = _MaskedWeight.apply(levels, scales, random)  # type: ignore[no-untyped-call]
+    return weights

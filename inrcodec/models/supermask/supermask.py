@@ -1,0 +1,232 @@
+"""Supermask: a random network that is never trained, only masked (Choi et al., ICML 2023, "Architecture").
+
+    seed -> random weights r (frozen)             scores s (trained, not transmitted)
+    per layer: the top k_1 > k_2 > ... > k_N of the scores make N nested masks m_1 .. m_N
+    weight = r x (alpha_1 m_1 + ... + alpha_N m_N), alpha learned per mask and layer, or fixed
+
+A weight's level is the number of masks that hold it, 0..N; a file carries levels, alphas (float16), biases
+unless they are switched off, and one embedding a frame where the decoder is HNeRV's. With NeRV's decoder the
+input is a positional encoding of the frame's time and nothing per frame is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bitstream.errors import Corrupt
+from bitstream.fields import Reader, Writer
+from inrcodec.errors import UsageError
+from inrcodec.models.family import (
+    TRAINED_FOR_RATE,
+    BudgetTooSmall,
+    FrameDecoder,
+    Role,
+    SymbolBits,
+    TensorSpec,
+    VideoInfo,
+    choice,
+    known_options,
+    whole_number,
+)
+from inrcodec.models.layers.layout import (
+    NERV_FREQUENCIES,
+    activation_count,
+    choose_grid,
+    embedding_channels_for,
+    read_grid,
+    widest,
+    write_grid,
+)
+from inrcodec.models.supermask.config import (
+    DECODERS,
+    DENSITY_UNIT,
+    MAXIMUM_LEVELS,
+    NERV_CELLS,
+    SCALES,
+    WEIGHTS,
+    SupermaskConfig,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inrcodec.models.family import Representation
+
+MAXIMUM_WIDTH = 1024
+MAXIMUM_CHANNELS = 1024
+MAXIMUM_POSITION_CHANNELS = 512
+"""Far below the frequency at which 1.25^i is no finite float32."""
+DENSITIES = (0.6, 0.3, 0.1)
+"""Shares of the weights in masks 1..N: 1.85 bits a weight."""
+LEAST_THOUSANDTHS = 250
+"""How far densities are lowered to fill a budget; at this share, masks of twice the width cost no more."""
+SCALE_BITS = 16
+
+
+class Supermask:
+    """The `supermask` family; see the module's docstring."""
+
+    wire_id = 2
+    name = "supermask"
+    summary = "nested masks over a random network that is regenerated from its seed"
+
+    def plan(
+        self,
+        video: VideoInfo,
+        budget_bits: float,
+        options: Mapping[str, str],
+        seed: int,
+        symbol_bits: SymbolBits = TRAINED_FOR_RATE,
+    ) -> SupermaskConfig:
+        """See `Family.plan`. Options: decoder, weights, scales, biases, densities, width.
+
+        The width is the smallest whose masks at the nominal densities fill the budget; the densities are then
+        lowered together until the file fits.
+        """
+        names = ("decoder", "weights", "scales", "biases", "densities", "width")
+        known_options(self.name, options, names)
+        decoder = choice(options.get("decoder", "hnerv"), DECODERS)
+        hybrid = decoder == "hnerv"
+        grid = choose_grid(video) if hybrid else choose_grid(video, NERV_CELLS)
+        config = SupermaskConfig(
+            decoder=decoder,
+            weights=choice(options.get("weights", "signed"), WEIGHTS),
+            scales=choice(options.get("scales", "learned"), SCALES),
+            biases=choice(options.get("biases", "yes"), ("yes", "no")) == "yes",
+            grid=grid,
+            embedding_channels=embedding_channels_for(grid, video, budget_bits, symbol_bits.embedding)
+            if hybrid
+            else 2 * NERV_FREQUENCIES,
+            width=1,
+            densities=_densities(options.get("densities")),
+            seed=seed,
+        )
+        if "width" in options:
+            return replace(config, width=whole_number(options["width"], 1, MAXIMUM_WIDTH))
+        return self._fill(config, video, budget_bits, symbol_bits)
+
+    def _fill(
+        self, config: SupermaskConfig, video: VideoInfo, budget_bits: float, symbol_bits: SymbolBits
+    ) -> SupermaskConfig:
+        def at(width: int, thousandths: int) -> SupermaskConfig:
+            lowered = tuple(max(1, density * thousandths // 1000) for density in config.densities)
+            return replace(config, width=width, densities=lowered)
+
+        def fits(candidate: SupermaskConfig) -> bool:
+            return self.cost_bits(candidate, video, symbol_bits) <= budget_bits
+
+        below = widest(lambda width: fits(at(width, 1000)), MAXIMUM_WIDTH)
+        # One channel more at lower densities fills what the last whole channel leaves over.
+        wider = min(below + 1, MAXIMUM_WIDTH)
+        thousandths = widest(lambda share: fits(at(wider, share)), 1000)
+        if thousandths >= LEAST_THOUSANDTHS:
+            return at(wider, thousandths)
+        if below == 0:
+            raise BudgetTooSmall(self.cost_bits(at(1, LEAST_THOUSANDTHS), video, symbol_bits))
+        return at(below, 1000)
+
+    def cost_bits(
+        self, config: SupermaskConfig, video: VideoInfo, symbol_bits: SymbolBits = TRAINED_FOR_RATE
+    ) -> float:
+        """Bits of all transmitted tensors, entropy coded, as planned."""
+        per_symbol = {
+            Role.LEVELS: config.level_bits,
+            Role.SCALE: SCALE_BITS,
+            Role.BIAS: symbol_bits.bias,
+            Role.EMBEDDING: symbol_bits.embedding,
+        }
+        return sum(spec.count * per_symbol[spec.role] for spec in self.tensors(config, video))
+
+    def pack(self, config: SupermaskConfig) -> bytes:
+        writer = Writer()
+        for value, choices in (
+            (config.decoder, DECODERS),
+            (config.weights, WEIGHTS),
+            (config.scales, SCALES),
+            (config.biases, (False, True)),
+        ):
+            writer.u8(choices.index(value))
+        write_grid(writer, config.grid)
+        writer.varint(config.embedding_channels)
+        writer.varint(config.width)
+        writer.varint(len(config.densities))
+        for density in config.densities:
+            writer.u16(density)
+        return writer.getvalue()
+
+    def unpack(self, raw: bytes, video: VideoInfo, seed: int) -> SupermaskConfig:
+        reader = Reader(raw, block="supermask config")
+        flags = [_pick(reader, len(choices)) for choices in (DECODERS, WEIGHTS, SCALES, (False, True))]
+        grid = read_grid(reader, video)
+        channels, width, level_count = reader.varint(), reader.varint(), reader.varint()
+        is_position = DECODERS[flags[0]] == "nerv"
+        most_channels = MAXIMUM_POSITION_CHANNELS if is_position else MAXIMUM_CHANNELS
+        is_odd = is_position and channels % 2
+        if not 1 <= channels <= most_channels or not 1 <= width <= MAXIMUM_WIDTH or is_odd:
+            raise reader.fault(Corrupt, f"{channels} embedding channels and width {width} are out of range")
+        if not 1 <= level_count <= MAXIMUM_LEVELS:
+            raise reader.fault(Corrupt, f"expected 1 to {MAXIMUM_LEVELS} masks, found {level_count}")
+        densities = tuple(reader.u16() for _ in range(level_count))
+        if 0 in densities or any(a < b for a, b in zip(densities, densities[1:], strict=False)):
+            raise reader.fault(Corrupt, f"expected decreasing densities above 0, found {densities}")
+        reader.expect_end()
+        decoder, weights, scales = DECODERS[flags[0]], WEIGHTS[flags[1]], SCALES[flags[2]]
+        return SupermaskConfig(
+            decoder, weights, scales, bool(flags[3]), grid, channels, width, densities, seed
+        )
+
+    def coded_size(self, config: SupermaskConfig, video: VideoInfo) -> tuple[int, int]:
+        return config.grid.coded_width, config.grid.coded_height
+
+    def tensors(self, config: SupermaskConfig, video: VideoInfo) -> tuple[TensorSpec, ...]:
+        specs, grid, level_count = [], config.grid, len(config.densities)
+        if config.decoder == "hnerv":
+            shape = (video.frame_count, config.embedding_channels, grid.rows, grid.columns)
+            specs.append(TensorSpec("embedding", Role.EMBEDDING, shape, per_frame=True))
+        for layer in config.convolutions:
+            specs.append(
+                TensorSpec(f"{layer.name}.levels", Role.LEVELS, layer.weight_shape, level_count=level_count)
+            )
+            if config.biases:
+                specs.append(TensorSpec(f"{layer.name}.bias", Role.BIAS, (layer.bias_count,)))
+        if config.scales == "learned":
+            specs.append(TensorSpec("scales", Role.SCALE, (len(config.convolutions), level_count)))
+        return tuple(specs)
+
+    def activation_count(self, config: SupermaskConfig) -> int:
+        return activation_count(config.convolutions, config.grid)
+
+    def representation(self, config: SupermaskConfig, video: VideoInfo, seed: int) -> Representation:
+        from inrcodec.models.supermask.masks import SupermaskRepresentation
+
+        return SupermaskRepresentation(config, video, seed)
+
+    def decoder(
+        self, config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor]
+    ) -> FrameDecoder:
+        from inrcodec.models.supermask.masks import masked_decoder
+
+        return masked_decoder(config, video, tensors)
+
+
+def _pick(reader: Reader, count: int) -> int:
+    value = reader.u8()
+    if value >= count:
+        raise reader.fault(Corrupt, f"expected a setting below {count}, found {value}")
+    return value
+
+
+def _densities(text: str | None) -> tuple[int, ...]:
+    """Parse `0.6,0.3,0.1`; raises `UsageError`."""
+    try:
+        shares = DENSITIES if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        shares = ()
+    decreasing = all(a >= b for a, b in zip(shares, shares[1:], strict=False))
+    if not 1 <= len(shares) <= MAXIMUM_LEVELS or not decreasing or not all(0 < share < 1 for share in shares):
+        raise UsageError(
+            f"densities: expected 1 to {MAXIMUM_LEVELS} decreasing shares between 0 and 1, found {text!r}"
+        )
+    return tuple(max(1, round(share * DENSITY_UNIT)) for share in shares)

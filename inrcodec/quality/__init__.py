@@ -1,0 +1,1 @@
+"""How good a file is: evaluation, report and comparison."""

@@ -1,0 +1,74 @@
+"""Points of ordinary codecs: bytes and quality of real streams, at rates around those that are asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from inrcodec.metrics import ms_ssim, psnr_db, summarise_psnr
+from inrcodec.progress import Progress
+from inrcodec.quality.bdrate import LEAST_POINTS, Curve
+from inrcodec.quality.frame_metrics import MEASURES
+from inrcodec.video.ordinary_codecs import RATE, Frames, Rival, RivalFailed, decoded_frames, encode_stream
+
+MARGIN = 1.5
+"""How much further than the rates that are asked for a curve goes, as a factor: qualities differ."""
+
+
+def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -> dict[str, Any]:
+    """Bytes, quality and seconds of encoding of one rate factor; `frames` are (T, height, width, 3), RGB.
+
+    The stream is decoded again. Raises `RivalFailed`.
+    """
+    started = time.monotonic()
+    data = encode_stream(frames, rival, crf, rate)
+    seconds = time.monotonic() - started
+    has_ms_ssim = MEASURES["ms-ssim"].is_installed
+    values_db: list[float] = []
+    similarities: list[float] = []
+    for index, decoded in enumerate(decoded_frames(data, rival, *frames.shape[1:3])):
+        if index == len(frames):
+            raise RivalFailed(f"{rival.name} gave more than {len(frames)} frames")
+        values_db.append(psnr_db(frames[index], decoded))
+        similarity = ms_ssim(frames[index][None], decoded[None]) if has_ms_ssim else None
+        if similarity is not None:
+            similarities.append(similarity)
+    if len(values_db) < len(frames):
+        raise RivalFailed(f"{rival.name} gave {len(values_db)} of {len(frames)} frames")
+    quality = summarise_psnr(values_db)
+    return {
+        "file_bytes": len(data),
+        "bpp": 8 * len(data) / frames[..., 0].size,
+        "psnr_db": quality.mean_db,
+        "psnr_p1_db": quality.first_percentile_db,
+        "ms_ssim": float(np.mean(similarities)) if similarities else None,
+        "seconds": seconds,
+    }
+
+
+def rival_curve(
+    rival: Rival, frames: Frames, bpps: Sequence[float], rate: Fraction, progress: Progress
+) -> Curve:
+    """Points of a rival from the smallest up, on both sides of `bpps` as far as its rate factors go.
+
+    They are `LEAST_POINTS` or more, `bdrate.Curve` with `crf` in each. Raises `RivalFailed`.
+    """
+    factors = rival.encoder.crf
+    step, coarsest = factors[1] - factors[0], rival.encoder.coarsest_crf
+    curve: Curve = []
+
+    def measure(crf: int) -> None:
+        curve.append({"setting": f"crf {crf}", "crf": crf, **rival_point(rival, crf, frames, rate)})
+        curve.sort(key=lambda point: -point["crf"])
+        progress.stage(f"encoding with {rival.name}", len(curve), max(len(factors), len(curve)))
+
+    measure(factors[len(factors) // 2])
+    while curve[0]["bpp"] > min(bpps) / MARGIN and curve[0]["crf"] < coarsest:
+        measure(min(coarsest, curve[0]["crf"] + step))
+    while curve[-1]["crf"] > 1 and (curve[-1]["bpp"] < max(bpps) * MARGIN or len(curve) < LEAST_POINTS):
+        measure(max(1, curve[-1]["crf"] - step))
+    return sorted(curve, key=lambda point: point["bpp"])

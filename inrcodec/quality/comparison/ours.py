@@ -1,0 +1,133 @@
+"""Our side of a comparison: the files that are made within one time, their figures, where they go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from inrcodec.encoder.ladder import Rung, encode_rungs
+from inrcodec.encoder.source import EncodeResult
+from inrcodec.errors import InrcError, TargetUnreachable, UsageError
+from inrcodec.models.registry import family_of
+from inrcodec.plan.checks import check_settings
+from inrcodec.progress import Progress
+from inrcodec.quality.bdrate import Curve
+from inrcodec.quality.comparison.result import LeftOut
+from inrcodec.quality.comparison.verdict import Contender
+from inrcodec.quality.report.evidence import FileEvidence
+from inrcodec.quality.report.rates import point_of
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.notation import rung_path
+from inrcodec.settings.pages import ComparisonSettings
+from inrcodec.settings.source import SourceSettings
+from inrcodec.system.files import atomic_output, check_output_file, output_errors
+
+
+@dataclass(frozen=True)
+class Encode:
+    """A file of ours that is to be made."""
+
+    model: str
+    """Name of the family."""
+    settings: EncodeSettings
+    bpp: float
+    name: str
+    """Of the file, without a folder."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One that was."""
+
+    encode: Encode
+    path: str
+    result: EncodeResult
+
+
+def planned_encodes(stem: str, selected: SourceSettings, settings: ComparisonSettings) -> list[Encode]:
+    """Our encodes, those of one model together. Raises `UsageError` for what cannot be of any source."""
+    encodes = []
+    for model in dict.fromkeys(settings.models):
+        own = EncodeSettings(
+            model=model,
+            preset=settings.preset or EncodeSettings.preset,
+            time_seconds=settings.total_seconds,
+            epochs=settings.epochs,
+            device=settings.device,
+            source=selected,
+        )
+        check_settings(own)
+        family = family_of(own).name
+        for bpp in settings.bpps:
+            encodes.append(Encode(family, own, bpp, rung_path(f"{stem}-{family}.inrv", bpp)))
+    names = [one.name for one in encodes]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two of these files have one name: {', '.join(names)}")
+    if settings.keep is not None and os.path.isdir(settings.keep):
+        for name in names:
+            check_output_file(os.path.join(settings.keep, name), settings.overwrite)
+    return encodes
+
+
+def encode_each(
+    source: str,
+    encodes: Sequence[Encode],
+    folder: Path,
+    total_seconds: float | None,
+    left_out: list[LeftOut],
+    progress: Progress,
+) -> list[Encoded]:
+    """Our files in `folder`, which share the time; adds to `left_out` sizes that cannot be met."""
+    ends = None if total_seconds is None else time.monotonic() + total_seconds
+    made: list[Encoded] = []
+    errors: list[InrcError] = []
+    for model in dict.fromkeys(one.model for one in encodes):
+        own = [one for one in encodes if one.model == model]
+        settings = own[0].settings
+        if ends is not None:
+            left = sum(one.model == model for one in encodes) / (len(encodes) - len(made) - len(errors))
+            settings = replace(settings, time_seconds=max(0.01, (ends - time.monotonic()) * left))
+        rungs = [Rung(source, str(folder / one.name), one.bpp) for one in own]
+        for one, rung, result in zip(own, rungs, encode_rungs(rungs, settings, progress), strict=True):
+            if isinstance(result, EncodeResult):
+                made.append(Encoded(one, rung.output, result))
+            elif isinstance(result, TargetUnreachable):
+                errors.append(result)
+                left_out.append(LeftOut(f"{model} at {one.bpp:g} bits a pixel", str(result)))
+                progress.note(f"{left_out[-1].name} is left out: {result}")
+            else:
+                raise result
+    if not made:
+        raise errors[0]
+    return made
+
+
+def our_contenders(made: Sequence[Encoded], files: Sequence[FileEvidence]) -> list[Contender]:
+    """Our curves, with the figures of the files decoded anew."""
+    curves: dict[str, Curve] = {}
+    for one, file in zip(made, files, strict=True):
+        point = {
+            **point_of(file.quality),
+            "setting": f"{one.encode.bpp:g} bpp",
+            "file": file.name,
+            "seconds": one.result.seconds,
+            "epochs": one.result.epochs,
+        }
+        curves.setdefault(one.encode.model, []).append(point)
+    for curve in curves.values():
+        curve.sort(key=lambda point: point["bpp"])
+    return [Contender(name, curve) for name, curve in curves.items()]
+
+
+def keep_files(made: Sequence[Encoded], folder: str, overwrite: bool) -> None:
+    """Copy our files to `folder`. Raises `UsageError` for one that is there already, and `OutputError`."""
+    with output_errors(folder):
+        os.makedirs(folder, exist_ok=True)
+    for one in made:
+        target = os.path.join(folder, one.encode.name)
+        with open(one.path, "rb") as file, atomic_output(target, overwrite) as copy:
+            shutil.copyfileobj(file, copy)

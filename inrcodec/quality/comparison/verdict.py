@@ -1,0 +1,158 @@
+"""What curves of rate and quality say of each other: BD-rates, times, and one plain sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from inrcodec.quality import bdrate
+from inrcodec.quality.bdrate import METRICS, Curve
+
+_PSNR, _MS_SSIM = METRICS
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model of ours, or an ordinary codec at a preset, with its points from the smallest up."""
+
+    name: str
+    points: Curve
+    """As of `bdrate`, with the `seconds` that each took to encode."""
+
+    @property
+    def is_rival(self) -> bool:
+        return bdrate.is_rival(self.name)
+
+    @property
+    def mean_seconds(self) -> float:
+        """Seconds to encode a file, mean over the points."""
+        return float(np.mean([point["seconds"] for point in self.points]))
+
+
+@dataclass(frozen=True)
+class BdRate:
+    """Mean difference of bits at equal quality; see `bdrate.bd_rate`."""
+
+    percent: float | None
+    """None where there are too few points, no quality in common, or no library for it."""
+    overlap: tuple[float, float] | None
+    """Least and greatest quality that both reach, in the metric's unit."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model of ours against another contender."""
+
+    test: str
+    anchor: str
+    psnr: BdRate
+    ms_ssim: BdRate
+    difference_db: float | None
+    """By how much the model's PSNR is above the other's at equal bits, dB: mean over those of the model's
+    points whose bits lie within the other's. None without one."""
+    times_as_long: float
+    """Seconds of an encode with the model by those with the other, means over their points."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "test": self.test,
+            "anchor": self.anchor,
+            "bd_rate_psnr_percent": self.psnr.percent,
+            "overlap_psnr_db": self.psnr.overlap,
+            "bd_rate_ms_ssim_percent": self.ms_ssim.percent,
+            "overlap_ms_ssim": self.ms_ssim.overlap,
+            "difference_db": self.difference_db,
+            "times_as_long": self.times_as_long,
+        }
+
+
+def compare_each(contenders: Sequence[Contender]) -> list[Comparison]:
+    """Every model against every ordinary codec."""
+    return [
+        Comparison(
+            test.name,
+            anchor.name,
+            _bd_rate(anchor.points, test.points, _PSNR),
+            _bd_rate(anchor.points, test.points, _MS_SSIM),
+            difference_db(anchor.points, test.points),
+            test.mean_seconds / max(anchor.mean_seconds, 1e-6),
+        )
+        for test in contenders
+        if not test.is_rival
+        for anchor in contenders
+        if anchor.is_rival
+    ]
+
+
+def _bd_rate(anchor: Curve, test: Curve, metric: str) -> BdRate:
+    if not bdrate.is_installed():
+        return BdRate(None, None)
+    found = bdrate.bd_rate(anchor, test, metric)
+    overlap = found["overlap"]
+    return BdRate(found["percent"], None if overlap is None else (overlap[0], overlap[1]))
+
+
+def difference_db(anchor: Curve, test: Curve) -> float | None:
+    """See `Comparison.difference_db`; between points of `anchor` PSNR is linear in the logarithm of bits."""
+    rates = np.log([point["bpp"] for point in anchor])
+    values = [point["psnr_db"] for point in anchor]
+    differences = [
+        point["psnr_db"] - float(np.interp(np.log(point["bpp"]), rates, values))
+        for point in test
+        if rates[0] <= np.log(point["bpp"]) <= rates[-1]
+    ]
+    return float(np.mean(differences)) if differences else None
+
+
+def verdict(comparisons: Sequence[Comparison]) -> str:
+    """What they come to: a sentence for each model, none of it but what was measured."""
+    tests = dict.fromkeys(one.test for one in comparisons)
+    return " ".join(_sentence([one for one in comparisons if one.test == test]) for test in tests)
+
+
+def _sentence(rows: Sequence[Comparison]) -> str:
+    """Of one model: bits where there is a BD-rate, else PSNR where rates meet; and the time."""
+    by_bits = [one for one in rows if one.psnr.percent is not None]
+    by_quality = [one for one in rows if one.psnr.percent is None and one.difference_db is not None]
+    apart = [one for one in rows if one not in by_bits and one not in by_quality]
+    parts = []
+    if by_bits:
+        said = [_bits(one.psnr.percent or 0.0, one.anchor, number == 0) for number, one in enumerate(by_bits)]
+        parts.append(f"needs {listed(said)} for the same PSNR")
+    if by_quality:
+        parts.append(f"is {listed([_quality(one) for one in by_quality])} at the same bits")
+    if apart:
+        parts.append(f"has no rate in common with {listed([title(one.anchor) for one in apart])}")
+    times = listed([times_text(one.times_as_long) for one in (*by_bits, *by_quality, *apart)])
+    return f"On this clip {rows[0].test} {listed([*parts, f'takes {times} times as long to encode'])}."
+
+
+def _bits(percent: float, anchor: str, is_first: bool) -> str:
+    if round(abs(percent)) == 0:
+        return f"as many bits as {title(anchor)}"
+    more = "more" if percent > 0 else "fewer"
+    return f"{abs(percent):,.0f} % {more}{' bits' if is_first else ''} than {title(anchor)}"
+
+
+def _quality(row: Comparison) -> str:
+    difference = row.difference_db or 0.0
+    return f"{abs(difference):.2f} dB {'above' if difference > 0 else 'below'} {title(row.anchor)}"
+
+
+def title(name: str) -> str:
+    """`x265:medium` for a reader: `x265 medium`."""
+    return name.replace("svtav1", "SVT-AV1").replace(":", " ")
+
+
+def times_text(times: float) -> str:
+    """How many times as long, with two digits where they are few."""
+    return f"{times:,.0f}" if times >= 10 else f"{times:.2g}"
+
+
+def listed(texts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"

@@ -1,0 +1,252 @@
+"""How close one video is to another: every metric of every frame, and summed up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstream import probe
+from bitstream.blocks import MAGIC
+from inrcodec.decoder.video import Video, open_video
+from inrcodec.errors import UsageError
+from inrcodec.progress import Progress, Silent
+from inrcodec.quality.frame_metrics import MEASURES, Frame, Measured, Metric, measure_frame
+from inrcodec.settings.source import SourceSettings
+from inrcodec.system.files import STDIN, atomic_output, is_pipe
+from inrcodec.video import FrameReading
+
+
+@dataclass(frozen=True)
+class MetricSummary:
+    """A metric over all frames."""
+
+    metric: Metric
+    mean: float
+    worst_in_hundred: float
+    """One frame in a hundred is worse."""
+    worst: float
+    worst_frame: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found."""
+
+    reference: str
+    decoded: str
+    width: int
+    height: int
+    file_bytes: int | None
+    """Of the decoded video, without the sound and the like of an .inrv file; None for images."""
+    metrics: tuple[Metric, ...]
+    values: dict[str, NDArray[np.float64]]
+    """By the names of metrics, one of each frame (T,)."""
+    frame_count: int
+
+    @property
+    def bpp(self) -> float | None:
+        if self.file_bytes is None:
+            return None
+        return 8 * self.file_bytes / (self.width * self.height * self.frame_count)
+
+    def summaries(self) -> list[MetricSummary]:
+        found = []
+        for metric in self.metrics:
+            values = self.values[metric.name]
+            worst = metric.worst_frame(values)
+            found.append(
+                MetricSummary(
+                    metric,
+                    float(values.mean()),
+                    metric.worst_in_hundred(values),
+                    float(values[worst]),
+                    worst,
+                )
+            )
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "reference": self.reference,
+            "decoded": self.decoded,
+            "width": self.width,
+            "height": self.height,
+            "frames": self.frame_count,
+            "file_bytes": self.file_bytes,
+            "bpp": self.bpp,
+            "metrics": {
+                one.metric.name: {
+                    "mean": one.mean,
+                    "worst_in_hundred": one.worst_in_hundred,
+                    "worst": one.worst,
+                    "worst_frame": one.worst_frame,
+                    "values": self.values[one.metric.name].tolist(),
+                }
+                for one in self.summaries()
+            },
+        }
+
+    def write_csv(self, path: str, overwrite: bool) -> None:
+        """A line for each frame. Raises `UsageError` and `OutputError`."""
+        text = io.StringIO()
+        names = [metric.name for metric in self.metrics]
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["frame", *names])
+        for frame in range(self.frame_count):
+            writer.writerow([frame, *(repr(float(self.values[name][frame])) for name in names)])
+        with atomic_output(path, overwrite) as file:
+            file.write(text.getvalue().encode())
+
+
+def evaluate(
+    reference: str,
+    decoded: str,
+    source: SourceSettings | None = None,
+    measures: Sequence[str] | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Compare `decoded`, an .inrv file or any video, with what `source` selects of the video `reference`.
+
+    `measures` are names of `frame_metrics.MEASURES`, all that are installed if there are none. Memory holds a
+    frame of a video, and of an .inrv file what rendering it takes. Raises `UsageError` for videos that are
+    not of one size and length, or a measure that is not there.
+    """
+    progress = progress or Silent()
+    names = _usable(measures, progress)
+    found: list[Measured] = []
+    with ExitStack() as stack:
+        videos = [
+            _Opened(reference, source or SourceSettings(), device, stack, progress),
+            _Opened(decoded, SourceSettings(), device, stack, progress),
+        ]
+        total = max(video.frame_count for video in videos)
+        first, second = (video.frames for video in videos)
+        shape: tuple[int, ...] = ()
+        while True:
+            one, other = next(first, None), next(second, None)
+            if one is None or other is None:
+                break
+            if one.shape != other.shape:
+                sizes = [f"{frame.shape[1]}x{frame.shape[0]}" for frame in (one, other)]
+                raise UsageError(
+                    f"{reference} has frames of {sizes[0]}, {decoded} of {sizes[1]}: --crop and --scale take "
+                    "what was encoded"
+                )
+            shape = one.shape
+            found.append(measure_frame(one, other, names))
+            progress.stage("comparing", len(found), max(total, len(found)))
+    if (one is None) != (other is None):
+        longer = reference if other is None else decoded
+        raise UsageError(
+            f"{longer} has more than the {len(found)} frames of the other: --frames and --every take what "
+            "was encoded"
+        )
+    there = _measured([metric for name in names for metric in MEASURES[name].metrics], found[0], progress)
+    values = {metric.name: np.array([row[metric.name] for row in found], dtype=float) for metric in there}
+    size = videos[1].file_bytes
+    return Evaluation(reference, decoded, shape[1], shape[0], size, there, values, len(found))
+
+
+def frames_at(
+    path: str,
+    indices: Sequence[int],
+    source: SourceSettings | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> list[Frame]:
+    """Frames `indices` of an .inrv file, or of what `source` selects of a video, each (height, width, 3).
+
+    A video is read up to the last of them. Raises `UsageError` as `evaluate` does, and where a frame is not
+    there.
+    """
+    found: dict[int, Frame] = {}
+    with ExitStack() as stack:
+        opened = _Opened(path, source or SourceSettings(), device, stack, progress or Silent())
+        if opened.video is not None:
+            return [opened.video[index] for index in indices]
+        for index, frame in zip(range(max(indices) + 1), opened.frames, strict=False):
+            if index in indices:
+                found[index] = frame
+    if len(found) < len(set(indices)):
+        raise UsageError(f"{path} has no frame {max(indices)} any more")
+    return [found[index] for index in indices]
+
+
+def _measured(metrics: Sequence[Metric], first: Measured, progress: Progress) -> tuple[Metric, ...]:
+    """The metrics that frames of this size have; raises `UsageError` for none."""
+    there = tuple(metric for metric in metrics if first[metric.name] is not None)
+    missing = [metric.title for metric in metrics if metric not in there]
+    if not there:
+        raise UsageError(f"{', '.join(missing)}: these frames are too small")
+    if missing:
+        progress.note(f"{', '.join(missing)}: left out; these frames are too small")
+    return there
+
+
+def _usable(measures: Sequence[str] | None, progress: Progress) -> list[str]:
+    """The measures to take; a note names those that are not installed, unless they were asked for."""
+    for name in measures or ():
+        if name not in MEASURES:
+            raise UsageError(f"unknown metric {name!r}; expected {', '.join(MEASURES)}")
+        if not MEASURES[name].is_installed:
+            raise UsageError(f"{name} needs more packages: pip install 'inrc[metrics]'")
+    if measures:
+        return list(dict.fromkeys(measures))
+    missing = [name for name, measure in MEASURES.items() if not measure.is_installed]
+    if missing:
+        progress.note(f"{', '.join(missing)}: left out; pip install 'inrc[metrics]' brings them")
+    return [name for name in MEASURES if name not in missing]
+
+
+class _Notes(Silent):
+    """Passes on what is noted of a video while it is read, and nothing else."""
+
+    def __init__(self, whole: Progress) -> None:
+        self._whole = whole
+
+    def note(self, message: str) -> None:
+        self._whole.note(message)
+
+
+class _Opened:
+    """An .inrv file or a video, frame by frame; raises `UsageError`."""
+
+    def __init__(
+        self, path: str, source: SourceSettings, device: str, stack: ExitStack, progress: Progress
+    ) -> None:
+        if path == STDIN or is_pipe(path):
+            raise UsageError(f"{path}: both videos are read from files, not from pipes")
+        self.file_bytes = os.path.getsize(path) if os.path.isfile(path) else None
+        self.frame_count = 0
+        """As far as it is known before they are read."""
+        self.video: Video | None = None
+        """Where it is an .inrv file, whose frames are there in any order."""
+        self.frames: Iterator[Frame]
+        if self.file_bytes is not None and _is_ours(path):
+            if source != SourceSettings():
+                raise UsageError(f"{path}: a part can be taken of an ordinary video only")
+            self.file_bytes -= probe(path).extras_bytes
+            self.video = stack.enter_context(open_video(path, device))
+            self.frames, self.frame_count = iter(self.video), len(self.video)
+        else:
+            reading = iter(FrameReading(path, source, _Notes(progress)))
+            stack.callback(reading.close)
+            self.frames = reading
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise UsageError(f"{path} may not be read: {error.strerror}") from error

@@ -1,0 +1,141 @@
+"""The pictures of a report: chosen frames of the source and of every file, and maps of where they differ."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrcodec.metrics import psnr_db
+from inrcodec.quality.frame_metrics import MEASURES, Frame, flip_map
+from inrcodec.video.images import jpeg_bytes, webp_bytes
+
+LOSSLESS_PIXELS = 12_000_000
+"""Pixels of all pictures of a page; where there are more they are JPEGs of high quality."""
+WEBP_SIDE = 16383
+"""Pixels, that a WebP picture has at most in a row or column."""
+MAGMA = np.array(
+    [
+        (0, 0, 4), (10, 8, 34), (29, 17, 71), (54, 16, 107), (81, 18, 124), (106, 28, 129), (131, 38, 129),
+        (156, 46, 127), (183, 55, 121), (208, 65, 111), (231, 82, 99), (245, 107, 92), (252, 137, 97),
+        (254, 167, 114), (254, 196, 136), (253, 226, 163), (252, 253, 191),
+    ]
+)  # fmt: skip
+"""The colours of `magma` (matplotlib), evenly spaced from least to most."""
+_ROUND_LEVELS = (8, 16, 32, 64, 128, 255)
+
+
+@dataclass(frozen=True)
+class FileFrame:
+    """One frame as a file has it."""
+
+    psnr_db: float
+    picture: str
+    """As the maps, a `data:` address."""
+    error: str
+    mean_error: float
+    """Over the pixels, of the largest difference of the three colours; of 255 levels."""
+    flip: str | None
+    mean_flip: float | None
+
+
+@dataclass(frozen=True)
+class ShownFrame:
+    """One frame as the source has it, and as each file has it."""
+
+    title: str
+    index: int
+    source: str
+    files: tuple[FileFrame, ...]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All pictures of a page."""
+
+    frames: tuple[ShownFrame, ...]
+    width: int
+    height: int
+    error_levels: int
+    """Difference of a colour, of 255 levels, that the brightest colour of an error map stands for."""
+    is_lossless: bool
+
+
+def make_pictures(
+    chosen: Sequence[Chosen], source: Sequence[Frame], files: Sequence[Sequence[Frame]]
+) -> Pictures:
+    """Pictures of the chosen frames (height, width, 3) of the source, and of the same ones of each file."""
+    errors = [[_error(*both) for both in zip(source, frames, strict=True)] for frames in files]
+    levels = _levels(errors)
+    height, width = source[0].shape[:2]
+    has_flip = MEASURES["flip"].is_installed
+    count = len(source) * (1 + len(files) * (3 if has_flip else 2))
+    is_lossless = count * width * height <= LOSSLESS_PIXELS and max(width, height) <= WEBP_SIDE
+    shown = []
+    for number, one in enumerate(chosen):
+        parts = []
+        for frames, of_file in zip(files, errors, strict=True):
+            flip = flip_map(source[number], frames[number]) if has_flip else None
+            parts.append(
+                FileFrame(
+                    psnr_db=psnr_db(source[number], frames[number]),
+                    picture=_address(frames[number], is_lossless),
+                    error=_address(heat(of_file[number] / levels), is_lossless),
+                    mean_error=float(of_file[number].mean()),
+                    flip=None if flip is None else _address(heat(flip), is_lossless),
+                    mean_flip=None if flip is None else float(flip.mean(dtype=np.float64)),
+                )
+            )
+        shown.append(ShownFrame(one.title, one.index, _address(source[number], is_lossless), tuple(parts)))
+    return Pictures(tuple(shown), width, height, levels, is_lossless)
+
+
+def heat(values: NDArray[np.floating]) -> Frame:
+    """Values of 0 to 1 (height, width) as colours (height, width, 3), dark to bright."""
+    places = np.linspace(0, 1, len(MAGMA))
+    table = np.stack([np.interp(np.linspace(0, 1, 256), places, channel) for channel in MAGMA.T], axis=-1)
+    levels = (255 * values.clip(0, 1)).round().astype(np.uint8)
+    colours: Frame = table.round().astype(np.uint8)[levels]
+    return colours
+
+
+def _error(source: Frame, decoded: Frame) -> NDArray[np.uint8]:
+    """The largest difference of a pixel's colours, in levels (height, width)."""
+    found: NDArray[np.uint8] = np.abs(source.astype(np.int16) - decoded).max(axis=2).astype(np.uint8)
+    return found
+
+
+def _levels(errors: Sequence[Sequence[NDArray[np.uint8]]]) -> int:
+    """What all error maps have as their brightest: a round number that few pixels exceed."""
+    most = max(float(np.percentile(error, 99.5)) for of_file in errors for error in of_file)
+    return next((level for level in _ROUND_LEVELS if level >= most), _ROUND_LEVELS[-1])
+
+
+def _address(frame: Frame, is_lossless: bool) -> str:
+    kind, data = ("webp", webp_bytes(frame)) if is_lossless else ("jpeg", jpeg_bytes(frame))
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A frame, and why it is shown."""
+
+    title: str
+    """`worst`, `median`, `best` or `only`."""
+    index: int
+
+
+def choose_frames(psnr_db: NDArray[np.float64]) -> list[Chosen]:
+    """The frames of the lowest, the middle and the highest PSNR (T,); none of them twice."""
+    order = np.argsort(psnr_db, kind="stable")
+    if len(order) == 1:
+        return [Chosen("only", 0)]
+    places = {"worst": 0, "median": (len(order) - 1) // 2, "best": len(order) - 1}
+    chosen: dict[int, Chosen] = {}
+    for title, place in places.items():
+        index = int(order[place])
+        chosen.setdefault(index, Chosen(title, index))
+    return list(chosen.values())

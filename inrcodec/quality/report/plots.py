@@ -1,0 +1,208 @@
+"""The parts of a report that are charts: quality over frames, rate against distortion, the course of fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrcodec.quality import bdrate
+from inrcodec.quality.bdrate import METRICS
+from inrcodec.quality.frame_metrics import MEASURES, Metric
+from inrcodec.quality.report.charts import Series, Stop, chart, legend, linear_axis, logarithmic_axis
+from inrcodec.quality.report.evidence import Evidence, FileEvidence
+from inrcodec.quality.report.logs import FitPoint
+from inrcodec.quality.report.markup import Markup, element, joined, table
+from inrcodec.quality.report.rates import RateCurves
+from inrcodec.quality.report.sections import value_text
+
+MOST_POINTS = 600
+"""Points of a line over frames; of a longer video each stands for several frames."""
+MOST_FITS = 8
+"""Segments whose fits are drawn."""
+_CURVES = ("psnr", "ssim", "ms_ssim", "flip")
+
+
+def quality_section(evidence: Evidence) -> Markup:
+    """A chart for each metric, with the chosen frames marked."""
+    metrics = [one for one in evidence.files[0].quality.metrics if one.name in _CURVES]
+    marks = [one.index for one in evidence.chosen]
+    shown = ", ".join(f"{one.title} {one.index}" for one in evidence.chosen)
+    missing = [one for one in MEASURES.values() if not one.is_installed]
+    titles = ", ".join(metric.title for one in missing for metric in one.metrics)
+    names = [Series(file.name, (), number) for number, file in enumerate(evidence.files)]
+    return joined(
+        legend(names),
+        element("div", *(_over_frames(evidence.files, one, marks) for one in metrics), class_="charts"),
+        element("p", f"Dotted: the frames shown above ({shown}).", class_="note"),
+        element("p", f"Not installed: {titles} (pip install 'inrc[metrics]').", class_="note")
+        if missing
+        else None,
+    )
+
+
+def _over_frames(files: Sequence[FileEvidence], metric: Metric, marks: Sequence[int]) -> Markup:
+    values = [file.quality.values[metric.name] for file in files]
+    count = len(values[0])
+    size = -(-count // MOST_POINTS)
+    lines = [(number, file.name, one) for number, (file, one) in enumerate(zip(files, values, strict=True))]
+    stops = [
+        Stop(
+            start,
+            None,
+            f"frame {start}" if size == 1 else f"frames {start} to {min(start + size, count) - 1}",
+            [(number, name, _several(metric.name, one[start : start + size])) for number, name, one in lines],
+        )
+        for start in range(0, count, size)
+    ]
+    low, high = min(float(one.min()) for one in values), max(float(one.max()) for one in values)
+    floor = [0.0] if metric.name == "flip" else []
+    better = "Higher is better." if metric.is_better_high else "Lower is better."
+    return chart(
+        metric.title,
+        f"{count} frames, from {value_text(metric.name, low)} to {value_text(metric.name, high)}. {better}",
+        linear_axis("frame", [0, count - 1], whole=True),
+        linear_axis(metric.unit or better.lower().rstrip("."), [low, high, *floor], 4),
+        [_series(name, one, number, size) for number, name, one in lines],
+        stops,
+        marks,
+    )
+
+
+def _series(name: str, values: NDArray[np.float64], colour: int, size: int) -> Series:
+    """A point for each `size` frames, with the range that their values take."""
+    runs = [(start, values[start : start + size]) for start in range(0, len(values), size)]
+    band = [(start, float(run.min()), float(run.max())) for start, run in runs] if size > 1 else []
+    return Series(name, [(start, float(run.mean())) for start, run in runs], colour, band=band)
+
+
+def _several(name: str, values: NDArray[np.float64]) -> str:
+    mean = value_text(name, float(values.mean()))
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({value_text(name, float(values.min()))} to {value_text(name, float(values.max()))})"
+
+
+def rate_section(evidence: Evidence) -> Markup | None:
+    """For each clip a chart for each metric, and the BD-rates."""
+    if not evidence.plots:
+        return None
+    pieces: list[Markup | None] = []
+    for plot, rows in zip(evidence.plots, evidence.comparisons, strict=True):
+        shown = [name for name in METRICS if any(point[name] is not None for point in _points(plot))]
+        charts = (_rate_chart(plot, metric) for metric in shown)
+        names = [_contender(plot, name) for name in plot.curves]
+        pieces += [element("h3", plot.title), legend(names), element("div", *charts, class_="charts")]
+        if not plot.ours:
+            said = "These results are of another number of pixels than the files here: they stand alone."
+            pieces.append(element("p", said, class_="note"))
+        pieces.append(_bd_table(rows))
+    return joined(*pieces)
+
+
+def _points(plot: RateCurves) -> list[dict[str, Any]]:
+    return [point for curve in plot.curves.values() for point in curve]
+
+
+def _contender(plot: RateCurves, name: str, places: Sequence[tuple[float, float]] = ()) -> Series:
+    return Series(name, places, list(plot.curves).index(name), bdrate.is_rival(name), has_dots=True)
+
+
+def _rate_chart(plot: RateCurves, metric: str) -> Markup:
+    series, stops = [], []
+    for number, (name, curve) in enumerate(plot.curves.items()):
+        places = [(point["bpp"], point[metric]) for point in curve if point[metric] is not None]
+        if not places:
+            continue
+        series.append(_contender(plot, name, places))
+        for bpp, value in places:
+            rows = [(number, METRICS[metric], value_text(metric.removesuffix("_db"), value))]
+            stops.append(Stop(bpp, value, f"{name}: {bpp:.4f} bits a pixel", rows))
+    stops.sort(key=lambda stop: stop.x)
+    title, _, unit = METRICS[metric].partition(", ")
+    return chart(
+        title,
+        f"{len(series)} contenders at {len(stops)} rates.",
+        logarithmic_axis("bits a pixel", [stop.x for stop in stops]),
+        linear_axis(unit, [stop.y for stop in stops if stop.y is not None]),
+        series,
+        stops,
+    )
+
+
+def _bd_table(rows: Sequence[dict[str, Any]]) -> Markup:
+    """A line for each anchor, a column for each contender of ours and metric."""
+    if not rows:
+        reason = (
+            "a BD-rate needs two contenders of four points or more that reach the same quality"
+            if bdrate.is_installed()
+            else "pip install 'inrc[report]' brings what they need"
+        )
+        return element("p", f"No BD-rates: {reason}.", class_="note")
+    figures = {(row["anchor"], row["test"], row["metric"]): row["percent"] for row in rows}
+    columns = list(dict.fromkeys((row["test"], row["metric"]) for row in rows))
+    lines = []
+    for anchor in dict.fromkeys(row["anchor"] for row in rows):
+        cells = [figures.get((anchor, *column)) for column in columns]
+        lines.append([anchor, *("–" if cell is None else f"{cell:+.1f} %" for cell in cells)])
+    heads = [f"{test}, by {METRICS[metric].partition(',')[0]}" for test, metric in columns]
+    said = "BD-rate: bits at equal quality against the codec of the line; less than nothing is fewer bits."
+    return joined(table(["against", *heads], lines), element("p", said, class_="note"))
+
+
+def fit_section(evidence: Evidence) -> Markup | None:
+    """PSNR and estimated bits over the time of each fit, where logs were given."""
+    logs = [(file.name, file.log) for file in evidence.files if file.log is not None]
+    if not logs:
+        return None
+    fits = [
+        (f"{name}, segment {number + 1}" if len(log.segments) > 1 else name, points)
+        for name, log in logs
+        for number, points in enumerate(log.segments)
+        if points
+    ]
+    if not fits:
+        said = "These fits were too short to be heard of: there is no curve."
+        return element("p", said, class_="note")
+    shown = fits[:MOST_FITS]
+    charts = [
+        _fit_chart("PSNR", "dB", "psnr", [(name, one, [at.psnr_db for at in one]) for name, one in shown]),
+        _fit_chart(
+            "Estimated rate",
+            "bits a pixel",
+            "bpp",
+            [(name, one, [at.bpp for at in one]) for name, one in shown],
+        ),
+    ]
+    said = "As the fit saw itself, before the file was coded whole and decoded again."
+    rest = f" The first {len(shown)} of {len(fits)} segments." if len(shown) < len(fits) else ""
+    return joined(
+        legend([Series(name, (), number) for number, (name, _) in enumerate(shown)]),
+        element("div", *charts, class_="charts"),
+        element("p", said + rest, class_="note"),
+    )
+
+
+def _fit_chart(
+    title: str, unit: str, name: str, fits: Sequence[tuple[str, Sequence[FitPoint], Sequence[float]]]
+) -> Markup:
+    """`fits` are names, moments, and the value that is drawn of each."""
+    series, stops = [], []
+    for number, (fit, points, values) in enumerate(fits):
+        series.append(
+            Series(fit, [(at.seconds, one) for at, one in zip(points, values, strict=True)], number)
+        )
+        for at, value in zip(points, values, strict=True):
+            row = (number, fit, value_text(name, value))
+            stops.append(Stop(at.seconds, value, f"{at.seconds:,.1f} s, epoch {at.epochs:.3g}", [row]))
+    stops.sort(key=lambda stop: stop.x)
+    return chart(
+        title,
+        f"{len(stops)} moments of {len(fits)} fits.",
+        linear_axis("seconds of the fit", [0.0, *(stop.x for stop in stops)], whole=True),
+        linear_axis(unit, [stop.y for stop in stops if stop.y is not None], 4),
+        series,
+        stops,
+    )

@@ -1,0 +1,1 @@
+"""One frozen settings class a command, presets, and the notation of sizes and times."""

@@ -1,0 +1,99 @@
+"""Settings of the commands that write a page: `inrc report` and `inrc compare`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inrcodec.errors import UsageError
+from inrcodec.settings.presets import AUTO
+from inrcodec.settings.source import SourceSettings
+from inrcodec.system.files import check_output_file, check_paths, is_pipe
+
+METRICS = ("psnr", "yuv", "ssim", "ms-ssim", "flip")
+"""What `inrc eval` measures; see `frame_metrics`."""
+COMPARISON_SECONDS = 300.0
+"""Wall clock of all our encodes of `inrc compare`, where nothing says how long to fit."""
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """Everything `inrc report` can be told."""
+
+    source: SourceSettings = SourceSettings()
+    results: Sequence[str] = ()
+    """Files of `python -m benchmarks.rd --json`: contenders to draw beside the files."""
+    logs: Sequence[str] = ()
+    """Files of `inrc encode --json`, which have the names of the outputs that they are of."""
+    device: str = "auto"
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """Everything `inrc compare` can be told."""
+
+    source: SourceSettings = SourceSettings()
+    first_seconds: float | None = 5.0
+    """Of a longer video only its first seconds are compared; None for all of `source.frames`, and where these
+    are no whole video it has no effect."""
+    bpps: Sequence[float] = (0.03, 0.06, 0.12, 0.2)
+    """Bits per pixel of our files; a BD-rate needs four."""
+    models: Sequence[str] = (AUTO,)
+    preset: str | None = None
+    """One of `PRESETS`; None for `medium`."""
+    time_seconds: float | None = None
+    """Wall clock of all our encodes together; None for `COMPARISON_SECONDS`, unless preset or epochs say how
+    long to fit."""
+    epochs: float | None = None
+    against: Sequence[str] = ("x264:medium", "x265:medium", "svtav1:6")
+    """Ordinary codecs, as CODEC:PRESET."""
+    keep: str | None = None
+    """A folder for our files; None removes them."""
+    device: str = "auto"
+    overwrite: bool = False
+
+    @property
+    def total_seconds(self) -> float | None:
+        """The time of all our encodes together, seconds; None where another setting decides."""
+        if self.time_seconds is None and self.epochs is None and self.preset is None:
+            return COMPARISON_SECONDS
+        return self.time_seconds
+
+
+def check_report(source: str, files: Sequence[str], output: str, settings: ReportSettings) -> None:
+    """Raise `UsageError` for what cannot be reported on, and `OutputError` where nothing can be written."""
+    if not files:
+        raise UsageError("name at least one .inrv file to report on")
+    if len(set(files)) < len(files):
+        raise UsageError(f"a file is named twice: {', '.join(files)}")
+    _check_page((source, *files, *settings.results, *settings.logs), output, settings.overwrite)
+
+
+def check_comparison(source: str, output: str, settings: ComparisonSettings) -> None:
+    """Raise `UsageError` for what cannot be compared, and `OutputError` where nothing can be written."""
+    if is_pipe(source):
+        raise UsageError(f"compare reads its source several times, which {source} cannot be: save it")
+    _check_page((source,), output, settings.overwrite)
+    bpps = settings.bpps
+    if not bpps or len(set(bpps)) < len(bpps) or not all(0 < bpp < math.inf for bpp in bpps):
+        raise UsageError(f"--bpp: expected positive numbers, each once, found {list(bpps)}")
+    if not settings.models or not settings.against:
+        raise UsageError("name at least one --model, and one codec to compare it with (--against)")
+    if settings.time_seconds is not None and settings.epochs is not None:
+        raise UsageError("--time and --epochs exclude each other; give one of them")
+    if settings.keep is not None and not os.path.isdir(settings.keep):
+        if os.path.exists(settings.keep):
+            raise UsageError(f"--keep: {settings.keep} is no folder")
+        check_output_file(os.path.abspath(settings.keep), False)
+
+
+def _check_page(inputs: Sequence[str], output: str, overwrite: bool) -> None:
+    """Raise as the two above for a page that is made of these files."""
+    if not output.endswith((".html", ".htm")):
+        raise UsageError(f"-o: expected a name that ends with .html, found {output}")
+    for path in inputs:
+        check_paths(path, output)
+    check_output_file(output, overwrite)

@@ -1,0 +1,221 @@
+"""From a path to the frames that will be fitted: select, convert to RGB, turn, crop, scale."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import closing
+from fractions import Fraction
+from itertools import islice
+
+import av
+import numpy as np
+from av import VideoFrame
+from numpy.typing import NDArray
+
+from inrcodec.errors import NotAVideo, UsageError
+from inrcodec.progress import Progress, Silent
+from inrcodec.settings.source import FrameRange, Size, SourceSettings
+from inrcodec.video.color import color_tags
+from inrcodec.video.frame_checks import FrameChecks
+from inrcodec.video.geometry import Frame, Turn, centre_crop, rgb_pixels, scale
+from inrcodec.video.properties import Clip, VideoProperties, Window
+from inrcodec.video.sources import Source, open_source
+from inrcodec.video.timestamps import held_ratio, timing_of
+
+
+def read_clip(path: str, source: SourceSettings, progress: Progress | None = None) -> Clip:
+    """Decode the frames that `source` selects of the video at `path`, as RGB (T, height, width, 3).
+
+    Pixels are PyAV's own `rgb24` conversion, turned as the display matrix says, then cropped at the centre,
+    then scaled, each frame as it comes: memory holds the selected frames and no others. What the clip
+    cannot carry (alpha, fields, times that do not rise) is told to `progress` in one line each.
+
+    Raises `UsageError` for a request that cannot be met and `NotAVideo` for an input without usable frames.
+    """
+    reading = FrameReading(path, source, progress, is_held=True)
+    pixels = list(reading)
+    return Clip(stacked(pixels), reading.properties, reading.window)
+
+
+class FrameReading:
+    """The frames of `read_clip` one by one, each (height, width, 3) uint8, in one pass and never held.
+
+    `properties` and `window` (see `Clip`) are known once the pass is over. Iterating raises what `read_clip`
+    raises; with `is_held` also `UsageError` when all frames together would not fit in memory.
+    """
+
+    def __init__(
+        self, path: str, source: SourceSettings, progress: Progress | None = None, is_held: bool = False
+    ) -> None:
+        self._path, self._source, self._progress = path, source, progress or Silent()
+        self._is_held = is_held
+        self.properties: VideoProperties
+        self.window: Window
+
+    def __iter__(self) -> Generator[Frame, None, None]:
+        check_source(self._source)
+        with open_source(self._path, self._progress, self._source.stream) as opened:
+            try:
+                self.properties, self.window = yield from _read(
+                    self._path, opened, self._source, self._progress, self._is_held
+                )
+            except av.FFmpegError as error:
+                raise NotAVideo(f"{self._path} cannot be decoded: {error.strerror or error}") from error
+
+
+def check_source(source: SourceSettings) -> None:
+    """Raise `UsageError` for settings that no video could meet."""
+    frames = source.frames
+    if frames.start < 0 or (frames.stop is not None and frames.stop <= frames.start):
+        raise UsageError(f"the frame range {range_text(frames)} is empty")
+    if source.every < 1:
+        raise UsageError(f"--every: expected a whole number from 1, found {source.every}")
+    for name, size in (("--crop", source.crop), ("--scale", source.scale)):
+        if size is not None and (size.width < 1 or size.height < 1):
+            raise UsageError(f"{name} {size.width}x{size.height} has no pixels")
+    if source.bit_depth not in (None, 8):
+        raise UsageError(f"--bit-depth {source.bit_depth} is not supported in this version; 8 is")
+
+
+def range_text(frames: FrameRange) -> str:
+    """The range as it is written on the command line: `a:b`."""
+    return f"{frames.start}:{'' if frames.stop is None else frames.stop}"
+
+
+def _read(
+    path: str, opened: Source, source: SourceSettings, progress: Progress, is_held: bool
+) -> Generator[Frame, None, tuple[VideoProperties, Window]]:
+    """Yields the frames; returns what is known of them all, and where they lie in the source."""
+    count = 0
+    first: VideoFrame | None = None
+    checks = FrameChecks(path, source, progress)
+    timestamps: list[int | None] = []
+    total = _expected_count(opened, source)
+    with closing(_selected_frames(opened, source.frames)) as frames:
+        for index, frame in enumerate(frames):
+            if first is None:
+                first = frame
+                if is_held:
+                    _check_memory(opened, frame, source)
+            turn, is_sideways = checks.check(source.frames.start + index, frame)
+            timestamps.append(frame.pts)
+            if index % source.every:
+                continue
+            pixels = _fitted(frame, turn, source)
+            height, width = pixels.shape[:2]
+            count += 1
+            progress.stage("reading", count, max(total, count))
+            yield pixels
+    if first is None:
+        raise NotAVideo(_no_frames(path, source.frames))
+    _note_what_is_missing(opened, len(timestamps), source.frames, progress)
+    time_base = first.time_base or opened.time_base
+    kept_rate = _kept_rate(opened.frame_rate, source.every)
+    timing = timing_of(timestamps[:: source.every], time_base, kept_rate, progress)
+    ratio = opened.sample_aspect_ratio
+    properties = VideoProperties(
+        width=width,
+        height=height,
+        frame_count=count,
+        frame_rate=timing.frame_rate,
+        time_base=timing.time_base,
+        sample_aspect_ratio=_scaled_ratio(1 / ratio if is_sideways else ratio, first, is_sideways, source),
+        color=color_tags(first),
+        timestamps=timing.timestamps,
+    )
+    return properties, _window(opened, time_base, timestamps, source.frames)
+
+
+def _selected_frames(opened: Source, frames: FrameRange) -> Generator[VideoFrame, None, None]:
+    yield from islice(opened.frames, frames.start, frames.stop)
+
+
+def _expected_count(opened: Source, source: SourceSettings) -> int:
+    """Frames that will be kept as far as the container can be believed; 0 if it does not say."""
+    frames = source.frames
+    stops = [stop for stop in (frames.stop, opened.claimed_frame_count or None) if stop is not None]
+    return len(range(frames.start, min(stops), source.every)) if stops else 0
+
+
+def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings) -> None:
+    """Raise `UsageError` when the selected frames, as far as their number is known, do not fit in memory."""
+    memory_bytes = physical_memory_bytes()
+    if not opened.estimated_frame_count or memory_bytes is None:
+        return
+    stop = opened.estimated_frame_count if source.frames.stop is None else source.frames.stop
+    count = len(range(source.frames.start, min(stop, opened.estimated_frame_count), source.every))
+    size = source.scale or source.crop or Size(first.width, first.height)
+    needed_bytes = count * size.width * size.height * 3
+    if needed_bytes > memory_bytes:
+        raise UsageError(
+            f"{count} frames of {size.width}x{size.height} take {needed_bytes / 1e9:.1f} GB, this machine "
+            f"has {memory_bytes / 1e9:.1f} GB: --frames takes a part of them, --scale makes them smaller"
+        )
+
+
+def physical_memory_bytes() -> int | None:
+    """The machine's memory, or None where the system does not say (Windows)."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _no_frames(path: str, frames: FrameRange) -> str:
+    if frames == FrameRange():
+        return f"{path} is no video: not one frame of it can be decoded"
+    return f"{path} has no frames in {range_text(frames)}"
+
+
+def _fitted(frame: VideoFrame, turn: Turn, source: SourceSettings) -> Frame:
+    """RGB pixels of one frame, turned, cropped and scaled, in memory of their own."""
+    pixels: Frame = turn(rgb_pixels(frame))
+    if source.crop is not None:
+        pixels = centre_crop(pixels, source.crop)
+    if source.scale is not None:
+        pixels = scale(np.ascontiguousarray(pixels), source.scale)
+    # A view would keep the whole decoded frame alive.
+    return pixels if pixels.base is None else pixels.copy()
+
+
+def stacked(pixels: list[Frame]) -> NDArray[np.uint8]:
+    """All frames as one array (T, height, width, 3); empties `pixels` so that each is held only once."""
+    frames = np.empty((len(pixels), *pixels[0].shape), dtype=np.uint8)
+    for index in reversed(range(len(pixels))):
+        frames[index] = pixels.pop()
+    return frames
+
+
+def _scaled_ratio(ratio: Fraction, first: VideoFrame, is_sideways: bool, source: SourceSettings) -> Fraction:
+    """The sample aspect ratio after scaling: the picture keeps the shape it is shown with."""
+    if source.scale is None:
+        return ratio
+    width, height = (first.height, first.width) if is_sideways else (first.width, first.height)
+    if source.crop is not None:
+        width, height = source.crop.width, source.crop.height
+    return held_ratio(ratio * Fraction(width * source.scale.height, height * source.scale.width))
+
+
+def _kept_rate(rate: Fraction, every: int) -> Fraction:
+    """Frames a second when one frame in `every` is kept."""
+    return rate if every == 1 else held_ratio(rate / every)
+
+
+def _note_what_is_missing(opened: Source, count: int, frames: FrameRange, progress: Progress) -> None:
+    if frames.stop is not None and count < frames.stop - frames.start:
+        progress.note(f"the video ends at frame {frames.start + count}, before {frames.stop}")
+    elif frames.stop is None and count + frames.start < opened.claimed_frame_count:
+        promised = opened.claimed_frame_count
+        progress.note(f"{promised} frames were promised, {count + frames.start} can be decoded")
+
+
+def _window(opened: Source, time_base: Fraction, timestamps: list[int | None], frames: FrameRange) -> Window:
+    """Where the selected frames lie on the source's clock, by the times of the first and the last."""
+    known = [(index, stamp) for index, stamp in enumerate(timestamps) if stamp is not None]
+    index, stamp = known[0] if known else (-frames.start, 0)
+    start = stamp * time_base - index / opened.frame_rate
+    is_cut = frames.stop is not None and len(timestamps) == frames.stop - frames.start
+    index, stamp = known[-1] if known else (-frames.start, 0)
+    end = stamp * time_base + (len(timestamps) - index) / opened.frame_rate
+    return Window(start, frames.start > 0, end if is_cut else None)
