@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ast
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from command_line import ROOT, environment
 from imports import Checkout, room_of
 
 from inrcodec.models.registry import FAMILIES
 
-ROOT = Path(__file__).parents[1]
 HOUSE = Checkout(ROOT)
 MODULES, imports, closure = HOUSE.modules, HOUSE.imports, HOUSE.closure
 MODULE = pytest.mark.parametrize("module", MODULES)
@@ -183,6 +181,5 @@ def test_wire_ids_and_names_of_families_are_unique() -> None:
 )
 def test_what_reports_and_plans_loads_no_torch(module: str) -> None:
     script = f"import sys, inrcodec.{module}; sys.exit('torch' in sys.modules)"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()

@@ -11,6 +11,7 @@ import inrc_reference
 import numpy as np
 import pytest
 import torch
+from command_line import GOLDEN, ROOT
 
 import bitstream
 import inrcodec
@@ -25,7 +26,6 @@ from inrcodec.models.layers import blocks
 from inrcodec.models.nerv import NeRV
 from inrcodec.models.registry import FAMILIES
 
-GOLDEN = Path(__file__).parent / "golden"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.inrv"))
 NAME = pytest.mark.parametrize("name", NAMES)
 
@@ -160,7 +160,7 @@ def test_the_script_that_writes_them_overwrites_nothing(tmp_path: Path) -> None:
     there = tmp_path / "tests/golden/hnerv.inrv"
     there.write_bytes(b"old")
     command = [sys.executable, str(copy)]
-    root = str(Path(__file__).parents[1])
+    root = str(ROOT)
     done = subprocess.run(command, env={"PYTHONPATH": root}, capture_output=True, timeout=60)
     assert done.returncode == 1
     assert b"exists and differs" in done.stderr

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import av
 import pytest
+from command_line import environment
 from track_samples import stored_packets, write_film
 from video_samples import gradient, write_video
 
 from bitstream import load
 from inrcodec.cli.main import run
 
-ROOT = Path(__file__).parents[2]
 TINY = ["--model", "hnerv", "--epochs", "1", "--bpp", "4", "--device", "cpu", "-q"]
 RANGE = ["--frames", "10:45"]
 
@@ -56,7 +56,7 @@ def test_encode_says_what_the_sound_takes(film: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "inrcodec", *command],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env=environment(),
         capture_output=True,
         timeout=120,
     )
@@ -86,8 +86,9 @@ def test_info_and_verify_of_sound_load_neither_torch_nor_av(encoded: Path) -> No
         "import sys; from inrcodec.cli.main import run; codes = [run([word, sys.argv[1]]) for word in"
         " ('info', 'verify')]; sys.exit(any(codes) or bool({'torch', 'av'} & sys.modules.keys()))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", script, str(encoded)], env=environment, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(encoded)], env=environment(), capture_output=True
+    )
     assert done.returncode == 0, done.stderr
 
 

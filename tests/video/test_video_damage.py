@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 from codec_samples import Frames, moving_gradient, random_tensors, read_frames
-from test_cli import environment, only_line
+from command_line import environment, only_line
 from track_samples import stored_packets, write_film
 
 import bitstream

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browsers import CHROMIUM, OPTIONS
+from command_line import GOLDEN
 from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 
@@ -23,7 +24,6 @@ from inrcodec.errors import InrcError
 from inrcodec.exporter.runtime import FILES, copy_runtime
 from inrcodec.settings.export import ExportSettings
 
-GOLDEN = Path(__file__).parent / "golden"
 NEAR = 2
 """Of 255: WebAssembly rounds elsewhere than we do, and colours are rounded after it."""
 

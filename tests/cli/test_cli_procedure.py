@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from test_cli import CARPHONE, SMALL, inrc, only_line
+from command_line import CARPHONE, SMALL, inrc, only_line
 
 import bitstream
 from inrcodec.cli.main import commands, run

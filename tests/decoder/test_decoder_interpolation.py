@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 from codec_samples import Frames, moving_gradient, random_tensors, read_frames, write_clip
+from command_line import inrc
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cli import inrc
 from torch import Tensor
 
 import bitstream

@@ -19,6 +19,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from codec_samples import TWO_SEGMENTS, moving_gradient, write_clip
+from command_line import environment
 
 import inrcodec
 from inrcodec.cli.main import run
@@ -33,16 +34,11 @@ from inrcodec.settings.encode import EncodeSettings, check_workers
 from inrcodec.settings.notation import parse_workers
 from inrcodec.system.files import output_paths
 
-ROOT = Path(__file__).parents[1]
 ASKED = [*TWO_SEGMENTS, "--checkpoint", "0.02s"]
 SETTINGS = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=8, device="cpu")
 PATIENCE_SECONDS = 240
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes by /proc")
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error", **more}
 
 
 @contextmanager

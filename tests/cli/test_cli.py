@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from command_line import CARPHONE, GOLDEN, SMALL, environment, inrc, only_line
 
 from inrcodec.cli.main import run
 from inrcodec.errors import UsageError
@@ -24,29 +25,8 @@ from inrcodec.models.registry import FAMILIES
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.video import VideoProperties, open_writer
 
-CARPHONE = str(Path(__file__).parents[1] / "benchmarks/clips/carphone.mp4")
-GOLDEN_FILES = sorted(map(str, (Path(__file__).parent / "golden").glob("*.inrv")))
+GOLDEN_FILES = sorted(map(str, GOLDEN.glob("*.inrv")))
 """Of every family."""
-SMALL = ["--frames", "0:3", "--scale", "32x24", "--bpp", "4", "--epochs", "1", "--device", "cpu"]
-
-
-def inrc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """A real `inrc`, its streams no terminals."""
-    command = [sys.executable, "-m", "inrcodec", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, cwd=cwd, env=environment(), timeout=120)
-
-
-def environment() -> dict[str, str]:
-    root = str(Path(__file__).parents[1])
-    return {**os.environ, "PYTHONPATH": root, "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
-
-
-def only_line(output: bytes) -> str:
-    """The one line of an error, which must be all that was said."""
-    text = output.decode()
-    assert text.startswith("inrc: error: ")
-    assert text.count("\n") == 1
-    return text
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from codec_samples import Frames, moving_gradient, write_clip
+from command_line import only_line
 from flip_reference import flip
 from skimage.io import imsave  # type: ignore[import-untyped]
 from skimage.metrics import (  # type: ignore[import-untyped]
     peak_signal_noise_ratio,
     structural_similarity,
 )
-from test_cli import only_line
 
 import inrcodec
 from inrcodec.cli.main import run

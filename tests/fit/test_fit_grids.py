@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import torch
 from codec_samples import Frames, mean_psnr_db, moving_gradient, read_frames, write_clip
+from command_line import environment, only_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inrc_reference import synthesis
 from numpy.typing import NDArray
-from test_cli import environment, only_line
 
 import bitstream
 import inrcodec

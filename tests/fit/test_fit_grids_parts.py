@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from test_grids import pan
+from test_fit_grids import pan
 
 from bitstream import Section
 from inrcodec.errors import NetworkTooLarge, TargetUnreachable

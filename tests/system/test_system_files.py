@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import environment
 
 from inrcodec.errors import NotAVideo, OutputError, UsageError
 from inrcodec.system.files import (
@@ -141,9 +142,8 @@ with atomic_output(sys.argv[1]) as file:
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Another process that is half through writing `a`."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-c", HOLD, str(tmp_path / "a")]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"held\n"
         yield process
         process.kill()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from codec_samples import mean_psnr_db, moving_gradient, read_frames, write_clip
-from test_cli import CARPHONE, inrc, only_line
-from test_resuming import stop_when
+from command_line import CARPHONE, inrc, only_line
+from test_encoder_resume import stop_when
 
 import inrcodec
 from inrcodec.decoder.info import inspect

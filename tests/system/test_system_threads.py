@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import GOLDEN
 
 import bitstream
 import inrcodec
@@ -24,7 +25,7 @@ from inrcodec.models.inrc import decoder as reconstruction
 from inrcodec.system import threads as side_by_side
 from inrcodec.system.threads import Workers
 
-FILE = Path(__file__).parent / "golden" / "inrc.inrv"
+FILE = GOLDEN / "inrc.inrv"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from codec_samples import moving_gradient, write_clip
-from test_cli import inrc, only_line
+from command_line import inrc, only_line
 
 import inrcodec
 from inrcodec.cli.main import run

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 from codec_samples import Frames, moving_gradient, write_clip
+from command_line import ROOT, environment, only_line
 from hatchling.builders.wheel import WheelBuilder
-from test_cli import environment, only_line
 
 import inrcodec
 from inrcodec.cli.main import run
@@ -42,7 +42,6 @@ from inrcodec.video import read_clip
 from inrcodec.video.images import jpeg_bytes, webp_bytes
 
 pytestmark = pytest.mark.usefixtures("hurried_module")
-ROOT = Path(__file__).parents[1]
 NAME = "a <b>&'\".inrv"
 """A name that would be markup if it were not escaped."""
 

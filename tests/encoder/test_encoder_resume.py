@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 from codec_samples import TWO_SEGMENTS, moving_gradient, write_clip
+from command_line import environment
 
 import inrcodec
 from inrcodec.cli.main import run
@@ -25,16 +26,11 @@ from inrcodec.errors import UsageError
 from inrcodec.progress import FitReport, Silent
 from inrcodec.settings.encode import EncodeSettings
 
-ROOT = Path(__file__).parents[1]
 ASKED = [*TWO_SEGMENTS, "--checkpoint", "0.02s"]
 
 
 def command(source: Path, output: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "inrcodec", "encode", str(source), "-o", str(output), *ASKED, *more]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from codec_samples import Frames, mean_psnr_db, moving_gradient
+from command_line import inrc, only_line
 from numpy.typing import NDArray
-from test_cli import inrc, only_line
 
 import inrcodec
 from inrcodec.cli.main import run

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from codec_samples import Frames, mean_psnr_db, moving_gradient, read_frames, write_clip
+from command_line import CARPHONE, environment
 
 import bitstream
 import inrcodec
@@ -325,9 +326,8 @@ def test_torch_settings_stay_as_they_were(clips: Any, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "least_db"), [("hnerv", 27.0), ("supermask", 23.0)])
 def test_a_longer_fit_of_a_real_clip(tmp_path: Path, model: str, least_db: float) -> None:
-    carphone = str(Path(__file__).parents[1] / "benchmarks/clips/carphone.mp4")
     asked = EncodeSettings(model=model, bpp=0.3, time_seconds=120, device="cpu")
-    result = inrcodec.encode(carphone, str(tmp_path / "a.inrv"), asked)
+    result = inrcodec.encode(CARPHONE, str(tmp_path / "a.inrv"), asked)
     assert 0.97 * result.target_bytes <= result.file_bytes <= result.target_bytes
     assert result.psnr_db >= least_db
     assert np.isclose(result.quantisation_loss_db, 0, atol=0.15)
@@ -338,8 +338,7 @@ TINY = ["--model", "hnerv", "--epochs", "1", "--size", "6k", "--device", "cpu"]
 
 def started_encode(source: str, output: Path, *more: str, **streams: Any) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "inrcodec", "encode", source, "-o", str(output), *TINY, *more]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, **streams)
+    return subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, **streams)
 
 
 def test_a_video_on_standard_input_makes_the_file_of_the_same_video_by_name(tmp_path: Path) -> None:

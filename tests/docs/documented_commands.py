@@ -19,10 +19,10 @@ from typing import Any
 import av
 import numpy as np
 from codec_samples import Frames, moving_gradient, write_clip
+from command_line import ROOT
 
 from inrcodec.cli.main import run
 
-ROOT = Path(__file__).parents[1]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from codec_samples import moving_gradient, random_source, random_tensors, write_clip
-from test_cli import inrc, only_line
+from command_line import inrc, only_line
 
 import bitstream
 import inrcodec

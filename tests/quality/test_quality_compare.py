@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from codec_samples import moving_gradient, write_clip
-from test_cli import environment, only_line
+from command_line import environment, only_line
 
 from inrcodec.cli.main import run
 from inrcodec.errors import OutputError

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from command_line import GOLDEN
 
 import bitstream
 import inrcodec
@@ -27,7 +28,6 @@ from inrcodec.models.graphs import Graph
 from inrcodec.settings import export as checks
 from inrcodec.settings.export import ExportSettings
 
-GOLDEN = Path(__file__).parent / "golden"
 HNERV = GOLDEN / "hnerv.inrv"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.inrv") if not path.stem.startswith("inrc"))
 
