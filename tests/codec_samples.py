@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bitstream import Section
+from inrcodec.coding.sections import Arrays, Steps, encode_section
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo
 from inrcodec.models.inrc.inrc import Inrc
 from inrcodec.models.source import SourceFrames
@@ -76,6 +79,13 @@ def random_tensors(family: AnyFamily, config: Any, video: VideoInfo, seed: int =
         tensors["latent"] = (6 * tensors["latent"]).to(torch.int16)
         tensors["latent.step"] = torch.tensor(0.03)
     return tensors
+
+
+def encode_sections(
+    specs: Sequence[TensorSpec], values: Arrays, steps: Mapping[str, Steps]
+) -> tuple[Section, ...]:
+    """Every tensor, quantised and coded."""
+    return tuple(encode_section(spec, values[spec.name], steps.get(spec.name)) for spec in specs)
 
 
 def random_source(video: VideoInfo, batch: int | None = None) -> SourceFrames:

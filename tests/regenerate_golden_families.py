@@ -22,7 +22,7 @@ from numpy.typing import NDArray  # noqa: E402
 import inrcodec  # noqa: E402
 from bitstream import Section, Segment, Stream, StreamHeader, dump  # noqa: E402
 from inrcodec.coding.grid_sections import GridSymbols, Parameters, encode_contextual  # noqa: E402
-from inrcodec.coding.sections import Steps, encode_sections, row_count  # noqa: E402
+from inrcodec.coding.sections import Steps, encode_section, row_count  # noqa: E402
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo  # noqa: E402
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig  # noqa: E402
 from inrcodec.models.inrc.inrc import Inrc  # noqa: E402
@@ -114,7 +114,7 @@ def sections_of(name: str, specs: tuple[TensorSpec, ...]) -> tuple[Section, ...]
     """Sections of tensors that are coded one by one."""
     steps = {spec.name: step for spec in specs if (step := step_of(name, spec)) is not None}
     values = {spec.name: tensor(spec, steps.get(spec.name), stream) for stream, spec in enumerate(specs)}
-    return encode_sections(specs, values, steps)
+    return tuple(encode_section(spec, values[spec.name], steps.get(spec.name)) for spec in specs)
 
 
 def entropy_models(level_count: int) -> Parameters:

@@ -114,8 +114,5 @@ class Contenders:
         with torch.no_grad(), autocast(device, dtype):
             first = network.transmitted(SourceFrames(clip, indices), indices)
         batch = BATCH_FRAMES if is_coded else preset.batch_frames
-        charged_from, rounded_from = (preset.noise_from, preset.rounding_from) if is_coded else (1.0, 1.0)
-        settings = FitSettings(
-            preset.learning_rate, batch, charged_from, rounded_from, 0, dtype, preset.optimizer
-        )
+        settings = FitSettings(preset.learning_rate, batch, is_coded, 0, dtype, preset.optimizer)
         return Fit(network, Quantiser(specs, first, SYMBOL_BITS).to(device), clip, settings)

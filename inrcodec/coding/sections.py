@@ -21,13 +21,6 @@ Steps = float | tuple[float, ...]
 _Number = TypeVar("_Number", bound=np.generic)
 
 
-def encode_sections(
-    specs: Sequence[TensorSpec], values: Arrays, steps: Mapping[str, Steps]
-) -> tuple[Section, ...]:
-    """Quantise and code every tensor; each section takes the coder that makes it smallest."""
-    return tuple(encode_section(spec, values[spec.name], steps.get(spec.name)) for spec in specs)
-
-
 def encode_section(spec: TensorSpec, value: NDArray[np.float32], step: Steps | None) -> Section:
     """One tensor as a section. Stepped roles need `Steps`, which are rounded to float32 before they are used.
 

@@ -39,9 +39,6 @@ class MinMaxQuantiser(nn.Module):
         }
         self._total_bits = total_bits
 
-    def calibrate(self, values: Mapping[str, Tensor]) -> None:
-        """Nothing: there are no steps yet."""
-
     def steps(self, values: Arrays) -> dict[str, Steps]:
         """The step of each stepped tensor, or one for each of its rows where that is better."""
         return {spec.name: choose_steps(spec, values[spec.name], bits) for spec, bits in self._bits.items()}

@@ -172,20 +172,16 @@ def _fit_settings(
     plan: SegmentPlan, settings: EncodeSettings, device: torch.device, frame_count: int
 ) -> FitSettings:
     procedure = settings.procedure
-    is_float = procedure.minmax is not None
     return FitSettings(
         learning_rate=procedure.learning_rate,
         optimizer=procedure.optimizer,
         # Rates of short fits are for random weights, and a rate that was asked for is that rate.
         boosts_rates=plan.start is None and settings.learning_rate is None,
         batch_frames=min(procedure.batch_frames, frame_count),
-        # A fit ends before 1: a float fit comes to neither.
-        noise_from=1.0 if is_float else procedure.noise_from,
-        rounding_from=1.0 if is_float else procedure.rounding_from,
+        is_quantised=procedure.minmax is None,
         seed=plan.seed,
         dtype=compute_dtype("auto", device),
         loss=procedure.loss,
-        prune_at=procedure.prune_at,
     )
 
 

@@ -50,15 +50,10 @@ class Quantiser(nn.Module):
         self._specs = {spec.name: spec for spec in specs if spec.role in STEPPED_ROLES}
         self._scales = [spec.name for spec in specs if spec.role is Role.SCALE]
         self._index = {name: index for index, name in enumerate(self._specs)}
-        self._bits_per_symbol = min(max(bits_per_symbol, 0.0), MAXIMUM_BITS)
         self.log_steps = nn.Parameter(torch.zeros(len(self._specs)))
-        self.calibrate(values)
-
-    def calibrate(self, values: Mapping[str, Tensor]) -> None:
-        """Set the steps anew for `values`, which a fit without quantisation has changed."""
         magnitudes = [values[name].detach().float().abs().mean().clamp(min=1e-4) for name in self._specs]
         if magnitudes:
-            steps = 2 * math.e * torch.stack(magnitudes) / 2**self._bits_per_symbol
+            steps = 2 * math.e * torch.stack(magnitudes) / 2 ** min(max(bits_per_symbol, 0.0), MAXIMUM_BITS)
             self.log_steps.data.copy_(steps.log())
 
     def start(self, steps: Mapping[str, float]) -> None:

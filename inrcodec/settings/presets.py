@@ -55,15 +55,9 @@ class Preset:
     batch_frames: int
     optimizer: str = "muon"
     """One of `OPTIMIZERS`."""
-    noise_from: float = 0.0
-    """Share of the fit from which values carry quantisation noise and bits are charged for."""
-    rounding_from: float = 0.75
-    """Share of the fit from which values are rounded."""
     loss: str = "l2"
     prune: float = 0.0
-    """Share of the weights that are set to zero."""
-    prune_at: float = 0.75
-    """Share of the fit after which they are; the rest fine-tunes what is left."""
+    """Share of the weights that are set to zero; see `fit.training.loop.PRUNING_AT`."""
     minmax: MinMaxBits | None = None
     """Quantise after a fit of float values; None learns the steps, and charges for bits, while fitting."""
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from codec_samples import encode_sections
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bitstream import BitstreamError, Corrupt, Section
 from bitstream.coders import CODERS, decode_section, encode_smallest
-from inrcodec.coding.sections import decode_sections, encode_section, encode_sections, row_count
+from inrcodec.coding.sections import decode_sections, encode_section, row_count
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 
 SPECS = (

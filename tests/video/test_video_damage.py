@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from codec_samples import Frames, moving_gradient, random_tensors, read_frames
+from codec_samples import Frames, encode_sections, moving_gradient, random_tensors, read_frames
 from command_line import environment, only_line
 from track_samples import stored_packets, write_film
 
@@ -23,7 +23,6 @@ import bitstream
 import inrcodec
 from bitstream import BitstreamError, ForwardReader, Segment, StreamHeader
 from inrcodec.cli.main import run
-from inrcodec.coding.sections import encode_sections
 from inrcodec.decoder.info import inspect
 from inrcodec.decoder.video import Video
 from inrcodec.errors import OutputError, UsageError

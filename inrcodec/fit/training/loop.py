@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +34,11 @@ from inrcodec.system.device import autocast, repeatable_convolutions
 from inrcodec.system.memory import KEPT_MEMORY
 from inrcodec.system.signals import DeferredSignals
 
+ROUNDING_FROM = 0.75
+"""Share of a quantised fit from which values are rounded, with gradients passed straight through."""
+PRUNING_AT = 0.75
+"""Share of a fit after which the smallest weights are pruned; the rest fine-tunes what is left."""
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -42,10 +46,8 @@ class FitSettings:
 
     learning_rate: float
     batch_frames: int
-    noise_from: float
-    """Share of the fit from which values carry quantisation noise and bits are charged for."""
-    rounding_from: float
-    """Share of the fit from which values are rounded, gradients passing straight through."""
+    is_quantised: bool
+    """Whether values are quantised and bits are charged for while fitting; else it is a fit of floats."""
     seed: int
     dtype: torch.dtype
     optimizer: str
@@ -54,8 +56,6 @@ class FitSettings:
     """Whether Muon's rates are higher when few steps are expected; see `schedule.rate_boost`."""
     loss: str = "l2"
     """One of `settings.LOSSES`."""
-    prune_at: float = 0.75
-    """Share of the fit after which the smallest weights are pruned."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Fit:
             "batches": batches,
             "rate control": rate_control,
         }
-        at = _Position(is_charged=settings.noise_from <= 0)
+        at = _Position()
         if checkpoints is not None:
             at.resume(checkpoints, parts, clock, device)
         expected_steps = clock.expected_steps(at.step) if settings.boosts_rates else math.inf
@@ -135,15 +135,11 @@ class Fit:
         with self._step_settings(), waiting as signals:
             while (fraction := clock.fraction(at.step)) < 1.0:
                 set_rates(optimizers.values(), fraction, expected_steps)
-                charged = fraction >= settings.noise_from
-                if charged and not at.is_charged:
-                    self._calibrate()
-                at.is_charged = charged
-                if fraction >= settings.prune_at:
+                if fraction >= PRUNING_AT:
                     self._prune()
                 result = self._forward(batches.next(), fraction, noise.generator)
                 loss = result.error
-                if charged:
+                if settings.is_quantised:
                     loss = loss + rate_control.penalty(result.error, result.bits, fraction)
                 for optimizer in optimizers.values():
                     optimizer.zero_grad()
@@ -153,7 +149,7 @@ class Fit:
                     optimizer.step()
                 at.step += 1
                 if meter.update(result.squared_error, result.bits, at.step, clock):
-                    meter.progress.picture(partial(self._picture, fraction))
+                    meter.progress.picture(self._picture)
                 is_stopping = signals is not None and signals.is_pending
                 if is_stopping or (checkpoints is not None and checkpoints.is_due):
                     save(clock.fraction(at.step))
@@ -196,10 +192,6 @@ class Fit:
         with repeatable_convolutions(), memory:
             yield
 
-    def _calibrate(self) -> None:
-        """Choose the quantisation steps for what has been learned without them."""
-        self.quantiser.calibrate(self._values(torch.arange(min(8, len(self.clip)), device=self.clip.device)))
-
     def _prune(self) -> None:
         """Prune the weights as they are now, unless that was done; a fit of few steps may come to it last."""
         if not self.representation.is_pruned:
@@ -213,12 +205,11 @@ class Fit:
             return self.representation.transmitted(SourceFrames(self.clip, indices), indices)
 
     @torch.no_grad()
-    def _picture(self, fraction: float) -> Picture:
+    def _picture(self) -> Picture:
         """The frame in the middle, and how a file of what has been learned would show it."""
         device, middle = self.clip.device, len(self.clip) // 2
         indices = torch.tensor([middle], device=device)
-        is_charged = fraction >= self.settings.noise_from
-        rounding = Rounding.STRAIGHT_THROUGH if is_charged else Rounding.NONE
+        rounding = Rounding.STRAIGHT_THROUGH if self.settings.is_quantised else Rounding.NONE
         # With a generator of its own, or the fit would go on otherwise than without pictures.
         own = torch.Generator(device=device).manual_seed(0)
         quantised = self.quantiser(self._values(indices), rounding, own)
@@ -251,8 +242,6 @@ class Fit:
 class _Position:
     """How far a fit has come."""
 
-    is_charged: bool
-    """Whether the last step was charged for its bits."""
     step: int = 0
     fraction: float = 0.0
     seconds: float = 0.0
@@ -263,8 +252,7 @@ class _Position:
         """Go to where the last checkpoint was saved, if there is one."""
         saved = checkpoints.load(parts, device)
         if saved is not None:
-            self.is_charged, self.step = saved["is_charged"], saved["step"]
-            self.fraction, self.seconds = saved["fraction"], saved["seconds"]
+            self.step, self.fraction, self.seconds = saved["step"], saved["fraction"], saved["seconds"]
             clock.continue_from(self.fraction)
 
 
@@ -291,6 +279,6 @@ def _report_boost(
 
 
 def _rounding(fraction: float, settings: FitSettings) -> Rounding:
-    if fraction >= settings.rounding_from:
-        return Rounding.STRAIGHT_THROUGH
-    return Rounding.NOISE if fraction >= settings.noise_from else Rounding.NONE
+    if not settings.is_quantised:
+        return Rounding.NONE
+    return Rounding.STRAIGHT_THROUGH if fraction >= ROUNDING_FROM else Rounding.NOISE
