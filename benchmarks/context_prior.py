@@ -24,7 +24,7 @@ from inrcodec.fit.grids.entropy import MotionEntropy, optimizer, parameters
 from inrcodec.fit.grids.latent_entropy import LatentEntropy
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import MotionFit
-from inrcodec.fit.grids.source_planes import Material
+from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.models.inrc.context_prior import context_prior
 from inrcodec.models.inrc.prediction import split_grids
 
@@ -38,13 +38,13 @@ def load(path: str) -> tuple[LatentFit, MotionFit]:
     opened = open_segment(stream.segments[0], stream.header)
     decoded = decode_contextual(opened.config, opened.video, opened.specs, opened.segment.sections)
     shape = (opened.video.frame_count, opened.video.height, opened.video.width, 3)
-    material = Material(torch.zeros((), dtype=torch.uint8).expand(shape), opened.config, opened.video)
-    latents = LatentFit(material)
+    segment = SegmentPlanes(torch.zeros((), dtype=torch.uint8).expand(shape), opened.config, opened.video)
+    latents = LatentFit(segment)
     latents.start(torch.from_numpy(decoded.symbols.latent.astype(np.int16)))
     grids = split_grids(
         torch.from_numpy(decoded.symbols.motion).float(), opened.config.rows, opened.config.columns
     )
-    return latents, MotionFit(material, grids)
+    return latents, MotionFit(segment, grids)
 
 
 def fit(files: Sequence[tuple[LatentFit, MotionFit]]) -> tuple[LatentEntropy, MotionEntropy]:

@@ -25,7 +25,7 @@ def _take(threads: int) -> None:
 
 @cache
 def _pool(threads: int) -> Executor:
-    """Workers that share this many threads of torch, the only ones in the process that have fewer."""
+    """Python threads that share this many threads of torch; no other thread of the process has fewer."""
     count = min(threads, MOST_WORKERS)
     pool = ThreadPoolExecutor(count, "frames", _take, (threads // count,))
     together = Barrier(count)
@@ -36,7 +36,7 @@ def _pool(threads: int) -> Executor:
     return pool
 
 
-class Workers:
+class Threads:
     """Threads that share the cores of a CPU; on another device, or one core, the caller does all work itself.
 
     Two pieces side by side are faster than one after the other on two threads: much of a look-up or a copy

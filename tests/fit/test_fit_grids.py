@@ -35,7 +35,7 @@ from inrcodec.fit.grids.latent_entropy import energies, flags_of, reference_coun
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.refinement import RefiningFit
-from inrcodec.fit.grids.source_planes import Material, with_chroma_of
+from inrcodec.fit.grids.source_planes import SegmentPlanes, with_chroma_of
 from inrcodec.fit.training.clock import StepClock
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.inrc import prediction
@@ -280,22 +280,22 @@ class Recorder:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> tuple[Material, LatentFit, MotionFit]:
+def fitted() -> tuple[SegmentPlanes, LatentFit, MotionFit]:
     """Latents and motion of noisy moving frames, and their entropy models as they come out of a short fit."""
     frames = moving_gradient(112, 80, 9).astype(int)
     frames += np.random.default_rng(0).normal(0, 12, frames.shape).round().astype(int)
     video = VideoInfo(112, 80, 9)
     config = Inrc().plan(video, 1e5, {"group": "4"}, 0)
-    material = Material(torch.from_numpy(frames.clip(0, 255).astype(np.uint8)), config, video)
-    motion = MotionFit(material, to_grids(searched_field(material, lambda *_: None)))
+    segment = SegmentPlanes(torch.from_numpy(frames.clip(0, 255).astype(np.uint8)), config, video)
+    motion = MotionFit(segment, to_grids(searched_field(segment, lambda *_: None)))
     motion.fit_entropy(40)
-    latents = LatentFit(material)
-    steps = step_sizes(motion.field(), material.tree, *config.fineness) * 0.06
+    latents = LatentFit(segment)
+    steps = step_sizes(motion.field(), segment.tree, *config.fineness) * 0.06
     latents.code(motion.field(), steps, 0.06)
     latents.fit_entropy(40)
     latents.code(motion.field(), steps, 0.06)
     latents.fit_entropy(20)
-    return material, latents, motion
+    return segment, latents, motion
 
 
 def stored(latents: LatentFit, motion: MotionFit) -> dict[str, NDArray[np.int64]]:
@@ -306,11 +306,11 @@ def stored(latents: LatentFit, motion: MotionFit) -> dict[str, NDArray[np.int64]
 
 
 def test_latents_have_the_classes_and_take_the_bits_that_the_fit_counts_on(
-    fitted: tuple[Material, LatentFit, MotionFit],
+    fitted: tuple[SegmentPlanes, LatentFit, MotionFit],
 ) -> None:
-    material, latents, motion = fitted
+    segment, latents, motion = fitted
     before = latents.estimated_bits()
-    found, tree = stored(latents, motion), material.tree
+    found, tree = stored(latents, motion), segment.tree
     symbols = latents.coded.latents.numpy()
     recorder = Recorder(found["context.latent.knots"])
     coder: Coder = recorder  # type: ignore[assignment]
@@ -319,9 +319,9 @@ def test_latents_have_the_classes_and_take_the_bits_that_the_fit_counts_on(
     )
     passes, exact = iter(recorder.passes), 0.0
     shapes = shapes_of(latents.entropy.knots.detach())
-    reference = reference_counts(energies(latents.coded.latents), material.references)
+    reference = reference_counts(energies(latents.coded.latents), segment.references)
     for batch in tree.order:
-        levels, mine = material.levels[list(batch)], latents.coded.latents[list(batch)]
+        levels, mine = segment.levels[list(batch)], latents.coded.latents[list(batch)]
         with torch.no_grad():
             flag_bits = latents.entropy.flag_bits(mine, reference[list(batch)], levels)
         for part, members in enumerate(PARTS):
@@ -344,10 +344,10 @@ def test_latents_have_the_classes_and_take_the_bits_that_the_fit_counts_on(
 
 
 def test_motion_takes_the_bits_that_the_fit_counts_on(
-    fitted: tuple[Material, LatentFit, MotionFit],
+    fitted: tuple[SegmentPlanes, LatentFit, MotionFit],
 ) -> None:
-    material, latents, motion = fitted
-    found, tree = stored(latents, motion), material.tree
+    segment, latents, motion = fitted
+    found, tree = stored(latents, motion), segment.tree
     with torch.no_grad():
         estimated = float(motion.entropy.bits([grid.detach() for grid in motion.grids]))
     grids = [(grid.detach() * motion.entropy.active).round().to(torch.int32).numpy() for grid in motion.grids]
@@ -374,22 +374,22 @@ def test_a_config_out_of_range_is_refused(place: int, value: int) -> None:
 # The refining network
 
 
-def refined(material: Material, latents: LatentFit, price: float, steps: int) -> RefiningFit:
-    refining = RefiningFit(material, 0)
+def refined(segment: SegmentPlanes, latents: LatentFit, price: float, steps: int) -> RefiningFit:
+    refining = RefiningFit(segment, 0)
     refining.run(latents.frames, price, StepClock(steps), torch.float32, lambda *_: None)
     return refining
 
 
 def test_a_network_that_is_not_worth_its_bits_is_not_there(
-    fitted: tuple[Material, LatentFit, MotionFit],
+    fitted: tuple[SegmentPlanes, LatentFit, MotionFit],
 ) -> None:
-    material, latents, _ = fitted
-    assert material.config.width > 0
-    assert all(value.any() for value in refined(material, latents, 0.0, 60).values().values())
-    dear = refined(material, latents, 1e9, 60).values()
+    segment, latents, _ = fitted
+    assert segment.config.width > 0
+    assert all(value.any() for value in refined(segment, latents, 0.0, 60).values().values())
+    dear = refined(segment, latents, 1e9, 60).values()
     assert not any(value.any() for value in dear.values())
     # A fit that goes on from such a file begins anew.
-    again = RefiningFit(material, 0, dear).values()
+    again = RefiningFit(segment, 0, dear).values()
     assert again["refine.first.weight"].any()
 
 

@@ -18,7 +18,7 @@ from inrcodec.fit.grids import pace
 from inrcodec.fit.grids.block_search import finest_scale
 from inrcodec.fit.grids.motion import MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.pace import FEWEST_REFINEMENTS, MOST_REFINEMENTS, REFINING_SHARE, RESERVE, Pace
-from inrcodec.fit.grids.source_planes import Material
+from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.step_search import LARGEST_CHANGE, LATE_FACTOR, StepSearch, Trial, fill
 from inrcodec.fit.training.clock import StepClock, WallClock
 from inrcodec.models.family import VideoInfo
@@ -240,22 +240,24 @@ def test_what_never_fits_says_how_small_it_gets() -> None:
 
 
 @pytest.fixture(scope="module")
-def panning() -> Material:
+def panning() -> SegmentPlanes:
     video = VideoInfo(112, 80, 9)
     config = Inrc().plan(video, 1e5, {"group": "4"}, 0)
-    return Material(torch.from_numpy(pan(112, 80, 9)), config, video)
+    return SegmentPlanes(torch.from_numpy(pan(112, 80, 9)), config, video)
 
 
-def motion_of(material: Material) -> MotionFit:
-    motion = MotionFit(material, to_grids(searched_field(material, lambda *_: None)))
+def motion_of(segment: SegmentPlanes) -> MotionFit:
+    motion = MotionFit(segment, to_grids(searched_field(segment, lambda *_: None)))
     motion.fit_entropy(40)
     return motion
 
 
 @torch.no_grad()
-def costs(motion: MotionFit, material: Material, fineness: torch.Tensor, step: float) -> tuple[float, float]:
+def costs(
+    motion: MotionFit, segment: SegmentPlanes, fineness: torch.Tensor, step: float
+) -> tuple[float, float]:
     """What predictions leave to code, and the bits of the grids, as pruning measures them."""
-    scale = min(8, 2 * finest_scale(material.height, material.width))
+    scale = min(8, 2 * finest_scale(segment.height, segment.width))
     left = sum(
         float(motion._left_to_code(batch, fineness, step, scale, motion.grids).sum())
         for batch in motion._batches(scale)
@@ -265,7 +267,7 @@ def costs(motion: MotionFit, material: Material, fineness: torch.Tensor, step: f
 
 @pytest.mark.parametrize("step", [0.03, 0.3])
 @pytest.mark.parametrize("price_steps", [0.06, 1.0])
-def test_pruning_costs_no_more_than_it_saves(panning: Material, step: float, price_steps: float) -> None:
+def test_pruning_costs_no_more_than_it_saves(panning: SegmentPlanes, step: float, price_steps: float) -> None:
     motion, fineness = motion_of(panning), torch.linspace(0.5, 1, 9)
     before = [grid.detach().clone() for grid in motion.grids]
     price = price_steps * step**2
@@ -281,7 +283,7 @@ def test_pruning_costs_no_more_than_it_saves(panning: Material, step: float, pri
         assert (kept | (grid == 0).all(1)).all()
 
 
-def test_the_dearer_bits_are_the_fewer_nodes_stay(panning: Material) -> None:
+def test_the_dearer_bits_are_the_fewer_nodes_stay(panning: SegmentPlanes) -> None:
     counts, fineness = [], torch.ones(9)
     for price in (0.0, 1e-2, 1.0, 1e9):
         motion = motion_of(panning)
@@ -295,7 +297,7 @@ def test_the_dearer_bits_are_the_fewer_nodes_stay(panning: Material) -> None:
 def test_still_frames_have_no_motion_to_prune() -> None:
     video = VideoInfo(32, 32, 3)
     frames = torch.from_numpy(pan(32, 32, 1)).repeat(3, 1, 1, 1)
-    material = Material(frames, Inrc().plan(video, 1e5, {}, 0), video)
-    motion = motion_of(material)
+    segment = SegmentPlanes(frames, Inrc().plan(video, 1e5, {}, 0), video)
+    motion = motion_of(segment)
     motion.prune(torch.ones(3), 0.1, 1.0)
     assert all((grid == 0).all() for grid in motion.grids)

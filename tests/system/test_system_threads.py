@@ -23,7 +23,7 @@ import inrcodec
 from inrcodec.decoder import render as rendering
 from inrcodec.models.inrc import decoder as reconstruction
 from inrcodec.system import threads as side_by_side
-from inrcodec.system.threads import Workers
+from inrcodec.system.threads import Threads
 
 FILE = GOLDEN / "inrc.inrv"
 
@@ -108,7 +108,7 @@ def test_a_failure_is_not_kept(threads: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_only_workers_have_fewer_threads(threads: int) -> None:
-    workers, seen = Workers(torch.device("cpu")), []
+    workers, seen = Threads(torch.device("cpu")), []
     assert workers.are_many
     assert workers.submit_after((), torch.get_num_threads).result() == 1
     other = Thread(target=lambda: seen.append(torch.get_num_threads()))
@@ -118,7 +118,7 @@ def test_only_workers_have_fewer_threads(threads: int) -> None:
 
 
 def test_no_worker_waits_for_work_that_others_do(threads: int) -> None:
-    workers, gate, done = Workers(torch.device("cpu")), Event(), []
+    workers, gate, done = Threads(torch.device("cpu")), Event(), []
     first = workers.submit_after((), gate.wait, 60)
     waiting = [workers.submit_after([first, first], done.append, number) for number in range(4)]
     # Were they with a worker, it would not come to this one.
@@ -131,7 +131,7 @@ def test_no_worker_waits_for_work_that_others_do(threads: int) -> None:
 
 
 def test_work_begins_after_work_that_failed_but_not_after_cancelled_work(threads: int) -> None:
-    workers, gate = Workers(torch.device("cpu")), Event()
+    workers, gate = Threads(torch.device("cpu")), Event()
     blocking = [workers.submit_after((), gate.wait, 60) for _ in range(threads)]
     failing, never = workers.submit_after((), math.sqrt, -1), workers.submit_after((), math.sqrt, 4)
     after = workers.submit_after([*blocking, failing], math.sqrt, 9)
@@ -296,7 +296,7 @@ def modes() -> tuple[bool, bool, bool, torch.dtype]:
 
 
 def test_work_is_done_in_the_modes_of_the_caller(threads: int) -> None:
-    workers = Workers(torch.device("cpu"))
+    workers = Threads(torch.device("cpu"))
     assert workers.submit_after((), modes).result() == modes()
     with torch.no_grad(), torch.autocast("cpu", torch.float16):
         assert workers.submit_after((), modes).result() == modes() == (False, False, True, torch.float16)
@@ -305,7 +305,7 @@ def test_work_is_done_in_the_modes_of_the_caller(threads: int) -> None:
 
 
 def test_other_devices_have_no_workers(threads: int) -> None:
-    workers = Workers(torch.device("meta"))
+    workers = Threads(torch.device("meta"))
     assert not workers.are_many
     assert workers.submit_after((), torch.get_num_threads).result() == threads
 

@@ -25,7 +25,7 @@ from inrcodec.fit.grids.motion import STEP, MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.pace import Pace
 from inrcodec.fit.grids.refinement import RefiningFit
 from inrcodec.fit.grids.report import Teller, picture
-from inrcodec.fit.grids.source_planes import Material
+from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.step_search import AIM, BITS_POWER, LEAST_STEP, StepSearch, Trial, fill
 from inrcodec.models.inrc.inrc import NETWORK_BITS
 from inrcodec.models.inrc.prediction import split_grids, step_sizes
@@ -80,27 +80,27 @@ def fit_grids(
 
     Raises `TargetUnreachable`.
     """
-    material = Material(torch.from_numpy(clip.frames).to(device), plan.config, plan.video)
-    return _GridFit(plan, material, settings, deadline, progress, announce, measure).run()
+    segment = SegmentPlanes(torch.from_numpy(clip.frames).to(device), plan.config, plan.video)
+    return _GridFit(plan, segment, settings, deadline, progress, announce, measure).run()
 
 
 class _GridFit:
     def __init__(
         self,
         plan: SegmentPlan,
-        material: Material,
+        segment: SegmentPlanes,
         settings: EncodeSettings,
         deadline: float | None,
         progress: Progress,
         announce: Callable[[float, float | None], None],
         measure: Callable[[tuple[Section, ...]], int],
     ) -> None:
-        self._plan, self._material, self._settings = plan, material, settings
+        self._plan, self._segment, self._settings = plan, segment, settings
         self._progress, self._announce, self._measure = progress, announce, measure
         epochs = settings.epochs if settings.epochs is not None else settings.procedure.epochs
-        self._pace = Pace(deadline, float(epochs), material.frame_count)
-        self._teller = Teller(progress, material.frame_count, plan.video.pixel_count)
-        self._latents = LatentFit(material)
+        self._pace = Pace(deadline, float(epochs), segment.frame_count)
+        self._teller = Teller(progress, segment.frame_count, plan.video.pixel_count)
+        self._latents = LatentFit(segment)
         network = sum(spec.count for spec in network_specs(plan.config.width))
         self._network_bits: float = NETWORK_BITS * network
         self._other_bits = 8.0 * plan.overhead_bytes
@@ -126,16 +126,16 @@ class _GridFit:
         start = self._start()
         if start is None:
             searched = searched_field(
-                self._material, lambda *at: self._progress.stage("searching motion", *at)
+                self._segment, lambda *at: self._progress.stage("searching motion", *at)
             )
-            self._motion = MotionFit(self._material, to_grids(searched))
+            self._motion = MotionFit(self._segment, to_grids(searched))
             self._motion.fit_entropy(FIRST_ROUNDS // 2)
             self._prune_motion(PRUNINGS)
         self._find_step(CLOSE, SEARCHES)
         self._refine_motion()
         self._find_step(CLOSE_ENOUGH, SEARCHES)
-        self._material.forget_small_components()
-        refining = RefiningFit(self._material, self._settings.seed, None if start is None else start.network)
+        self._segment.forget_small_components()
+        refining = RefiningFit(self._segment, self._settings.seed, None if start is None else start.network)
         steps = self._fit_network(refining)
         network = self._network(refining)
         trial = fill(
@@ -151,16 +151,16 @@ class _GridFit:
 
     def _start(self) -> DecodedGrids | None:
         """Begin as an earlier file ends, where there is one."""
-        plan, material = self._plan, self._material
+        plan, segment = self._plan, self._segment
         if plan.start is None:
             return None
         start = decode_contextual(plan.config, plan.video, plan.specs, plan.start.sections)
         symbols = start.symbols
-        motion = torch.from_numpy(symbols.motion * np.float32(symbols.motion_step / STEP)).to(material.device)
+        motion = torch.from_numpy(symbols.motion * np.float32(symbols.motion_step / STEP)).to(segment.device)
         grids = split_grids(motion.round().float(), plan.config.rows, plan.config.columns)
-        self._motion = MotionFit(material, grids)
+        self._motion = MotionFit(segment, grids)
         set_parameters((self._latents.entropy, self._motion.entropy), start.parameters)
-        self._latents.start(torch.from_numpy(symbols.latent).to(material.device))
+        self._latents.start(torch.from_numpy(symbols.latent).to(segment.device))
         self._step = symbols.latent_step
         return start
 
@@ -168,7 +168,7 @@ class _GridFit:
         """Latents for the motion and the step as they are."""
         started = time.monotonic()
         field = self._motion.field()
-        self._fineness = step_sizes(field, self._material.tree, *self._material.config.fineness)
+        self._fineness = step_sizes(field, self._segment.tree, *self._segment.config.fineness)
         self._latents.code(field, self._fineness * self._step, PRICE)
         self._coded_step = self._step
         self._pace.code_seconds = time.monotonic() - started + self._entropy_seconds
@@ -218,7 +218,7 @@ class _GridFit:
 
     def _prune_motion(self, rounds: int) -> None:
         for _ in range(rounds):
-            fineness = step_sizes(self._motion.field(), self._material.tree, *self._material.config.fineness)
+            fineness = step_sizes(self._motion.field(), self._segment.tree, *self._segment.config.fineness)
             self._motion.prune(fineness.mean((1, 2, 3)), self._step, self._price)
             self._motion.fit_entropy(ROUNDS)
 
@@ -255,16 +255,16 @@ class _GridFit:
         coded_bits = self._latents.estimated_bits() + self._motion_bits() + MODEL_BITS + self._other_bits
 
         def report(fraction: float, error: float, bits: float, step: int) -> None:
-            error, bits = error + self._material.chroma_error, coded_bits + bits
+            error, bits = error + self._segment.chroma_error, coded_bits + bits
             self._teller.network(clock, fraction, error, bits, step, self._picture)
 
         self._teller.network_begins()
-        dtype = compute_dtype("auto", self._material.device)
+        dtype = compute_dtype("auto", self._segment.device)
         return refining.run(self._latents.frames, self._price, clock, dtype, report)
 
     def _picture(self) -> Picture:
         weights = {} if self._refining is None else self._refining.quantised()
-        return picture(self._material, self._latents.frames, weights)
+        return picture(self._segment, self._latents.frames, weights)
 
     def _trial(self, step: float, network: tuple[Section, ...]) -> Trial:
         """Latents at `step`, coded for real."""

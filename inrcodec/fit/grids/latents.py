@@ -15,7 +15,7 @@ from torch import Tensor
 
 from inrcodec.fit.grids.entropy import optimizer, shapes_of
 from inrcodec.fit.grids.latent_entropy import LatentEntropy, energies, reference_counts
-from inrcodec.fit.grids.source_planes import Material
+from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.models.inrc.frequencies import CHANNELS
 from inrcodec.models.inrc.lapped import BLOCK, add_synthesis, analyse
 from inrcodec.models.inrc.latent_contexts import part_channels
@@ -42,9 +42,9 @@ class Coded:
 class LatentFit:
     """The latents of a segment, and their entropy model."""
 
-    def __init__(self, material: Material) -> None:
-        self._material = material
-        self.entropy = LatentEntropy(material.tree).to(material.device)
+    def __init__(self, segment: SegmentPlanes) -> None:
+        self._segment = segment
+        self.entropy = LatentEntropy(segment.tree).to(segment.device)
         self._optimizer = optimizer(self.entropy)
         self._generator = torch.Generator().manual_seed(0)
         self._coded: Coded | None = None
@@ -73,23 +73,23 @@ class LatentFit:
         `field` (T, 5, rows, columns) in pixels; `steps` (T, 1, h, w). `price` is what a bit may add to the
         error of a latent, in squared steps: finer steps stand for errors that show again in other frames.
         """
-        material, tree = self._material, self._material.tree
-        is_smooth = material.config.is_smooth
-        size = (material.frame_count, CHANNELS, material.height // BLOCK, material.width // BLOCK)
-        latents = torch.zeros(size, dtype=torch.int16, device=material.device)
-        error = torch.zeros(material.frame_count, device=material.device)
-        energy = torch.zeros(size[0], *size[2:], device=material.device)
+        segment, tree = self._segment, self._segment.tree
+        is_smooth = segment.config.is_smooth
+        size = (segment.frame_count, CHANNELS, segment.height // BLOCK, segment.width // BLOCK)
+        latents = torch.zeros(size, dtype=torch.int16, device=segment.device)
+        error = torch.zeros(segment.frame_count, device=segment.device)
+        energy = torch.zeros(size[0], *size[2:], device=segment.device)
         references = set(tree.references.ravel().tolist())
         # The old ones go before the new ones come: only the source takes as much memory.
         self.frames.clear()
         frames: dict[int, Planes] = {}
         for whole in tree.order:
-            for batch in material.chunks(whole):
-                source = material.planes(batch)
+            for batch in segment.chunks(whole):
+                source = segment.planes(batch)
                 if tree.levels[batch[0]] > 0:
                     predicted = predict_planes(frames, batch, tree, field[batch])
                 else:
-                    predicted = no_planes(len(batch), material.height, material.width, material.device)
+                    predicted = no_planes(len(batch), segment.height, segment.width, segment.device)
                 wanted = analyse(source - predicted, is_smooth) / steps[batch]
                 chosen = self._choose(batch, wanted, energy, price)
                 latents[batch] = chosen.to(torch.int16)
@@ -108,8 +108,8 @@ class LatentFit:
         limited = wanted.clamp(-LARGEST_LATENT, LARGEST_LATENT)
         if self._coded is None:
             return limited.sign() * (limited.abs() + FIRST_ROUNDING).floor()
-        reference = reference_counts(energy, self._material.references[batch])
-        before, levels = self.coded.latents[batch], self._material.levels[batch]
+        reference = reference_counts(energy, self._segment.references[batch])
+        before, levels = self.coded.latents[batch], self._segment.levels[batch]
         chosen = torch.zeros_like(limited)
         # Contexts are those of the choice before.
         for part, flag_bits in enumerate(self.entropy.flag_bits(before, reference, levels)):
@@ -136,10 +136,10 @@ class LatentFit:
         return best, least.sum(1)
 
     def _error(self, batch: list[int], planes: Planes) -> Tensor:
-        video = self._material.video
-        colours = to_colours(to_quads(planes), self._material.config.is_smooth)
+        video = self._segment.video
+        colours = to_colours(to_quads(planes), self._segment.config.is_smooth)
         shown = colours[:, : video.height, : video.width].clamp_(0, 1)
-        return (shown - self._material.clip[batch].float() / 255).square().mean((1, 2, 3))
+        return (shown - self._segment.clip[batch].float() / 255).square().mean((1, 2, 3))
 
     def fit_entropy(self, rounds: int) -> None:
         """Fit the entropy model to the latents as they are, on samples of frames."""
@@ -162,8 +162,8 @@ class LatentFit:
 
     def _samples(self) -> list[tuple[list[int], float]]:
         """Frames of each kind, and by how much theirs stand for all of the kind."""
-        levels = self._material.tree.levels
-        blocks = self._material.height * self._material.width // 64
+        levels = self._segment.tree.levels
+        blocks = self._segment.height * self._segment.width // 64
         kinds = [(levels == 0, 1), (levels == 1, 2), (levels > 1, 5)]
         samples = []
         for kind, most in kinds:
@@ -176,18 +176,18 @@ class LatentFit:
         return samples
 
     def _energies(self) -> Tensor:
-        everything = range(self._material.frame_count)
-        parts = [energies(self.coded.latents[chunk]) for chunk in self._material.chunks(everything)]
+        everything = range(self._segment.frame_count)
+        parts = [energies(self.coded.latents[chunk]) for chunk in self._segment.chunks(everything)]
         return torch.cat(parts)
 
     def _bits(self, frames: list[int], energy: Tensor) -> Tensor:
         symbols = self.coded.latents[frames]
-        reference = reference_counts(energy, self._material.references[frames])
-        return self.entropy.bits(symbols, reference, self._material.levels[frames])
+        reference = reference_counts(energy, self._segment.references[frames])
+        return self.entropy.bits(symbols, reference, self._segment.levels[frames])
 
     @torch.no_grad()
     def estimated_bits(self) -> float:
         """Bits of all latents by the model."""
         energy = self._energies()
-        chunks = self._material.chunks(range(self._material.frame_count))
+        chunks = self._segment.chunks(range(self._segment.frame_count))
         return sum(float(self._bits(chunk, energy)) for chunk in chunks)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from inrcodec.fit.grids.block_search import finest_scale, search
 from inrcodec.fit.grids.entropy import MotionEntropy, optimizer
-from inrcodec.fit.grids.source_planes import Material
+from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.training.adam import Adam
 from inrcodec.models.inrc.prediction import field_of, predict
 from inrcodec.models.inrc.shapes import GRID_SCALES, MOTION_CHANNELS, grid_sizes
@@ -26,24 +26,24 @@ FIRST_ROUNDING, LAST_ROUNDING = 0.35, 0.45
 BOTH_UNLESS_WORSE = 1.1
 
 
-def searched_field(material: Material, report: Callable[[int, int], None]) -> Tensor:
+def searched_field(segment: SegmentPlanes, report: Callable[[int, int], None]) -> Tensor:
     """The field (T, 5, rows, columns) in pixels that block matching finds."""
-    rows, columns = material.config.rows, material.config.columns
-    field = torch.zeros(material.frame_count, MOTION_CHANNELS, rows, columns, device=material.device)
-    references, has_two = material.tree.references, material.tree.has_two
-    predicted = [frame for batch in material.tree.order[1:] for frame in batch]
-    pixels = 2 * material.height * material.width
+    rows, columns = segment.config.rows, segment.config.columns
+    field = torch.zeros(segment.frame_count, MOTION_CHANNELS, rows, columns, device=segment.device)
+    references, has_two = segment.tree.references, segment.tree.has_two
+    predicted = [frame for batch in segment.tree.order[1:] for frame in batch]
+    pixels = 2 * segment.height * segment.width
     done = 0
-    for chunk in material.chunks(predicted, pixels):
-        now = material.components(chunk)
+    for chunk in segment.chunks(predicted, pixels):
+        now = segment.components(chunk)
         first = [int(references[frame, 0]) for frame in chunk]
-        before = material.components(first)
+        before = segment.components(first)
         motion = search(now[:, :1], before[:, :1])
         two = [place for place, frame in enumerate(chunk) if has_two[frame]]
         field[chunk, :2] = motion
         if two:
             frames = [chunk[place] for place in two]
-            after = material.components([int(references[frame, 1]) for frame in frames])
+            after = segment.components([int(references[frame, 1]) for frame in frames])
             field[frames] = _of_both(now[two], before[two], after, motion[two])
         done += len(chunk)
         report(done, len(predicted))
@@ -91,11 +91,11 @@ def _whole(values: Tensor, rounding: float) -> Tensor:
 class MotionFit:
     """Grids that are refined against the source itself, and their entropy model."""
 
-    def __init__(self, material: Material, grids: Sequence[Tensor]) -> None:
+    def __init__(self, segment: SegmentPlanes, grids: Sequence[Tensor]) -> None:
         """`grids` are those of `to_grids`, or of an earlier fit."""
-        self._material = material
+        self._segment = segment
         self.grids = [nn.Parameter(grid) for grid in grids]
-        self.entropy = MotionEntropy(material.tree).to(material.device)
+        self.entropy = MotionEntropy(segment.tree).to(segment.device)
         self._optimizer = optimizer(self.entropy)
 
     def field(self) -> Tensor:
@@ -122,7 +122,7 @@ class MotionFit:
         thirds see images of half the finest scale's sides. Stops when `goes_on` says no.
         """
         grid_optimizer = Adam(self.grids, lr=RATE)
-        finest = finest_scale(self._material.height, self._material.width)
+        finest = finest_scale(self._segment.height, self._segment.width)
         coarse = 2 * rounds // 3
         for number in range(rounds):
             if not goes_on():
@@ -145,7 +145,7 @@ class MotionFit:
     @torch.no_grad()
     def prune(self, fineness: Tensor, step: float, price: float) -> None:
         """Set nodes to zero, fine grids first, where what that adds to code is worth less than their bits."""
-        scale = min(8, 2 * finest_scale(self._material.height, self._material.width))
+        scale = min(8, 2 * finest_scale(self._segment.height, self._segment.width))
         for k in reversed(range(len(self.grids))):
             grid = self.grids[k]
             less = [torch.zeros_like(one) if one is grid else one for one in self.grids]
@@ -162,25 +162,25 @@ class MotionFit:
 
     def _batches(self, scale: int) -> list[list[int]]:
         """Frames with one reference and frames with two, in runs that fit the memory."""
-        material = self._material
-        has_two, predicted = material.tree.has_two, material.tree.levels > 0
-        pixels = material.height * material.width // scale**2
+        segment = self._segment
+        has_two, predicted = segment.tree.has_two, segment.tree.levels > 0
+        pixels = segment.height * segment.width // scale**2
         return [
             chunk
             for kind in (predicted & ~has_two, predicted & has_two)
-            for chunk in material.chunks([int(frame) for frame in kind.nonzero()[0]], pixels)
+            for chunk in segment.chunks([int(frame) for frame in kind.nonzero()[0]], pixels)
         ]
 
     def _left_to_code(
         self, batch: list[int], fineness: Tensor, step: float, scale: int, grids: Sequence[Tensor]
     ) -> Tensor:
         """What predictions from `grids` leave to code, squared error of each block: (B, 1, h / 8, w / 8)."""
-        material = self._material
-        references = material.tree.references[batch]
+        segment = self._segment
+        references = segment.tree.references[batch]
 
-        small = material.small_components(scale)
+        small = segment.small_components(scale)
         now, before = small[batch], small[references[:, 0]]
-        after = small[references[:, 1]] if material.tree.has_two[batch[0]] else None
+        after = small[references[:, 1]] if segment.tree.has_two[batch[0]] else None
         field = field_of([grid[batch] for grid in grids]) * STEP
         errors = (predict(before, after, field, scale) - now).square().sum(1, keepdim=True)
         energy = F.avg_pool2d(errors, 8 // scale) * 64

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inrcodec.coding.sections import Steps
-from inrcodec.fit.grids.source_planes import Material
+from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.quantiser import Quantiser, Rounding
 from inrcodec.fit.training.adam import Adam
 from inrcodec.fit.training.clock import Clock, cosine_with_warmup
@@ -36,11 +36,11 @@ class RefiningFit:
     """The network's weights, and the learned steps they are rounded to."""
 
     def __init__(
-        self, material: Material, seed: int, start: Mapping[str, NDArray[np.float32]] | None = None
+        self, segment: SegmentPlanes, seed: int, start: Mapping[str, NDArray[np.float32]] | None = None
     ) -> None:
         """`start` are values to begin with, else random ones."""
-        self._material = material
-        self._specs = network_specs(material.config.width)
+        self._segment = segment
+        self._specs = network_specs(segment.config.width)
         self._generator = torch.Generator().manual_seed(seed)
         self.weights: dict[str, nn.Parameter] = {}
         for spec in self._specs:
@@ -50,8 +50,8 @@ class RefiningFit:
             # Weights that are all zero would stay so.
             if start is not None and start["refine.first.weight"].any():
                 value = torch.from_numpy(start[spec.name])
-            self.weights[spec.name] = nn.Parameter(value.to(material.device))
-        self.quantiser = Quantiser(self._specs, self.weights, FIRST_BITS).to(material.device)
+            self.weights[spec.name] = nn.Parameter(value.to(segment.device))
+        self.quantiser = Quantiser(self._specs, self.weights, FIRST_BITS).to(segment.device)
 
     def run(
         self,
@@ -68,14 +68,14 @@ class RefiningFit:
         """
         if not self._specs:
             return 0
-        material = self._material
-        total = material.frame_count * 3 * material.height * material.width
+        segment = self._segment
+        total = segment.frame_count * 3 * segment.height * segment.width
         parameters = [*self.weights.values()]
         optimizer = Adam(
             [{"params": parameters, "lr": RATE}, {"params": self.quantiser.parameters(), "lr": STEP_RATE}]
         )
         rates = [group["lr"] for group in optimizer.param_groups]
-        noise = torch.Generator(device=material.device).manual_seed(0)
+        noise = torch.Generator(device=segment.device).manual_seed(0)
         step = 0
         while (fraction := clock.fraction(step)) < 1:
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -108,7 +108,7 @@ class RefiningFit:
         self, source: Tensor, decoded: Tensor, weights: Mapping[str, Tensor], dtype: torch.dtype
     ) -> Tensor:
         """Mean squared error of planes, of each of a pixel's three colours; see `_patches`."""
-        with autocast(self._material.device, dtype):
+        with autocast(self._segment.device, dtype):
             refined = refine(decoded, weights)
         return (refined - source).square().sum() / (COLOURS_OF_A_QUAD * source[:, 0].numel())
 
@@ -116,7 +116,7 @@ class RefiningFit:
     def quantised(self) -> dict[str, Tensor]:
         """The weights as a file of them would have them."""
         # With a generator of its own: the fit goes on as if nobody had asked.
-        own = torch.Generator(device=self._material.device).manual_seed(0)
+        own = torch.Generator(device=self._segment.device).manual_seed(0)
         return self.quantiser(self.weights, Rounding.STRAIGHT_THROUGH, own).tensors  # type: ignore[no-any-return]
 
     def values(self) -> dict[str, NDArray[np.float32]]:
@@ -127,15 +127,15 @@ class RefiningFit:
 
     def _patches(self, frames: Mapping[int, Planes]) -> tuple[Tensor, Tensor]:
         """Quads of the same places of source and decoded frames."""
-        material = self._material
-        height, width = min(material.height, LONGEST_SIDE), min(material.width, LONGEST_SIDE)
-        count = min(material.frame_count, max(1, round(BATCH_PIXELS / (height * width))))
-        picked = torch.randperm(material.frame_count, generator=self._generator)[:count].tolist()
+        segment = self._segment
+        height, width = min(segment.height, LONGEST_SIDE), min(segment.width, LONGEST_SIDE)
+        count = min(segment.frame_count, max(1, round(BATCH_PIXELS / (height * width))))
+        picked = torch.randperm(segment.frame_count, generator=self._generator)[:count].tolist()
         sources: list[Planes] = []
         decoded: list[Planes] = []
         for frame in picked:
-            top, left = self._place(material.height - height), self._place(material.width - width)
-            source = material.planes([frame]).frames()[0]
+            top, left = self._place(segment.height - height), self._place(segment.width - width)
+            source = segment.planes([frame]).frames()[0]
             for planes, patches in ((source, sources), (frames[frame], decoded)):
                 patches.append(_patch(planes, top, left, height, width))
         return to_quads(stacked(sources)), to_quads(stacked(decoded))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inrcodec.fit.grids.pace import NETWORK_FRAMES
-from inrcodec.fit.grids.source_planes import Material
+from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.step_search import TRIALS, Trial
 from inrcodec.fit.training.clock import Clock
 from inrcodec.fit.training.meter import REPORT_SECONDS
@@ -20,13 +20,13 @@ from inrcodec.progress import Course, FitReport, Picture, Progress
 
 
 @torch.no_grad()
-def picture(material: Material, frames: Mapping[int, Planes], weights: Mapping[str, Tensor]) -> Picture:
+def picture(segment: SegmentPlanes, frames: Mapping[int, Planes], weights: Mapping[str, Tensor]) -> Picture:
     """The frame in the middle of the segment, and what a network of these `weights` makes of its planes."""
-    middle, video = material.frame_count // 2, material.video
+    middle, video = segment.frame_count // 2, segment.video
     planes = frames[middle].map(lambda plane: plane[None].float())
-    codes = to_codes(refine(to_quads(planes), weights), material.config.is_smooth)
+    codes = to_codes(refine(to_quads(planes), weights), segment.config.is_smooth)
     shown = codes[0, : video.height, : video.width]
-    return Picture(material.clip[middle].cpu().numpy(), shown.cpu().numpy())
+    return Picture(segment.clip[middle].cpu().numpy(), shown.cpu().numpy())
 
 
 class Teller:

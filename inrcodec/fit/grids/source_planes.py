@@ -41,7 +41,7 @@ def chroma_error(clip: Tensor, config: InrcConfig, is_smooth: bool) -> float:
 
 
 @dataclass(frozen=True)
-class Material:
+class SegmentPlanes:
     """One segment: its frames (T, height, width, 3), uint8, on the device, and how they hang together."""
 
     clip: Tensor

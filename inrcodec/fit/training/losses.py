@@ -23,7 +23,7 @@ from torch import Tensor
 from inrcodec.errors import UsageError
 from inrcodec.models.layers.haar import haar
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+LossFunction = Callable[[Tensor, Tensor], Tensor]
 """Rendered and source frames (B, 3, height, width) in [0, 1], float32 -> a scalar, 0 for equal frames."""
 
 L1_SHARE = 0.7
@@ -32,7 +32,7 @@ CODE_VALUE = 2 / 255
 """One code value of a frame, in its low-pass band: the least range that a band is normalised by."""
 
 
-def loss_by_name(name: str) -> Loss:
+def loss_by_name(name: str) -> LossFunction:
     """The loss of this name in `settings.LOSSES`; raises `UsageError` for another."""
     if name not in _LOSSES:
         raise UsageError(f"unknown loss {name!r}; known: {', '.join(_LOSSES)}")
@@ -88,7 +88,7 @@ def wavelet(rendered: Tensor, source: Tensor) -> Tensor:
     )
 
 
-_LOSSES: Mapping[str, Loss] = {
+_LOSSES: Mapping[str, LossFunction] = {
     "l2": F.mse_loss,
     "l1": F.l1_loss,
     "l1+ssim": l1_and_ssim,

@@ -17,7 +17,7 @@ from inrcodec.models.inrc.lapped import BLOCK, add_synthesis
 from inrcodec.models.inrc.planes import Planes, no_planes
 from inrcodec.models.inrc.prediction import field_of, predict_planes, split_grids, step_sizes
 from inrcodec.models.inrc.quads import refine, to_codes, to_colours, to_quads
-from inrcodec.system.threads import P, T, Workers, done
+from inrcodec.system.threads import P, T, Threads, done
 
 AHEAD = 4
 """Frames that are begun before they are asked for."""
@@ -54,7 +54,7 @@ class Reconstruction:
         self._codes: dict[int, Future[Tensor]] = {}
         self._next = -1
         """The frame after those last asked for."""
-        self._workers = Workers(self._latents.device)
+        self._threads = Threads(self._latents.device)
 
     def __call__(self, positions: Tensor) -> Tensor:
         """See `FrameDecoder`; between two frames there is their mean, weighted by the distance."""
@@ -83,7 +83,7 @@ class Reconstruction:
     def codes(self, frames: Sequence[int]) -> Tensor:
         """See `CodesDecoder`."""
         # Who has taken frames in a row will want those after them, too.
-        last, is_in_row = max(frames), min(frames) == self._next and self._workers.are_many
+        last, is_in_row = max(frames), min(frames) == self._next and self._threads.are_many
         ahead = range(last + 1, min(last + 1 + (AHEAD if is_in_row else 0), len(self._latents)))
         self._next = last + 1
         with self._forgetting_failures():
@@ -144,7 +144,7 @@ class Reconstruction:
         """What waits for `earlier` work. One frame alone has the caller's thread, and with it all cores."""
         if count == 1:
             return done(work(*arguments, **named))
-        return self._workers.submit_after(earlier, work, *arguments, **named)
+        return self._threads.submit_after(earlier, work, *arguments, **named)
 
     def _planes(self, frame: int, references: Mapping[int, Future[Planes]]) -> Planes:
         """Planes of a frame, whose references may still be in the making."""

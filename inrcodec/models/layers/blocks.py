@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.layers.convolution import convolve
-from inrcodec.models.layers.layout import Convolution, Grid, Window
+from inrcodec.models.layers.layout import Convolution, Grid, Rectangle
 
 AUTHORS_POWERS = {(1.25, 45): 22958.873046875}
 """The one power of 1.25 that PyTorch's vectorised `pow` does not round to the nearest binary32."""
@@ -52,8 +52,8 @@ def upsample(
     if features.shape[-2:] != (grid.rows, grid.columns):
         features = features.reshape(features.shape[0], -1, grid.rows, grid.columns)
         features = features.contiguous(memory_format=torch.channels_last)
-    needed = _needed_windows((*stages, head), grid, Window(0, video.height, 0, video.width))
-    available = Window(0, grid.rows, 0, grid.columns)
+    needed = _needed_rectangles((*stages, head), grid, Rectangle(0, video.height, 0, video.width))
+    available = Rectangle(0, grid.rows, 0, grid.columns)
     for layer, wanted in zip(stages, needed, strict=False):
         # One expression: the convolution's output is freed before the rectifier makes its own.
         features = F.gelu(
@@ -64,27 +64,31 @@ def upsample(
     return torch.tanh(features.float()) * 0.5 + 0.5
 
 
-def _needed_windows(layers: Sequence[Convolution], grid: Grid, window: Window) -> list[Window]:
-    """For each layer, the part of its convolution's output that the pixels of `window` depend on."""
+def _needed_rectangles(layers: Sequence[Convolution], grid: Grid, rectangle: Rectangle) -> list[Rectangle]:
+    """For each layer, the part of its convolution's output that the pixels of `rectangle` depend on."""
     rows, columns = grid.coded_height, grid.coded_width
-    needed: list[Window] = []
+    needed: list[Rectangle] = []
     for layer in reversed(layers):
-        window = window.before_shuffle(layer.stride)
+        rectangle = rectangle.before_shuffle(layer.stride)
         rows, columns = rows // layer.stride, columns // layer.stride
-        needed.insert(0, window)
-        window = window.grown(layer.kernel // 2, rows, columns)
+        needed.insert(0, rectangle)
+        rectangle = rectangle.grown(layer.kernel // 2, rows, columns)
     return needed
 
 
 def _convolve_window(
-    features: Tensor, layer: Convolution, tensors: Mapping[str, Tensor], available: Window, wanted: Window
+    features: Tensor,
+    layer: Convolution,
+    tensors: Mapping[str, Tensor],
+    available: Rectangle,
+    wanted: Rectangle,
 ) -> Tensor:
     """The part `wanted` of a convolution of features of which the part `available` is given.
 
     The zeros around the input are right where it ends with the frame; elsewhere a margin is computed and cut.
     """
     margin = layer.kernel // 2
-    given = Window(
+    given = Rectangle(
         max(available.top, wanted.top - margin),
         min(available.bottom, wanted.bottom + margin),
         max(available.left, wanted.left - margin),
@@ -94,7 +98,7 @@ def _convolve_window(
     return _cropped(convolved, given, wanted)
 
 
-def _cropped(features: Tensor, available: Window, wanted: Window) -> Tensor:
+def _cropped(features: Tensor, available: Rectangle, wanted: Rectangle) -> Tensor:
     if wanted == available:
         return features
     rows = slice(wanted.top - available.top, wanted.bottom - available.top)

@@ -235,7 +235,7 @@ def activation_count(layers: Sequence[Convolution], grid: Grid) -> int:
 
 
 @dataclass(frozen=True)
-class Window:
+class Rectangle:
     """A rectangle of a frame or of features: rows top..bottom, columns left..right, the ends not included."""
 
     top: int
@@ -243,18 +243,18 @@ class Window:
     left: int
     right: int
 
-    def before_shuffle(self, stride: int) -> Window:
-        """The smallest window whose pixel shuffle by `stride` covers this one."""
-        return Window(
+    def before_shuffle(self, stride: int) -> Rectangle:
+        """The smallest rectangle whose pixel shuffle by `stride` covers this one."""
+        return Rectangle(
             self.top // stride, -(-self.bottom // stride), self.left // stride, -(-self.right // stride)
         )
 
-    def after_shuffle(self, stride: int) -> Window:
-        return Window(self.top * stride, self.bottom * stride, self.left * stride, self.right * stride)
+    def after_shuffle(self, stride: int) -> Rectangle:
+        return Rectangle(self.top * stride, self.bottom * stride, self.left * stride, self.right * stride)
 
-    def grown(self, margin: int, rows: int, columns: int) -> Window:
+    def grown(self, margin: int, rows: int, columns: int) -> Rectangle:
         """Larger by `margin` on every side, within features of `rows` x `columns`."""
-        return Window(
+        return Rectangle(
             max(0, self.top - margin),
             min(rows, self.bottom + margin),
             max(0, self.left - margin),

@@ -17,8 +17,8 @@ from inrcodec.quality.comparison.verdict import Contender, compare_each, verdict
 from inrcodec.quality.frame_metrics import MEASURES
 from inrcodec.quality.report.evidence import Evidence
 from inrcodec.quality.report.logs import log_of
-from inrcodec.quality.report.rates import Clip
-from inrcodec.quality.report.write import Material, gather, write_page
+from inrcodec.quality.report.rates import ClipResults
+from inrcodec.quality.report.write import ReportInputs, gather, write_page
 from inrcodec.settings.pages import ComparisonSettings, check_comparison
 from inrcodec.settings.source import FrameRange, SourceSettings
 from inrcodec.system.files import temporary_folder_beside
@@ -136,7 +136,7 @@ def _measured(
     curves: dict[str, Curve] = {one.name: one.points for one in rivals}
     point = rivals[0].points[0]
     name = os.path.basename(source.rstrip("/")) or source
-    clip = Clip(name, curves, 8 * point["file_bytes"] / point["bpp"])
+    clip = ClipResults(name, curves, 8 * point["file_bytes"] / point["bpp"])
     logs = [log_of(one.path, one.result.as_dict()) for one in made]
     files = [one.path for one in made]
-    return gather(Material(source, selected, files, [clip], logs, device, measures), progress)
+    return gather(ReportInputs(source, selected, files, [clip], logs, device, measures), progress)

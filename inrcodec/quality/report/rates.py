@@ -29,7 +29,7 @@ class RateCurves:
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipResults:
     """What stored results have of one clip."""
 
     name: str
@@ -38,7 +38,7 @@ class Clip:
     """Of all its frames, by the sizes and the rates of its points."""
 
 
-def read_results(path: str) -> list[Clip]:
+def read_results(path: str) -> list[ClipResults]:
     """Clips of a file that `python -m benchmarks.rd --json` wrote. Raises `UsageError` for any other."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -52,7 +52,7 @@ def read_results(path: str) -> list[Clip]:
             for curve in contenders.values():
                 curve.sort(key=lambda point: point["bpp"])
             point = next(iter(contenders.values()))[0]
-            clips.append(Clip(clip, contenders, 8 * point["file_bytes"] / point["bpp"]))
+            clips.append(ClipResults(clip, contenders, 8 * point["file_bytes"] / point["bpp"]))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
@@ -94,7 +94,7 @@ def point_of(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def rate_curves(own: dict[str, Curve], pixel_count: int, clips: Sequence[Clip]) -> list[RateCurves]:
+def rate_curves(own: dict[str, Curve], pixel_count: int, clips: Sequence[ClipResults]) -> list[RateCurves]:
     """A plot for each clip of the results, with our files where it has as many pixels as they have.
 
     Without results of as many pixels, several files have a plot of their own.

@@ -209,7 +209,7 @@ def _titled(one: MetricSummary) -> str:
 
 
 @dataclass(frozen=True)
-class Section:
+class MergedSection:
     """Sections of one name, of all segments."""
 
     name: str
@@ -242,13 +242,13 @@ def group_of(section: SectionReport) -> str:
     return MASKS if section.role in (Role.LEVELS, Role.SCALE) else NETWORK
 
 
-def merged_sections(report: FileReport) -> list[Section]:
+def merged_sections(report: FileReport) -> list[MergedSection]:
     """The sections in wire order, those of one name in all segments together."""
     merged: dict[str, list[SectionReport]] = {}
     for section in _all_sections(report):
         merged.setdefault(section.name, []).append(section)
     return [
-        Section(
+        MergedSection(
             name=name,
             role=parts[0].role,
             coders=", ".join(dict.fromkeys(part.coder for part in parts)),

@@ -16,7 +16,7 @@ from inrcodec.quality.report.evidence import Evidence, FileEvidence, short_names
 from inrcodec.quality.report.logs import EncodeLog, read_logs
 from inrcodec.quality.report.page import page
 from inrcodec.quality.report.pictures import choose_frames, make_pictures
-from inrcodec.quality.report.rates import Clip, bd_rates, own_curves, rate_curves, read_results
+from inrcodec.quality.report.rates import ClipResults, bd_rates, own_curves, rate_curves, read_results
 from inrcodec.settings.pages import ReportSettings, check_report
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import atomic_output
@@ -58,7 +58,7 @@ def write_report(
     """
     settings, progress = settings or ReportSettings(), progress or Silent()
     check_report(source, files, output, settings)
-    material = Material(
+    inputs = ReportInputs(
         source,
         settings.source,
         files,
@@ -66,7 +66,7 @@ def write_report(
         read_logs(settings.logs, files),
         settings.device,
     )
-    return write_page(gather(material, progress), output, settings.overwrite)
+    return write_page(gather(inputs, progress), output, settings.overwrite)
 
 
 def write_page(evidence: Evidence, output: str, overwrite: bool) -> ReportResult:
@@ -79,14 +79,14 @@ def write_page(evidence: Evidence, output: str, overwrite: bool) -> ReportResult
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportInputs:
     """What a report is made of."""
 
     source: str
     selected: SourceSettings
     """What of the source the files hold."""
     files: Sequence[str]
-    clips: Sequence[Clip]
+    clips: Sequence[ClipResults]
     """Other contenders, by the clips that they were measured on."""
     logs: Sequence[EncodeLog | None]
     """Of each file."""
@@ -95,15 +95,15 @@ class Material:
     """What is measured of every frame; None for all that is installed."""
 
 
-def gather(material: Material, progress: Progress) -> Evidence:
+def gather(inputs: ReportInputs, progress: Progress) -> Evidence:
     """Measure the files and make the pictures. Raises as `write_report` does, but for its output."""
-    files, device = material.files, material.device
+    files, device = inputs.files, inputs.device
     held = [inspect(path) for path in files]
     measured = []
     told = Once(progress)
     for path in files:
         measured.append(
-            evaluate(material.source, path, material.selected, material.measures, device, progress=told)
+            evaluate(inputs.source, path, inputs.selected, inputs.measures, device, progress=told)
         )
         if len(files) > 1:
             progress.detail(f"{path} is measured")
@@ -111,7 +111,7 @@ def gather(material: Material, progress: Progress) -> Evidence:
     indices = [one.index for one in chosen]
     pictures = make_pictures(
         chosen,
-        frames_at(material.source, indices, material.selected, device),
+        frames_at(inputs.source, indices, inputs.selected, device),
         [frames_at(path, indices, device=device) for path in files],
     )
     families = [one.segments[0].family for one in held]
@@ -119,13 +119,13 @@ def gather(material: Material, progress: Progress) -> Evidence:
     plots = rate_curves(
         own_curves(list(zip(families, measured, strict=True))),
         first.width * first.height * first.frame_count,
-        material.clips,
+        inputs.clips,
     )
     if plots and not bdrate.is_installed():
         progress.note("BD-rates: left out; pip install 'inrc[report]' brings bjontegaard")
     return Evidence(
-        source=material.source,
-        files=tuple(map(FileEvidence, short_names(files), held, measured, material.logs)),
+        source=inputs.source,
+        files=tuple(map(FileEvidence, short_names(files), held, measured, inputs.logs)),
         chosen=tuple(chosen),
         pictures=pictures,
         plots=tuple(plots),
