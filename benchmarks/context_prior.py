@@ -26,7 +26,7 @@ from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import MotionFit
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.models.inrc.context_prior import context_prior
-from inrcodec.models.inrc.prediction import split_grids
+from inrcodec.models.inrc.shapes import split_grids
 
 ROUNDS = 300
 VALUES_A_LINE = 18

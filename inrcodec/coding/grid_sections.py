@@ -22,7 +22,7 @@ from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.inrc import Inrc
 from inrcodec.models.inrc.latent_contexts import LatentModels, code_latents
 from inrcodec.models.inrc.motion_contexts import code_motion
-from inrcodec.models.inrc.shapes import MOTION_CHANNELS, InrcConfig, context_specs, grid_sizes
+from inrcodec.models.inrc.shapes import MOTION_CHANNELS, InrcConfig, context_specs, grid_sizes, split_grids
 
 CONTEXT_STEPS = {"bias": 1 / 16, "level": 1 / 16, "weight": 1 / 64, "knots": 1 / 16}
 """Steps of the entropy models' parameters by the last part of their names; always these."""
@@ -84,7 +84,7 @@ def encode_contextual(
         coder, payload = encode_smallest(values)
         coded.append(Section(coder, (parameter_step(spec.name),), payload))
     motion = _Payload(parameters["context.motion.knots"], symbols.motion)
-    grids = _split(symbols.motion, config)
+    grids = split_grids(symbols.motion, config.rows, config.columns)
     _code_motion(motion.encoder, parameters, grids, config, tree)
     latent = _Payload(parameters["context.latent.knots"], symbols.latent)
     code_latents(
@@ -222,15 +222,6 @@ class _Opened:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._decoder.expect_end()
-
-
-def _split(motion: NDArray[np.int32], config: InrcConfig) -> list[NDArray[np.int32]]:
-    """(T, 5, cells) as the four grids, coarse to fine."""
-    grids, first = [], 0
-    for _, _, height, width in _shapes(len(motion), config):
-        grids.append(motion[:, :, first : first + height * width].reshape(len(motion), -1, height, width))
-        first += height * width
-    return grids
 
 
 def _shapes(frame_count: int, config: InrcConfig) -> list[tuple[int, int, int, int]]:

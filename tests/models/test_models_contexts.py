@@ -18,7 +18,7 @@ from inrcodec.models.inrc.contexts import LOG_TABLE, ContextModel
 from inrcodec.models.inrc.frequencies import CHANNELS, GROUP_COUNT, GROUPS, KERNEL_SIDES, ORDER
 from inrcodec.models.inrc.latent_contexts import LatentModels, code_latents
 from inrcodec.models.inrc.motion_contexts import code_motion
-from inrcodec.models.inrc.shapes import FEATURE_COUNT, MOTION_FEATURES
+from inrcodec.models.inrc.shapes import LatentFeature, MotionFeature
 
 Integers = NDArray[Any]
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=15)
@@ -244,7 +244,8 @@ class Case:
         return np.clip(np.rint(drawn), -self.largest, self.largest).astype(np.int32)
 
     def latent_models(self, rows: int = 3) -> LatentModels:
-        return LatentModels(self.model(rows, CHANNELS, GROUP_COUNT, FEATURE_COUNT), self.model(rows, 4, 4, 4))
+        symbols = self.model(rows, CHANNELS, GROUP_COUNT, len(LatentFeature))
+        return LatentModels(symbols, self.model(rows, 4, 4, 4))
 
     def model(self, rows: int, columns: int, groups: int, features: int) -> ContextModel:
         if self.strength == EXTREME:
@@ -278,7 +279,7 @@ class Case:
         for grid in grids:
             grid[~is_coded] = 0
             grid[~has_two, 2:] = 0
-        return self.model(12, 5, 4, MOTION_FEATURES), grids, levels, has_two, is_coded
+        return self.model(12, 5, 4, len(MotionFeature)), grids, levels, has_two, is_coded
 
 
 cases = st.builds(
@@ -301,7 +302,7 @@ def test_logarithms_are_exact() -> None:
 
 
 def test_layout_of_the_channels() -> None:
-    assert KERNEL_SIDES == (8, 4, 4) and CHANNELS == 96 and FEATURE_COUNT == 6
+    assert KERNEL_SIDES == (8, 4, 4) and CHANNELS == 96 and len(LatentFeature) == 6
     assert ORDER[:7] == (0, 1, 8, 16, 9, 2, 3)
     assert list(ORDER) == [
         channel_number(component, u, v)
@@ -425,7 +426,7 @@ def test_contexts_make_a_payload_smaller() -> None:
     knots = np.clip(np.rint(16 * rows), -255, 255).astype(np.int64)
 
     def size(weight: int, bias: int) -> int:
-        weights = np.zeros((GROUP_COUNT, FEATURE_COUNT), dtype=np.int64)
+        weights = np.zeros((GROUP_COUNT, len(LatentFeature)), dtype=np.int64)
         weights[:, 5] = weight
         flags = ContextModel(np.zeros((2, 4), dtype=np.int64), np.zeros((4, 4), dtype=np.int64), knots)
         models = LatentModels(ContextModel(np.repeat([[0], [bias]], CHANNELS, axis=1), weights, knots), flags)

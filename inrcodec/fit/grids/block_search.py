@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inrcodec.models.inrc.prediction import warp
+from inrcodec.models.inrc.prediction import look_up
 from inrcodec.models.inrc.shapes import CELL
 
 RADIUS = 10
@@ -87,7 +87,7 @@ def _around(
     def cost_of(candidate: Tensor) -> Tensor:
         nodes = candidate.permute(0, 2, 3, 1)
         at_pixels = nodes.repeat_interleave(CELL // scale, 1).repeat_interleave(CELL // scale, 2)
-        return _window_mean((current - warp(reference, at_pixels / scale)).abs_(), WINDOW, scale)
+        return _window_mean((current - _warped(reference, at_pixels / scale)).abs_(), WINDOW, scale)
 
     best, least = motion, cost_of(motion)
 
@@ -107,3 +107,12 @@ def _around(
                     offset = centre.new_tensor([across, down]).view(1, 2, 1, 1) * (step * scale)
                     keep_better(centre + offset, 0.0)
     return best
+
+
+def _warped(images: Tensor, motion: Tensor) -> Tensor:
+    """Images (B, C, h, w) looked up at motion (B, h, w, 2) pixels from each place."""
+    height, width = images.shape[2:]
+    y = (torch.arange(height, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / height) - 1
+    x = (torch.arange(width, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / width) - 1
+    centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+    return look_up(images, torch.addcmul(centres, motion, motion.new_tensor([2 / width, 2 / height])))

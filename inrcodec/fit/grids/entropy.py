@@ -23,7 +23,7 @@ from inrcodec.models.inrc.context_prior import context_prior
 from inrcodec.models.inrc.contexts import LARGEST_MAGNITUDE, LOG_TABLE, OFFSET
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.prediction import doubled
-from inrcodec.models.inrc.shapes import KNOTS, MOTION_CHANNELS
+from inrcodec.models.inrc.shapes import KNOTS, MOTION_CHANNELS, MotionFeature
 
 RATES = {"bias": 0.1, "level": 0.1, "weight": 0.03, "knots": 0.05}
 """Learning rates."""
@@ -153,9 +153,14 @@ class MotionEntropy(EntropyModel):
             above = torch.zeros_like(cut) if parent is None else doubled(parent, *cut.shape[2:])
             before = torch.cat([torch.zeros_like(cut[:, :1]), cut[:, :-1]], 1)
             around = (4 * F.avg_pool2d(above, 3, 1, 1, count_include_pad=False) + 1e-3).floor()
-            counts = (above, before, around, above.sum(1, keepdim=True).expand_as(cut))
+            counts = {
+                MotionFeature.PARENT: above,
+                MotionFeature.CHANNEL_BEFORE: before,
+                MotionFeature.PARENT_AROUND: around,
+                MotionFeature.PARENT_CHANNELS: above.sum(1, keepdim=True).expand_as(cut),
+            }
             sums = self.bias.view(-1, 4, MOTION_CHANNELS)[self.levels, k][..., None, None] + sum(
-                self.weight[k, number] * logarithms(count) for number, count in enumerate(counts)
+                self.weight[k, feature] * logarithms(count) for feature, count in counts.items()
             )
             places = (QUARTERS * (sums + ZERO_KNOT) - 0.5).clamp(0, QUARTERS * (KNOTS - 1))
             magnitude = grid.abs()

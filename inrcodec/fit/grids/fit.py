@@ -28,8 +28,8 @@ from inrcodec.fit.grids.report import Teller, picture
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.step_search import AIM, BITS_POWER, LEAST_STEP, StepSearch, Trial, fill
 from inrcodec.models.inrc.inrc import NETWORK_BITS
-from inrcodec.models.inrc.prediction import split_grids, step_sizes
-from inrcodec.models.inrc.shapes import network_specs
+from inrcodec.models.inrc.prediction import step_sizes
+from inrcodec.models.inrc.shapes import network_specs, split_grids
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import CoursePoint, Picture, Progress
 from inrcodec.settings.encode import EncodeSettings

@@ -22,7 +22,7 @@ from inrcodec.models.inrc.frequencies import (
 )
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.latent_contexts import PARTS, part_channels
-from inrcodec.models.inrc.shapes import KNOTS
+from inrcodec.models.inrc.shapes import KNOTS, FlagFeature, LatentFeature
 
 LAST_CLASS = class_count(KNOTS) - 1
 NEIGHBOURS = ((0, 1), (2, 1), (1, 0), (1, 2))
@@ -80,19 +80,19 @@ class LatentEntropy(EntropyModel):
         around = sum(bordered[frames, :, rows + down, columns + across] for down, across in NEIGHBOURS)
         here, beside = own[:, channels], around.float()  # type: ignore[union-attr]
         lower, earlier = self.lower[channels, channels].T, self.earlier[channels, channels].T
-        counts = [
-            (0, here @ lower),
-            (1, here @ earlier),
-            (3, beside @ lower),
-            (4, beside @ earlier),
-            (5, reference[cells][:, None]),
-        ]
+        counts = {
+            LatentFeature.LOWER: here @ lower,
+            LatentFeature.EARLIER: here @ earlier,
+            LatentFeature.LOWER_AROUND: beside @ lower,
+            LatentFeature.EARLIER_AROUND: beside @ earlier,
+            LatentFeature.REFERENCES: reference[cells][:, None],
+        }
         if part:
-            counts.append((2, own @ self.other[channels].T))
+            counts[LatentFeature.COMPONENTS] = own @ self.other[channels].T
         weights = self.weight[self.groups[channels]]
         kinds = self.bias[levels.clamp(max=2)] + self.level[levels][:, None]
         sums = kinds[frames][:, channels] + sum(
-            logarithms(count) * weights[:, number] for number, count in counts
+            logarithms(count) * weights[:, feature] for feature, count in counts.items()
         )
         return (QUARTERS * (sums + ZERO_KNOT)).clamp(0, LAST_CLASS + 0.999)
 
@@ -114,10 +114,12 @@ class LatentEntropy(EntropyModel):
         for part in range(len(PARTS)):
             flags = flags_of(symbols, part).float()
             beside = 4 * _cross(flags) * half
-            counts = [reference, beside, luma, _cross(luma)] if part else [reference, beside]
+            counts = {FlagFeature.REFERENCES: reference, FlagFeature.FLAGS_AROUND: beside}
+            if part:
+                counts |= {FlagFeature.LUMA: luma, FlagFeature.LUMA_AROUND: _cross(luma)}
             weights = self.flag_weight[2 * part + half]
             sums = kinds[:, 2 * part + half] + sum(
-                logarithms(count) * weights[..., number] for number, count in enumerate(counts)
+                logarithms(count) * weights[..., feature] for feature, count in counts.items()
             )
             places = QUARTERS * (sums + ZERO_KNOT) - 0.5
             found.append(shapes.flags_between(places.clamp(0, LAST_CLASS)))

@@ -20,7 +20,7 @@ from inrcodec.models.inrc.frequencies import CHANNELS
 from inrcodec.models.inrc.lapped import BLOCK, add_synthesis, analyse
 from inrcodec.models.inrc.latent_contexts import part_channels
 from inrcodec.models.inrc.planes import Planes, no_planes
-from inrcodec.models.inrc.prediction import predict_planes
+from inrcodec.models.inrc.prediction import predict_batch
 from inrcodec.models.inrc.quads import to_colours, to_quads
 
 FIRST_ROUNDING = 0.33
@@ -87,7 +87,7 @@ class LatentFit:
             for batch in segment.chunks(whole):
                 source = segment.planes(batch)
                 if tree.levels[batch[0]] > 0:
-                    predicted = predict_planes(frames, batch, tree, field[batch])
+                    predicted = predict_batch(frames, batch, tree, field[batch])
                 else:
                     predicted = no_planes(len(batch), segment.height, segment.width, segment.device)
                 wanted = analyse(source - predicted, is_smooth) / steps[batch]

@@ -15,8 +15,9 @@ from inrcodec.models.graphs import FrameGraphs, Stored
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.lapped import BLOCK, add_synthesis
 from inrcodec.models.inrc.planes import Planes, no_planes
-from inrcodec.models.inrc.prediction import field_of, predict_planes, split_grids, step_sizes
+from inrcodec.models.inrc.prediction import field_of, predict_batch, step_sizes
 from inrcodec.models.inrc.quads import refine, to_codes, to_colours, to_quads
+from inrcodec.models.inrc.shapes import split_grids
 from inrcodec.system.threads import P, T, Threads, done
 
 AHEAD = 4
@@ -152,7 +153,7 @@ class Reconstruction:
         frames = {reference: future.result() for reference, future in references.items()}
         with torch.autocast(self._latents.device.type, enabled=False):
             if frames:
-                planes = predict_planes(frames, (frame,), self._tree, self._field[at])
+                planes = predict_batch(frames, (frame,), self._tree, self._field[at])
             else:
                 rows, columns = self._latents.shape[2:]
                 planes = no_planes(1, BLOCK * rows, BLOCK * columns, self._latents.device)

@@ -5,7 +5,7 @@
     between    motion, latents, planes of the frames before and after -> planes
     shown      planes -> refined -> frame
 
-`reconstruction` does the same work in less time: it leaves out blocks without latents.
+`decoder` does the same work in less time: it leaves out blocks without latents.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from inrcodec.models.graphs import FrameGraphs, Graph, Stored
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.lapped import synthesised
 from inrcodec.models.inrc.planes import Planes
-from inrcodec.models.inrc.prediction import predict
+from inrcodec.models.inrc.prediction import predict_planes
 from inrcodec.models.inrc.quads import as_images, refine
 
 STATES = ("luma", "chroma")
@@ -45,10 +45,8 @@ class FixedReconstruction:
         before = Planes(*references[:2])
         after = Planes(*references[2:]) if len(references) > 2 else None
         difference = synthesised(latent, step, self.is_smooth)
-        luma = predict(before.luma, None if after is None else after.luma, motion)
-        # Chroma has half the pixels in each direction, and half the motion.
-        chroma = predict(before.chroma, None if after is None else after.chroma, motion, 2.0)
-        return luma + difference.luma, chroma + difference.chroma
+        predicted = predict_planes(before, after, motion)
+        return predicted.luma + difference.luma, predicted.chroma + difference.chroma
 
     def shown(self, luma: Tensor, chroma: Tensor) -> tuple[Tensor]:
         """The frame (1, 3, height, width)."""

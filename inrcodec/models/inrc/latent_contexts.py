@@ -32,7 +32,7 @@ from inrcodec.models.inrc.frequencies import (
     frequency_neighbours,
     zigzag,
 )
-from inrcodec.models.inrc.shapes import FEATURE_COUNT, FLAG_FEATURES, FLAG_PASSES
+from inrcodec.models.inrc.shapes import FLAG_PASSES, FlagFeature, LatentFeature
 
 PARTS = ((0,), (1, 2))
 """The components that share a flag."""
@@ -52,8 +52,8 @@ class LatentModels:
 
     def check(self, level_count: int) -> None:
         """ValueError unless there are rows for so many levels."""
-        check_rows(self.symbols, level_count, CHANNELS, GROUP_COUNT, FEATURE_COUNT)
-        check_rows(self.flags, level_count, FLAG_PASSES, FLAG_PASSES, FLAG_FEATURES)
+        check_rows(self.symbols, level_count, CHANNELS, GROUP_COUNT, len(LatentFeature))
+        check_rows(self.flags, level_count, FLAG_PASSES, FLAG_PASSES, len(FlagFeature))
 
 
 def part_channels(part: int) -> slice:
@@ -157,14 +157,14 @@ class _Batch:
         for half in range(2):
             row = 2 * part + half
             table, where = self._tables.flags[row], np.equal((rows + columns) % 2, half)
-            counts = (
-                self._reference_count,
-                4 * _cross_sum(flags.astype(np.int64)),
-                self.total,
-                around,
-            )
+            counts = {
+                FlagFeature.REFERENCES: self._reference_count,
+                FlagFeature.FLAGS_AROUND: 4 * _cross_sum(flags.astype(np.int64)),
+                FlagFeature.LUMA: self.total,
+                FlagFeature.LUMA_AROUND: around,
+            }
             sums = np.repeat(self._flag_biases[:, row], int(where.sum()))
-            for feature, count in enumerate(counts):
+            for feature, count in counts.items():
                 sums += table[feature].take(count[:, where].ravel())
             known = None if wanted is None else wanted[:, where].ravel()
             coded = self._coder.code_flags(self._models.flags.classes(sums), known)
@@ -193,10 +193,17 @@ class _Batch:
             for neighbour, weight in frequency_neighbours(channel):
                 lower += counted[neighbour - first] * np.int16(weight)
             sums = self._biases[:, channel].take(frames) + told[GROUPS[channel]]
-            for feature, count in ((0, lower[0]), (1, earlier[0]), (3, lower[1]), (4, earlier[1])):
+            counts = {
+                LatentFeature.LOWER: lower[0],
+                LatentFeature.EARLIER: earlier[0],
+                LatentFeature.LOWER_AROUND: lower[1],
+                LatentFeature.EARLIER_AROUND: earlier[1],
+            }
+            for feature, count in counts.items():
                 sums += table[feature].take(count)
             if others := component_neighbours(channel):
-                sums += table[2].take(sum(self._seen[one].take(places) * weight for one, weight in others))
+                seen = sum(self._seen[one].take(places) * weight for one, weight in others)
+                sums += table[LatentFeature.COMPONENTS].take(seen)
             known = None if self._known is None else self._known[channel, places]
             symbols = self._coder.code(self._models.symbols.classes(sums), known)
             coded[number] = symbols
@@ -216,7 +223,8 @@ class _Batch:
     ) -> dict[int, NDArray[np.int32]]:
         """What the sixth count adds at these places, by the group of a channel."""
         count = self._reference_count.reshape(-1)[places]
-        return {group: self._tables.symbols[group][5].take(count) for group in set(groups)}
+        tables, feature = self._tables.symbols, LatentFeature.REFERENCES
+        return {group: tables[group][feature].take(count) for group in set(groups)}
 
 
 def _cross_sum(plane: NDArray[np.int64]) -> NDArray[np.int64]:

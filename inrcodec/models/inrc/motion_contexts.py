@@ -15,7 +15,7 @@ from inrcodec.models.inrc.contexts import (
     cut_magnitudes,
     square_sum,
 )
-from inrcodec.models.inrc.shapes import MOTION_CHANNELS, MOTION_FEATURES, PYRAMID_LEVELS
+from inrcodec.models.inrc.shapes import MOTION_CHANNELS, PYRAMID_LEVELS, MotionFeature
 
 FORWARD_CHANNELS = 2
 """Motion channels of a frame with one reference; the others need two."""
@@ -40,7 +40,7 @@ def code_motion(
     _check_motion(grids, shapes)
     levels = np.asarray(levels)
     rows = PYRAMID_LEVELS * (int(levels.max(initial=-1)) + 1)
-    check_rows(model, rows, MOTION_CHANNELS, PYRAMID_LEVELS, MOTION_FEATURES)
+    check_rows(model, rows, MOTION_CHANNELS, PYRAMID_LEVELS, len(MotionFeature))
     tables = model.weighted_tables()
     active = [is_coded if c < FORWARD_CHANNELS else is_coded & has_two for c in range(MOTION_CHANNELS)]
     coded: list[NDArray[np.int32]] = []
@@ -48,15 +48,16 @@ def code_motion(
         parent = _enlarged(cut_magnitudes(coded[-1]), shape) if coded else np.zeros(shape, dtype=np.int16)
         cells = square_sum(np.ones(shape[2:], dtype=np.int64))
         around = 4 * square_sum(parent.astype(np.int64)) // cells
-        together = tables[k, 3].take(parent.sum(axis=1, dtype=np.int64))
+        together = tables[k, MotionFeature.PARENT_CHANNELS].take(parent.sum(axis=1, dtype=np.int64))
         grid = np.zeros(shape, dtype=np.int32)
         for channel, where in enumerate(active):
             bias = model.biases(PYRAMID_LEVELS * levels[where] + k)[:, channel]
             sums = together[where] + bias[:, None, None]
-            sums += tables[k, 0].take(parent[where, channel])
+            sums += tables[k, MotionFeature.PARENT].take(parent[where, channel])
             if channel:
-                sums += tables[k, 1].take(cut_magnitudes(grid[where, channel - 1]))
-            sums += tables[k, 2].take(around[where, channel])
+                before = cut_magnitudes(grid[where, channel - 1])
+                sums += tables[k, MotionFeature.CHANNEL_BEFORE].take(before)
+            sums += tables[k, MotionFeature.PARENT_AROUND].take(around[where, channel])
             known = None if grids is None else grids[k][where, channel]
             grid[where, channel] = coder.code(model.classes(sums), known)
         if grids is not None and not np.array_equal(grid, grids[k]):

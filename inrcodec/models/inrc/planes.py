@@ -54,8 +54,10 @@ def no_planes(
 
 
 def stacked(frames: Iterable[Planes]) -> Planes:
-    """One batch of single frames."""
+    """One batch of single frames; a view where there is one."""
     each = [*frames]
+    if len(each) == 1:
+        return each[0].map(lambda plane: plane[None])
     return Planes(torch.stack([one.luma for one in each]), torch.stack([one.chroma for one in each]))
 
 

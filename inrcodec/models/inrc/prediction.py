@@ -24,18 +24,11 @@ from torch import Tensor
 
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.lapped import BLOCK
-from inrcodec.models.inrc.planes import Planes
-from inrcodec.models.inrc.shapes import CELL, grid_sizes
+from inrcodec.models.inrc.planes import Planes, stacked
+from inrcodec.models.inrc.shapes import CELL
 
 DECAY = 0.95
 """What is left of an error from a frame to one that is predicted from it, beside what the weights do."""
-
-
-def split_grids(motion: Tensor, rows: int, columns: int) -> list[Tensor]:
-    """(T, 5, cells) -> four grids (T, 5, rows_k, columns_k)."""
-    sizes = grid_sizes(rows, columns)
-    parts = torch.split(motion, [height * width for height, width in sizes], dim=2)
-    return [part.reshape(*part.shape[:2], *size) for part, size in zip(parts, sizes, strict=True)]
 
 
 def doubled(grid: Tensor, rows: int, columns: int) -> Tensor:
@@ -94,8 +87,13 @@ def _stretched(nodes: Tensor, pixels: int) -> Tensor:
     return torch.bmm(shares, above_at_below).view(count, (height - 2) * pixels, -1, channels)
 
 
-def _look_up(images: Tensor, motion: Tensor) -> Tensor:
-    """Images (B, C, h, w) at motion (B, 2, rows, columns), in pixels, from each place; edges go on outside.
+def look_up(images: Tensor, places: Tensor) -> Tensor:
+    """Images (B, C, h, w) at `places` (B, h, w, 2), -1 to 1 from edge to edge; edges go on outside."""
+    return F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _warped(images: Tensor, motion: Tensor) -> Tensor:
+    """Images (B, C, h, w) looked up at motion (B, 2, rows, columns), in pixels, from each place.
 
     Motion is linear between the nodes, and so are places: both are stretched at once.
     """
@@ -104,18 +102,7 @@ def _look_up(images: Tensor, motion: Tensor) -> Tensor:
     around = F.pad(motion, (1, 1, 1, 1), mode="replicate").permute(0, 2, 3, 1)
     scales = motion.new_tensor([2 / width, 2 / height])
     nodes = _centres(rows, columns, motion.dtype, motion.device) + around * scales
-    places = _stretched(nodes, height // rows)
-    return F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
-
-
-def warp(images: Tensor, motion: Tensor) -> Tensor:
-    """Images (B, C, h, w) looked up at motion (B, h, w, 2) pixels from each place; edges go on outside."""
-    height, width = images.shape[2:]
-    y = (torch.arange(height, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / height) - 1
-    x = (torch.arange(width, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / width) - 1
-    centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-    places = torch.addcmul(centres, motion, motion.new_tensor([2 / width, 2 / height]))
-    return F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
+    return look_up(images, _stretched(nodes, height // rows))
 
 
 def predict(before: Tensor, after: Tensor | None, field: Tensor, pixels_per_unit: float = 1.0) -> Tensor:
@@ -124,37 +111,32 @@ def predict(before: Tensor, after: Tensor | None, field: Tensor, pixels_per_unit
     `after` is None for anchors. The motion is divided by `pixels_per_unit`, for images that are smaller.
     """
     if after is None:
-        return _look_up(before, field[:, :2] / pixels_per_unit)
+        return _warped(before, field[:, :2] / pixels_per_unit)
     half, common = field[:, :2] / pixels_per_unit, field[:, 2:4] / pixels_per_unit
     balance = F.pad(field[:, 4:5], (1, 1, 1, 1), mode="replicate").permute(0, 2, 3, 1)
     share = _stretched(0.5 + balance, before.shape[2] // field.shape[2]).permute(0, 3, 1, 2)
-    return torch.lerp(_look_up(after, common + half), _look_up(before, common - half), share)
+    return torch.lerp(_warped(after, common + half), _warped(before, common - half), share)
+
+
+def predict_planes(before: Planes, after: Planes | None, field: Tensor) -> Planes:
+    """See `predict`. Chroma has half the pixels in each direction, and half the motion."""
+    luma = predict(before.luma, None if after is None else after.luma, field)
+    return Planes(luma, predict(before.chroma, None if after is None else after.chroma, field, 2.0))
 
 
 def predict_batch(
-    frames: Mapping[int, Tensor],
-    batch: Sequence[int],
-    tree: Hierarchy,
-    field: Tensor,
-    pixels_per_unit: float = 1.0,
-) -> Tensor:
-    """Predictions (B, C, h, w) of the frames of a batch; `field` (B, 5, rows, columns) are theirs."""
-    before, after = (
-        # A view where there is one frame.
-        frames[found[0]][None] if len(batch) == 1 else torch.stack([frames[frame] for frame in found])
-        for found in tree.references[list(batch)].T.tolist()
-    )
-    return predict(before, after if tree.has_two[batch[0]] else None, field, pixels_per_unit)
-
-
-def predict_planes(
     frames: Mapping[int, Planes], batch: Sequence[int], tree: Hierarchy, field: Tensor
 ) -> Planes:
-    """See `predict_batch`. Chroma has half the pixels in each direction, and half the motion."""
-    used = {*tree.references[list(batch)].ravel().tolist()}
-    luma = {frame: frames[frame].luma for frame in used}
-    chroma = {frame: frames[frame].chroma for frame in used}
-    return Planes(predict_batch(luma, batch, tree, field), predict_batch(chroma, batch, tree, field, 2.0))
+    """Predictions of the frames of a batch; `field` (B, 5, rows, columns) is theirs."""
+    before, after = references_of(batch, tree)
+    after_planes = None if after is None else stacked([frames[frame] for frame in after])
+    return predict_planes(stacked([frames[frame] for frame in before]), after_planes, field)
+
+
+def references_of(batch: Sequence[int], tree: Hierarchy) -> tuple[list[int], list[int] | None]:
+    """The frames before and after each of a batch; None for anchors, which have only the first."""
+    before, after = tree.references[list(batch)].T.tolist()
+    return before, after if tree.has_two[batch[0]] else None
 
 
 def step_sizes(field: Tensor, tree: Hierarchy, exponent: float, most: float) -> Tensor:
@@ -173,8 +155,10 @@ def step_sizes(field: Tensor, tree: Hierarchy, exponent: float, most: float) -> 
         for batch in tree.order:
             shown = errors[list(batch)]
             if tree.levels[batch[0]] > 0:
-                mine = field[list(batch)].clone()
-                shown = shown + DECAY * predict_batch(frames, batch, tree, mine, BLOCK)
+                before, after = references_of(batch, tree)
+                first = torch.stack([frames[frame] for frame in before])
+                second = None if after is None else torch.stack([frames[frame] for frame in after])
+                shown = shown + DECAY * predict(first, second, field[list(batch)].clone(), BLOCK)
             frames.update(zip(batch, shown, strict=True))
         total = torch.stack([frame.sum() for frame in frames.values()]).sum()
         (seen,) = torch.autograd.grad(total, errors)
