@@ -74,7 +74,7 @@ def segment_costs(clip: Clip, settings: EncodeSettings) -> tuple[SegmentPlan, _S
     """The plan of a segment, and its fit timed; a report follows every step that takes half a second."""
     plan, watch = plan_segment(clip.properties, settings), _Stopwatch()
     try:
-        code_segment(plan, clip, settings, choose_device("cpu"), None, watch, lambda seconds, epochs: None)
+        code_segment(plan, clip, settings, choose_device("cpu"), None, watch)
     except _Enough:
         return plan, watch
     raise RuntimeError("the fit ended before enough steps were timed")

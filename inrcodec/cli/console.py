@@ -9,14 +9,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from inrcodec.cli.lines import error_line, fit_text, plan_lines, quality_line
 from inrcodec.errors import UsageError
-from inrcodec.progress import EncodePlan, FitReport, Picture
+from inrcodec.progress import EncodePlan, FitReport, Silent
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -80,7 +80,7 @@ def abandon_stdout() -> None:
     os.close(nothing)
 
 
-class PlainProgress:
+class PlainProgress(Silent):
     """Progress as whole lines, for logs and pipes: the plan, notes, and a line every ten seconds."""
 
     def __init__(self, verbosity: Verbosity, stream: TextIO | None = None) -> None:
@@ -114,9 +114,6 @@ class PlainProgress:
     def stage(self, name: str, done: int, total: int) -> None:
         if self._is_line_due():
             self._line(f"{name} {done}/{total}")
-
-    def picture(self, draw: Callable[[], Picture]) -> None:
-        """Nothing: a terminal shows no frames."""
 
     def note(self, message: str) -> None:
         if self._verbosity >= Verbosity.NORMAL:

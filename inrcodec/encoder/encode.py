@@ -10,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from inrcodec.encoder.preview import previewed
-from inrcodec.encoder.progress import Board, Named, OneOfMany, PartProgress
 from inrcodec.encoder.psnr_search import Ended, search_each
 from inrcodec.encoder.source import EncodeResult, SourceEncoding
 from inrcodec.encoder.workers.choice import choose_workers
 from inrcodec.encoder.workers.job import Outcome, SegmentJob, SegmentKey, Workers
 from inrcodec.errors import UsageError
 from inrcodec.plan.checks import check_settings, check_source
-from inrcodec.progress import Progress, Silent
+from inrcodec.progress import Part, Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
 
 
@@ -67,7 +66,7 @@ def _encode_all(
     under_way: dict[int, SourceEncoding] = {}
     try:
         with choose_workers(settings, progress) as workers:
-            return _Encodes(requests, settings, workers, progress, ended, under_way).run()
+            return _Encodes(requests, settings, workers, Part(progress), ended, under_way).run()
     except BaseException as error:
         # Now that no worker writes a checkpoint any more, others may have the outputs.
         for one in under_way.values():
@@ -82,15 +81,17 @@ class _Encodes:
     requests: Sequence[tuple[str, str]]
     settings: EncodeSettings
     workers: Workers
-    progress_of_all: Progress
+    progress: Part
+    """Of all sources."""
     ended: Ended | None
     _under_way: dict[int, SourceEncoding]
     """Those that have claimed their outputs."""
     _results: dict[int, EncodeResult | Exception] = field(init=False, default_factory=dict)
-    _board: Board = field(init=False, default_factory=Board)
+    _parts: dict[int, Part] = field(init=False, default_factory=dict)
+    """The progress of each source."""
 
     def run(self) -> list[EncodeResult | Exception]:
-        for (index, number), outcome in self.workers.run(self._jobs(), self):
+        for (index, number), outcome in self.workers.run(self._jobs(), self._progress_of):
             one = self._under_way.get(index)
             if one is not None:
                 self._take(one, number, outcome)
@@ -98,19 +99,19 @@ class _Encodes:
 
     def _jobs(self) -> Iterator[SegmentJob]:
         """The segments of all sources; each is surveyed and planned when those before it are given out."""
+        is_only = len(self.requests) == 1
         for index, (source, output) in enumerate(self.requests):
-            whole = self.progress_of_all
-            progress = whole if len(self.requests) == 1 else Named(whole, source)
+            part = self.progress.part(1 / len(self.requests), name="" if is_only else source)
+            self._parts[index] = part
             try:
-                one = SourceEncoding(index, source, output, self.settings, self.workers, progress)
+                one = SourceEncoding(index, source, output, self.settings, self.workers, part, is_only)
             except Exception as error:
-                self._board.end((index, 0), 1 / len(self.requests))
                 self._end(index, error)
                 continue
             self._under_way[index] = one
             for number in range(len(one.runs)):
                 if one.is_finished(number):
-                    self._board.end((index, number), self._share(one, number))
+                    one.segments.of(number).end()
             self._finish_if_complete(one)
             yield from self._jobs_of(one)
 
@@ -132,9 +133,9 @@ class _Encodes:
             self._fail(one, outcome, number)
             return
         one.accept(number, outcome)
-        self._board.end((one.index, number), self._share(one, number))
+        one.segments.of(number).end()
         if len(one.runs) > 1:
-            one.progress.stage("segments finished", one.finished_count, len(one.runs))
+            self._parts[one.index].stage("segments finished", one.finished_count, len(one.runs))
         self._finish_if_complete(one)
 
     def _finish_if_complete(self, one: SourceEncoding) -> None:
@@ -152,29 +153,16 @@ class _Encodes:
         if number is not None:
             error = one.give_up(number, error)
         one.abandon(error)
-        for left in range(len(one.runs)):
-            if not one.is_finished(left):
-                self._board.end((one.index, left), self._share(one, left))
         self._end(one.index, error)
 
     def _end(self, index: int, result: EncodeResult | Exception) -> None:
         self._results[index] = result
         self._under_way.pop(index, None)
+        self._parts[index].end()
         if self.ended is not None:
             self.ended(index, result)
 
-    def _share(self, one: SourceEncoding, number: int) -> float:
-        return one.share(number) / len(self.requests)
-
-    def progress(self, key: SegmentKey) -> Progress:
-        """See `worker.Listener`."""
-        one, number = self._under_way[key[0]], key[1]
-        if self.workers.count > 1 or len(self.requests) > 1:
-            return OneOfMany(one.progress, self._board, key, self._share(one, number))
-        if len(one.runs) == 1:
-            return one.progress
-        return PartProgress(one.progress, one.runs[number], one.video.frame_count)
-
-    def announce(self, key: SegmentKey, expected_seconds: float, epochs: float | None) -> None:
-        """See `worker.Listener`."""
-        self._under_way[key[0]].announcer.announce(key[1], expected_seconds, epochs)
+    def _progress_of(self, key: SegmentKey) -> Progress:
+        """Where the fit of a segment reports to; nowhere once its source has ended."""
+        one = self._under_way.get(key[0])
+        return Silent() if one is None else one.segments.of(key[1])

@@ -14,7 +14,7 @@ from inrcodec.encoder.encode import encode_all
 from inrcodec.encoder.preview import previewed
 from inrcodec.encoder.psnr_search import Ended
 from inrcodec.encoder.source import EncodeResult
-from inrcodec.progress import Progress, Silent
+from inrcodec.progress import Part, Progress, Silent
 from inrcodec.settings.encode import EncodeSettings, check_ladder
 from inrcodec.settings.notation import rung_path
 from inrcodec.system.files import check_new_outputs
@@ -69,6 +69,7 @@ def _encode_rungs(
     started = time.monotonic() if settings.started is None else settings.started
     results: dict[int, EncodeResult | Exception] = {}
     sizes = list(dict.fromkeys(rung.bpp for rung in rungs))
+    whole = Part(progress)
     for number, bpp in enumerate(sizes):
         of_size = [index for index, rung in enumerate(rungs) if rung.bpp == bpp]
 
@@ -81,5 +82,7 @@ def _encode_rungs(
             left = started + settings.time_seconds - own.started
             own = replace(own, time_seconds=max(0.01, left / (len(sizes) - number)))
         requests = [(rungs[index].source, rungs[index].output) for index in of_size]
-        results |= zip(of_size, encode_all(requests, own, progress, told), strict=True)
+        part = whole.part(1 / len(sizes))
+        results |= zip(of_size, encode_all(requests, own, part, told), strict=True)
+        part.end()
     return [results[index] for index in range(len(rungs))]

@@ -7,13 +7,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from inrcodec.errors import InrcError, is_out_of_memory
-from inrcodec.progress import Passing, Picture, Progress
+from inrcodec.progress import Part, Picture, Progress
 from inrcodec.settings.encode import PREVIEW_MARK, EncodeSettings, check_preview
 from inrcodec.video.images import replace_picture
 
@@ -59,16 +60,6 @@ class PictureFile:
                 Path(self._path).resolve().unlink()
 
 
-@dataclass(frozen=True)
-class Previewed(Passing):
-    """A progress that also keeps a file of pictures."""
-
-    file: PictureFile
-
-    def picture(self, draw: Callable[[], Picture]) -> None:
-        self.file.offer(draw, self.note)
-
-
 @contextmanager
 def previewed(
     requests: Sequence[tuple[str, str]], settings: EncodeSettings, progress: Progress
@@ -85,7 +76,10 @@ def previewed(
     file = PictureFile(settings.preview)
     before = [_identity(output) for _, output in requests]
     try:
-        yield replace(settings, preview=None), Previewed(progress, file)
+        yield (
+            replace(settings, preview=None),
+            Part(progress, pictures=partial(file.offer, note=progress.note)),
+        )
     except BaseException:
         file.remove()
         raise

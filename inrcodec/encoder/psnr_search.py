@@ -19,14 +19,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from inrcodec.encoder.progress import Named
 from inrcodec.encoder.resume import FolderWriter, Resumable, request_of
 from inrcodec.encoder.size_search import CLOSE_DB, Point, SizeSearch
 from inrcodec.encoder.source import EncodeResult
 from inrcodec.errors import TargetUnreachable
 from inrcodec.models.family import VideoInfo
 from inrcodec.plan.checks import check_source
-from inrcodec.progress import EncodePlan, Once, Progress
+from inrcodec.progress import Part, Progress
 from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings
 from inrcodec.system.files import claimed_output, output_errors, rereadable
 from inrcodec.video import survey_video
@@ -68,16 +67,6 @@ class _Fit:
         return self.result.file_bytes - self.result.extras_bytes
 
 
-@dataclass(frozen=True)
-class _Searching(Once):
-    """The progress of a search, and of a fit of it, which says so in the plan's place of the source."""
-
-    title: str = ""
-
-    def plan(self, plan: EncodePlan) -> None:
-        self.whole.plan(replace(plan, source=self.title))
-
-
 def search_each(
     requests: Sequence[tuple[str, str]],
     settings: EncodeSettings,
@@ -91,8 +80,10 @@ def search_each(
     """
     started = settings.started or time.monotonic()
     results: list[EncodeResult | Exception] = []
+    whole = Part(progress)
     for index, (source, output) in enumerate(requests):
-        own, name = settings, Named(progress, source) if len(requests) > 1 else progress
+        own = settings
+        part = whole.part(1 / len(requests), name=source if len(requests) > 1 else "")
         if settings.time_seconds is not None and index:
             now = time.monotonic()
             left = started + settings.time_seconds - now
@@ -100,9 +91,10 @@ def search_each(
         elif settings.time_seconds is not None:
             own = replace(settings, time_seconds=settings.time_seconds / len(requests))
         try:
-            result: EncodeResult | Exception = encode_to_psnr(source, output, own, name, encode)
+            result: EncodeResult | Exception = encode_to_psnr(source, output, own, part, encode)
         except Exception as error:
             result = error
+        part.end()
         results.append(result)
         if ended is not None:
             ended(index, result)
@@ -125,7 +117,7 @@ def encode_to_psnr(
         video = VideoInfo(properties.width, properties.height, properties.frame_count)
         resumable = Resumable(output, request_of(settings, survey), "", started, settings, progress)
         del survey
-        search = _Search(path, settings, video, resumable, _Searching(progress, title=source), encode)
+        search = _Search(path, source, settings, video, resumable, progress, encode)
         best = search.run()
         with output_errors(output), open(search.path_of(best), "rb") as found:
             shutil.copyfileobj(found, file, 1 << 20)
@@ -153,11 +145,14 @@ def _unreached(target_db: float, best: _Fit, settings: EncodeSettings, output: s
 class _Search:
     """The fits of one source, in the order in which they are made, which depends on what came of them."""
 
+    path: str
+    """What the fits read."""
     source: str
+    """How it is called."""
     settings: EncodeSettings
     video: VideoInfo
     resumable: Resumable
-    progress: _Searching
+    progress: Progress
     encode: Encode
     fits: list[_Fit] = field(default_factory=list)
 
@@ -166,6 +161,8 @@ class _Search:
         self._is_timed = self.settings.time_seconds is not None
         self._epochs = self.settings.epochs or self.settings.procedure.epochs
         self._folder = self.resumable.folder
+        # The fits of one source have the same remarks.
+        self._of_fits = Part(self.progress, repeats_notes=False)
         self._write = FolderWriter(self._folder, self.progress)
         self._known = self._read()
         self._save()
@@ -211,7 +208,7 @@ class _Search:
                 self.sizes.least_bytes = fit.size_bytes
         else:
             try:
-                told = replace(self.progress, title=f"{self.progress.title}, {name}")
+                told = Part(self._of_fits, title=f"{self.source}, {name}")
                 size, result = self._encoded(size, is_trial, str(self._path(number)), told)
             except TargetUnreachable:
                 if is_trial or self.fits:
@@ -223,7 +220,7 @@ class _Search:
         (self.sizes.trials if is_trial else self.sizes.fits).append(fit.point)
         self._save()
         found = f"{fit.video_bytes:,} bytes, {fit.result.psnr_db:.2f} dB"
-        self.progress.whole.note(f"{name}: {found}")
+        self.progress.note(f"{name}: {found}")
         return fit
 
     def _encoded(self, size: int, is_trial: bool, path: str, progress: Progress) -> tuple[int, EncodeResult]:
@@ -231,7 +228,7 @@ class _Search:
         while True:
             settings = self._settings_of(size, is_trial)
             try:
-                return size, self.encode(self.source, path, settings, progress)
+                return size, self.encode(self.path, path, settings, progress)
             except TargetUnreachable as error:
                 if error.smallest_bytes is None or error.smallest_bytes <= size:
                     raise

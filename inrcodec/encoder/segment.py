@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -68,7 +67,6 @@ def code_segment(
     device: torch.device,
     deadline: float | None,
     progress: Progress,
-    announce: Callable[[float, float | None], None],
     checkpoints: Checkpoints | None = None,
 ) -> CodedSegment:
     """Fit the planned network to `clip` and code it to the plan's size; see `fit_segment`.
@@ -76,9 +74,9 @@ def code_segment(
     Raises `TargetUnreachable` and, for a fit that diverged, `InrcError`.
     """
     if isinstance(plan.family, Inrc):
-        return _code_grids(plan, clip, settings, device, deadline, progress, announce)
+        return _code_grids(plan, clip, settings, device, deadline, progress)
     start = _start(plan, clip, device, progress)
-    fitted = fit_segment(plan, clip, settings, device, deadline, progress, announce, checkpoints)
+    fitted = fit_segment(plan, clip, settings, device, deadline, progress, checkpoints)
     coded = _code_to_size(plan, fitted, may_refine=not settings.fixes_bits)
     data = _file(plan, coded.sections)
     psnr = _decoded_psnr_db(data, clip, str(device), progress)
@@ -110,7 +108,6 @@ def _code_grids(
     device: torch.device,
     deadline: float | None,
     progress: Progress,
-    announce: Callable[[float, float | None], None],
 ) -> CodedSegment:
     """A segment of the `inrc` family, whose fit chooses whole numbers all along: there is no other model."""
     if plan.start is None:
@@ -125,7 +122,6 @@ def _code_grids(
             device,
             deadline,
             progress,
-            announce,
             lambda sections: len(_file(plan, sections)),
         )
     except TargetUnreachable:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bitstream import Quality, StreamWriter
-from inrcodec.encoder.progress import Announcer
+from inrcodec.encoder.progress import SourceProgress
 from inrcodec.encoder.resume import Resumable, request_of
 from inrcodec.encoder.segment import CodedSegment
 from inrcodec.encoder.workers.job import SegmentJob, Workers
@@ -26,7 +26,7 @@ from inrcodec.plan.checks import check_settings, check_source
 from inrcodec.plan.cuts import LARGEST_SEGMENT_BYTES, cut, difficulties, share_of_time
 from inrcodec.plan.network import plan_segments, shared_budget
 from inrcodec.plan.warm_start import continued_plans, read_origin
-from inrcodec.progress import CoursePoint, Progress
+from inrcodec.progress import CoursePoint, Part
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.files import check_output_file, claimed_output, output_errors, rereadable
 from inrcodec.video import check_mask_length, cut_holes, read_extras, survey_video
@@ -93,9 +93,11 @@ class SourceEncoding:
         output: str,
         settings: EncodeSettings,
         workers: Workers,
-        progress: Progress,
+        progress: Part,
+        is_alone: bool = True,
     ) -> None:
-        """`index` tells the segments of several sources apart."""
+        """`index` tells the segments of several sources apart; `is_alone` says that there are no others."""
+        self._is_alone = is_alone and workers.count == 1
         self.index, self._source, self._output = index, source, output
         self._settings, self._workers, self._progress = settings, workers, progress
         started = time.monotonic() if settings.started is None else settings.started
@@ -148,20 +150,15 @@ class SourceEncoding:
         check_output_file(self._output, settings.overwrite, total + size_of(self._extras))
         first = self._plans[0].header
         self._header = header_of(properties, (first.coded_width, first.coded_height))
-        self.announcer = Announcer(
+        self.segments = SourceProgress(
+            self._progress,
             self._source,
-            video,
             self._plans,
             total,
             self._workers.description,
             min(self._workers.count, len(self.runs)),
-            self._progress,
+            self._is_alone,
         )
-
-    @property
-    def progress(self) -> Progress:
-        """Where remarks on this source go."""
-        return self._progress
 
     @property
     def finished_count(self) -> int:
@@ -170,10 +167,6 @@ class SourceEncoding:
 
     def is_finished(self, number: int) -> bool:
         return self._coded[number] is not None
-
-    def share(self, number: int) -> float:
-        """What segment `number` is of the work on the source."""
-        return len(self.runs[number]) / self.video.frame_count
 
     def jobs(self, sources_after: int) -> Iterator[SegmentJob]:
         """What is to be done yet, in order; frames are read as it is asked for.
@@ -188,7 +181,7 @@ class SourceEncoding:
             epochs = (
                 None if settings.time_seconds is not None else settings.epochs or settings.procedure.epochs
             )
-            self.announcer.state(settings.time_seconds, epochs)
+            self.segments.state(settings.time_seconds, epochs)
         after = [len(run) for run in self.runs] * sources_after
         for position, number in enumerate(todo):
             clip = clips.read(number)
@@ -211,7 +204,7 @@ class SourceEncoding:
         left = folder.started + self._settings.time_seconds - time.monotonic()
         seconds = left * share_of_time(lengths, self._workers.count)
         if self._resumable.is_resumed and not folder.fit_path(number).exists():
-            share = min(1.0, self.share(number) * self._workers.count / sources)
+            share = min(1.0, self.segments.share(number) * self._workers.count / sources)
             seconds = max(seconds, self._settings.time_seconds * share)
         return time.time() + seconds
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,13 +70,12 @@ def fit_segment(
     device: torch.device,
     deadline: float | None,
     progress: Progress,
-    announce: Callable[[float, float | None], None],
     checkpoints: Checkpoints | None = None,
 ) -> FittedSegment:
     """Fit the planned network to `clip`.
 
     With a `deadline` (`time.monotonic()` seconds) the fit leaves time for what follows it: exporting, coding,
-    and decoding the file once. `announce(expected_seconds, epochs)` is called before the first step.
+    and decoding the file once. `progress` is told what it expects before the first step.
     A fit with `checkpoints` goes on from the last of them.
     """
     frames, procedure = torch.from_numpy(clip.frames).to(device), settings.procedure
@@ -98,13 +97,13 @@ def fit_segment(
     if deadline is None:
         epochs = settings.epochs if settings.epochs is not None else procedure.epochs
         clock = StepClock(max(1, round(epochs * len(frames) / fit_settings.batch_frames)))
-        announce(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
+        progress.expect(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
     else:
         step_seconds = fit.step_seconds()
         if checkpoints is None or not checkpoints.exists:
             _check_time(deadline - finishing_seconds - time.monotonic(), step_seconds)
         clock = WallClock(deadline - finishing_seconds, step_seconds=step_seconds)
-        announce(deadline - time.monotonic(), None)
+        progress.expect(deadline - time.monotonic(), None)
     other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
     epochs_a_step = fit_settings.batch_frames / len(frames)
     meter = Meter(progress, plan.video.pixel_count, other_bits, device, epochs_a_step)

@@ -368,12 +368,8 @@ def test_a_segment_that_kills_every_worker_is_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(local_workers, "MOST_ATTEMPTS", 2)
     notes = Notes()
 
-    class Listener:
-        def progress(self, key: object) -> Notes:
-            return notes
-
     with LocalWorkers(2, ("cpu",), 1, "cpu") as workers:
-        ((key, outcome),) = workers.run([cast(Any, Deadly())], cast(Any, Listener()))
+        ((key, outcome),) = workers.run([cast(Any, Deadly())], lambda key: notes)
     assert key == Deadly.key
     assert isinstance(outcome, InrcError)
     assert str(outcome).startswith("segment 5: its worker died 2 times, last by exit code 7")

@@ -23,6 +23,7 @@ from inrcodec.fit.grids.step_search import LARGEST_CHANGE, LATE_FACTOR, StepSear
 from inrcodec.fit.training.clock import StepClock, WallClock
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.inrc.inrc import Inrc
+from inrcodec.progress import Part, Silent
 
 # The search for a step
 
@@ -121,7 +122,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def announced(paced: Pace) -> tuple[float, float | None]:
     told: list[tuple[float, float | None]] = []
-    paced.begin(lambda seconds, epochs: told.append((seconds, epochs)))
+    paced.begin(Part(Silent(), expects=lambda seconds, epochs: told.append((seconds, epochs))))
     (only,) = told
     return only
 

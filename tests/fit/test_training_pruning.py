@@ -121,7 +121,7 @@ def fitted(settings: EncodeSettings) -> tuple[SegmentPlan, FittedSegment]:
     clip = Clip(FRAMES, VideoProperties(48, 32, len(FRAMES), Fraction(25), Fraction(1, 25)))
     plan = plan_segment(clip.properties, settings)
     device, silent = torch.device("cpu"), Silent()
-    return plan, fit_segment(plan, clip, settings, device, None, silent, lambda seconds, epochs: None)
+    return plan, fit_segment(plan, clip, settings, device, None, silent)
 
 
 # A quarter of an epoch is one step: too few to come to the share of the fit where pruning belongs.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Self
 
 import torch
 
-from inrcodec.encoder.workers.job import Listener, Outcome, SegmentJob, SegmentKey, Workers, outcome_of
+from inrcodec.encoder.workers.job import Outcome, ProgressOf, SegmentJob, SegmentKey, Workers, outcome_of
 from inrcodec.encoder.workers.local import LocalWorkers
 from inrcodec.encoder.workers.ray import RayWorkers
 from inrcodec.progress import Progress
@@ -32,11 +31,12 @@ class ThisProcess:
     def description(self) -> str:
         return describe_device(self.device)
 
-    def run(self, jobs: Iterable[SegmentJob], listener: Listener) -> Iterator[tuple[SegmentKey, Outcome]]:
+    def run(
+        self, jobs: Iterable[SegmentJob], progress_of: ProgressOf
+    ) -> Iterator[tuple[SegmentKey, Outcome]]:
         """See `worker.Workers`."""
         for job in jobs:
-            progress, announce = listener.progress(job.key), partial(listener.announce, job.key)
-            yield job.key, outcome_of(job, self.device, progress, announce)
+            yield job.key, outcome_of(job, self.device, progress_of(job.key))
 
     def cancel(self, source: int) -> None:
         """Nothing is under way while the caller is."""

@@ -43,14 +43,8 @@ class SegmentJob:
     """Where its checkpoints go, for a worker on the same machine."""
 
 
-class Listener(Protocol):
-    """Hears of the segments that are worked on."""
-
-    def progress(self, key: SegmentKey) -> Progress:
-        """Where the fit of a segment reports to."""
-
-    def announce(self, key: SegmentKey, expected_seconds: float, epochs: float | None) -> None:
-        """What a fit expects to take, before its first step."""
+ProgressOf = Callable[[SegmentKey], Progress]
+"""Where the fit of a segment reports to."""
 
 
 class Workers(Protocol):
@@ -68,7 +62,9 @@ class Workers(Protocol):
     def description(self) -> str:
         """What segments are fitted on, in words; the bytes depend on it."""
 
-    def run(self, jobs: Iterable[SegmentJob], listener: Listener) -> Iterator[tuple[SegmentKey, Outcome]]:
+    def run(
+        self, jobs: Iterable[SegmentJob], progress_of: ProgressOf
+    ) -> Iterator[tuple[SegmentKey, Outcome]]:
         """The outcomes in the order in which they come; a job is asked for when somebody is free to do it."""
 
     def cancel(self, source: int) -> None:
@@ -85,7 +81,6 @@ def outcome_of(
     job: SegmentJob,
     device: torch.device,
     progress: Progress,
-    announce: Callable[[float, float | None], None],
     saves: bool = True,
 ) -> Outcome:
     """Code the segment on `device`; what is raised is the outcome too.
@@ -96,7 +91,7 @@ def outcome_of(
     checkpoints = job.folder.checkpoints(job.key[1], progress) if saves else None
     plan, clip, settings = job.plan, job.clip, job.settings
     try:
-        return code_segment(plan, clip, settings, device, deadline, progress, announce, checkpoints)
+        return code_segment(plan, clip, settings, device, deadline, progress, checkpoints)
     except Exception as error:
         return error
 

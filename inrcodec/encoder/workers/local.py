@@ -27,7 +27,7 @@ from inrcodec.errors import WorkerLost
 from inrcodec.progress import EncodePlan, FitReport, Picture
 
 if TYPE_CHECKING:
-    from inrcodec.encoder.workers.job import Listener, Outcome, SegmentJob, SegmentKey
+    from inrcodec.encoder.workers.job import Outcome, ProgressOf, SegmentJob, SegmentKey
 
 
 MOST_ATTEMPTS = 4
@@ -64,7 +64,9 @@ class LocalWorkers:
     def __enter__(self) -> Self:
         return self
 
-    def run(self, jobs: Iterable[SegmentJob], listener: Listener) -> Iterator[tuple[SegmentKey, Outcome]]:
+    def run(
+        self, jobs: Iterable[SegmentJob], progress_of: ProgressOf
+    ) -> Iterator[tuple[SegmentKey, Outcome]]:
         """See `worker.Workers`."""
         waiting = iter(jobs)
         while True:
@@ -76,7 +78,7 @@ class LocalWorkers:
             for one in busy:
                 # What came of one segment may have cancelled another.
                 if one.connection in ready and one.job is not None:
-                    key, outcome = one.job.key, self._heard(one, one.job, listener)
+                    key, outcome = one.job.key, self._heard(one, one.job, progress_of)
                     if outcome is not None:
                         yield key, outcome
 
@@ -109,23 +111,20 @@ class LocalWorkers:
                 if one.job is job:
                     one.connection.send(job)
 
-    def _heard(self, one: _Worker, job: SegmentJob, listener: Listener) -> Outcome | None:
+    def _heard(self, one: _Worker, job: SegmentJob, progress_of: ProgressOf) -> Outcome | None:
         """The outcome that the worker's next message is, or else None."""
         try:
             kind, *values = one.connection.recv()
         except (EOFError, OSError):
-            return self._after_death(one, job, listener)
+            return self._after_death(one, job, progress_of)
         if kind == "outcome":
             one.job = None
             outcome: Outcome = values[0]
             return outcome
-        if kind == "announce":
-            listener.announce(job.key, *values)
-        else:
-            getattr(listener.progress(job.key), kind)(*values)
+        getattr(progress_of(job.key), kind)(*values)
         return None
 
-    def _after_death(self, one: _Worker, job: SegmentJob, listener: Listener) -> Outcome | None:
+    def _after_death(self, one: _Worker, job: SegmentJob, progress_of: ProgressOf) -> Outcome | None:
         """Put the job back, where another worker takes it up from its last checkpoint."""
         self._bury(one)
         code, name = one.process.exitcode or 0, f"segment {job.key[1] + 1}"
@@ -136,7 +135,7 @@ class LocalWorkers:
                 f"{name}: its worker died {MOST_ATTEMPTS} times, last by {how}; fewer --workers or shorter "
                 "segments (--segment) need less memory"
             )
-        listener.progress(job.key).note(f"the worker of {name} died ({how}): another one goes on")
+        progress_of(job.key).note(f"the worker of {name} died ({how}): another one goes on")
         self._again.append(job)
         return None
 
@@ -204,7 +203,7 @@ def serve(connection: Connection, device: str, threads: int) -> None:
     with suppress(EOFError, OSError):  # The parent has gone.
         while True:
             job: SegmentJob = connection.recv()
-            outcome = outcome_of(job, place, forward, forward.announce)
+            outcome = outcome_of(job, place, forward)
             connection.send(("outcome", portable(outcome)))
 
 
@@ -217,11 +216,11 @@ class _Forward:
     def _send(self, *message: Any) -> None:
         self._connection.send(message)
 
-    def announce(self, expected_seconds: float, epochs: float | None) -> None:
-        self._send("announce", expected_seconds, epochs)
-
     def plan(self, plan: EncodePlan) -> None:
         self._send("plan", plan)
+
+    def expect(self, seconds: float, epochs: float | None) -> None:
+        self._send("expect", seconds, epochs)
 
     def fit(self, report: FitReport) -> None:
         if self._has_room():

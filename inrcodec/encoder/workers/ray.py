@@ -28,7 +28,7 @@ from inrcodec.system.signals import DeferredSignals
 from inrcodec.version import __version__
 
 if TYPE_CHECKING:
-    from inrcodec.encoder.workers.job import Listener, Outcome, SegmentJob, SegmentKey
+    from inrcodec.encoder.workers.job import Outcome, ProgressOf, SegmentJob, SegmentKey
 
 
 MOST_RETRIES = 3
@@ -107,7 +107,9 @@ class RayWorkers:
             )
         return self
 
-    def run(self, jobs: Iterable[SegmentJob], listener: Listener) -> Iterator[tuple[SegmentKey, Outcome]]:
+    def run(
+        self, jobs: Iterable[SegmentJob], progress_of: ProgressOf
+    ) -> Iterator[tuple[SegmentKey, Outcome]]:
         """See `worker.Workers`."""
         ray = _ray()
         task = ray.remote(
@@ -199,4 +201,4 @@ def code_segment_task(job: SegmentJob, uses_gpu: bool, version: str) -> Outcome:
     keep = None if job.clip.keep is None else np.array(job.clip.keep)
     own = replace(job, clip=replace(job.clip, frames=np.array(job.clip.frames), keep=keep))
     device = torch.device("cuda" if uses_gpu else "cpu")
-    return portable(outcome_of(own, device, Silent(), lambda seconds, epochs: None, saves=False))
+    return portable(outcome_of(own, device, Silent(), saves=False))

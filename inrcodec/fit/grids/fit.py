@@ -73,7 +73,6 @@ def fit_grids(
     device: torch.device,
     deadline: float | None,
     progress: Progress,
-    announce: Callable[[float, float | None], None],
     measure: Callable[[tuple[Section, ...]], int],
 ) -> FittedGrids:
     """Fit and code `clip` in at most `plan.target_bytes`, as `measure` counts; see `fitting.fit_segment`.
@@ -81,7 +80,7 @@ def fit_grids(
     Raises `TargetUnreachable`.
     """
     segment = SegmentPlanes(torch.from_numpy(clip.frames).to(device), plan.config, plan.video)
-    return _GridFit(plan, segment, settings, deadline, progress, announce, measure).run()
+    return _GridFit(plan, segment, settings, deadline, progress, measure).run()
 
 
 class _GridFit:
@@ -92,11 +91,10 @@ class _GridFit:
         settings: EncodeSettings,
         deadline: float | None,
         progress: Progress,
-        announce: Callable[[float, float | None], None],
         measure: Callable[[tuple[Section, ...]], int],
     ) -> None:
         self._plan, self._segment, self._settings = plan, segment, settings
-        self._progress, self._announce, self._measure = progress, announce, measure
+        self._progress, self._measure = progress, measure
         epochs = settings.epochs if settings.epochs is not None else settings.procedure.epochs
         self._pace = Pace(deadline, float(epochs), segment.frame_count)
         self._teller = Teller(progress, segment.frame_count, plan.video.pixel_count)
@@ -184,7 +182,7 @@ class _GridFit:
                 self._latents.fit_entropy(FIRST_ROUNDS)
             if not self._pace.has_begun:
                 self._time_entropy_coding()
-                self._pace.begin(self._announce)
+                self._pace.begin(self._progress)
             if is_anew:
                 self._code()
             self._latents.fit_entropy(ROUNDS)

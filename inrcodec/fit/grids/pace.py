@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 
 from inrcodec.errors import TargetUnreachable
 from inrcodec.fit.training.clock import Clock, StepClock, WallClock
+from inrcodec.progress import Progress
 
 MOST_REFINEMENTS, FEWEST_REFINEMENTS = 144, 4
 """Rounds of refining the motion; of a fit by epochs as many as those, in these bounds."""
@@ -39,19 +39,19 @@ class Pace:
             return self._epochs
         return NETWORK_FRAMES * network_steps / self._frame_count
 
-    def begin(self, announce: Callable[[float, float | None], None]) -> None:
+    def begin(self, progress: Progress) -> None:
         """Tell how long it will take. Raises `TargetUnreachable` where time is too short."""
         self.has_begun = True
         if self._deadline is None:
             # A round of refining and an epoch of the network both take about half as long as a choice.
             choices = 10 + 0.5 * (self.refining_rounds() + self._epochs)
-            announce(2 * self.seconds + choices * self.code_seconds, self._epochs)
+            progress.expect(2 * self.seconds + choices * self.code_seconds, self._epochs)
             return
         missing = time.monotonic() + RESERVE * self.code_seconds - self._deadline
         if missing > 0:
             more = math.ceil(missing)
             raise TargetUnreachable(f"--time is too short to fit anything; give at least {more} seconds more")
-        announce(self._deadline - time.monotonic(), None)
+        progress.expect(self._deadline - time.monotonic(), None)
 
     def is_late(self, passes: int) -> bool:
         """Whether so many more choices of latents would end too late, coding and checking included."""

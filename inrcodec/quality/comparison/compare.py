@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from inrcodec.errors import UsageError
-from inrcodec.progress import Once, Progress, Silent
+from inrcodec.progress import Part, Progress, Silent
 from inrcodec.quality.bdrate import Curve
 from inrcodec.quality.comparison.ordinary_codecs import rival_curve
 from inrcodec.quality.comparison.ours import Encoded, encode_each, keep_files, our_contenders, planned_encodes
@@ -46,7 +46,7 @@ def compare(
     meets, are left out with a note. Raises `UsageError` (before any work for what can be known then),
     `NotAVideo` and `OutputError`, and where nothing is left to compare what the first encode raised.
     """
-    settings, progress = settings or ComparisonSettings(), Once(progress or Silent())
+    settings, progress = settings or ComparisonSettings(), Part(progress or Silent(), repeats_notes=False)
     check_comparison(source, output, settings)
     stem = os.path.splitext(os.path.basename(os.path.abspath(source)))[0].replace("%", "_")
     stem = shortened(stem, _LONGEST_STEM)

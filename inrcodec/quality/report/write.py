@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inrcodec.decoder.info import inspect
-from inrcodec.progress import Once, Progress, Silent
+from inrcodec.progress import Part, Progress, Silent
 from inrcodec.quality import bdrate
 from inrcodec.quality.evaluation import evaluate, frames_at
 from inrcodec.quality.report.evidence import Evidence, FileEvidence, short_names
@@ -100,7 +100,7 @@ def gather(inputs: ReportInputs, progress: Progress) -> Evidence:
     files, device = inputs.files, inputs.device
     held = [inspect(path) for path in files]
     measured = []
-    told = Once(progress)
+    told = Part(progress, repeats_notes=False)
     for path in files:
         measured.append(
             evaluate(inputs.source, path, inputs.selected, inputs.measures, device, progress=told)
