@@ -35,6 +35,7 @@ from inrcodec.settings.encode import (
     check_workers,
 )
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
+from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import check_output_file, check_paths, output_paths, resume_remark
 
 STDOUT = "-"
@@ -81,7 +82,6 @@ def encode(
     settings = EncodeSettings(
         model_options=arguments.parse_model_options(model_options),
         source=SourceSettings(frames, crop, scale, bit_depth, every, stream, not no_audio),
-        started=started,
         **plain,
     )
     refuse_what_is_settled(click.get_current_context())
@@ -94,13 +94,14 @@ def encode(
     if ladder:
         requests = ladder_requests(requests, ladder, settings)
     check_preview(settings, requests)
+    deadline = Deadline(settings.time_seconds, started)
     try:
         if len(requests) == 1 and not ladder:
-            return _encode_one(*requests[0], settings, verbosity, as_json)
+            return _encode_one(*requests[0], settings, deadline, verbosity, as_json)
         from inrcodec.cli.several import encode_several
 
         sizes = [bpp for bpp in ladder or () for _ in sources]
-        code, rows = encode_several(requests, settings, verbosity, sizes)
+        code, rows = encode_several(requests, settings, deadline, verbosity, sizes)
     except KeyboardInterrupt:
         raise Interrupted(resume_remark(requests)) from None
     except Terminated:
@@ -111,7 +112,12 @@ def encode(
 
 
 def _encode_one(
-    source: str, output: str, settings: EncodeSettings, verbosity: Verbosity, as_json: bool
+    source: str,
+    output: str,
+    settings: EncodeSettings,
+    deadline: Deadline,
+    verbosity: Verbosity,
+    as_json: bool,
 ) -> int:
     # The library checks all this too, but torch, which it needs, takes two seconds to import.
     check_paths(source, output, may_be_piped=True)
@@ -122,7 +128,7 @@ def _encode_one(
     from inrcodec.encoder.encode import encode as encode_video
 
     with console.progress_for(verbosity) as progress:
-        result = encode_video(source, output, settings, progress).as_dict()
+        result = encode_video(source, output, settings, progress, deadline).as_dict()
     if verbosity >= Verbosity.NORMAL:
         for line in encode_lines(output, result):
             console.say(line)

@@ -14,11 +14,13 @@ from inrcodec.encoder.ladder import Rung, encode_rungs
 from inrcodec.encoder.source import EncodeResult
 from inrcodec.errors import explained
 from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.deadline import Deadline
 
 
 def encode_several(
     requests: Sequence[tuple[str, str]],
     settings: EncodeSettings,
+    deadline: Deadline,
     verbosity: Verbosity,
     sizes: Sequence[float] = (),
 ) -> tuple[int, list[dict[str, Any]]]:
@@ -47,9 +49,10 @@ def encode_several(
         if todo and sizes:
             bpps = dict(zip((output for _, output in requests), sizes, strict=True))
             rungs = [Rung(row["source"], row["output"], bpps[row["output"]]) for row in todo]
-            encode_rungs(rungs, settings, progress, ended)
+            encode_rungs(rungs, settings, progress, ended, deadline)
         elif todo:
-            encode_all([(row["source"], row["output"]) for row in todo], settings, progress, ended)
+            pairs = [(row["source"], row["output"]) for row in todo]
+            encode_all(pairs, settings, progress, ended, deadline)
     if verbosity >= Verbosity.NORMAL:
         for line in table_lines(rows):
             console.say(line)

@@ -5,9 +5,8 @@ video file -> survey -> segments -> for each: frames -> plan -> fit -> code to s
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from inrcodec.encoder.preview import previewed
 from inrcodec.encoder.psnr_search import Ended, search_each
@@ -18,20 +17,27 @@ from inrcodec.errors import UsageError
 from inrcodec.plan.checks import check_settings, check_source
 from inrcodec.progress import Part, Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.deadline import Deadline
 
 
 def encode(
-    source: str, output: str, settings: EncodeSettings | None = None, progress: Progress | None = None
+    source: str,
+    output: str,
+    settings: EncodeSettings | None = None,
+    progress: Progress | None = None,
+    deadline: Deadline | None = None,
 ) -> EncodeResult:
     """Encode the video `source` to `output`, an `.inrv` file that appears only when it is complete.
 
-    An encode that was interrupted goes on where it was when it is asked for again; see `resuming`. Raises
-    `UsageError`, `NotAVideo`, `TargetUnreachable` (before any fitting, but for a PSNR) and `OutputError`.
+    An encode that was interrupted goes on where it was when it is asked for again; see `resume`. `deadline`
+    takes the place of `settings.time_seconds` where its time began before this call.
+
+    Raises `UsageError`, `NotAVideo`, `OutputError`, and `TargetUnreachable`: for a size before any fitting.
     """
     settings = settings or EncodeSettings()
     check_settings(settings)
     check_source(source, output, settings)
-    (result,) = encode_all([(source, output)], settings, progress)
+    (result,) = encode_all([(source, output)], settings, progress, deadline=deadline)
     if isinstance(result, Exception):
         raise result
     return result
@@ -42,6 +48,7 @@ def encode_all(
     settings: EncodeSettings | None = None,
     progress: Progress | None = None,
     ended: Ended | None = None,
+    deadline: Deadline | None = None,
 ) -> list[EncodeResult | Exception]:
     """Encode several sources to an output each, as if each were the only one.
 
@@ -50,23 +57,27 @@ def encode_all(
     """
     settings, progress = settings or EncodeSettings(), progress or Silent()
     check_settings(settings)
-    if settings.started is None:
-        settings = replace(settings, started=time.monotonic())
+    deadline = deadline or Deadline(settings.time_seconds)
     if settings.resume_from is not None and len(requests) > 1:
         raise UsageError(f"--resume-from is of one source, found {len(requests)}")
     with previewed(requests, settings, progress) as (settings, progress):
         if settings.psnr_db is not None:
-            return search_each(requests, settings, progress, ended, encode)
-        return _encode_all(requests, settings, progress, ended)
+            return search_each(requests, settings, progress, deadline, ended, encode)
+        return _encode_all(requests, settings, progress, deadline, ended)
 
 
 def _encode_all(
-    requests: Sequence[tuple[str, str]], settings: EncodeSettings, progress: Progress, ended: Ended | None
+    requests: Sequence[tuple[str, str]],
+    settings: EncodeSettings,
+    progress: Progress,
+    deadline: Deadline,
+    ended: Ended | None,
 ) -> list[EncodeResult | Exception]:
     under_way: dict[int, SourceEncoding] = {}
     try:
         with choose_workers(settings, progress) as workers:
-            return _Encodes(requests, settings, workers, Part(progress), ended, under_way).run()
+            part = Part(progress)
+            return _Encodes(requests, settings, workers, part, deadline, ended, under_way).run()
     except BaseException as error:
         # Now that no worker writes a checkpoint any more, others may have the outputs.
         for one in under_way.values():
@@ -83,6 +94,7 @@ class _Encodes:
     workers: Workers
     progress: Part
     """Of all sources."""
+    deadline: Deadline
     ended: Ended | None
     _under_way: dict[int, SourceEncoding]
     """Those that have claimed their outputs."""
@@ -104,7 +116,9 @@ class _Encodes:
             part = self.progress.part(1 / len(self.requests), name="" if is_only else source)
             self._parts[index] = part
             try:
-                one = SourceEncoding(index, source, output, self.settings, self.workers, part, is_only)
+                one = SourceEncoding(
+                    index, source, output, self.settings, self.workers, part, self.deadline, is_only
+                )
             except Exception as error:
                 self._end(index, error)
                 continue

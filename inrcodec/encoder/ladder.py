@@ -6,7 +6,6 @@ tensor with the one below it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from inrcodec.encoder.source import EncodeResult
 from inrcodec.progress import Part, Progress, Silent
 from inrcodec.settings.encode import EncodeSettings, check_ladder
 from inrcodec.settings.notation import rung_path
+from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import check_new_outputs
 
 
@@ -35,6 +35,7 @@ def encode_ladder(
     bpps: Sequence[float],
     settings: EncodeSettings | None = None,
     progress: Progress | None = None,
+    deadline: Deadline | None = None,
 ) -> list[EncodeResult]:
     """Encode `source` once for each of `bpps`, to files that `arguments.rung_path` names after `output`.
 
@@ -45,7 +46,7 @@ def encode_ladder(
     check_ladder([source], bpps, settings)
     rungs = [Rung(source, rung_path(output, bpp), bpp) for bpp in bpps]
     check_new_outputs([rung.output for rung in rungs], settings.overwrite)
-    results = encode_rungs(rungs, settings, progress or Silent())
+    results = encode_rungs(rungs, settings, progress or Silent(), deadline=deadline)
     for result in results:
         if isinstance(result, Exception):
             raise result
@@ -53,20 +54,27 @@ def encode_ladder(
 
 
 def encode_rungs(
-    rungs: Sequence[Rung], settings: EncodeSettings, progress: Progress, ended: Ended | None = None
+    rungs: Sequence[Rung],
+    settings: EncodeSettings,
+    progress: Progress,
+    ended: Ended | None = None,
+    deadline: Deadline | None = None,
 ) -> list[EncodeResult | Exception]:
     """Encode every rung, those of one bpp together; one that fails leaves the others alone.
 
     What it raised stands in the place of its result, as in `encoding.encode_all`.
     """
     with previewed([(rung.source, rung.output) for rung in rungs], settings, progress) as (plain, told):
-        return _encode_rungs(rungs, plain, told, ended)
+        return _encode_rungs(rungs, plain, told, deadline or Deadline(settings.time_seconds), ended)
 
 
 def _encode_rungs(
-    rungs: Sequence[Rung], settings: EncodeSettings, progress: Progress, ended: Ended | None
+    rungs: Sequence[Rung],
+    settings: EncodeSettings,
+    progress: Progress,
+    deadline: Deadline,
+    ended: Ended | None,
 ) -> list[EncodeResult | Exception]:
-    started = time.monotonic() if settings.started is None else settings.started
     results: dict[int, EncodeResult | Exception] = {}
     sizes = list(dict.fromkeys(rung.bpp for rung in rungs))
     whole = Part(progress)
@@ -77,12 +85,10 @@ def _encode_rungs(
             if ended is not None:
                 ended(of_size[index], result)
 
-        own = replace(settings, bpp=bpp, started=started if number == 0 else time.monotonic())
-        if settings.time_seconds is not None and own.started is not None:
-            left = started + settings.time_seconds - own.started
-            own = replace(own, time_seconds=max(0.01, left / (len(sizes) - number)))
+        own = replace(settings, bpp=bpp)
+        share = deadline.share(1 / (len(sizes) - number))
         requests = [(rungs[index].source, rungs[index].output) for index in of_size]
         part = whole.part(1 / len(sizes))
-        results |= zip(of_size, encode_all(requests, own, part, told), strict=True)
+        results |= zip(of_size, encode_all(requests, own, part, told, share), strict=True)
         part.end()
     return [results[index] for index in range(len(rungs))]

@@ -27,10 +27,11 @@ from inrcodec.models.family import VideoInfo
 from inrcodec.plan.checks import check_source
 from inrcodec.progress import Part, Progress
 from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings
+from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import claimed_output, output_errors, rereadable
 from inrcodec.video import survey_video
 
-Encode = Callable[[str, str, EncodeSettings, Progress], EncodeResult]
+Encode = Callable[[str, str, EncodeSettings, Progress, Deadline], EncodeResult]
 """Encodes a source to an output of the size that the settings say."""
 Ended = Callable[[int, EncodeResult | Exception], None]
 """Told which source has ended, and how."""
@@ -71,6 +72,7 @@ def search_each(
     requests: Sequence[tuple[str, str]],
     settings: EncodeSettings,
     progress: Progress,
+    deadline: Deadline,
     ended: Ended | None,
     encode: Encode,
 ) -> list[EncodeResult | Exception]:
@@ -78,20 +80,13 @@ def search_each(
 
     What one raises stands in the place of its result, as in `encoding.encode_all`.
     """
-    started = settings.started or time.monotonic()
     results: list[EncodeResult | Exception] = []
     whole = Part(progress)
     for index, (source, output) in enumerate(requests):
-        own = settings
         part = whole.part(1 / len(requests), name=source if len(requests) > 1 else "")
-        if settings.time_seconds is not None and index:
-            now = time.monotonic()
-            left = started + settings.time_seconds - now
-            own = replace(settings, started=now, time_seconds=max(0.1, left / (len(requests) - index)))
-        elif settings.time_seconds is not None:
-            own = replace(settings, time_seconds=settings.time_seconds / len(requests))
+        share = deadline.share(1 / (len(requests) - index)) if len(requests) > 1 else deadline
         try:
-            result: EncodeResult | Exception = encode_to_psnr(source, output, own, part, encode)
+            result: EncodeResult | Exception = encode_to_psnr(source, output, settings, part, encode, share)
         except Exception as error:
             result = error
         part.end()
@@ -102,22 +97,38 @@ def search_each(
 
 
 def encode_to_psnr(
-    source: str, output: str, settings: EncodeSettings, progress: Progress, encode: Encode
+    source: str,
+    output: str,
+    settings: EncodeSettings,
+    progress: Progress,
+    encode: Encode,
+    deadline: Deadline | None = None,
 ) -> EncodeResult:
     """Encode `source` to about the smallest file whose mean PSNR is at least `settings.psnr_db`.
 
     Raises `TargetUnreachable` when no fit reached it; the one that came closest is the output then. A search
     that was interrupted goes on from its last fit when it is asked for again.
     """
-    started = time.monotonic() if settings.started is None else settings.started
+    deadline = deadline or Deadline(settings.time_seconds)
     check_source(source, output, settings)
     with claimed_output(output, settings.overwrite) as file, rereadable(source, output) as path:
         survey = survey_video(path, settings.source, 0, progress)
         properties = survey.properties
         video = VideoInfo(properties.width, properties.height, properties.frame_count)
-        resumable = Resumable(output, request_of(settings, survey), "", started, settings, progress)
+        request = request_of(settings, survey)
+        resumable = Resumable(output, request, "", deadline.started, settings, progress)
         del survey
-        search = _Search(path, source, settings, video, resumable, progress, encode)
+        search = _Search(
+            path,
+            source,
+            settings,
+            video,
+            resumable,
+            progress,
+            # What an earlier attempt used is used.
+            Deadline(deadline.seconds, resumable.folder.started).less(CLOSING_SECONDS),
+            encode,
+        )
         best = search.run()
         with output_errors(output), open(search.path_of(best), "rb") as found:
             shutil.copyfileobj(found, file, 1 << 20)
@@ -153,12 +164,12 @@ class _Search:
     video: VideoInfo
     resumable: Resumable
     progress: Progress
+    deadline: Deadline
     encode: Encode
     fits: list[_Fit] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.target_db = self.settings.psnr_db or 0.0
-        self._is_timed = self.settings.time_seconds is not None
         self._epochs = self.settings.epochs or self.settings.procedure.epochs
         self._folder = self.resumable.folder
         # The fits of one source have the same remarks.
@@ -166,13 +177,13 @@ class _Search:
         self._write = FolderWriter(self._folder, self.progress)
         self._known = self._read()
         self._save()
-        trials = TIMED_TRIALS if self._is_timed else MOST_TRIALS if self._is_tried() else 0
+        trials = TIMED_TRIALS if self.deadline.is_limited else MOST_TRIALS if self._is_tried() else 0
         self.sizes = SizeSearch(
             self.target_db,
             first_bytes=max(1, int(DEFAULT_BPP * self.video.pixel_count / 8)),
             most_bytes=math.ceil(ENOUGH_BYTES_PER_PIXEL * self.video.pixel_count),
             most_trials=trials,
-            most_fits=TIMED_FITS if self._is_timed else MOST_FITS,
+            most_fits=TIMED_FITS if self.deadline.is_limited else MOST_FITS,
         )
 
     def run(self) -> _Fit:
@@ -228,21 +239,26 @@ class _Search:
         while True:
             settings = self._settings_of(size, is_trial)
             try:
-                return size, self.encode(self.path, path, settings, progress)
+                return size, self.encode(self.path, path, settings, progress, self._share(is_trial))
             except TargetUnreachable as error:
                 if error.smallest_bytes is None or error.smallest_bytes <= size:
                     raise
                 self.sizes.least_bytes = size = error.smallest_bytes
 
     def _settings_of(self, size: int, is_trial: bool) -> EncodeSettings:
-        """Of the fit that is to begin now."""
         settings = replace(self.settings, psnr_db=None, size_bytes=size, overwrite=True)
-        if settings.time_seconds is None:
-            return replace(settings, epochs=self._epochs * (TRIAL_SHARE if is_trial else 1), started=None)
-        now, whole = time.monotonic(), settings.time_seconds
-        left = self._folder.started + whole - now - CLOSING_SECONDS
-        share = TRIAL_TIME * whole if is_trial else left / (TIMED_FITS - len(self.sizes.fits))
-        return replace(settings, time_seconds=max(0.01, min(left, share)), started=now)
+        if self.deadline.is_limited:
+            return settings
+        return replace(settings, epochs=self._epochs * (TRIAL_SHARE if is_trial else 1))
+
+    def _share(self, is_trial: bool) -> Deadline:
+        """What the fit that begins now may take of the time."""
+        whole = self.deadline.seconds
+        if whole is None:
+            return Deadline()
+        if is_trial:
+            return self.deadline.at_most(TRIAL_TIME * whole)
+        return self.deadline.share(1 / (TIMED_FITS - len(self.sizes.fits)))
 
     def _save(self) -> None:
         fits = [dataclasses.asdict(one) for one in [*self.fits, *self._known[len(self.fits) :]]]

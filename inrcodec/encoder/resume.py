@@ -63,7 +63,6 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
         settings,
         source=replace(settings.source, audio=True),
         time_seconds=None if settings.time_seconds is None else math.inf,
-        started=None,
         overwrite=False,
         checkpoint_seconds=0.0,
         workers=None,

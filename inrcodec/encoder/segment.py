@@ -25,6 +25,7 @@ from inrcodec.plan.budget import stream_of
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import CoursePoint, Progress
 from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.deadline import Deadline
 from inrcodec.video import Clip
 
 
@@ -65,7 +66,7 @@ def code_segment(
     clip: Clip,
     settings: EncodeSettings,
     device: torch.device,
-    deadline: float | None,
+    deadline: Deadline,
     progress: Progress,
     checkpoints: Checkpoints | None = None,
 ) -> CodedSegment:
@@ -106,7 +107,7 @@ def _code_grids(
     clip: Clip,
     settings: EncodeSettings,
     device: torch.device,
-    deadline: float | None,
+    deadline: Deadline,
     progress: Progress,
 ) -> CodedSegment:
     """A segment of the `inrc` family, whose fit chooses whole numbers all along: there is no other model."""

@@ -28,6 +28,7 @@ from inrcodec.plan.network import plan_segments, shared_budget
 from inrcodec.plan.warm_start import continued_plans, read_origin
 from inrcodec.progress import CoursePoint, Part
 from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import check_output_file, claimed_output, output_errors, rereadable
 from inrcodec.video import check_mask_length, cut_holes, read_extras, survey_video
 from inrcodec.video.properties import header_of, part_properties
@@ -94,23 +95,23 @@ class SourceEncoding:
         settings: EncodeSettings,
         workers: Workers,
         progress: Part,
+        deadline: Deadline,
         is_alone: bool = True,
     ) -> None:
         """`index` tells the segments of several sources apart; `is_alone` says that there are no others."""
         self._is_alone = is_alone and workers.count == 1
         self.index, self._source, self._output = index, source, output
-        self._settings, self._workers, self._progress = settings, workers, progress
-        started = time.monotonic() if settings.started is None else settings.started
+        self._settings, self._workers, self._progress, self._deadline = settings, workers, progress, deadline
         check_settings(settings)
         check_source(source, output, settings)
         with ExitStack() as claim:
             # Two encodes of one output would take each other's checkpoints.
             self._file = claim.enter_context(claimed_output(output, settings.overwrite))
             self._path = claim.enter_context(rereadable(source, output))
-            self._prepare(started)
+            self._prepare()
             self._claim = claim.pop_all()
 
-    def _prepare(self, started: float) -> None:
+    def _prepare(self) -> None:
         """Read the source once, plan, and find what an earlier attempt has left."""
         settings, progress = self._settings, self._progress
         survey = survey_video(self._path, settings.source, LARGEST_SEGMENT_BYTES, progress)
@@ -120,7 +121,7 @@ class SourceEncoding:
         self._survey = survey
         self._plan()
         request, device = request_of(settings, survey), self._workers.description
-        self._resumable = Resumable(self._output, request, device, started, settings, progress)
+        self._resumable = Resumable(self._output, request, device, self._deadline.started, settings, progress)
         self._coded = [self._resumable.finished(number) for number in range(len(self.runs))]
         if self._resumable.is_resumed:
             progress.note(f"resuming: {self.finished_count} of {len(self.runs)} segments are finished")
@@ -181,32 +182,32 @@ class SourceEncoding:
             epochs = (
                 None if settings.time_seconds is not None else settings.epochs or settings.procedure.epochs
             )
-            self.segments.state(settings.time_seconds, epochs)
+            self.segments.state(self._deadline.seconds, epochs)
         after = [len(run) for run in self.runs] * sources_after
         for position, number in enumerate(todo):
             clip = clips.read(number)
             if settings.mask is not None and self._survey.clip is None:
                 clip = cut_holes(clip, settings.mask, self._progress, self.runs[number])
             lengths = [len(self.runs[one]) for one in todo[position:]] + after
-            ends_at = self._ends_at(number, lengths, self.index + 1 + sources_after)
+            deadline = self._deadline_of(number, lengths, self.index + 1 + sources_after)
             key, plan = (self.index, number), self._plans[number]
-            yield SegmentJob(key, plan, clip, settings, ends_at, self._resumable.folder)
+            yield SegmentJob(key, plan, clip, settings, deadline, self._resumable.folder)
 
-    def _ends_at(self, number: int, lengths: Sequence[int], sources: int) -> float | None:
-        """When segment `number`, the first of those of these `lengths`, must be coded, `time.time()` seconds.
+    def _deadline_of(self, number: int, lengths: Sequence[int], sources: int) -> Deadline:
+        """When segment `number`, the first of those of these `lengths`, must be coded.
 
         One that must begin anew in an encode that goes on has its first share again, however much of the time
         an interruption took.
         """
-        if self._settings.time_seconds is None:
-            return None
-        folder = self._resumable.folder
-        left = folder.started + self._settings.time_seconds - time.monotonic()
-        seconds = left * share_of_time(lengths, self._workers.count)
+        whole, folder = self._deadline, self._resumable.folder
+        if whole.seconds is None:
+            return whole
+        # What an earlier attempt used is used.
+        own = Deadline(whole.seconds, folder.started).share(share_of_time(lengths, self._workers.count))
         if self._resumable.is_resumed and not folder.fit_path(number).exists():
-            share = min(1.0, self.segments.share(number) * self._workers.count / sources)
-            seconds = max(seconds, self._settings.time_seconds * share)
-        return time.time() + seconds
+            first = min(1.0, self.segments.share(number) * self._workers.count / sources) * whole.seconds
+            return Deadline(max(own.left, first))
+        return own
 
     def accept(self, number: int, coded: CodedSegment) -> None:
         """Segment `number` is coded."""

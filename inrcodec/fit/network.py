@@ -31,6 +31,7 @@ from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import CoursePoint, Progress
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.presets import Preset
+from inrcodec.system.deadline import Deadline
 from inrcodec.system.device import autocast, compute_dtype
 from inrcodec.video import Clip
 
@@ -68,15 +69,15 @@ def fit_segment(
     clip: Clip,
     settings: EncodeSettings,
     device: torch.device,
-    deadline: float | None,
+    deadline: Deadline,
     progress: Progress,
     checkpoints: Checkpoints | None = None,
 ) -> FittedSegment:
     """Fit the planned network to `clip`.
 
-    With a `deadline` (`time.monotonic()` seconds) the fit leaves time for what follows it: exporting, coding,
-    and decoding the file once. `progress` is told what it expects before the first step.
-    A fit with `checkpoints` goes on from the last of them.
+    Within a `deadline` it leaves time for what follows: exporting, coding, and decoding the file once.
+    `progress` is told what the fit expects before the first step. A fit with `checkpoints` goes on from the
+    last of them.
     """
     frames, procedure = torch.from_numpy(clip.frames).to(device), settings.procedure
     representation = PrunedRepresentation(initial_representation(plan), plan.specs, procedure.prune)
@@ -94,16 +95,17 @@ def fit_segment(
     fit = Fit(representation, quantiser, frames, fit_settings, _resident_mask(clip, device))
     finishing_seconds = _finishing_seconds(plan, renderer, first, quantiser)
     clock: Clock
-    if deadline is None:
+    fit_deadline = deadline.less(finishing_seconds)
+    if not deadline.is_limited:
         epochs = settings.epochs if settings.epochs is not None else procedure.epochs
         clock = StepClock(max(1, round(epochs * len(frames) / fit_settings.batch_frames)))
         progress.expect(clock.total_steps * fit.step_seconds() + finishing_seconds, epochs)
     else:
         step_seconds = fit.step_seconds()
         if checkpoints is None or not checkpoints.exists:
-            _check_time(deadline - finishing_seconds - time.monotonic(), step_seconds)
-        clock = WallClock(deadline - finishing_seconds, step_seconds=step_seconds)
-        progress.expect(deadline - time.monotonic(), None)
+            _check_time(fit_deadline.left, step_seconds)
+        clock = WallClock(fit_deadline.ends, step_seconds=step_seconds)
+        progress.expect(deadline.left, None)
     other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
     epochs_a_step = fit_settings.batch_frames / len(frames)
     meter = Meter(progress, plan.video.pixel_count, other_bits, device, epochs_a_step)

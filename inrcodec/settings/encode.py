@@ -44,8 +44,6 @@ class EncodeSettings:
     """The mean PSNR that the smallest file is searched for which reaches it, in place of a size."""
     time_seconds: float | None = None
     """Wall-clock budget of the whole command, in seconds."""
-    started: float | None = None
-    """`time.monotonic()` at which the budget began; None for the call of `encode`."""
     epochs: float | None = None
     device: str = "auto"
     seed: int = 0

@@ -22,7 +22,7 @@ from command_line import CARPHONE, GOLDEN, SMALL, environment, inrc, only_line
 from inrcodec.cli.main import run
 from inrcodec.errors import UsageError
 from inrcodec.models.registry import FAMILIES
-from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.deadline import Deadline
 from inrcodec.video import VideoProperties, open_writer
 
 GOLDEN_FILES = sorted(map(str, GOLDEN.glob("*.inrv")))
@@ -341,17 +341,18 @@ def test_memory_that_runs_out_is_one_line(
 def test_the_time_of_an_encode_counts_from_the_start_of_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[EncodeSettings] = []
+    seen: list[Deadline] = []
 
-    def encode(source: str, output: str, settings: EncodeSettings, progress: object) -> None:
-        seen.append(settings)
+    def encode(source: str, output: str, settings: object, progress: object, deadline: Deadline) -> None:
+        seen.append(deadline)
         raise UsageError("enough")
 
     monkeypatch.setattr("inrcodec.encoder.encode.encode", encode)
     arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), "--time", "5s", "-q"]
     before = time.monotonic()
     assert run(arguments) == run(arguments, started=1.5) == 2
-    assert seen[0].started is not None and before <= seen[0].started <= time.monotonic()
+    assert before <= seen[0].started <= time.monotonic()
+    assert [one.seconds for one in seen] == [5, 5]
     assert seen[1].started == 1.5
 
 

@@ -18,6 +18,7 @@ from inrcodec.decoder.info import inspect
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import parse_ladder, rung_path
+from inrcodec.system.deadline import Deadline
 
 SETTINGS = EncodeSettings(model="hnerv", device="cpu", epochs=2)
 QUICK = ["--model", "hnerv", "--epochs", "2", "--device", "cpu"]
@@ -115,21 +116,23 @@ def test_time_is_shared_by_the_rungs(clip: Path, tmp_path: Path, monkeypatch: py
     from inrcodec.encoder import ladder
 
     asked: list[EncodeSettings] = []
+    deadlines: list[Deadline] = []
     real = ladder.encode_all
 
-    def encode_all(requests, settings, *more):  # type: ignore[no-untyped-def]
+    def encode_all(requests, settings, progress, ended, deadline):  # type: ignore[no-untyped-def]
         asked.append(settings)
-        return real(requests, settings, *more)
+        deadlines.append(deadline)
+        return real(requests, settings, progress, ended, deadline)
 
     monkeypatch.setattr(ladder, "encode_all", encode_all)
     started = time.monotonic()
-    timed = EncodeSettings(model="hnerv", device="cpu", time_seconds=9, started=started)
-    inrcodec.encode_ladder(str(clip), str(tmp_path / "out.inrv"), [8, 12, 16], timed)
+    timed = EncodeSettings(model="hnerv", device="cpu", time_seconds=9)
+    whole = Deadline(9, started)
+    inrcodec.encode_ladder(str(clip), str(tmp_path / "out.inrv"), [8, 12, 16], timed, deadline=whole)
     assert [one.bpp for one in asked] == [8, 12, 16]
-    assert asked[0].time_seconds == pytest.approx(3)
-    for one in asked:
-        assert one.started is not None and one.time_seconds is not None
-        assert one.started + one.time_seconds <= started + 9 + 1e-6
+    assert deadlines[0].seconds == pytest.approx(3, abs=0.1)
+    for one in deadlines:
+        assert one.ends <= whole.ends + 1e-3
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from inrcodec.encoder.source import EncodeResult
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.deadline import Deadline
 
 TINY = ["--model", "hnerv", "--frames", "0:4", "--scale", "32x24", "--device", "cpu"]
 ASKED = EncodeSettings(model="hnerv", device="cpu", epochs=12, psnr_db=16)
@@ -40,15 +41,17 @@ class Encodes:
 
     def __init__(self, stop_before: int = -1) -> None:
         self.asked: list[EncodeSettings] = []
+        self.deadlines: list[Deadline] = []
         self._stop_before = stop_before
 
     def __call__(
-        self, source: str, output: str, settings: EncodeSettings, progress: Progress
+        self, source: str, output: str, settings: EncodeSettings, progress: Progress, deadline: Deadline
     ) -> EncodeResult:
         if len(self.asked) == self._stop_before:
             raise KeyboardInterrupt
         self.asked.append(settings)
-        return encoding.encode(source, output, settings, progress)
+        self.deadlines.append(deadline)
+        return encoding.encode(source, output, settings, progress, deadline)
 
 
 def test_the_smallest_file_that_reaches_the_target_is_kept(clip: Path, tmp_path: Path) -> None:
@@ -122,13 +125,12 @@ def test_the_smallest_file_may_be_better_than_what_was_asked_for(clip: Path, tmp
 
 def test_time_is_that_of_the_whole_search(clip: Path, tmp_path: Path) -> None:
     started, encodes = time.monotonic(), Encodes()
-    asked = replace(ASKED, epochs=None, time_seconds=12.0, started=started, psnr_db=90)
+    asked, whole = replace(ASKED, epochs=None, time_seconds=12.0, psnr_db=90), Deadline(12.0, started)
     with pytest.raises(TargetUnreachable, match="give more --time"):
-        encode_to_psnr(str(clip), str(tmp_path / "a.inrv"), asked, Silent(), encodes)
-    assert len(encodes.asked) >= 2
-    for one in encodes.asked:
-        assert one.started is not None and one.time_seconds is not None
-        assert one.started + one.time_seconds <= started + 12
+        encode_to_psnr(str(clip), str(tmp_path / "a.inrv"), asked, Silent(), encodes, whole)
+    assert len(encodes.deadlines) >= 2
+    for one in encodes.deadlines:
+        assert one.ends <= started + 12
 
 
 def test_too_little_time_is_told(clip: Path, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from inrcodec.fit.training.clock import StepClock, WallClock
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.inrc.inrc import Inrc
 from inrcodec.progress import Part, Silent
+from inrcodec.system import deadline
+from inrcodec.system.deadline import Deadline
 
 # The search for a step
 
@@ -116,7 +118,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=made.monotonic))
+    for module in (pace, deadline):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic))
     return made
 
 
@@ -129,7 +132,7 @@ def announced(paced: Pace) -> tuple[float, float | None]:
 
 @pytest.mark.parametrize(("epochs", "rounds"), [(0.5, FEWEST_REFINEMENTS), (7, 7), (600, MOST_REFINEMENTS)])
 def test_a_fit_by_epochs_never_looks_at_the_clock(clock: Clock, epochs: float, rounds: int) -> None:
-    paced = Pace(None, epochs, frame_count=10)
+    paced = Pace(Deadline(), epochs, frame_count=10)
     paced.code_seconds = 2.0
     clock.now += 5
     assert paced.seconds == 5
@@ -148,14 +151,14 @@ def test_a_fit_by_epochs_never_looks_at_the_clock(clock: Clock, epochs: float, r
 def test_what_is_announced_grows_with_the_epochs(clock: Clock) -> None:
     told = []
     for epochs in (1, 10, 100):
-        paced = Pace(None, epochs, 10)
+        paced = Pace(Deadline(), epochs, 10)
         paced.code_seconds = 1.0
         told.append(announced(paced)[0])
     assert told == sorted(set(told))
 
 
 def test_a_fit_by_time_leaves_what_coding_takes(clock: Clock) -> None:
-    paced = Pace(clock.now + 100, 7, frame_count=10)
+    paced = Pace(Deadline(100, clock.now), 7, frame_count=10)
     paced.code_seconds = 2.0
     clock.now += 10
     assert announced(paced) == (90, None)
@@ -177,11 +180,11 @@ def test_a_fit_by_time_leaves_what_coding_takes(clock: Clock) -> None:
 
 
 def test_too_little_time_is_refused_and_enough_is_named(clock: Clock) -> None:
-    paced = Pace(clock.now + 10, 7, frame_count=10)
+    paced = Pace(Deadline(10, clock.now), 7, frame_count=10)
     paced.code_seconds = 3.0
     with pytest.raises(TargetUnreachable, match="at least 8 seconds more"):
         announced(paced)
-    paced = Pace(clock.now + 10 + 8, 7, frame_count=10)
+    paced = Pace(Deadline(10 + 8, clock.now), 7, frame_count=10)
     paced.code_seconds = 3.0
     assert announced(paced) == (18, None)
 

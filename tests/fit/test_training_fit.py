@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -21,6 +20,7 @@ from inrcodec.fit.training.step_state import Batches
 from inrcodec.plan.network import SegmentPlan, plan_segment
 from inrcodec.progress import FitReport, Silent
 from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.deadline import Deadline
 from inrcodec.system.memory import KeptMemory
 from inrcodec.video import Clip, VideoProperties
 
@@ -46,7 +46,7 @@ def clip_of(frames: Frames) -> Clip:
 def fitted(settings: EncodeSettings, progress: Silent | None = None) -> tuple[SegmentPlan, FittedSegment]:
     clip = clip_of(FRAMES)
     plan = plan_segment(clip.properties, settings)
-    result = fit_segment(plan, clip, settings, CPU, None, progress or Silent())
+    result = fit_segment(plan, clip, settings, CPU, Deadline(), progress or Silent())
     return plan, result
 
 
@@ -115,7 +115,7 @@ def test_a_fit_against_the_clock_reckons_with_the_steps_that_there_is_time_for(
     monkeypatch.setattr("inrcodec.fit.training.loop.Fit.step_seconds", lambda fit: 0.1)
     clip, details = clip_of(FRAMES), Details()
     plan = plan_segment(clip.properties, SETTINGS)
-    fit_segment(plan, clip, SETTINGS, CPU, time.monotonic() + 4, details)
+    fit_segment(plan, clip, SETTINGS, CPU, Deadline(4), details)
     (told,) = details.rates
     assert 5 <= int(told.partition(" steps")[0]) <= 40
 
@@ -134,7 +134,7 @@ def test_memory_is_kept_while_steps_are_made(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Fit, "_forward", watched)
     clip, plan = clip_of(FRAMES), plan_segment(clip_of(FRAMES).properties, SETTINGS)
     with pytest.raises(RuntimeError, match="enough"):
-        fit_segment(plan, clip, SETTINGS, CPU, time.monotonic() + 60, Silent())
+        fit_segment(plan, clip, SETTINGS, CPU, Deadline(60), Silent())
     assert seen == [1] * 6 and kept._within == 0
 
 

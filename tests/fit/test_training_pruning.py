@@ -23,6 +23,7 @@ from inrcodec.models.family import ParameterGroup, Role, TensorSpec
 from inrcodec.plan.network import SegmentPlan, plan_segment
 from inrcodec.progress import Silent
 from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.deadline import Deadline
 from inrcodec.video import Clip, VideoProperties
 
 SPECS = (
@@ -121,7 +122,7 @@ def fitted(settings: EncodeSettings) -> tuple[SegmentPlan, FittedSegment]:
     clip = Clip(FRAMES, VideoProperties(48, 32, len(FRAMES), Fraction(25), Fraction(1, 25)))
     plan = plan_segment(clip.properties, settings)
     device, silent = torch.device("cpu"), Silent()
-    return plan, fit_segment(plan, clip, settings, device, None, silent)
+    return plan, fit_segment(plan, clip, settings, device, Deadline(), silent)
 
 
 # A quarter of an epoch is one step: too few to come to the share of the fit where pruning belongs.

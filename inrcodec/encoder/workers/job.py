@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
@@ -18,6 +17,7 @@ from inrcodec.errors import InrcError, WorkerLost, explained
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.deadline import Deadline
 from inrcodec.video import Clip
 
 SegmentKey = tuple[int, int]
@@ -37,8 +37,8 @@ class SegmentJob:
     plan: SegmentPlan
     clip: Clip
     settings: EncodeSettings
-    ends_at: float | None
-    """When the segment must be coded, `time.time()` seconds, or None where epochs decide."""
+    deadline: Deadline
+    """When the segment must be coded; without a limit epochs decide."""
     folder: ResumeFolder
     """Where its checkpoints go, for a worker on the same machine."""
 
@@ -87,11 +87,10 @@ def outcome_of(
 
     With `saves` the fit leaves checkpoints in the job's folder, and goes on from the last one there.
     """
-    deadline = None if job.ends_at is None else time.monotonic() + job.ends_at - time.time()
     checkpoints = job.folder.checkpoints(job.key[1], progress) if saves else None
     plan, clip, settings = job.plan, job.clip, job.settings
     try:
-        return code_segment(plan, clip, settings, device, deadline, progress, checkpoints)
+        return code_segment(plan, clip, settings, device, job.deadline, progress, checkpoints)
     except Exception as error:
         return error
 

@@ -33,6 +33,7 @@ from inrcodec.models.inrc.shapes import network_specs, split_grids
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import CoursePoint, Picture, Progress
 from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.deadline import Deadline
 from inrcodec.system.device import compute_dtype
 from inrcodec.video import Clip
 
@@ -71,7 +72,7 @@ def fit_grids(
     clip: Clip,
     settings: EncodeSettings,
     device: torch.device,
-    deadline: float | None,
+    deadline: Deadline,
     progress: Progress,
     measure: Callable[[tuple[Section, ...]], int],
 ) -> FittedGrids:
@@ -89,7 +90,7 @@ class _GridFit:
         plan: SegmentPlan,
         segment: SegmentPlanes,
         settings: EncodeSettings,
-        deadline: float | None,
+        deadline: Deadline,
         progress: Progress,
         measure: Callable[[tuple[Section, ...]], int],
     ) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from inrcodec.encoder.ladder import Rung, encode_rungs
@@ -24,6 +23,7 @@ from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import rung_path
 from inrcodec.settings.pages import ComparisonSettings
 from inrcodec.settings.source import SourceSettings
+from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import atomic_output, check_output_file, output_errors
 
 
@@ -82,17 +82,17 @@ def encode_each(
     progress: Progress,
 ) -> list[Encoded]:
     """Our files in `folder`, which share the time; adds to `left_out` sizes that cannot be met."""
-    ends = None if total_seconds is None else time.monotonic() + total_seconds
+    deadline = Deadline(total_seconds)
     made: list[Encoded] = []
     errors: list[InrcError] = []
     for model in dict.fromkeys(one.model for one in encodes):
         own = [one for one in encodes if one.model == model]
         settings = own[0].settings
-        if ends is not None:
-            left = sum(one.model == model for one in encodes) / (len(encodes) - len(made) - len(errors))
-            settings = replace(settings, time_seconds=max(0.01, (ends - time.monotonic()) * left))
+        share = deadline.share(len(own) / (len(encodes) - len(made) - len(errors)))
         rungs = [Rung(source, str(folder / one.name), one.bpp) for one in own]
-        for one, rung, result in zip(own, rungs, encode_rungs(rungs, settings, progress), strict=True):
+        for one, rung, result in zip(
+            own, rungs, encode_rungs(rungs, settings, progress, deadline=share), strict=True
+        ):
             if isinstance(result, EncodeResult):
                 made.append(Encoded(one, rung.output, result))
             elif isinstance(result, TargetUnreachable):
