@@ -27,12 +27,12 @@ import torch
 from benchmarks.record import BUNNY, write_report
 from bitstream import Quality, Section, Segment, StreamWriter
 from inrcodec.encoder.segment import code_segment
+from inrcodec.fit.job import FitJob
 from inrcodec.plan.cuts import LARGEST_SEGMENT_BYTES
 from inrcodec.plan.network import SegmentPlan, plan_segment
 from inrcodec.progress import FitReport, Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
-from inrcodec.system.deadline import Deadline
 from inrcodec.system.device import choose_device
 from inrcodec.video import Clip, FrameReading, VideoProperties, open_writer, read_clip, survey_video
 from inrcodec.video.properties import header_of
@@ -75,7 +75,7 @@ def segment_costs(clip: Clip, settings: EncodeSettings) -> tuple[SegmentPlan, _S
     """The plan of a segment, and its fit timed; a report follows every step that takes half a second."""
     plan, watch = plan_segment(clip.properties, settings), _Stopwatch()
     try:
-        code_segment(plan, clip, settings, choose_device("cpu"), Deadline(), watch)
+        code_segment(FitJob(plan, clip, settings, choose_device("cpu"), progress=watch))
     except _Enough:
         return plan, watch
     raise RuntimeError("the fit ended before enough steps were timed")

@@ -16,10 +16,11 @@ from torch import Tensor
 from bitstream import Section
 from inrcodec.coding.sections import Arrays, Steps, encode_section
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo
-from inrcodec.models.inrc.inrc import Inrc
+from inrcodec.models.registry import FAMILIES
 from inrcodec.models.source import SourceFrames
 
 Frames = NDArray[np.uint8]
+TRAINED: list[Any] = [family for family in FAMILIES if family.is_trained]
 TWO_SEGMENTS = ["--model", "hnerv", "--size", "9k", "--segment", "6", "--epochs", "8", "--device", "cpu"]
 """Options of an encode of twelve frames, for tests that stop one."""
 
@@ -75,7 +76,7 @@ def random_tensors(family: AnyFamily, config: Any, video: VideoInfo, seed: int =
     # Entropy models are of no use to a decoder of frames.
     specs = [spec for spec in family.tensors(config, video) if not spec.name.startswith("context.")]
     tensors = {spec.name: random_tensor(spec, generator) for spec in specs}
-    if isinstance(family, Inrc):
+    if family.has_contexts:
         tensors["latent"] = (6 * tensors["latent"]).to(torch.int16)
         tensors["latent.step"] = torch.tensor(0.03)
     return tensors

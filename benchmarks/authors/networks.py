@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.authors.layout import Array, decoder_pairs, encoder_pairs, encoders, uniform
-from inrcodec.models.family import AnyFamily, VideoInfo
+from inrcodec.models.family import TrainedFamily, VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
 from inrcodec.models.layers.layout import Grid
 from inrcodec.models.nerv import NeRV, NeRVConfig
@@ -20,7 +20,9 @@ from inrcodec.models.snerv.temporal import SNeRVTConfig
 
 FRAME_COUNT = 3
 SAMPLES = 24
-FAMILIES: dict[str, AnyFamily] = {family.name: family for family in (HNeRV(), NeRV(), SNeRV(), SNeRVT())}
+FAMILIES: dict[str, TrainedFamily[Any]] = {
+    family.name: family for family in (HNeRV(), NeRV(), SNeRV(), SNeRVT())
+}
 
 
 @dataclass(frozen=True)

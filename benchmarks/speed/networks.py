@@ -103,7 +103,7 @@ class Contenders:
         return self.frames.permute(0, 3, 1, 2).contiguous().float() / 255
 
     def ours(self, is_coded: bool = True) -> Fit:
-        """A fit as `fitting.fit_segment` makes it with the default preset; of floats unless `is_coded`."""
+        """A fit as `fit.network_training` makes it with the default preset; of floats unless `is_coded`."""
         device, preset = choose_device("auto"), PRESETS["medium"]
         specs = HNeRV().tensors(self.config, self.video)
         network = PrunedRepresentation(HNeRV().representation(self.config, self.video, 0), specs, 0.0)

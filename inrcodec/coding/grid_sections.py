@@ -19,7 +19,6 @@ from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.inrc.context_prior import context_prior
 from inrcodec.models.inrc.contexts import ContextModel
 from inrcodec.models.inrc.hierarchy import Hierarchy
-from inrcodec.models.inrc.inrc import Inrc
 from inrcodec.models.inrc.latent_contexts import LatentModels, code_latents
 from inrcodec.models.inrc.motion_contexts import code_motion
 from inrcodec.models.inrc.shapes import MOTION_CHANNELS, InrcConfig, context_specs, grid_sizes, split_grids
@@ -118,7 +117,7 @@ def segment_tensors(
     family: AnyFamily, config: Any, video: VideoInfo, specs: Sequence[TensorSpec], sections: Sequence[Section]
 ) -> dict[str, NDArray[Any]]:
     """The tensors of any segment as its decoder uses them; raises `BitstreamError`."""
-    if not isinstance(family, Inrc):
+    if not family.has_contexts:
         return dict(decode_sections(specs, sections))
     decoded = decode_contextual(config, video, specs, sections)
     symbols = decoded.symbols

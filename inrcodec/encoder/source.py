@@ -20,7 +20,7 @@ from inrcodec.encoder.workers.job import SegmentJob, Workers
 from inrcodec.errors import InrcError, NetworkTooLarge, WorkerLost
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
-from inrcodec.models.registry import most_frames
+from inrcodec.models.registry import family_of
 from inrcodec.plan.budget import LEAST_FILL, bits_per_pixel, metadata_of, size_of, target_bytes
 from inrcodec.plan.checks import check_settings, check_source
 from inrcodec.plan.cuts import LARGEST_SEGMENT_BYTES, cut, difficulties, share_of_time
@@ -132,7 +132,7 @@ class SourceEncoding:
         self.video = video = VideoInfo(properties.width, properties.height, properties.frame_count)
         frame_bytes = video.width * video.height * 3
         origin = read_origin(settings, properties)
-        most = most_frames(settings, video.width, video.height)
+        most = family_of(settings).most_frames(video.width, video.height)
         runs = cut(settings.segment, video.frame_count, frame_bytes, survey.changes, most)
         self.runs: Sequence[range] = runs if origin is None else origin.runs
         """Frames of each segment."""

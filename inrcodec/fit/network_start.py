@@ -8,6 +8,7 @@ frames of a clip, fitted for 50 epochs and then for 40 more, a quarter of the ra
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,13 +18,15 @@ from inrcodec.coding.trim import SectionCoder
 from inrcodec.fit.minmax import MinMaxQuantiser
 from inrcodec.fit.quantiser import Quantiser
 from inrcodec.fit.training.warm_start import ContinuedRepresentation
-from inrcodec.models.family import Representation
+from inrcodec.models.family import Representation, TrainedFamily
 from inrcodec.plan.network import SegmentPlan
 
 
 def initial_representation(plan: SegmentPlan) -> Representation:
     """The network to fit, on the CPU."""
-    fresh: Representation = plan.family.representation(plan.config, plan.video, plan.seed)
+    # The registry of fits gives networks alone to this one.
+    family = cast("TrainedFamily[Any]", plan.family)
+    fresh = family.representation(plan.config, plan.video, plan.seed)
     if plan.start is None:
         return fresh
     values = decode_sections(plan.specs, plan.start.sections)

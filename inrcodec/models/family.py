@@ -179,7 +179,7 @@ class Representation(Protocol):
 
 
 class Family(Protocol[Config]):
-    """One kind of network. A family is one file in `models/` and one row in `registry.py`."""
+    """One kind of model. A family is one file or folder in `models/` and one row in `registry.py`."""
 
     wire_id: int
     """Number in the file; never reused."""
@@ -187,6 +187,13 @@ class Family(Protocol[Config]):
     """Name on the command line."""
     summary: str
     """One line for a list of families."""
+    is_trained: bool
+    """Whether the common loop trains it: then it is a `TrainedFamily`, and takes the options of training."""
+    has_contexts: bool
+    """Whether its embeddings are coded with contexts of its own (`coding.grid_sections`)."""
+
+    def most_frames(self, width: int, height: int) -> int | None:
+        """Frames of this size, pixels, that a segment may have; None where memory alone is the limit."""
 
     def plan(
         self,
@@ -215,10 +222,24 @@ class Family(Protocol[Config]):
     def activation_count(self, config: Config) -> int:
         """About the most values that rendering one frame holds in memory at a time."""
 
+    def decoder(self, config: Config, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder: ...
+
+
+class TrainedFamily(Family[Config], Protocol[Config]):
+    """A family whose networks the common loop trains."""
+
     def representation(self, config: Config, video: VideoInfo, seed: int) -> Representation:
         """A network to fit, initialised from `seed`."""
 
-    def decoder(self, config: Config, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder: ...
+
+class Network:
+    """What families of trained networks have in common."""
+
+    is_trained = True
+    has_contexts = False
+
+    def most_frames(self, width: int, height: int) -> int | None:
+        return None
 
 
 AnyFamily = Family[Any]

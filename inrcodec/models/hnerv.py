@@ -20,6 +20,7 @@ from inrcodec.errors import UsageError
 from inrcodec.models.family import (
     TRAINED_FOR_RATE,
     FrameDecoder,
+    Network,
     ParameterGroup,
     Role,
     SymbolBits,
@@ -84,7 +85,7 @@ class HNeRVConfig:
         return (self.kernels, self.reduction) != (DEFAULT_KERNELS, DEFAULT_REDUCTION)
 
 
-class HNeRV:
+class HNeRV(Network):
     """The `hnerv` family; see the module's docstring."""
 
     wire_id = 1

@@ -20,6 +20,7 @@ from bitstream.fields import Reader, Writer
 from inrcodec.models.family import (
     TRAINED_FOR_RATE,
     FrameDecoder,
+    Network,
     ParameterGroup,
     SymbolBits,
     TensorSpec,
@@ -73,7 +74,7 @@ class NeRVConfig:
         return nerv_convolutions(2 * self.frequencies, self.width, self.grid)
 
 
-class NeRV:
+class NeRV(Network):
     """The `nerv` family; see the module's docstring."""
 
     wire_id = 3

@@ -7,7 +7,6 @@ from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily
 from inrcodec.models.hnerv import HNeRV
 from inrcodec.models.inrc.inrc import Inrc
-from inrcodec.models.inrc.inrc import most_frames as most_inrc_frames
 from inrcodec.models.nerv import NeRV
 from inrcodec.models.snerv.snerv import SNeRV
 from inrcodec.models.snerv.snerv_t import SNeRVT
@@ -15,9 +14,7 @@ from inrcodec.models.supermask.supermask import Supermask
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.presets import AUTO, PRESETS
 
-TRAINED: tuple[AnyFamily, ...] = (HNeRV(), Supermask(), NeRV(), SNeRV(), SNeRVT())
-"""Those whose networks the common loop trains."""
-FAMILIES: tuple[AnyFamily, ...] = (*TRAINED, Inrc())
+FAMILIES: tuple[AnyFamily, ...] = (HNeRV(), Supermask(), NeRV(), SNeRV(), SNeRVT(), Inrc())
 
 
 def family_by_name(name: str) -> AnyFamily:
@@ -39,11 +36,6 @@ def family_of(settings: EncodeSettings) -> AnyFamily:
     if is_trained or any(value is not None for value in settings.of_training.values()):
         return family_by_name(HNeRV.name)
     return family_by_name(Inrc.name)
-
-
-def most_frames(settings: EncodeSettings, width: int, height: int) -> int | None:
-    """Frames that a segment may have; None where memory alone is the limit."""
-    return most_inrc_frames(width, height) if isinstance(family_of(settings), Inrc) else None
 
 
 def family_by_wire_id(wire_id: int) -> AnyFamily:

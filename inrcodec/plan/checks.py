@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily
-from inrcodec.models.registry import TRAINED, family_of
+from inrcodec.models.registry import family_of
 from inrcodec.settings.encode import EncodeSettings, check_exclusive, check_procedure, check_workers
 from inrcodec.settings.presets import PRESETS
 from inrcodec.system.files import check_output_file, check_paths
@@ -30,7 +30,7 @@ def check_source(source: str, output: str, settings: EncodeSettings) -> None:
 
 def check_family(family: AnyFamily, settings: EncodeSettings) -> None:
     """Raise `UsageError` for an option that the family has no use for."""
-    if family in TRAINED:
+    if family.is_trained:
         return
     if PRESETS[settings.preset].minmax is not None:
         raise UsageError(

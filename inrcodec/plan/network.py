@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from bitstream import DEFAULT_LIMITS, LimitExceeded, Segment, StreamHeader, dump, load
+from bitstream import DEFAULT_LIMITS, LimitExceeded, Section, Segment, StreamHeader, dump, load
 from inrcodec.coding.opened_segment import open_segment
 from inrcodec.coding.sections import Arrays
 from inrcodec.errors import TargetUnreachable, UsageError
@@ -70,6 +70,17 @@ class SegmentPlan:
     def payload_bytes(self) -> int:
         """What is left for coded symbols."""
         return self.target_bytes - self.overhead_bytes
+
+    def file(self, sections: tuple[Section, ...]) -> bytes:
+        """The segment as a whole file, whose PSNR is not known yet."""
+        segment = Segment(
+            0, self.video.frame_count, self.family.wire_id, self.seed, self.packed_config, sections
+        )
+        return dump(stream_of(self.header, segment, 0.0, self.is_masked))
+
+    def file_bytes(self, sections: tuple[Section, ...]) -> int:
+        """How long that file is."""
+        return len(self.file(sections))
 
     def least_bytes(self, values: Arrays | None = None) -> int:
         """Bytes of this network's smallest file, tensors that have no step being as in `values`, or zero."""

@@ -14,7 +14,6 @@ from inrcodec.coding.opened_segment import OpenedSegment, open_segment, open_str
 from inrcodec.coding.sections import decode_sections
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.models.family import VideoInfo
-from inrcodec.models.inrc.inrc import Inrc
 from inrcodec.plan.budget import (
     SharedBudget,
     empty_segment,
@@ -118,8 +117,8 @@ def continued_plans(
             # Shares are rounded: what is in the file always fits into one of its size.
             target = max(target, plan.target_bytes)
         plan = replace(plan, target_bytes=target, filled_bytes=min(target, budget.filled(number)))
-        # Of `inrc`, all has steps.
-        values = {} if isinstance(plan.family, Inrc) else decode_sections(plan.specs, segment.sections)
+        # Where symbols have contexts, all has steps.
+        values = {} if plan.family.has_contexts else decode_sections(plan.specs, segment.sections)
         least = plan.least_bytes(values)
         if least > target:
             smallest = max(smallest, budget.total_for(number, least))

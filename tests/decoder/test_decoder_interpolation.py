@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from codec_samples import Frames, moving_gradient, random_tensors, read_frames, write_clip
+from codec_samples import TRAINED, Frames, moving_gradient, random_tensors, read_frames, write_clip
 from command_line import inrc
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,7 +26,7 @@ from inrcodec.cli.main import run
 from inrcodec.decoder.decode import PositionsBetween
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, VideoInfo
-from inrcodec.models.registry import FAMILIES, TRAINED, family_by_name
+from inrcodec.models.registry import FAMILIES, family_by_name
 from inrcodec.settings.decode import DecodeSettings
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.source import FrameRange

@@ -26,7 +26,8 @@ from inrcodec.coding.sections import decode_sections, row_count
 from inrcodec.decoder.info import inspect
 from inrcodec.encoder.source import EncodeResult
 from inrcodec.errors import InrcError, TargetUnreachable, UsageError
-from inrcodec.fit.network import FittedSegment, fit_segment
+from inrcodec.fit.job import FitJob
+from inrcodec.fit.network_training import TrainedNetwork, train_network
 from inrcodec.plan.network import plan_segment
 from inrcodec.progress import EncodePlan, Silent
 from inrcodec.settings.encode import EncodeSettings
@@ -215,14 +216,14 @@ def test_steps_of_rows_decode_from_the_file(
 ) -> None:
     """Every step is given out anew a row at a time: the same numbers, so the same values and pixels."""
 
-    def by_row(*arguments: Any) -> FittedSegment:
-        plan, fitted = arguments[0], fit_segment(*arguments)
+    def by_row(job: FitJob) -> TrainedNetwork:
+        plan, fitted = job.plan, train_network(job)
         rows = {spec.name: row_count(spec) for spec in plan.specs}
         steps = {name: (step,) * rows[name] for name, step in fitted.steps.items()}
         return replace(fitted, steps=steps)
 
     asked = replace(DRAFT, size_bytes=9000, preset="paper", epochs=1)
-    monkeypatch.setattr("inrcodec.encoder.segment.fit_segment", by_row)
+    monkeypatch.setattr("inrcodec.fit.network.train_network", by_row)
     output = tmp_path / "rows.inrv"
     result = inrcodec.encode(clips(48, 32, 4).path, str(output), asked)
     sections = bitstream.load(output.read_bytes()).segments[0].sections
@@ -304,11 +305,11 @@ def test_existing_outputs_and_the_input_itself_are_refused(clips: Any, tmp_path:
 def test_a_fit_that_diverged_is_one_clear_error(
     clips: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverged(*arguments: Any) -> FittedSegment:
-        fitted = fit_segment(*arguments)
+    def diverged(job: FitJob) -> TrainedNetwork:
+        fitted = train_network(job)
         return replace(fitted, values={name: value * np.nan for name, value in fitted.values.items()})
 
-    monkeypatch.setattr("inrcodec.encoder.segment.fit_segment", diverged)
+    monkeypatch.setattr("inrcodec.fit.network.train_network", diverged)
     with pytest.raises(InrcError, match="diverged"):
         inrcodec.encode(clips(48, 32, 4).path, str(tmp_path / "a.inrv"), replace(DRAFT, size_bytes=4000))
     assert os.listdir(tmp_path) == []

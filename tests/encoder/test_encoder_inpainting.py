@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codec_samples import Frames, mean_psnr_db, moving_gradient
+from codec_samples import TRAINED, Frames, mean_psnr_db, moving_gradient
 from command_line import inrc, only_line
 from numpy.typing import NDArray
 
@@ -22,7 +22,6 @@ from inrcodec.errors import UsageError
 from inrcodec.fit.training.loop import _outside_holes
 from inrcodec.fit.training.losses import loss_by_name
 from inrcodec.metrics import psnr_db, psnr_per_frame_db
-from inrcodec.models.registry import TRAINED
 from inrcodec.progress import Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.presets import LOSSES

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from codec_samples import moving_gradient, random_source, random_tensors, write_clip
+from codec_samples import TRAINED, moving_gradient, random_source, random_tensors, write_clip
 from command_line import inrc, only_line
 
 import bitstream
@@ -21,10 +21,11 @@ from inrcodec.coding.opened_segment import open_segment
 from inrcodec.coding.sections import decode_sections
 from inrcodec.decoder.info import inspect
 from inrcodec.errors import TargetUnreachable, UsageError
-from inrcodec.fit.network import FittedSegment, fit_segment
+from inrcodec.fit.job import FitJob
+from inrcodec.fit.network_training import TrainedNetwork, train_network
 from inrcodec.fit.training.warm_start import ContinuedRepresentation
 from inrcodec.models.family import Role, VideoInfo
-from inrcodec.models.registry import TRAINED, family_by_name
+from inrcodec.models.registry import family_by_name
 from inrcodec.progress import Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.source import FrameRange, SourceSettings
@@ -49,11 +50,11 @@ def first(clip: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 def ruined(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every fit ends with a network that shows nothing."""
 
-    def fit(*arguments: Any, **more: Any) -> FittedSegment:
-        fitted = fit_segment(*arguments, **more)
+    def fit(job: FitJob) -> TrainedNetwork:
+        fitted = train_network(job)
         return replace(fitted, values={name: 0.1 * value for name, value in fitted.values.items()})
 
-    monkeypatch.setattr("inrcodec.encoder.segment.fit_segment", fit)
+    monkeypatch.setattr("inrcodec.fit.network.train_network", fit)
 
 
 def goes_on(path: str, **changes: Any) -> EncodeSettings:
@@ -190,11 +191,11 @@ def test_each_segment_is_taken_or_stays(clip: str, tmp_path: Path, monkeypatch: 
     path, output, count = str(tmp_path / "a.inrv"), str(tmp_path / "b.inrv"), itertools.count()
     inrcodec.encode(clip, path, replace(SETTINGS, segment=3, size_bytes=9000))
 
-    def fit(*arguments: Any, **more: Any) -> FittedSegment:
-        fitted, factor = fit_segment(*arguments, **more), 0.1 if next(count) == 1 else 1.0
+    def fit(job: FitJob) -> TrainedNetwork:
+        fitted, factor = train_network(job), 0.1 if next(count) == 1 else 1.0
         return replace(fitted, values={name: factor * value for name, value in fitted.values.items()})
 
-    monkeypatch.setattr("inrcodec.encoder.segment.fit_segment", fit)
+    monkeypatch.setattr("inrcodec.fit.network.train_network", fit)
     result = inrcodec.encode(clip, output, goes_on(path))
     before, after = (bitstream.load(Path(one).read_bytes()).segments for one in (path, output))
     assert result.segments_kept == 1

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,13 +28,15 @@ from inrcodec.cli.main import run
 from inrcodec.coding.grid_sections import decode_contextual, encode_contextual, latent_models, motion_model
 from inrcodec.decoder.info import inspect, verify
 from inrcodec.errors import TargetUnreachable
+from inrcodec.fit import registry
 from inrcodec.fit.grids.entropy import parameters, set_parameters, shapes_of
-from inrcodec.fit.grids.fit import FittedGrids, fit_grids
+from inrcodec.fit.grids.fit import fit_grids
 from inrcodec.fit.grids.latent_entropy import energies, flags_of, reference_counts
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.refinement import RefiningFit
 from inrcodec.fit.grids.source_planes import SegmentPlanes, with_chroma_of
+from inrcodec.fit.job import FitJob, FittedSegment
 from inrcodec.fit.training.clock import StepClock
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.inrc import prediction
@@ -59,7 +60,6 @@ from inrcodec.models.inrc.prediction import predict, step_sizes
 from inrcodec.models.inrc.quads import to_codes, to_colours, to_quads
 from inrcodec.models.inrc.shapes import InrcConfig
 from inrcodec.models.registry import family_of
-from inrcodec.plan.network import SegmentPlan
 from inrcodec.settings.decode import DecodeSettings
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.source import FrameRange, SourceSettings
@@ -527,14 +527,14 @@ def test_a_file_is_fitted_on(clip: Path, encoded: Path, tmp_path: Path) -> None:
 def test_a_fit_that_goes_on_and_ends_worse_is_not_kept(
     clip: Path, encoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(plan: SegmentPlan, *arguments: Any) -> FittedGrids:
-        fitted = fit_grids(plan, *arguments)
+    def fit(job: FitJob) -> FittedSegment:
+        plan, fitted = job.plan, fit_grids(job)
         decoded = decode_contextual(plan.config, plan.video, plan.specs, fitted.sections)
         grey = replace(decoded.symbols, latent=np.zeros_like(decoded.symbols.latent))
         sections = encode_contextual(plan.config, plan.video, decoded.parameters, (), grey)
         return replace(fitted, sections=sections)
 
-    monkeypatch.setattr("inrcodec.encoder.segment.fit_grids", fit)
+    monkeypatch.setitem(registry.FITS, "inrc", replace(registry.FITS["inrc"], fit=fit))
     asked = EncodeSettings(device="cpu", epochs=1, resume_from=str(encoded))
     result = inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked)
     assert result.psnr_db == pytest.approx(inspect(str(encoded)).psnr_db, abs=1e-3)

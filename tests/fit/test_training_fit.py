@@ -13,7 +13,8 @@ from codec_samples import Frames, mean_psnr_db, moving_gradient
 
 from inrcodec.coding.sections import decode_sections
 from inrcodec.coding.trim import SectionCoder
-from inrcodec.fit.network import FittedSegment, fit_segment
+from inrcodec.fit.job import FitJob
+from inrcodec.fit.network_training import TrainedNetwork, train_network
 from inrcodec.fit.training.loop import Fit
 from inrcodec.fit.training.optimizers import capped_rate
 from inrcodec.fit.training.step_state import Batches
@@ -43,14 +44,14 @@ def clip_of(frames: Frames) -> Clip:
     return Clip(frames, VideoProperties(width, height, count, Fraction(25), Fraction(1, 25)))
 
 
-def fitted(settings: EncodeSettings, progress: Silent | None = None) -> tuple[SegmentPlan, FittedSegment]:
+def fitted(settings: EncodeSettings, progress: Silent | None = None) -> tuple[SegmentPlan, TrainedNetwork]:
     clip = clip_of(FRAMES)
     plan = plan_segment(clip.properties, settings)
-    result = fit_segment(plan, clip, settings, CPU, Deadline(), progress or Silent())
+    result = train_network(FitJob(plan, clip, settings, CPU, progress=progress or Silent()))
     return plan, result
 
 
-def decoded_psnr_db(plan: SegmentPlan, result: FittedSegment) -> float:
+def decoded_psnr_db(plan: SegmentPlan, result: TrainedNetwork) -> float:
     sections = SectionCoder(plan.specs, result.values, result.steps).code(1.0)
     arrays = decode_sections(plan.specs, sections)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -115,7 +116,7 @@ def test_a_fit_against_the_clock_reckons_with_the_steps_that_there_is_time_for(
     monkeypatch.setattr("inrcodec.fit.training.loop.Fit.step_seconds", lambda fit: 0.1)
     clip, details = clip_of(FRAMES), Details()
     plan = plan_segment(clip.properties, SETTINGS)
-    fit_segment(plan, clip, SETTINGS, CPU, Deadline(4), details)
+    train_network(FitJob(plan, clip, SETTINGS, CPU, Deadline(4), details))
     (told,) = details.rates
     assert 5 <= int(told.partition(" steps")[0]) <= 40
 
@@ -134,7 +135,7 @@ def test_memory_is_kept_while_steps_are_made(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Fit, "_forward", watched)
     clip, plan = clip_of(FRAMES), plan_segment(clip_of(FRAMES).properties, SETTINGS)
     with pytest.raises(RuntimeError, match="enough"):
-        fit_segment(plan, clip, SETTINGS, CPU, Deadline(60), Silent())
+        train_network(FitJob(plan, clip, SETTINGS, CPU, Deadline(60)))
     assert seen == [1] * 6 and kept._within == 0
 
 

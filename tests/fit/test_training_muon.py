@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from codec_samples import TRAINED
 from torch import nn
 
 from inrcodec.errors import UsageError
@@ -16,7 +17,6 @@ from inrcodec.fit.training.muon import ADAM_STEP, Muon, orthogonalised
 from inrcodec.fit.training.optimizers import HIGHEST_MUON_RATE, make_optimizers, set_rates
 from inrcodec.fit.training.warm_start import ContinuedRepresentation
 from inrcodec.models.family import AnyFamily, VideoInfo
-from inrcodec.models.registry import TRAINED
 from inrcodec.settings.encode import EncodeSettings, check_procedure
 from inrcodec.settings.presets import OPTIMIZERS, PRESETS
 

@@ -17,13 +17,12 @@ from torch import Tensor, nn
 from inrcodec.coding.sections import decode_sections
 from inrcodec.coding.trim import SectionCoder
 from inrcodec.errors import UsageError
-from inrcodec.fit.network import FittedSegment, fit_segment
+from inrcodec.fit.job import FitJob
+from inrcodec.fit.network_training import TrainedNetwork, train_network
 from inrcodec.fit.training.pruning import PrunedRepresentation, masks
 from inrcodec.models.family import ParameterGroup, Role, TensorSpec
 from inrcodec.plan.network import SegmentPlan, plan_segment
-from inrcodec.progress import Silent
 from inrcodec.settings.encode import EncodeSettings
-from inrcodec.system.deadline import Deadline
 from inrcodec.video import Clip, VideoProperties
 
 SPECS = (
@@ -118,11 +117,10 @@ FRAMES = moving_gradient(48, 32, 8)
 PAPER = EncodeSettings(preset="paper", size_bytes=6000, device="cpu")
 
 
-def fitted(settings: EncodeSettings) -> tuple[SegmentPlan, FittedSegment]:
+def fitted(settings: EncodeSettings) -> tuple[SegmentPlan, TrainedNetwork]:
     clip = Clip(FRAMES, VideoProperties(48, 32, len(FRAMES), Fraction(25), Fraction(1, 25)))
     plan = plan_segment(clip.properties, settings)
-    device, silent = torch.device("cpu"), Silent()
-    return plan, fit_segment(plan, clip, settings, device, Deadline(), silent)
+    return plan, train_network(FitJob(plan, clip, settings, torch.device("cpu")))
 
 
 # A quarter of an epoch is one step: too few to come to the share of the fit where pruning belongs.

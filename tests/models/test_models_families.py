@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from codec_samples import random_source, random_tensors
+from codec_samples import TRAINED, random_source, random_tensors
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bitstream import BitstreamError
 from inrcodec.errors import UsageError
 from inrcodec.models.family import TRAINED_FOR_RATE, AnyFamily, BudgetTooSmall, Role, VideoInfo
-from inrcodec.models.inrc.inrc import most_frames
-from inrcodec.models.registry import FAMILIES, TRAINED, family_by_name
+from inrcodec.models.registry import FAMILIES, family_by_name
 
 EVERY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 EVERY_TRAINED = pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
@@ -44,7 +43,7 @@ def test_a_plan_fits_its_budget_and_survives_packing(
         return
     except UsageError:
         assert family.name == "inrc"
-        assert video.frame_count > most_frames(video.width, video.height)
+        assert video.frame_count > family.most_frames(video.width, video.height)
         return
     # No plan of a network counts on less than a bit a symbol.
     symbols = sum(spec.count for spec in family.tensors(config, video))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.models.family import TRAINED_FOR_RATE, SymbolBits, VideoInfo
-from inrcodec.models.registry import FAMILIES, most_frames
+from inrcodec.models.registry import FAMILIES, family_of
 from inrcodec.plan.budget import bits_per_pixel, target_bytes
 from inrcodec.plan.network import plan_segment, planned_bits
 from inrcodec.settings.encode import EncodeSettings
@@ -150,7 +150,7 @@ def test_every_target_is_planned_or_refused_with_a_larger_one(
         assert int(named[1]) > size
         return
     except UsageError:
-        most = most_frames(asked, clip.width, clip.height)
+        most = family_of(asked).most_frames(clip.width, clip.height)
         assert most is not None
         assert clip.frame_count > most
         return

@@ -14,6 +14,7 @@ import torch
 from inrcodec.encoder.resume import ResumeFolder
 from inrcodec.encoder.segment import CodedSegment, code_segment
 from inrcodec.errors import InrcError, WorkerLost, explained
+from inrcodec.fit.job import FitJob
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.settings.encode import EncodeSettings
@@ -88,9 +89,9 @@ def outcome_of(
     With `saves` the fit leaves checkpoints in the job's folder, and goes on from the last one there.
     """
     checkpoints = job.folder.checkpoints(job.key[1], progress) if saves else None
-    plan, clip, settings = job.plan, job.clip, job.settings
+    fit_job = FitJob(job.plan, job.clip, job.settings, device, job.deadline, progress, checkpoints)
     try:
-        return code_segment(plan, clip, settings, device, job.deadline, progress, checkpoints)
+        return code_segment(fit_job)
     except Exception as error:
         return error
 

@@ -8,8 +8,7 @@ motion searched and pruned -> latents chosen, entropy models fitted, in turns, u
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,23 +18,22 @@ from torch import Tensor
 from bitstream import Section
 from inrcodec.coding.grid_sections import DecodedGrids, GridSymbols, decode_contextual, encode_contextual
 from inrcodec.coding.sections import encode_section
+from inrcodec.errors import TargetUnreachable
 from inrcodec.fit.grids.entropy import parameters, set_parameters
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import STEP, MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.pace import Pace
 from inrcodec.fit.grids.refinement import RefiningFit
 from inrcodec.fit.grids.report import Teller, picture
-from inrcodec.fit.grids.source_planes import SegmentPlanes
+from inrcodec.fit.grids.source_planes import SegmentPlanes, with_chroma_of
 from inrcodec.fit.grids.step_search import AIM, BITS_POWER, LEAST_STEP, StepSearch, Trial, fill
+from inrcodec.fit.job import FitJob, FittedSegment, HeldSegment
 from inrcodec.models.inrc.inrc import NETWORK_BITS
 from inrcodec.models.inrc.prediction import step_sizes
 from inrcodec.models.inrc.shapes import network_specs, split_grids
 from inrcodec.plan.network import SegmentPlan
-from inrcodec.progress import CoursePoint, Picture, Progress
-from inrcodec.settings.encode import EncodeSettings
-from inrcodec.system.deadline import Deadline
+from inrcodec.progress import Picture
 from inrcodec.system.device import compute_dtype
-from inrcodec.video import Clip
 
 PRICE = 0.06
 """What a bit costs, in squared steps of the latents."""
@@ -56,49 +54,39 @@ FIRST_ROUNDS, ROUNDS = 60, 16
 """Steps of fitting an entropy model: the first time, and each time after."""
 
 
-@dataclass(frozen=True)
-class FittedGrids:
-    """Sections that fit, and what was done for them."""
+def fit_grids(job: FitJob) -> FittedSegment:
+    """Fit and code a segment in at most the bytes of its plan.
 
-    sections: tuple[Section, ...]
-    fit_steps: int
-    epochs: float
-    seconds: float
-    course: tuple[CoursePoint, ...] = ()
-
-
-def fit_grids(
-    plan: SegmentPlan,
-    clip: Clip,
-    settings: EncodeSettings,
-    device: torch.device,
-    deadline: Deadline,
-    progress: Progress,
-    measure: Callable[[tuple[Section, ...]], int],
-) -> FittedGrids:
-    """Fit and code `clip` in at most `plan.target_bytes`, as `measure` counts; see `fitting.fit_segment`.
-
-    Raises `TargetUnreachable`.
+    What an earlier file has of it stays where it fits and nothing else does. Raises `TargetUnreachable`.
     """
-    segment = SegmentPlanes(torch.from_numpy(clip.frames).to(device), plan.config, plan.video)
-    return _GridFit(plan, segment, settings, deadline, progress, measure).run()
+    plan = job.plan
+    if plan.start is None:
+        plan = replace(plan, config=with_chroma_of(job.clip.frames, plan.config))
+    segment = SegmentPlanes(torch.from_numpy(job.clip.frames).to(job.device), plan.config, plan.video)
+    try:
+        return _GridFit(plan, segment, job).run()
+    except TargetUnreachable:
+        held = held_grids(plan)
+        if held is None:
+            raise
+        return FittedSegment(plan, held.sections, fit_steps=0, epochs=0.0, seconds=0.0)
+
+
+def held_grids(plan: SegmentPlan) -> HeldSegment | None:
+    """The grids of the earlier file; None without one, or where less is asked for."""
+    if plan.start is None or plan.file_bytes(plan.start.sections) > plan.target_bytes:
+        return None
+    return HeldSegment(plan.start.sections)
 
 
 class _GridFit:
-    def __init__(
-        self,
-        plan: SegmentPlan,
-        segment: SegmentPlanes,
-        settings: EncodeSettings,
-        deadline: Deadline,
-        progress: Progress,
-        measure: Callable[[tuple[Section, ...]], int],
-    ) -> None:
-        self._plan, self._segment, self._settings = plan, segment, settings
-        self._progress, self._measure = progress, measure
+    def __init__(self, plan: SegmentPlan, segment: SegmentPlanes, job: FitJob) -> None:
+        """`plan` takes the place of the job's."""
+        self._plan, self._segment, self._seed, self._progress = plan, segment, job.settings.seed, job.progress
+        settings = job.settings
         epochs = settings.epochs if settings.epochs is not None else settings.procedure.epochs
-        self._pace = Pace(deadline, float(epochs), segment.frame_count)
-        self._teller = Teller(progress, segment.frame_count, plan.video.pixel_count)
+        self._pace = Pace(job.deadline, float(epochs), segment.frame_count)
+        self._teller = Teller(job.progress, segment.frame_count, plan.video.pixel_count)
         self._latents = LatentFit(segment)
         network = sum(spec.count for spec in network_specs(plan.config.width))
         self._network_bits: float = NETWORK_BITS * network
@@ -121,7 +109,7 @@ class _GridFit:
         """Of a bit, in squared error of planes."""
         return PRICE * self._step**2
 
-    def run(self) -> FittedGrids:
+    def run(self) -> FittedSegment:
         start = self._start()
         if start is None:
             searched = searched_field(
@@ -134,7 +122,7 @@ class _GridFit:
         self._refine_motion()
         self._find_step(CLOSE_ENOUGH, SEARCHES)
         self._segment.forget_small_components()
-        refining = RefiningFit(self._segment, self._settings.seed, None if start is None else start.network)
+        refining = RefiningFit(self._segment, self._seed, None if start is None else start.network)
         steps = self._fit_network(refining)
         network = self._network(refining)
         trial = fill(
@@ -146,7 +134,8 @@ class _GridFit:
             self._teller.trial,
         )
         course = tuple(self._teller.course.points)
-        return FittedGrids(trial.sections, steps, self._pace.epochs(steps), self._pace.seconds, course)
+        epochs, seconds = self._pace.epochs(steps), self._pace.seconds
+        return FittedSegment(self._plan, trial.sections, steps, epochs, seconds, course)
 
     def _start(self) -> DecodedGrids | None:
         """Begin as an earlier file ends, where there is one."""
@@ -271,7 +260,7 @@ class _GridFit:
             self._step = step
             self._code()
         sections = self._sections(network)
-        return Trial(sections, self._measure(sections), self._psnr_db())
+        return Trial(sections, self._plan.file_bytes(sections), self._psnr_db())
 
     def _network(self, refining: RefiningFit) -> tuple[Section, ...]:
         values, steps = refining.values(), refining.steps()

@@ -48,7 +48,6 @@ from inrcodec.models.inrc.shapes import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from inrcodec.models.family import Representation
 
 MAXIMUM_WIDTH, WIDEST_PLANNED = 64, 16
 """Of any file; of new ones for which nobody asks: 32 takes twice the time for no better picture."""
@@ -63,19 +62,20 @@ LEAST_BITS = 8 * 700.0
 """About what the entropy models take, and nearly nothing else."""
 
 
-def most_frames(width: int, height: int) -> int:
-    """Frames of `width` x `height` pixels whose symbols a reader takes in one segment."""
-    rows, columns = node_counts(VideoInfo(width, height, 1))
-    symbols = CHANNELS * 4 * rows * columns + MOTION_CHANNELS * motion_cells(rows, columns)
-    return min(MOST_FRAMES, (DEFAULT_LIMITS.max_symbols - OTHER_SYMBOLS) // symbols)
-
-
 class Inrc:
     """The `inrc` family; see the module's docstring. `inrcodec.fit.grids` fits and codes its segments."""
 
     wire_id = 6
     name = "inrc"
+    is_trained = False
+    has_contexts = True
     summary = "inrc: latent and motion grids in a hierarchy of frames, refined by a small network"
+
+    def most_frames(self, width: int, height: int) -> int:
+        """Frames of `width` x `height` pixels whose symbols a reader takes in one segment."""
+        rows, columns = node_counts(VideoInfo(width, height, 1))
+        symbols = CHANNELS * 4 * rows * columns + MOTION_CHANNELS * motion_cells(rows, columns)
+        return min(MOST_FRAMES, (DEFAULT_LIMITS.max_symbols - OTHER_SYMBOLS) // symbols)
 
     def plan(
         self,
@@ -95,7 +95,7 @@ class Inrc:
         group = whole_number(options.get("group", str(GROUP_FRAMES)), 1, MOST_GROUP_FRAMES)
         if budget_bits < LEAST_BITS:
             raise BudgetTooSmall(LEAST_BITS)
-        longest = most_frames(video.width, video.height)
+        longest = self.most_frames(video.width, video.height)
         if video.frame_count > longest:
             raise UsageError(f"{self.name} takes at most {longest} frames of this size in a segment")
         if "width" in options:
@@ -125,7 +125,7 @@ class Inrc:
         rows, columns, group, width, exponent, most, smooth = (reader.varint() for _ in range(7))
         reader.expect_end()
         config = InrcConfig(rows, columns, group, width, exponent, most, bool(smooth))
-        if video.frame_count > most_frames(video.width, video.height):
+        if video.frame_count > self.most_frames(video.width, video.height):
             # Before the hierarchy is made, which takes memory and time for every frame.
             raise LimitExceeded(
                 f"{video.frame_count} frames are too many for a segment of inrc", block="SEGM"
@@ -159,10 +159,6 @@ class Inrc:
         """While planes are made, or where the network has hidden values, one in four pixels for each."""
         pixels = config.rows * config.columns * CELL * CELL
         return pixels * max(23, 15 + -(-config.width // 4))
-
-    def representation(self, config: InrcConfig, video: VideoInfo, seed: int) -> Representation:
-        """Raises `NotImplementedError`: the common loop trains nothing here; see `inrcodec.fit.grids`."""
-        raise NotImplementedError("inrc has a fit of its own")
 
     def decoder(self, config: InrcConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
         from inrcodec.models.inrc.decoder import Reconstruction

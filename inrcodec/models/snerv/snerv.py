@@ -21,6 +21,7 @@ from bitstream.fields import Reader, Writer
 from inrcodec.models.family import (
     TRAINED_FOR_RATE,
     FrameDecoder,
+    Network,
     ParameterGroup,
     Role,
     SymbolBits,
@@ -70,7 +71,7 @@ class SNeRVConfig:
         return (*self.stages, *spectral.band_convolutions(widths, strides, self.blocks))
 
 
-class SNeRV:
+class SNeRV(Network):
     """The `snerv` family; see the module's docstring."""
 
     wire_id = 4

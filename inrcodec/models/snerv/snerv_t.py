@@ -27,6 +27,7 @@ from bitstream.fields import Reader, Writer
 from inrcodec.models.family import (
     TRAINED_FOR_RATE,
     FrameDecoder,
+    Network,
     Role,
     SymbolBits,
     TensorSpec,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from inrcodec.models.family import Representation
 
 
-class SNeRVT:
+class SNeRVT(Network):
     """The `snerv-t` family; see the module's docstring."""
 
     wire_id = 5

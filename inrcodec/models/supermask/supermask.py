@@ -22,6 +22,7 @@ from inrcodec.models.family import (
     TRAINED_FOR_RATE,
     BudgetTooSmall,
     FrameDecoder,
+    Network,
     Role,
     SymbolBits,
     TensorSpec,
@@ -65,7 +66,7 @@ LEAST_THOUSANDTHS = 250
 SCALE_BITS = 16
 
 
-class Supermask:
+class Supermask(Network):
     """The `supermask` family; see the module's docstring."""
 
     wire_id = 2
