@@ -19,7 +19,7 @@ from typing import Any
 
 import inrcodec
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, stored_results, write_report
-from inrcodec.encoder.source import EncodeResult
+from inrcodec.encoder.result import EncodeResult
 from inrcodec.errors import TargetUnreachable
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import parse_duration

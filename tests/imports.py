@@ -130,9 +130,8 @@ def main() -> None:
     rows = floors(checkout.room_graph)
     for number, rooms in reversed(list(enumerate(rows, 1))):
         print(f"{number:2}  {'  '.join(rooms)}")
-    top = [path for path in checkout.modules.values() if path.parent.name == "inrcodec"]
-    depth = len(floors(checkout.module_graph))
-    print(f"{len(rows)} floors of rooms, {depth} of modules; {len(top) - 1} modules at the top of inrcodec/")
+    top = sum(path.parent.name == "inrcodec" for path in checkout.modules.values()) - 1
+    print(f"{len(rows)} floors, {len(checkout.room_graph)} rooms, {top} modules at the top of inrcodec/")
     print(f"circles of modules: {circles(checkout.module_graph) or 'none'}")
     print(f"circles of rooms: {circles(checkout.room_graph) or 'none'}")
 

@@ -17,10 +17,8 @@ from inrcodec.cli.options import (
     reporting_options,
 )
 from inrcodec.errors import UsageError
-from inrcodec.settings.decode import DecodeSettings, check_decoding
-from inrcodec.system.files import STDIN, check_paths
-
-STDOUT = "-"
+from inrcodec.settings.decode import DecodeSettings
+from inrcodec.system.files import STDOUT
 
 
 @click.command()
@@ -44,12 +42,6 @@ def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
     settings = DecodeSettings(**plain)
     if as_json and output == STDOUT:
         raise UsageError("--json and -o - both want standard output")
-    check_decoding(settings)
-    if source != STDIN:
-        check_paths(source, output)
-    from inrcodec.video.writer import check_target
-
-    check_target(output, settings.codec, settings.crf, settings.overwrite)
     from inrcodec.decoder.decode import decode as decode_video
 
     with console.progress_for(verbosity) as progress:

@@ -10,8 +10,7 @@ from inrcodec.cli import console
 from inrcodec.cli.console import Verbosity
 from inrcodec.cli.lines import export_lines
 from inrcodec.cli.options import reporting_options
-from inrcodec.settings.export import EXPORT_CHECKS, ExportSettings, check_exporting
-from inrcodec.system.files import STDIN, check_paths
+from inrcodec.settings.export import EXPORT_CHECKS, ExportSettings
 
 
 @click.command()
@@ -36,9 +35,6 @@ def export(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, 
     """Write the decoder of FILE.inrv, or of stdin for `-`, as ONNX models with their inputs."""
     verbosity = console.verbosity_of(quiet, verbose)
     settings = ExportSettings(**plain)
-    check_exporting(settings)
-    if source != STDIN:
-        check_paths(source, output)
     from inrcodec.exporter.export import export as export_file
 
     with console.progress_for(verbosity) as progress:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,11 +12,12 @@ from click.core import ParameterSource
 from inrcodec.errors import UsageError
 from inrcodec.settings import notation as arguments
 from inrcodec.settings.decode import MOST_FPS_SCALE
-from inrcodec.settings.encode import CHECKPOINT_SECONDS, EncodeSettings, check_ladder
+from inrcodec.settings.encode import CHECKPOINT_SECONDS, LARGEST_SEED, SETTLED_BY_FILE, EncodeSettings
 from inrcodec.settings.presets import FEWEST_BITS, LOSSES, MOST_BITS, MOST_PRUNED, OPTIMIZERS, PRESETS
-from inrcodec.system.files import check_new_outputs, check_paths
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     _ParamType = click.ParamType[Any]
 else:
     # click 8.1 has no subscript for it at run time.
@@ -23,6 +25,7 @@ else:
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
 class _Parsed(_ParamType):
@@ -56,16 +59,24 @@ FPS_SCALE = click.IntRange(1, MOST_FPS_SCALE)
 _BITS = click.IntRange(FEWEST_BITS, MOST_BITS)
 
 
+_NO_AUDIO = click.option(
+    "--no-audio",
+    "audio",
+    is_flag=True,
+    callback=lambda context, parameter, is_left_out: not is_left_out,
+    help="Leave sound and subtitles out.",
+)
+
+
+def taken(settings: type[Settings], values: dict[str, Any]) -> Settings:
+    """Settings of the `values` that are its fields, which are taken out of them."""
+    return settings(**{one.name: values.pop(one.name) for one in fields(settings) if one.name in values})
+
+
 def part_options(command: Command) -> Command:
     """--frames, --at, --no-audio and --skip-damaged: what of a file is decoded."""
     for option in (
-        click.option(
-            "--no-audio",
-            "audio",
-            is_flag=True,
-            callback=lambda context, parameter, is_left_out: not is_left_out,
-            help="Leave sound and subtitles out.",
-        ),
+        _NO_AUDIO,
         click.option(
             "--skip-damaged",
             is_flag=True,
@@ -73,6 +84,18 @@ def part_options(command: Command) -> Command:
         ),
         click.option("--at", "at_seconds", type=MOMENT, help="Only the frame shown at this time."),
         click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out."),
+    ):
+        command = option(command)
+    return command
+
+
+def effort_options(command: Command) -> Command:
+    """--time, --epochs, --device and --seed: how long to fit, where, and from which random numbers."""
+    for option in (
+        click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True),
+        click.option("--device", type=DEVICE, default="auto", show_default=True),
+        click.option("--epochs", type=POSITIVE, help="Passes over the frames, instead of --time."),
+        click.option("--time", "time_seconds", type=DURATION, help="Wall-clock budget of the whole command."),
     ):
         command = option(command)
     return command
@@ -123,7 +146,12 @@ def model_options(command: Command) -> Command:
             help="How long to fit without --time or --epochs; rate, batch, loss, pruning, quantiser.",
         ),
         click.option(
-            "--model-option", "model_options", multiple=True, metavar="KEY=VALUE", help="Repeatable."
+            "--model-option",
+            "model_options",
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=lambda context, parameter, texts: arguments.parse_model_options(texts),
+            help="Repeatable.",
         ),
         click.option(
             "--model",
@@ -136,25 +164,13 @@ def model_options(command: Command) -> Command:
     return command
 
 
-def ladder_requests(
-    requests: Sequence[tuple[str, str]], bpps: Sequence[float], settings: EncodeSettings
-) -> list[tuple[str, str]]:
-    """Each source and an output of its, rung after rung; raises `UsageError` for what cannot be, early."""
-    check_ladder([source for source, _ in requests], bpps, settings)
-    rungs = [(source, arguments.rung_path(output, bpp)) for bpp in bpps for source, output in requests]
-    for source, output in rungs:
-        check_paths(source, output)
-    check_new_outputs([output for _, output in rungs], settings.overwrite)
-    return rungs
-
-
 def refuse_what_is_settled(context: click.Context) -> None:
     """Raise `UsageError` for an option that says of a network what the file of --resume-from says."""
     if context.params["resume_from"] is None:
         return
     for parameter in context.command.params:
         is_given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if is_given and parameter.name in ("model", "model_options", "parameters", "seed", "segment"):
+        if is_given and parameter.name in SETTLED_BY_FILE:
             raise UsageError(f"--resume-from goes on with the file's networks: leave {parameter.opts[0]} out")
 
 
@@ -169,7 +185,7 @@ _BIT_DEPTH = click.option(
 def source_options(command: Command) -> Command:
     """--frames to --no-audio: what of the source is encoded."""
     for option in (
-        click.option("--no-audio", is_flag=True, help="Leave sound and subtitles out."),
+        _NO_AUDIO,
         click.option(
             "--stream", type=click.IntRange(0), help="Which of several videos, from 0.  [default: the best]"
         ),

@@ -10,17 +10,11 @@ from click.core import ParameterSource
 from inrcodec.cli import console, tables
 from inrcodec.cli.console import Verbosity
 from inrcodec.cli.lines import comparison_line, report_line
-from inrcodec.cli.options import DEVICE, DURATION, LADDER, POSITIVE, picture_options, reporting_options
+from inrcodec.cli.options import DEVICE, DURATION, LADDER, POSITIVE, picture_options, reporting_options, taken
 from inrcodec.errors import UsageError
-from inrcodec.settings.pages import (
-    METRICS,
-    ComparisonSettings,
-    ReportSettings,
-    check_comparison,
-    check_report,
-)
+from inrcodec.settings.pages import METRICS, ComparisonSettings, ReportSettings
 from inrcodec.settings.presets import PRESETS
-from inrcodec.settings.source import FrameRange, Size, SourceSettings
+from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import check_output_file, check_paths
 
 
@@ -121,8 +115,6 @@ def report(
         device,
         overwrite,
     )
-    # The library checks all this too, but torch, which it needs, takes two seconds to import.
-    check_report(source, files, output, settings)
     from inrcodec.quality.report.write import write_report
 
     with console.progress_for(verbosity) as progress:
@@ -173,12 +165,6 @@ def compare(
     quiet: bool,
     verbose: bool,
     as_json: bool,
-    frames: FrameRange,
-    crop: Size | None,
-    scale: Size | None,
-    bit_depth: int | None,
-    every: int,
-    stream: int | None,
     **plain: Any,
 ) -> None:
     """Encode the video SOURCE with our models and with ordinary codecs, and write what came of it as a page.
@@ -188,14 +174,12 @@ def compare(
     verbosity = console.verbosity_of(quiet, verbose)
     is_chosen = click.get_current_context().get_parameter_source("frames") is ParameterSource.COMMANDLINE
     settings = ComparisonSettings(
-        SourceSettings(frames, crop, scale, bit_depth, every, stream),
+        taken(SourceSettings, plain),
         first_seconds=None if is_chosen else ComparisonSettings.first_seconds,
         models=models or ComparisonSettings.models,
         against=[text for text in against.split(",") if text],
         **plain,
     )
-    # The library checks all this too, but torch, which it needs, takes two seconds to import.
-    check_comparison(source, output, settings)
     from inrcodec.quality.comparison.compare import compare as compare_codecs
 
     with console.progress_for(verbosity) as progress:

@@ -11,7 +11,7 @@ from inrcodec.cli.console import Verbosity
 from inrcodec.cli.lines import encode_lines, error_line, table_lines
 from inrcodec.encoder.encode import encode_all
 from inrcodec.encoder.ladder import Rung, encode_rungs
-from inrcodec.encoder.source import EncodeResult
+from inrcodec.encoder.result import EncodeResult
 from inrcodec.errors import explained
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.deadline import Deadline
@@ -19,14 +19,14 @@ from inrcodec.system.deadline import Deadline
 
 def encode_several(
     requests: Sequence[tuple[str, str]],
+    rungs: Sequence[Rung],
     settings: EncodeSettings,
     deadline: Deadline,
     verbosity: Verbosity,
-    sizes: Sequence[float] = (),
 ) -> tuple[int, list[dict[str, Any]]]:
     """Encode each source to its output; the first failure's exit code (0 for none), and a row for each.
 
-    `sizes` are the bits per pixel of each output of a ladder.
+    `rungs` are the same as `requests` where they are those of a ladder, else empty.
 
     A row has `source` and `output`, and `result`, or `error` and `exit_code`, or neither for an output that
     was there already: the same command goes on where it was stopped.
@@ -46,13 +46,12 @@ def encode_several(
                 for line in encode_lines(row["output"], row["result"]):
                     progress.report(line)
 
-        if todo and sizes:
-            bpps = dict(zip((output for _, output in requests), sizes, strict=True))
-            rungs = [Rung(row["source"], row["output"], bpps[row["output"]]) for row in todo]
-            encode_rungs(rungs, settings, progress, ended, deadline)
+        outputs = {row["output"] for row in todo}
+        if todo and rungs:
+            left = [rung for rung in rungs if rung.output in outputs]
+            encode_rungs(left, settings, progress, ended, deadline)
         elif todo:
-            pairs = [(row["source"], row["output"]) for row in todo]
-            encode_all(pairs, settings, progress, ended, deadline)
+            encode_all([(row["source"], row["output"]) for row in todo], settings, progress, ended, deadline)
     if verbosity >= Verbosity.NORMAL:
         for line in table_lines(rows):
             console.say(line)

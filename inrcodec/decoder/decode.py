@@ -13,13 +13,9 @@ from typing import Any, overload
 
 from bitstream import Loss
 from inrcodec.coding.opened_segment import salvage_advised
-from inrcodec.decoder.video import open_video
 from inrcodec.progress import Progress, Silent
-from inrcodec.settings.decode import DecodeSettings, check_decoding
+from inrcodec.settings.decode import DecodeSettings
 from inrcodec.system.files import STDIN, check_paths
-from inrcodec.video import check_one_picture, check_target, open_writer
-from inrcodec.video.timestamps import selected_properties
-from inrcodec.video.writer import holds_extras, note_dropped_tracks
 
 
 @dataclass(frozen=True)
@@ -47,15 +43,22 @@ def decode(
     `UsageError`, `OutputError` and `BitstreamError`.
     """
     settings, progress = settings or DecodeSettings(), progress or Silent()
-    check_decoding(settings)
     if source != STDIN:
         check_paths(source, output)
+    # Of the video files PyAV knows what there is; torch waits until there is something to decode.
+    from inrcodec.video.writer import check_target
+
     check_target(output, settings.codec, settings.crf, settings.overwrite)
     with salvage_advised(source, settings.skip_damaged):
         return _decode(source, output, settings, progress)
 
 
 def _decode(source: str, output: str, settings: DecodeSettings, progress: Progress) -> DecodeResult:
+    from inrcodec.decoder.video import open_video
+    from inrcodec.video import check_one_picture, open_writer
+    from inrcodec.video.timestamps import selected_properties
+    from inrcodec.video.writer import holds_extras, note_dropped_tracks
+
     started = time.monotonic()
     with open_video(source, settings.device, settings.precision, settings.skip_damaged) as video:
         selected = video.select(settings.frames, settings.at_seconds)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from inrcodec.encoder.checks import check_ladder, check_preview
 from inrcodec.encoder.encode import encode_all
 from inrcodec.encoder.preview import previewed
-from inrcodec.encoder.psnr_search import Ended
-from inrcodec.encoder.source import EncodeResult
+from inrcodec.encoder.result import EncodeResult, Ended
 from inrcodec.progress import Part, Progress, Silent
-from inrcodec.settings.encode import EncodeSettings, check_ladder
+from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import rung_path
 from inrcodec.system.deadline import Deadline
-from inrcodec.system.files import check_new_outputs
+from inrcodec.system.files import check_new_outputs, check_paths
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,27 @@ def encode_ladder(
     `encoding.encode` does, at the first rung that fails; those before it are written.
     """
     settings = settings or EncodeSettings()
-    check_ladder([source], bpps, settings)
-    rungs = [Rung(source, rung_path(output, bpp), bpp) for bpp in bpps]
-    check_new_outputs([rung.output for rung in rungs], settings.overwrite)
+    rungs = ladder_rungs([(source, output)], bpps, settings)
     results = encode_rungs(rungs, settings, progress or Silent(), deadline=deadline)
     for result in results:
         if isinstance(result, Exception):
             raise result
     return [result for result in results if isinstance(result, EncodeResult)]
+
+
+def ladder_rungs(
+    requests: Sequence[tuple[str, str]], bpps: Sequence[float], settings: EncodeSettings
+) -> list[Rung]:
+    """Every source at every bpp, rung after rung, in files that are named after the outputs.
+
+    Raises `UsageError` for what cannot be, before any work.
+    """
+    check_ladder([source for source, _ in requests], bpps, settings)
+    rungs = [Rung(source, rung_path(output, bpp), bpp) for bpp in bpps for source, output in requests]
+    for rung in rungs:
+        check_paths(rung.source, rung.output)
+    check_new_outputs([rung.output for rung in rungs], settings.overwrite)
+    return rungs
 
 
 def encode_rungs(
@@ -64,7 +77,9 @@ def encode_rungs(
 
     What it raised stands in the place of its result, as in `encoding.encode_all`.
     """
-    with previewed([(rung.source, rung.output) for rung in rungs], settings, progress) as (plain, told):
+    requests = [(rung.source, rung.output) for rung in rungs]
+    check_preview(settings, requests)
+    with previewed(requests, settings, progress) as (plain, told):
         return _encode_rungs(rungs, plain, told, deadline or Deadline(settings.time_seconds), ended)
 
 

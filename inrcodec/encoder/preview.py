@@ -11,12 +11,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
+from inrcodec.encoder.checks import PREVIEW_MARK
 from inrcodec.errors import InrcError, is_out_of_memory
 from inrcodec.progress import Part, Picture, Progress
-from inrcodec.settings.encode import PREVIEW_MARK, EncodeSettings, check_preview
-from inrcodec.video.images import replace_picture
+from inrcodec.settings.encode import EncodeSettings
 
 LEAST_SECONDS = 3.0
 """Between two pictures."""
@@ -39,6 +37,11 @@ class PictureFile:
         started = time.monotonic()
         if started < self._due:
             return
+        # Whoever asks for no pictures loads neither.
+        import numpy as np
+
+        from inrcodec.video.images import replace_picture
+
         try:
             picture = draw()
             both = np.concatenate([picture.source, picture.fit], axis=1)
@@ -67,12 +70,11 @@ def previewed(
     """Settings that ask for no pictures any more, and a progress that makes those that were asked for.
 
     They stay when the block has made an output, and are gone where it has made none, or is left by an error
-    or a signal. Raises `UsageError` and `OutputError` as `check_preview`.
+    or a signal.
     """
     if settings.preview is None:
         yield settings, progress
         return
-    check_preview(settings, requests)
     file = PictureFile(settings.preview)
     before = [_identity(output) for _, output in requests]
     try:

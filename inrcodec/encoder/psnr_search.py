@@ -15,16 +15,15 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from inrcodec.encoder.result import EncodeResult, Ended
 from inrcodec.encoder.resume import FolderWriter, Resumable, request_of
 from inrcodec.encoder.size_search import CLOSE_DB, Point, SizeSearch
-from inrcodec.encoder.source import EncodeResult
 from inrcodec.errors import TargetUnreachable
 from inrcodec.models.family import VideoInfo
-from inrcodec.plan.checks import check_source
 from inrcodec.progress import Part, Progress
 from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings
 from inrcodec.system.deadline import Deadline
@@ -33,9 +32,6 @@ from inrcodec.video import survey_video
 
 Encode = Callable[[str, str, EncodeSettings, Progress, Deadline], EncodeResult]
 """Encodes a source to an output of the size that the settings say."""
-Ended = Callable[[int, EncodeResult | Exception], None]
-"""Told which source has ended, and how."""
-
 TRIAL_SHARE = 1 / 6
 """Epochs of a trial, of those of a full fit."""
 MOST_TRIALS, MOST_FITS = 3, 7
@@ -74,11 +70,13 @@ def search_each(
     progress: Progress,
     deadline: Deadline,
     ended: Ended | None,
+    refused: Mapping[int, Exception],
     encode: Encode,
 ) -> list[EncodeResult | Exception]:
     """Search for each of several sources, one after the other; they share what there is of time.
 
-    What one raises stands in the place of its result, as in `encoding.encode_all`.
+    What one raises stands in the place of its result, as in `encode.encode_all`; `refused` has what was wrong
+    with some before any work.
     """
     results: list[EncodeResult | Exception] = []
     whole = Part(progress)
@@ -86,6 +84,8 @@ def search_each(
         part = whole.part(1 / len(requests), name=source if len(requests) > 1 else "")
         share = deadline.share(1 / (len(requests) - index)) if len(requests) > 1 else deadline
         try:
+            if index in refused:
+                raise refused[index]
             result: EncodeResult | Exception = encode_to_psnr(source, output, settings, part, encode, share)
         except Exception as error:
             result = error
@@ -110,7 +110,6 @@ def encode_to_psnr(
     that was interrupted goes on from its last fit when it is asked for again.
     """
     deadline = deadline or Deadline(settings.time_seconds)
-    check_source(source, output, settings)
     with claimed_output(output, settings.overwrite) as file, rereadable(source, output) as path:
         survey = survey_video(path, settings.source, 0, progress)
         properties = survey.properties

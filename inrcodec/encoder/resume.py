@@ -19,13 +19,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -59,18 +58,13 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
     """
     mask = None if settings.mask is None else os.stat(settings.mask)
     origin = None if settings.resume_from is None else Path(settings.resume_from).read_bytes()
-    asked = replace(
-        settings,
-        source=replace(settings.source, audio=True),
-        time_seconds=None if settings.time_seconds is None else math.inf,
-        overwrite=False,
-        checkpoint_seconds=0.0,
-        workers=None,
-        device="",
-        preview=None,
-    )
+    asked = dataclasses.asdict(settings)
+    for name in ("overwrite", "checkpoint_seconds", "workers", "device", "preview"):
+        del asked[name]
     request = {
-        **dataclasses.asdict(asked),
+        # In place of what is asked for: what the source has, so that another name of it is no other request.
+        **asked,
+        "time_seconds": settings.time_seconds is not None,
         "procedure": dataclasses.asdict(settings.procedure),
         "source": [survey.digest, repr(survey.properties)],
         "mask": None if mask is None else [mask.st_size, mask.st_mtime_ns],

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from bitstream import Quality, StreamWriter
 from inrcodec.encoder.progress import SourceProgress
+from inrcodec.encoder.result import EncodeResult
 from inrcodec.encoder.resume import Resumable, request_of
 from inrcodec.encoder.segment import CodedSegment
 from inrcodec.encoder.workers.job import SegmentJob, Workers
@@ -22,62 +21,16 @@ from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.registry import family_of
 from inrcodec.plan.budget import LEAST_FILL, bits_per_pixel, metadata_of, size_of, target_bytes
-from inrcodec.plan.checks import check_settings, check_source
 from inrcodec.plan.cuts import LARGEST_SEGMENT_BYTES, cut, difficulties, share_of_time
 from inrcodec.plan.network import plan_segments, shared_budget
 from inrcodec.plan.warm_start import continued_plans, read_origin
-from inrcodec.progress import CoursePoint, Part
+from inrcodec.progress import Part
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import check_output_file, claimed_output, output_errors, rereadable
 from inrcodec.video import check_mask_length, cut_holes, read_extras, survey_video
 from inrcodec.video.properties import header_of, part_properties
 from inrcodec.video.survey import SegmentClips
-
-
-@dataclass(frozen=True)
-class EncodeResult:
-    """What an encode made; every figure comes from the bytes of the file, decoded again."""
-
-    file_bytes: int
-    extras_bytes: int
-    """Of the file: sound, subtitles, chapters and tags, which neither the target nor bpp counts."""
-    target_bytes: int
-    bpp: float
-    psnr_db: float
-    """Mean over frames of the RGB PSNR, of the pixels outside the mask where one was given."""
-    psnr_p1_db: float
-    """First percentile over frames."""
-    masked_share: float
-    """Share of the pixels that a mask left to the network; no PSNR counts them."""
-    quantisation_loss_db: float
-    """How much better the unquantised model is, on up to 16 frames."""
-    step_factor: float
-    """What the trained quantisation steps were multiplied by to meet the size; 1 is as trained. Of several
-    segments the geometric mean."""
-    family: str
-    parameter_count: int
-    """Of all segments together."""
-    width: int
-    height: int
-    frames: int
-    segments: int
-    steps: int
-    epochs: float
-    fit_seconds: float
-    seconds: float
-    device: str
-    segments_kept: int = 0
-    """Of a file that was gone on from, segments that stay as they were because their fits came out worse."""
-    psnr_target_db: float | None = None
-    """The PSNR that this is the smallest file for which was found, where one was asked for."""
-    psnr_frames_db: Sequence[float] = ()
-    """Of every frame."""
-    courses: Sequence[Sequence[CoursePoint]] = ()
-    """How the fit of each segment went, as it saw itself."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 class SourceEncoding:
@@ -102,8 +55,6 @@ class SourceEncoding:
         self._is_alone = is_alone and workers.count == 1
         self.index, self._source, self._output = index, source, output
         self._settings, self._workers, self._progress, self._deadline = settings, workers, progress, deadline
-        check_settings(settings)
-        check_source(source, output, settings)
         with ExitStack() as claim:
             # Two encodes of one output would take each other's checkpoints.
             self._file = claim.enter_context(claimed_output(output, settings.overwrite))

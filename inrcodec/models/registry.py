@@ -26,16 +26,31 @@ def family_by_name(name: str) -> AnyFamily:
 
 
 def family_of(settings: EncodeSettings) -> AnyFamily:
-    """The family that an encode uses; raises `UsageError` for one that is unknown.
+    """The family that an encode uses; raises `UsageError` for one that is unknown or cannot do what is asked.
 
     `auto` is `inrc`, and HNeRV where something is asked for that only a trained network can do.
     """
     if settings.model != AUTO:
-        return family_by_name(settings.model)
+        family = family_by_name(settings.model)
+        check_options(family, settings)
+        return family
     is_trained = PRESETS[settings.preset].minmax is not None or settings.mask is not None
-    if is_trained or any(value is not None for value in settings.of_training.values()):
-        return family_by_name(HNeRV.name)
-    return family_by_name(Inrc.name)
+    return family_by_name(HNeRV.name if is_trained or settings.of_training else Inrc.name)
+
+
+def check_options(family: AnyFamily, settings: EncodeSettings) -> None:
+    """Raise `UsageError` for an option that the family has no use for."""
+    if family.is_trained:
+        return
+    if PRESETS[settings.preset].minmax is not None:
+        raise UsageError(
+            f"--preset {settings.preset} is a way to train a network, which {family.name} is not; choose "
+            "another preset, or another --model"
+        )
+    if settings.mask is not None:
+        raise UsageError(f"{family.name} codes every pixel; --mask needs another --model")
+    for flag in settings.of_training:
+        raise UsageError(f"{family.name} has a fit of its own; {flag} needs another --model")
 
 
 def family_by_wire_id(wire_id: int) -> AnyFamily:

@@ -15,7 +15,7 @@ from bitstream.header import IndexEntry
 from bitstream.records import record_bytes
 from inrcodec.coding.sections import Arrays, encode_section
 from inrcodec.models.family import STEPPED_ROLES, TensorSpec, VideoInfo
-from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings, check_exclusive
+from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings
 from inrcodec.version import __version__
 
 LEAST_FILL = 0.97
@@ -35,10 +35,7 @@ def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
     """The size that the file may have: `--size`, or `--bpp` (or its default) times the pixels over eight.
 
     A PSNR is searched for by sizes: see `quality_search`.
-
-    Raises `UsageError` when both are given or one is not positive.
     """
-    check_exclusive(settings)
     if settings.size_bytes is not None:
         return settings.size_bytes
     bpp = DEFAULT_BPP if settings.bpp is None else settings.bpp

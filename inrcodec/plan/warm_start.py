@@ -14,6 +14,7 @@ from inrcodec.coding.opened_segment import OpenedSegment, open_segment, open_str
 from inrcodec.coding.sections import decode_sections
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.models.family import VideoInfo
+from inrcodec.models.registry import check_options
 from inrcodec.plan.budget import (
     SharedBudget,
     empty_segment,
@@ -23,9 +24,8 @@ from inrcodec.plan.budget import (
     stream_of,
     target_bytes,
 )
-from inrcodec.plan.checks import check_family
 from inrcodec.plan.network import SegmentPlan, check_fit
-from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.encode import SETTLED_BY_FILE, EncodeSettings, flag_of
 from inrcodec.system.files import STDIN, is_pipe
 from inrcodec.video.properties import VideoProperties, header_of
 
@@ -89,17 +89,12 @@ def _check_frames(path: str, header: StreamHeader, properties: VideoProperties) 
 
 def _check_settings(path: str, first: OpenedSegment, settings: EncodeSettings) -> None:
     """Refuse what the file settles already, where it is neither the default nor what the file has."""
-    check_family(first.family, settings)
+    check_options(first.family, settings)
     usual = EncodeSettings()
-    for name, asked, default, held in (
-        ("--model", settings.model, usual.model, first.family.name),
-        ("--model-option", settings.model_options, usual.model_options, None),
-        ("--parameters", settings.parameters, usual.parameters, None),
-        ("--seed", settings.seed, usual.seed, first.segment.seed),
-        ("--segment", settings.segment, usual.segment, None),
-    ):
-        if asked not in (default, held):
-            raise UsageError(f"--resume-from goes on with the networks of {path}: leave {name} out")
+    held = {"model": first.family.name, "seed": first.segment.seed}
+    for name in SETTLED_BY_FILE:
+        if getattr(settings, name) not in (getattr(usual, name), held.get(name)):
+            raise UsageError(f"--resume-from goes on with the networks of {path}: leave {flag_of(name)} out")
 
 
 def continued_plans(

@@ -14,7 +14,10 @@ MOST_FPS_SCALE = 64
 
 @dataclass(frozen=True)
 class DecodeSettings:
-    """Everything `inrc decode` can be told."""
+    """Everything `inrc decode` can be told.
+
+    Making one raises `UsageError` for what contradicts itself, and for too many interpolated frames.
+    """
 
     frames: FrameRange = FrameRange()
     at_seconds: Fraction | float | None = None
@@ -32,16 +35,14 @@ class DecodeSettings:
     crf: int | None = None
     overwrite: bool = False
 
-
-def check_decoding(settings: DecodeSettings) -> None:
-    """Raise `UsageError` for settings that contradict each other, and for too many interpolated frames."""
-    if settings.at_seconds is not None and settings.frames != FrameRange():
-        raise UsageError("--at and --frames exclude each other; give one of them")
-    if settings.at_seconds is not None and settings.fps_scale != 1:
-        raise UsageError(
-            "--at gives one frame, and --fps-scale makes frames between several; give one of them"
-        )
-    if not 1 <= settings.fps_scale <= MOST_FPS_SCALE:
-        raise UsageError(
-            f"--fps-scale: expected a whole number from 1 to {MOST_FPS_SCALE}, found {settings.fps_scale}"
-        )
+    def __post_init__(self) -> None:
+        if self.at_seconds is not None and self.frames != FrameRange():
+            raise UsageError("--at and --frames exclude each other; give one of them")
+        if self.at_seconds is not None and self.fps_scale != 1:
+            raise UsageError(
+                "--at gives one frame, and --fps-scale makes frames between several; give one of them"
+            )
+        if not 1 <= self.fps_scale <= MOST_FPS_SCALE:
+            raise UsageError(
+                f"--fps-scale: expected a whole number from 1 to {MOST_FPS_SCALE}, found {self.fps_scale}"
+            )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 
 from inrcodec.errors import UsageError
@@ -23,17 +21,35 @@ from inrcodec.settings.presets import (
     Preset,
 )
 from inrcodec.settings.source import SegmentRule, SourceSettings
-from inrcodec.system.files import check_output_file, is_pipe, resume_folder
 
 DEFAULT_BPP = 0.06
 CHECKPOINT_SECONDS = 60.0
-PREVIEW_MARK = "inrc --preview"
-"""What the pictures of `--preview` say near their beginning of where they come from."""
+LARGEST_SEED = 2**64 - 1
+TARGETS = ("bpp", "size_bytes", "psnr_db")
+"""Fields that say how large or how good the file is; at most one is given."""
+SETTLED_BY_FILE = ("model", "model_options", "parameters", "seed", "segment")
+"""Fields that the file of `resume_from` settles."""
+_POSITIVE = (
+    *TARGETS,
+    *("time_seconds", "epochs", "parameters", "learning_rate", "batch_frames", "checkpoint_seconds"),
+)
+_FLAGS = {
+    "size_bytes": "--size",
+    "psnr_db": "--psnr",
+    "time_seconds": "--time",
+    "batch_frames": "--batch",
+    "checkpoint_seconds": "--checkpoint",
+    "model_options": "--model-option",
+}
+_TRAINING = {"only_for": "trained networks"}
 
 
 @dataclass(frozen=True)
 class EncodeSettings:
-    """Everything `inrc encode` can be told, with the defaults of the command line."""
+    """Everything `inrc encode` can be told, with the defaults of the command line.
+
+    Making one raises `UsageError` for what contradicts itself, does not exist, or cannot run here.
+    """
 
     model: str = AUTO
     model_options: Mapping[str, str] = field(default_factory=dict)
@@ -47,23 +63,23 @@ class EncodeSettings:
     epochs: float | None = None
     device: str = "auto"
     seed: int = 0
-    parameters: int | None = None
+    parameters: int | None = field(default=None, metadata=_TRAINING)
     """Transmitted values that the network has at most; None for what the target's bits pay for."""
-    learning_rate: float | None = None
+    learning_rate: float | None = field(default=None, metadata=_TRAINING)
     """None for the preset's, as in the six fields that follow; by Muon more in fits of few steps."""
-    batch_frames: int | None = None
-    optimizer: str | None = None
+    batch_frames: int | None = field(default=None, metadata=_TRAINING)
+    optimizer: str | None = field(default=None, metadata=_TRAINING)
     """One of `OPTIMIZERS`."""
-    loss: str | None = None
+    loss: str | None = field(default=None, metadata=_TRAINING)
     """One of `LOSSES`."""
-    prune: float | None = None
+    prune: float | None = field(default=None, metadata=_TRAINING)
     """Share of the weights that are set to zero, 0 to `MOST_PRUNED`."""
-    weight_bits: int | None = None
+    weight_bits: int | None = field(default=None, metadata=_TRAINING)
     """Bits of a weight or bias, only with a preset that quantises by min and max.
 
     The preset's bits are trimmed to the size; given here, they are the most: steps may only become coarser.
     """
-    embedding_bits: int | None = None
+    embedding_bits: int | None = field(default=None, metadata=_TRAINING)
     source: SourceSettings = SourceSettings()
     mask: str | None = None
     """An image, or a video of as many frames as are encoded: white pixels are holes to be filled."""
@@ -82,6 +98,12 @@ class EncodeSettings:
     """A PNG file that shows, while a fit runs, a frame of the source beside what it has become."""
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        _check_exclusive(self)
+        _check_numbers(self)
+        _check_procedure(self)
+        _check_workers(self.workers)
+
     @property
     def fixes_bits(self) -> bool:
         """Whether bits of min-max quantisation were asked for; steps may then not be finer than they say."""
@@ -89,17 +111,9 @@ class EncodeSettings:
 
     @property
     def of_training(self) -> dict[str, object]:
-        """Options, by their names, that only families have a use for whose networks are trained."""
-        return {
-            "--loss": self.loss,
-            "--prune": self.prune,
-            "--weight-bits": self.weight_bits,
-            "--embedding-bits": self.embedding_bits,
-            "--learning-rate": self.learning_rate,
-            "--optimizer": self.optimizer,
-            "--batch": self.batch_frames,
-            "--parameters": self.parameters,
-        }
+        """What was asked for, by its flag, that only families have a use for whose networks are trained."""
+        asked = {one.name: getattr(self, one.name) for one in fields(self) if one.metadata == _TRAINING}
+        return {flag_of(name): value for name, value in asked.items() if value is not None}
 
     @property
     def procedure(self) -> Preset:
@@ -119,10 +133,13 @@ class EncodeSettings:
         )
 
 
-def check_exclusive(settings: EncodeSettings) -> None:
-    """Raise `UsageError` for settings that contradict each other or are no positive numbers."""
-    targets = {"--bpp": settings.bpp, "--size": settings.size_bytes, "--psnr": settings.psnr_db}
-    given = [name for name, value in targets.items() if value is not None]
+def flag_of(name: str) -> str:
+    """The option of the command line that a field is called by: `--size` for `size_bytes`."""
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
+
+
+def _check_exclusive(settings: EncodeSettings) -> None:
+    given = [flag_of(name) for name in TARGETS if getattr(settings, name) is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other; give one of them")
     if settings.resume_from is not None and settings.psnr_db is not None:
@@ -131,23 +148,19 @@ def check_exclusive(settings: EncodeSettings) -> None:
         raise UsageError("--time and --epochs exclude each other; give one of them")
     if settings.parameters is not None and "width" in settings.model_options:
         raise UsageError("--parameters and --model-option width exclude each other; give one of them")
-    for name, value in (
-        ("--bpp", settings.bpp),
-        ("--size", settings.size_bytes),
-        ("--psnr", settings.psnr_db),
-        ("--time", settings.time_seconds),
-        ("--epochs", settings.epochs),
-        ("--parameters", settings.parameters),
-        ("--learning-rate", settings.learning_rate),
-        ("--batch", settings.batch_frames),
-        ("--checkpoint", settings.checkpoint_seconds),
-    ):
+
+
+def _check_numbers(settings: EncodeSettings) -> None:
+    for name in _POSITIVE:
+        value = getattr(settings, name)
         if value is not None and not 0 < value < math.inf:
-            raise UsageError(f"{name}: expected a positive number, found {value}")
+            raise UsageError(f"{flag_of(name)}: expected a positive number, found {value}")
+    if not 0 <= settings.seed <= LARGEST_SEED:
+        raise UsageError(f"--seed: expected 0 to 2^64-1, found {settings.seed}")
 
 
-def check_procedure(settings: EncodeSettings) -> None:
-    """Raise `UsageError` for a way of fitting or quantising that does not exist or cannot run here."""
+def _check_procedure(settings: EncodeSettings) -> None:
+    """A way of fitting or quantising that does not exist or cannot run here."""
     if settings.preset not in PRESETS:
         raise UsageError(f"unknown preset {settings.preset!r}; known: {', '.join(PRESETS)}")
     loss = settings.procedure.loss
@@ -166,77 +179,22 @@ def check_procedure(settings: EncodeSettings) -> None:
     ):
         if bits is not None and PRESETS[settings.preset].minmax is None:
             by_range = ", ".join(name for name, preset in PRESETS.items() if preset.minmax)
-            raise UsageError(
-                f"{name}: preset {settings.preset} learns its steps; bits are for --preset {by_range}"
-            )
+            flag, preset = flag_of(name), settings.preset
+            raise UsageError(f"{flag}: preset {preset} learns its steps; bits are for --preset {by_range}")
         if bits is not None and not FEWEST_BITS <= bits <= MOST_BITS:
-            raise UsageError(f"{name}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
+            raise UsageError(f"{flag_of(name)}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
 
 
-def check_ladder(sources: Sequence[str], bpps: Sequence[float], settings: EncodeSettings) -> None:
-    """Raise `UsageError` for a ladder of these `bpps` that there cannot be."""
-    for name, value in (("bpp", settings.bpp), ("size", settings.size_bytes), ("psnr", settings.psnr_db)):
-        if value is not None:
-            raise UsageError(f"--ladder and --{name} exclude each other; give one of them")
-    if not bpps or len(set(bpps)) < len(bpps) or not all(0 < bpp < math.inf for bpp in bpps):
-        raise UsageError(f"--ladder: expected positive numbers, each once, found {list(bpps)}")
-    for source in sources:
-        if is_pipe(source):
-            raise UsageError(
-                f"--ladder reads its source for every file anew, which {source} cannot be: save it"
-            )
-
-
-def check_workers(settings: EncodeSettings) -> None:
-    """Raise `UsageError` for workers that there cannot be here."""
-    if settings.workers is None:
+def _check_workers(workers: str | None) -> None:
+    if workers is None:
         return
     try:
-        is_local = local_worker_count(parse_workers(settings.workers)) > 0
+        is_local = local_worker_count(parse_workers(workers)) > 0
     except ValueError as error:
         raise UsageError(f"--workers: {error}") from None
     if is_local:
         return
     if find_spec("ray") is None:
-        raise UsageError(f"--workers {settings.workers} needs Ray: pip install 'inrc[ray]'")
-    if settings.workers != "ray" and find_spec("grpc") is None:
-        raise UsageError(f"--workers {settings.workers} needs Ray's client: pip install 'inrc[ray]'")
-
-
-def check_preview(settings: EncodeSettings, requests: Sequence[tuple[str, str]]) -> None:
-    """Raise `UsageError` for a preview of the encodes (source, output) that there cannot be.
-
-    One that exists is replaced with `settings.overwrite`, and an earlier preview by an encode that goes on.
-    """
-    path = settings.preview
-    if path is None:
-        return
-    if not path.lower().endswith(".png"):
-        raise UsageError(f"--preview is a picture: expected a name ending in .png, found {path}")
-    if settings.workers is not None:
-        raise UsageError(
-            "--preview shows the fits of this process, and --workers has others; give one of them"
-        )
-    for taken in (settings.mask, settings.resume_from, *(name for pair in requests for name in pair)):
-        if taken is not None and _is_in(path, taken):
-            raise UsageError(f"{path} is or belongs to {taken}, which the encode needs; name another preview")
-    goes_on = any(resume_folder(output).is_dir() for _, output in requests)
-    check_output_file(path, settings.overwrite or (goes_on and _is_preview(path)))
-
-
-def _is_preview(path: str) -> bool:
-    """Whether a file is a picture that `--preview` has left."""
-    try:
-        with open(path, "rb") as file:
-            return PREVIEW_MARK.encode() in file.read(128)
-    except OSError:
-        return False
-
-
-def _is_in(path: str, taken: str) -> bool:
-    """Whether a file is the one called `taken`, or one of the images of that folder or pattern."""
-    folder, name = os.path.split(os.path.realpath(path))
-    parent, pattern = os.path.split(os.path.realpath(taken))
-    if os.path.isdir(taken):
-        return folder == os.path.realpath(taken)
-    return folder == parent and bool(re.fullmatch(re.sub("%[0-9]*d", "[0-9]+", re.escape(pattern)), name))
+        raise UsageError(f"--workers {workers} needs Ray: pip install 'inrc[ray]'")
+    if workers != "ray" and find_spec("grpc") is None:
+        raise UsageError(f"--workers {workers} needs Ray's client: pip install 'inrc[ray]'")

@@ -13,7 +13,10 @@ EXPORT_CHECKS = ("some", "all")
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """Everything `inrc export` can be told."""
+    """Everything `inrc export` can be told.
+
+    Making one raises `UsageError` for what there is not, and where libraries are missing.
+    """
 
     web: bool = False
     """A page that plays the export, too."""
@@ -23,13 +26,11 @@ class ExportSettings:
     """Frames that are compared with our decoder's: `some` (three of each segment) or `all`."""
     overwrite: bool = False
 
-
-def check_exporting(settings: ExportSettings) -> None:
-    """Raise `UsageError` for settings that there are not, and where what an export needs is missing."""
-    if settings.check not in EXPORT_CHECKS:
-        raise UsageError(f"--check: expected {' or '.join(EXPORT_CHECKS)}, found {settings.check!r}")
-    if settings.runtime is not None and not settings.web:
-        raise UsageError("--runtime is of the page: give --web, too")
-    missing = [name for name in EXPORT_LIBRARIES if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"inrc export needs {', '.join(missing)}: pip install 'inrc[export]'")
+    def __post_init__(self) -> None:
+        if self.check not in EXPORT_CHECKS:
+            raise UsageError(f"--check: expected {' or '.join(EXPORT_CHECKS)}, found {self.check!r}")
+        if self.runtime is not None and not self.web:
+            raise UsageError("--runtime is for the page: give --web, too")
+        missing = [name for name in EXPORT_LIBRARIES if find_spec(name) is None]
+        if missing:
+            raise UsageError(f"inrc export needs {', '.join(missing)}: pip install 'inrc[export]'")

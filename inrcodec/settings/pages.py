@@ -33,7 +33,11 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class ComparisonSettings:
-    """Everything `inrc compare` can be told."""
+    """Everything `inrc compare` can be told.
+
+    Making one raises `UsageError` for what cannot be compared, and `OutputError` for a folder to keep files
+    in that cannot be made.
+    """
 
     source: SourceSettings = SourceSettings()
     first_seconds: float | None = 5.0
@@ -55,6 +59,19 @@ class ComparisonSettings:
     device: str = "auto"
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        bpps = self.bpps
+        if not bpps or len(set(bpps)) < len(bpps) or not all(0 < bpp < math.inf for bpp in bpps):
+            raise UsageError(f"--bpp: expected positive numbers, each once, found {list(bpps)}")
+        if not self.models or not self.against:
+            raise UsageError("name at least one --model, and one codec to compare it with (--against)")
+        if self.time_seconds is not None and self.epochs is not None:
+            raise UsageError("--time and --epochs exclude each other; give one of them")
+        if self.keep is not None and not os.path.isdir(self.keep):
+            if os.path.exists(self.keep):
+                raise UsageError(f"--keep: {self.keep} is no folder")
+            check_output_file(os.path.abspath(self.keep), False)
+
     @property
     def total_seconds(self) -> float | None:
         """The time of all our encodes together, seconds; None where another setting decides."""
@@ -73,21 +90,10 @@ def check_report(source: str, files: Sequence[str], output: str, settings: Repor
 
 
 def check_comparison(source: str, output: str, settings: ComparisonSettings) -> None:
-    """Raise `UsageError` for what cannot be compared, and `OutputError` where nothing can be written."""
+    """Raise `UsageError` for a source or page that cannot be, `OutputError` where nothing can be written."""
     if is_pipe(source):
         raise UsageError(f"compare reads its source several times, which {source} cannot be: save it")
     _check_page((source,), output, settings.overwrite)
-    bpps = settings.bpps
-    if not bpps or len(set(bpps)) < len(bpps) or not all(0 < bpp < math.inf for bpp in bpps):
-        raise UsageError(f"--bpp: expected positive numbers, each once, found {list(bpps)}")
-    if not settings.models or not settings.against:
-        raise UsageError("name at least one --model, and one codec to compare it with (--against)")
-    if settings.time_seconds is not None and settings.epochs is not None:
-        raise UsageError("--time and --epochs exclude each other; give one of them")
-    if settings.keep is not None and not os.path.isdir(settings.keep):
-        if os.path.exists(settings.keep):
-            raise UsageError(f"--keep: {settings.keep} is no folder")
-        check_output_file(os.path.abspath(settings.keep), False)
 
 
 def _check_page(inputs: Sequence[str], output: str, overwrite: bool) -> None:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from inrcodec.errors import InrcError, OutputError, UsageError
 from inrcodec.system.locks import HAS_LOCKS, locked_file, locked_folder, partial_beside, shortened
 
-STDIN = "-"
+STDIN = STDOUT = "-"
 COPY = "source"
 """Kind of the temporary name of what a pipe has brought."""
 _LONGEST_RESUMED = 200

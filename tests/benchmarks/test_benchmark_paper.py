@@ -17,7 +17,6 @@ from benchmarks.record import BENCHMARK_CLIPS
 from inrcodec.cli.encode import encode
 from inrcodec.plan.network import plan_segment
 from inrcodec.settings.encode import EncodeSettings
-from inrcodec.settings.notation import parse_model_options
 from inrcodec.video import VideoProperties
 
 
@@ -29,8 +28,8 @@ def settings_of(row: Row) -> EncodeSettings:
         asked: dict[str, Any] = context.params
     assert isinstance(encode, click.Command)
     names = ("model", "bpp", "size_bytes", "parameters", "preset", "prune", "weight_bits", "embedding_bits")
-    chosen = {name: asked[name] for name in (*names, "loss", "epochs", "learning_rate")}
-    return EncodeSettings(model_options=parse_model_options(asked["model_options"]), **chosen)
+    more = ("model_options", "loss", "epochs", "learning_rate")
+    return EncodeSettings(**{name: asked[name] for name in (*names, *more)})
 
 
 @pytest.mark.parametrize("name", SCALES)

@@ -21,7 +21,7 @@ from inrcodec.models.hnerv import HNeRVConfig
 from inrcodec.models.registry import FAMILIES as REGISTERED
 from inrcodec.models.registry import family_by_name, family_of
 from inrcodec.settings.decode import DecodeSettings
-from inrcodec.settings.encode import EncodeSettings, check_exclusive, check_procedure
+from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import parse_model_options
 from inrcodec.settings.presets import PRESETS
 
@@ -49,15 +49,10 @@ def test_commands_are_valid(words: list[str]) -> None:
         DecodeSettings(**{one.name: given[one.name] for one in fields(DecodeSettings) if one.name in given})
     if context.info_name != "encode":
         return
-    known = {one.name for one in fields(EncodeSettings)} - {"model_options"}
-    options = parse_model_options(given["model_options"])
-    settings = EncodeSettings(
-        model_options=options, **{key: value for key, value in given.items() if key in known}
-    )
-    check_exclusive(settings)
-    check_procedure(settings)
+    known = {one.name for one in fields(EncodeSettings)}
+    settings = EncodeSettings(**{key: value for key, value in given.items() if key in known})
     family = family_of(settings)
-    family.plan(segment(family.name), 0.06 * BUNNY.pixel_count, options, seed=0)
+    family.plan(segment(family.name), 0.06 * BUNNY.pixel_count, settings.model_options, seed=0)
     for source in given["sources"]:
         if "/" in source:
             assert (ROOT / source).is_file()

@@ -24,7 +24,7 @@ import inrcodec
 from inrcodec.coding.opened_segment import open_segment
 from inrcodec.coding.sections import decode_sections, row_count
 from inrcodec.decoder.info import inspect
-from inrcodec.encoder.source import EncodeResult
+from inrcodec.encoder.result import EncodeResult
 from inrcodec.errors import InrcError, TargetUnreachable, UsageError
 from inrcodec.fit.job import FitJob
 from inrcodec.fit.network_training import TrainedNetwork, train_network

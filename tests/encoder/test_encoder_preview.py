@@ -13,11 +13,12 @@ from codec_samples import Frames, mean_psnr_db, moving_gradient, read_frames, wr
 
 import inrcodec
 from inrcodec.cli.main import run
+from inrcodec.encoder.checks import check_preview
 from inrcodec.encoder.encode import encode_all
 from inrcodec.encoder.preview import PictureFile
 from inrcodec.errors import InrcError, OutputError, TargetUnreachable, UsageError
 from inrcodec.progress import FitReport, Picture, Silent
-from inrcodec.settings.encode import EncodeSettings, check_preview
+from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.files import resume_folder
 
 pytestmark = pytest.mark.usefixtures("hurried_module")
@@ -198,7 +199,7 @@ def test_a_picture_that_cannot_be_written_does_not_end_the_fit(
     def refuse(path: str, frame: Frames, software: str) -> None:
         raise OutputError(f"cannot write {path}: no space left on device")
 
-    monkeypatch.setattr("inrcodec.encoder.preview.replace_picture", refuse)
+    monkeypatch.setattr("inrcodec.video.images.replace_picture", refuse)
     notes: list[str] = []
     file = PictureFile(str(tmp_path / "a.png"))
     for _ in range(3):

@@ -20,8 +20,8 @@ import inrcodec
 from inrcodec.decoder.info import inspect
 from inrcodec.encoder import encode as encoding
 from inrcodec.encoder.psnr_search import encode_to_psnr
+from inrcodec.encoder.result import EncodeResult
 from inrcodec.encoder.size_search import CLOSE_DB
-from inrcodec.encoder.source import EncodeResult
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.encode import EncodeSettings

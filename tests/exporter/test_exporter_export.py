@@ -20,9 +20,8 @@ import bitstream
 import inrcodec
 from inrcodec.cli.main import run
 from inrcodec.errors import InrcError
-from inrcodec.exporter import export as flow
 from inrcodec.exporter import onnx_graphs as graph_files
-from inrcodec.exporter import player, runtime
+from inrcodec.exporter import player, runtime, segments
 from inrcodec.exporter.manifest import OPSET
 from inrcodec.models.graphs import Graph
 from inrcodec.settings import export as checks
@@ -176,7 +175,7 @@ def test_an_interruption_leaves_nothing(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(flow._Export, "_compare", interrupted)
+    monkeypatch.setattr(segments.SegmentExport, "_compare", interrupted)
     assert exported(HNERV, tmp_path / "out") == 130
     assert "interrupted, nothing was written" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

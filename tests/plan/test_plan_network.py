@@ -43,20 +43,20 @@ def test_targets_are_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "asked",
     [
-        EncodeSettings(bpp=0.1, size_bytes=100),
-        EncodeSettings(bpp=0.0),
-        EncodeSettings(bpp=-1.0),
-        EncodeSettings(bpp=float("nan")),
-        EncodeSettings(bpp=float("inf")),
-        EncodeSettings(size_bytes=0),
-        EncodeSettings(size_bytes=-5),
+        {"bpp": 0.1, "size_bytes": 100},
+        {"bpp": 0.0},
+        {"bpp": -1.0},
+        {"bpp": float("nan")},
+        {"bpp": float("inf")},
+        {"size_bytes": 0},
+        {"size_bytes": -5},
     ],
 )
-def test_targets_that_mean_nothing(settings: EncodeSettings) -> None:
+def test_targets_that_mean_nothing(asked: dict[str, float]) -> None:
     with pytest.raises(UsageError):
-        plan_segment(properties(64, 48, 3), settings)
+        EncodeSettings(**asked)  # type: ignore[arg-type]
 
 
 @EVERY

@@ -21,7 +21,7 @@ from inrcodec.cli.main import run
 from inrcodec.errors import OutputError
 from inrcodec.progress import Silent
 from inrcodec.quality import bdrate
-from inrcodec.quality.comparison import compare as comparing
+from inrcodec.quality.comparison import flow
 from inrcodec.quality.comparison import ordinary_codecs as rivalling
 from inrcodec.quality.comparison import ours as our_side
 from inrcodec.quality.comparison.ordinary_codecs import MARGIN, rival_curve
@@ -212,10 +212,10 @@ def test_of_a_long_video_the_first_seconds_are_compared(clip: Path) -> None:
         def note(self, message: str) -> None:
             notes.append(message)
 
-    chosen = comparing._selected(str(clip), ComparisonSettings(first_seconds=0.12), Noted())
+    chosen = flow._selected(str(clip), ComparisonSettings(first_seconds=0.12), Noted())
     assert chosen.frames == FrameRange(0, 3) and "the first 0.12 seconds" in notes[0]
     asked = ComparisonSettings(SourceSettings(FrameRange(0, 5)), first_seconds=0.1)
-    assert comparing._selected(str(clip), asked, Noted()).frames == FrameRange(0, 5)
+    assert flow._selected(str(clip), asked, Noted()).frames == FrameRange(0, 5)
     assert len(notes) == 1
 
 

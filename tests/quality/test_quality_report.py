@@ -30,11 +30,12 @@ from inrcodec.progress import MOST_COURSE_POINTS, Course
 from inrcodec.quality import bdrate, frame_metrics
 from inrcodec.quality.report import plots
 from inrcodec.quality.report.charts import linear_axis, logarithmic_axis
+from inrcodec.quality.report.gather import ReportResult
 from inrcodec.quality.report.markup import data_block, element, joined
 from inrcodec.quality.report.pictures import choose_frames, heat, make_pictures
 from inrcodec.quality.report.rates import own_curves, rate_curves, read_results
 from inrcodec.quality.report.sections import bit_groups, group_of, merged_sections
-from inrcodec.quality.report.write import ReportResult, write_report
+from inrcodec.quality.report.write import write_report
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.pages import ReportSettings
 from inrcodec.settings.source import FrameRange, SourceSettings

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inrcodec.encoder.ladder import Rung, encode_rungs
-from inrcodec.encoder.source import EncodeResult
+from inrcodec.encoder.result import EncodeResult
 from inrcodec.errors import InrcError, TargetUnreachable, UsageError
 from inrcodec.models.registry import family_of
-from inrcodec.plan.checks import check_settings
 from inrcodec.progress import Progress
 from inrcodec.quality.bdrate import Curve
 from inrcodec.quality.comparison.result import LeftOut
@@ -60,7 +59,6 @@ def planned_encodes(stem: str, selected: SourceSettings, settings: ComparisonSet
             device=settings.device,
             source=selected,
         )
-        check_settings(own)
         family = family_of(own).name
         for bpp in settings.bpps:
             encodes.append(Encode(family, own, bpp, rung_path(f"{stem}-{family}.inrv", bpp)))

@@ -9,7 +9,7 @@ from typing import Any
 from inrcodec.quality.bdrate import LEAST_POINTS, is_installed
 from inrcodec.quality.comparison.verdict import BdRate, Comparison, Contender, times_text, title
 from inrcodec.quality.report.evidence import Foreword, Table
-from inrcodec.quality.report.write import ReportResult
+from inrcodec.quality.report.gather import ReportResult
 from inrcodec.settings.notation import duration_text
 from inrcodec.settings.source import FrameRange
 

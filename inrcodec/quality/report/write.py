@@ -1,45 +1,15 @@
-"""The flow of a report: what is asked for is checked, files are measured, pictures made, the page written."""
+"""A report: what is asked for is checked before anything is measured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from inrcodec.decoder.info import inspect
-from inrcodec.progress import Part, Progress, Silent
-from inrcodec.quality import bdrate
-from inrcodec.quality.evaluation import evaluate, frames_at
-from inrcodec.quality.report.evidence import Evidence, FileEvidence, short_names
-from inrcodec.quality.report.logs import EncodeLog, read_logs
-from inrcodec.quality.report.page import page
-from inrcodec.quality.report.pictures import choose_frames, make_pictures
-from inrcodec.quality.report.rates import ClipResults, bd_rates, own_curves, rate_curves, read_results
+from inrcodec.progress import Progress, Silent
 from inrcodec.settings.pages import ReportSettings, check_report
-from inrcodec.settings.source import SourceSettings
-from inrcodec.system.files import atomic_output
 
-
-@dataclass(frozen=True)
-class ReportResult:
-    """What `write_report` made."""
-
-    output: str
-    page_bytes: int
-    evidence: Evidence
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "output": self.output,
-            "page_bytes": self.page_bytes,
-            "source": self.evidence.source,
-            "files": [_figures(one) for one in self.evidence.files],
-            "frames": {one.title: one.index for one in self.evidence.chosen},
-            "comparisons": [row for rows in self.evidence.comparisons for row in rows],
-        }
+if TYPE_CHECKING:
+    from inrcodec.quality.report.gather import ReportResult
 
 
 def write_report(
@@ -58,6 +28,11 @@ def write_report(
     """
     settings, progress = settings or ReportSettings(), progress or Silent()
     check_report(source, files, output, settings)
+    # Torch, which all that follows needs, takes two seconds to import.
+    from inrcodec.quality.report.gather import ReportInputs, gather, write_page
+    from inrcodec.quality.report.logs import read_logs
+    from inrcodec.quality.report.rates import read_results
+
     inputs = ReportInputs(
         source,
         settings.source,
@@ -67,78 +42,3 @@ def write_report(
         settings.device,
     )
     return write_page(gather(inputs, progress), output, settings.overwrite)
-
-
-def write_page(evidence: Evidence, output: str, overwrite: bool) -> ReportResult:
-    """Write what was gathered to `output`. Raises `UsageError` where it exists already, and `OutputError`."""
-    # Names of files may hold bytes that are no text.
-    data = page(evidence).encode(errors="replace")
-    with atomic_output(output, overwrite) as file:
-        file.write(data)
-    return ReportResult(output, len(data), evidence)
-
-
-@dataclass(frozen=True)
-class ReportInputs:
-    """What a report is made of."""
-
-    source: str
-    selected: SourceSettings
-    """What of the source the files hold."""
-    files: Sequence[str]
-    clips: Sequence[ClipResults]
-    """Other contenders, by the clips that they were measured on."""
-    logs: Sequence[EncodeLog | None]
-    """Of each file."""
-    device: str = "auto"
-    measures: Sequence[str] | None = None
-    """What is measured of every frame; None for all that is installed."""
-
-
-def gather(inputs: ReportInputs, progress: Progress) -> Evidence:
-    """Measure the files and make the pictures. Raises as `write_report` does, but for its output."""
-    files, device = inputs.files, inputs.device
-    held = [inspect(path) for path in files]
-    measured = []
-    told = Part(progress, repeats_notes=False)
-    for path in files:
-        measured.append(
-            evaluate(inputs.source, path, inputs.selected, inputs.measures, device, progress=told)
-        )
-        if len(files) > 1:
-            progress.detail(f"{path} is measured")
-    chosen = choose_frames(np.mean([one.values["psnr"] for one in measured], axis=0))
-    indices = [one.index for one in chosen]
-    pictures = make_pictures(
-        chosen,
-        frames_at(inputs.source, indices, inputs.selected, device),
-        [frames_at(path, indices, device=device) for path in files],
-    )
-    families = [one.segments[0].family for one in held]
-    first = measured[0]
-    plots = rate_curves(
-        own_curves(list(zip(families, measured, strict=True))),
-        first.width * first.height * first.frame_count,
-        inputs.clips,
-    )
-    if plots and not bdrate.is_installed():
-        progress.note("BD-rates: left out; pip install 'inrc[report]' brings bjontegaard")
-    return Evidence(
-        source=inputs.source,
-        files=tuple(map(FileEvidence, short_names(files), held, measured, inputs.logs)),
-        chosen=tuple(chosen),
-        pictures=pictures,
-        plots=tuple(plots),
-        comparisons=tuple(tuple(bd_rates(plot)) for plot in plots),
-    )
-
-
-def _figures(one: FileEvidence) -> dict[str, Any]:
-    figures = one.quality.as_dict()
-    metrics = {
-        name: {key: value for key, value in metric.items() if key != "values"}
-        for name, metric in figures["metrics"].items()
-    }
-    return {"file": one.quality.decoded, "file_bytes": one.quality.file_bytes, "bpp": one.quality.bpp} | {
-        "metrics": metrics
-    }

@@ -1,0 +1,130 @@
+"""The flow of a comparison: ordinary codecs, our encodes within their time, figures, the page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from inrcodec.errors import UsageError
+from inrcodec.progress import Progress
+from inrcodec.quality.bdrate import Curve
+from inrcodec.quality.comparison.ordinary_codecs import rival_curve
+from inrcodec.quality.comparison.ours import Encoded, encode_each, keep_files, our_contenders, planned_encodes
+from inrcodec.quality.comparison.result import ComparisonResult, LeftOut, foreword_of
+from inrcodec.quality.comparison.verdict import Contender, compare_each, verdict
+from inrcodec.quality.frame_metrics import MEASURES
+from inrcodec.quality.report.evidence import Evidence
+from inrcodec.quality.report.gather import ReportInputs, gather, write_page
+from inrcodec.quality.report.logs import log_of
+from inrcodec.quality.report.rates import ClipResults
+from inrcodec.settings.pages import ComparisonSettings
+from inrcodec.settings.source import FrameRange, SourceSettings
+from inrcodec.system.files import temporary_folder_beside
+from inrcodec.system.locks import shortened
+from inrcodec.video import first_frames, read_clip
+from inrcodec.video.ordinary_codecs import Rival, RivalFailed, parse_rival
+
+_MEASURES = ("psnr", "ssim", "ms-ssim")
+"""What is measured of every frame: FLIP takes too long for a first answer."""
+_LONGEST_STEM = 180
+"""Bytes: with model, rate and ending a name of a file has 255 at most."""
+
+
+def compare_checked(
+    source: str, output: str, settings: ComparisonSettings, progress: Progress
+) -> ComparisonResult:
+    """See `compare`, which has checked what it was asked for."""
+    stem = os.path.splitext(os.path.basename(os.path.abspath(source)))[0].replace("%", "_")
+    stem = shortened(stem, _LONGEST_STEM)
+    selected = _selected(source, settings, progress)
+    encodes = planned_encodes(stem, selected, settings)
+    rivals, left_out = _installed_rivals(settings.against, progress)
+    # The page has this name's temporary file for itself.
+    with temporary_folder_beside(Path(f"{os.path.realpath(output)}.compare")) as folder:
+        curves = _rival_curves(source, selected, rivals, settings.bpps, left_out, progress)
+        made = encode_each(source, encodes, folder, settings.total_seconds, left_out, progress)
+        evidence = _measured(source, selected, made, curves, settings.device, progress)
+        contenders = [*our_contenders(made, evidence.files), *curves]
+        comparisons = compare_each(contenders)
+        said = verdict(comparisons)
+        foreword = foreword_of(said, contenders, comparisons, left_out)
+        page = write_page(replace(evidence, foreword=foreword), output, settings.overwrite)
+        if settings.keep is not None:
+            keep_files(made, settings.keep, settings.overwrite)
+    return ComparisonResult(
+        page, selected.frames, tuple(contenders), tuple(comparisons), tuple(left_out), said, settings.keep
+    )
+
+
+def _selected(source: str, settings: ComparisonSettings, progress: Progress) -> SourceSettings:
+    """What of the source is compared, without sound; of a long video its first seconds."""
+    selected = replace(settings.source, audio=False)
+    if selected.frames != FrameRange() or settings.first_seconds is None:
+        return selected
+    frames = first_frames(source, settings.first_seconds, selected.stream)
+    if frames != FrameRange():
+        progress.note(
+            f"the first {settings.first_seconds:g} seconds are compared; "
+            "--frames takes others, --frames : all"
+        )
+    return replace(selected, frames=frames)
+
+
+def _installed_rivals(texts: Sequence[str], progress: Progress) -> tuple[list[Rival], list[LeftOut]]:
+    """Those that this build of FFmpeg has. Raises `UsageError` for a wrong name, and for none."""
+    rivals = [parse_rival(text) for text in dict.fromkeys(texts)]
+    missing = [rival for rival in rivals if not rival.is_installed]
+    left_out = [LeftOut(rival.name, f"this build of FFmpeg has no {rival.encoder.name}") for rival in missing]
+    if len(missing) == len(rivals):
+        raise UsageError("; ".join(f"{one.name}: {one.reason}" for one in left_out))
+    for one in left_out:
+        progress.note(f"{one.name} is left out: {one.reason}")
+    return [rival for rival in rivals if rival not in missing], left_out
+
+
+def _rival_curves(
+    source: str,
+    selected: SourceSettings,
+    rivals: Sequence[Rival],
+    bpps: Sequence[float],
+    left_out: list[LeftOut],
+    progress: Progress,
+) -> list[Contender]:
+    """Their curves; adds to `left_out` what refuses these frames. Raises `RivalFailed` where all do."""
+    clip = read_clip(source, selected, progress)
+    found: list[Contender] = []
+    for rival in rivals:
+        try:
+            curve = rival_curve(rival, clip.frames, bpps, clip.properties.frame_rate, progress)
+        except RivalFailed as error:
+            left_out.append(LeftOut(rival.name, str(error)))
+            progress.note(f"{rival.name} is left out: {error}")
+            if len(rivals) == 1 or (rival == rivals[-1] and not found):
+                raise
+            continue
+        found.append(Contender(rival.name, curve))
+        progress.detail(f"{rival.name} is measured at {len(curve)} rates")
+    return found
+
+
+def _measured(
+    source: str,
+    selected: SourceSettings,
+    made: Sequence[Encoded],
+    rivals: Sequence[Contender],
+    device: str,
+    progress: Progress,
+) -> Evidence:
+    """What the report has of our files, beside the rivals' curves."""
+    measures = [name for name in _MEASURES if MEASURES[name].is_installed]
+    if len(measures) < len(_MEASURES):
+        progress.note("SSIM and MS-SSIM: left out; pip install 'inrc[metrics]' brings them")
+    curves: dict[str, Curve] = {one.name: one.points for one in rivals}
+    point = rivals[0].points[0]
+    name = os.path.basename(source.rstrip("/")) or source
+    clip = ClipResults(name, curves, 8 * point["file_bytes"] / point["bpp"])
+    logs = [log_of(one.path, one.result.as_dict()) for one in made]
+    files = [one.path for one in made]
+    return gather(ReportInputs(source, selected, files, [clip], logs, device, measures), progress)
