@@ -10,6 +10,7 @@ import numpy as np
 from bitstream import Section
 from inrcodec.coding.sections import Arrays, Steps, encode_section, to_rows
 from inrcodec.models.family import STEPPED_ROLES, TensorSpec
+from inrcodec.search import share_between
 
 LARGEST_SYMBOL = 20_000
 """Steps are never so fine that a symbol would be larger than this."""
@@ -111,7 +112,7 @@ def _largest_between(
     while len(sides) < TRIALS and largest.file_bytes < int(limit_bytes * GOOD_FILL):
         if len(sides) >= FEW_TRIALS and largest.file_bytes >= least_bytes:
             break
-        share = (aim - fits.file_bytes) / (exceeds.file_bytes - fits.file_bytes)
+        share = share_between(fits.file_bytes, exceeds.file_bytes, aim)
         if len(sides) > 1 and sides[-1] == sides[-2]:
             share = 0.5
         trial = attempt(fits.factor ** (1 - share) * exceeds.factor**share)

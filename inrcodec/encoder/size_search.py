@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from inrcodec.search import bracket, share_between, within
+
 USUAL_SLOPE = 3.0
 """dB that a network of twice the size gains, where nothing was measured: fits of the two clips had 2 to 4."""
 LEAST_SLOPE, MOST_SLOPE = 0.5, 8.0
@@ -49,7 +51,7 @@ def slope_db(points: Sequence[Point], near_db: float) -> float:
     if len(nearest) < 2 or nearest[0].size_bytes == nearest[1].size_bytes:
         return USUAL_SLOPE
     doublings = math.log2(nearest[1].size_bytes / nearest[0].size_bytes)
-    return min(max((nearest[1].psnr_db - nearest[0].psnr_db) / doublings, LEAST_SLOPE), MOST_SLOPE)
+    return within((nearest[1].psnr_db - nearest[0].psnr_db) / doublings, LEAST_SLOPE, MOST_SLOPE)
 
 
 def next_size(points: Sequence[Point], aim_db: float, slope: float | None = None) -> int:
@@ -58,18 +60,14 @@ def next_size(points: Sequence[Point], aim_db: float, slope: float | None = None
     Without `slope` it is that of the points, which must be at least one. A larger fit may come out worse
     than a smaller one: of those below the aim the largest is taken, of those above it the smallest.
     """
-    below = [point for point in points if point.psnr_db < aim_db]
-    above = [point for point in points if point.psnr_db >= aim_db]
-    low = max(below, key=lambda point: point.size_bytes, default=None)
-    high = min(above, key=lambda point: point.size_bytes, default=None)
-    if low is not None and high is not None and low.size_bytes < high.size_bytes:
-        share = (aim_db - low.psnr_db) / (high.psnr_db - low.psnr_db)
-        share = min(max(share, INNER), 1 - INNER)
-        return int(low.size_bytes * (high.size_bytes / low.size_bytes) ** share)
+    low, high = bracket([(point.size_bytes, point.psnr_db) for point in points], aim_db)
+    if low is not None and high is not None and low[0] < high[0]:
+        share = share_between(low[1], high[1], aim_db, INNER)
+        return int(low[0] * (high[0] / low[0]) ** share)
     nearest = min(points, key=lambda point: abs(point.psnr_db - aim_db))
     slope = slope_db(points, aim_db) if slope is None else slope
     doublings = (aim_db - nearest.psnr_db) / slope
-    return int(nearest.size_bytes * 2.0 ** min(max(doublings, -LONGEST_STEP), LONGEST_STEP))
+    return int(nearest.size_bytes * 2.0 ** within(doublings, -LONGEST_STEP, LONGEST_STEP))
 
 
 def is_flat(points: Sequence[Point]) -> bool:

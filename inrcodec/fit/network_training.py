@@ -27,6 +27,7 @@ from inrcodec.fit.training.rate_control import RateControl
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.family import STEPPED_ROLES, Representation, Role
 from inrcodec.models.source import SourceFrames
+from inrcodec.plan.budget import AIMED_FILL
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import CoursePoint, Progress
 from inrcodec.settings.encode import EncodeSettings
@@ -40,8 +41,6 @@ EXPORT_PIXELS = 1 << 20
 """Pixels of the frames whose embeddings are made in one batch, at least one frame."""
 LEAST_STEPS = 5
 """A budget of time that is too short for so many steps is refused."""
-AIMED_FILL = 0.99
-"""Share of the payload that training aims at; the coder's own parameters and words take the rest."""
 SPARE_BITS_PER_SYMBOL = 1.5
 """How much finer than planned the first steps are; the rate term coarsens them."""
 

@@ -20,6 +20,8 @@ from inrcodec.version import __version__
 
 LEAST_FILL = 0.97
 """Share of the bytes asked for that a file uses at least."""
+AIMED_FILL = 0.99
+"""Share of its bytes that a fit aims at; what coders take besides is not known exactly before."""
 SECTION_OVERHEAD_BYTES = 12
 """What a section's coder parameters take beside the ideal bits of its symbols, about."""
 

@@ -30,6 +30,7 @@ from inrcodec.plan.budget import (
     stream_of,
     target_bytes,
 )
+from inrcodec.search import first_that
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.presets import LOSSES, Preset
 from inrcodec.video.properties import VideoProperties, header_of
@@ -283,7 +284,4 @@ def _smallest_reachable(
     low, high = target, max(1, target)
     while not is_reachable(high):
         low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_reachable(middle) else (middle, high)
-    return high
+    return first_that(is_reachable, low, high)

@@ -26,11 +26,12 @@ from inrcodec.fit.grids.pace import Pace
 from inrcodec.fit.grids.refinement import RefiningFit
 from inrcodec.fit.grids.report import Teller, picture
 from inrcodec.fit.grids.source_planes import SegmentPlanes, with_chroma_of
-from inrcodec.fit.grids.step_search import AIM, BITS_POWER, LEAST_STEP, StepSearch, Trial, fill
+from inrcodec.fit.grids.step_search import BITS_POWER, LEAST_STEP, StepSearch, Trial, fill
 from inrcodec.fit.job import FitJob, FittedSegment, HeldSegment
 from inrcodec.models.inrc.inrc import NETWORK_BITS
 from inrcodec.models.inrc.prediction import step_sizes
 from inrcodec.models.inrc.shapes import network_specs, split_grids
+from inrcodec.plan.budget import AIMED_FILL
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import Picture
 from inrcodec.system.device import compute_dtype
@@ -101,7 +102,7 @@ class _GridFit:
     @property
     def _target_bits(self) -> float:
         """For motion, latents and what their entropy models take."""
-        whole: float = 8 * AIM * self._plan.target_bytes - self._other_bits - self._network_bits
+        whole: float = 8 * AIMED_FILL * self._plan.target_bytes - self._other_bits - self._network_bits
         return max(whole, LEAST_SHARE * 8 * self._plan.target_bytes)
 
     @property

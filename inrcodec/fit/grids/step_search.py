@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from bitstream import Section
 from inrcodec.errors import NetworkTooLarge
+from inrcodec.plan.budget import AIMED_FILL
+from inrcodec.search import Tried, bracket, share_between, within
 
 BITS_POWER = 1.4
 """Of the step, that bits fall with: where nothing else is known."""
@@ -16,10 +18,12 @@ LEAST_STEP = 4e-3
 LEAST_POWER, MOST_POWER = 0.7, 3.0
 LARGEST_CHANGE = 3.0
 """Of the step from one trial to the next, while the steps tried do not lie on both sides."""
-TRIALS, FEW_TRIALS = 10, 3
+INNER = 0.05
+"""Share of a bracket that the next step keeps from each end."""
+TRIALS, PATIENT_TRIALS = 10, 3
 """At most, and those that may look for a file that is fuller than it must be."""
-AIM, GOOD_FILL = 0.99, 0.985
-"""Of the bytes: what trials aim at, and what the few are content with."""
+PATIENT_FILL = 0.985
+"""Share of the bytes that these are content with."""
 LATE_FACTOR = 1.15
 """What a step grows by at least when time is over and nothing has fitted."""
 
@@ -28,24 +32,23 @@ class StepSearch:
     """Trials of steps, and the next one. Sizes are in any unit, and above 0."""
 
     def __init__(self) -> None:
-        self._trials: list[tuple[float, float]] = []
-        """Logarithms of steps and sizes."""
+        self._trials: list[Tried] = []
+        """Logarithms of steps, and of sizes, negated: they fall with the step."""
 
     def add(self, step: float, size: float) -> None:
-        self._trials.append((math.log(step), math.log(max(size, 1.0))))
+        self._trials.append((math.log(step), -math.log(max(size, 1.0))))
 
     def next(self, target: float) -> float:
         """A step for the size `target`, from the two trials nearest to it."""
-        wanted = math.log(max(target, 1.0))
-        larger = [one for one in self._trials if one[1] > wanted]
-        smaller = [one for one in self._trials if one[1] <= wanted]
-        if larger and smaller:
-            return self._between(max(larger), min(smaller), wanted)
+        wanted = -math.log(max(target, 1.0))
+        finer, coarser = bracket(self._trials, wanted)
+        if finer is not None and coarser is not None:
+            return self._between(finer, coarser, wanted)
         # Of equal sizes, which a step that leaves nothing gives, the one on the wanted side.
-        onwards = 1 if larger else -1
-        place, size = min(self._trials, key=lambda one: (abs(one[1] - wanted), -onwards * one[0]))
-        change = (size - wanted) / self._power()
-        return math.exp(place + min(math.log(LARGEST_CHANGE), max(-math.log(LARGEST_CHANGE), change)))
+        onwards = 1 if coarser is None else -1
+        place, value = min(self._trials, key=lambda one: (abs(one[1] - wanted), -onwards * one[0]))
+        change = (wanted - value) / self._power()
+        return math.exp(place + within(change, -math.log(LARGEST_CHANGE), math.log(LARGEST_CHANGE)))
 
     def _power(self) -> float:
         """Of the last two trials, within what is plausible."""
@@ -54,15 +57,14 @@ class StepSearch:
         (one, first), (other, second) = self._trials[-2:]
         if abs(one - other) < 1e-3:
             return BITS_POWER
-        return min(MOST_POWER, max(LEAST_POWER, (first - second) / (other - one)))
+        return within((second - first) / (other - one), LEAST_POWER, MOST_POWER)
 
-    def _between(self, finer: tuple[float, float], coarser: tuple[float, float], wanted: float) -> float:
-        """On the line through both; near neither, so that each trial narrows the gap."""
+    def _between(self, finer: Tried, coarser: Tried, wanted: float) -> float:
         if finer[0] >= coarser[0]:
             # Sizes that do not fall with the step: choices depend on those before.
             return math.exp((finer[0] + coarser[0]) / 2 + 0.01 * len(self._trials))
-        share = (finer[1] - wanted) / (finer[1] - coarser[1])
-        return math.exp(finer[0] + min(0.95, max(0.05, share)) * (coarser[0] - finer[0]))
+        share = share_between(finer[1], coarser[1], wanted, INNER)
+        return math.exp(finer[0] + share * (coarser[0] - finer[0]))
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,11 @@ def fill(
         least = min(least or trial.size, trial.size)
         if trial.size <= target_bytes and (best is None or trial.psnr_db > best.psnr_db):
             best = trial
-        enough = filled_bytes if number > FEW_TRIALS else max(filled_bytes, GOOD_FILL * target_bytes)
+        enough = filled_bytes if number > PATIENT_TRIALS else max(filled_bytes, PATIENT_FILL * target_bytes)
         if best is not None and (best.size >= enough or is_late(1 if best.size >= filled_bytes else 0)):
             break
         search.add(step, trial.latent_bytes)
-        following = search.next(AIM * target_bytes - (trial.size - trial.latent_bytes))
+        following = search.next(AIMED_FILL * target_bytes - (trial.size - trial.latent_bytes))
         if best is None and is_late(1):
             following = max(following, LATE_FACTOR * step)
         following = max(LEAST_STEP, following)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
 from inrcodec.models.family import BudgetTooSmall, Role, TensorSpec, VideoInfo
+from inrcodec.search import first_that
 
 STRIDE_PLANS: tuple[tuple[int, ...], ...] = (
     (5, 4, 4, 3, 2),
@@ -272,8 +273,4 @@ def widest_affordable(cost_bits: Callable[[int], float], budget_bits: float, max
 
 def widest(fits: Callable[[int], bool], maximum: int) -> int:
     """The largest width in 1..maximum for which the monotone `fits` holds; 0 when not even 1 does."""
-    low, high = 0, maximum
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+    return first_that(lambda width: not fits(width), 0, maximum + 1) - 1
