@@ -1,4 +1,7 @@
-"""inrc: a video codec whose files are neural networks, fitted to one video each."""
+"""inrc: a video codec whose files are models, each fitted to one video.
+
+The library is imported when it is first used: `import inrcodec` loads neither torch nor PyAV.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +11,103 @@ from typing import TYPE_CHECKING, Any
 from inrcodec.version import __version__
 
 if TYPE_CHECKING:
+    from bitstream import BitstreamError as BitstreamError
     from inrcodec.decoder.decode import decode as decode
+    from inrcodec.decoder.info import inspect as info
+    from inrcodec.decoder.info import verify as verify
     from inrcodec.decoder.video import Video as Video
     from inrcodec.decoder.video import open_video as open
     from inrcodec.encoder.encode import encode as encode
     from inrcodec.encoder.ladder import encode_ladder as encode_ladder
+    from inrcodec.errors import InrcError as InrcError
+    from inrcodec.errors import NotAVideo as NotAVideo
+    from inrcodec.errors import OutputError as OutputError
+    from inrcodec.errors import TargetUnreachable as TargetUnreachable
+    from inrcodec.errors import UsageError as UsageError
     from inrcodec.exporter.export import export as export
+    from inrcodec.progress import Progress as Progress
+    from inrcodec.progress import Silent as Silent
     from inrcodec.quality.comparison.compare import compare as compare
+    from inrcodec.quality.evaluation import evaluate as evaluate
     from inrcodec.quality.report.write import write_report as write_report
+    from inrcodec.settings.decode import DecodeSettings as DecodeSettings
+    from inrcodec.settings.encode import EncodeSettings as EncodeSettings
+    from inrcodec.settings.export import ExportSettings as ExportSettings
+    from inrcodec.settings.pages import ComparisonSettings as ComparisonSettings
+    from inrcodec.settings.pages import ReportSettings as ReportSettings
+    from inrcodec.settings.source import FrameRange as FrameRange
+    from inrcodec.settings.source import Size as Size
+    from inrcodec.settings.source import SourceSettings as SourceSettings
+
+_HOMES = {
+    "BitstreamError": "bitstream:BitstreamError",
+    "ComparisonSettings": "inrcodec.settings.pages:ComparisonSettings",
+    "DecodeSettings": "inrcodec.settings.decode:DecodeSettings",
+    "EncodeSettings": "inrcodec.settings.encode:EncodeSettings",
+    "ExportSettings": "inrcodec.settings.export:ExportSettings",
+    "FrameRange": "inrcodec.settings.source:FrameRange",
+    "InrcError": "inrcodec.errors:InrcError",
+    "NotAVideo": "inrcodec.errors:NotAVideo",
+    "OutputError": "inrcodec.errors:OutputError",
+    "Progress": "inrcodec.progress:Progress",
+    "ReportSettings": "inrcodec.settings.pages:ReportSettings",
+    "Silent": "inrcodec.progress:Silent",
+    "Size": "inrcodec.settings.source:Size",
+    "SourceSettings": "inrcodec.settings.source:SourceSettings",
+    "TargetUnreachable": "inrcodec.errors:TargetUnreachable",
+    "UsageError": "inrcodec.errors:UsageError",
+    "Video": "inrcodec.decoder.video:Video",
+    "compare": "inrcodec.quality.comparison.compare:compare",
+    "decode": "inrcodec.decoder.decode:decode",
+    "encode": "inrcodec.encoder.encode:encode",
+    "encode_ladder": "inrcodec.encoder.ladder:encode_ladder",
+    "evaluate": "inrcodec.quality.evaluation:evaluate",
+    "export": "inrcodec.exporter.export:export",
+    "info": "inrcodec.decoder.info:inspect",
+    "open": "inrcodec.decoder.video:open_video",
+    "verify": "inrcodec.decoder.info:verify",
+    "write_report": "inrcodec.quality.report.write:write_report",
+}
+"""Where each name of the library is defined."""
 
 __all__ = [
+    "BitstreamError",
+    "ComparisonSettings",
+    "DecodeSettings",
+    "EncodeSettings",
+    "ExportSettings",
+    "FrameRange",
+    "InrcError",
+    "NotAVideo",
+    "OutputError",
+    "Progress",
+    "ReportSettings",
+    "Silent",
+    "Size",
+    "SourceSettings",
+    "TargetUnreachable",
+    "UsageError",
+    "Video",
     "__version__",
     "compare",
     "decode",
     "encode",
     "encode_ladder",
+    "evaluate",
     "export",
+    "info",
     "open",
+    "verify",
     "write_report",
 ]
 
-_LIBRARY = {
-    "compare": ("inrcodec.quality.comparison.compare", "compare"),
-    "encode": ("inrcodec.encoder.encode", "encode"),
-    "encode_ladder": ("inrcodec.encoder.ladder", "encode_ladder"),
-    "decode": ("inrcodec.decoder.decode", "decode"),
-    "export": ("inrcodec.exporter.export", "export"),
-    "open": ("inrcodec.decoder.video", "open_video"),
-    "write_report": ("inrcodec.quality.report.write", "write_report"),
-}
-
 
 def __getattr__(name: str) -> Any:
-    """Import the library's functions when they are first used: `inrc info` must not wait for torch."""
-    if name not in _LIBRARY:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _LIBRARY[name]
+    module, _, attribute = _HOMES[name].partition(":")
     return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

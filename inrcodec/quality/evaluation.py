@@ -17,7 +17,7 @@ from bitstream import probe
 from bitstream.blocks import MAGIC
 from inrcodec.decoder.video import Video, open_video
 from inrcodec.errors import UsageError
-from inrcodec.progress import Progress, Silent
+from inrcodec.progress import Part, Progress, Silent
 from inrcodec.quality.frame_metrics import MEASURES, Frame, Measured, Metric, measure_frame
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import STDIN, atomic_output, is_pipe
@@ -208,16 +208,6 @@ def _usable(measures: Sequence[str] | None, progress: Progress) -> list[str]:
     return [name for name in MEASURES if name not in missing]
 
 
-class _Notes(Silent):
-    """Passes on what is noted of a video while it is read, and nothing else."""
-
-    def __init__(self, whole: Progress) -> None:
-        self._whole = whole
-
-    def note(self, message: str) -> None:
-        self._whole.note(message)
-
-
 class _Opened:
     """An .inrv file or a video, frame by frame; raises `UsageError`."""
 
@@ -239,7 +229,7 @@ class _Opened:
             self.video = stack.enter_context(open_video(path, device))
             self.frames, self.frame_count = iter(self.video), len(self.video)
         else:
-            reading = iter(FrameReading(path, source, _Notes(progress)))
+            reading = iter(FrameReading(path, source, Part(progress, has_stages=False)))
             stack.callback(reading.close)
             self.frames = reading
 
