@@ -3,8 +3,11 @@
     python -m benchmarks.rd bunny-quarter carphone --time 5m --model hnerv --model supermask \\
         --against x264:medium,x265:veryslow,svtav1:3 --json FILE [--plot FILE.svg]
 
+    python -m benchmarks.rd dev --clips FOLDER --model inrc --epochs 20 --against x264:medium --json FILE
+
 Every point is a real file, decoded again from its bytes by a fresh decoder. A clip is one of
-`benchmarks.record`, or the path of any video. Points that the JSON file holds with the same options are kept:
+`benchmarks.record`, or the path of any video; `dev` is all eight clips that development measures on, those
+that are not in the project in FOLDER. Points that the JSON file holds with the same options are kept:
 an interrupted sweep goes on where it stopped, and another model or rival joins it. Options that are not
 listed go to `inrc encode` as they are. Needs the extras `metrics` and `benchmarks`.
 """
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +24,15 @@ from typing import Any
 
 from benchmarks.bdrate import draw, line
 from benchmarks.codec import measure
-from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, commit, stored_results, write_report
+from benchmarks.record import (
+    BENCHMARK_CLIPS,
+    DEVELOPMENT_CLIPS,
+    BenchmarkClip,
+    commit,
+    in_folder,
+    stored_results,
+    write_report,
+)
 from inrcodec.errors import UsageError
 from inrcodec.quality.bdrate import Curve, compare_all
 from inrcodec.quality.comparison.ordinary_codecs import rival_point
@@ -29,6 +40,8 @@ from inrcodec.video import read_clip
 from inrcodec.video.ordinary_codecs import Frames, Rival, parse_rival
 
 RIVALS = "x264:medium,x264:veryslow,x265:medium,x265:veryslow,svtav1:6,svtav1:3"
+DEV = "dev"
+"""All of `DEVELOPMENT_CLIPS`."""
 BPP = "0.04,0.07,0.12,0.2"
 Point = dict[str, Any]
 Points = dict[tuple[str, ...], Point]
@@ -51,9 +64,10 @@ class Task:
         return self.clip, self.contender, self.setting, *self.options
 
 
-def clip_of(name: str) -> BenchmarkClip:
+def clip_of(name: str, folder: Path) -> BenchmarkClip:
     """A clip of the benchmarks by its name, or any video by its path."""
-    return BENCHMARK_CLIPS.get(name) or BenchmarkClip(name)
+    clip = DEVELOPMENT_CLIPS.get(name) or BENCHMARK_CLIPS.get(name)
+    return BenchmarkClip(name) if clip is None else in_folder(clip, folder)
 
 
 def tasks_of(options: argparse.Namespace, others: list[str]) -> Iterator[Task]:
@@ -63,32 +77,36 @@ def tasks_of(options: argparse.Namespace, others: list[str]) -> Iterator[Task]:
         for rival in options.against:
             for crf in rival.encoder.crf:
                 yield Task(clip, rival.name, str(crf), rival=rival)
-    for bpp in options.bpp.split(","):
-        for clip in options.clips:
+    for clip in options.clips:
+        usual = ",".join(f"{bpp:g}" for bpp in clip_of(clip, options.folder).bpps) or BPP
+        for bpp in (options.bpp or usual).split(","):
             for model in options.model:
                 yield Task(clip, model, bpp, (*length, *others))
 
 
-def our_point(task: Task, folder: Path) -> Point:
+def our_point(task: Task, clip: BenchmarkClip, folder: Path) -> Point:
     """Bytes and quality of one encode through the command line."""
     stem = Path(task.clip).stem
     output = folder / f"rd-{stem}-{task.contender}-{task.setting}.inrv"
-    figures = measure(clip_of(task.clip), task.contender, output, ["--bpp", task.setting, *task.options])
+    figures = measure(clip, task.contender, output, ["--bpp", task.setting, *task.options])
     wanted = ("file_bytes", "bpp", "psnr_db", "psnr_p1_db", "ms_ssim", "target_bytes", "steps", "epochs")
     return {name: figures[name] for name in (*wanted, "seconds", "parameter_count", "device")}
 
 
-def sweep(tasks: Iterable[Task], points: Points, folder: Path, store: Callable[[], None]) -> None:
-    """Measure what `points` lacks, storing after each."""
+def sweep(
+    tasks: Iterable[Task], points: Points, clips: Path, folder: Path, store: Callable[[], None]
+) -> None:
+    """Measure what `points` lacks, storing after each; clips are in `clips`, our files go to `folder`."""
 
     @cache
-    def frames_of(clip: str) -> Frames:
-        return read_clip(clip_of(clip).path, clip_of(clip).source).frames
+    def frames_of(name: str) -> Frames:
+        clip = clip_of(name, clips)
+        return read_clip(clip.path, clip.source).frames
 
     for task in tasks:
         if task.key not in points:
             if task.rival is None:
-                points[task.key] = our_point(task, folder)
+                points[task.key] = our_point(task, clip_of(task.clip, clips), folder)
             else:
                 points[task.key] = rival_point(task.rival, int(task.setting), frames_of(task.clip))
             points[task.key]["commit"] = commit()
@@ -112,6 +130,29 @@ def curves_of(points: Points) -> dict[str, dict[str, Curve]]:
     return curves
 
 
+def means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of BD-rates against one rival the mean and the worst over all clips, where each clip has one."""
+    grouped: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault((row["test"], row["anchor"], row["metric"]), []).append(row)
+    found = []
+    for (test, anchor, metric), group in grouped.items():
+        if len(group) > 1 and all(row["percent"] is not None for row in group):
+            worst = max(group, key=lambda row: row["percent"])
+            found.append(
+                {
+                    "test": test,
+                    "anchor": anchor,
+                    "metric": metric,
+                    "clips": len(group),
+                    "mean_percent": sum(row["percent"] for row in group) / len(group),
+                    "worst_percent": worst["percent"],
+                    "worst_clip": worst["clip"],
+                }
+            )
+    return found
+
+
 def stored(path: Path | None) -> Points:
     """Points of an earlier run by their keys."""
     rows = stored_results(path)
@@ -120,9 +161,13 @@ def stored(path: Path | None) -> Points:
 
 def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rd", description=__doc__)
-    parser.add_argument("clips", nargs="+", metavar="CLIP", help=f"{', '.join(BENCHMARK_CLIPS)}, or a file")
+    names = ", ".join((DEV, *(DEVELOPMENT_CLIPS | BENCHMARK_CLIPS)))
+    parser.add_argument("clips", nargs="+", metavar="CLIP", help=f"{names}, or a file")
+    parser.add_argument(
+        "--clips", dest="folder", type=Path, default=Path(), help="folder of the clips of dev"
+    )
     parser.add_argument("--model", action="append", default=[])
-    parser.add_argument("--bpp", default=BPP, help="of our files (default: %(default)s)")
+    parser.add_argument("--bpp", help=f"of our files (default: those of the clip, or {BPP})")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--time", default="5m", help="of each of our encodes (default: %(default)s)")
     length.add_argument("--epochs", help="instead of --time")
@@ -131,6 +176,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, action="append", default=[], help="an .svg or .png file")
     options, others = parser.parse_known_args()
+    options.clips = [one for name in options.clips for one in (DEVELOPMENT_CLIPS if name == DEV else [name])]
     try:
         options.against = [parse_rival(text) for text in options.against.split(",") if text]
     except UsageError as error:
@@ -149,13 +195,27 @@ def main() -> None:
                 {"clip": clip, "contender": contender, "setting": setting, "options": others, "point": point}
                 for (clip, contender, setting, *others), point in points.items()
             ]
-            write_report(options.json, "benchmarks.rd", rows, comparisons=compare_all(curves_of(points)))
+            compared = compare_all(curves_of(points))
+            digests = {name: clip_of(name, options.folder).digest for name in options.clips}
+            write_report(
+                options.json,
+                "benchmarks.rd",
+                rows,
+                clips=digests,
+                comparisons=compared,
+                means=means(compared),
+            )
 
-    sweep(tasks, points, options.out, store)
+    sweep(tasks, points, options.folder, options.out, store)
     store()
     curves = curves_of(points)
     for row in compare_all(curves):
         print(line(row))
+    for row in means(compare_all(curves)):
+        print(
+            f"{row['clips']} clips {row['test']} against {row['anchor']} {row['metric']}: mean "
+            f"{row['mean_percent']:+.1f} %, worst {row['worst_percent']:+.1f} % ({row['worst_clip']})"
+        )
     for path in options.plot:
         draw(curves, path)
 

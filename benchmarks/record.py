@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -10,12 +11,12 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from inrcodec.settings.source import Size, SourceSettings
+from inrcodec.settings.source import FrameRange, Size, SourceSettings
 
 PACKAGES = ("torch", "av", "numpy", "constriction", "scipy")
 CLIPS = Path(__file__).parent / "clips"
@@ -24,21 +25,31 @@ BUNNY = str(CLIPS / "bunny.mp4")
 
 @dataclass(frozen=True)
 class BenchmarkClip:
-    """A committed video and the part of it that is measured."""
+    """A video, the part of it that is measured, and at which rates."""
 
     path: str
     crop: Size | None = None
     scale: Size | None = None
+    frames: FrameRange = FrameRange()
+    bpps: tuple[float, ...] = ()
+    """Bits per pixel of our files where no others are asked for."""
 
     @property
     def source(self) -> SourceSettings:
-        return SourceSettings(crop=self.crop, scale=self.scale)
+        return SourceSettings(self.frames, self.crop, self.scale)
 
     @property
     def options(self) -> list[str]:
         """The part as options of `inrc encode`."""
         named = (("--crop", self.crop), ("--scale", self.scale))
-        return [word for name, size in named if size for word in (name, f"{size.width}x{size.height}")]
+        sizes = [word for name, size in named if size for word in (name, f"{size.width}x{size.height}")]
+        stop = "" if self.frames.stop is None else self.frames.stop
+        return sizes if self.frames == FrameRange() else [*sizes, "--frames", f"{self.frames.start}:{stop}"]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the video file."""
+        return hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
 
 
 BENCHMARK_CLIPS = {
@@ -48,6 +59,24 @@ BENCHMARK_CLIPS = {
     "carphone": BenchmarkClip(str(CLIPS / "carphone.mp4")),
 }
 """The clips of every figure: "Bunny" of the papers is the centre crop; half and quarter are box averages."""
+
+_FINE, _COARSE = (0.03, 0.06, 0.12, 0.24), (0.02, 0.04, 0.08, 0.16)
+DEVELOPMENT_CLIPS = {
+    "bunny-quarter": replace(BENCHMARK_CLIPS["bunny-quarter"], bpps=_FINE),
+    "carphone": replace(BENCHMARK_CLIPS["carphone"], bpps=_FINE),
+    "dog": BenchmarkClip("dog.mp4", scale=Size(480, 270), frames=FrameRange(0, 64), bpps=_COARSE),
+    "blocks": BenchmarkClip("blocks.mp4", scale=Size(480, 270), frames=FrameRange(0, 64), bpps=_COARSE),
+    "coffee": BenchmarkClip("coffee.mp4", scale=Size(480, 270), frames=FrameRange(0, 64), bpps=_COARSE),
+    "flower": BenchmarkClip("flower.264", scale=Size(320, 180), frames=FrameRange(0, 96), bpps=_COARSE),
+    "foreman": BenchmarkClip("foreman.264", frames=FrameRange(0, 64), bpps=_COARSE),
+    "signing": BenchmarkClip("signing.264", bpps=(0.05, 0.1, 0.2, 0.4)),
+}
+"""Eight clips of different kinds. All but the first two are not in the project: `in_folder` says where."""
+
+
+def in_folder(clip: BenchmarkClip, folder: Path) -> BenchmarkClip:
+    """The clip, its file in `folder` unless it is in the project."""
+    return clip if Path(clip.path).is_absolute() else replace(clip, path=str(folder / clip.path))
 
 
 def machine() -> dict[str, object]:

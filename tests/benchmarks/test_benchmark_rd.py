@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import rd
 from benchmarks.bdrate import draw, line
+from benchmarks.record import DEVELOPMENT_CLIPS, BenchmarkClip
 from inrcodec.errors import UsageError
 from inrcodec.quality.bdrate import Curve, bd_rate, compare_all
 from inrcodec.quality.comparison.ordinary_codecs import rival_point
@@ -77,7 +78,7 @@ def test_unknown_rivals_are_refused() -> None:
 def test_an_interrupted_sweep_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[str] = []
 
-    def point(task: rd.Task, folder: Path) -> rd.Point:
+    def point(task: rd.Task, clip: BenchmarkClip, folder: Path) -> rd.Point:
         if len(measured) == 2:
             raise KeyboardInterrupt
         measured.append(task.setting)
@@ -101,6 +102,32 @@ def test_an_interrupted_sweep_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(KeyboardInterrupt):
         rd.main()
     assert measured == ["1", "2"]
+
+
+def test_dev_is_all_eight_clips_each_at_its_own_rates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["rd", "dev", "--clips", str(tmp_path), "--model", "inrc", "--epochs", "20", "--against", ""]
+    monkeypatch.setattr("sys.argv", words)
+    tasks = list(rd.tasks_of(*rd.parse_arguments()))
+    assert list(dict.fromkeys(task.clip for task in tasks)) == list(DEVELOPMENT_CLIPS)
+    assert len(tasks) == 4 * len(DEVELOPMENT_CLIPS) == 32
+    assert [task.setting for task in tasks if task.clip == "signing"] == ["0.05", "0.1", "0.2", "0.4"]
+    dog = rd.clip_of("dog", tmp_path)
+    assert dog.path == str(tmp_path / "dog.mp4")
+    assert dog.options == ["--scale", "480x270", "--frames", "0:64"]
+    assert Path(rd.clip_of("carphone", tmp_path).path).is_file()
+
+
+def test_the_mean_over_clips_names_the_worst() -> None:
+    curves = {
+        "good": {"x264:medium": curve(0.1), "inrc": curve(0.05)},
+        "bad": {"x264:medium": curve(0.1), "inrc": curve(0.2)},
+    }
+    (row,) = rd.means(compare_all(curves))
+    assert (row["clips"], row["worst_clip"], row["metric"]) == (2, "bad", "psnr_db")
+    assert row["mean_percent"] == pytest.approx((-50 + 100) / 2)
+    assert row["worst_percent"] == pytest.approx(100)
 
 
 def test_lines_and_plot(tmp_path: Path) -> None:
