@@ -1,0 +1,116 @@
+"""Reads the prose of the project: docstrings, comments, help texts and pages, sentence by sentence.
+
+    python tests/prose.py [FILE...]
+
+prints every sentence that `test_prose` refuses, with its file and line.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("inrcodec", "bitstream", "benchmarks", "tests")
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "bitstream/*.md")
+GENERATED = ("docs/results.md",)
+"""Pages that a program writes; its strings are read where they stand."""
+
+FRAGMENT = re.compile(r"(Of|Those|Who|What)\b(?!.*\?$)", re.DOTALL)
+"""How a sentence must not begin, unless it asks something."""
+QUAINT = re.compile(r"\b(as it comes|goes where|dear(er|est)?|is of no|are of no|of nobody)\b", re.IGNORECASE)
+"""Words that a translation left behind."""
+_SENTENCE = re.compile(r"(?<=[.!?;:])\s+(?=[A-Z`])|\n\s*\n|\n\s*[-*|#]\s*|\n(?=\s{4,}\S)")
+
+
+@dataclass(frozen=True)
+class Prose:
+    """A piece of prose and where it begins."""
+
+    path: str
+    line: int
+    text: str
+
+    def sentences(self) -> Iterator[str]:
+        """The sentences, each on one line."""
+        for part in _SENTENCE.split(self.text):
+            words = " ".join(part.strip(" -*|#>\n").split())
+            if words:
+                yield words
+
+    def faults(self) -> Iterator[str]:
+        """Sentences that are refused."""
+        for sentence in self.sentences():
+            if FRAGMENT.match(sentence) or QUAINT.search(sentence):
+                yield sentence
+
+
+def python_prose(path: Path) -> Iterator[Prose]:
+    """Docstrings, those of attributes too, comments, and help texts of options."""
+    name, source = str(path.relative_to(ROOT)), path.read_text()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            if isinstance(node.value.value, str):
+                yield Prose(name, node.lineno, node.value.value)
+        elif isinstance(node, ast.keyword) and node.arg in ("help", "epilog", "description"):
+            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+                yield Prose(name, node.value.lineno, node.value.value)
+    yield from _comments(name, source)
+
+
+def _comments(name: str, source: str) -> Iterator[Prose]:
+    """Comments; those of consecutive lines are one."""
+    lines: list[str] = []
+    first = last = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            if lines and token.start[0] != last + 1:
+                yield Prose(name, first, "\n".join(lines))
+                lines = []
+            if not lines:
+                first = token.start[0]
+            lines.append(token.string.lstrip("#! "))
+            last = token.start[0]
+    if lines:
+        yield Prose(name, first, "\n".join(lines))
+
+
+def page_prose(path: Path) -> Iterator[Prose]:
+    """A page without its code blocks."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    yield Prose(
+        str(path.relative_to(ROOT)), 1, "\n".join(one for one in text.split("\n") if one[:4] != "    ")
+    )
+
+
+def all_prose() -> Iterator[Prose]:
+    """All prose of the project."""
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield from python_prose(path)
+    for pattern in PAGES:
+        for path in sorted(ROOT.glob(pattern)):
+            if str(path.relative_to(ROOT)) not in GENERATED:
+                yield from page_prose(path)
+
+
+def main() -> None:
+    """Print what is refused."""
+    wanted = {str(Path(word).resolve().relative_to(ROOT)) for word in sys.argv[1:]}
+    count = 0
+    for prose in all_prose():
+        if not wanted or any(prose.path == one or prose.path.startswith(f"{one}/") for one in wanted):
+            for sentence in prose.faults():
+                print(f"{prose.path}:{prose.line}: {sentence[:100]}")
+                count += 1
+    print(f"{count} sentences")
+
+
+if __name__ == "__main__":
+    main()
