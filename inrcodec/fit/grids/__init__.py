@@ -1,1 +1,1 @@
-"""Fits and codes segments of the `inrc` family: motion, latents decoder in the loop, and the rest."""
+"""The encoder of the `inrc` family: fits motion, latents, entropy models and the refining network."""

@@ -1,7 +1,8 @@
-"""Where each block of a frame was in another frame: block matching from coarse to fine.
+"""Motion estimation by hierarchical block matching.
 
-Every pair of frames is searched at once, one shift at a time: at the coarsest scale all shifts up to
-`RADIUS`, then those around the best and its neighbours', down to quarters of a pixel of the finest scale.
+The coarsest scale is searched fully, up to `RADIUS`. Every scale then refines the motion vectors with
+those of neighbours and with shifts around the best, down to quarter pixels of the finest scale. Each shift is
+evaluated for all nodes of all frame pairs at once.
 """
 
 from __future__ import annotations
@@ -16,28 +17,31 @@ from inrcodec.models.inrc.prediction import look_up
 from inrcodec.models.inrc.shapes import CELL
 
 RADIUS = 10
-"""Pixels of the coarsest scale."""
+"""Range of the full search, pixels of the coarsest scale."""
 COARSE_WINDOW, WINDOW = 32, 24
-"""Sides of the square around a node's centre that is compared, pixels."""
+"""Side of the square around a node's centre that is matched, in the full search and in refinement, pixels."""
 SMOOTHNESS = 0.004
-"""What a shift that is not zero, by pixels of the scale, or a neighbour's, adds to the mean difference."""
+"""Penalty on the mean absolute difference: per pixel of motion in the full search (pixels of the coarsest
+scale), and once for a vector taken over from a neighbour."""
 COARSEST_SIDE = 80
-"""About the longer side of the coarsest images, pixels."""
+"""Approximate longer side of the coarsest images, pixels."""
 SCALES = 3
+"""Maximum number of scales searched; each has half the resolution of the next."""
 
 
 def coarsest_scale(height: int, width: int) -> int:
-    """A power of two from 1 to 8; the finest scale that is searched is a quarter of it, or 1."""
+    """The largest downscaling factor searched, a power of two from 1 to 8."""
     power = max(0, min(3, round(math.log2(max(height, width, 1) / COARSEST_SIDE))))
     return 1 << power
 
 
 def finest_scale(height: int, width: int) -> int:
+    """The smallest downscaling factor searched: a quarter of the largest, at least 1."""
     return max(1, coarsest_scale(height, width) >> (SCALES - 1))
 
 
 def search(current: Tensor, reference: Tensor) -> Tensor:
-    """Motion (B, 2, rows, columns) in pixels, from luma of both frames (B, 1, height, width)."""
+    """Motion vectors (B, 2, rows, columns) in pixels; both luma planes are (B, 1, height, width)."""
     height, width = current.shape[2:]
     scale = coarsest_scale(height, width)
     motion = _all_shifts(F.avg_pool2d(current, scale), F.avg_pool2d(reference, scale), scale)
@@ -53,7 +57,7 @@ def search(current: Tensor, reference: Tensor) -> Tensor:
 
 
 def _window_mean(differences: Tensor, window: int, scale: int) -> Tensor:
-    """Mean over the window of each node, which is cut at the edges."""
+    """Mean over the window of each node; windows are cropped at image edges."""
     stride = CELL // scale
     size = max(stride, window // scale)
     size += (size - stride) % 2
@@ -82,7 +86,7 @@ def _all_shifts(current: Tensor, reference: Tensor, scale: int) -> Tensor:
 def _around(
     current: Tensor, reference: Tensor, motion: Tensor, scale: int, steps: tuple[float, ...]
 ) -> Tensor:
-    """The best of `motion`, its neighbours' and, for each of `steps`, the eight shifts around the best."""
+    """Refine `motion` by its neighbours' vectors and, for each of `steps`, by the eight shifts around it."""
 
     def cost_of(candidate: Tensor) -> Tensor:
         nodes = candidate.permute(0, 2, 3, 1)
@@ -110,7 +114,7 @@ def _around(
 
 
 def _warped(images: Tensor, motion: Tensor) -> Tensor:
-    """Images (B, C, h, w) looked up at motion (B, h, w, 2) pixels from each place."""
+    """Images (B, C, h, w) warped by motion (B, h, w, 2), one vector per pixel, in pixels."""
     height, width = images.shape[2:]
     y = (torch.arange(height, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / height) - 1
     x = (torch.arange(width, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / width) - 1

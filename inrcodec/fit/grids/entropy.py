@@ -1,7 +1,7 @@
-"""The entropy models of `inrc` as torch sees them: bits of symbols, differentiable, and their fit.
+"""The entropy models of `inrc` in PyTorch: differentiable bits of symbols, for fitting and decisions.
 
-The classes and shapes are those of `models.contexts` and `bitstream.coders.conditional`; parameters are
-floats here and are rounded to the integers of the file by `parameters`.
+Classes and their probabilities are those of `models.inrc.contexts` and `bitstream.coders.conditional`. The
+parameters are floats here; `parameters` rounds them to the integers of the file.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from inrcodec.models.inrc.prediction import doubled
 from inrcodec.models.inrc.shapes import KNOTS, MOTION_CHANNELS, MotionFeature
 
 RATES = {"bias": 0.1, "level": 0.1, "weight": 0.03, "knots": 0.05}
-"""Learning rates."""
+"""Learning rates, by kind of parameter."""
 BITS_OF_A_DOUBLING = 0.75
-"""Of the square of what a parameter differs by from the usual."""
+"""Estimated bits of a parameter per doubling of 1 + d^2, where d is its difference from the usual value."""
 ZERO_KNOT = OFFSET / 1024
-"""Knot of a sum of zero."""
+"""The knot of a sum of zero."""
 LISTED = 16
-"""Magnitudes whose bits are looked up; from 3 on they grow by the same amount each."""
+"""Magnitudes whose bits are tabulated; from 3 on each further one costs the same amount more."""
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Bits of magnitudes, by class."""
+    """The bits of magnitudes and flags in each class."""
 
     table: Tensor
-    """(classes, 16): bits of the magnitudes 0 to 15, signs included."""
+    """(classes, 16): bits of the magnitudes 0 to 15, sign included."""
     slope: Tensor
-    """(classes,): bits of each further one."""
+    """(classes,): additional bits per magnitude above 15."""
     flags: Tensor
-    """(classes, 2): bits of a flag that is not set, and of one that is."""
+    """(classes, 2): bits of the flag values 0 and 1."""
 
     def bits(self, magnitudes: Tensor, classes: Tensor) -> Tensor:
-        """Bits of whole magnitudes, of the shape of `classes` (int64)."""
+        """Bits of whole `magnitudes` in their `classes` (int64, same shape)."""
         listed = magnitudes.clamp(max=LISTED - 1).long()
         bits = self.table.reshape(-1)[classes * LISTED + listed]
         if magnitudes.numel() and magnitudes.max() >= LISTED:
@@ -55,12 +55,12 @@ class Shapes:
         return bits
 
     def between(self, magnitudes: Tensor, places: Tensor) -> Tensor:
-        """Bits at `places` between classes, 0 to classes - 1 as floats, which have gradients."""
+        """Bits at fractional `places`, 0 to classes - 1, interpolated between classes; differentiable."""
         lower = self._lower(places)
         return torch.lerp(self.bits(magnitudes, lower), self.bits(magnitudes, lower + 1), places - lower)
 
     def flags_between(self, places: Tensor) -> Tensor:
-        """The same of both values of a flag, (..., 2)."""
+        """`between` for both values of a flag, (..., 2)."""
         lower = self._lower(places)
         return torch.lerp(self.flags[lower], self.flags[lower + 1], (places - lower)[..., None])
 
@@ -69,7 +69,7 @@ class Shapes:
 
 
 def shapes_of(knots: Tensor) -> Shapes:
-    """`knots` (K, 4) are log-odds in nats; see `bitstream.coders.conditional`."""
+    """The bits that follow from `knots` (K, 4), log-odds in nats; see `bitstream.coders.conditional`."""
     fractions = torch.arange(QUARTERS * (len(knots) - 1) + 1, device=knots.device) / QUARTERS
     lower = fractions.floor().clamp(max=len(knots) - 2).long()
     odds = torch.lerp(knots[lower], knots[lower + 1], (fractions - lower)[:, None])
@@ -83,10 +83,10 @@ def shapes_of(knots: Tensor) -> Shapes:
 
 
 class EntropyModel(nn.Module):
-    """Parameters that begin at those of `context_prior`, and count what they differ from them."""
+    """Parameters that start at `context_prior` and are charged for their difference from it."""
 
     sections: Mapping[str, str]
-    """The section that each parameter is in."""
+    """The section of each parameter, by the parameter's name."""
 
     def __init__(self, level_count: int) -> None:
         super().__init__()
@@ -97,11 +97,11 @@ class EntropyModel(nn.Module):
             self.register_buffer(f"usual_{name}", value.clone())
 
     def scale(self, name: str) -> float:
-        """What a parameter is multiplied by to be an integer of the file."""
+        """The factor from a parameter to its integer in the file."""
         return 1 / parameter_step(self.sections[name])
 
     def description_bits(self) -> Tensor:
-        """About what the parameters take in the file: nothing where they are as usual, else by their size."""
+        """Estimated bits of the parameters in the file: none for usual values, more the more they differ."""
         total = torch.zeros((), device=next(self.parameters()).device)
         for name, value in self.named_parameters():
             steps = (value - self.get_buffer(f"usual_{name}")) * self.scale(name)
@@ -110,7 +110,7 @@ class EntropyModel(nn.Module):
 
 
 def sections_of(kind: str, names: Sequence[str]) -> dict[str, str]:
-    """Sections of parameters by their names."""
+    """Section names of the parameters `names` of one kind, flags, latents or motion."""
     return {name: f"context.{kind}.{name}" for name in names}
 
 
@@ -118,7 +118,7 @@ _LOGARITHMS = torch.from_numpy(LOG_TABLE).float() / 16
 
 
 def logarithms(counts: Tensor) -> Tensor:
-    """log2(count + 1), rounded down to 1/16, of whole counts."""
+    """log2(count + 1) of whole counts, rounded down to 1/16."""
     return _LOGARITHMS.to(counts.device)[counts.clamp(max=len(_LOGARITHMS) - 1).long()]
 
 
@@ -130,7 +130,9 @@ class MotionEntropy(EntropyModel):
     weight: nn.Parameter
     knots: nn.Parameter
     levels: Tensor
+    """(T,): hierarchy level of each frame."""
     active: Tensor
+    """(T, 5, 1, 1): 1 for the channels that are coded in a frame, 0 for the others."""
 
     def __init__(self, tree: Hierarchy) -> None:
         super().__init__(tree.level_count)
@@ -141,11 +143,11 @@ class MotionEntropy(EntropyModel):
         self.register_buffer("active", active[..., None, None])
 
     def bits(self, grids: Sequence[Tensor]) -> Tensor:
-        """Bits of four grids (T, 5, h, w), which need not be whole: linear between magnitudes."""
+        """Bits of the four grids (T, 5, h, w) in steps, interpolated linearly between whole magnitudes."""
         return torch.stack([one.sum() for one in self.bits_of_nodes(grids)]).sum()
 
     def bits_of_nodes(self, grids: Sequence[Tensor]) -> list[Tensor]:
-        """The same for each value of each grid: four of (T, 5, h, w)."""
+        """`bits` of each value of each grid: four tensors (T, 5, h, w)."""
         shapes, found = shapes_of(self.knots), []
         parent: Tensor | None = None
         for k, grid in enumerate(grids):
@@ -174,7 +176,7 @@ class MotionEntropy(EntropyModel):
 
 
 def optimizer(model: EntropyModel, rate: float = 1.0) -> torch.optim.Optimizer:
-    """Adam at rates that suit biases, weights and knots."""
+    """Adam with the learning rates of `RATES`, times `rate`."""
     return Adam(
         [
             {"params": [value], "lr": RATES[model.sections[name].rsplit(".", 1)[1]] * rate}
@@ -184,7 +186,7 @@ def optimizer(model: EntropyModel, rate: float = 1.0) -> torch.optim.Optimizer:
 
 
 def parameters(*models: EntropyModel) -> dict[str, NDArray[np.int64]]:
-    """The integers that symbols are coded by, by the names of their sections."""
+    """The integer parameters for entropy coding, by section name."""
     found = {}
     for model in models:
         for name, value in model.named_parameters():

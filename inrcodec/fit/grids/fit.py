@@ -1,8 +1,10 @@
-"""A segment of the `inrc` family from its frames to its sections, within its bytes and its time.
+"""Fits and codes one segment of the `inrc` family, from frames to sections, within its bytes and time.
 
-motion searched and pruned -> latents chosen, entropy models fitted, in turns, until the step is found
--> motion refined and pruned -> the same again -> network fitted to the frames as they are decoded
--> latents chosen once more, trimmed to the bytes
+1. Search the motion and prune it.
+2. Choose latents and fit the entropy models in turn, until a quantisation step gives about the target bits.
+3. Refine the motion by gradients and prune it; then repeat 2.
+4. Fit the refining network to the decoded frames.
+5. Choose and code the latents again at ever closer steps, until the file fits its bytes.
 """
 
 from __future__ import annotations
@@ -37,28 +39,30 @@ from inrcodec.progress import Picture
 from inrcodec.system.device import compute_dtype
 
 PRICE = 0.06
-"""What a bit costs, in squared steps of the latents."""
+"""The multiplier lambda of rate-distortion optimisation: squared error per bit, in squared latent steps."""
 FIRST_STEP, FIRST_BPP = 0.9, 0.055
-"""The step of latents that gave this bpp for one clip: where the search for the step begins."""
+"""A latent step and the bits per pixel it gave for one clip, from which the step search starts."""
 CLOSE, CLOSE_ENOUGH = 0.08, 0.01
-"""How far the bits may be off before motion is refined, and before the network is fitted."""
+"""Relative deviation from the target bits allowed before refining motion, and before fitting the network."""
 SEARCHES, PRUNINGS = 4, 2
+"""Maximum steps tried per step search, and pruning rounds after the motion search."""
 LEAST_SHARE = 0.05
-"""Of the bits, to motion and latents, however much else there is."""
+"""Minimum share of the target bits for motion and latents, whatever the rest takes."""
 MOST_MOTION = 0.5
-"""Of the bits, that motion may take; above that its price grows."""
+"""Share of the target bits for motion and entropy models above which motion is pruned again."""
 MODEL_BITS = 8.0 * 350
-"""About what the parameters of both entropy models take."""
+"""Approximate bits of the parameters of both entropy models."""
 ROUNDS_A_TURN = 24
-"""Of refining the motion, before it is pruned again."""
+"""Rounds of motion refinement between prunings."""
 FIRST_ROUNDS, ROUNDS = 60, 16
-"""Steps of fitting an entropy model: the first time, and each time after."""
+"""Optimiser steps of fitting an entropy model, the first time and each time after."""
 
 
 def fit_grids(job: FitJob) -> FittedSegment:
     """Fit and code a segment in at most the bytes of its plan.
 
-    What an earlier file has of it stays where it fits and nothing else does. Raises `TargetUnreachable`.
+    If nothing fits but the segment of the `--resume-from` file does, return that one; otherwise raise
+    `TargetUnreachable`.
     """
     plan = job.plan
     if plan.start is None:
@@ -74,7 +78,7 @@ def fit_grids(job: FitJob) -> FittedSegment:
 
 
 def held_grids(plan: SegmentPlan) -> HeldSegment | None:
-    """The grids of the earlier file; None without one, or where less is asked for."""
+    """The segment of the `--resume-from` file; None if there is none or it exceeds the plan's bytes."""
     if plan.start is None or plan.file_bytes(plan.start.sections) > plan.target_bytes:
         return None
     return HeldSegment(plan.start.sections)
@@ -82,7 +86,7 @@ def held_grids(plan: SegmentPlan) -> HeldSegment | None:
 
 class _GridFit:
     def __init__(self, plan: SegmentPlan, segment: SegmentPlanes, job: FitJob) -> None:
-        """`plan` takes the place of the job's."""
+        """`plan` replaces that of `job`."""
         self._plan, self._segment, self._seed, self._progress = plan, segment, job.settings.seed, job.progress
         settings = job.settings
         epochs = settings.epochs if settings.epochs is not None else settings.procedure.epochs
@@ -101,13 +105,13 @@ class _GridFit:
 
     @property
     def _target_bits(self) -> float:
-        """For motion, latents and what their entropy models take."""
+        """Target bits of motion, latents and their entropy models."""
         whole: float = 8 * AIMED_FILL * self._plan.target_bytes - self._other_bits - self._network_bits
         return max(whole, LEAST_SHARE * 8 * self._plan.target_bytes)
 
     @property
     def _price(self) -> float:
-        """Of a bit, in squared error of planes."""
+        """The multiplier lambda as squared error of planes per bit."""
         return PRICE * self._step**2
 
     def run(self) -> FittedSegment:
@@ -139,7 +143,7 @@ class _GridFit:
         return FittedSegment(self._plan, trial.sections, steps, epochs, seconds, course)
 
     def _start(self) -> DecodedGrids | None:
-        """Begin as an earlier file ends, where there is one."""
+        """Start from the `--resume-from` file's segment, if there is one."""
         plan, segment = self._plan, self._segment
         if plan.start is None:
             return None
@@ -154,7 +158,7 @@ class _GridFit:
         return start
 
     def _code(self) -> None:
-        """Latents for the motion and the step as they are."""
+        """Choose latents for the current motion and step."""
         started = time.monotonic()
         field = self._motion.field()
         self._fineness = step_sizes(field, self._segment.tree, *self._segment.config.fineness)
@@ -164,7 +168,10 @@ class _GridFit:
         self._progress.picture(self._picture)
 
     def _find_step(self, close: float, most: int) -> None:
-        """Choose latents and fit their entropy model until the bits are `close` to the target."""
+        """Choose latents and fit their entropy model at up to `most` steps, until the bits are close enough.
+
+        `close` is the accepted relative deviation from the target bits.
+        """
         search = StepSearch()
         for number in range(most):
             is_anew = not self._latents.is_coded
@@ -199,7 +206,7 @@ class _GridFit:
         self._code()
 
     def _time_entropy_coding(self) -> None:
-        """Coding and decoding symbols take about equally long."""
+        """Measure entropy coding; decoding for the check takes about as long, so it counts twice."""
         started = time.monotonic()
         self._sections(())
         self._entropy_seconds = 2 * (time.monotonic() - started)
@@ -216,11 +223,11 @@ class _GridFit:
             return float(self._motion.entropy.bits([grid.detach() for grid in self._motion.grids]))
 
     def _psnr_db(self) -> float:
-        """Before the network, of the displayed frames."""
+        """Mean PSNR of the displayed frames before the refining network."""
         return float((-10 * self._latents.coded.squared_error.clamp(min=1e-12).log10()).mean())
 
     def _refine_motion(self) -> None:
-        """Refine and prune in turns: each turn begins with what the last left, at the full rate again."""
+        """Refine and prune motion in turn; each turn restarts the learning rate schedule."""
         rounds, until = self._pace.refining_rounds(), self._pace.refining_ends()
         fineness = self._fineness.mean((1, 2, 3))
         done, seconds = 0, 0.0
@@ -256,7 +263,7 @@ class _GridFit:
         return picture(self._segment, self._latents.frames, weights)
 
     def _trial(self, step: float, network: tuple[Section, ...]) -> Trial:
-        """Latents at `step`, coded for real."""
+        """Choose the latents at `step` and entropy-code everything."""
         if step != self._coded_step:
             self._step = step
             self._code()

@@ -1,6 +1,6 @@
-"""The entropy model of latents as torch sees it, and of the flags that say where there are any.
+"""The entropy model of latents and their coded-block flags in PyTorch; see `fit.grids.entropy`.
 
-The same classes as `models.latent_contexts`, at flagged blocks only; see `grids.entropy`.
+Its contexts are those of `models.inrc.latent_contexts`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from inrcodec.models.inrc.shapes import KNOTS, FlagFeature, LatentFeature
 
 LAST_CLASS = class_count(KNOTS) - 1
 NEIGHBOURS = ((0, 1), (2, 1), (1, 0), (1, 2))
-"""Rows and columns of a block's neighbours in a plane with a border."""
+"""Row and column offsets of a block's four neighbours in a plane with a border of one block."""
 
 Cells = tuple[Tensor, ...]
 """Frames, rows and columns of blocks, each (n,)."""
 
 
 class LatentEntropy(EntropyModel):
-    """The entropy model of latents."""
+    """The entropy model of latents and their flags."""
 
     sections = sections_of("latent", ("bias", "level", "weight", "knots")) | {
         f"flag_{name}": f"context.flag.{name}" for name in ("bias", "level", "weight")
@@ -68,10 +68,10 @@ class LatentEntropy(EntropyModel):
         self.register_buffer("groups", torch.tensor(GROUPS))
 
     def places(self, symbols: Tensor, reference: Tensor, levels: Tensor, part: int, cells: Cells) -> Tensor:
-        """Where between the classes the latents of a part lie, (n, channels); whole parts are classes.
+        """Positions of a part's latents on the scale of classes, (n, channels); the class is the floor.
 
-        `symbols` (B, 96, h, w) are those the contexts are made of, `reference` (B, h, w) the count that comes
-        from the frames' references (`reference_counts`), and `levels` (B,) those of the frames.
+        Contexts are computed from `symbols` (B, 96, h, w) and `reference` (B, h, w), the frames'
+        `reference_counts`. `levels` (B,) are the frames' hierarchy levels, `cells` the n blocks.
         """
         channels, (frames, rows, columns) = part_channels(part), cells
         cut = symbols.abs().clamp(max=LARGEST_MAGNITUDE)
@@ -97,9 +97,9 @@ class LatentEntropy(EntropyModel):
         return (QUARTERS * (sums + ZERO_KNOT)).clamp(0, LAST_CLASS + 0.999)
 
     def flag_bits(self, symbols: Tensor, reference: Tensor, levels: Tensor) -> list[Tensor]:
-        """Bits of a flag that is not set and of one that is, of each part, (B, h, w, 2), with gradients.
+        """Bits of the values 0 and 1 of each flag, (B, h, w, 2) for each part, differentiable.
 
-        Contexts are those of `symbols`; see `places`.
+        See `places` for the arguments.
         """
         height, width = symbols.shape[2:]
         row, column = torch.meshgrid(
@@ -126,7 +126,7 @@ class LatentEntropy(EntropyModel):
         return found
 
     def bits(self, symbols: Tensor, reference: Tensor, levels: Tensor) -> Tensor:
-        """Of all latents (B, 96, h, w) and their flags, with gradients for the parameters."""
+        """Bits of all latents `symbols` (B, 96, h, w) and their flags, differentiable by the parameters."""
         total, shapes = torch.zeros((), device=symbols.device), shapes_of(self.knots)
         for part, flag_bits in enumerate(self.flag_bits(symbols, reference, levels)):
             flags = flags_of(symbols, part)
@@ -140,25 +140,28 @@ class LatentEntropy(EntropyModel):
 
 
 def flags_of(symbols: Tensor, part: int) -> Tensor:
-    """Which blocks have latents of a part: (B, 96, h, w) -> (B, h, w)."""
+    """Whether each block has non-zero latents of a part: (B, 96, h, w) -> (B, h, w)."""
     return symbols[:, part_channels(part)].ne(0).any(1)
 
 
 def energies(symbols: Tensor) -> Tensor:
-    """9 times the cut magnitudes of a block plus twice those of the 3 x 3 around, (B, h, w), whole."""
+    """9 times a block's clipped magnitudes plus twice those of the 3 x 3 blocks around: E in SPEC, 10.9.
+
+    `symbols` (B, 96, h, w) -> whole numbers (B, h, w).
+    """
     total = _totals(symbols)
     square = F.avg_pool2d(total[:, None], 3, 1, 1, divisor_override=1)
     return (9 * total + 2 * square[:, 0]).round()
 
 
 def reference_counts(energy: Tensor, references: Tensor) -> Tensor:
-    """The sixth count (B, h, w) of frames with these references (B, 2); `energy` (T, h, w)."""
+    """The sixth count (B, h, w) of frames with `references` (B, 2); `energy` (T, h, w) are all `energies`."""
     both = energy[references.clamp(min=0)].sum(1) * (references[:, :1] >= 0)[..., None]
     return (both / 18).floor()
 
 
 def _totals(symbols: Tensor) -> Tensor:
-    """Sums of cut magnitudes over channels."""
+    """Sums of clipped magnitudes over channels: (B, C, h, w) -> (B, h, w)."""
     return symbols.abs().clamp(max=LARGEST_MAGNITUDE).sum(1).float()
 
 

@@ -1,9 +1,9 @@
-"""Finds the latents of every frame, in coding order, from frames as the decoder will have them.
+"""Chooses the latents of every frame in coding order, with the decoder in the loop.
 
-The transform is orthogonal, or nearly so: an error in a latent is the same error in the frame. So the best
-latent, given the rest, is the whole number that has the least squared error plus price times bits, where the
-bits are those of the entropy model. Frames that others are predicted from have finer steps and count for
-more.
+The transform is orthogonal, or nearly so, so that an error of a latent is the same error in the frame. The
+best latent, given all others, is therefore the integer with the least squared error plus price times bits, by
+the entropy model (rate-distortion optimised quantisation). Blocks that other frames are predicted from have
+finer steps and thus count for more.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ from inrcodec.models.inrc.prediction import predict_batch
 from inrcodec.models.inrc.quads import to_colours, to_quads
 
 FIRST_ROUNDING = 0.33
+"""Offset of the deadzone rounding in the first pass, when there are no contexts yet."""
 LARGEST_LATENT = 16_000
 SAMPLED_BLOCKS = 8 * 800
-"""Blocks of frames that one step of fitting the entropy model sees."""
+"""Approximate blocks in the sample for one step of fitting the entropy model."""
 
 
 @dataclass(frozen=True)
 class Coded:
-    """What one pass over the frames made."""
+    """The result of one pass over all frames."""
 
     latents: Tensor
-    """(T, 96, h, w), whole numbers as int16."""
+    """(T, 96, h, w), int16."""
     squared_error: Tensor
-    """(T,): mean over the displayed pixels and colours, before the refining network."""
+    """(T,): mean squared error over displayed pixels and colours in [0, 1], before the refining network."""
 
 
 class LatentFit:
-    """The latents of a segment, and their entropy model."""
+    """The latents of a segment and their entropy model."""
 
     def __init__(self, segment: SegmentPlanes) -> None:
         self._segment = segment
@@ -49,7 +50,7 @@ class LatentFit:
         self._generator = torch.Generator().manual_seed(0)
         self._coded: Coded | None = None
         self.frames: dict[int, Planes] = {}
-        """Planes of each frame as the last `code` left them, in half precision."""
+        """Decoded planes of each frame after the last `code`, in half precision."""
 
     @property
     def is_coded(self) -> bool:
@@ -57,21 +58,21 @@ class LatentFit:
 
     @property
     def coded(self) -> Coded:
-        """What the last `code` chose. Raises `RuntimeError` before the first."""
+        """The result of the last `code` or `start`. Raises `RuntimeError` if there was none."""
         if self._coded is None:
-            raise RuntimeError("no latents have been chosen")
+            raise RuntimeError("no latents yet: call code or start first")
         return self._coded
 
     def start(self, latents: Tensor) -> None:
-        """Begin with these latents (T, 96, h, w), int16, whose errors are not known."""
+        """Start from these latents (T, 96, h, w), int16, whose error is not known."""
         self._coded = Coded(latents, torch.ones(len(latents), device=latents.device))
 
     @torch.no_grad()
     def code(self, field: Tensor, steps: Tensor, price: float) -> Coded:
-        """Choose the latents of all frames anew.
+        """Choose the latents of all frames again.
 
-        `field` (T, 5, rows, columns) in pixels; `steps` (T, 1, h, w). `price` is what a bit may add to the
-        error of a latent, in squared steps: finer steps stand for errors that show again in other frames.
+        `field` (T, 5, rows, columns) is in pixels, `steps` are (T, 1, h, w). `price` is the squared error per
+        bit, in squared steps of each block; finer steps thus weight errors that propagate to other frames.
         """
         segment, tree = self._segment, self._segment.tree
         is_smooth = segment.config.is_smooth
@@ -80,7 +81,7 @@ class LatentFit:
         error = torch.zeros(segment.frame_count, device=segment.device)
         energy = torch.zeros(size[0], *size[2:], device=segment.device)
         references = set(tree.references.ravel().tolist())
-        # The old ones go before the new ones come: only the source takes as much memory.
+        # Freed before new frames are made: they take as much memory as the source.
         self.frames.clear()
         frames: dict[int, Planes] = {}
         for whole in tree.order:
@@ -97,24 +98,24 @@ class LatentFit:
                 add_synthesis(predicted, chosen, steps[batch], is_smooth)
                 error[batch] = self._error(batch, predicted)
                 for frame, planes in zip(batch, predicted.frames(), strict=True):
-                    # No views, which would hold all of the batch.
+                    # Copies, because a view would keep the whole batch in memory.
                     frames[frame] = planes.map(Tensor.clone if frame in references else Tensor.half)
         self.frames = {frame: planes.map(Tensor.half) for frame, planes in frames.items()}
         self._coded = Coded(latents, error)
         return self._coded
 
     def _choose(self, batch: list[int], wanted: Tensor, energy: Tensor, price: float) -> Tensor:
-        """Whole numbers (B, 96, h, w) near `wanted`, which is in steps."""
+        """Integers (B, 96, h, w) for the coefficients `wanted`, which are in steps."""
         limited = wanted.clamp(-LARGEST_LATENT, LARGEST_LATENT)
         if self._coded is None:
             return limited.sign() * (limited.abs() + FIRST_ROUNDING).floor()
         reference = reference_counts(energy, self._segment.references[batch])
         before, levels = self.coded.latents[batch], self._segment.levels[batch]
         chosen = torch.zeros_like(limited)
-        # Contexts are those of the choice before.
+        # Contexts are taken from the previous pass.
         for part, flag_bits in enumerate(self.entropy.flag_bits(before, reference, levels)):
             channels = part_channels(part)
-            # No other latent is better than zero.
+            # In all other blocks zero is the nearest integer of every latent.
             frames, rows, columns = cells = (limited[:, channels].abs().amax(1) > 0.5).nonzero(as_tuple=True)
             classes = self.entropy.places(before, reference, levels, part, cells).long()
             ideal = limited[:, channels][frames, :, rows, columns]
@@ -125,7 +126,7 @@ class LatentFit:
         return chosen
 
     def _round(self, magnitudes: Tensor, classes: Tensor, price: float) -> tuple[Tensor, Tensor]:
-        """Whole magnitudes (n, channels) near those given, and the cost of each row of them, (n,)."""
+        """Integers for the `magnitudes` (n, channels), and the rate-distortion cost of each row, (n,)."""
         shapes, lower = shapes_of(self.entropy.knots), magnitudes.floor()
         best = torch.zeros_like(lower)
         least = magnitudes.square() + price * shapes.bits(best, classes)
@@ -136,13 +137,14 @@ class LatentFit:
         return best, least.sum(1)
 
     def _error(self, batch: list[int], planes: Planes) -> Tensor:
+        """`Coded.squared_error` of the frames of a batch, (B,)."""
         video = self._segment.video
         colours = to_colours(to_quads(planes), self._segment.config.is_smooth)
         shown = colours[:, : video.height, : video.width].clamp_(0, 1)
         return (shown - self._segment.clip[batch].float() / 255).square().mean((1, 2, 3))
 
     def fit_entropy(self, rounds: int) -> None:
-        """Fit the entropy model to the latents as they are, on samples of frames."""
+        """Fit the entropy model to the current latents, on samples of frames."""
         energy = self._energies()
         for _ in range(rounds):
             self._optimizer.zero_grad()
@@ -151,7 +153,10 @@ class LatentFit:
             self._optimizer.step()
 
     def add_gradients(self, scale: float, energy: Tensor | None = None) -> float:
-        """Those of `scale` times the bits, from a sample; returns their estimate. See `energies`."""
+        """Add the gradients of `scale` times the bits, estimated on a sample; returns that estimate.
+
+        `energy` (T, h, w) are the `energies` of all frames.
+        """
         energy = self._energies() if energy is None else energy
         total = 0.0
         for frames, weight in self._samples():
@@ -161,7 +166,7 @@ class LatentFit:
         return total
 
     def _samples(self) -> list[tuple[list[int], float]]:
-        """Frames of each kind, and by how much theirs stand for all of the kind."""
+        """Sampled frames of each kind (first, anchor, between), with the frames that each one stands for."""
         levels = self._segment.tree.levels
         blocks = self._segment.height * self._segment.width // 64
         kinds = [(levels == 0, 1), (levels == 1, 2), (levels > 1, 5)]
@@ -187,7 +192,7 @@ class LatentFit:
 
     @torch.no_grad()
     def estimated_bits(self) -> float:
-        """Bits of all latents by the model."""
+        """Bits of all latents and flags, by the entropy model."""
         energy = self._energies()
         chunks = self._segment.chunks(range(self._segment.frame_count))
         return sum(float(self._bits(chunk, energy)) for chunk in chunks)

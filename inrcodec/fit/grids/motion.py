@@ -1,4 +1,4 @@
-"""Fits the motion grids: searched block by block, then refined by gradients against the bits they cost."""
+"""Fits the motion grids: block matching, then rate-distortion optimisation by gradients and pruning."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from inrcodec.models.inrc.prediction import field_of, predict
 from inrcodec.models.inrc.shapes import GRID_SCALES, MOTION_CHANNELS, grid_sizes
 
 STEP = 0.25
-"""Of all motion, pixels; and of the balance between both references."""
+"""Quantisation step of motion, pixels, and of the balance between both references."""
 RATE = 0.16
-"""Of Adam, in steps of the grids."""
+"""Adam's learning rate for grids, whose unit is `STEP`."""
 BLOCK_ENERGY = 8.0
-"""Of a block of 8 x 8 pixels, in squared steps of latents: what is coded after all counts by logarithm."""
+"""Residual energy of an 8x8 block, in squared latent steps, above which it counts by its logarithm: such a
+residual gets coded anyway."""
 FIRST_ROUNDING, LAST_ROUNDING = 0.35, 0.45
-"""What is added to a magnitude before it is cut to a whole number: less than 0.5 keeps grids sparse."""
+"""Deadzone rounding: the offset added to magnitudes before truncation. Less than 0.5 keeps grids sparse."""
 BOTH_UNLESS_WORSE = 1.1
+"""Bi-prediction is used where its error is at most this times that of the better single reference."""
 
 
 def searched_field(segment: SegmentPlanes, report: Callable[[int, int], None]) -> Tensor:
-    """The field (T, 5, rows, columns) in pixels that block matching finds."""
+    """The field (T, 5, rows, columns) in pixels by block matching; `report` gets frames done and in total."""
     rows, columns = segment.config.rows, segment.config.columns
     field = torch.zeros(segment.frame_count, MOTION_CHANNELS, rows, columns, device=segment.device)
     references, has_two = segment.tree.references, segment.tree.has_two
@@ -51,7 +53,7 @@ def searched_field(segment: SegmentPlanes, report: Callable[[int, int], None]) -
 
 
 def _of_both(now: Tensor, before: Tensor, after: Tensor, motion: Tensor) -> Tensor:
-    """Fields (B, 5, rows, columns) of frames with two references, `motion` being that from before."""
+    """Fields (B, 5, rows, columns) of frames with two references; `motion` points to the one before."""
     onwards = search(now[:, :1], after[:, :1])
     height, width = now.shape[2:]
     first, second = predict(before, None, motion), predict(after, None, onwards)
@@ -68,7 +70,7 @@ def _of_both(now: Tensor, before: Tensor, after: Tensor, motion: Tensor) -> Tens
 
 
 def to_grids(field: Tensor) -> list[Tensor]:
-    """Four grids of whole steps, coarse to fine, whose sum is about `field` in pixels."""
+    """Four grids (T, 5, rows_k, columns_k) in whole steps, coarse to fine, whose sum is about `field`."""
     rest, grids = field / STEP, []
     rows, columns = field.shape[2:]
     for size, scale in zip(grid_sizes(rows, columns), GRID_SCALES, strict=True):
@@ -89,21 +91,21 @@ def _whole(values: Tensor, rounding: float) -> Tensor:
 
 
 class MotionFit:
-    """Grids that are refined against the source itself, and their entropy model."""
+    """Motion grids, refined by prediction from source instead of decoded frames, and their entropy model."""
 
     def __init__(self, segment: SegmentPlanes, grids: Sequence[Tensor]) -> None:
-        """`grids` are those of `to_grids`, or of an earlier fit."""
+        """`grids` come from `to_grids` or an earlier fit."""
         self._segment = segment
         self.grids = [nn.Parameter(grid) for grid in grids]
         self.entropy = MotionEntropy(segment.tree).to(segment.device)
         self._optimizer = optimizer(self.entropy)
 
     def field(self) -> Tensor:
-        """(T, 5, rows, columns) in pixels."""
+        """The field (T, 5, rows, columns) in pixels."""
         return field_of([grid.detach() for grid in self.grids]) * STEP
 
     def fit_entropy(self, rounds: int) -> float:
-        """Fit the entropy model to the grids as they are; returns their bits."""
+        """Fit the entropy model to the current grids; returns the bits of the grids."""
         grids = [grid.detach() for grid in self.grids]
         for _ in range(rounds):
             self._optimizer.zero_grad()
@@ -116,10 +118,11 @@ class MotionFit:
     def refine(
         self, rounds: int, fineness: Tensor, step: float, price: float, goes_on: Callable[[], bool]
     ) -> None:
-        """Minimise what predictions leave to code, plus `price` times the bits of the grids.
+        """Minimise the cost of prediction residuals plus `price` times the bits of the grids, then round.
 
-        `step` is that of latents, `fineness` (T,) what it is multiplied by in each frame. The first two
-        thirds see images of half the finest scale's sides. Stops when `goes_on` says no.
+        `step` is the latents' quantisation step and `fineness` (T,) the mean factor on it in each frame. The
+        first two thirds of the rounds use images of half the finest scale's resolution. Stops early when
+        `goes_on` returns False.
         """
         grid_optimizer = Adam(self.grids, lr=RATE)
         finest = finest_scale(self._segment.height, self._segment.width)
@@ -144,7 +147,10 @@ class MotionFit:
 
     @torch.no_grad()
     def prune(self, fineness: Tensor, step: float, price: float) -> None:
-        """Set nodes to zero, fine grids first, where what that adds to code is worth less than their bits."""
+        """Set nodes to zero, fine grids first, where that costs less in residual than it saves in bits.
+
+        See `refine` for the arguments.
+        """
         scale = min(8, 2 * finest_scale(self._segment.height, self._segment.width))
         for k in reversed(range(len(self.grids))):
             grid = self.grids[k]
@@ -161,7 +167,7 @@ class MotionFit:
             grid[is_worth_it.expand_as(grid)] = 0
 
     def _batches(self, scale: int) -> list[list[int]]:
-        """Frames with one reference and frames with two, in runs that fit the memory."""
+        """Chunks of frames at this scale, those with one reference apart from those with two."""
         segment = self._segment
         has_two, predicted = segment.tree.has_two, segment.tree.levels > 0
         pixels = segment.height * segment.width // scale**2
@@ -174,7 +180,7 @@ class MotionFit:
     def _left_to_code(
         self, batch: list[int], fineness: Tensor, step: float, scale: int, grids: Sequence[Tensor]
     ) -> Tensor:
-        """What predictions from `grids` leave to code, squared error of each block: (B, 1, h / 8, w / 8)."""
+        """Cost of coding the residual of each 8x8 block, as squared error: (B, 1, h / 8, w / 8)."""
         segment = self._segment
         references = segment.tree.references[batch]
 

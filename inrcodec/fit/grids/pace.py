@@ -1,4 +1,4 @@
-"""How long the parts of a fit of `inrc` may take: by the clock, or by the epochs that were asked for."""
+"""Divides the time of an `inrc` fit among its parts, by the deadline or by the requested epochs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from inrcodec.progress import Progress
 from inrcodec.system.deadline import Deadline
 
 MOST_REFINEMENTS, FEWEST_REFINEMENTS = 144, 4
-"""Rounds of refining the motion; of a fit by epochs as many as those, in these bounds."""
+"""Bounds of the rounds of motion refinement; without a deadline there is one per epoch."""
 REFINING_SHARE = 0.5
-"""Of the time, which motion may take."""
+"""Share of the remaining time that motion refinement may take."""
 NETWORK_FRAMES = 4
-"""Frames that a step of the network counts for."""
+"""Frames that one optimiser step of the network counts as, to convert steps to epochs."""
 RESERVE = 6.0
-"""What coding to size and checking take, in choices of all latents."""
+"""Time for coding to size and checking, in latent passes."""
 
 
 class Pace:
-    """Counts in the seconds that one choice of all latents takes, `code_seconds`."""
+    """Plans in latent passes: choosing and coding the latents of all frames once takes `code_seconds`."""
 
     def __init__(self, deadline: Deadline, epochs: float, frame_count: int) -> None:
-        """Without a limit the fit has `epochs` passes over the frames."""
+        """Without a deadline the fit takes `epochs` passes over the frames."""
         self._deadline, self._epochs, self._frame_count = deadline, epochs, frame_count
         self._started = time.monotonic()
         self.code_seconds = 0.0
@@ -35,16 +35,16 @@ class Pace:
         return time.monotonic() - self._started
 
     def epochs(self, network_steps: int) -> float:
-        """What was asked for, or what came of the time."""
+        """The requested epochs, or with a deadline those that `network_steps` amount to."""
         if not self._deadline.is_limited:
             return self._epochs
         return NETWORK_FRAMES * network_steps / self._frame_count
 
     def begin(self, progress: Progress) -> None:
-        """Tell how long it will take. Raises `TargetUnreachable` where time is too short."""
+        """Report how long the fit will take. Raises `TargetUnreachable` if the time is too short."""
         self.has_begun = True
         if not self._deadline.is_limited:
-            # A round of refining and an epoch of the network both take about half as long as a choice.
+            # A round of motion refinement and an epoch of the network each take about half a latent pass.
             choices = 10 + 0.5 * (self.refining_rounds() + self._epochs)
             progress.expect(2 * self.seconds + choices * self.code_seconds, self._epochs)
             return
@@ -55,7 +55,7 @@ class Pace:
         progress.expect(self._deadline.left, None)
 
     def is_late(self, passes: int) -> bool:
-        """Whether so many more choices of latents would end too late, coding and checking included."""
+        """Whether `passes` more latent passes, coding and checking included, would miss the deadline."""
         return (passes + RESERVE / 2) * self.code_seconds > self._deadline.left
 
     def refining_rounds(self) -> int:
@@ -64,7 +64,7 @@ class Pace:
         return round(min(MOST_REFINEMENTS, max(FEWEST_REFINEMENTS, self._epochs)))
 
     def refining_ends(self) -> float:
-        """The time of `time.monotonic` at which refining the motion stops."""
+        """The `time.monotonic()` at which motion refinement must stop, seconds."""
         return time.monotonic() + REFINING_SHARE * max(0.0, self._deadline.left)
 
     def network_clock(self) -> Clock:

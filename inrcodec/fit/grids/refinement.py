@@ -1,4 +1,4 @@
-"""Fits the refining network to the frames as they are decoded, against the bits of its weights."""
+"""Fits the refining network to the decoded frames, with the bits of its weights in the loss."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ from inrcodec.system.device import autocast
 
 RATE, STEP_RATE = 4e-3, 2e-2
 BATCH_PIXELS = 1 << 18
-"""Of the patches of one step, about."""
+"""Approximate pixels of the patches of one step."""
 LONGEST_SIDE = 512
-"""Of a patch, pixels; an even number."""
+"""Maximum side of a patch, pixels; even."""
 FIRST_BITS = 7.0
+"""Bits per weight for which the first quantisation steps are chosen."""
 ROUNDED_FROM = 0.6
+"""Fraction of the fit after which weights are rounded instead of having noise added."""
 CHECKS = 4
-"""Batches on which it is decided whether there is a network at all."""
+"""Batches that decide whether the network is kept."""
 COLOURS_OF_A_QUAD = 12
 
 
 class RefiningFit:
-    """The network's weights, and the learned steps they are rounded to."""
+    """The network's weights and their learned quantisation steps."""
 
     def __init__(
         self, segment: SegmentPlanes, seed: int, start: Mapping[str, NDArray[np.float32]] | None = None
     ) -> None:
-        """`start` are values to begin with, else random ones."""
+        """`start` are the initial weights; None for random ones."""
         self._segment = segment
         self._specs = network_specs(segment.config.width)
         self._generator = torch.Generator().manual_seed(seed)
@@ -47,7 +49,7 @@ class RefiningFit:
             value = torch.zeros(spec.shape)
             if spec.name == "refine.first.weight":
                 value.normal_(std=math.sqrt(2 / (QUAD_CHANNELS * 9)), generator=self._generator)
-            # Weights that are all zero would stay so.
+            # All-zero weights, those of a network that was not kept, would have no gradients.
             if start is not None and start["refine.first.weight"].any():
                 value = torch.from_numpy(start[spec.name])
             self.weights[spec.name] = nn.Parameter(value.to(segment.device))
@@ -61,10 +63,10 @@ class RefiningFit:
         dtype: torch.dtype,
         report: Callable[[float, float, float, int], None],
     ) -> int:
-        """Minimise squared error plus `price` times bits until the clock ends; returns the steps made.
+        """Minimise squared error plus `price` times bits until `clock` ends; returns the number of steps.
 
-        `frames` are the decoded planes of each frame. `report` gets the fraction, the mean squared
-        error, the network's bits and the steps made.
+        `frames` are the decoded planes of each frame. `report` gets the fraction of the fit done, the mean
+        squared error, the network's bits and the number of steps.
         """
         if not self._specs:
             return 0
@@ -94,7 +96,7 @@ class RefiningFit:
 
     @torch.no_grad()
     def _forget_if_worse(self, frames: Mapping[int, Planes], price: float, dtype: torch.dtype) -> None:
-        """Few steps may leave a network that is not worth its bits: then all weights are zero."""
+        """Set all weights to zero if the network is not worth its bits, as after too few steps."""
         quantised = self.quantiser(self.weights, Rounding.STRAIGHT_THROUGH)
         saved = 0.0
         for _ in range(CHECKS):
@@ -107,15 +109,15 @@ class RefiningFit:
     def _error(
         self, source: Tensor, decoded: Tensor, weights: Mapping[str, Tensor], dtype: torch.dtype
     ) -> Tensor:
-        """Mean squared error of planes, of each of a pixel's three colours; see `_patches`."""
+        """Squared error of planes per pixel and colour; see `_patches`."""
         with autocast(self._segment.device, dtype):
             refined = refine(decoded, weights)
         return (refined - source).square().sum() / (COLOURS_OF_A_QUAD * source[:, 0].numel())
 
     @torch.no_grad()
     def quantised(self) -> dict[str, Tensor]:
-        """The weights as a file of them would have them."""
-        # With a generator of its own: the fit goes on as if nobody had asked.
+        """The weights as a decoder would have them."""
+        # A separate generator, so that previews do not change the fit.
         own = torch.Generator(device=self._segment.device).manual_seed(0)
         return self.quantiser(self.weights, Rounding.STRAIGHT_THROUGH, own).tensors  # type: ignore[no-any-return]
 
@@ -126,7 +128,7 @@ class RefiningFit:
         return self.quantiser.steps()
 
     def _patches(self, frames: Mapping[int, Planes]) -> tuple[Tensor, Tensor]:
-        """Quads of the same places of source and decoded frames."""
+        """Quads (B, 6, h / 2, w / 2) of source and decoded frames, at the same random positions."""
         segment = self._segment
         height, width = min(segment.height, LONGEST_SIDE), min(segment.width, LONGEST_SIDE)
         count = min(segment.frame_count, max(1, round(BATCH_PIXELS / (height * width))))
@@ -141,12 +143,12 @@ class RefiningFit:
         return to_quads(stacked(sources)), to_quads(stacked(decoded))
 
     def _place(self, spare: int) -> int:
-        """Where a patch begins, an even number of pixels."""
+        """A random even offset of a patch, 0 to `spare` pixels."""
         return int(torch.randint(spare // 2 + 1, (), generator=self._generator)) * 2
 
 
 def _patch(planes: Planes, top: int, left: int, height: int, width: int) -> Planes:
-    """A part of a frame's planes, in even numbers of pixels."""
+    """A part of a frame's planes; all arguments are even numbers of luma pixels."""
     luma = planes.luma[:, top : top + height, left : left + width]
     top, left, height, width = top // 2, left // 2, height // 2, width // 2
     return Planes(luma, planes.chroma[:, top : top + height, left : left + width]).map(Tensor.float)

@@ -1,4 +1,4 @@
-"""What a fit of `inrc` tells and shows while it goes on, and the course of it that is kept."""
+"""Progress reports and preview pictures of an `inrc` fit, and the recorded course of the fit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inrcodec.progress import Course, FitReport, Picture, Progress
 
 @torch.no_grad()
 def picture(segment: SegmentPlanes, frames: Mapping[int, Planes], weights: Mapping[str, Tensor]) -> Picture:
-    """The frame in the middle of the segment, and what a network of these `weights` makes of its planes."""
+    """The middle frame of the segment: source, and `frames` refined by a network with these `weights`."""
     middle, video = segment.frame_count // 2, segment.video
     planes = frames[middle].map(lambda plane: plane[None].float())
     codes = to_codes(refine(to_quads(planes), weights), segment.config.is_smooth)
@@ -30,7 +30,7 @@ def picture(segment: SegmentPlanes, frames: Mapping[int, Planes], weights: Mappi
 
 
 class Teller:
-    """Tells of the parts of one fit; `pixel_count` is that of all frames of the segment."""
+    """Reports the progress of one fit; `pixel_count` counts the pixels of all frames of the segment."""
 
     def __init__(self, progress: Progress, frame_count: int, pixel_count: int) -> None:
         self.course = Course(NETWORK_FRAMES / frame_count)
@@ -46,15 +46,15 @@ class Teller:
         rest_bits: float,
         psnr_db: float,
     ) -> None:
-        """What a quantisation step gave: `bits`, of which `motion_bits`; what is not coded yet is apart."""
+        """Report a step of the step search: `bits` include `motion_bits`, `rest_bits` are not coded yet."""
         self.course.add(0, psnr_db, (bits + rest_bits) / self._pixel_count)
         self._progress.detail(
             f"step {step:.4g}: {bits / 8:.0f} bytes of {target_bits / 8:.0f},"
-            f" {motion_bits / 8:.0f} of motion, {psnr_db:.2f} dB"
+            f" {motion_bits / 8:.0f} for motion, {psnr_db:.2f} dB"
         )
 
     def network_begins(self) -> None:
-        """From now on steps are counted, and the next report is due in a while."""
+        """Start the clock of network steps and of their reports."""
         self._started = self._reported = time.monotonic()
 
     def network(
@@ -66,7 +66,7 @@ class Teller:
         step: int,
         draw: Callable[[], Picture],
     ) -> None:
-        """Mean squared error and bits of the whole segment after so many steps of the network."""
+        """Report the segment's mean squared error and bits after `step` network steps, if a report is due."""
         now = time.monotonic()
         if now - self._reported < REPORT_SECONDS:
             return
@@ -84,6 +84,6 @@ class Teller:
         self.course.add(step, report.psnr_db, report.predicted_bpp)
 
     def trial(self, number: int, step: float, trial: Trial) -> None:
-        """One coding of the whole segment."""
+        """Report one trial of coding the segment to size."""
         self._progress.stage("coding to size", number, TRIALS)
         self._progress.detail(f"step {step:.5g}: {trial.size} bytes, {trial.psnr_db:.2f} dB")

@@ -1,4 +1,4 @@
-"""What a fit of `inrc` works on: the frames of a segment as planes, at several resolutions."""
+"""The source frames of a segment as planes at several resolutions, for the `inrc` fit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from inrcodec.models.inrc.planes import Planes, chroma_lost, components, halved,
 from inrcodec.models.inrc.shapes import CELL, InrcConfig
 
 CHUNK_PIXELS = 1 << 21
-"""About as many pixels are worked on at a time."""
+"""Approximate pixels processed at a time."""
 
 SAMPLED_FRAMES = 8
-"""Frames on which it is decided what chroma is between its values."""
+"""Frames that decide how chroma is upsampled."""
 
 
 def with_chroma_of(clip: NDArray[np.uint8], config: InrcConfig) -> InrcConfig:
-    """The config with the chroma that is closer to that of frames (T, height, width, 3)."""
+    """`config` with the chroma upsampling that is closer to the frames (T, height, width, 3), uint8."""
     repeated, smooth = (
         chroma_error(torch.from_numpy(clip), config, is_smooth) for is_smooth in (False, True)
     )
@@ -33,7 +33,7 @@ def with_chroma_of(clip: NDArray[np.uint8], config: InrcConfig) -> InrcConfig:
 
 
 def chroma_error(clip: Tensor, config: InrcConfig, is_smooth: bool) -> float:
-    """Mean squared error of frames (T, height, width, 3) that only have their chroma halved."""
+    """Mean squared error that halving the chroma alone causes in frames (T, height, width, 3), uint8."""
     picked = np.unique(np.linspace(0, len(clip) - 1, SAMPLED_FRAMES).round().astype(np.int64))
     size = config.rows * CELL, config.columns * CELL
     lost = sum(float(chroma_lost(components(clip[frame : frame + 1], *size), is_smooth)) for frame in picked)
@@ -42,9 +42,10 @@ def chroma_error(clip: Tensor, config: InrcConfig, is_smooth: bool) -> float:
 
 @dataclass(frozen=True)
 class SegmentPlanes:
-    """One segment: its frames (T, height, width, 3), uint8, on the device, and how they hang together."""
+    """One segment: its source frames and their prediction structure."""
 
     clip: Tensor
+    """(T, height, width, 3), uint8, on the device."""
     config: InrcConfig
     video: VideoInfo
 
@@ -58,7 +59,7 @@ class SegmentPlanes:
 
     @property
     def height(self) -> int:
-        """Of the planes."""
+        """Height of the luma planes, pixels: the coded height."""
         return self.config.rows * CELL
 
     @property
@@ -71,21 +72,21 @@ class SegmentPlanes:
 
     @cached_property
     def levels(self) -> Tensor:
-        """(T,), on the device."""
+        """Hierarchy levels (T,), on the device."""
         return torch.from_numpy(self.tree.levels).to(self.device)
 
     @cached_property
     def references(self) -> Tensor:
-        """(T, 2), on the device."""
+        """Reference frames (T, 2), on the device."""
         return torch.from_numpy(self.tree.references).to(self.device)
 
     def planes(self, frames: Sequence[int]) -> Planes:
-        """Planes of these frames of the source."""
+        """Planes of these source frames, float32."""
         return self._planes.map(lambda plane: plane[list(frames)].float())
 
     @cached_property
     def _planes(self) -> Planes:
-        """Those of all frames in half precision, which take as much memory as the clip."""
+        """Planes of all source frames in half precision; they take as much memory as the clip."""
         whole = no_planes(self.frame_count, self.height, self.width, self.device, torch.float16)
         for chunk in self.chunks(range(self.frame_count)):
             found = halved(self.components(chunk), self.config.is_smooth)
@@ -94,15 +95,15 @@ class SegmentPlanes:
 
     @cached_property
     def chroma_error(self) -> float:
-        """See the function of this name."""
+        """The module's `chroma_error` for this segment."""
         return chroma_error(self.clip, self.config, self.config.is_smooth)
 
     def components(self, frames: Sequence[int]) -> Tensor:
-        """Luma and chroma (B, 3, height, width) of these frames, at full resolution."""
+        """Luma and chroma (B, 3, height, width) of these source frames, at full resolution."""
         return components(self.clip[list(frames)], self.height, self.width)
 
     def small_components(self, scale: int) -> Tensor:
-        """Those of all frames, averaged over squares of `scale` pixels: (T, 3, height / scale, ...)."""
+        """`components` of all frames, downscaled by `scale`: (T, 3, height / scale, width / scale)."""
         found = self._small.get(scale)
         if found is None:
             size = (self.frame_count, 3, self.height // scale, self.width // scale)
@@ -112,16 +113,16 @@ class SegmentPlanes:
         return found
 
     def forget_small_components(self) -> None:
-        """Until they are asked for again."""
+        """Free the cache of `small_components`."""
         self._small.clear()
 
     @cached_property
     def _small(self) -> dict[int, Tensor]:
-        """Motion is fitted at two scales, again and again."""
+        """Cache by scale: motion is fitted at two scales repeatedly."""
         return {}
 
     def chunks(self, frames: Sequence[int], pixels: int | None = None) -> Iterator[list[int]]:
-        """The frames in runs of about `CHUNK_PIXELS`; `pixels` are those of a frame, if not its own."""
+        """The frames in chunks of about `CHUNK_PIXELS`; `pixels` per frame default to those of luma."""
         size = max(1, CHUNK_PIXELS // (pixels or self.height * self.width))
         for first in range(0, len(frames), size):
             yield list(frames[first : first + size])

@@ -1,4 +1,7 @@
-"""Finds the step of the latents that fills the bytes: their bits fall with about a power of the step."""
+"""Finds the quantisation step of latents that fills the target bytes.
+
+The bits of latents fall with about a power of the step.
+"""
 
 from __future__ import annotations
 
@@ -12,46 +15,47 @@ from inrcodec.plan.budget import AIMED_FILL
 from inrcodec.search import Tried, bracket, share_between, within
 
 BITS_POWER = 1.4
-"""Of the step, that bits fall with: where nothing else is known."""
+"""The assumed exponent p of bits ~ step^-p, until trials show it."""
 LEAST_STEP = 4e-3
-"""So fine that frames are exact but for their rounding to 8 bits, and latents far from their largest."""
+"""The finest step: frames are exact up to rounding to 8 bits, and latents still far below their maximum."""
 LEAST_POWER, MOST_POWER = 0.7, 3.0
+"""Plausible range of the exponent."""
 LARGEST_CHANGE = 3.0
-"""Of the step from one trial to the next, while the steps tried do not lie on both sides."""
+"""Largest factor between the steps of consecutive trials while the target is not bracketed."""
 INNER = 0.05
-"""Share of a bracket that the next step keeps from each end."""
+"""Share of the bracket that the next step stays away from each end."""
 TRIALS, PATIENT_TRIALS = 10, 3
-"""At most, and those that may look for a file that is fuller than it must be."""
+"""Maximum trials, and the first trials, which aim for a fuller file than required."""
 PATIENT_FILL = 0.985
-"""Share of the bytes that these are content with."""
+"""Share of the target bytes that satisfies these first trials."""
 LATE_FACTOR = 1.15
-"""What a step grows by at least when time is over and nothing has fitted."""
+"""Minimum factor on the step when time is up and no trial has fitted."""
 
 
 class StepSearch:
-    """Trials of steps, and the next one. Sizes are in any unit, and above 0."""
+    """Proposes the next step from earlier trials. Sizes may have any unit and count as at least 1."""
 
     def __init__(self) -> None:
         self._trials: list[Tried] = []
-        """Logarithms of steps, and of sizes, negated: they fall with the step."""
+        """Logarithms of steps, and negated logarithms of sizes, which rise with the step."""
 
     def add(self, step: float, size: float) -> None:
         self._trials.append((math.log(step), -math.log(max(size, 1.0))))
 
     def next(self, target: float) -> float:
-        """A step for the size `target`, from the two trials nearest to it."""
+        """The step to try next for the size `target`, from the trials nearest to it."""
         wanted = -math.log(max(target, 1.0))
         finer, coarser = bracket(self._trials, wanted)
         if finer is not None and coarser is not None:
             return self._between(finer, coarser, wanted)
-        # Of equal sizes, which a step that leaves nothing gives, the one on the wanted side.
+        # Steps that leave no latents have equal sizes: start from the one on the target's side.
         onwards = 1 if coarser is None else -1
         place, value = min(self._trials, key=lambda one: (abs(one[1] - wanted), -onwards * one[0]))
         change = (wanted - value) / self._power()
         return math.exp(place + within(change, -math.log(LARGEST_CHANGE), math.log(LARGEST_CHANGE)))
 
     def _power(self) -> float:
-        """Of the last two trials, within what is plausible."""
+        """The exponent between the last two trials, limited to the plausible range."""
         if len(self._trials) < 2:
             return BITS_POWER
         (one, first), (other, second) = self._trials[-2:]
@@ -61,7 +65,7 @@ class StepSearch:
 
     def _between(self, finer: Tried, coarser: Tried, wanted: float) -> float:
         if finer[0] >= coarser[0]:
-            # Sizes that do not fall with the step: choices depend on those before.
+            # Choices depend on earlier ones, so sizes need not fall with the step: try a step in between.
             return math.exp((finer[0] + coarser[0]) / 2 + 0.01 * len(self._trials))
         share = share_between(finer[1], coarser[1], wanted, INNER)
         return math.exp(finer[0] + share * (coarser[0] - finer[0]))
@@ -69,7 +73,7 @@ class StepSearch:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a step."""
+    """The segment coded with one step."""
 
     sections: tuple[Section, ...]
     size: int
@@ -89,11 +93,12 @@ def fill(
     is_late: Callable[[int], bool],
     report: Callable[[int, float, Trial], None],
 ) -> Trial:
-    """The best trial of at most `target_bytes`, of `filled_bytes` where steps can be found for that.
+    """The best trial of at most `target_bytes`, and if possible at least `filled_bytes`.
 
-    `code` makes the trial of a step, `step` is the first one, and `report` gets each with its number from 1
-    on. `is_late` says whether so many more would end too late; what time is kept for the end may go into one
-    more where the best leaves more of the bytes than it should. Raises `NetworkTooLarge` when none fits.
+    `code` makes the trial of a step and `step` is the first step. `report` gets the number of each trial,
+    from 1, its step and the trial. `is_late(n)` says whether n more trials would miss the deadline; while the
+    best trial has fewer than `filled_bytes`, one more may use the time reserved for the end. Raises
+    `NetworkTooLarge` if no trial fits.
     """
     search, best, least = StepSearch(), None, 0
     for number in range(1, TRIALS + 1):
@@ -114,5 +119,5 @@ def fill(
             break
         step = following
     if best is None:
-        raise NetworkTooLarge("motion, coarse latents and their entropy models of this inrc", least)
+        raise NetworkTooLarge("the motion, coarse latents and entropy models of this inrc segment", least)
     return best

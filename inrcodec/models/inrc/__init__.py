@@ -1,1 +1,1 @@
-"""`inrc`, the default model: grids of motion and latents in a hierarchy of frames."""
+"""`inrc`, the default model: motion grids and latents in a hierarchy of frames."""

@@ -1,7 +1,7 @@
-"""What the parameters of the entropy models usually are: files hold by how much theirs differ. Normative.
+"""Usual parameters of the entropy models; files contain only their differences from these. Normative.
 
-Fitted to several clips at several rates by `benchmarks.context_prior`, so that short and small files need not
-describe what nearly all have in common.
+`benchmarks.context_prior` fitted them to several clips at several rates, so that short and small files need
+not transmit what nearly all have in common.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from inrcodec.models.inrc.shapes import context_specs
 
 LISTED_LEVELS = 6
-"""Of the hierarchy; deeper ones begin as the last."""
+"""Hierarchy levels that `_TABLE` lists; deeper levels have the values of the last one."""
 
 
 def context_prior(level_count: int) -> dict[str, NDArray[np.int64]]:
-    """Integers of the shapes of `context_specs`, by the names of the sections."""
+    """The usual parameters as integers, by section name, in the shapes of `context_specs`."""
     prior = {}
     for spec, listed in zip(context_specs(level_count), context_specs(LISTED_LEVELS), strict=True):
         values = np.array(_TABLE[spec.name], dtype=np.int64).reshape(listed.shape)

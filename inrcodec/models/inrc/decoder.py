@@ -1,4 +1,4 @@
-"""The decoder of the `inrc` family: motion, latents and the refining network to frames."""
+"""The decoder of the `inrc` family: frames from motion, latents and the refining network."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from inrcodec.models.inrc.shapes import split_grids
 from inrcodec.system.threads import P, T, Threads, done
 
 AHEAD = 4
-"""Frames that are begun before they are asked for."""
+"""Frames that are decoded ahead for a caller that takes them in order."""
 
 
 class Reconstruction:
-    """A `FrameDecoder`: keeps the anchors it has made, and the frames of the groups last asked for.
+    """A `FrameDecoder` that caches the anchors it has decoded, and the frames that the last request needed.
 
-    A frame is made when its references are; frames that do not wait for each other are made side by side.
+    A frame is decoded once its references are; frames that do not depend on each other are decoded in
+    parallel.
     """
 
     def __init__(
@@ -38,27 +39,28 @@ class Reconstruction:
         fineness: tuple[float, float],
         is_smooth: bool,
     ) -> None:
-        """`display` is (height, width); `fineness` are `exponent` and `most` of `step_sizes`.
+        """Prepare to decode the segment with these `tensors` (`coding.grid_sections.segment_tensors`).
 
-        `is_smooth` says what chroma is between its values, see `planes`.
+        `display` is (height, width). `fineness` are `exponent` and `most` of `step_sizes`. `is_smooth` says
+        how chroma is upsampled; see `planes`.
         """
         self._tree, self._display, self._is_smooth = tree, display, is_smooth
         self._latents = tensors["latent"]
         self._motion = tensors["motion"]
         self._motion_step = tensors.get("motion.step")
         network = {name: value for name, value in tensors.items() if name.startswith("refine.")}
-        # A network that was not worth its bits is all zeros, and says nothing.
+        # A network that was not worth its bits is all zeros and changes nothing.
         self._weights = network if any(value.any() for value in network.values()) else {}
         self._field = self._field_of(tensors["motion"])
         self._steps = tensors["latent.step"] * step_sizes(self._field, tree, *fineness)
         self._frames: dict[int, Future[Planes]] = {}
         self._codes: dict[int, Future[Tensor]] = {}
         self._next = -1
-        """The frame after those last asked for."""
+        """The frame after those last requested."""
         self._threads = Threads(self._latents.device)
 
     def __call__(self, positions: Tensor) -> Tensor:
-        """See `FrameDecoder`; between two frames there is their mean, weighted by the distance."""
+        """See `FrameDecoder`. A position between two frames gives their linear blend."""
         ends = [(math.floor(at), math.ceil(at), at - math.floor(at)) for at in positions.tolist()]
         with self._forgetting_failures():
             planes = self._begin({frame for pair in ends for frame in pair[:2]})
@@ -75,7 +77,7 @@ class Reconstruction:
 
         motion = Stored(self._field)
         if self._motion_step is not None:
-            # Whole numbers, which take less room.
+            # Integers take less space.
             symbols = (self._motion / self._motion_step).round().to(torch.int32)
             motion = Stored(self._field_of(symbols), float(self._motion_step))
         fixed = FixedReconstruction(self._weights, self._display, self._is_smooth)
@@ -83,7 +85,7 @@ class Reconstruction:
 
     def codes(self, frames: Sequence[int]) -> Tensor:
         """See `CodesDecoder`."""
-        # Who has taken frames in a row will want those after them, too.
+        # A caller that takes frames in order will want the following ones, too.
         last, is_in_row = max(frames), min(frames) == self._next and self._threads.are_many
         ahead = range(last + 1, min(last + 1 + (AHEAD if is_in_row else 0), len(self._latents)))
         self._next = last + 1
@@ -96,7 +98,7 @@ class Reconstruction:
 
     @contextmanager
     def _forgetting_failures(self) -> Iterator[None]:
-        """What fails is begun anew when it is asked for again, with all that has waited for it."""
+        """After a failure, discard all work in progress, so that the next request starts afresh."""
         try:
             yield
         except BaseException:
@@ -104,22 +106,22 @@ class Reconstruction:
             raise
 
     def _forget(self) -> None:
-        """In a frame of its own: the failure holds those that it passed, and would hold itself."""
+        """Separate function: the traceback would otherwise keep the frames it passed alive."""
         begun: list[Future[Any]] = [*self._frames.values(), *self._codes.values()]
         self._frames.clear()
         self._codes.clear()
-        # Those that wait for others first.
+        # Dependants are cancelled before what they wait for.
         for one in reversed(begun):
             one.cancel()
 
     def _begin(self, frames: set[int]) -> dict[int, Future[Planes]]:
-        """Planes of these frames, begun with all that they are predicted from; what else there is goes."""
+        """Start decoding the planes of these frames and their references; drop what is no longer needed."""
         needed = self._tree.needed(frames)
         for frame in self._codes.keys() - frames:
             self._codes.pop(frame).cancel()
         for frame in reversed([one for one in self._frames if self._is_between(one) and one not in needed]):
             self._frames.pop(frame).cancel()
-        # References come first in this order.
+        # References come first in coding order.
         for frame in (one for batch in self._tree.order for one in batch):
             if frame in needed and frame not in self._frames:
                 references = {
@@ -131,7 +133,7 @@ class Reconstruction:
         return {frame: self._frames[frame] for frame in sorted(frames)}
 
     def _is_between(self, frame: int) -> bool:
-        """Whether it is no anchor."""
+        """Whether the frame is not an anchor."""
         return bool(self._tree.levels[frame] > 1)
 
     def _submit(
@@ -142,13 +144,13 @@ class Reconstruction:
         *arguments: P.args,
         **named: P.kwargs,
     ) -> Future[T]:
-        """What waits for `earlier` work. One frame alone has the caller's thread, and with it all cores."""
+        """Run `work` after `earlier`. A single frame runs in the caller's thread, which has all cores."""
         if count == 1:
             return done(work(*arguments, **named))
         return self._threads.submit_after(earlier, work, *arguments, **named)
 
     def _planes(self, frame: int, references: Mapping[int, Future[Planes]]) -> Planes:
-        """Planes of a frame, whose references may still be in the making."""
+        """Decode the planes of a frame, once its references are there."""
         at = slice(frame, frame + 1)
         frames = {reference: future.result() for reference, future in references.items()}
         with torch.autocast(self._latents.device.type, enabled=False):
@@ -161,15 +163,15 @@ class Reconstruction:
         return planes.frames()[0]
 
     def _colours(self, planes: Future[Planes]) -> Tensor:
-        """RGB (3, height, width) in [0, 1]."""
+        """The frame as RGB (3, height, width) in [0, 1]."""
         return self._shown(planes, to_colours).permute(2, 0, 1).clamp_(0, 1)
 
     def _codes_of(self, planes: Future[Planes]) -> Tensor:
-        """The same as uint8 (height, width, 3)."""
+        """The frame as RGB (height, width, 3), uint8."""
         return self._shown(planes, to_codes).contiguous()
 
     def _shown(self, planes: Future[Planes], convert: Callable[[Tensor, bool], Tensor]) -> Tensor:
-        """What `convert` makes of refined quads, cut to the display's size: (height, width, 3)."""
+        """The refined frame, converted by `convert` and cropped for display: (height, width, 3)."""
         height, width = self._display
         refined = refine(to_quads(planes.result().map(lambda plane: plane[None])), self._weights)
         with torch.autocast(self._latents.device.type, enabled=False):

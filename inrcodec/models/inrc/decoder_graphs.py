@@ -1,11 +1,11 @@
-"""The decoder of the `inrc` family in operations of fixed shapes, which other programs can run.
+"""The decoder of the `inrc` family as graphs of fixed shapes, for export to other programs.
 
     first      latents -> planes
     forward    motion, latents, planes of the frame before -> planes
     between    motion, latents, planes of the frames before and after -> planes
     shown      planes -> refined -> frame
 
-`decoder` does the same work in less time: it leaves out blocks without latents.
+`decoder` does the same in less time, because it skips blocks without latents.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ STATES = ("luma", "chroma")
 
 
 class FixedReconstruction:
-    """Makes frames one at a time, each from arguments alone: its functions are those of a `FrameGraphs`."""
+    """Decodes frames one at a time, each from the arguments alone; the functions of a `FrameGraphs`."""
 
     def __init__(self, weights: Mapping[str, Tensor], display: tuple[int, int], is_smooth: bool) -> None:
-        """`weights` are the refining network's, `display` is (height, width)."""
+        """`weights` are the refining network's; `display` is (height, width)."""
         self._weights, self._display, self.is_smooth = weights, display, is_smooth
 
     def first(self, latent: Tensor, step: Tensor) -> tuple[Tensor, ...]:
-        """Luma (1, 1, h, w) and chroma (1, 2, h / 2, w / 2) of a frame that is predicted from none."""
+        """Luma (1, 1, h, w) and chroma (1, 2, h / 2, w / 2) of a frame without references."""
         made = synthesised(latent, step, self.is_smooth)
         return made.luma, made.chroma
 
     def predicted(
         self, motion: Tensor, latent: Tensor, step: Tensor, *references: Tensor
     ) -> tuple[Tensor, ...]:
-        """The same of a frame with one reference or two, each given by its luma and chroma."""
+        """Luma and chroma of a frame with one or two `references`, each given by its luma and chroma."""
         before = Planes(*references[:2])
         after = Planes(*references[2:]) if len(references) > 2 else None
         difference = synthesised(latent, step, self.is_smooth)
@@ -49,7 +49,7 @@ class FixedReconstruction:
         return predicted.luma + difference.luma, predicted.chroma + difference.chroma
 
     def shown(self, luma: Tensor, chroma: Tensor) -> tuple[Tensor]:
-        """The frame (1, 3, height, width)."""
+        """The displayed frame, RGB (1, 3, height, width)."""
         height, width = self._display
         quads = torch.cat([F.pixel_unshuffle(luma, 2), chroma], 1)
         return (as_images(refine(quads, self._weights), self.is_smooth)[..., :height, :width],)
@@ -58,7 +58,7 @@ class FixedReconstruction:
 def frame_graphs(
     fixed: FixedReconstruction, tree: Hierarchy, motion: Stored, latents: Tensor, steps: Tensor
 ) -> FrameGraphs:
-    """The graphs of a segment whose `motion` is (T, 5, rows, columns).
+    """The graphs of a segment with the fields `motion` (T, 5, rows, columns).
 
     `latents` are (T, 96, h, w), `steps` (T, 1, h, w).
     """
@@ -75,7 +75,7 @@ def frame_graphs(
         stored={
             "motion": motion,
             "latent": Stored(latents),
-            # Steps of blocks without latents are of no use to anybody.
+            # The steps of blocks without latents are not used: zeros compress better.
             "step": Stored(steps * latents.ne(0).any(1, keepdim=True)),
         },
         shown=Graph(fixed.shown, ()),

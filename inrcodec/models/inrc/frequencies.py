@@ -1,4 +1,4 @@
-"""The channels of a latent grid: block frequencies of luma and chroma, their coding order and neighbours.
+"""The channels of latents: the transform frequencies of luma and chroma, their coding order and neighbours.
 
 Normative for the contexts of `inrcodec.models.inrc.contexts`.
 """
@@ -6,19 +6,20 @@ Normative for the contexts of `inrcodec.models.inrc.contexts`.
 from __future__ import annotations
 
 KERNEL_SIDES = (8, 4, 4)
-"""Frequencies per axis of luma and of both chroma components; channel u * side + v of a component has the
-vertical frequency u and the horizontal one v."""
+"""Frequencies per axis of luma and of the two chroma components. Channel u * side + v of a component has
+vertical frequency u and horizontal frequency v."""
 CHANNELS = sum(side * side for side in KERNEL_SIDES)
 FIRST_CHANNELS = (0, 64, 80)
+"""The first channel of each component."""
 GROUP_COUNT = 12
 NEIGHBOUR_FREQUENCIES = ((1, 0, 2), (0, 1, 2), (1, 1, 1), (2, 0, 1), (0, 2, 1))
-"""(du, dv, weight): a channel (u, v) looks at (u - du, v - dv) of its component."""
+"""(du, dv, weight): frequency (u - du, v - dv) of the same component is in the context of (u, v)."""
 
 
 def zigzag(side: int) -> list[int]:
-    """Channels u * side + v of a component in coding order.
+    """Channels u * side + v of a component in coding order, a zigzag scan.
 
-    Diagonals u + v ascend; on even diagonals v ascends, on odd ones u.
+    Diagonals u + v ascend; v ascends on even diagonals, u on odd ones.
     """
 
     def place(channel: int) -> tuple[int, int]:
@@ -48,11 +49,11 @@ def _group(channel: int) -> int:
 
 
 GROUPS = tuple(_group(channel) for channel in range(CHANNELS))
-"""The row of weights of each channel: by u + v of 0, 1, 2, 3..4, 5..7, 8 and more; 6 more for chroma."""
+"""The row of weights of each channel, for u + v = 0, 1, 2, 3..4, 5..7, 8 and above; plus 6 for chroma."""
 
 
 def frequency_neighbours(channel: int) -> list[tuple[int, int]]:
-    """Channels of lower frequency next to this one, each with its weight in the first count."""
+    """Neighbouring channels of lower frequency, each with its weight in the first count."""
     component = component_of(channel)
     first, side = FIRST_CHANNELS[component], KERNEL_SIDES[component]
     u, v = divmod(channel - first, side)

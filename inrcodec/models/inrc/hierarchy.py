@@ -1,10 +1,11 @@
-"""The order in which frames are coded: anchors a group apart, and frames between them by halving.
+"""The prediction structure: anchors one group (GOP) apart, and the frames between them by halving.
 
     anchors   0 -> 16 -> 32 -> ...               each is predicted from the anchor before it
     between   8 from 0 and 16, 4 from 0 and 8, ...   each is predicted from the nearest coded frames around it
 
-As in the hierarchical B pictures of ordinary codecs (Schwarz et al., "Analysis of hierarchical B pictures and
-MCTF", 2006). Everything here follows from the number of frames and the size of a group.
+Frame 0 is intra-coded, the other anchors have one reference (like P pictures), and the frames between anchors
+are bi-predicted hierarchical B pictures (Schwarz et al., "Analysis of hierarchical B pictures and MCTF",
+2006). The number of frames and the group size determine everything here.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ MOST_GROUP_FRAMES = 64
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Who is predicted from whom in a run of frames."""
+    """The level, references and coding order of each of T frames."""
 
     frame_levels: tuple[int, ...]
-    """0 for the first frame, 1 for other anchors, from 2 on for the halvings."""
+    """0 for the first frame, 1 for the other anchors, 2 and above for the frames of each halving."""
     frame_references: tuple[tuple[int, int], ...]
-    """The frames before and after that a frame is predicted from; an anchor names the one before it twice,
-    the first frame has (-1, -1)."""
+    """The reference frames before and after each frame. An anchor has the anchor before it twice, the first
+    frame has (-1, -1)."""
     order: tuple[tuple[int, ...], ...]
-    """Batches of frames: the references of a batch are all in batches before it."""
+    """Batches of frames in coding order; the references of a batch are all in earlier batches."""
 
     @property
     def level_count(self) -> int:
@@ -58,7 +59,7 @@ class Hierarchy:
         return two
 
     def needed(self, frames: set[int]) -> set[int]:
-        """`frames` and all that they are predicted from, directly or not."""
+        """`frames` and their direct and indirect references."""
         found, waiting = set(frames), list(frames)
         while waiting:
             for reference in self.frame_references[waiting.pop()]:
@@ -70,10 +71,10 @@ class Hierarchy:
 
 @lru_cache(maxsize=8)
 def hierarchy(frame_count: int, group_frames: int) -> Hierarchy:
-    """The hierarchy of `frame_count` frames with anchors about `group_frames` apart, evenly spread.
+    """The hierarchy of `frame_count` (T) frames with anchors evenly spread, about `group_frames` apart.
 
-    Anchor i of n is frame floor((2 i (T - 1) + n) / (2 n)), the last frame being an anchor; the frame between
-    a and b is floor((a + b) / 2).
+    Anchor i = 0..n is frame floor((2 i (T - 1) + n) / (2 n)), so that the last frame is an anchor. The frame
+    between a and b is floor((a + b) / 2).
     """
     groups = max(1, -(-(frame_count - 1) // group_frames)) if frame_count > 1 else 0
     anchors = (

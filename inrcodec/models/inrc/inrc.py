@@ -1,15 +1,16 @@
-"""inrc: latent and motion grids in a hierarchy of frames, and a small network that refines what they make.
+"""inrc: motion grids and latents in a hierarchy of frames, refined by a small network.
 
     motion grids -> field -> frames around, warped ----+
     latents x steps -> lapped transform --------------(+)-> planes -> two convolutions -> frame
 
-A representation in the line of COOL-CHIC video (Leguay et al., 2024), C3 (Kim et al., 2024) and FFNeRV (Lee
-et al., 2023): everything in the file was fitted to this one video. What is fitted: the motion of every frame
-at four resolutions, the latents of every frame, the models that latents and motion are entropy-coded by, and
-the network's weights. See `prediction`, `lapped`, `contexts` and `reconstruction`.
+Motion grids hold motion vectors at nodes, at four resolutions that add up to a motion vector field. Latents
+are quantised coefficients of a lapped transform of the prediction residual. A segment contains both for every
+frame, the entropy models that code them, and the network's weights, all fitted to this one video, in the line
+of COOL-CHIC video (Leguay et al., 2024), C3 (Kim et al., 2024) and FFNeRV (Lee et al., 2023). See
+`prediction`, `lapped`, `contexts` and `decoder`.
 
-Latents are not learned by gradient descent from nothing: the transform is orthogonal, or nearly so, and the
-best latents are found directly, frame after frame, with the decoder in the loop (`inrcodec.fit.grids`).
+Latents are not learned by gradient descent. The transform is orthogonal, or nearly so, and the encoder finds
+the best latents directly, frame after frame, with the decoder in the loop (`inrcodec.fit.grids`).
 """
 
 from __future__ import annotations
@@ -50,20 +51,20 @@ if TYPE_CHECKING:
 
 
 MAXIMUM_WIDTH, WIDEST_PLANNED = 64, 16
-"""Of any file; of new ones for which nobody asks: 32 takes twice the time for no better picture."""
+"""The largest width of any file, and of a new one by default: 32 takes twice the time for no gain."""
 WIDTH_STEP = 8
 NETWORK_SHARE, NETWORK_BITS = 0.05, 5.5
-"""Of the file's bits to the refining network, and about what a weight of it takes."""
+"""Share of the file's bits planned for the refining network, and the approximate bits of one weight."""
 MOST_FRAMES = 2048
-"""Of a segment: each anchor is a batch of its own, which takes time however small it is."""
+"""Maximum frames in a segment: each anchor is a batch of its own, which costs time however small it is."""
 OTHER_SYMBOLS = 1 << 16
-"""More than a segment's entropy models and network together have."""
+"""An upper bound of the symbols of a segment's entropy models and network together."""
 LEAST_BITS = 8 * 700.0
-"""About what the entropy models take, and nearly nothing else."""
+"""The smallest budget: about the bits of the entropy models, with hardly any other data."""
 
 
 class Inrc:
-    """The `inrc` family; see the module's docstring. `inrcodec.fit.grids` fits and codes its segments."""
+    """The `inrc` family; see the module docstring. `inrcodec.fit.grids` fits and codes its segments."""
 
     wire_id = 6
     name = "inrc"
@@ -72,7 +73,7 @@ class Inrc:
     summary = "inrc: latent and motion grids in a hierarchy of frames, refined by a small network"
 
     def most_frames(self, width: int, height: int) -> int:
-        """Frames of `width` x `height` pixels whose symbols a reader takes in one segment."""
+        """The most frames of `width` x `height` pixels that a reader accepts in one segment."""
         rows, columns = node_counts(VideoInfo(width, height, 1))
         symbols = CHANNELS * 4 * rows * columns + MOTION_CHANNELS * motion_cells(rows, columns)
         return min(MOST_FRAMES, (DEFAULT_LIMITS.max_symbols - OTHER_SYMBOLS) // symbols)
@@ -88,7 +89,8 @@ class Inrc:
         """See `Family.plan`. Options: `group`, frames from anchor to anchor; `width` of the network.
 
         Raises:
-            UsageError: For an unknown option, or more than `most_frames` frames.
+            BudgetTooSmall: For fewer than `LEAST_BITS` bits.
+            UsageError: For an unknown option or value, or more than `most_frames` frames.
 
         """
         known_options(self.name, options, ("group", "width"))
@@ -126,10 +128,8 @@ class Inrc:
         reader.expect_end()
         config = InrcConfig(rows, columns, group, width, exponent, most, bool(smooth))
         if video.frame_count > self.most_frames(video.width, video.height):
-            # Before the hierarchy is made, which takes memory and time for every frame.
-            raise LimitExceeded(
-                f"{video.frame_count} frames are too many for a segment of inrc", block="SEGM"
-            )
+            # Checked before the hierarchy is built, which takes memory and time for every frame.
+            raise LimitExceeded(f"{video.frame_count} frames are too many for one inrc segment", block="SEGM")
         known = (
             (config.rows, config.columns) == node_counts(video)
             and 1 <= config.group_frames <= MOST_GROUP_FRAMES
@@ -156,7 +156,7 @@ class Inrc:
         )
 
     def activation_count(self, config: InrcConfig) -> int:
-        """While planes are made, or where the network has hidden values, one in four pixels for each."""
+        """The peak while planes are made, or in the network, whose hidden channels are per 2 x 2 pixels."""
         pixels = config.rows * config.columns * CELL * CELL
         return pixels * max(23, 15 + -(-config.width // 4))
 

@@ -1,12 +1,13 @@
-"""A lapped transform of planes: DCTs of blocks, and rotations across the blocks' borders.
+"""The lapped transform of planes: block DCTs, and an orthogonal filter across the block borders.
 
-It is orthogonal, but for smooth chroma, which it is nearly orthogonal for once that is upsampled.
-
-Latents are its coefficients, so that a frame is a sum of smooth bumps that overlap by half, of 16 x 16 values
-in luma and 8 x 8 in chroma, and no block shows. A cosine transform of blocks is followed by one orthogonal
+Latents are its quantised coefficients. The synthesis is an inverse DCT of each block and one orthogonal
 filter across each border (time-domain lapped transform: T. Tran et al., "Lapped transform via time-domain
-pre- and post-filtering", 2003). Its angles were optimised for the coding gain at a correlation of 0.95, which
-is 9.26 dB in luma, where the DCT's is 8.83, and 7.94 dB in chroma, 7.57.
+pre- and post-filtering", 2003). Basis functions overlap by half, 16 x 16 values in luma and 8 x 8 in chroma,
+so that no block edges show. The transform is orthogonal, and nearly so for smooth chroma once that is
+upsampled.
+
+The filter's angles were optimised for the coding gain at a correlation of 0.95. This gain is 9.26 dB in luma
+(DCT: 8.83 dB) and 7.94 dB in chroma (DCT: 7.57 dB).
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from inrcodec.models.inrc.frequencies import FIRST_CHANNELS, KERNEL_SIDES
 from inrcodec.models.inrc.planes import Planes
 
 BLOCK = KERNEL_SIDES[0]
-"""Side of a block of luma, pixels; a block of chroma shows the same place."""
+"""Side of a luma block, pixels; the chroma block covers the same area."""
 ANGLES = {8: (0.596076, 0.129592, 0.049055, 0.406760, 0.033634, 0.178721), 4: (0.327792,)}
-"""By the side of a block: of the rotations in the planes (0,1), (0,2), (0,3), (1,2), ..., in radians."""
+"""Rotation angles in radians for the axis pairs (0,1), (0,2), (0,3), (1,2), ..., by the side of a block."""
 
 SMOOTH_GAINS = (1.030176, 1.146783, 1.428231, 1.804515)
-"""Of the frequencies of smooth chroma along one axis: doubling takes that much from them."""
+"""Gains of the four frequencies of smooth chroma along one axis, which offset the loss in upsampling."""
 
 
 @lru_cache(maxsize=16)
 def _cosines(size: int, is_smooth: bool, device: torch.device) -> Tensor:
-    """The orthonormal DCT of `size` points, one frequency a row, with the gains of smooth chroma."""
+    """The orthonormal DCT (size, size), one frequency per row; if `is_smooth`, times the gains."""
     k = torch.arange(size, dtype=torch.float64)[:, None]
     rows = torch.cos(math.pi * (torch.arange(size, dtype=torch.float64) + 0.5) * k / size) * math.sqrt(
         2 / size
@@ -45,7 +46,7 @@ def _cosines(size: int, is_smooth: bool, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _border_filter(size: int, device: torch.device) -> Tensor:
-    """The orthogonal matrix (size, size) that the synthesis applies to the pixels around each border."""
+    """The orthogonal matrix (size, size) that the synthesis applies around each block border."""
     half = size // 2
     rotation = torch.eye(half, dtype=torch.float64)
     pairs = [(a, b) for a in range(half) for b in range(a + 1, half)]
@@ -65,14 +66,14 @@ def _border_filter(size: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _kernels(size: int, is_smooth: bool, device: torch.device) -> Tensor:
-    """What makes latents of the pixels of a block, (size^2, size^2): frequencies by pixels."""
+    """The forward transform of a block, (size^2, size^2): frequencies by pixels."""
     rows = _cosines(size, is_smooth, device)
     inverse = rows / rows.square().sum(1, keepdim=True)
     return torch.einsum("ui,vj->uvij", inverse, inverse).reshape(size * size, size * size)
 
 
 def _filter_borders(images: Tensor, matrix: Tensor) -> Tensor:
-    """`matrix` along the last axis, over every border between blocks; image edges stay as they are."""
+    """Apply `matrix` along the last axis across every border between blocks; image edges stay as they are."""
     size = len(matrix)
     if images.shape[-1] <= size:
         return images
@@ -89,9 +90,9 @@ def _filter_both(images: Tensor, matrix: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _bumps(size: int, is_smooth: bool, device: torch.device) -> Tensor:
-    """What each frequency is, from half a block before its own to half a block after: (size^2, 4 size^2).
+    """The basis functions, which extend half a block beyond their own block: (size^2, 4 size^2).
 
-    As four tiles of the size of a block, row by row: the upper left one, the upper right one, ...
+    Each is laid out as four block-sized tiles: upper left, upper right, lower left, lower right.
     """
     half = size // 2
     signals = F.pad(_cosines(size, is_smooth, device), (size, size))
@@ -101,11 +102,11 @@ def _bumps(size: int, is_smooth: bool, device: torch.device) -> Tensor:
 
 
 def add_synthesis(planes: Planes, latents: Tensor, steps: Tensor, is_smooth: bool) -> None:
-    """Adds what latents times steps are to planes: the transpose of `analyse`.
+    """Add the inverse transform of `latents` times `steps` to `planes`, in place; see `analyse`.
 
-    `latents` (B, 96, h, w) are of any type, `steps` (B, 1, h, w). The cost goes by the blocks in use; it is
-    least where channels come last in memory.
-    The latents of smooth chroma have gains, so that, but for edges, errors of all are as large in colours.
+    `latents` (B, 96, h, w) have any type, `steps` are (B, 1, h, w), with h and w in blocks. The cost grows
+    with the number of blocks that have latents, and is lowest if channels come last in memory. Except at
+    image edges, the gains of smooth chroma make an error of any latent equally large in the colours.
     """
     images = planes.luma[:, 0], planes.chroma[:, 0], planes.chroma[:, 1]
     for image, first, side in zip(images, FIRST_CHANNELS, KERNEL_SIDES, strict=True):
@@ -114,12 +115,12 @@ def add_synthesis(planes: Planes, latents: Tensor, steps: Tensor, is_smooth: boo
 
 
 def _add_blocks(image: Tensor, blocks: Tensor, steps: Tensor, is_smooth: bool) -> None:
-    """Blocks of latents (B, h, w, side^2), with steps (B, h, w), to images (B, side h, side w).
+    """Add blocks of latents (B, h, w, side^2), with steps (B, h, w), to images (B, side h, side w).
 
-    Everything as if there were blocks beyond the edges, and then the edges once more.
+    Blocks are first filtered as if others followed beyond the image edges; the filter is then undone there.
     """
     (frames, height, width, size), side = blocks.shape, math.isqrt(blocks.shape[3])
-    # Where channels come last, several of them are compared at once.
+    # With channels last, several latents are compared with zero at once.
     is_dense = blocks.stride(3) == 1 and blocks.stride(2) % 8 == 0
     chunks = blocks.view(torch.int64) if is_dense else blocks
     frame, row, column = cells = chunks.ne(0).any(3).nonzero(as_tuple=True)
@@ -139,27 +140,27 @@ def _add_blocks(image: Tensor, blocks: Tensor, steps: Tensor, is_smooth: bool) -
 
 
 def _unfilter_edges(bordered: Tensor, matrix: Tensor) -> None:
-    """Undo the filter of `matrix` across both ends of the last axis: images have no border there."""
+    """Undo the filter `matrix` at both ends of the last axis, where images have no block border."""
     side, half = len(matrix), len(matrix) // 2
     bordered[..., half:side] = bordered[..., :side] @ matrix[:, half:]
     bordered[..., -side:-half] = bordered[..., -side:] @ matrix[:, :half]
 
 
 def synthesised(latents: Tensor, steps: Tensor, is_smooth: bool) -> Planes:
-    """What `add_synthesis` adds, as planes of their own.
+    """The inverse transform of `latents` (B, 96, h, w) times `steps` (B, 1, h, w); see `add_synthesis`.
 
-    Every block is computed by the same operations, whether it is in use or not.
+    The operations are the same for every block, with latents or without, so that graphs have fixed shapes.
     """
     values = latents * steps
     luma, chroma = values[:, : FIRST_CHANNELS[1]], values[:, FIRST_CHANNELS[1] :]
-    # Both of chroma as images of their own, and back.
+    # The chroma components are processed as separate images.
     apart = chroma.reshape(-1, KERNEL_SIDES[1] ** 2, *chroma.shape[2:])
     made = _synthesised(apart, KERNEL_SIDES[1], is_smooth)
     return Planes(_synthesised(luma, KERNEL_SIDES[0], False), made.reshape(len(values), 2, *made.shape[2:]))
 
 
 def _synthesised(values: Tensor, side: int, is_smooth: bool) -> Tensor:
-    """Images (B, 1, side h, side w) of the values of blocks (B, side^2, h, w)."""
+    """Images (B, 1, side h, side w) of coefficients (B, side^2, h, w)."""
     rows = _cosines(side, is_smooth, values.device)
     pixels = torch.einsum("ui,vj->ijuv", rows, rows).reshape(side * side, side * side, 1, 1)
     blocks = F.pixel_shuffle(F.conv2d(values, pixels), side)
@@ -167,7 +168,7 @@ def _synthesised(values: Tensor, side: int, is_smooth: bool) -> Tensor:
 
 
 def analyse(planes: Planes, is_smooth: bool) -> Tensor:
-    """Planes -> latents (B, 96, h, w)."""
+    """The forward transform: planes -> coefficients (B, 96, h, w), neither divided by steps nor rounded."""
     parts = []
     for images, side, gains in (
         (planes.luma, KERNEL_SIDES[0], False),

@@ -1,8 +1,8 @@
-"""The classes of latents, and of the flags that say where there are any. Normative; see `contexts`.
+"""Context modelling of latents and of their coded-block flags. Normative; see `contexts`.
 
-Most blocks of most frames have no latents at all. So each block has two flags, one for luma and one for both
-chroma components, and only latents of flagged blocks are coded. Flags of every second block, as on a
-chessboard, come first and tell those between them.
+Most blocks of most frames have no latents at all. Each block therefore has two flags, one for luma and one
+for both chroma components, and only the latents of flagged blocks are coded. Flags are coded in two
+checkerboard passes, so that the second has all four neighbours as context.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ from inrcodec.models.inrc.frequencies import (
 from inrcodec.models.inrc.shapes import FLAG_PASSES, FlagFeature, LatentFeature
 
 PARTS = ((0,), (1, 2))
-"""The components that share a flag."""
+"""The components that share a flag: part 0 is luma, part 1 both chroma components."""
 
 LOOKED_AT = {one for channel in range(CHANNELS) for one, _ in component_neighbours(channel)}
-"""Channels that later components look at."""
+"""Channels in the context of later components."""
 
 
 @dataclass(frozen=True)
 class LatentModels:
-    """What the classes of a segment's latents come from; both have the same knots."""
+    """The context models of a segment's latents and flags; both have the same knots."""
 
     symbols: ContextModel
-    """Biases (levels, 96), weights (12, 6)."""
+    """Biases (levels, 96) and weights (12, 6), one row per channel group (`frequencies.GROUPS`)."""
     flags: ContextModel
-    """Biases (levels, 4) and weights (4, 4): a column of biases and a row of weights for each pass."""
+    """Biases (levels, 4) and weights (4, 4), with one column and one row for each flag pass."""
 
     def check(self, level_count: int) -> None:
-        """ValueError unless there are rows for so many levels."""
+        """Raise `ValueError` unless the biases cover `level_count` levels and the shapes fit."""
         check_rows(self.symbols, level_count, CHANNELS, GROUP_COUNT, len(LatentFeature))
         check_rows(self.flags, level_count, FLAG_PASSES, FLAG_PASSES, len(FlagFeature))
 
 
 def part_channels(part: int) -> slice:
-    """The channels that a flag of this part stands for."""
+    """The channels that a flag of this part covers."""
     first, last = PARTS[part][0], PARTS[part][-1]
     return slice(FIRST_CHANNELS[first], FIRST_CHANNELS[last] + KERNEL_SIDES[last] ** 2)
 
@@ -71,24 +71,28 @@ def code_latents(
     references: Integers,
     order: Sequence[Sequence[int]],
 ) -> NDArray[np.int16]:
-    """Encode latents (T, 96, h, w), or decode them where `symbols` is None; the latents either way.
+    """Encode latents `symbols` (T, 96, h, w), or decode them if `symbols` is None; return them either way.
 
-    `levels` (T,) are rows of the biases. `references` (T, 2) are the frames that a frame is predicted from,
-    in batches before its own, or -1. `order` lists the batches of frames, all frames once. In a batch come
-    the flags of luma, its channels in coding order, the flags of chroma and its channels. Each channel is a
-    pass over the frames of the batch as they are listed, rows, columns; flags take two.
+    `shape` is (T, 96, h, w). `levels` (T,) are the frames' rows of the biases. `references` (T, 2) are their
+    reference frames, in earlier batches, or -1. `order` lists the batches; together they contain each frame
+    once.
+
+    A batch codes the luma flags, the luma channels, the chroma flags and the chroma channels. A channel is
+    one pass over the flagged blocks by frame (in the batch's order), row and column; flags take two passes.
+
+    Raises `ValueError` for inconsistent shapes, models or batches.
     """
     frames, channels, height, width = shape
     if channels != CHANNELS or (symbols is not None and symbols.shape != shape):
-        raise ValueError(f"expected {CHANNELS} channels, and symbols of {shape}")
+        raise ValueError(f"expected {CHANNELS} channels and symbols of shape {shape}")
     if sorted(frame for batch in order for frame in batch) != list(range(frames)):
-        raise ValueError(f"expected an order of the frames 0..{frames - 1}, each once")
+        raise ValueError(f"expected batches of the frames 0..{frames - 1}, each once")
     levels, references = np.asarray(levels), np.asarray(references)
     models.check(int(levels.max(initial=-1)) + 1)
     tables = _Tables(models.symbols.weighted_tables(), models.flags.weighted_tables())
-    # The last entry is the energy of no frame.
+    # The last entry stays zero: the reference -1, no frame, picks it.
     energies = np.zeros((frames + 1, height, width), dtype=np.int64)
-    # Channels last: what is decoded at a place is written at once, and places without latents never are.
+    # Channels last, so that a block's latents are written together and blocks without latents not at all.
     latents = np.zeros((frames, height, width, channels), dtype=np.int16)
     for batch in order:
         listed = np.array(batch, dtype=np.int64)
@@ -107,14 +111,14 @@ def code_latents(
 
 @dataclass(frozen=True)
 class _Tables:
-    """Weights times logarithms of counts; see `ContextModel.weighted_tables`."""
+    """See `ContextModel.weighted_tables`."""
 
     symbols: NDArray[np.int32]
     flags: NDArray[np.int32]
 
 
 class _Batch:
-    """The frames of a batch while they are coded. Places are numbered by frame, row and column."""
+    """Encodes or decodes the F frames of a batch. A *place* is a flat index of a block into (F, h, w)."""
 
     def __init__(
         self,
@@ -125,29 +129,29 @@ class _Batch:
         reference_count: NDArray[np.int64],
         known: Integers | None,
     ) -> None:
-        """`reference_count` (F, h, w) is the sixth count; `known` (96, F h w) are encoded."""
+        """`reference_count` (F, h, w) is the sixth count; `known` (96, F h w) are latents to encode."""
         self._coder, self._models, self._tables = coder, models, tables
         self._biases = models.symbols.biases(levels)
         self._flag_biases = models.flags.biases(levels)
         self._reference_count, self._known = reference_count, known
         self._shape = reference_count.shape
         self._seen = np.zeros((CHANNELS, reference_count.size), dtype=np.int16)
-        """Cut magnitudes of the channels that other components look at."""
+        """Clipped magnitudes of the `LOOKED_AT` channels, by channel and place."""
         self.coded: list[tuple[NDArray[np.intp], int, NDArray[np.int16]]] = []
-        """Of each component: places, the first channel, and the latents (side^2, places)."""
+        """For each coded component, its flagged places, first channel and latents (side^2, places)."""
         self.total = np.zeros(self._shape, dtype=np.int64)
-        """The sum of cut magnitudes over all channels coded so far, (F, h, w)."""
+        """The sum of clipped magnitudes over all channels coded so far, (F, h, w)."""
 
     def code(self) -> None:
         """Code the batch into `coded` and `total`."""
         for part, components in enumerate(PARTS):
             places = np.flatnonzero(self._code_flags(part))
-            # Passes without symbols, in which nothing is coded, are left out.
+            # A pass without symbols codes nothing, so it can be skipped.
             for component in components if len(places) else ():
                 self._code_component(component, places)
 
     def _code_flags(self, part: int) -> NDArray[np.bool_]:
-        """Whether a block has latents of a part, (F, h, w)."""
+        """Code whether each block has latents of a part, (F, h, w)."""
         flags = np.zeros(self._shape, dtype=np.bool_)
         wanted = None
         if self._known is not None:
@@ -172,17 +176,18 @@ class _Batch:
         return flags
 
     def _code_component(self, component: int, places: NDArray[np.intp]) -> None:
-        """All channels of a component at the flagged places."""
+        """Code all channels of a component at the flagged places."""
         height, width = self._shape[1:]
         side, first = KERNEL_SIDES[component], FIRST_CHANNELS[component]
         frames, inside = np.divmod(places, height * width)
-        # Magnitudes of one channel with a border of zeros: neighbours are the same steps away everywhere.
+        # One channel's magnitudes, bordered by zeros so that neighbours are at fixed offsets everywhere.
         step = width + 2
         bordered = np.zeros((self._shape[0], height + 2, step), dtype=np.int16).reshape(-1)
         centre = frames * (height + 2) * step + (inside // width + 1) * step + inside % width + 1
         above, below, left, right = centre - step, centre + step, centre - 1, centre + 1
         coded = np.zeros((side * side, len(places)), dtype=np.int16)
-        # Of each channel, and of all before: cut magnitudes here, and their sums around.
+        # Clipped magnitudes at each place, and their sums over its four neighbours: by channel, and summed
+        # over the channels before.
         counted = np.zeros((side * side, 2, len(places)), dtype=np.int16)
         earlier = np.zeros_like(counted[0])
         told = self._told_by_references(places, GROUPS[first : first + side * side])
@@ -221,14 +226,14 @@ class _Batch:
     def _told_by_references(
         self, places: NDArray[np.intp], groups: Sequence[int]
     ) -> dict[int, NDArray[np.int32]]:
-        """What the sixth count adds at these places, by the group of a channel."""
+        """The sixth count's term of the class sum at these places, by channel group."""
         count = self._reference_count.reshape(-1)[places]
         tables, feature = self._tables.symbols, LatentFeature.REFERENCES
         return {group: tables[group][feature].take(count) for group in set(groups)}
 
 
 def _cross_sum(plane: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The sum of the four neighbours of each place, zeros outside, over the last two axes."""
+    """The sum of the four neighbours of each cell of the last two axes, zeros outside."""
     total = np.zeros_like(plane)
     total[..., 1:, :] += plane[..., :-1, :]
     total[..., :-1, :] += plane[..., 1:, :]

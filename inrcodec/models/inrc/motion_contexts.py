@@ -1,4 +1,4 @@
-"""The classes of motion symbols, by coarser motion and by the channel before. Normative; see `contexts`."""
+"""Context modelling of motion by the coarser grid and the previous channel. Normative; see `contexts`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from inrcodec.models.inrc.contexts import (
 from inrcodec.models.inrc.shapes import MOTION_CHANNELS, PYRAMID_LEVELS, MotionFeature
 
 FORWARD_CHANNELS = 2
-"""Motion channels of a frame with one reference; the others need two."""
+"""Motion channels of a frame with one reference; the other channels need two references."""
 
 
 def code_motion(
@@ -30,12 +30,14 @@ def code_motion(
     has_two: NDArray[np.bool_],
     is_coded: NDArray[np.bool_],
 ) -> list[NDArray[np.int32]]:
-    """Encode the motion grids of `shapes` (T, 5, h_k, w_k), or decode them where `grids` is None.
+    """Encode motion `grids` of `shapes` (T, 5, h_k, w_k), or decode them if `grids` is None; return them.
 
-    `shapes` go from coarse to fine; each has at least half the rows and columns of the next one. Frames that
-    are not `is_coded` (T,) have no symbols, and channels 2..4 only those that also `has_two` (T,); the others
-    are zeros. Grid after grid and channel after channel is one pass over frames, rows, columns. The bias is
-    (4 levels, 5) with the row 4 level + k for grid k, the weights (4, 4) with the row k.
+    `shapes` go from coarse to fine; each has at least half the rows and columns of the next one. Channels 0
+    and 1 are coded for the frames in `is_coded` (T,), channels 2..4 for those that are also in `has_two`
+    (T,); all other symbols are 0. Each channel of each grid, coarse to fine, is one pass by frame, row and
+    column. The bias is (4 levels, 5), with row 4 level + k for grid k; the weights are (4, 4), with row k.
+
+    Raises `ValueError` for inconsistent shapes, or non-zero symbols that are not coded.
     """
     _check_motion(grids, shapes)
     levels = np.asarray(levels)
@@ -67,7 +69,7 @@ def code_motion(
 
 
 def _enlarged(magnitudes: NDArray[np.int16], shape: tuple[int, ...]) -> NDArray[np.int16]:
-    """Each cell doubled in both directions, and cut to the last two axes of `shape`."""
+    """Each cell repeated over 2 x 2 cells, cropped to the last two axes of `shape`."""
     doubled = magnitudes.repeat(2, axis=-2).repeat(2, axis=-1)
     return doubled[..., : shape[-2], : shape[-1]]
 
@@ -79,6 +81,8 @@ def _check_motion(
         raise ValueError(f"expected {PYRAMID_LEVELS} grids of {MOTION_CHANNELS} channels, found {shapes}")
     for coarse, fine in zip(shapes, shapes[1:], strict=False):
         if 2 * coarse[2] < fine[2] or 2 * coarse[3] < fine[3]:
-            raise ValueError(f"expected at least half the cells in the coarser grid, found {coarse}, {fine}")
+            raise ValueError(
+                f"expected at least half the rows and columns in the coarser grid, found {coarse}, {fine}"
+            )
     if grids is not None and [grid.shape for grid in grids] != list(shapes):
         raise ValueError(f"expected grids of {list(shapes)}, found {[grid.shape for grid in grids]}")

@@ -1,9 +1,9 @@
 """Frames as planes: luma, and two chroma planes of half the height and width.
 
-Luma and chroma are the three orthonormal cosines of (R, G, B). A value of chroma stands for four pixels, and
-is twice theirs: errors of planes, squared and summed up, are about those of the colours. Videos whose chroma
-has half the resolution already mostly repeat each value, others are closer to a *smooth* chroma, which is
-linear between its values.
+Luma and chroma are the orthonormal three-point DCT of (R, G, B). A chroma value stands for 2 x 2 pixels and
+is twice their value, so that the summed squared error of the planes is about that of the colours. Chroma is
+upsampled either by repeating each value, which suits most videos that are 4:2:0 already, or linearly
+(*smooth* chroma), which is closer to others.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CHROMA_SCALE = 2
-"""A value of chroma is so many times that of its pixels."""
+"""A chroma value of the planes divided by that of its pixels."""
 _REACH = 5
-"""Values of chroma on either side that one is chosen with."""
+"""Chroma values on either side that the truncated inverse in `_halved` takes into account."""
 
 
 @dataclass(frozen=True)
 class Planes:
-    """Planes of frames (B, ...), or of one frame without the first axis."""
+    """The planes of frames (B, ...), or of one frame without the first axis."""
 
     luma: Tensor
     """(B, 1, height, width)."""
@@ -32,21 +32,21 @@ class Planes:
     """(B, 2, height / 2, width / 2)."""
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Planes:
-        """The same of both."""
+        """Apply `change` to luma and to chroma."""
         return Planes(change(self.luma), change(self.chroma))
 
     def __sub__(self, other: Planes) -> Planes:
         return Planes(self.luma - other.luma, self.chroma - other.chroma)
 
     def frames(self) -> list[Planes]:
-        """Views of the frames, one by one."""
+        """One `Planes` per frame, without the first axis; views."""
         return [Planes(*both) for both in zip(self.luma, self.chroma, strict=True)]
 
 
 def no_planes(
     count: int, height: int, width: int, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> Planes:
-    """Planes of zeros of `count` frames, `height` and `width` being luma's."""
+    """All-zero planes of `count` frames; `height` and `width` are those of luma."""
     return Planes(
         torch.zeros(count, 1, height, width, device=device, dtype=dtype),
         torch.zeros(count, 2, height // 2, width // 2, device=device, dtype=dtype),
@@ -54,7 +54,7 @@ def no_planes(
 
 
 def stacked(frames: Iterable[Planes]) -> Planes:
-    """One batch of single frames; a view where there is one."""
+    """Single frames as one batch; a view if there is only one frame."""
     each = [*frames]
     if len(each) == 1:
         return each[0].map(lambda plane: plane[None])
@@ -62,7 +62,7 @@ def stacked(frames: Iterable[Planes]) -> Planes:
 
 
 def components(frames: Tensor, height: int, width: int) -> Tensor:
-    """Frames (B, h, w, 3) uint8 -> luma and chroma (B, 3, height, width) around 0, edges repeated."""
+    """Frames (B, h, w, 3) uint8 -> luma and chroma (B, 3, height, width) around 0; edges replicate."""
     images = frames.permute(0, 3, 1, 2).float() / 255 - 0.5
     padding = (0, width - images.shape[3], 0, height - images.shape[2])
     padded = F.pad(images, padding, mode="replicate") if any(padding) else images
@@ -72,9 +72,9 @@ def components(frames: Tensor, height: int, width: int) -> Tensor:
 
 
 def halved(full: Tensor, is_smooth: bool) -> Planes:
-    """Planes of components (B, 3, h, w): chroma with the least squared error once it is `upsampled`.
+    """Planes of components (B, 3, h, w), the chroma having the least squared error after `upsampled`.
 
-    With smooth chroma that holds but for the edges, which count as if the image went on as it ends.
+    Smooth chroma is only approximately optimal at image edges, which are padded by replication.
     """
     if not is_smooth:
         return Planes(full[:, :1], CHROMA_SCALE * F.avg_pool2d(full[:, 1:], 2))
@@ -83,9 +83,10 @@ def halved(full: Tensor, is_smooth: bool) -> Planes:
 
 
 def _halved(values: Tensor) -> Tensor:
-    """Half the values along the last axis: those with the least squared error once they are `upsampled`.
+    """Half the values along the last axis: those with the least squared error after linear upsampling.
 
-    With U for doubling, that is the inverse of (U' U), which has the elements (-1/3)^|i - j|, times U'.
+    If U is the upsampling matrix, they are (U' U)^-1 U' times the values. The elements of the inverse are
+    proportional to (-1/3)^|i - j|.
     """
     inverse = [(-1 / 3) ** abs(away) for away in range(-_REACH, _REACH + 1)]
     taps = [0.0] * (2 * len(inverse) + 2)
@@ -101,13 +102,13 @@ def _halved(values: Tensor) -> Tensor:
 
 
 def upsampled(values: Tensor, is_smooth: bool) -> Tensor:
-    """(B, C, h, w) -> (B, C, 2 h, 2 w): each value for four pixels or, if smooth, linear between them."""
+    """(B, C, h, w) -> (B, C, 2 h, 2 w): each value repeated for 2 x 2 pixels or, if smooth, bilinear."""
     if is_smooth:
         return F.interpolate(values, scale_factor=2, mode="bilinear", align_corners=False)
     return F.interpolate(values, scale_factor=2, mode="nearest")
 
 
 def chroma_lost(full: Tensor, is_smooth: bool) -> Tensor:
-    """Squared error, summed up, that components (B, 3, h, w) have when they are halved and upsampled."""
+    """Summed squared error of components (B, 3, h, w) when their chroma is halved and upsampled again."""
     values = halved(full, is_smooth).chroma / CHROMA_SCALE
     return (upsampled(values, is_smooth) - full[:, 1:]).square().sum()

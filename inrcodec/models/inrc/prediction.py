@@ -1,16 +1,20 @@
-"""Frames from motion grids and latents: predicted from other frames, plus a synthesised difference.
+"""Frames from motion grids and latents: prediction from reference frames plus a synthesised residual.
 
-    motion grids (T, 5, cells) -> field (T, 5, rows, columns)       four grids, coarse to fine, are summed up
-    frame t = prediction(frames around t, field t) + synthesis(latents t x steps t)
+    motion grids (T, 5, cells) -> field (T, 5, rows, columns)       four grids, coarse to fine, are summed
+    frame t = prediction(references of t, field t) + synthesis(latents t x steps t)
 
-The five channels of a field: (x, y) of half the way from the frame before to the one after, (x, y) of a
-common shift, and by how much the frame before counts for more than one half. Of an anchor, which has only
-one reference, the first two are the motion itself. Motion is in pixels, at one node for 16 x 16 pixels,
-linear between nodes.
+A field is a frame's motion vector field, in pixels, with one node per 16 x 16 pixels and linear between
+nodes.
 
-Latents of a frame that others are predicted from are finer: their steps are divided by a power of how often
-their error shows again, which both sides compute from the fields alone (as "macroblock-tree rate control" of
-x264 does on the encoder's side: J. Garrett-Glaser, 2009).
+| channels | two references (bi-prediction) | one reference (anchor) |
+|---|---|---|
+| 0, 1 | half_x, half_y: half the motion from the frame before to the frame after | the motion vector (x, y) |
+| 2, 3 | common_x, common_y: a shift of both motion vectors | unused |
+| 4 | balance: the weight of the frame before, minus one half | unused |
+
+Blocks that other frames are predicted from have finer quantisation steps: the step is divided by a power of
+how much of a block's error propagates, which encoder and decoder compute from the fields alone (x264's
+"macroblock-tree rate control" does so in the encoder only: J. Garrett-Glaser, 2009).
 """
 
 from __future__ import annotations
@@ -28,16 +32,16 @@ from inrcodec.models.inrc.planes import Planes, stacked
 from inrcodec.models.inrc.shapes import CELL
 
 DECAY = 0.95
-"""What is left of an error from a frame to one that is predicted from it, beside what the weights do."""
+"""Share of an error that propagates to a frame predicted from it, on top of the prediction weights."""
 
 
 def doubled(grid: Tensor, rows: int, columns: int) -> Tensor:
-    """Each node repeated over 2 x 2, cut to `rows` and `columns`."""
+    """Each node of (..., h, w) repeated over 2 x 2 nodes, cropped to `rows` and `columns`."""
     return grid.repeat_interleave(2, 2).repeat_interleave(2, 3)[..., :rows, :columns]
 
 
 def field_of(grids: Sequence[Tensor]) -> Tensor:
-    """The sum of the grids, each spread over the finest: (T, 5, rows, columns)."""
+    """The sum of the grids, coarse to fine, each repeated over the finest: (T, 5, rows, columns)."""
     field = grids[0]
     for grid in grids[1:]:
         field = doubled(field, *grid.shape[2:]) + grid
@@ -46,17 +50,17 @@ def field_of(grids: Sequence[Tensor]) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _shares(pixels: int, device: torch.device) -> Tensor:
-    """What the nodes before, at and after a pixel's cell are worth to it: (pixels, 3)."""
+    """Interpolation weights of the previous, own and next node for each pixel of a cell: (pixels, 3)."""
     places = (torch.arange(pixels, dtype=torch.float64) + 0.5) / pixels - 0.5
     around = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
-    # Whoever asks first: what inference mode makes, a fit may not save for its backward pass.
+    # The cache serves fits too, which cannot save tensors made in inference mode for their backward pass.
     with torch.inference_mode(False):
         return (1 - (places[:, None] - around).abs()).clamp(min=0).float().to(device)
 
 
 @lru_cache(maxsize=32)
 def _spread(pixels: int, channels: int, device: torch.device) -> Tensor:
-    """`_shares` of values that have channels beside each other: (3 x channels, pixels x channels)."""
+    """`_shares` for values with interleaved channels: (3 x channels, pixels x channels)."""
     shares = _shares(pixels, device)
     with torch.inference_mode(False):
         return torch.kron(shares.T.contiguous(), torch.eye(channels, device=device))
@@ -64,7 +68,7 @@ def _spread(pixels: int, channels: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _centres(rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Places of nodes, one row and column around the image included, as `grid_sample` has them."""
+    """Positions of the nodes and of one row and column around the image, in units of `grid_sample`."""
     with torch.inference_mode(False):
         y = torch.arange(-1, rows + 1, dtype=dtype, device=device)
         x = torch.arange(-1, columns + 1, dtype=dtype, device=device)
@@ -73,29 +77,32 @@ def _centres(rows: int, columns: int, dtype: torch.dtype, device: torch.device) 
 
 
 def _stretched(nodes: Tensor, pixels: int) -> Tensor:
-    """Linear between nodes `pixels` apart: (B, rows + 2, columns + 2, C) -> (B, h, w, C).
+    """Bilinear interpolation of nodes `pixels` apart: (B, rows + 2, columns + 2, C) -> (B, h, w, C).
 
-    The outermost nodes lie outside of the image. Products of matrices take half the time of `lerp`; rows come
-    first, while there are few, and then whole rows are weighted.
+    The outermost nodes lie outside the image. Matrix products take half the time of `lerp`. Rows are widened
+    first, while they are few, and then whole rows are weighted.
     """
     count, height, _, channels = nodes.shape
     around = torch.cat([nodes[:, :, :-2], nodes[:, :, 1:-1], nodes[:, :, 2:]], -1)
     wide = torch.matmul(around, _spread(pixels, channels, nodes.device)).view(count, height, -1)
-    # A view of one frame: its windows of three rows overlap.
+    # For one frame this stays a view with overlapping windows of three rows.
     above_at_below = wide.unfold(1, 3, 1).transpose(2, 3).reshape(-1, 3, wide.shape[2])
     shares = _shares(pixels, nodes.device).expand(len(above_at_below), -1, -1)
     return torch.bmm(shares, above_at_below).view(count, (height - 2) * pixels, -1, channels)
 
 
 def look_up(images: Tensor, places: Tensor) -> Tensor:
-    """Images (B, C, h, w) at `places` (B, h, w, 2), -1 to 1 from edge to edge; edges go on outside."""
+    """Sample images (B, C, h, w) bilinearly at `places` (B, h, w, 2), as x and y from -1 to 1 between edges.
+
+    Beyond the edges their values are replicated.
+    """
     return F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _warped(images: Tensor, motion: Tensor) -> Tensor:
-    """Images (B, C, h, w) looked up at motion (B, 2, rows, columns), in pixels, from each place.
+    """Images (B, C, h, w) warped by motion (B, 2, rows, columns) in pixels.
 
-    Motion is linear between the nodes, and so are places: both are stretched at once.
+    Motion and pixel positions are both linear between nodes, so their sum is interpolated once.
     """
     height, width = images.shape[2:]
     rows, columns = motion.shape[2:]
@@ -106,9 +113,10 @@ def _warped(images: Tensor, motion: Tensor) -> Tensor:
 
 
 def predict(before: Tensor, after: Tensor | None, field: Tensor, pixels_per_unit: float = 1.0) -> Tensor:
-    """Frames (B, C, h, w) from their references and their fields (B, 5, rows, columns).
+    """Predict frames (B, C, h, w) from their references and their fields (B, 5, rows, columns).
 
-    `after` is None for anchors. The motion is divided by `pixels_per_unit`, for images that are smaller.
+    `after` is None for anchors. `pixels_per_unit` is the number of luma pixels per pixel of these images, by
+    which the motion is divided.
     """
     if after is None:
         return _warped(before, field[:, :2] / pixels_per_unit)
@@ -119,7 +127,7 @@ def predict(before: Tensor, after: Tensor | None, field: Tensor, pixels_per_unit
 
 
 def predict_planes(before: Planes, after: Planes | None, field: Tensor) -> Planes:
-    """See `predict`. Chroma has half the pixels in each direction, and half the motion."""
+    """`predict` for luma and chroma; chroma has half the resolution, and so half the motion."""
     luma = predict(before.luma, None if after is None else after.luma, field)
     return Planes(luma, predict(before.chroma, None if after is None else after.chroma, field, 2.0))
 
@@ -127,28 +135,29 @@ def predict_planes(before: Planes, after: Planes | None, field: Tensor) -> Plane
 def predict_batch(
     frames: Mapping[int, Planes], batch: Sequence[int], tree: Hierarchy, field: Tensor
 ) -> Planes:
-    """Predictions of the frames of a batch; `field` (B, 5, rows, columns) is theirs."""
+    """Predict the frames of a batch from `frames`, decoded before; `field` is (B, 5, rows, columns)."""
     before, after = references_of(batch, tree)
     after_planes = None if after is None else stacked([frames[frame] for frame in after])
     return predict_planes(stacked([frames[frame] for frame in before]), after_planes, field)
 
 
 def references_of(batch: Sequence[int], tree: Hierarchy) -> tuple[list[int], list[int] | None]:
-    """The frames before and after each of a batch; None for anchors, which have only the first."""
+    """The references before and after each frame of a batch; the latter is None for anchors."""
     before, after = tree.references[list(batch)].T.tolist()
     return before, after if tree.has_two[batch[0]] else None
 
 
 def step_sizes(field: Tensor, tree: Hierarchy, exponent: float, most: float) -> Tensor:
-    """What the step of the latents is multiplied by, of each block: (T, 1, rows of blocks, columns).
+    """Factors on the quantisation step of each block's latents, 1 / `most` to 1: (T, 1, h, w), in blocks.
 
-    An error in a block of a frame shows again, fainter by the weights of the prediction and `DECAY`, in
-    frames predicted from it. The sum of all that, 1 for a frame that no other uses, to the power -`exponent`,
-    but not less than 1 / `most`. Computed by one pass backwards through the predictions, at one value a
-    block.
+    `field` is (T, 5, rows, columns). An error in a block propagates, scaled by the prediction weights and
+    `DECAY`, to the frames predicted from it. The importance of a block is the sum of its propagated errors,
+    itself included: 1 for a frame that no other uses. The factor is the importance, averaged over 3 x 3
+    blocks, to the power -`exponent`. One backward pass through the predictions, at one value per block,
+    computes it.
     """
     height, width = field.shape[2] * CELL // BLOCK, field.shape[3] * CELL // BLOCK
-    # The values of an error are looked up with gradients, whatever the caller does.
+    # Importance is a gradient, so autograd is needed even if the caller has disabled it.
     with torch.inference_mode(False), torch.enable_grad():
         errors = torch.zeros(len(field), 1, height, width, device=field.device, requires_grad=True)
         frames: dict[int, Tensor] = {}

@@ -1,7 +1,8 @@
-"""Planes as quads: 2 x 2 pixels as six values, their luma row by row and both of their chroma.
+"""Planes as quads: 2 x 2 pixels as six channels, four of luma, row by row, and two of chroma.
 
-What the refining network sees and says, and what colours are made of: (B, 6, h / 2, w / 2), channels last.
-Two pixels of a row stay together in both layouts, so that they are moved as one number of twice the size.
+Quads (B, 6, h / 2, w / 2), channels last in memory, are the input and output of the refining network, and
+colours are computed from them. Two pixels of a row stay together in both layouts, so that they are moved as
+one number of twice the size.
 """
 
 from __future__ import annotations
@@ -21,27 +22,27 @@ from inrcodec.models.layers.convolution import convolve
 
 LUMA_CHANNELS = QUAD_CHANNELS - 2
 PAIR = 2
-"""Quads whose colours are made at once: short rows of a product take as long as these."""
+"""Quads per row of the colour matrix product; shorter rows take as long."""
 INPUT_GAIN, OUTPUT_GAIN = 4.0, 0.1
-"""Scales of what it sees and says, so that weights of ordinary size suit both."""
+"""Factors on the network's input and output, so that weights of ordinary size suit both."""
 
 
 def to_quads(planes: Planes) -> Tensor:
-    """Planes of float32 with even sides, which need no gradients, as quads (B, 6, h / 2, w / 2)."""
+    """float32 planes with even sides as quads (B, 6, h / 2, w / 2). Not differentiable."""
     count, _, height, width = planes.luma.shape
     rows = planes.luma.contiguous().view(torch.int64).view(count, height // 2, 2, width // 2)
     pairs = rows.new_empty(count, height // 2, width // 2, QUAD_CHANNELS // 2)
     quads = pairs.view(torch.float32)
-    # Strided copies: `stack` takes twice the time.
+    # Strided copies take half the time of `stack`.
     pairs[..., 0], pairs[..., 1] = rows.unbind(2)
     quads[..., LUMA_CHANNELS], quads[..., LUMA_CHANNELS + 1] = planes.chroma.unbind(1)
     return quads.permute(0, 3, 1, 2)
 
 
 def to_colours(quads: Tensor, is_smooth: bool) -> Tensor:
-    """Quads -> RGB (B, h, w, 3), in [0, 1] but for what overshoots.
+    """Quads (B, 6, h / 2, w / 2) -> RGB (B, h, w, 3), in [0, 1] except for overshoots.
 
-    Chroma `is_smooth` where it is linear between its values; else each value is that of four pixels.
+    `is_smooth` says how chroma is upsampled; see `planes`.
     """
     if is_smooth:
         return _smooth_colours(quads)
@@ -49,14 +50,14 @@ def to_colours(quads: Tensor, is_smooth: bool) -> Tensor:
 
 
 def to_codes(quads: Tensor, is_smooth: bool) -> Tensor:
-    """The same as uint8; see `codes`."""
+    """Quads (B, 6, h / 2, w / 2) -> RGB (B, h, w, 3) as uint8; see `models.layers.codes`."""
     if is_smooth:
         return to_uint8(_smooth_colours(quads).mul_(CODES))
     return _in_rows(to_uint8(_colours_of_pairs(quads, CODES)), torch.int32)
 
 
 def as_images(quads: Tensor, is_smooth: bool) -> Tensor:
-    """The same as `to_colours` in plain operations, which can be traced: RGB (B, 3, h, w)."""
+    """`to_colours` in plain operations, which can be traced: RGB (B, 3, h, w)."""
     luma = F.pixel_shuffle(quads[:, :LUMA_CHANNELS], 2)
     shifts = F.conv2d(quads[:, LUMA_CHANNELS:], _matrices(quads.device)[0].T[:, :, None, None])
     return upsampled(shifts, is_smooth) + (luma / math.sqrt(3) + 0.5)
@@ -64,7 +65,7 @@ def as_images(quads: Tensor, is_smooth: bool) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _matrices(device: torch.device) -> tuple[Tensor, Tensor]:
-    """What makes colours of chroma (2, 3), and of two quads beside each other (12, 24): rows of pixels."""
+    """Matrices from chroma to colours (2, 3), and from two quads side by side to their pixels (12, 24)."""
     luma, first, second = (1 / math.sqrt(number) for number in (3, 2, 6))
     shifts = torch.tensor([[first, 0, -first], [second, -2 * second, second]]) / CHROMA_SCALE
     both = torch.zeros(PAIR, QUAD_CHANNELS, 2, PAIR, 2, 3)
@@ -77,7 +78,7 @@ def _matrices(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _colours_of_pairs(quads: Tensor, scale: float) -> Tensor:
-    """`scale` times the colours of two quads beside each other, row by row: (B, h, w / 2, 24)."""
+    """`scale` times the colours of quads (B, 6, h, w) in pairs, row by row: (B, h, w / 2, 24)."""
     values = quads.permute(0, 2, 3, 1)
     count, height, width, _ = values.shape
     pairs = values.reshape(count, height, width // PAIR, -1)
@@ -86,7 +87,7 @@ def _colours_of_pairs(quads: Tensor, scale: float) -> Tensor:
 
 
 def _in_rows(pixels: Tensor, chunk: torch.dtype) -> Tensor:
-    """Pixels of pairs (B, h, w / 2, 24), of any type, as (B, 2 h, 2 w, 3), moved in chunks of this type."""
+    """Pixels of pairs (B, h, w / 2, 24) as (B, 2 h, 2 w, 3), moved in units of the type `chunk`."""
     count, height, width, _ = pixels.shape
     parts = pixels.view(chunk).view(count, height, width, 2, -1)
     rows = parts.transpose(2, 3).contiguous().view(pixels.dtype)
@@ -103,14 +104,14 @@ def _smooth_colours(quads: Tensor) -> Tensor:
 
 
 def refine(quads: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """Quads (B, 6, h, w) with what two convolutions predict of their error added.
+    """Quads (B, 6, h, w) plus the output of the refining network, two convolutions.
 
-    `weights` are empty, or `refine.first.weight` (width, 6, 3, 3), `refine.last.weight` (6, width, 3, 3) and
-    both biases.
+    `weights` are `refine.first.weight` (width, 6, 3, 3), `refine.last.weight` (6, width, 3, 3) and both
+    biases. Without weights the quads are returned as they are.
     """
     if not weights:
         return quads
-    # A power of two: the products are those of planes times the gain.
+    # The gain is a power of two, so scaling the weights gives the same products as scaling the input.
     first = weights["refine.first.weight"] * INPUT_GAIN
     hidden = F.relu_(F.conv2d(quads, first, weights["refine.first.bias"], padding=1))
     error = convolve(hidden, weights["refine.last.weight"], weights["refine.last.bias"])

@@ -1,6 +1,6 @@
-"""The shapes of what `inrc` codes with contexts, and of the entropy models' parameters. Normative.
+"""The shapes of motion grids, latents, and the parameters of their entropy models. Normative.
 
-No arrays here: reports and plans read shapes without loading NumPy.
+Nothing here needs NumPy at import, so that reports and plans can read shapes without loading it.
 """
 
 from __future__ import annotations
@@ -24,61 +24,61 @@ if TYPE_CHECKING:
 Values = TypeVar("Values", "Tensor", "NDArray[Any]")
 
 KNOTS = 20
-"""Of an entropy model; see `bitstream.coders.conditional`."""
+"""Knots of an entropy model; see `bitstream.coders.conditional`."""
 FLAG_PASSES = 4
-"""Passes of flags of a batch."""
+"""Passes over the flags of a batch: two for luma, two for chroma."""
 GRID_SCALES = (8, 4, 2, 1)
-"""Nodes of the finest motion grid along each side of a node of each of the four, coarse to fine."""
+"""Spacing of the nodes of the four motion grids in nodes of the finest, coarse to fine."""
 PYRAMID_LEVELS = len(GRID_SCALES)
 MOTION_CHANNELS = 5
 CELL = 16
-"""Coded sides are multiples of it, pixels."""
+"""Pixels between nodes of the finest motion grid; the coded width and height are multiples of it."""
 GROUP_FRAMES, EXPONENT, MOST = 16, 8, 6
-"""Of new files; see `InrcConfig`."""
+"""Defaults for new files; see `InrcConfig`."""
 QUAD_CHANNELS = 6
-"""What the refining network sees of 2 x 2 pixels: their luma, and their chroma."""
+"""Channels of a quad, 2 x 2 pixels: four of luma, two of chroma (`models.inrc.quads`)."""
 
 
 class LatentFeature(IntEnum):
-    """The counts that tell of a latent: columns of its weights (SPEC, 10.9)."""
+    """The counts in the context of a latent, by their column in the weights (SPEC, 10.9)."""
 
     LOWER = 0
     """Lower frequencies of the same block."""
     EARLIER = 1
-    """All channels of the same block and component that are coded before."""
+    """All channels of the same block and component coded before."""
     COMPONENTS = 2
     """The same frequency of the same block in earlier components."""
     LOWER_AROUND = 3
     EARLIER_AROUND = 4
-    """The first two in the four blocks around."""
+    """The first two counts, summed over the four neighbouring blocks."""
     REFERENCES = 5
-    """All latents of the same place in the reference frames."""
+    """All latents at and around the same block of the reference frames."""
 
 
 class FlagFeature(IntEnum):
-    """The counts that tell of a flag."""
+    """The counts in the context of a block's flag."""
 
     REFERENCES = 0
     FLAGS_AROUND = 1
-    """Flags of the same part in the four blocks around."""
+    """Flags of the same part (luma or chroma) in the four neighbouring blocks."""
     LUMA = 2
     LUMA_AROUND = 3
-    """Latents of luma in the same block, and in the four around."""
+    """Luma latents of the same block, and of its four neighbours."""
 
 
 class MotionFeature(IntEnum):
-    """The counts that tell of a motion symbol."""
+    """The counts in the context of a motion symbol."""
 
     PARENT = 0
-    """The same channel of the node above it in the coarser grid."""
+    """The same channel of the parent, the node that covers this one in the next coarser grid."""
     CHANNEL_BEFORE = 1
     PARENT_AROUND = 2
     PARENT_CHANNELS = 3
-    """All channels of the node above it."""
+    """All channels of the parent."""
 
 
 def grid_sizes(rows: int, columns: int) -> tuple[tuple[int, int], ...]:
-    """Rows and columns of the four grids, coarse to fine; each node of one lies over 2 x 2 of the next."""
+    """Rows and columns of the four grids, coarse to fine; a node covers 2 x 2 nodes of the next grid."""
     return tuple((-(-rows // scale), -(-columns // scale)) for scale in GRID_SCALES)
 
 
@@ -93,7 +93,7 @@ def split_grids(motion: Values, rows: int, columns: int) -> list[Values]:
 
 
 def context_specs(level_count: int) -> tuple[TensorSpec, ...]:
-    """Parameters of the entropy models; see `models.contexts`."""
+    """The parameters of the entropy models; see `models.inrc.contexts`."""
     shapes = {
         "context.flag.bias": (3, FLAG_PASSES),
         "context.flag.level": (level_count,),
@@ -111,24 +111,25 @@ def context_specs(level_count: int) -> tuple[TensorSpec, ...]:
 
 @dataclass(frozen=True)
 class InrcConfig:
-    """Everything that fixes the shapes and the prediction."""
+    """Everything that determines the shapes and the prediction."""
 
     rows: int
     columns: int
-    """Nodes of the finest motion grid, one for `CELL` x `CELL` pixels."""
+    """Nodes of the finest motion grid, one per `CELL` x `CELL` pixels."""
     group_frames: int
-    """Frames from one anchor to the next, about."""
+    """Frames from one anchor to the next, approximately."""
     width: int
     """Channels of the refining network; 0 for none."""
     exponent: int = EXPONENT
     """16 times the exponent of `prediction.step_sizes`."""
     most: int = MOST
-    """How much finer than others the steps of a much used block are, at most."""
+    """How many times finer the steps of a much referenced block may be than those of an unreferenced one."""
     is_smooth: bool = False
-    """Whether chroma is linear between its values; else each stands for 2 x 2 pixels (`models.planes`)."""
+    """Whether chroma is upsampled linearly; otherwise each value is repeated (`models.inrc.planes`)."""
 
     @property
     def fineness(self) -> tuple[float, float]:
+        """The arguments `exponent` and `most` of `prediction.step_sizes`."""
         return self.exponent / 16, float(self.most)
 
     def tree(self, video: VideoInfo) -> Hierarchy:
@@ -136,12 +137,12 @@ class InrcConfig:
 
 
 def node_counts(video: VideoInfo) -> tuple[int, int]:
-    """Rows and columns of nodes that cover a frame."""
+    """Rows and columns of the finest motion grid for a frame of this size."""
     return -(-video.height // CELL), -(-video.width // CELL)
 
 
 def motion_cells(rows: int, columns: int) -> int:
-    """Nodes of the four motion grids together."""
+    """The number of nodes of the four motion grids together."""
     return sum(height * width for height, width in grid_sizes(rows, columns))
 
 
