@@ -154,7 +154,7 @@ Row = tuple[re.Pattern[str], str]
 
 def documented_sections(text: str) -> list[Row]:
     """A pattern of names, and the shape as `inrc info` prints it, of each section that a page lists."""
-    ((_, block),) = FENCE.findall(section(text, "What is transmitted"))
+    ((_, block),) = FENCE.findall(section(text, "Transmitted sections"))
     rows = []
     for line in block.splitlines():
         name, *shapes = re.split(r"\s{2,}", line.strip())
@@ -168,7 +168,7 @@ def documented_sections(text: str) -> list[Row]:
 
 def published_tensors(name: str) -> tuple[TensorSpec, ...]:
     """Tensors of the network that the page lists, by the option that it says it lists it with."""
-    text = section(PAGES[f"docs/{name}.md"], "What is transmitted")
+    text = section(PAGES[f"docs/{name}.md"], "Transmitted sections")
     options = re.search(r"`--model-option (\w+=\w+)`", text)
     assert options is not None
     family = family_by_name(name)
