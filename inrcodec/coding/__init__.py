@@ -1,1 +1,1 @@
-"""Quantisers, the differentiable rate, and the way between tensors and the sections of a file."""
+"""Conversion between transmitted tensors and the sections of a file, and trimming to a size."""

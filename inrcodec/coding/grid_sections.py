@@ -1,4 +1,4 @@
-"""The sections of an `inrc` segment: entropy models first, then what they code."""
+"""The sections of an `inrc` segment: entropy models, refining network, motion and latents."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from inrcodec.models.inrc.motion_contexts import code_motion
 from inrcodec.models.inrc.shapes import MOTION_CHANNELS, InrcConfig, context_specs, grid_sizes, split_grids
 
 CONTEXT_STEPS = {"bias": 1 / 16, "level": 1 / 16, "weight": 1 / 64, "knots": 1 / 16}
-"""Steps of the entropy models' parameters by the last part of their names; always these."""
+"""Fixed quantisation steps of the entropy models' parameters, by the last part of their names."""
 LARGEST_MOTION, LARGEST_VALUE = 1 << 16, 1 << 24
-"""Of motion grids, pixels, and of latents: far from where sums of many lose their meaning."""
+"""Largest magnitudes of motion (pixels) and of latents; sums of many such values stay precise."""
 LARGEST_PARAMETER = (1 << 15) - 1
 
 Parameters = Mapping[str, NDArray[np.int64]]
-"""Of the entropy models, as integers, by the names of their sections."""
+"""The entropy models' parameters as integers, by the names of their sections."""
 
 
 @dataclass(frozen=True)
 class GridSymbols:
-    """What is entropy-coded with contexts: whole numbers of steps."""
+    """Symbols coded with contexts, in whole quantisation steps."""
 
     motion: NDArray[np.int32]
-    """(T, 5, cells)."""
+    """(T, 5, nodes of the four grids)."""
     motion_step: float
-    """Pixels, and parts of one for the fifth channel."""
+    """In pixels; for the fifth channel, the balance between both references, a plain fraction."""
     latent: NDArray[np.int16]
-    """(T, 96, rows of blocks, columns)."""
+    """(T, 96, rows of blocks, columns of blocks)."""
     latent_step: float
-    """Of a block that no other frame uses."""
+    """For a block from which no other frame is predicted; see `prediction.step_sizes`."""
 
 
 def latent_models(parameters: Parameters) -> LatentModels:
-    """The bias of a channel at a level is its kind's (first frame, anchor, between) plus the level's."""
+    """Models whose bias is the channel's for the frame's kind (first, anchor, between) plus the level's."""
     knots = parameters["context.latent.knots"]
 
     def model(name: str) -> ContextModel:
@@ -75,7 +75,7 @@ def encode_contextual(
     network: Sequence[Section],
     symbols: GridSymbols,
 ) -> tuple[Section, ...]:
-    """All sections of a segment; `network` are the refining network's, coded as in other families."""
+    """Encode a segment's sections; `network` are the refining network's, coded as in other families."""
     tree, coded = config.tree(video), []
     prior = context_prior(tree.level_count)
     for spec in context_specs(tree.level_count):
@@ -105,18 +105,18 @@ def encode_contextual(
 
 @dataclass(frozen=True)
 class DecodedGrids:
-    """An `inrc` segment as its sections have it."""
+    """The decoded sections of an `inrc` segment."""
 
     parameters: Parameters
     network: Mapping[str, NDArray[Any]]
-    """Values of the refining network's tensors."""
+    """Tensors of the refining network."""
     symbols: GridSymbols
 
 
 def segment_tensors(
     family: AnyFamily, config: Any, video: VideoInfo, specs: Sequence[TensorSpec], sections: Sequence[Section]
 ) -> dict[str, NDArray[Any]]:
-    """The tensors of any segment as its decoder uses them; raises `BitstreamError`."""
+    """Decode the tensors of a segment of any family, by name; raises `BitstreamError`."""
     if not family.has_contexts:
         return dict(decode_sections(specs, sections))
     decoded = decode_contextual(config, video, specs, sections)
@@ -133,7 +133,7 @@ def segment_tensors(
 def decode_contextual(
     config: InrcConfig, video: VideoInfo, specs: Sequence[TensorSpec], sections: Sequence[Section]
 ) -> DecodedGrids:
-    """The inverse of `encode_contextual`; raises `BitstreamError`."""
+    """Inverse of `encode_contextual`; raises `BitstreamError`."""
     if len(sections) != len(specs):
         raise Corrupt(f"expected {len(specs)} sections, found {len(sections)}", offset=None, block="SEGM")
     tree = config.tree(video)
@@ -169,17 +169,17 @@ def decode_contextual(
 
 
 def parameter_step(section: str) -> float:
-    """The step of a section of the entropy models."""
+    """The fixed step of a section of the entropy models."""
     return CONTEXT_STEPS[section.rsplit(".", 1)[1]]
 
 
 def parameter_limit(section: str) -> int:
-    """The largest magnitude of its integers."""
+    """The largest magnitude of the integers in a section of the entropy models."""
     return MAX_LOG_ODDS if section.endswith("knots") else LARGEST_PARAMETER
 
 
 def _parameters(spec: TensorSpec, section: Section, prior: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Integers of an entropy model; raises `Corrupt` for other steps or for values out of range."""
+    """Integers of an entropy model; raises `Corrupt` for a wrong step or values out of range."""
     if section.steps != (parameter_step(spec.name),):
         raise Corrupt(
             f"{spec.name}: expected a step of {parameter_step(spec.name)}", offset=None, block="SEGM"
@@ -192,7 +192,7 @@ def _parameters(spec: TensorSpec, section: Section, prior: NDArray[np.int64]) ->
 
 
 class _Payload:
-    """Encodes with contexts: the largest magnitude, then the coder's bytes."""
+    """Encodes a contextual payload: the largest magnitude, then the coder's bytes."""
 
     def __init__(self, knots: NDArray[np.int64], symbols: NDArray[Any]) -> None:
         self._largest = max(1, int(symbols.max(initial=0)), -int(symbols.min(initial=0)))
@@ -206,7 +206,7 @@ class _Payload:
 
 
 class _Opened:
-    """Decodes what `_Payload` encoded, and wants all of it to be used."""
+    """Decodes a `_Payload`; raises `Corrupt` for a wrong section, and for bytes left over at the end."""
 
     def __init__(self, section: Section, knots: NDArray[np.int64]) -> None:
         if section.coder != CoderId.CONTEXTUAL or len(section.steps) != 1:

@@ -1,4 +1,4 @@
-"""Opening a file: its segments in the terms of their model families, checked, without torch."""
+"""Open a file and check its segments against their model families, without loading torch."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from inrcodec.system.files import STDIN, is_pipe
 
 AnyReader = StreamReader | ForwardReader
 MAXIMUM_ACTIVATIONS = 1 << 31
-"""Values that rendering one frame may hold: 4 GiB in bfloat16, enough for 8K video."""
+"""Most values in memory while one frame is rendered: 4 GiB in bfloat16, enough for 8K video."""
 
 
 @dataclass(frozen=True)
 class OpenedSegment:
-    """What a segment says of its network; its sections' symbols are not decoded yet."""
+    """A segment and its network's family, config and shapes; the symbols are not decoded yet."""
 
     segment: Segment
     family: AnyFamily
     config: Any
     video: VideoInfo
     specs: tuple[TensorSpec, ...]
-    """The segment's tensors, one a section, in wire order."""
+    """The segment's tensors, one per section, in wire order."""
 
 
 def open_stream(path: str | os.PathLike[str], skip_damaged: bool = False, forward: bool = False) -> AnyReader:
-    """A reader of the file at `path`, or of standard input for `-`; raises `UsageError` and `BitstreamError`.
+    """Open the file at `path`, or standard input for `-`; raises `UsageError` and `BitstreamError`.
 
-    A pipe, or with `forward` any file, is read from front to end; see `ForwardReader`.
-    With `skip_damaged` damage is passed over and listed in `losses`.
+    Pipes, and all files with `forward`, are read from front to end; see `ForwardReader`. With `skip_damaged`
+    damage is skipped and listed in `losses`.
     """
     random_access = SalvageReader if skip_damaged else StreamReader
     try:
@@ -64,7 +64,7 @@ def open_stream(path: str | os.PathLike[str], skip_damaged: bool = False, forwar
     except IsADirectoryError as error:
         raise UsageError(f"{path} is a folder, not an .inrv file") from error
     except PermissionError as error:
-        raise UsageError(f"{path} may not be read: {os.strerror(error.errno or 0)}") from error
+        raise UsageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
 
 
 def _standard_input() -> BinaryIO:
@@ -75,7 +75,7 @@ def _standard_input() -> BinaryIO:
 
 @contextmanager
 def salvage_advised(path: str | os.PathLike[str], skip_damaged: bool) -> Iterator[None]:
-    """Adds to a `BitstreamError` of the block that --skip-damaged helps, where it does."""
+    """Add a note to a `BitstreamError` raised in the block if --skip-damaged would help."""
     try:
         yield
     except (Corrupt, Truncated) as error:
@@ -85,7 +85,7 @@ def salvage_advised(path: str | os.PathLike[str], skip_damaged: bool) -> Iterato
 
 
 def _is_salvageable(path: str | os.PathLike[str], error: BitstreamError) -> bool:
-    """Whether the file has an intact segment; of a pipe, which is gone by now, whether it may have one."""
+    """Whether the file has an intact segment or, for a pipe, which cannot be read again, may have one."""
     if os.fspath(path) == STDIN or is_pipe(path):
         return error.block not in ("head", "STRM")
     try:
@@ -100,9 +100,9 @@ def _is_salvageable(path: str | os.PathLike[str], error: BitstreamError) -> bool
 def open_segment(segment: Segment, header: StreamHeader) -> OpenedSegment:
     """The family, config and tensors of a segment.
 
-    Raises `Corrupt` for a config that the family refuses, a wrong coded size or number of sections, and
-    `LimitExceeded` when the tensors together have more symbols than one section may have, or a frame takes
-    too much memory to render: a file of a few bytes must not ask for all of a machine.
+    Raises `Corrupt` for a config that the family refuses, and for a wrong coded size or number of sections.
+    Raises `LimitExceeded` if the tensors together have more symbols than one section may have, or if
+    rendering a frame takes too much memory: a file of a few bytes must not claim all memory of a machine.
     """
     family = family_by_wire_id(segment.family)
     video = VideoInfo(header.width, header.height, segment.frame_count)

@@ -1,4 +1,4 @@
-"""Transmitted tensors to the sections of a segment, and back."""
+"""Conversion of transmitted tensors to the sections of a segment, and back."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _Number = TypeVar("_Number", bound=np.generic)
 
 
 def encode_section(spec: TensorSpec, value: NDArray[np.float32], step: Steps | None) -> Section:
-    """One tensor as a section. Stepped roles need `Steps`, which are rounded to float32 before they are used.
+    """Encode one tensor as a section. Stepped roles need `step`, which is rounded to float32 before use.
 
-    Symbols are round(value / step), so that a zero stays exactly zero.
+    Symbols are round(value / step), so that a zero stays exactly zero. Raises `ValueError` if steps are
+    missing or their number is wrong.
     """
     if spec.role in STEPPED_ROLES:
         if step is None:
@@ -46,7 +47,7 @@ def encode_section(spec: TensorSpec, value: NDArray[np.float32], step: Steps | N
 def decode_sections(
     specs: Sequence[TensorSpec], sections: Sequence[Section]
 ) -> dict[str, NDArray[np.float32]]:
-    """The tensors as a decoder uses them; raises `BitstreamError`."""
+    """Decode the tensors, dequantised, by name; raises `BitstreamError`."""
     if len(sections) != len(specs):
         raise Corrupt(f"expected {len(specs)} sections, found {len(sections)}", offset=None, block="SEGM")
     return {spec.name: _decode(spec, section) for spec, section in zip(specs, sections, strict=True)}
@@ -87,7 +88,7 @@ def row_count(spec: TensorSpec) -> int:
 def to_rows(spec: TensorSpec, values: NDArray[_Number]) -> NDArray[_Number]:
     """Values or symbols of the tensor's shape as (rows, columns) in wire order; see `row_count`.
 
-    Values of a row are alike, which is what row-wise coders and row-wise steps gain from.
+    Values of a row are alike, which row-wise coders and row-wise steps exploit.
     """
     if spec.role is Role.EMBEDDING:
         values = np.moveaxis(values, 1, 0)
@@ -95,7 +96,7 @@ def to_rows(spec: TensorSpec, values: NDArray[_Number]) -> NDArray[_Number]:
 
 
 def _steps_of_values(spec: TensorSpec, steps: tuple[float, ...]) -> NDArray[np.float64]:
-    """Steps, one or one a row, in a shape that multiplies the tensor's."""
+    """Steps, one in all or one per row, in a shape that broadcasts with the tensor's."""
     shape = [1] * len(spec.shape)
     shape[1 if spec.role is Role.EMBEDDING else 0] = len(steps)
     return np.array(steps, dtype=np.float64).reshape(shape)

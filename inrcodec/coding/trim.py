@@ -1,4 +1,4 @@
-"""The last step of rate control: trim quantisation steps against the real coded size."""
+"""The last step of rate control: scale the quantisation steps until the coded size meets its target."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from inrcodec.search import share_between
 LARGEST_SYMBOL = 20_000
 """Steps are never so fine that a symbol would be larger than this."""
 LEAST_STEP = 1e-30
-"""Far above the smallest float32, so that no step of a tensor of zeros becomes zero in the file."""
+"""Far above the smallest float32, so that the step of a tensor of zeros does not become zero."""
 SMALLEST_FACTOR, LARGEST_FACTOR = 2.0**-16, 2.0**16
 FIRST_GROWTH = 1.03
 GOOD_FILL = 0.998
-"""A file this close to its limit is not worth another trial."""
+"""A file that fills this share of its limit is not worth another trial."""
 FEW_TRIALS, TRIALS = 8, 24
 
 
 @dataclass(frozen=True)
 class CodedTensors:
-    """Sections that fit, and the factor that all trained steps were multiplied by to make them fit."""
+    """Coded sections, the factor on all trained steps that gave them, and the size of their file."""
 
     sections: tuple[Section, ...]
     factor: float
@@ -33,7 +33,7 @@ class CodedTensors:
 
 
 class SectionCoder:
-    """Codes a segment's tensors at any common factor of the trained steps; what has no step is coded once."""
+    """Codes a segment's tensors at any common factor on the trained steps; others are coded only once."""
 
     def __init__(self, specs: Sequence[TensorSpec], values: Arrays, steps: Mapping[str, Steps]) -> None:
         self._specs, self._values, self._steps = tuple(specs), values, steps
@@ -57,7 +57,7 @@ class SectionCoder:
         finest = rows.max(axis=1, initial=0.0).astype(np.float64) / LARGEST_SYMBOL
         limited = np.maximum(np.maximum(steps * factor, finest), LEAST_STEP)
         if 2 * np.abs(value).max(initial=0.0) < limited.max():
-            # All symbols are zero: one step says so in fewer bytes than one for each row.
+            # All symbols are zero, for which one step takes fewer bytes than one per row.
             limited = limited.max(keepdims=True)
         return encode_section(spec, value, tuple(limited.tolist()))
 
@@ -71,10 +71,10 @@ def fit_to_size(
 ) -> CodedTensors | None:
     """Sections whose file, as `measure` counts its bytes, is within `least_bytes`..`limit_bytes`.
 
-    Prefers the trained steps as they are: training has rounded to them. Else brackets the logarithm of the
-    factor, interpolates between what fits and what does not, and returns about the largest file that fits, be
-    it smaller than `least_bytes`. None when the coarsest steps do not fit. Without `may_refine` no step is
-    made finer than trained, and a smaller file stays as it is.
+    Prefers the trained steps unchanged, because training has rounded to them. Otherwise brackets the
+    logarithm of the factor, interpolates between factors that fit and that do not, and returns about the
+    largest file that fits, even if it is smaller than `least_bytes`. Returns None if the coarsest steps do
+    not fit. Without `may_refine` no step becomes finer than trained, and a smaller file stays unchanged.
     """
 
     def attempt(factor: float) -> CodedTensors:
@@ -102,10 +102,10 @@ def _largest_between(
     limit_bytes: int,
     least_bytes: int,
 ) -> CodedTensors:
-    """The largest file that fits of some trials between one that does and one that does not.
+    """The largest file that fits, by trials between a factor that fits and one that exceeds the limit.
 
-    A trial is where a file would just fit if its size were linear in the logarithm of the factor. After two
-    on one side it is in the middle: sizes may have jumps.
+    A trial is where the file would just fit if its size were linear in the logarithm of the factor. After two
+    trials on the same side the next is in the middle, because sizes may jump.
     """
     largest, aim = fits, limit_bytes * (1 + GOOD_FILL) / 2
     sides: list[bool] = []

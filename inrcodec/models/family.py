@@ -1,4 +1,4 @@
-"""What a model family is: the protocol between the codec and one kind of network, free of torch at import."""
+"""The protocol between the codec and a model family. Importing this module does not load torch."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ Config = TypeVar("Config")
 
 
 class Role(StrEnum):
-    """What a transmitted tensor is for; it decides how the tensor is quantised and coded."""
+    """The purpose of a transmitted tensor, which decides how the tensor is quantised and coded."""
 
     WEIGHT = "weight"
     BIAS = "bias"
     EMBEDDING = "embedding"
     LEVELS = "levels"
-    """Nested masks: for each weight, in how many of the N masks it is (0..N)."""
+    """Nested masks: for each weight, how many of the N masks contain it (0..N)."""
     SCALE = "scale"
-    """A factor that is stored as a float16 and not quantised further."""
+    """A factor stored as float16 and not quantised further."""
 
 
 STEPPED_ROLES = (Role.WEIGHT, Role.BIAS, Role.EMBEDDING)
-"""Roles whose values are divided by a quantisation step and rounded; the symbols are the quotients."""
+"""Roles coded with a quantisation step: a symbol is the value divided by its step, rounded."""
 
 
 @dataclass(frozen=True)
 class SymbolBits:
-    """Bits that a coded symbol takes, which a network's width is planned by."""
+    """Expected bits per coded symbol, by role; the width of a network is planned with them."""
 
     weight: float
     bias: float
     embedding: float
 
     def total(self, specs: Iterable[TensorSpec]) -> float:
-        """Bits of weights, biases and embeddings."""
+        """Bits of weights, biases and embeddings together; raises `KeyError` for other roles."""
         per_symbol = {Role.WEIGHT: self.weight, Role.BIAS: self.bias, Role.EMBEDDING: self.embedding}
         return sum(spec.count * per_symbol[spec.role] for spec in specs)
 
 
 TRAINED_FOR_RATE = SymbolBits(weight=4.5, bias=6.0, embedding=5.0)
-"""After a fit that is charged for bits."""
+"""Typical after a fit whose loss includes the bitrate."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the shapes of a representation depend on: one run of frames of a video."""
+    """One run of frames of a video: all that the shapes of a representation depend on."""
 
     width: int
     """Display width, pixels."""
@@ -71,7 +71,7 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One transmitted tensor; the specs of a family, in order, are the sections of a segment."""
+    """One transmitted tensor. A family's specs, in order, are the sections of a segment."""
 
     name: str
     role: Role
@@ -91,7 +91,7 @@ class TensorSpec:
 
 
 def whole_number(text: str, minimum: int, maximum: int) -> int:
-    """The option value `text` as an integer in the range given; raises `UsageError`."""
+    """The option value `text` as an integer from `minimum` to `maximum`; raises `UsageError`."""
     try:
         number = int(text)
     except ValueError:
@@ -109,14 +109,14 @@ def choice(text: str, expected: tuple[str, ...]) -> str:
 
 
 def known_options(family: str, options: Mapping[str, str], known: tuple[str, ...]) -> None:
-    """Raises `UsageError` when `options` holds a name that the family does not know."""
+    """Raise `UsageError` if `options` contains a name that is not in `known`."""
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise UsageError(f"{family} has no option {unknown[0]!r}; it has: {', '.join(known)}")
 
 
 class BudgetTooSmall(Exception):
-    """No network of the family fits the budget; `minimum_bits` is the smallest that does."""
+    """No network of the family fits the budget; the smallest one needs `minimum_bits`."""
 
     def __init__(self, minimum_bits: float) -> None:
         super().__init__(f"the smallest network needs {minimum_bits:.0f} bits")
@@ -129,18 +129,18 @@ class FrameDecoder(Protocol):
     def __call__(self, positions: Tensor) -> Tensor:
         """Frames at `positions` (B,), counted from the segment's first, as (B, 3, height, width) in [0, 1].
 
-        An integer tensor picks coded frames. A float tensor, from 0 to the last frame, may lie between them:
-        tensors of two frames are interpolated linearly (`blocks.frames_at`), times are taken as they are, and
-        `inrc` mixes the two frames themselves.
+        An integer tensor selects coded frames. A float tensor, from 0 to the last frame, may lie between
+        them: per-frame tensors are interpolated linearly (`layers.blocks.frames_at`), times are used
+        directly, and `inrc` mixes the two rendered frames.
         """
 
 
 @runtime_checkable
 class CodesDecoder(Protocol):
-    """A `FrameDecoder` that can also make coded frames ready to be shown, while others are in the making."""
+    """A `FrameDecoder` that also renders coded frames to 8-bit colours, several concurrently."""
 
     def codes(self, frames: Sequence[int]) -> Tensor:
-        """These frames as uint8 (B, height, width, 3); see `codes.as_codes`."""
+        """Coded frames, counted from the segment's first, as uint8 (B, height, width, 3)."""
 
 
 @dataclass(frozen=True)
@@ -150,27 +150,27 @@ class ParameterGroup:
     parameters: tuple[nn.Parameter, ...]
     rate_factor: float = 1.0
     highest_rate: float = math.inf
-    """What Adam's rate is at most."""
+    """Upper limit of Adam's learning rate."""
     are_matrices: bool = False
-    """Whether they are weights (outputs, inputs, ...) of convolutions, which Muon may fit."""
+    """Whether these are convolution weights (outputs, inputs, ...), which Muon may fit."""
     many_steps: float = 0.0
-    """In fits of fewer steps Muon's rate is higher; see `schedule.rate_boost`."""
+    """In fits of fewer steps Muon's rate is higher; see `fit.training.clock.rate_boost`."""
 
 
 class Representation(Protocol):
-    """The trainable side of a family: an `nn.Module` whose parameters are what a fit may change."""
+    """The trainable side of a family: an `nn.Module` with the parameters that a fit changes."""
 
     @property
     def module(self) -> nn.Module:
-        """Holds every trainable parameter, those that are not transmitted (an encoder) included."""
+        """The module with every trainable parameter, including those not transmitted (an encoder)."""
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        """All trainable parameters, split by learning rate and by what may fit them."""
+        """All trainable parameters, grouped by learning rate and by the optimiser that may fit them."""
 
     def transmitted(self, frames: SourceFrames | None, indices: Tensor) -> dict[str, Tensor]:
         """The float values of the transmitted tensors, differentiable.
 
-        `frames` are the source frames of `indices` (B,), or None where no encoder needs them. Per-frame
+        `frames` are the source frames at `indices` (B,), or None where no encoder needs them. Per-frame
         tensors are returned for these frames only, every other tensor whole.
         """
 
@@ -182,18 +182,18 @@ class Family(Protocol[Config]):
     """One kind of model. A family is one file or folder in `models/` and one row in `registry.py`."""
 
     wire_id: int
-    """Number in the file; never reused."""
+    """Number of the family in a file; never reused."""
     name: str
     """Name on the command line."""
     summary: str
     """One line for a list of families."""
     is_trained: bool
-    """Whether the common loop trains it: then it is a `TrainedFamily`, and takes the options of training."""
+    """Whether the common loop trains it. It is then a `TrainedFamily` and accepts training options."""
     has_contexts: bool
-    """Whether its embeddings are coded with contexts of its own (`coding.grid_sections`)."""
+    """Whether its per-frame tensors are coded with its own contexts (`coding.grid_sections`)."""
 
     def most_frames(self, width: int, height: int) -> int | None:
-        """Frames of this size, pixels, that a segment may have; None where memory alone is the limit."""
+        """Maximum number of frames of this size (pixels) in a segment; None if only memory limits it."""
 
     def plan(
         self,
@@ -203,7 +203,7 @@ class Family(Protocol[Config]):
         seed: int,
         symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> Config:
-        """The widest network that `budget_bits` can pay for when its symbols take `symbol_bits`.
+        """The widest network that fits `budget_bits` if its symbols take `symbol_bits`.
 
         Raises `BudgetTooSmall`, and `UsageError` for an unknown option or value.
         """
@@ -214,13 +214,13 @@ class Family(Protocol[Config]):
         """Inverse of `pack`; validates every field and raises `bitstream.Corrupt`."""
 
     def coded_size(self, config: Config, video: VideoInfo) -> tuple[int, int]:
-        """Width and height of the frames the network renders before they are cropped for display."""
+        """Width and height of rendered frames, pixels, before they are cropped for display."""
 
     def tensors(self, config: Config, video: VideoInfo) -> tuple[TensorSpec, ...]:
-        """What is transmitted, in wire order."""
+        """The transmitted tensors, in wire order."""
 
     def activation_count(self, config: Config) -> int:
-        """About the most values that rendering one frame holds in memory at a time."""
+        """Estimated maximum number of values in memory at a time while one frame is rendered."""
 
     def decoder(self, config: Config, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder: ...
 
@@ -233,7 +233,7 @@ class TrainedFamily(Family[Config], Protocol[Config]):
 
 
 class Network:
-    """What families of trained networks have in common."""
+    """Defaults of families of trained networks."""
 
     is_trained = True
     has_contexts = False

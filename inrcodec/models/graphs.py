@@ -1,9 +1,10 @@
-"""A decoder said in graphs of fixed shapes, which other programs can run: what an export asks of a family.
+"""A decoder as graphs of fixed shapes, which other programs can run: what a family provides for an export.
 
-    values stored of a frame, states of its references --maker--> states of the frame
-    values stored of a frame, its own states           --shown--> the frame
+    stored values of a frame, states of its references --maker--> states of the frame
+    stored values of a frame, its own states           --shown--> the frame
 
-A network that makes each frame by itself has only the last line, without states. Free of torch at import.
+A network that renders each frame independently has only the last line, without states. Importing this module
+does not load torch.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stored:
-    """A value that every frame of a segment has: `scale` times `values`."""
+    """A value stored for every frame of a segment: `scale` times `values`."""
 
     values: Tensor
-    """(T, ...), float32 or whole numbers; a graph takes those of one frame as float32 (1, ...)."""
+    """(T, ...), float32 or integers; a graph takes the values of one frame as float32 (1, ...)."""
     scale: float = 1.0
 
 
@@ -30,25 +31,25 @@ class Graph:
     """A function of float32 tensors (1, ...) whose shapes and operations are the same for all frames."""
 
     function: Callable[..., tuple[Tensor, ...]]
-    """Takes the `stored` values in this order, then states: of each reference in turn, or a frame's own."""
+    """Takes the `stored` values in order, then the states of each reference in turn or the frame's own."""
     stored: tuple[str, ...]
     name: str = ""
-    """Of what depends on nothing but shapes: graphs of one name and of equal shapes are the same."""
+    """Given if the graph depends on shapes alone: graphs of equal names and shapes are then identical."""
 
 
 @dataclass(frozen=True)
 class FrameGraphs:
-    """How the frames of one segment are made."""
+    """The graphs and stored values that render the frames of one segment."""
 
     stored: Mapping[str, Stored]
     shown: Graph
-    """Gives one tensor, the frame: (1, 3, height, width), in [0, 1] but for what overshoots."""
+    """Returns one tensor, the frame: (1, 3, height, width), in [0, 1] apart from overshoot."""
     states: tuple[str, ...] = ()
-    """Names of what is kept of a frame for those that are made from it."""
+    """Names of the tensors of a frame that are kept for frames predicted from it."""
     makers: Mapping[int, Graph] = field(default_factory=dict)
-    """By the number of references: gives the states of a frame."""
+    """By number of references: the graph that returns the states of a frame."""
     references: tuple[tuple[int, ...], ...] = ()
-    """Of each frame, counted from the segment's first; empty where there are no states."""
+    """For each frame, its references, counted from the segment's first; empty without states."""
 
 
 @runtime_checkable

@@ -1,11 +1,11 @@
-"""HNeRV: an embedding a frame, decoded by convolutions and pixel shuffles (Chen et al., HNeRV, section 3.1).
+"""HNeRV: one embedding per frame, decoded by convolutions and pixel shuffles (Chen et al., section 3.1).
 
     encode side   frame -> ConvNeXt encoder -> embedding          (the encoder is not transmitted)
-    both sides    embedding -> stem -> stages -> head -> frame    (see `layout.hnerv_convolutions`)
+    both sides    embedding -> stem -> stages -> head -> frame    (see `layers.layout`)
 
-Transmitted: one embedding a frame, and the weights and biases of the decoder. With the embeddings of Bunny,
-the widths of the paper's Table 15 for 0.35, 0.75, 1.5 and 3 million parameters give 0.33, 0.74, 1.51 and 3.03
-million, here and in the authors' code.
+Transmitted: one embedding per frame, and the weights and biases of the decoder. Including the embeddings of
+Bunny, the widths in the paper's Table 15 for 0.35, 0.75, 1.5 and 3 million parameters give 0.33, 0.74, 1.51
+and 3.03 million, here and in the authors' code.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ class HNeRVConfig:
 
     grid: Grid
     embedding_channels: int
-    """Channels of an embedding, `d` of the paper."""
+    """Channels of an embedding, `d` in the paper."""
     width: int
-    """Channels of the stem's output, `c` of the paper."""
+    """Channels of the stem's output, `c` in the paper."""
     kernels: tuple[int, int] = DEFAULT_KERNELS
-    """K_min and K_max: kernels of the stages grow by two from the first to the second."""
+    """K_min and K_max: kernels grow by two per stage from the first to at most the second."""
     reduction: int = DEFAULT_REDUCTION
-    """`r` in hundredths: by how much the width falls a stage."""
+    """`r` in hundredths: the width is divided by it at each stage."""
 
     @property
     def convolutions(self) -> tuple[Convolution, ...]:
@@ -81,7 +81,7 @@ class HNeRVConfig:
 
     @property
     def is_variant(self) -> bool:
-        """Whether kernels or reduction are not the paper's choice."""
+        """Whether kernels or reduction differ from the paper's choice."""
         return (self.kernels, self.reduction) != (DEFAULT_KERNELS, DEFAULT_REDUCTION)
 
 
@@ -102,8 +102,8 @@ class HNeRV(Network):
     ) -> HNeRVConfig:
         """See `Family.plan`.
 
-        Options: `width` (c), whatever the budget; `channels` and about how many `cells` of an embedding; for
-        the paper's ablations `kernels` (`1-5`: K_min and K_max) and `reduction` (`1.2`: r).
+        Options: `width` (c), which overrides the budget; `channels` and approximate number of `cells` of an
+        embedding; for the paper's ablations `kernels` (`1-5`: K_min and K_max) and `reduction` (`1.2`: r).
         """
         known_options(self.name, options, ("width", "channels", "cells", "kernels", "reduction"))
         cells = whole_number(options.get("cells", str(GRID_CELLS)), 1, MOST_CELLS)

@@ -1,12 +1,13 @@
-"""NeRV: frames from the time alone, by convolutions and pixel shuffles (Chen et al., NeRV, section 3.1).
+"""NeRV: frames from time alone, by convolutions and pixel shuffles (Chen et al., NeRV, section 3.1).
 
     t = frame / frame count -> sin and cos of 80 frequencies -> stem -> stages -> head -> frame
 
 Transmitted: the weights and biases of the decoder, and nothing per frame. The decoder is the NeRV of HNeRV's
-experiments (their repository, `--embed pe_1.25_80`): a 1x1 convolution makes the grid, where the first NeRV
-had a hidden layer of 512 and frequencies 1.25^0 .. 1.25^39. The figures published for Bunny are those of the
-former. Widths halve from stage to stage, down to 12; kernels are 3x3. Their code has all sines before the
-cosines, which the paper alternates, and frequencies in binary32 (see `blocks.angular_frequencies`).
+experiments (their repository, `--embed pe_1.25_80`), to which the published figures for Bunny belong. A 1x1
+convolution makes the grid, where the original NeRV had a hidden layer of 512 and frequencies
+1.25^0 .. 1.25^39. Widths halve from stage to stage, down to 12; kernels are 3x3. As in that code, all sines
+come before the cosines (the paper alternates them) and frequencies are rounded to binary32 (see
+`layers.blocks.angular_frequencies`).
 """
 
 from __future__ import annotations
@@ -51,12 +52,12 @@ if TYPE_CHECKING:
 
 MAXIMUM_WIDTH = 1024
 MAXIMUM_FREQUENCIES = 256
-"""Far below the frequency at which 1.25^i is no finite float32."""
+"""Far below the count at which 1.25^i overflows float32."""
 GRID_CELLS = (128, 32, 8, 2)
-"""Cells of the grid after the stem: 8x16 in the paper; fewer where a budget pays for few channels on them,
-because the stem has a weight for each cell, channel and input."""
+"""Cells of the grid after the stem: 8x16 in the paper, fewer for small budgets, because the stem has a weight
+for each cell, channel and input."""
 LEAST_CHANNELS = 12
-"""Channels after the stem that a grid of so many cells is worth."""
+"""A grid is chosen only if the budget pays for this many channels on it, or if it is the smallest."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class NeRV(Network):
         seed: int,
         symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> NeRVConfig:
-        """See `Family.plan`. Options: `width`, channels after the stem, whatever the budget."""
+        """See `Family.plan`. Option: `width`, channels after the stem, which overrides the budget."""
         known_options(self.name, options, ("width",))
         if "width" in options:
             width = whole_number(options["width"], 1, MAXIMUM_WIDTH)

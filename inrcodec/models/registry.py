@@ -1,4 +1,4 @@
-"""The table of model families: one row a family; wire ids are never reused."""
+"""The table of model families: one row per family; wire ids are never reused."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def family_by_name(name: str) -> AnyFamily:
 
 
 def family_of(settings: EncodeSettings) -> AnyFamily:
-    """The family that an encode uses; raises `UsageError` for one that is unknown or cannot do what is asked.
+    """The family that an encode uses; raises `UsageError` if it is unknown or does not support the settings.
 
-    `auto` is `inrc`, and HNeRV where something is asked for that only a trained network can do.
+    `auto` chooses `inrc`, or HNeRV if a setting needs a trained network.
     """
     if settings.model != AUTO:
         family = family_by_name(settings.model)
@@ -39,13 +39,13 @@ def family_of(settings: EncodeSettings) -> AnyFamily:
 
 
 def check_options(family: AnyFamily, settings: EncodeSettings) -> None:
-    """Raise `UsageError` for an option that the family has no use for."""
+    """Raise `UsageError` for a setting that the family does not support."""
     if family.is_trained:
         return
     if PRESETS[settings.preset].minmax is not None:
         raise UsageError(
-            f"--preset {settings.preset} is a way to train a network, which {family.name} is not; choose "
-            "another preset, or another --model"
+            f"--preset {settings.preset} needs a trained network, which {family.name} is not; choose another "
+            "preset or another --model"
         )
     if settings.mask is not None:
         raise UsageError(f"{family.name} codes every pixel; --mask needs another --model")
@@ -54,7 +54,7 @@ def check_options(family: AnyFamily, settings: EncodeSettings) -> None:
 
 
 def family_by_wire_id(wire_id: int) -> AnyFamily:
-    """The family that a segment names; raises `bitstream.Corrupt`."""
+    """The family whose number a segment contains; raises `bitstream.Corrupt`."""
     for family in FAMILIES:
         if family.wire_id == wire_id:
             return family

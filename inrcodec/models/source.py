@@ -1,4 +1,4 @@
-"""Source frames as the encoders of model families see them: a batch, and its neighbours in time."""
+"""Source frames for the encoders of model families: a batch and its neighbours in time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SourceFrames:
         return self._take(self.indices)
 
     def shifted(self, offset: int) -> Tensor:
-        """The frames `offset` later; past an end of the clip, the frames as a mirror there shows them."""
+        """The frames `offset` later, as in `current`; past its ends the clip is mirrored (-1 is frame 1)."""
         last = len(self.clip) - 1
         mirrored = last - (last - (self.indices + offset).abs()).abs()
         return self._take(mirrored.clamp(0, last))

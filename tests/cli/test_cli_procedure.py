@@ -116,7 +116,7 @@ GRIDS = ["--model", "inrc"]
         (["--embedding-bits", "6", "--preset", "slow"], "preset slow learns its steps"),
         (["--preset", "paper", "--weight-bits", "1"], "--weight-bits"),
         ([*GRIDS, "--mask", CARPHONE], "inrc codes every pixel; --mask needs another --model"),
-        ([*GRIDS, "--preset", "paper"], "--preset paper is a way to train a network"),
+        ([*GRIDS, "--preset", "paper"], "--preset paper needs a trained network, which inrc is not"),
         ([*GRIDS, "--loss", "l2"], "inrc has a fit of its own; --loss needs another --model"),
         ([*GRIDS, "--prune", "0.1"], "--prune needs another --model"),
         ([*GRIDS, "--preset", "paper", "--weight-bits", "8"], "--preset paper"),

@@ -1,4 +1,4 @@
-"""Layers that families share, as functions of their weights, so that a fit and a decode compute the same."""
+"""Layers that families share, as functions of their weights: fitting and decoding compute the same."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ AUTHORS_POWERS = {(1.25, 45): 22958.873046875}
 def shuffle_pixels(features: Tensor, stride: int) -> Tensor:
     """Pixel shuffle (B, stride^2 C, H, W) -> (B, C, stride H, stride W) of channels ordered (row, column, C).
 
-    The order differs from `torch.nn.PixelShuffle`, which wants (C, row, column), by a fixed permutation of
-    the channels; in channels-last memory it copies contiguous runs and takes a quarter of the time.
+    `torch.nn.PixelShuffle` expects (C, row, column), a fixed permutation of these channels. In channels-last
+    memory this order copies contiguous runs and takes a quarter of the time.
     """
     if stride == 1:
         return features
@@ -43,9 +43,9 @@ def upsample(
 ) -> Tensor:
     """Run an up-sampling decoder: embedding (B, d, h, w) -> frames (B, 3, height, width) in [0, 1].
 
-    `tensors` holds `NAME.weight` and, for layers that have one, `NAME.bias` of each of the `layers` (see
-    `layout`). An embedding of one vector a frame (NeRV) is spread over the grid after the stem. The coded
-    frame is cropped to the display size, and little more than that is computed.
+    `tensors` contains `NAME.weight` of each of the `layers` (see `layers.layout`), and `NAME.bias` of those
+    that have one. An embedding of one vector per frame (NeRV) is spread over the grid after the stem. The
+    coded frame is cropped to the display size, and little more than the crop is computed.
     """
     stem, *stages, head = layers
     features = F.gelu(_convolve(embedding, stem, tensors))
@@ -55,7 +55,7 @@ def upsample(
     needed = _needed_rectangles((*stages, head), grid, Rectangle(0, video.height, 0, video.width))
     available = Rectangle(0, grid.rows, 0, grid.columns)
     for layer, wanted in zip(stages, needed, strict=False):
-        # One expression: the convolution's output is freed before the rectifier makes its own.
+        # One expression: the convolution's output is freed before GELU allocates its own.
         features = F.gelu(
             shuffle_pixels(_convolve_window(features, layer, tensors, available, wanted), layer.stride)
         )
@@ -83,9 +83,9 @@ def _convolve_window(
     available: Rectangle,
     wanted: Rectangle,
 ) -> Tensor:
-    """The part `wanted` of a convolution of features of which the part `available` is given.
+    """The part `wanted` of a convolution whose input is the part `available` of the features.
 
-    The zeros around the input are right where it ends with the frame; elsewhere a margin is computed and cut.
+    Zero padding is right where the input ends with the frame; elsewhere a margin is computed and cut off.
     """
     margin = layer.kernel // 2
     given = Rectangle(
@@ -107,13 +107,13 @@ def _cropped(features: Tensor, available: Rectangle, wanted: Rectangle) -> Tenso
 
 
 class ConvolutionNetwork:
-    """Convolutions by name, with their weights: `network("stage1", features)`."""
+    """Applies convolutions by name: `network("stage1", features)`."""
 
     def __init__(self, layers: Sequence[Convolution], tensors: Mapping[str, Tensor]) -> None:
         self._layers, self._tensors = {layer.name: layer for layer in layers}, tensors
 
     def __call__(self, name: str, features: Tensor) -> Tensor:
-        """Convolution, pixel shuffle, and a bias that the shuffled pixels share."""
+        """Convolve and pixel-shuffle (B, C, H, W); see `Convolution.shares_bias` for the bias."""
         layer = self._layers[name]
         if not layer.shares_bias:
             return shuffle_pixels(_convolve(features, layer, self._tensors), layer.stride)
@@ -127,10 +127,10 @@ def _convolve(features: Tensor, layer: Convolution, tensors: Mapping[str, Tensor
 
 
 def initial_parameters(layers: Iterable[Convolution], generator: torch.Generator) -> dict[str, Tensor]:
-    """Weights and biases of convolutions as PyTorch initialises them, drawn from `generator`."""
+    """Weights and biases with PyTorch's default initialisation of convolutions, drawn from `generator`."""
     parameters: dict[str, Tensor] = {}
     for layer in layers:
-        # PyTorch takes the outputs of a transposed convolution for its fan in.
+        # PyTorch computes the fan-in of a transposed convolution from its outputs.
         fan_in = layer.weight_shape[0] if layer.shares_bias else math.prod(layer.weight_shape[1:])
         bound = fan_in**-0.5
         weight = torch.empty(layer.weight_shape).uniform_(-bound, bound, generator=generator)
@@ -143,10 +143,10 @@ def initial_parameters(layers: Iterable[Convolution], generator: torch.Generator
 
 @cache
 def angular_frequencies(base: float, count: int) -> tuple[float, ...]:
-    """base^i pi for i in 0..count-1, as the authors' code has them: power, pi and product in binary32.
+    """base^i pi for i in 0..count-1, as in the authors' code: power, pi and product rounded to binary32.
 
-    Weights that were fitted with those frequencies show other frames with exact ones, whose phases differ by
-    up to 3.5 radians within a clip. They come from integers here, so they are the same on every machine.
+    With exact frequencies, weights fitted with those would render other frames: phases differ by up to 3.5
+    radians within a clip. Powers are computed as exact fractions, so the results are the same everywhere.
     """
     powers = [AUTHORS_POWERS.get((base, i), float(Fraction(base) ** i)) for i in range(count)]
     products = np.array(powers, dtype=np.float32) * np.float32(math.pi)
@@ -155,8 +155,8 @@ def angular_frequencies(base: float, count: int) -> tuple[float, ...]:
 
 @cache
 def _frequencies_on(device: torch.device, base: float, count: int) -> Tensor:
-    """`angular_frequencies` as float64 on `device`, where each step of a fit needs them."""
-    # Whoever asks first: what inference mode makes, a fit may not save for its backward pass.
+    """`angular_frequencies` as float64 on `device`, cached because each step of a fit needs them."""
+    # The first call may be in inference mode, whose tensors a fit could not save for its backward pass.
     with torch.inference_mode(False):
         return torch.tensor(angular_frequencies(base, count), dtype=torch.float64, device=device)
 
@@ -164,8 +164,8 @@ def _frequencies_on(device: torch.device, base: float, count: int) -> Tensor:
 def frames_at(values: Tensor, positions: Tensor) -> Tensor:
     """Per-frame values (T, ...) at `positions` (B,), counted in frames from 0 to T - 1, as (B, ...).
 
-    Integers pick the values of frames; floats mix those of both neighbours linearly, which is how HNeRV
-    interpolates a video (section 4.2, internal generalization). A whole float gives what its integer gives.
+    Integers select the values of frames. Floats interpolate linearly between both neighbours, as HNeRV
+    interpolates a video (section 4.2, internal generalization). A whole float gives the same as its integer.
     """
     if not positions.is_floating_point():
         return values[positions]
@@ -178,8 +178,8 @@ def frames_at(values: Tensor, positions: Tensor) -> Tensor:
 def position_encoding(positions: Tensor, frame_count: int, base: float, frequencies: int) -> Tensor:
     """NeRV's input: sin and cos of base^i pi t for i in 0..frequencies-1 (NeRV, section 3.1).
 
-    Positions (B,), counted in frames of `frame_count` and whole or not, have the times t = position / count
-    in [0, 1) and give (B, 2 x frequencies, 1, 1).
+    Positions (B,), in frames and not necessarily whole, have times t = position / `frame_count` in [0, 1).
+    The result is (B, 2 x frequencies, 1, 1), all sines first.
     Phases reach 10^8, so they are computed in float64: in float32 the last bits of a division, which devices
     round differently, would decide the highest frequencies. See `angular_frequencies` for what is rounded.
     """

@@ -1,11 +1,15 @@
-"""Convolutions, and their weights' gradients, computed in the way in which the processor is fastest at it.
+"""Convolutions and the gradients of their weights, computed in the way that the processor does fastest.
 
-In float32 without AVX-512, oneDNN finds the gradient of the weights of large convolutions at a third of the
-speed of all else; by products of matrices it is three quarters as fast. Measured once, on two cores of an AMD
-EPYC with AVX2, of 5x5, 33 to 112 channels, at 640x320, in billions of operations a second: forward 126, the
-features' gradient 116, the weights' 41, by products 96; products of large matrices alone 150. Of a head, 3x3,
-33 to 3 channels, at 1280x640, batch 2, in milliseconds: forward 76, the features' gradient 40, the weights'
-230 to 270, by products 70 to 95.
+In float32 without AVX-512, oneDNN computes the weights' gradient of large convolutions at a third of the
+speed of all else; products of matrices reach three quarters. Measured on two cores of an AMD EPYC with AVX2:
+
+                                   stage: 5x5, 33 to 112 channels,    head: 3x3, 33 to 3 channels,
+                                   640x320, 10^9 operations/second    1280x640, batch 2, milliseconds
+    forward                        126                                76
+    features' gradient             116                                40
+    weights' gradient, oneDNN       41                                230 to 270
+    weights' gradient, products     96                                70 to 95
+    products of large matrices     150
 """
 
 from __future__ import annotations
@@ -18,20 +22,20 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 LEAST_PIXELS, LEAST_REUSE = 3200, 200
-"""From so many pixels on, and multiplications of a value with it, the products are worth their copies."""
+"""Products are worth their copies from this many pixels and multiplications per copied value."""
 STRIP_PIXELS, LEAST_ROWS_A_MARGIN = 3200, 4
-"""A strip has about so many pixels, so that their copies stay in the processor's cache, and at least four
-times the rows of its margin, which is copied again for each strip."""
+"""A strip has about this many pixels, so that their copies stay in the processor's cache. It has at least
+four times the rows of its margin, because the margin is copied again for each strip."""
 FEW_OUTPUTS, FEW_STRIP_PIXELS = 4, 10_000
-"""Of heads: a gradient of so few outputs is copied instead of the features, so many pixels at once."""
+"""For so few outputs (heads) the gradient is copied, not the features, in strips of so many pixels."""
 
 
 def convolve(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A convolution (B, C, H, W) -> (B, K, H, W) with zeros around, by weights (K, C, k, k), k odd."""
+    """Convolve (B, C, H, W) -> (B, K, H, W), zero-padded, with weights (K, C, k, k), k odd, and bias (K,)."""
     if _is_faster_by_products(features, weight):
         found: Tensor = _GradientByProducts.apply(features, weight, bias)  # type: ignore[no-untyped-call]
         return found
-    # Other programs run what is exported, on other processors.
+    # An exported graph runs in other programs, on other processors.
     is_ours = features.device.type == "cpu" and not torch.compiler.is_compiling()
     if is_ours and 2 * len(weight) <= _lanes():
         return _convolve_abreast(features, weight, bias)
@@ -39,14 +43,14 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _lanes() -> int:
-    """Outputs that a convolution computes at once on x86-64; few others were ever measured."""
+    """Outputs that a convolution computes at once on x86-64; few other processors were measured."""
     return 8 if torch.backends.cpu.get_cpu_capability() == "AVX2" else 16
 
 
 def _convolve_abreast(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A convolution to few channels, for several places beside each other at once.
+    """A convolution to few channels, computed for several neighbouring places at once.
 
-    Of three outputs alone, most of the lanes would idle.
+    With only three outputs most of the lanes would idle.
     """
     outputs, kernel, width = weight.shape[0], weight.shape[-1], features.shape[-1]
     most = _lanes() // outputs
@@ -59,7 +63,7 @@ def _convolve_abreast(features: Tensor, weight: Tensor, bias: Tensor | None) -> 
 
 
 def _is_faster_by_products(features: Tensor, weight: Tensor) -> bool:
-    """Whether a gradient is wanted and products of matrices are better for it."""
+    """Whether the weights' gradient is needed and products of matrices are faster for it."""
     if features.device.type != "cpu" or features.dtype is not torch.float32:
         return False
     if not (torch.is_grad_enabled() and weight.requires_grad) or torch.is_autocast_enabled("cpu"):
@@ -72,7 +76,7 @@ def _is_faster_by_products(features: Tensor, weight: Tensor) -> bool:
 
 
 class _GradientByProducts(torch.autograd.Function):
-    """`F.conv2d` whose weight's gradient is by products of matrices."""
+    """`F.conv2d` with the weights' gradient computed by products of matrices."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -110,11 +114,11 @@ class _GradientByProducts(torch.autograd.Function):
 
 
 def _weight_gradient(gradient: Tensor, features: Tensor, size: int) -> Tensor:
-    """(K, C, k, k), of the gradient (B, K, H, W) of what features (B, C, H, W) were convolved to.
+    """The weights' gradient (K, C, k, k), from the outputs' (B, K, H, W) and the features (B, C, H, W).
 
-    It adds up over strips of rows. With channels last, `size` neighbours in a row are a run of memory, and a
-    strip and its margins are copied to a matrix that has such a run for each pixel. A row of the kernel is
-    the product of the strip's gradients with that matrix from the kernel's row on.
+    Summed over strips of rows. With channels last, `size` neighbours in a row are contiguous in memory; a
+    strip and its margins are copied to a matrix with such a run for each pixel. A row of the kernel is the
+    product of the strip's gradients with that matrix, from the kernel's row on.
     """
     outputs, inputs, (height, width) = gradient.shape[1], features.shape[1], features.shape[-2:]
     margin = size // 2
@@ -140,9 +144,9 @@ def _weight_gradient(gradient: Tensor, features: Tensor, size: int) -> Tensor:
 
 
 def _weight_gradient_of_few(gradient: Tensor, features: Tensor, size: int) -> Tensor:
-    """The same where the gradient has few channels: it is copied, once for each place of the kernel.
+    """`_weight_gradient` for few outputs: copies their gradient, once for each position in the kernel.
 
-    A weight's gradient is the product of features with the gradients around them, mirrored.
+    A weight's gradient is the product of the features with the gradients around them, mirrored.
     """
     outputs, inputs, (height, width) = gradient.shape[1], features.shape[1], features.shape[-2:]
     margin = size // 2

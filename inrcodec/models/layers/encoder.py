@@ -2,7 +2,7 @@
 
     frame (3, H, W) -> per stage: strided convolution, layer norm, one ConvNeXt block -> embedding (d, h, w)
 
-HNeRV section 3.1 and Table 15: one block a stage, 64 channels, d in the last stage, the decoder's strides.
+HNeRV section 3.1 and Table 15: one block per stage, 64 channels, d in the last stage, the decoder's strides.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class ConvNeXtEncoder(nn.Module):
         incoming = 3
         for stride, outgoing in zip(strides, widths, strict=True):
             down = nn.Conv2d(incoming, outgoing, stride, stride)
-            # The first stage normalises what it made, the others what they receive.
+            # The first stage normalises its output, the others their input.
             norm_then_down = [down, ChannelNorm(outgoing)] if not stages else [ChannelNorm(incoming), down]
             stages.append(nn.Sequential(*norm_then_down, ConvNeXtBlock(outgoing)))
             incoming = outgoing
         self.stages = nn.Sequential(*stages)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Truncated normal weights of deviation 0.02, zero biases, as ConvNeXt has them."""
+        """Draw truncated normal weights of deviation 0.02 and set biases to zero, as in ConvNeXt."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)

@@ -1,4 +1,4 @@
-"""The orthonormal 2D Haar transform: a frame to a low-pass band and three high-pass bands, and back.
+"""The orthonormal 2D Haar transform from a frame to a low-pass and three high-pass bands, and back.
 
     cell [a b]      LL = (a + b + c + d) / 2     LH = (a + b - c - d) / 2   differences between rows
          [c d]      HL = (a - b + c - d) / 2     HH = (a - b - c + d) / 2   HL: between columns
@@ -15,9 +15,9 @@ from torch import Tensor
 
 
 def haar(frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames (B, C, H, W) to low (B, C, H', W') and high (B, C, 3, H', W'), ordered LH, HL, HH.
+    """Transform frames (B, C, H, W) to low (B, C, H', W') and high (B, C, 3, H', W'), ordered LH, HL, HH.
 
-    H' and W' are H / 2 and W / 2 rounded up: frames of odd size have their last row or column repeated.
+    H' and W' are H / 2 and W / 2 rounded up; an odd height or width repeats the last row or column.
     """
     even = _evened(_evened(frames, -1), -2)
     upper, lower = even[..., 0::2, :], even[..., 1::2, :]
@@ -28,7 +28,7 @@ def haar(frames: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def inverse_haar(low: Tensor, high: Tensor) -> Tensor:
-    """Frames (B, C, 2 H', 2 W') of low (B, C, H', W') and high (B, C, 3, H', W'), ordered LH, HL, HH."""
+    """Frames (B, C, 2 H', 2 W') from low (B, C, H', W') and high (B, C, 3, H', W'), ordered LH, HL, HH."""
     between_rows, between_columns, diagonal = high.unbind(dim=2)
     sums = _interleaved(low, between_columns)
     differences = _interleaved(between_rows, diagonal)
@@ -37,20 +37,20 @@ def inverse_haar(low: Tensor, high: Tensor) -> Tensor:
 
 
 def _evened(frames: Tensor, axis: int) -> Tensor:
-    """Frames whose odd size along `axis` is made even by its last row or column once more.
+    """Frames with an odd size along `axis` made even by repeating the last row or column.
 
-    Not by `F.pad`: on CUDA the backward pass of its "replicate" differs from run to run.
+    `F.pad` would not do: on CUDA the backward pass of its "replicate" mode differs from run to run.
     """
     size = frames.shape[axis]
     return frames if size % 2 == 0 else torch.cat([frames, frames.narrow(axis, size - 1, 1)], dim=axis)
 
 
 def _pairs(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Half the sums and half the differences of neighbouring columns, (..., W) to two of (..., W / 2)."""
+    """Half the sums and half the differences of neighbouring columns: (..., W) to two of (..., W / 2)."""
     left, right = values[..., 0::2], values[..., 1::2]
     return (left + right) / 2, (left - right) / 2
 
 
 def _interleaved(sums: Tensor, differences: Tensor) -> Tensor:
-    """Inverse of `_pairs` up to its factor: columns (..., 2 W) of sums and differences (..., W)."""
+    """Inverse of `_pairs` up to its factor: columns (..., 2 W) from sums and differences (..., W)."""
     return torch.stack([sums + differences, sums - differences], dim=-1).flatten(-2)

@@ -49,19 +49,19 @@ STRIDE_PLANS: tuple[tuple[int, ...], ...] = (
 MAXIMUM_STAGES = 8
 MAXIMUM_STRIDE = 8
 GRID_CELLS = 8
-"""Cells of the embedding grid in the paper (2 x 4); grids far from it cost bits or quality."""
+"""Cells of the embedding grid in the paper (2 x 4); much smaller or larger grids cost bits or quality."""
 NERV_FREQUENCIES, NERV_BASE = 80, 1.25
-"""Frequencies of NeRV's positional encoding, and what each is to the one before."""
+"""Number of frequencies of NeRV's positional encoding, and the ratio of each to the one before."""
 EMBEDDING_VALUES = 128
-"""Values of a frame's embedding in the paper: 16 channels on a 2x4 grid."""
+"""Embedding values per frame in the paper: 16 channels on a 2x4 grid."""
 EMBEDDING_SHARE = 0.15
-"""Most of the budget that embeddings may take before their channels are reduced."""
+"""Share of the budget that embeddings may take before their channels are reduced."""
 MAXIMUM_EMBEDDING_CHANNELS = 64
 
 
 @dataclass(frozen=True)
 class Grid:
-    """An embedding grid and the strides that bring it up to the size of a frame."""
+    """An embedding grid and the strides that up-sample it to the size of a frame."""
 
     rows: int
     columns: int
@@ -92,9 +92,9 @@ def choose_grid(
 ) -> Grid:
     """Strides and grid with little padding and about `cells` cells, for any frame size.
 
-    The cost of a candidate is the logarithm of its padded area plus a tenth of the logarithm of how far its
-    cell count is from `cells`: 10 % of padding weigh as much as twice or half the cells. It gives the
-    published strides at the published sizes (HNeRV, Table 15).
+    The cost of a candidate is the logarithm of its padded area plus 0.14 times the absolute logarithm of its
+    cell count over `cells`: 10 % of padding weigh as much as twice or half the cells. At the published sizes
+    this gives the published strides (HNeRV, Table 15).
     """
 
     def cost(grid: Grid) -> float:
@@ -105,20 +105,20 @@ def choose_grid(
 
 
 def embedding_channels_for(grid: Grid, video: VideoInfo, budget_bits: float, bits_per_value: float) -> int:
-    """Channels for the paper's 128 embedding values a frame, or for what a share of the budget pays for."""
+    """Channels (1 to 64) for the paper's 128 values per frame, or fewer to stay within `EMBEDDING_SHARE`."""
     affordable = EMBEDDING_SHARE * budget_bits / bits_per_value / video.frame_count
     values = min(EMBEDDING_VALUES, affordable)
     return max(1, min(MAXIMUM_EMBEDDING_CHANNELS, round(values / (grid.rows * grid.columns))))
 
 
 def write_grid(writer: Writer, grid: Grid) -> None:
-    """Rows, columns, the number of strides, each stride; all varints."""
+    """Write rows, columns, the number of strides and each stride, all as varints."""
     for value in (grid.rows, grid.columns, len(grid.strides), *grid.strides):
         writer.varint(value)
 
 
 def read_grid(reader: Reader, video: VideoInfo, least_stages: int = 1) -> Grid:
-    """Inverse of `write_grid`; raises `Corrupt` unless the grid just covers the frames of `video`."""
+    """Inverse of `write_grid`; raises `Corrupt` unless the grid is the smallest that covers `video`."""
     rows, columns, stride_count = reader.varint(), reader.varint(), reader.varint()
     if not least_stages <= stride_count <= MAXIMUM_STAGES:
         expected = f"{least_stages} to {MAXIMUM_STAGES}"
@@ -146,7 +146,7 @@ class Convolution:
     kernel: int
     stride: int = 1
     shares_bias: bool = False
-    """One bias per channel after the pixel shuffle, not before: a 1x1 convolution is then the transposed
+    """One bias per channel after the pixel shuffle, not before. A 1x1 convolution then equals a transposed
     convolution whose kernel is its stride."""
 
     @property
@@ -154,7 +154,7 @@ class Convolution:
         """(output_channels x stride^2, input_channels, kernel, kernel).
 
         The output channels are ordered (row, column, channel) within the stride, not (channel, row, column)
-        as `torch.nn.PixelShuffle` has them: in channels-last memory the shuffle then copies contiguous runs.
+        as for `torch.nn.PixelShuffle`: in channels-last memory the shuffle then copies contiguous runs.
         """
         return (self.output_channels * self.stride**2, self.input_channels, self.kernel, self.kernel)
 
@@ -177,7 +177,7 @@ def convolution_tensors(layers: Sequence[Convolution]) -> list[TensorSpec]:
 
 
 def falling_widths(width: int, stage_count: int, reduction: float) -> tuple[int, ...]:
-    """Channels after each stage: falling by `reduction`, at least 12 (or `width`, if that is less)."""
+    """Channels after each stage: divided by `reduction` at each, at least 12 (or `width` if smaller)."""
     widths = [width]
     for _ in range(stage_count):
         widths.append(max(round(widths[-1] / reduction), min(12, width)))
@@ -191,10 +191,10 @@ def hnerv_convolutions(
     kernels: tuple[int, int] = (1, 5),
     reduction: float = 1.2,
 ) -> tuple[Convolution, ...]:
-    """The HNeRV decoder: kernels 1, 3, 5, 5, ..., widths falling by 1.2 a stage, at least 12.
+    """The HNeRV decoder; by default kernels 1, 3, 5, 5, ... and widths divided by 1.2 at each stage.
 
-    Kernels grow by two a stage from the first to the second of `kernels`; widths fall by `reduction`.
-    A decoder narrower than 12 channels at its input keeps that width throughout.
+    Kernels grow by two per stage from the first to at most the second of `kernels`. Widths are divided by
+    `reduction`, down to 12. A decoder narrower than 12 channels at its input keeps that width throughout.
     """
     layers = [Convolution("stem", embedding_channels, width, 1)]
     channels = width
@@ -207,7 +207,7 @@ def hnerv_convolutions(
 
 
 def nerv_convolutions(embedding_channels: int, width: int, grid: Grid) -> tuple[Convolution, ...]:
-    """The NeRV decoder: one vector a frame; kernel 3; widths halving, at least 12.
+    """The NeRV decoder: one vector per frame, kernels of 3, widths halving at each stage, down to 12.
 
     The stem's `width x rows x columns` outputs are reshaped to a grid of `width` channels.
     """
@@ -221,7 +221,7 @@ def nerv_convolutions(embedding_channels: int, width: int, grid: Grid) -> tuple[
 
 
 def activation_count(layers: Sequence[Convolution], grid: Grid) -> int:
-    """Most values alive at a time while one frame is rendered: a layer's input, and its output twice."""
+    """Most values in memory while one frame is rendered: the input of a layer, and its output twice."""
     stem, *later = layers
     pixels = grid.rows * grid.columns
     # NeRV's stem makes all cells from one vector.
@@ -237,7 +237,7 @@ def activation_count(layers: Sequence[Convolution], grid: Grid) -> int:
 
 @dataclass(frozen=True)
 class Rectangle:
-    """A rectangle of a frame or of features: rows top..bottom, columns left..right, the ends not included."""
+    """A rectangle of a frame or of features: rows top..bottom, columns left..right, ends excluded."""
 
     top: int
     bottom: int
@@ -254,7 +254,7 @@ class Rectangle:
         return Rectangle(self.top * stride, self.bottom * stride, self.left * stride, self.right * stride)
 
     def grown(self, margin: int, rows: int, columns: int) -> Rectangle:
-        """Larger by `margin` on every side, within features of `rows` x `columns`."""
+        """Enlarged by `margin` on every side, clipped to features of `rows` x `columns`."""
         return Rectangle(
             max(0, self.top - margin),
             min(rows, self.bottom + margin),
@@ -272,5 +272,5 @@ def widest_affordable(cost_bits: Callable[[int], float], budget_bits: float, max
 
 
 def widest(fits: Callable[[int], bool], maximum: int) -> int:
-    """The largest width in 1..maximum for which the monotone `fits` holds; 0 when not even 1 does."""
+    """The largest width in 1..maximum for which the monotone `fits` is true; 0 if not even 1 fits."""
     return first_that(lambda width: not fits(width), 0, maximum + 1) - 1

@@ -1,4 +1,4 @@
-"""A decoder whose frames are each made by itself: a network's answer to a frame's own values."""
+"""A decoder that renders each frame independently, from that frame's own values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Values = Mapping[str, Tensor]
 
 
 class PerFrameDecoder:
-    """A `FrameDecoder` and `GraphDecoder`: `values_at` positions (B,), each (B, ...), then `render`."""
+    """A `FrameDecoder` and `GraphDecoder`: `render` of the `values_at` positions (B,), each (B, ...)."""
 
     def __init__(
         self, frame_count: int, values_at: Callable[[Tensor], Values], render: Callable[[Values], Tensor]
@@ -25,7 +25,7 @@ class PerFrameDecoder:
         return self._render(self._values_at(positions))
 
     def graphs(self) -> FrameGraphs:
-        """See `GraphDecoder`; on the CPU."""
+        """See `GraphDecoder`; needs the tensors on the CPU."""
         values = self._values_at(torch.arange(self._frame_count))
 
         def shown(*arguments: Tensor) -> tuple[Tensor]:

@@ -13,26 +13,31 @@ from inrcodec.models.layers.layout import Grid
 from inrcodec.models.source import SourceFrames
 
 STABLE_RATE = 0.22
-"""Highest learning rate of Adam times width. Of HNeRV, 8e-3 was best at width 27 and never left 15 dB at 67;
-of supermasks, 200 steps at width 105 gave 2 dB more at 2e-3 than at 4e-3 or 8e-3."""
+"""Upper limit of Adam's learning rate times the width. For HNeRV, 8e-3 was best at width 27 but stayed at 15
+dB at width 67. For supermasks of width 105, 200 steps gave 2 dB more at 2e-3 than at 4e-3 or 8e-3."""
 MANY_STEPS = 600.0
-"""In fits of fewer steps Muon's rate is higher for HNeRV and NeRV: about, see `schedule.rate_boost`."""
+"""Below about this many steps Muon's rate is raised (HNeRV, NeRV); see `fit.training.clock.rate_boost`."""
 USUAL_WIDTH = 22
-"""Narrower networks have higher rates in fits of more steps. Frames of Carphone at 88x72, 20 epochs, at the
-usual rate and so: HNeRV of width 3 17.2 and 21.3 dB (by Adam 18.5), of width 7 28.9 and 29.8, NeRV of that
-size 24.7 and 25.8. Longer steps for all small matrices instead gained as much there, and cost HNeRV of width
-27 0.3 dB in 8 epochs of Bunny at a quarter."""
+"""Networks narrower than this have their rates raised in longer fits, too. Carphone at 88x72, 20 epochs, dB:
+
+                               usual rate   raised
+    HNeRV of width 3           17.2         21.3 (by Adam 18.5)
+    HNeRV of width 7           28.9         29.8
+    NeRV of the latter size    24.7         25.8
+
+Longer steps for all small matrices gained as much there, but cost HNeRV of width 27 0.3 dB in 8 epochs of
+Bunny at quarter size."""
 MANY_SPECTRAL_STEPS = 200.0
-"""The same for SNeRV and SNeRV-T."""
+"""`MANY_STEPS` for SNeRV and SNeRV-T."""
 
 
 def capped_groups(
     module: Trainable, width: int, many_steps: float = 0.0
 ) -> tuple[ParameterGroup, ParameterGroup]:
-    """All that is trained of a decoder of that width: weights of convolutions first, and then all else.
+    """All parameters of `module`, a decoder of that width: convolution weights first, then the others.
 
-    By Adam they are fitted at no more than the rate that is stable for it. Weights that look at one channel
-    each are no matrices. `many_steps` is that of `ParameterGroup` for a network of the usual width.
+    Adam's rate is limited to what is stable for the width. Depthwise weights are no matrices, so they are
+    among the others. `many_steps` is that of `ParameterGroup` for a network of `USUAL_WIDTH` or wider.
     """
     convolutions = (one for one in module.modules() if isinstance(one, nn.Conv2d) and one.groups == 1)
     matrices = {id(one.weight) for one in convolutions}
@@ -48,9 +53,9 @@ def capped_groups(
 
 
 def required(frames: SourceFrames | None) -> SourceFrames:
-    """The frames that an encoder needs; raises `ValueError` for None."""
+    """`frames`, which an encoder needs; raises `ValueError` for None."""
     if frames is None:
-        raise ValueError("this representation makes embeddings from frames, and was given none")
+        raise ValueError("this representation makes embeddings from frames, but found none")
     return frames
 
 
@@ -77,7 +82,7 @@ class Trainable(nn.Module):
 
     def __init__(self, parameters: Mapping[str, Tensor], encoder: FrameEncoder | None) -> None:
         super().__init__()
-        # nn.ParameterDict forbids dots in keys; the names of the file have them.
+        # nn.ParameterDict forbids dots in keys, and names in the file contain them.
         self._names = {name: name.replace(".", "_") for name in parameters}
         self.named = nn.ParameterDict(
             {self._names[name]: nn.Parameter(value) for name, value in parameters.items()}
@@ -85,7 +90,7 @@ class Trainable(nn.Module):
         self.encoder = encoder
 
     def tensors(self) -> dict[str, Tensor]:
-        """The parameters by the names they have in the file."""
+        """The parameters by their names in the file."""
         return {name: self.named[key] for name, key in self._names.items()}
 
     def shared(self) -> dict[str, Tensor]:
@@ -93,16 +98,16 @@ class Trainable(nn.Module):
         return self.tensors()
 
     def start(self, values: Mapping[str, Tensor]) -> None:
-        """Take `values`, of the transmitted tensors that all frames share, for the initial ones."""
+        """Initialise the parameters from `values`, the transmitted tensors that all frames share."""
         for name, value in self.tensors().items():
             value.data.copy_(values[name])
 
     def embed(self, frames: SourceFrames | None) -> Tensor:
-        """Embeddings (B, d, rows, columns) of `frames`."""
+        """Embeddings (B, d, rows, columns) of `frames`; raises `ValueError` for None."""
         return self.encode(required(frames).current)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Embeddings (B, d, rows, columns) of images (B, 3, height, width)."""
+        """Embeddings (B, d, rows, columns) of images (B, 3, height, width); `ValueError` without encoder."""
         if self.encoder is None:
             raise ValueError("this representation has no encoder")
         embedding: Tensor = self.encoder(images)

@@ -3,11 +3,14 @@
     encode side   frame -> Haar LL, stretched to [0, 1] -> ConvNeXt encoder -> embedding
     both sides    embedding -> stem -> stages -> MFU -> LL; HFR -> LH, HL, HH -> inverse Haar -> frame
 
-Transmitted: one embedding and the range of LL a frame, and the weights and biases of the decoder. Where the
-paper's Table 9 and its authors' code differ, the code is followed: in the first four rows of each model the
-columns "total size" and "decoder size" are exchanged, sizes leave out the ranges (two values a frame), and
-with C = 41 and 81 the code has 4 % and 5 % more parameters than the table. The authors store a range as 6-bit
-codes; here it is a stepped tensor like the embeddings.
+Transmitted: one embedding and the range of LL per frame, and the weights and biases of the decoder. Where the
+paper's Table 9 and the authors' code differ, the code is followed:
+
+- The first four rows of each model have the columns "total size" and "decoder size" exchanged.
+- Sizes omit the ranges, two values per frame.
+- For C = 41 and 81 the code has 4 % and 5 % more parameters than the table.
+
+The authors store a range as 6-bit codes; here it is a stepped tensor like the embeddings.
 """
 
 from __future__ import annotations
@@ -53,12 +56,12 @@ class SNeRVConfig:
     """Everything that fixes the shapes of one network."""
 
     grid: Grid
-    """From an embedding to the low-pass band."""
+    """Embedding grid, with strides up to the low-pass band."""
     embedding_channels: int
     width: int
-    """Channels of the stem's output, `C` of the paper's Table 6."""
+    """Channels of the stem's output, `C` in the paper's Table 6."""
     blocks: int
-    """Residual blocks of a fusion."""
+    """Residual blocks per fusion."""
 
     @property
     def stages(self) -> tuple[Convolution, ...]:
@@ -86,7 +89,7 @@ class SNeRV(Network):
         seed: int,
         symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> SNeRVConfig:
-        """See `Family.plan`. Options: `width` and `blocks` of a fusion, whatever the budget."""
+        """See `Family.plan`. Options: `width`, overriding the budget, and residual `blocks` per fusion."""
         known_options(self.name, options, ("width", "blocks"))
         grid = spectral.spectral_grid(video)
         channels = embedding_channels_for(grid, video, budget_bits, symbol_bits.embedding)
@@ -126,7 +129,7 @@ class SNeRV(Network):
     def activation_count(self, config: SNeRVConfig) -> int:
         grid, sizes = config.grid, spectral.stage_sizes(config.width, config.grid)
         embedding = config.embedding_channels * grid.rows * grid.columns
-        # A stage has its input, and its output before and after the pixel shuffle.
+        # A stage keeps its input, and its output before and after the pixel shuffle.
         stages = (before + 2 * after for before, after in zip((0, *sizes), sizes, strict=False))
         return embedding + max(spectral.band_activations(config.width, grid), *stages)
 
@@ -175,7 +178,7 @@ class SNeRVRepresentation:
 
 
 def _render(config: SNeRVConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Frames (B, 3, height, width) of embeddings (B, d, rows, columns) and ranges (B, 2)."""
+    """Render frames (B, 3, height, width) from embeddings (B, d, rows, columns) and ranges (B, 2)."""
     import torch.nn.functional as F
 
     from inrcodec.models.layers.blocks import ConvolutionNetwork

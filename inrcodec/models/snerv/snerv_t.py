@@ -1,4 +1,4 @@
-"""SNeRV-T: SNeRV with the low-pass band in time of each frame and its neighbours (Kim et al., SNeRV, 3.3).
+"""SNeRV-T: SNeRV with temporal low-pass bands of each frame and its neighbours (Kim et al., SNeRV, 3.3).
 
     encode side   LL of frames t-1, t, t+1, stretched to [0, 1]
                     LL(t) -> encoder -> embedding
@@ -7,13 +7,17 @@
                   temporal embeddings -> 1x1 convolution -> up-sampling -> features "before" and "after"
                   the three -> temporal up-sampling blocks -> MFU, HFR, inverse Haar as in SNeRV -> frame
 
-Transmitted: the embedding, the two temporal embeddings and the range of LL a frame, and the decoder's weights
-and biases. The 3D convolutions over (before, now, after) are computed as 2D ones of the three side by side,
-which gives the same values. The authors' other variant, whose 2D convolutions mix all channels of the three,
-has 1.6 times the parameters at equal width; the published figures are those of the 3D one. In the first four
-rows of the paper's Table 9 "total size" and "decoder size" are exchanged, and with C = 39 and 61 the code has
-6 % fewer and 6 % more parameters than the table. Their 3D code lacks the strides for embeddings of 10x20 at
-640x1280, and of 20x40 at 480x960; those of Table 7(b) for 480x960 do not give the sizes beside them.
+Transmitted: the embedding, the two temporal embeddings and the range of LL per frame, and the decoder's
+weights and biases. The 3D convolutions over (before, now, after) are computed as 2D convolutions of the three
+side by side, which gives the same values. The authors' other variant, whose 2D convolutions mix all channels
+of the three, has 1.6 times the parameters at equal width; the published figures are those of the 3D variant.
+
+The paper and the authors' code differ:
+
+- The first four rows in Table 9 have the columns "total size" and "decoder size" exchanged.
+- For C = 39 and 61 the code has 6 % fewer and 6 % more parameters than Table 9.
+- The 3D code lacks strides for embeddings of 10x20 at 640x1280 and of 20x40 at 480x960.
+- The strides in Table 7(b) for 480x960 do not give the embedding sizes beside them.
 """
 
 from __future__ import annotations
@@ -72,7 +76,7 @@ class SNeRVT(Network):
         seed: int,
         symbol_bits: SymbolBits = TRAINED_FOR_RATE,
     ) -> SNeRVTConfig:
-        """See `Family.plan`. Options: `width` and `blocks` of a fusion, whatever the budget."""
+        """See `Family.plan`. Options: `width`, overriding the budget, and residual `blocks` per fusion."""
         known_options(self.name, options, ("width", "blocks"))
         grid = spectral.spectral_grid(video)
         channels = embedding_channels_for(grid, video, budget_bits, symbol_bits.embedding)
@@ -133,9 +137,9 @@ class SNeRVT(Network):
         embeddings += 2 * config.temporal_channels * temporal.rows * temporal.columns
         peaks = [spectral.band_activations(config.width, grid, moments=3)]
         pairs = [*zip(sizes, sizes[1:], strict=False)]
-        # A stage keeps its output, twice as wide, before and after a rectifier; other moments wait.
+        # A stage keeps its output, and twice its width before and after a rectifier; other moments wait.
         peaks += [before + 5 * after + 2 * sizes[SPATIAL_STAGES] for before, after in pairs[:SPATIAL_STAGES]]
-        # The same of three moments.
+        # The same for three moments.
         peaks += [3 * before + 15 * after for before, after in pairs[SPATIAL_STAGES:]]
         peaks[-1] += 3 * sizes[-3]
         return embeddings + max(peaks)
@@ -159,13 +163,17 @@ class SNeRVT(Network):
 
 
 def _divides(strides: tuple[int, ...], grid: Grid) -> bool:
-    """Whether features of the second stage are a whole multiple of a temporal embedding."""
+    """Whether `strides` lead from a whole number of temporal cells to the second stage's features."""
     scale, reduction = math.prod(grid.strides[:SPATIAL_STAGES]), math.prod(strides)
     return grid.rows * scale % reduction == 0 and grid.columns * scale % reduction == 0
 
 
 def _temporal_embedding(grid: Grid, video: VideoInfo, values: float) -> tuple[int, tuple[int, ...]]:
-    """Channels and strides of the finest temporal embedding, if the budget pays for `values` of them."""
+    """Channels and strides of the finest temporal embedding within `TEMPORAL_SHARE` of `values`.
+
+    The budget as a whole pays for `values` embedding values. If no embedding is within the share, the
+    coarsest one has a single channel.
+    """
     scale = math.prod(grid.strides[:SPATIAL_STAGES])
     cells = grid.rows * grid.columns * scale**2
     fitting = [plan for plan in TEMPORAL_STRIDES if plan and _divides(plan, grid)] or [()]

@@ -6,7 +6,7 @@
       -> HFR: LH, HL, HH by two convolutions each                     "lh.*", "hl.*", "hh.*"
       -> inverse Haar transform -> frame
 
-SNeRV, section 3.2 and Tables 6 and 9.
+SNeRV, section 3.2 and Tables 6 and 9. MFU: multi-resolution fusion unit; HFR: high-frequency restorer.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ STRIDE_PLANS: tuple[tuple[int, ...], ...] = (
 )
 """Strides from an embedding to the low-pass band; three of them are the paper's (Table 6)."""
 LEAST_STAGES = 3
-"""The fusion takes the features of three stages."""
+"""The fusion takes the features of the last three stages."""
 BANDS = ("lh", "hl", "hh")
 BLOCKS = {6: 96, 4: 70, 3: 50, 2: 1}
-"""Residual blocks of a fusion, and the least width that they go with (Table 9)."""
+"""Residual blocks per fusion, and the least width for that many (after Table 9)."""
 MAXIMUM_BLOCKS = 16
 MAXIMUM_WIDTH = 512
 NEGATIVE_SLOPE = 0.1
-"""Of the leaky rectifiers."""
+"""Slope of the leaky rectifiers below zero."""
 
 
 def low_band(video: VideoInfo) -> VideoInfo:
-    """The size of a video's low-pass band: half of each side, rounded up."""
+    """The low-pass band as a video: half the width and height, rounded up."""
     return VideoInfo(-(-video.width // 2), -(-video.height // 2), video.frame_count)
 
 
@@ -57,12 +57,12 @@ def spectral_grid(video: VideoInfo) -> Grid:
 
 
 def coded_size(grid: Grid) -> tuple[int, int]:
-    """Width and height of the frames that a network on `grid` renders."""
+    """Width and height, pixels, of the frames that a network on `grid` renders."""
     return 2 * grid.coded_width, 2 * grid.coded_height
 
 
 def stage_widths(width: int, strides: tuple[int, ...]) -> tuple[int, ...]:
-    """Channels after each stage: falling by 1.2, at least 12 (or `width`, if that is less)."""
+    """Channels after each stage: divided by 1.2 at each, at least 12 (or `width` if smaller)."""
     return falling_widths(width, len(strides), 1.2)
 
 
@@ -74,7 +74,7 @@ def transposed(name: str, input_channels: int, output_channels: int, stride: int
 def band_convolutions(
     widths: tuple[int, ...], strides: tuple[int, ...], blocks: int
 ) -> tuple[Convolution, ...]:
-    """MFU and HFR for stages of `widths` and `strides`; `blocks` residual blocks a fusion."""
+    """MFU and HFR after stages of `widths` and `strides`, with `blocks` residual blocks per fusion."""
     coarse, middle, fine = widths[-3:]
     layers = []
     for name, lower, upper, stride in (
@@ -92,12 +92,12 @@ def band_convolutions(
 
 
 def range_tensor(video: VideoInfo) -> TensorSpec:
-    """Least and greatest value of each frame's low-pass band, as (least, 2 - greatest), both near 0."""
+    """Range of each frame's low-pass band, (T, 2), as (least, 2 - greatest), both near 0."""
     return TensorSpec("range", Role.EMBEDDING, (video.frame_count, 2), per_frame=True)
 
 
 def stage_sizes(width: int, grid: Grid) -> tuple[int, ...]:
-    """Values of the features after the stem and after each stage."""
+    """Number of feature values of a frame after the stem and after each stage."""
     sizes, cells = [width * grid.rows * grid.columns], grid.rows * grid.columns
     for channels, stride in zip(stage_widths(width, grid.strides), grid.strides, strict=True):
         cells *= stride**2
@@ -106,28 +106,28 @@ def stage_sizes(width: int, grid: Grid) -> tuple[int, ...]:
 
 
 def band_activations(width: int, grid: Grid, moments: int = 1) -> int:
-    """Most values alive at a time while `spectral_blocks.render_bands` renders one frame.
+    """Most values in memory while `spectral_blocks.render_bands` renders one frame.
 
-    The features of the last three stages stay to the end; those of the first two of these come with the
-    `moments` that share their memory.
+    The features of the last three stages stay to the end. All `moments` of the first two stay with them,
+    because they share one tensor.
     """
     coarse, middle, fine = stage_sizes(width, grid)[-3:]
     pixels = grid.coded_width * grid.coded_height
-    # A fusion up-samples and concatenates, or has four features of a residual block and the next one.
+    # A fusion peaks while it concatenates, or in a residual block, which has four features at a time.
     first = max(2 * coarse * grid.strides[-2] ** 2 + middle, 4 * middle)
     second = middle + max(2 * middle * grid.strides[-1] ** 2 + fine, 4 * fine)
-    # Three channels each: the bands so far beside the next one's features; then the inverse transform.
+    # Bands have three channels: those done, beside the features of the next; then the inverse transform.
     bands = fine + max(2 * fine + 15 * pixels, 57 * pixels)
     return moments * (coarse + middle) + fine + max(first, second, bands)
 
 
 def blocks_for(width: int) -> int:
-    """Residual blocks a fusion of a network of that width."""
+    """Residual blocks per fusion of a network of that width."""
     return next(blocks for blocks, least_width in BLOCKS.items() if width >= least_width)
 
 
 def check_size(reader: Reader, width: int, blocks: int) -> None:
-    """Raise `Corrupt` for a width or a number of residual blocks that no file may have."""
+    """Raise `Corrupt` for a width or a number of residual blocks that is out of range."""
     if not 1 <= width <= MAXIMUM_WIDTH or not 0 <= blocks <= MAXIMUM_BLOCKS:
         raise reader.fault(Corrupt, f"width {width} and {blocks} residual blocks are out of range")
 
@@ -135,9 +135,9 @@ def check_size(reader: Reader, width: int, blocks: int) -> None:
 def planned_size(
     options: Mapping[str, str], cost_bits: Callable[[int, int], float], budget_bits: float
 ) -> tuple[int, int]:
-    """Width of a network and residual blocks of a fusion: the options of these names, else by the budget.
+    """Width and residual blocks per fusion, from the options `width` and `blocks` or else from the budget.
 
-    `cost_bits(width, blocks)` of what is planned is at most the budget, unless `width` is given. Raises
+    Unless `width` is given, `cost_bits(width, blocks)` of the result is at most the budget. Raises
     `BudgetTooSmall`, and `UsageError` for an option out of range.
     """
     given = whole_number(options["blocks"], 0, MAXIMUM_BLOCKS) if "blocks" in options else None
@@ -150,11 +150,11 @@ def planned_size(
 
 
 def width_and_blocks(cost_bits: Callable[[int, int], float], budget_bits: float) -> tuple[int, int]:
-    """The widest network and its residual blocks, `cost_bits(width, blocks)` being at most the budget.
+    """Width and residual blocks of the network to plan; `cost_bits(width, blocks)` is within the budget.
 
-    The most blocks of `BLOCKS` with which the widest network is at least as wide as the paper has with them.
-    It can be wider than the paper has with so few: with more blocks it would be too narrow for those. Raises
-    `BudgetTooSmall`.
+    Chooses the most blocks with which the widest affordable network reaches the least width in `BLOCKS`. It
+    may be wider than the paper's with that many blocks, if more blocks would make it too narrow for them.
+    Raises `BudgetTooSmall`.
     """
     for blocks, least_width in BLOCKS.items():
         try:

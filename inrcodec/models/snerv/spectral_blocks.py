@@ -24,8 +24,8 @@ def initial_spectral_parameters(
 ) -> dict[str, Tensor]:
     """PyTorch's initial weights, but zeros at the end of each residual branch of the fusions.
 
-    The blocks then begin as the identity. The authors' do not; after 2.5 epochs of bunny-quarter with 86k
-    parameters it gave 20.3 in place of 19.1 dB.
+    The blocks then begin as the identity, unlike the authors'. After 2.5 epochs of Bunny at quarter size with
+    86k parameters this gave 20.3 dB instead of 19.1.
     """
     parameters = initial_parameters(layers, generator)
     for name, value in parameters.items():
@@ -39,8 +39,8 @@ def render_bands(
 ) -> Tensor:
     """Frames (B, 3, height, width) from the features of the last three stages.
 
-    `band_range` (B, 2) holds (least, 2 - greatest) value of each frame's low-pass band. Frames are not
-    limited to [0, 1]: the high-pass bands are not bounded.
+    `band_range` (B, 2) is (least, 2 - greatest) of each frame's low-pass band. Frames are not limited to
+    [0, 1], because the high-pass bands are not bounded.
     """
     coarse, middle, fine = stages[-3:]
     fused = _fuse(network, "fuse1", coarse, middle, blocks)
@@ -53,7 +53,7 @@ def render_bands(
 
 
 def _fuse(network: ConvolutionNetwork, name: str, lower: Tensor, upper: Tensor, blocks: int) -> Tensor:
-    """One fusion: coarser features, up-sampled, and finer ones, through residual blocks (SNeRV, eq. 1)."""
+    """Fuse up-sampled coarser features with finer ones through residual blocks (SNeRV, eq. 1)."""
     features = network(f"{name}.merge", torch.cat([network(f"{name}.up", lower), upper], dim=1))
     for block in range(1, blocks + 1):
         inner = leaky(network(f"{name}.block{block}.a", features))
@@ -64,7 +64,8 @@ def _fuse(network: ConvolutionNetwork, name: str, lower: Tensor, upper: Tensor, 
 def normalised_low_bands(frames: list[Tensor]) -> tuple[list[Tensor], Tensor]:
     """Low-pass bands of frames (B, 3, height, width), stretched to [0, 1], and their range (B, 2).
 
-    The frames of one moment, its neighbours in time among them, share a range: (least, 2 - greatest).
+    The list has the frames of a batch and their neighbours in time; a frame and its neighbours share one
+    range, (least, 2 - greatest).
     """
     bands = [haar(frame)[0] for frame in frames]
     together = torch.stack(bands, dim=1).flatten(1)

@@ -12,13 +12,13 @@ from inrcodec.models.layers.layout import (
 from inrcodec.models.snerv import spectral
 
 TEMPORAL_CHANNELS = 3
-"""Of a temporal embedding (the paper's 3x20x40)."""
+"""Channels of a temporal embedding, as in the paper's 3x20x40."""
 TEMPORAL_STRIDES: tuple[tuple[int, ...], ...] = ((2,), (3,), (2, 2), (3, 2), (2, 2, 2), (5, 2), (5, 4), ())
-"""Up-sampling from a temporal embedding to the features of the second stage: the paper's, then others."""
+"""Strides from a temporal embedding to the features of the second stage, the paper's first."""
 TEMPORAL_SHARE = 0.22
-"""Most of the budget that temporal embeddings may take; the paper's models have 5 % to 21 %."""
+"""Share of the budget that temporal embeddings may take; in the paper's models they take 5 % to 21 %."""
 SPATIAL_STAGES = 2
-"""Stages that see the present alone."""
+"""First stages, which use the embedding of the current frame only."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,18 @@ class SNeRVTConfig:
     """Everything that fixes the shapes of one network."""
 
     grid: Grid
-    """From an embedding to the low-pass band."""
+    """Embedding grid, with strides up to the low-pass band."""
     embedding_channels: int
     temporal_channels: int
     temporal_strides: tuple[int, ...]
     width: int
-    """Channels of the stem's output, `C` of the paper's Table 7."""
+    """Channels of the stem's output, `C` in the paper's Table 7."""
     blocks: int
-    """Residual blocks of a fusion."""
+    """Residual blocks per fusion."""
 
     @property
     def temporal_grid(self) -> Grid:
-        """From a temporal embedding to the low-pass band; the strides are those of the encoders."""
+        """Grid of a temporal embedding, with the strides of its encoder, up to the low-pass band."""
         scale, reduction = math.prod(self.grid.strides[:SPATIAL_STAGES]), math.prod(self.temporal_strides)
         first = (math.prod(self.temporal_strides[:2]), *self.temporal_strides[2:])
         strides = (*first, *self.grid.strides[SPATIAL_STAGES:])

@@ -49,7 +49,7 @@ class SNeRVTRepresentation:
         source = required(frames)
         images = [source.shifted(-1), source.current, source.shifted(1)]
         (before, now, after), band_range = normalised_low_bands(images)
-        # The low-pass of the Haar transform of two moments, halved as the authors' code does.
+        # Haar low-pass of two moments, halved as in the authors' code.
         temporal = [
             encoder((now + other) / (2 * math.sqrt(2)))
             for encoder, other in zip(self._temporal, (before, after), strict=True)
@@ -62,7 +62,7 @@ class SNeRVTRepresentation:
 
 
 def render(config: SNeRVTConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Frames (B, 3, height, width) of embeddings, temporal embeddings and ranges of B frames."""
+    """Render frames (B, 3, height, width) from embeddings, temporal embeddings and ranges of B frames."""
     network = ConvolutionNetwork(config.convolutions, tensors)
     features, outputs = F.gelu(network("stem", tensors["embedding"])), []
     before, after = (
@@ -82,7 +82,7 @@ def render(config: SNeRVTConfig, video: VideoInfo, tensors: Mapping[str, Tensor]
 
 
 def _temporal_features(network: ConvolutionNetwork, config: SNeRVTConfig, embedding: Tensor) -> Tensor:
-    """A temporal embedding brought up to the resolution of the second stage."""
+    """A temporal embedding up-sampled to the resolution of the second stage."""
     features = F.gelu(network("temporal.stem", embedding))
     for number in range(1, len(config.temporal_strides) + 1):
         features = network(f"temporal.up{number}", features)
@@ -103,13 +103,13 @@ def _temporal_block(
     moments: list[Tensor],
     is_last: bool,
 ) -> list[Tensor]:
-    """One temporal up-sampling block of the features before, now and after (SNeRV, section 3.3).
+    """Apply a temporal up-sampling block to the features before, now and after (SNeRV, section 3.3).
 
-    Each moment is up-sampled by its own transposed convolution; two 3D convolutions mix them, around a
-    residual connection. The last block keeps only what it has made for now.
+    Each moment is up-sampled by its own transposed convolution. Two 3D convolutions with a residual
+    connection mix them. The last block computes "now" only.
     """
     names = [f"{name}.{moment}" for moment in ("before", "now", "after")]
-    # The three are not kept beside what they are concatenated to: a third less memory.
+    # The three are freed once they are concatenated, which saves a third of the memory.
     side_by_side = torch.cat(
         [network(layer, features) for layer, features in zip(names, moments, strict=True)], dim=1
     )
@@ -122,10 +122,10 @@ def _temporal_block(
 
 
 def _over_time(moments: Tensor, tensors: Mapping[str, Tensor], name: str) -> Tensor:
-    """A 3x3x3 convolution, zeros around it, of three moments (B, 3 C, H, W), as one 2D convolution.
+    """A zero-padded 3x3x3 convolution of three moments (B, 3 C, H, W), as one 2D convolution.
 
-    The weight (C', 3 C, 3, 3) holds the taps for one moment earlier, the same and one later; the result
-    (B, 3 C', H, W) has the moments side by side as well.
+    The weight (C', 3 C, 3, 3) contains the taps for the moment before, the same and the one after. The result
+    (B, 3 C', H, W) has the moments side by side, too.
     """
     weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
     earlier, same, later = weight.chunk(3, dim=1)

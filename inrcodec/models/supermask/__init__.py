@@ -1,1 +1,1 @@
-"""`supermask`: a random network that is masked, and never trained."""
+"""`supermask`: a random network that is masked but never trained."""

@@ -40,7 +40,7 @@ class SupermaskConfig:
     biases: bool
     grid: Grid
     embedding_channels: int
-    """Channels of an embedding; with NeRV's decoder those of the positional encoding."""
+    """Channels of an embedding or, with NeRV's decoder, of the positional encoding."""
     width: int
     densities: tuple[int, ...]
     """Share of a layer's weights in each mask, in 1/65536, decreasing."""
@@ -53,12 +53,12 @@ class SupermaskConfig:
         return nerv_convolutions(self.embedding_channels, self.width, self.grid)
 
     def kept(self, layer: Convolution) -> tuple[int, ...]:
-        """How many weights of `layer` are in each mask, at least one."""
+        """Number of weights of `layer` in each mask, at least one."""
         return tuple(max(1, density * layer.weight_count // DENSITY_UNIT) for density in self.densities)
 
     @property
     def level_bits(self) -> float:
-        """Ideal bits a weight: the entropy of the levels."""
+        """Ideal bits per weight: the entropy of the levels."""
         edges = (DENSITY_UNIT, *self.densities, 0)
         shares = [(upper - lower) / DENSITY_UNIT for upper, lower in zip(edges, edges[1:], strict=False)]
         return -sum(share * math.log2(share) for share in shares if share)
@@ -72,8 +72,8 @@ class SupermaskConfig:
 
 
 def random_layer(config: SupermaskConfig, index: int) -> NDArray[np.float32]:
-    """The frozen weights of convolution `index`: its weight shape, float32, from the seed alone."""
-    # Here, because they load NumPy.
+    """The frozen weights of convolution `index`, float32 in its weight shape, from the seed alone."""
+    # Imported here because both load NumPy.
     import numpy as np
 
     from inrcodec.models.supermask.random_weights import kaiming_deviation, random_signs, random_uniform

@@ -19,14 +19,14 @@ from inrcodec.models.source import SourceFrames
 from inrcodec.models.supermask.config import SupermaskConfig, random_layer
 
 SCORE_DEVIATION = 0.1
-"""Spread of the initial scores; with `SCORE_RATE` it sets how soon a weight can change its level."""
+"""Standard deviation of initial scores; with `SCORE_RATE` it sets how soon a weight can change level."""
 SCORE_RATE = 2.0
-"""Learning rate of scores relative to that of biases and encoder. Muon gave them 0.02 dB more, for a fifth
-more time; they are Adam's."""
+"""Learning rate of scores relative to that of biases and encoder. Adam fits them: Muon gave 0.02 dB more but
+took a fifth more time."""
 
 
 class _Levels(torch.autograd.Function):
-    """Scores -> number of masks that hold each weight; the gradient passes straight through to the scores."""
+    """Scores -> number of masks with each weight; the gradient passes straight through to the scores."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, thresholds: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ def score_thresholds(scores: Tensor, kept: tuple[int, ...]) -> Tensor:
 def masked_decoder(
     config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor]
 ) -> PerFrameDecoder:
-    """Renders frames; the weights are rebuilt once, from the seed, the levels and the scales."""
+    """A decoder whose weights are rebuilt once, from the seed, the levels and the scales."""
     device = next(iter(tensors.values())).device
     weights = {**tensors, **masked_weights(config, tensors, frozen_weights(config, device))}
     return PerFrameDecoder(
@@ -93,14 +93,14 @@ def masked_decoder(
 def _embeddings(
     config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor], positions: Tensor
 ) -> Tensor:
-    """What the decoder makes the frames at `positions` (B,) of."""
+    """Inputs of the network for the frames at `positions` (B,): (B, channels, h, w)."""
     if config.decoder == "hnerv":
         return frames_at(tensors["embedding"], positions)
     return position_encoding(positions, video.frame_count, NERV_BASE, config.embedding_channels // 2)
 
 
 class MaskedTrainable(Trainable):
-    """Parameters of which the scores are transmitted as the levels that their ranks make."""
+    """Parameters whose scores are transmitted as levels, which follow from the ranks of the scores."""
 
     def __init__(
         self, parameters: Mapping[str, Tensor], encoder: FrameEncoder | None, config: SupermaskConfig
@@ -119,7 +119,7 @@ class MaskedTrainable(Trainable):
         return values | named
 
     def start(self, values: Mapping[str, Tensor]) -> None:
-        """See `Trainable.start`: the initial scores stay, in the order in which they make these levels."""
+        """See `Trainable.start`; the initial scores are reordered so that they give these levels."""
         for name, value in self.tensors().items():
             if not name.endswith(".scores"):
                 value.data.copy_(values[name])
@@ -132,7 +132,7 @@ class MaskedTrainable(Trainable):
 
 
 class SupermaskRepresentation:
-    """Trains scores, scales, biases, and the encoder that makes embeddings."""
+    """Trains scores, scales, biases and the encoder that makes embeddings."""
 
     def __init__(self, config: SupermaskConfig, video: VideoInfo, seed: int) -> None:
         self._config, self._video = config, video
@@ -172,7 +172,7 @@ class SupermaskRepresentation:
         self._frozen = {name: value.to(indices.device) for name, value in self._frozen.items()}
         weights = masked_weights(self._config, tensors, self._frozen)
         if self._config.decoder == "hnerv":
-            # Of these frames already.
+            # Already those of the frames at `indices`.
             embedding = tensors["embedding"]
         else:
             embedding = _embeddings(self._config, self._video, tensors, indices)

@@ -1,8 +1,8 @@
 """A seed's random weights, the same bits on every machine, device and version of NumPy.
 
-The generator is Philox4x64-10 (Salmon et al. 2011), counter-based, whose raw stream NumPy guarantees; its
-distributions may change and are not used. Integers become weights by comparisons, sums and products
-that are exact or correctly rounded under IEEE 754, so no maths library decides a weight.
+The generator is Philox4x64-10 (Salmon et al. 2011), counter-based. NumPy guarantees its raw stream; NumPy's
+distributions may change and are not used. Integers become weights by comparisons, sums and products that are
+exact or correctly rounded under IEEE 754, so no maths library decides a weight.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def random_uniform(seed: int, stream: int, shape: tuple[int, ...]) -> NDArray[np
 
 
 def kaiming_deviation(fan_in: int, density: float) -> float:
-    """Standard deviation sqrt(2 / (fan_in x density)) for weights of which a share `density` is kept.
+    """Standard deviation sqrt(2 / (fan_in x density)) of weights if a share `density` of them is kept.
 
     He et al. 2015, with the correction for sparsity of Ramanujan et al. 2020, section 3. Division and square
     root are correctly rounded everywhere.

@@ -4,9 +4,9 @@
     per layer: the top k_1 > k_2 > ... > k_N of the scores make N nested masks m_1 .. m_N
     weight = r x (alpha_1 m_1 + ... + alpha_N m_N), alpha learned per mask and layer, or fixed
 
-A weight's level is the number of masks that hold it, 0..N; a file carries levels, alphas (float16), biases
-unless they are switched off, and one embedding a frame where the decoder is HNeRV's. With NeRV's decoder the
-input is a positional encoding of the frame's time and nothing per frame is stored.
+A weight's level is the number of masks that contain it, 0..N. Transmitted: levels, alphas (float16), biases
+unless they are switched off, and one embedding per frame with HNeRV's decoder. With NeRV's decoder the input
+is a positional encoding of the frame's time and nothing is stored per frame.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ if TYPE_CHECKING:
 MAXIMUM_WIDTH = 1024
 MAXIMUM_CHANNELS = 1024
 MAXIMUM_POSITION_CHANNELS = 512
-"""Far below the frequency at which 1.25^i is no finite float32."""
+"""Two per frequency; far below the count at which 1.25^i overflows float32."""
 DENSITIES = (0.6, 0.3, 0.1)
-"""Shares of the weights in masks 1..N: 1.85 bits a weight."""
+"""Shares of the weights in masks 1..N: 1.85 bits per weight."""
 LEAST_THOUSANDTHS = 250
-"""How far densities are lowered to fill a budget; at this share, masks of twice the width cost no more."""
+"""Lowest share that densities are reduced to; there, masks of twice the width cost no more."""
 SCALE_BITS = 16
 
 
@@ -83,8 +83,8 @@ class Supermask(Network):
     ) -> SupermaskConfig:
         """See `Family.plan`. Options: decoder, weights, scales, biases, densities, width.
 
-        The width is the smallest whose masks at the nominal densities fill the budget; the densities are then
-        lowered together until the file fits.
+        Unless given, the width is the smallest that overfills the budget at the nominal densities. These are
+        then lowered together until the file fits.
         """
         names = ("decoder", "weights", "scales", "biases", "densities", "width")
         known_options(self.name, options, names)
@@ -119,7 +119,7 @@ class Supermask(Network):
             return self.cost_bits(candidate, video, symbol_bits) <= budget_bits
 
         below = widest(lambda width: fits(at(width, 1000)), MAXIMUM_WIDTH)
-        # One channel more at lower densities fills what the last whole channel leaves over.
+        # One more channel at lower densities uses the bits that a whole channel cannot.
         wider = min(below + 1, MAXIMUM_WIDTH)
         thousandths = widest(lambda share: fits(at(wider, share)), 1000)
         if thousandths >= LEAST_THOUSANDTHS:
@@ -131,7 +131,7 @@ class Supermask(Network):
     def cost_bits(
         self, config: SupermaskConfig, video: VideoInfo, symbol_bits: SymbolBits = TRAINED_FOR_RATE
     ) -> float:
-        """Bits of all transmitted tensors, entropy coded, as planned."""
+        """Expected bits of all transmitted tensors after entropy coding."""
         per_symbol = {
             Role.LEVELS: config.level_bits,
             Role.SCALE: SCALE_BITS,
