@@ -12,8 +12,8 @@ from benchmarks.inputs.makers import Maker, Tags, video
 WIDE_GAMUT_PQ, WIDE_GAMUT_HLG = Tags(9, 16, 9), Tags(9, 18, 9)
 UNEVEN = (0, 40, 300, 310, 900)
 DEPTH = "this version codes 8: --bit-depth 8 reduces it"
-NO_VIDEO = "is no video"
-IMAGES = "images carry no frame rate: 25 frames a second are assumed"
+NO_VIDEO = "is not a video"
+IMAGES = "images have no frame rate; 25 fps is assumed"
 DAMAGED = "the input is damaged"
 QUIET_X265 = {"x265-params": "log-level=none"}
 
@@ -94,14 +94,14 @@ CODECS = (
 PIXELS = (
     InputFile(
         "10 bits", "a.mkv", partial(video, pixel_format="yuv420p10le"),
-        refusal=(1, f"has 10 bits a sample (yuv420p10le), {DEPTH}"),
+        refusal=(1, f"has 10 bits per sample (yuv420p10le), {DEPTH}"),
     ),
     InputFile(
         "10 bits, reduced", "a.mkv", partial(video, pixel_format="yuv420p10le"), options=("--bit-depth", "8")
     ),
     InputFile(
         "ProRes, 10 bits", "a.mov", partial(video, codec="prores_ks", pixel_format="yuv422p10le"),
-        refusal=(1, f"has 10 bits a sample (yuv422p10le), {DEPTH}"),
+        refusal=(1, f"has 10 bits per sample (yuv422p10le), {DEPTH}"),
     ),
     InputFile(
         "ProRes, reduced", "a.mov", partial(video, codec="prores_ks", pixel_format="yuv422p10le"),
@@ -109,7 +109,7 @@ PIXELS = (
     ),
     InputFile(
         "12 bits RGB", "a.mkv", partial(video, codec="ffv1", pixel_format="gbrp12le"),
-        refusal=(1, f"has 12 bits a sample (gbrp12le), {DEPTH}"),
+        refusal=(1, f"has 12 bits per sample (gbrp12le), {DEPTH}"),
     ),
     InputFile(
         "transparency", "a.mov", partial(make.transparent, codec="png"), notes=("transparency is not",)
@@ -170,7 +170,7 @@ TIMES = (
     ),
     InputFile(
         "an edit list hides two frames", "a.mp4", partial(video, stamps=range(-80, 120, 40)), frames=3,
-        notes=("5 frames were promised, 3 can be decoded",),
+        notes=("the container declares 5 frames, 3 can be decoded",),
     ),
     InputFile("one frame", "a.mp4", partial(video, count=1), frames=1),
 )  # fmt: skip
@@ -192,15 +192,15 @@ STREAMS = (
     InputFile("a chapter and a title", "a.mkv", partial(video, chapters=True), output="out.mkv"),
     InputFile(
         "a time code of a tape", "a.mov", partial(video, tape="01:00:00:00"),
-        notes=("1 stream(s) of data or attachments",),
+        notes=("1 data or attachment stream(s)",),
     ),
     InputFile(
         "a font for subtitles", "a.mkv", partial(video, attachment=b"font"),
-        notes=("1 stream(s) of data or attachments",),
+        notes=("1 data or attachment stream(s)",),
     ),
     InputFile(
         "two videos, the larger one", "a.mkv", partial(video, others=[(20, 14)]),
-        notes=("2 video streams: number 1 is taken",), stream=1,
+        notes=("2 video streams: number 1 is used",), stream=1,
     ),
     InputFile(
         "two videos, the other one", "a.mkv", partial(video, others=[(20, 14)]), (20, 14),
@@ -209,13 +209,13 @@ STREAMS = (
     InputFile("cover art beside a video", "a.mp4", partial(make.with_cover, has_video=True), sound="aac"),
     InputFile(
         "cover art that is not marked", "a.mkv", partial(make.with_cover, has_video=True), sound="aac",
-        notes=("2 video streams: number 1 is taken",), stream=1,
+        notes=("2 video streams: number 1 is used",), stream=1,
     ),
     InputFile(
         "sound with cover art", "a.mp4", partial(make.with_cover, has_video=False),
-        refusal=(1, f"{NO_VIDEO}: it holds only sound"),
+        refusal=(1, f"{NO_VIDEO}: it contains only audio"),
     ),
-    InputFile("sound", "a.m4a", make.sound_only, refusal=(1, f"{NO_VIDEO}: it holds only sound")),
+    InputFile("sound", "a.m4a", make.sound_only, refusal=(1, f"{NO_VIDEO}: it contains only audio")),
 )  # fmt: skip
 
 PLACES = (
@@ -248,11 +248,11 @@ PLACES = (
 DAMAGE = (
     InputFile(
         "a damaged key frame", "a.mp4", make.damaged, (160, 96), 12,
-        notes=(f"{DAMAGED}: parts of frame 4",),
+        notes=(f"{DAMAGED}: the decoder guessed parts of frame 4",),
     ),
     InputFile(
         "a damaged key frame", "a.ts", partial(make.damaged, codec="mpeg2video"), (160, 96), 12,
-        notes=(f"{DAMAGED}: parts of frame 4",),
+        notes=(f"{DAMAGED}: the decoder guessed parts of frame 4",),
     ),
     InputFile(
         "a packet that cannot be decoded", "a.mkv",
@@ -265,7 +265,7 @@ DAMAGE = (
     InputFile(
         "cut off in the middle", "a.avi",
         partial(make.cut_short, share=0.6, codec="rawvideo", count=10), frames=5,
-        notes=(f"{DAMAGED}: 1 of its packets", "10 frames were promised, 5 can be decoded"),
+        notes=(f"{DAMAGED}: 1 of its packets", "the container declares 10 frames, 5 can be decoded"),
     ),
     InputFile("without frames", "a.mp4", partial(video, count=0), refusal=(1, NO_VIDEO)),
     InputFile("nothing", "a.mp4", partial(make.content, data=b""), refusal=(1, NO_VIDEO)),

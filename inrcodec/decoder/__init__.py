@@ -1,1 +1,1 @@
-"""`.inrv` files to frames: random access, whole decodes, and what a file holds."""
+"""Decodes `.inrv` files: random access to frames, whole decodes, and reports on what a file contains."""

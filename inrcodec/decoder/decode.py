@@ -1,4 +1,4 @@
-"""Decoding: a file to frames, and frames to a video file.
+"""Decoding an `.inrv` file to frames, and frames to a video file.
 
 .inrv -> parse -> entropy decode -> dequantise -> decoder network -> frames -> video file
 """
@@ -20,13 +20,13 @@ from inrcodec.system.files import STDIN, check_paths
 
 @dataclass(frozen=True)
 class DecodeResult:
-    """What a decode did."""
+    """Result of a decode."""
 
     frames: int
     seconds: float
     frames_per_second: float
     lost: tuple[Loss, ...] = ()
-    """What a damaged file does not hold any more: frames, which are frozen in the output, and others."""
+    """Parts that a damaged file has lost: frames, which are frozen in the output, and other data."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -39,13 +39,13 @@ def decode(
 ) -> DecodeResult:
     """Decode the file `source`, or standard input for `-`, to `output`: a video, images, y4m, or `-`.
 
-    With `settings.skip_damaged` what is intact is decoded, and the result says what is not. Raises
+    With `settings.skip_damaged` the intact parts are decoded, and the result lists what is lost. Raises
     `UsageError`, `OutputError` and `BitstreamError`.
     """
     settings, progress = settings or DecodeSettings(), progress or Silent()
     if source != STDIN:
         check_paths(source, output)
-    # Of the video files PyAV knows what there is; torch waits until there is something to decode.
+    # PyAV, which checks the target, loads here; torch only loads when there is something to decode.
     from inrcodec.video.writer import check_target
 
     check_target(output, settings.codec, settings.crf, settings.overwrite)
@@ -81,7 +81,7 @@ def _decode(source: str, output: str, settings: DecodeSettings, progress: Progre
                     writer.write(frame)
                 done += len(batch)
                 progress.stage("decoding", done, len(positions))
-            # Asked for in here, because a pipe that ends in damage must leave no output.
+            # Checked inside the block, because a pipe that ends in damage must leave no output.
             if video.has_tracks() and settings.audio:
                 note_dropped_tracks(output, progress)
         lost = video.losses(selected)
@@ -91,7 +91,7 @@ def _decode(source: str, output: str, settings: DecodeSettings, progress: Progre
 
 @dataclass(frozen=True)
 class PositionsBetween(Sequence[float]):
-    """Positions of `frames` and of scale - 1 times between any two, each computed when it is asked for."""
+    """Positions of `frames` and of `scale` - 1 times between any two, each computed when accessed."""
 
     frames: range
     scale: int

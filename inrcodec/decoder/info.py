@@ -1,6 +1,6 @@
-"""What an .inrv file holds, and whether all of it is intact.
+"""Reports on what an .inrv file contains and whether all of it is intact.
 
-Never imports torch, and NumPy only where symbols are decoded.
+Never imports torch, and NumPy only to decode symbols.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SectionReport:
     shape: tuple[int, ...]
     coder: str
     bits: int
-    """Payload and quantisation steps."""
+    """Bits of the payload and the quantisation steps."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class SegmentReport:
     """Transmitted values, embeddings included."""
     sections: tuple[SectionReport, ...]
     overhead_bits: int
-    """What the segment's block holds besides its sections' bits: lengths, config, checksum."""
+    """Bits of the segment's block outside its sections: lengths, config, checksum."""
 
 
 @dataclass(frozen=True)
 class TrackReport:
-    """One stream of sound or subtitles."""
+    """One audio or subtitle stream."""
 
     kind: str
     """`audio` or `subtitle`."""
@@ -54,9 +54,9 @@ class TrackReport:
     sample_rate: int
     """Hz; 0 for subtitles."""
     layout: str
-    """Of the channels; empty for subtitles."""
+    """Channel layout; empty for subtitles."""
     bits: int
-    """Of its block."""
+    """Bits of the track's block."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,18 @@ class FileReport:
     format_version: str
     header: StreamHeader
     psnr_db: float | None
-    """As the encoder measured it on the decoded file; None if it did not say."""
+    """PSNR that the encoder measured on the decoded file; None if it stored none."""
     metadata: dict[str, str]
     segments: tuple[SegmentReport, ...]
     tracks: tuple[TrackReport, ...] = ()
     extras_bytes: int = 0
-    """Sound, subtitles, chapters and tags."""
+    """Bytes of audio, subtitles, chapters and tags."""
     lost: tuple[Loss, ...] = ()
-    """What a damaged file does not hold any more; the rest of the report is of what is intact."""
+    """Parts that a damaged file has lost; the rest of the report covers the intact parts."""
 
     @property
     def bpp(self) -> float:
-        """Bits of the file, its extras left out, per pixel of the video."""
+        """Bits per pixel of the video, extras excluded."""
         pixels = self.header.width * self.header.height * self.header.frame_count
         return 8 * (self.file_bytes - self.extras_bytes) / pixels
 
@@ -93,7 +93,7 @@ class FileReport:
 
     @property
     def extra_rows(self) -> list[tuple[str, int]]:
-        """Name and bits of each track, and of chapters and tags together, where there are any."""
+        """Name and bits of each track, and of chapters and tags together, if there are any."""
         rows = []
         for track in self.tracks:
             rate = f"{track.sample_rate} Hz" if track.sample_rate else None
@@ -103,7 +103,7 @@ class FileReport:
         return [*rows, ("chapters and tags", rest)] if rest else rows
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain values for JSON; a frame rate is a float and, exactly, a text."""
+        """The report as plain values for JSON; the frame rate is given as a float and, exactly, as text."""
         header = self.header
         return {
             "path": self.path,
@@ -137,17 +137,17 @@ class FileReport:
 
 
 def inspect(path: str, skip_damaged: bool = False) -> FileReport:
-    """Read the headers of every segment, checksums included, but decode no symbol.
+    """Read the header of every segment and check its checksum, without decoding symbols.
 
     Raises `UsageError` for a missing file and `BitstreamError` for anything but an intact `.inrv`; with
-    `skip_damaged` only where no segment is intact.
+    `skip_damaged` only if no segment is intact.
     """
     with salvage_advised(path, skip_damaged):
         return _report(path, decode_symbols=False, skip_damaged=skip_damaged)
 
 
 def verify(path: str) -> FileReport:
-    """`inspect`, and every block's checksum and every section's symbols are checked too.
+    """Do the same as `inspect`, and also check every block's checksum and decode every section's symbols.
 
     Raises as `inspect` does; a file that passes decodes on every machine.
     """
@@ -155,7 +155,7 @@ def verify(path: str) -> FileReport:
 
 
 def _report(path: str, decode_symbols: bool, skip_damaged: bool = False) -> FileReport:
-    # By the index blocks of unknown type would be skipped; from front to end every byte is checked.
+    # Reading by the index would skip blocks of unknown type; reading from front to end checks every byte.
     with open_stream(path, skip_damaged, forward=decode_symbols) as reader:
         segments = []
         for number, entry, segment in reader.segments():
@@ -188,8 +188,8 @@ def _report(path: str, decode_symbols: bool, skip_damaged: bool = False) -> File
 
 
 def _decode_symbols(opened: OpenedSegment) -> None:
-    """Raises `BitstreamError` where a section's symbols are not intact."""
-    # Here, because it loads NumPy, which a report of the headers need not wait for.
+    """Decode all sections; raises `BitstreamError` if the symbols of one are not intact."""
+    # Imported here, because it loads NumPy, which a report on the headers does not need.
     from inrcodec.coding.grid_sections import segment_tensors
 
     segment_tensors(opened.family, opened.config, opened.video, opened.specs, opened.segment.sections)

@@ -1,4 +1,4 @@
-"""Rendering the frames of one segment: entropy decode -> dequantise -> decoder network -> frames."""
+"""Renders the frames of one segment: entropy decode -> dequantise -> decoder network -> frames."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from inrcodec.system.device import autocast, repeatable_convolutions
 Frames = NDArray[np.uint8]
 
 BATCH_ACTIVATIONS = {"cpu": 1 << 24, "cuda": 1 << 30, "mps": 1 << 28}
-"""Values that rendering one batch may hold, but at least one frame: enough to fill a device, no more.
+"""Most values that rendering one batch may hold, by device; a batch has at least one frame.
 
-On a CPU as many as its C library keeps, where frames are small: memory for more is cleared by the kernel for
-each batch.
+They are just enough to fill the device. For small frames, a CPU has as many as its C library keeps, because
+the kernel would clear more memory anew for each batch.
 """
 CODES_ACTIVATIONS = 1 << 27
-"""The same where a `CodesDecoder` makes frames side by side, unless the device holds more."""
+"""The same for a `CodesDecoder`, which makes frames side by side, unless its device may hold more."""
 
 
 def batch_frames(activations: int, device: torch.device, makes_codes: bool = False) -> int:
-    """How many frames of so many values are rendered at once; `makes_codes` of a `CodesDecoder`."""
+    """How many frames of `activations` values are rendered at once; `makes_codes` for a `CodesDecoder`."""
     most = BATCH_ACTIVATIONS[device.type]
     return max(1, (max(most, CODES_ACTIVATIONS) if makes_codes else most) // activations)
 
 
 class Renderers:
-    """The renderer of the segment last asked for, and of the one that will be next: both are held."""
+    """Holds the renderers of the segment requested last and of the one expected next."""
 
     def __init__(self, reader: AnyReader, device: torch.device, dtype: torch.dtype) -> None:
         self._reader, self._device, self._dtype = reader, device, dtype
@@ -46,14 +46,14 @@ class Renderers:
 
     @property
     def looks_ahead(self) -> bool:
-        """Not in a pipe, where the next segment may be long in coming.
+        """Whether the next segment is prepared in advance.
 
-        Nor in a damaged file, whose faults are told when they are met.
+        In a pipe it may take long to arrive, and faults of a damaged file are reported when they are reached.
         """
         return type(self._reader) is StreamReader
 
     def of(self, number: int) -> SegmentRenderer:
-        """The renderer of a segment; raises `BitstreamError`."""
+        """The renderer of segment `number`; raises `BitstreamError`."""
         if self._renderer is None or self._number != number:
             (prepared, coming), self._coming = self._coming or (-1, None), None
             if coming is not None and prepared == number:
@@ -66,7 +66,7 @@ class Renderers:
         return self._renderer
 
     def prepare(self, number: int) -> None:
-        """Decode the symbols of a segment while frames of another are rendered, where it `looks_ahead`."""
+        """Decode the symbols of a segment while frames of another are rendered, if it `looks_ahead`."""
         if not self.looks_ahead or (self._coming and self._coming[0] == number):
             return
         if self._coming is not None:
@@ -74,12 +74,12 @@ class Renderers:
         try:
             segment = self._reader.segment(number)
         except (BitstreamError, OSError):
-            # Told again when the segment is met.
+            # Raised again when the segment is reached.
             return
         self._coming = number, self._beside.submit(self._make, segment)
 
     def close(self) -> None:
-        """Waits for a segment that is being decoded, which takes a second or two."""
+        """Wait for a segment that is being decoded, which takes a second or two."""
         self._beside.shutdown(cancel_futures=True)
 
     def _make(self, segment: Segment) -> SegmentRenderer:
@@ -87,7 +87,7 @@ class Renderers:
 
 
 class SegmentRenderer:
-    """Renders frames of one segment of a file; raises `BitstreamError` when it is not intact."""
+    """Renders frames of one segment of a file; raises `BitstreamError` if it is not intact."""
 
     def __init__(
         self, segment: Segment, header: StreamHeader, device: torch.device, dtype: torch.dtype
@@ -108,9 +108,9 @@ class SegmentRenderer:
         return int(position) in self._frames
 
     def render(self, positions: Sequence[float]) -> Frames:
-        """Frames, counted from the video's first, as they are displayed: uint8 (B, height, width, 3).
+        """Frames at positions from the video's first frame on, as displayed: uint8 (B, height, width, 3).
 
-        Positions after the last frame, where the next segment begins, hold that frame.
+        Positions between the segment's last frame and the next segment show that last frame.
         """
         last = len(self._frames) - 1
         local = [min(position - self._frames.start, last) for position in positions]
@@ -124,7 +124,7 @@ class SegmentRenderer:
         return np.ascontiguousarray(np.rot90(upright, -self._quarter_turns, axes=(1, 2)))
 
     def _position_dtype(self, positions: Sequence[float]) -> torch.dtype:
-        """Whole positions pick frames; others are float64 where the device has it (Apple's GPU has not)."""
+        """int64 for whole positions, which pick frames; else float64, or float32 on Apple's GPU."""
         if all(position == int(position) for position in positions):
             return torch.int64
         return torch.float32 if self._device.type == "mps" else torch.float64

@@ -1,4 +1,4 @@
-"""Video: random access to frames"""
+"""Random access to the frames of an `.inrv` file."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ def open_video(
     precision: str = "auto",
     skip_damaged: bool = False,
 ) -> Video:
-    """Open an `.inrv` file for random access to its frames; a pipe or `-` (standard input) goes forward only.
+    """Open an `.inrv` file for random access to its frames; a pipe or `-` (standard input) only goes forward.
 
     `video[i]` is a frame (height, width, 3) uint8, `video[a:b]` an array of them, `len(video)` their number.
     Raises `UsageError` for a missing file and `BitstreamError` for one that is not intact. With
-    `skip_damaged` a lost frame is the last one before it that was not lost; `video.losses()` says which.
+    `skip_damaged` a lost frame repeats the last intact one before it, or at the start the first one after it;
+    `video.losses()` lists the lost frames.
     """
-    # Refused before the file is opened: nothing would close it.
+    # Checked before the file is opened, because after an error nothing would close it.
     compute_dtype(precision, choose_device(device))
     return Video(open_stream(source, skip_damaged), device, precision)
 
 
 class Video:
-    """Frames of an open `.inrv` file; a segment is parsed when a frame of it is needed."""
+    """Frames of an open `.inrv` file; a segment is parsed when one of its frames is needed."""
 
     def __init__(self, reader: AnyReader, device: str = "auto", precision: str = "auto") -> None:
         self._reader = reader
@@ -87,7 +88,7 @@ class Video:
             self._reader.close()
 
     def select(self, frames: FrameRange, at_seconds: Fraction | float | None = None) -> range:
-        """The frames of a range, which must not be empty, or the one shown at a time; raises `UsageError`."""
+        """Frame numbers of a range, or of the one shown at a time; raises `UsageError` if there are none."""
         if at_seconds is not None:
             shown = frame_shown_at(self.properties, at_seconds)
             return range(shown, shown + 1)
@@ -97,35 +98,35 @@ class Video:
         return selected
 
     def extras(self, frames: range, with_tracks: bool = True) -> Extras:
-        """Sound and subtitles, if wanted, chapters and tags for these frames; raises `BitstreamError`."""
+        """Audio and subtitles (`with_tracks`), chapters and tags of these frames; raises `BitstreamError`."""
         return cut_extras(self._reader.extras(with_tracks), window_of(self.properties, frames))
 
     def extras_source(self, frames: range, with_tracks: bool = True) -> Extras | Callable[[], Extras]:
-        """`extras`, or the function that gives them later: in a pipe they come after the video."""
+        """`extras`, or a function that returns them later: in a pipe they follow the video."""
         if isinstance(self._reader, ForwardReader):
             return partial(self.extras, frames, with_tracks)
         return self.extras(frames, with_tracks)
 
     def has_tracks(self) -> bool:
-        """Whether there is sound or subtitles, which are not read for it; a pipe is read to its end."""
+        """Whether the file has audio or subtitles, without reading them; a pipe is read to its end."""
         return any(head.type == b"trak" for head in self._reader.summary().extras)
 
     def losses(self, frames: range | None = None) -> tuple[Loss, ...]:
-        """What was found to be lost of these frames, or of all, and beside the video.
+        """The losses found so far among these frames, or all frames, and outside the video.
 
-        Only what was needed so far is known: a segment is read for its frames. A pipe is read to its end.
+        Segments that were not needed yet have not been checked. A pipe is read to its end.
         """
         return self._reader.losses(frames)
 
     def frame_at(self, seconds: Fraction | float) -> Frames:
-        """The frame (height, width, 3) that is shown at a time from the first one on; raises `UsageError`."""
+        """The frame (height, width, 3) shown at a time in seconds from the first one; raises `UsageError`."""
         return self[frame_shown_at(self.properties, seconds)]
 
     def at(self, position: float) -> Frames:
-        """The picture (height, width, 3) at a time counted in frames, from 0 to len - 1.
+        """The picture (height, width, 3) at a position counted in frames, from 0 to len - 1.
 
-        A whole number is a frame. Between two it is rendered from both (see `FrameDecoder`); between two
-        segments it is the first one's last frame. Raises `IndexError`.
+        A whole number is a frame. A position between two frames is rendered from both (see `FrameDecoder`);
+        between two segments it shows the last frame of the first. Raises `IndexError`.
         """
         if not 0 <= position <= len(self) - 1:
             raise IndexError(f"position {position} is outside 0 to {len(self) - 1}")
@@ -133,7 +134,7 @@ class Video:
         return frame
 
     def batches(self, frames: Sequence[float]) -> Iterator[Frames]:
-        """The given frames, in their order, as uint8 arrays (B, height, width, 3) of bounded size.
+        """Yield the given frames, in order, as uint8 arrays (B, height, width, 3) of bounded size.
 
         A number that is not whole is a position between two frames, as in `at`.
         """
@@ -158,7 +159,7 @@ class Video:
             at += len(wanted)
 
     def _prepare(self, renderer: SegmentRenderer, frames: Sequence[float], at: int) -> None:
-        """Begin with the segment that is wanted after this one."""
+        """Start decoding the segment that is needed after this one."""
         following = (frames[later] for later in range(at, len(frames)))
         outside = next((position for position in following if not renderer.holds(position)), None)
         if outside is not None:

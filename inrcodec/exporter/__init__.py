@@ -1,1 +1,1 @@
-"""Exports a file as ONNX models with their inputs, and a page that plays them; the only user of ONNX."""
+"""Exports a file as ONNX models, their inputs and a page that plays them; the only package using ONNX."""

@@ -1,6 +1,6 @@
-"""Exporting: a file to ONNX models, their inputs and a manifest, checked, and a page that plays them.
+"""Exporting a file as checked ONNX models, their inputs and a manifest, and a page that plays them.
 
-.inrv -> parse -> entropy decode -> dequantise -> graphs and inputs -> the frames once more -> folder
+.inrv -> parse -> entropy decode -> dequantise -> graphs and inputs -> check of frames -> folder
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RUNTIME = "runtime"
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What an export did."""
+    """Result of an export."""
 
     frames: int
     segments: int
@@ -37,12 +37,12 @@ class ExportResult:
     opset: int
     model_bytes: int
     input_bytes: int
-    """Of what is stored of frames: embeddings, or motion and latents."""
+    """Bytes of the inputs stored per frame: embeddings, or motion and latents."""
     page_bytes: int
-    """Of the page and of onnxruntime-web; 0 without them."""
+    """Bytes of the page and of onnxruntime-web; 0 without them."""
     checked_frames: int
     largest_difference: int
-    """Of 255, of a checked frame from our decoder's."""
+    """Largest difference between a checked frame and our decoder's, of 255."""
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -55,10 +55,10 @@ def export(
 ) -> ExportResult:
     """Write the decoder of the file `source`, or of standard input for `-`, as ONNX into a new folder.
 
-    The folder `output` gets `manifest.json`, the models and their inputs, and a page with `settings.web`
-    (docs/export.md says how they belong together). Frames that the models make are compared with those of
-    our decoder before anything is there. Raises `UsageError`, `OutputError`, `BitstreamError`, and
-    `InrcError` where a model's frames are others.
+    The folder `output` gets `manifest.json`, the models and their inputs, and with `settings.web` a page
+    (docs/export.md says how they belong together). Frames made by the models are compared with our decoder's
+    before the folder appears. Raises `UsageError`, `OutputError`, `BitstreamError`, and `InrcError` if a
+    model's frames differ.
     """
     settings, progress = settings or ExportSettings(), progress or Silent()
     started = time.monotonic()
@@ -67,7 +67,7 @@ def export(
     check_export_folder(source, output, settings.overwrite)
     if settings.web:
         check_runtime(settings.runtime)
-    # Torch and ONNX wait until there is something to export.
+    # Imported late: torch and ONNX load only when there is something to export.
     from inrcodec.exporter.segments import SegmentExport
 
     with open_stream(source) as reader, exported_folder(source, output, settings.overwrite) as folder:
@@ -96,7 +96,7 @@ def export(
 
 
 def _write_page(folder: Path, runtime: str | None) -> None:
-    """The page, and the onnxruntime-web that it needs."""
+    """Write the page and the onnxruntime-web that it needs."""
     with as_file(files("inrcodec.exporter") / "web") as page:
         shutil.copytree(page, folder, dirs_exist_ok=True)
     copy_runtime(runtime, folder / RUNTIME)

@@ -1,4 +1,4 @@
-"""The folder of an export: refused where something else is, and there whole or not at all."""
+"""The output folder of an export: it appears whole or not at all, and replaces nothing but an export."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from inrcodec.system.files import check_folder_of, output_errors, temporary_fold
 
 
 def check_export_folder(source: str, output: str, overwrite: bool) -> None:
-    """Raise `UsageError` for an output that is there, but for an export that may be overwritten."""
+    """Raise `UsageError` if `output` exists, unless it is an export (or empty) and `overwrite` is set."""
     target = Path(os.path.realpath(output))
     if target.is_dir():
         if not overwrite:
             raise UsageError(f"{output} exists already; -y replaces it")
         if not is_export(target) and any(target.iterdir()):
-            raise UsageError(f"{output} is no export of inrc, and is not replaced; name another folder")
+            raise UsageError(f"{output} is not an inrc export and is not replaced; name another folder")
         if target in Path(os.path.realpath(source)).parents:
             raise UsageError(f"{source} lies in {output}, which would be replaced; name another folder")
     elif target.exists():
-        raise UsageError(f"{output} is no folder; name a folder")
+        raise UsageError(f"{output} is not a folder; name a folder")
     else:
         check_folder_of(target)
 
 
 @contextmanager
 def exported_folder(source: str, output: str, overwrite: bool) -> Iterator[Path]:
-    """An empty folder beside `output` that becomes it when the block ends without an error.
+    """An empty folder beside `output` that becomes `output` when the block ends without an error.
 
-    Any exception (KeyboardInterrupt included) removes it, and what was there stays. Raises `UsageError` as
-    `check_export_folder` does, and `OutputError` where the file system refuses.
+    Any exception (KeyboardInterrupt included) removes it and leaves an earlier export as it was. Raises
+    `UsageError` as `check_export_folder` does, and `OutputError` when the file system refuses.
     """
     check_export_folder(source, output, overwrite)
     target = Path(os.path.realpath(output))

@@ -1,4 +1,4 @@
-"""`manifest.json` of an export: what a player has to know, as the two players here read it."""
+"""`manifest.json` of an export: what a player must know, as `exporter.player` and web/decoder.js read it."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ NAME = "manifest.json"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 FORMAT, VERSION = "inrc-export", 1
 OPSET = 20
-"""Of ONNX: the first with GELU, and with the look-up of GridSample as it still is."""
+"""ONNX opset: the first one with GELU and with GridSample in its current form."""
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A value of every frame of a segment, frame after frame in one file, little-endian."""
+    """One value of every frame of a segment, frame after frame in one little-endian file."""
 
     file: str
-    """From the manifest's folder."""
+    """Name in the manifest's folder."""
     type: str
     """`float32`, `int32`, `int16` or `int8`; a graph takes float32."""
     shape: tuple[int, ...]
-    """Of one frame's, with a first axis of 1."""
+    """Shape of one frame's value, with a first axis of 1."""
     scale: float
-    """What the file holds is multiplied by it."""
+    """Factor by which the stored values are multiplied."""
     offsets: tuple[int, ...] | None
-    """Where each frame's gzip stream begins and where the last one ends; None where there are none."""
+    """Bytes at which each frame's gzip stream begins and the last one ends; None if not compressed."""
 
 
 @dataclass(frozen=True)
 class GraphFile:
-    """An ONNX model. Its `inputs` are the values `stored`, then states, of several references in turn."""
+    """An ONNX model. Its `inputs` are the values `stored`, then the states of each reference in turn."""
 
     file: str
     stored: tuple[str, ...]
@@ -48,58 +48,60 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class ExportedSegment:
-    """A run of frames that is made by models of its own."""
+    """A run of frames made by its own models."""
 
     first_frame: int
     frame_count: int
     family: str
     stored: Mapping[str, StoredFile]
     shown: GraphFile
-    """Gives the frame, of stored values and of the frame's own states, if there are any."""
+    """Makes the frame from stored values and the frame's own states, if there are any."""
     states: tuple[str, ...]
     makers: Mapping[str, GraphFile]
-    """By the number of references (`0`, `1`, `2`): gives a frame's states."""
+    """Models that make a frame's states, by its number of references (`0`, `1`, `2`)."""
     references: tuple[tuple[int, ...], ...]
-    """Of each frame, counted from the segment's first; empty where there are no states."""
+    """References of each frame, counted from the segment's first frame; empty without states."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that an export has besides its files."""
+    """Description of an export, stored beside its files."""
 
     source: str
     """Name of the .inrv file."""
     width: int
-    """Pixels, of the frames as they are displayed."""
+    """Width of the frames as displayed, pixels."""
     height: int
     frame_count: int
     frame_rate: str
-    """Frames a second, a fraction such as `30000/1001`."""
+    """Frames per second, a fraction such as `30000/1001`."""
     times: tuple[float, ...] | None
-    """Seconds at which each frame is shown; None at a constant rate."""
+    """Time at which each frame is shown, seconds; None at a constant rate."""
     sample_aspect_ratio: float
     """Width of a pixel over its height."""
     segments: tuple[ExportedSegment, ...]
     opset: int = OPSET
 
     def dump(self, folder: Path) -> None:
-        """Write it into `folder`."""
+        """Write `manifest.json` into `folder`; raises `OSError`."""
         head = {"format": FORMAT, "version": VERSION, "generator": f"inrc {__version__}"}
         text = json.dumps(head | asdict(self), indent=1, allow_nan=False)
         (folder / NAME).write_text(text + "\n", encoding="utf-8")
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """What `Manifest.dump` wrote; raises `UsageError` for a folder that is no export of this version."""
+    """Read what `Manifest.dump` wrote; raises `UsageError` unless it is an export of this version."""
     try:
         found: dict[str, Any] = _with_tuples(json.loads((folder / NAME).read_text(encoding="utf-8")))
         if (found.pop("format"), found.pop("version")) != (FORMAT, VERSION):
-            raise UsageError(f"{folder} is no export that this version of inrc reads")
+            raise UsageError(
+                f"{folder} is not an export that this version of inrc reads; export the file again"
+            )
         found.pop("generator")
         segments = tuple(_segment(one) for one in found.pop("segments"))
         return Manifest(segments=segments, **found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{folder} is no export of inrc: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{folder} is not an inrc export: {type(error).__name__}: {error}") from error
 
 
 def is_export(folder: Path) -> bool:
@@ -112,7 +114,7 @@ def is_export(folder: Path) -> bool:
 
 
 def _with_tuples(value: Any) -> Any:
-    """The same with tuples for lists, as the dataclasses have them."""
+    """The value with tuples in place of lists, as the dataclasses have them."""
     if isinstance(value, list):
         return tuple(map(_with_tuples, value))
     if isinstance(value, dict):
@@ -125,7 +127,7 @@ def _segment(found: dict[str, Any]) -> ExportedSegment:
     makers = {count: GraphFile(**one) for count, one in found.pop("makers").items()}
     shown = GraphFile(**found.pop("shown"))
     for name in (shown.file, *(one.file for one in stored.values()), *(one.file for one in makers.values())):
-        # A folder may come from anywhere: nothing outside of it is opened.
+        # The folder may come from anywhere, so nothing outside it is opened.
         if not _PLAIN_NAME.fullmatch(name):
             raise ValueError(f"expected the name of a file in the folder, found {name!r}")
     return ExportedSegment(stored=stored, makers=makers, shown=shown, **found)

@@ -1,4 +1,4 @@
-"""Graphs of a decoder as ONNX models, traced by PyTorch's exporter."""
+"""Writes the graphs of a decoder as ONNX models, traced by PyTorch's exporter."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from inrcodec.models.layers.codes import CODES
 
 Shapes = tuple[tuple[int, ...], ...]
 FRAME = "frame"
-"""Name of the output that is shown."""
+"""Name of the output that contains the frame."""
 
 
 class _Traced(nn.Module):
-    """A graph as the module that the exporter wants, in evaluation mode."""
+    """Wraps a graph as a module in evaluation mode, as the exporter requires."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
@@ -34,25 +34,25 @@ class _Traced(nn.Module):
 
 
 class GraphWriter:
-    """Writes the graphs of segments into a folder; equal ones share a file."""
+    """Writes the graphs of segments into a folder; equal graphs share a file."""
 
     def __init__(self, folder: Path, quarter_turns: int) -> None:
-        """Frames are turned clockwise by so many quarters for display."""
+        """Frames are turned clockwise by `quarter_turns` for display."""
         self._folder, self._quarter_turns = folder, quarter_turns
         self._files: dict[str, str] = {}
         self._named: dict[tuple[str, Shapes], str] = {}
 
     def write(self, graphs: FrameGraphs, name: str) -> tuple[GraphFile, dict[str, GraphFile]]:
-        """The graph that shows frames, and the makers of states; their files begin with `name`.
+        """Write the graph that shows frames and the makers of states; names of their files begin with `name`.
 
-        Raises `OSError`.
+        Returns them, the makers by their number of references. Raises `OSError`.
         """
         values = {key: _example(one.values) for key, one in graphs.stored.items()}
         states: tuple[Tensor, ...] = ()
         makers = {}
         for count, maker in sorted(graphs.makers.items()):
             inputs = [f"{state}{place}" for place in range(count) for state in graphs.states]
-            # Copies: the tracer takes a tensor that comes twice for one input.
+            # Cloned, because the tracer would merge a tensor that is passed twice into one input.
             given = [state.clone() for _ in range(count) for state in states]
             example = (*(values[key] for key in maker.stored), *given)
             makers[str(count)] = self._write(maker, inputs, graphs.states, example, f"{name}-made-of-{count}")
@@ -81,7 +81,7 @@ class GraphWriter:
 
 
 class _Codes:
-    """What a graph shows as uint8 (1, height, width, 3), upright; see `models.codes`."""
+    """Turns the frame of a graph upright, as uint8 (1, height, width, 3); see `models.layers.codes`."""
 
     def __init__(self, shown: Graph, quarter_turns: int) -> None:
         self._shown, self._quarter_turns = shown, quarter_turns
@@ -94,9 +94,9 @@ class _Codes:
 
 
 def traced(graph: Graph, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    """The ONNX model of a graph with the shapes of `example`."""
+    """The serialised ONNX model of a graph with the shapes of `example`."""
     with torch.no_grad(), _silenced():
-        # Once for real: tensors that are kept from call to call must not be made by the tracer.
+        # Called once untraced, so that tensors cached between calls are not created by the tracer.
         graph.function(*example)
         program = torch.onnx.export(
             _Traced(graph),
@@ -108,10 +108,10 @@ def traced(graph: Graph, example: tuple[Tensor, ...], inputs: Sequence[str], out
             verbose=False,
         )
     if program is None:
-        raise RuntimeError("the exporter gave no model")
+        raise RuntimeError("the ONNX exporter returned no model")
     model = program.model_proto
     for node in model.graph.node:
-        # Where in this program's source a node was made is of no use to anybody else.
+        # The exporter records source locations, which mean nothing outside this program.
         del node.metadata_props[:]
         node.doc_string = ""
     del model.graph.metadata_props[:]
@@ -123,7 +123,7 @@ def traced(graph: Graph, example: tuple[Tensor, ...], inputs: Sequence[str], out
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Without what the exporter says of itself: libraries that it misses, its own use of old functions."""
+    """Silence the exporter's remarks on libraries it misses and on its own use of deprecated functions."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -138,5 +138,5 @@ def _silenced() -> Iterator[None]:
 
 
 def _example(values: Tensor) -> Tensor:
-    """The first frame's, as a graph takes it."""
+    """The first frame's values, as a graph takes them."""
     return values[:1].float()

@@ -1,4 +1,4 @@
-"""Frames of an export by onnxruntime: the page's player once more, for the check and for other programs."""
+"""Renders an export with onnxruntime as the page does, for the export's check and for other programs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from inrcodec.exporter.manifest import ExportedSegment, GraphFile, load_manifest
 from inrcodec.exporter.values import read_stored
 
 KEPT_STATES = 16
-"""Frames whose states are kept for others: more than a frame is made from in a group of 64."""
+"""Frames whose states are cached: more than a frame is made from in a group of 64."""
 
 States = list[NDArray[np.float32]]
 
 
 class Player:
-    """The frames of an export, in any order; raises `UsageError` for a folder that is none."""
+    """The frames of an export, in any order; raises `UsageError` for a folder that is not an export."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)
@@ -51,14 +51,14 @@ class SegmentPlayer:
         self._states: OrderedDict[int, States] = OrderedDict()
 
     def frame(self, place: int) -> NDArray[np.uint8]:
-        """The frame (height, width, 3) as it is shown."""
+        """The frame (height, width, 3) as displayed."""
         states = self._states_of(place) if self.segment.states else []
         (shown,) = self._run(self.segment.shown, place, states)
         frame: NDArray[np.uint8] = shown[0]
         return frame
 
     def _states_of(self, place: int) -> States:
-        """Made along with all that they are made from, but for what is still there."""
+        """The states of a frame: cached, or made along with all that they depend on."""
         waiting = [place]
         while waiting:
             current = waiting[-1]
@@ -72,7 +72,7 @@ class SegmentPlayer:
         return self._states[place]
 
     def _keep(self, place: int, references: tuple[int, ...]) -> None:
-        """Make the states of a frame whose references are there; those not used for longest go."""
+        """Make the states of a frame whose references are cached; evict the least recently used ones."""
         for used in references:
             if used in self._states:
                 self._states.move_to_end(used)
@@ -94,6 +94,6 @@ class SegmentPlayer:
 
 def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    # Its remarks about a graph go to stderr, which is not ours.
+    # Errors only: remarks about a graph would go to stderr, which is not ours to write to.
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

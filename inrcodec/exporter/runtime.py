@@ -1,4 +1,4 @@
-"""onnxruntime-web, which the page runs models with: from a folder, or its pinned package through npm."""
+"""Obtains onnxruntime-web, which runs the page's models: from a folder, or its pinned package through npm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inrcodec.errors import InrcError, UsageError
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-"""Of the package's file, base64, as npm's own lock files have it."""
+"""SHA-512 of the package's file in base64, as in npm's lock files."""
 FILES = (
     "ort.wasm.min.mjs",
     "ort-wasm-simd-threaded.mjs",
@@ -23,24 +23,24 @@ FILES = (
     "ort-wasm-simd-threaded.asyncify.mjs",
     "ort-wasm-simd-threaded.asyncify.wasm",
 )
-"""One build for processors, and one for WebGPU; a page loads one of them."""
+"""One build for WebAssembly and one for WebGPU; a page loads one of them."""
 _LONGEST_SECONDS = 600.0
 
 
 def check_runtime(folder: str | None) -> None:
-    """Raise `UsageError` where there is nowhere to take the runtime from."""
+    """Raise `UsageError` unless `folder` contains the runtime or, for None, npm is installed."""
     if folder is not None:
         _dist_of(folder)
     elif shutil.which("npm") is None:
         raise UsageError(
-            f"--web needs {PACKAGE}: install npm, which brings it, or name an unpacked one: --runtime FOLDER"
+            f"--web needs {PACKAGE}: install npm to download it, or name an unpacked one: --runtime FOLDER"
         )
 
 
 def copy_runtime(folder: str | None, target: Path) -> None:
-    """The runtime's files into the new folder `target`: from `folder` or, where that is None, through npm.
+    """Copy the runtime's files into the new folder `target`, from `folder` or, for None, through npm.
 
-    Raises `UsageError`, `InrcError` where npm brings nothing or something else, and `OSError`.
+    Raises `UsageError`, `InrcError` if npm brings nothing or another package, and `OSError`.
     """
     check_runtime(folder)
     target.mkdir()
@@ -54,31 +54,29 @@ def copy_runtime(folder: str | None, target: Path) -> None:
 
 
 def unpack_runtime(package: Path, target: Path) -> None:
-    """The runtime's files out of its package, which must be the one that is pinned; raises `InrcError`."""
+    """Unpack the runtime's files from its package, which must be the pinned one; raises `InrcError`."""
     found = base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode()
     if found != SHA512:
-        raise InrcError(
-            f"{package.name} is not the {PACKAGE} {VERSION} that is pinned: its sha512 is {found}"
-        )
+        raise InrcError(f"{package.name} is not the pinned {PACKAGE} {VERSION}: its sha512 is {found}")
     with tarfile.open(package) as archive:
         for name in FILES:
             file = archive.extractfile(f"package/dist/{name}")
             if file is None:
-                raise InrcError(f"{package.name} holds no file {name}")
+                raise InrcError(f"{package.name} contains no file {name}")
             with file, open(target / name, "wb") as copy:
                 shutil.copyfileobj(file, copy)
 
 
 def _dist_of(folder: str) -> Path:
-    """Where the files lie in an unpacked package, or in its dist; raises `UsageError`."""
+    """Folder of the runtime's files in an unpacked package or its dist; raises `UsageError`."""
     for place in (Path(folder), Path(folder) / "dist", Path(folder) / "package" / "dist"):
         if all((place / name).is_file() for name in FILES):
             return place
-    raise UsageError(f"--runtime: {folder} is no {PACKAGE} {VERSION}: it has no {FILES[0]} and the like")
+    raise UsageError(f"--runtime: {folder} is not {PACKAGE} {VERSION}: files such as {FILES[0]} are missing")
 
 
 def _packed(folder: Path) -> Path:
-    """The package's file, downloaded into `folder`; raises `InrcError`."""
+    """Download the package's file into `folder`; raises `InrcError`."""
     command = [
         shutil.which("npm") or "npm",
         "pack",
@@ -87,14 +85,14 @@ def _packed(folder: Path) -> Path:
         "--pack-destination",
         str(folder),
     ]
-    advice = "give an unpacked one by --runtime FOLDER"
+    advice = "give an unpacked package with --runtime FOLDER"
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_LONGEST_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InrcError(f"npm brought no {PACKAGE}: {error}; {advice}") from error
+        raise InrcError(f"npm could not download {PACKAGE}: {error}; {advice}") from error
     packages = sorted(folder.glob("*.tgz"))
     if done.returncode or not packages:
         said = done.stderr.decode(errors="replace").split("\n")
         reason = next((line.strip() for line in said if line.strip()), f"exit code {done.returncode}")
-        raise InrcError(f"npm brought no {PACKAGE} {VERSION}: {reason}; {advice}")
+        raise InrcError(f"npm could not download {PACKAGE} {VERSION}: {reason}; {advice}")
     return packages[0]

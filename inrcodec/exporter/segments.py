@@ -1,4 +1,4 @@
-"""Segments as graphs and inputs, each compared with our decoder as soon as its files are written."""
+"""Exports segments as graphs and inputs, each compared with our decoder once its files are written."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from inrcodec.video.properties import VideoProperties, displayed, properties_of
 from inrcodec.video.timestamps import frame_time
 
 LARGEST_DIFFERENCE = 1
-"""Of 255, between a frame of an export and of our decoder in float32: what rounding may do."""
+"""Largest difference, of 255, that rounding may cause between an export and our decoder in float32."""
 
 
 class SegmentExport:
-    """Segments in the making, each checked as soon as its files are written."""
+    """Exports segments one by one into a folder, checks each, and describes them all in a manifest."""
 
     def __init__(self, folder: Path, header: StreamHeader, check: str, progress: Progress) -> None:
         self._folder, self._header, self._check, self._progress = folder, header, check, progress
@@ -35,7 +35,11 @@ class SegmentExport:
         self.checked_frames = self.largest_difference = 0
 
     def add(self, number: int, segment: Segment) -> None:
-        """Write the graphs and inputs of a segment; raises `InrcError` where their frames are others."""
+        """Write the graphs and inputs of a segment and check their frames.
+
+        Raises `InrcError` if frames differ from our decoder's, `UsageError` for a family that cannot be
+        exported, and `OSError`.
+        """
         self._progress.stage("exporting", segment.first_frame, self._header.frame_count)
         renderer = SegmentRenderer(segment, self._header, torch.device("cpu"), torch.float32)
         family = family_by_wire_id(segment.family)
@@ -69,8 +73,8 @@ class SegmentExport:
             difference = int(np.abs(expected.astype(np.int16) - found).max())
             if difference > LARGEST_DIFFERENCE:
                 raise InrcError(
-                    f"the exported models show another frame {frame} than our decoder: by up to "
-                    f"{difference} of 255, where {LARGEST_DIFFERENCE} is rounding; nothing was written"
+                    f"frame {frame} of the exported models differs from our decoder's by {difference} of "
+                    f"255, where rounding explains {LARGEST_DIFFERENCE}; nothing was written"
                 )
             self.largest_difference = max(self.largest_difference, difference)
             self._progress.stage("checking", done + 1, len(places))
@@ -91,14 +95,14 @@ class SegmentExport:
 
 
 def checked_places(frame_count: int, check: str) -> Sequence[int]:
-    """Frames of a segment that are compared: the first, the middle and the last, or with `all` every one."""
+    """Frames of a segment to compare: the first, middle and last one, or every one if `check` is `all`."""
     if check == "all":
         return range(frame_count)
     return sorted({0, frame_count // 2, frame_count - 1})
 
 
 def _times(video: VideoProperties) -> tuple[float, ...] | None:
-    """Seconds at which frames are shown; None at a constant rate."""
+    """Time at which each frame is shown, seconds; None at a constant rate."""
     if video.timestamps is None:
         return None
     return tuple(float(frame_time(video, index)) for index in range(video.frame_count))

@@ -1,4 +1,4 @@
-"""Values of frames as files: the smallest type that holds them, compressed where that is worth it."""
+"""Stores values of frames in files: in the smallest type that holds them, compressed if that is worth it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from inrcodec.exporter.manifest import StoredFile
 from inrcodec.models.graphs import Stored
 
 WORTH = 0.5
-"""Of a file's size: compressed if that leaves no more of it. Else it stays plain, for any program to read."""
+"""Largest share of a file's size that compression may leave; else it stays plain, for any program to read."""
 _WHOLE = (np.int8, np.int16, np.int32)
 
 
 def write_stored(folder: Path, name: str, stored: Stored) -> StoredFile:
-    """Write the values of all frames to the file `name`, from `folder`; raises `OSError`."""
+    """Write the values of all frames to the file `name` in `folder`; raises `OSError`."""
     values = _smallest(stored.values.detach().cpu().numpy())
     plain = [np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes() for value in values]
     packed = [gzip.compress(frame, 9, mtime=0) for frame in plain]
@@ -29,7 +29,7 @@ def write_stored(folder: Path, name: str, stored: Stored) -> StoredFile:
 
 
 def read_stored(folder: Path, stored: StoredFile, frame: int) -> NDArray[np.float32]:
-    """The value of one frame as a graph takes it."""
+    """The value of one frame as a graph takes it: float32, with a first axis of 1."""
     kind = np.dtype(stored.type).newbyteorder("<")
     count = int(np.prod(stored.shape))
     begin, end = frame * count * kind.itemsize, (frame + 1) * count * kind.itemsize
@@ -44,7 +44,7 @@ def read_stored(folder: Path, stored: StoredFile, frame: int) -> NDArray[np.floa
 
 
 def _smallest(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Whole numbers in the fewest bytes; all else as float32."""
+    """Integers in the smallest type that holds them, all else as float32."""
     if not np.issubdtype(values.dtype, np.integer):
         return values.astype(np.float32)
     least, most = int(values.min(initial=0)), int(values.max(initial=0))

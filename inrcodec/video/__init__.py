@@ -1,4 +1,4 @@
-"""Frames in and out: the only user of PyAV."""
+"""Video input and output; the only package that imports PyAV."""
 
 from __future__ import annotations
 

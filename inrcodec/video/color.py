@@ -1,4 +1,4 @@
-"""Colour tags of PyAV frames as H.273 code points, and RGB frames back to YUV under the same tags."""
+"""Colour tags of PyAV frames as H.273 code points, and conversion of RGB frames back to YUV by such tags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
 def color_tags(frame: VideoFrame) -> ColorTags:
-    """The frame's primaries, transfer, matrix and range; codes that say nothing become 2 (unspecified)."""
+    """The frame's primaries, transfer, matrix and range; reserved codes become 2 (unspecified)."""
     if frame.format.is_rgb or frame.format.has_palette:
         matrix, full_range = _IDENTITY_MATRIX, True
     else:
@@ -34,21 +34,21 @@ def color_tags(frame: VideoFrame) -> ColorTags:
 
 
 def is_convertible(tags: ColorTags) -> bool:
-    """Whether swscale knows the matrix; it would silently take another one for YCgCo, ICtCp and the like."""
+    """Whether swscale converts the matrix; for YCgCo, ICtCp and the like it would silently use another."""
     return tags.matrix == _IDENTITY_MATRIX or tags.matrix in _KNOWN_MATRICES
 
 
 def hdr_name(tags: ColorTags) -> str | None:
-    """`PQ` or `HLG` where the transfer is one of these."""
+    """`PQ` or `HLG` if the transfer is one of these, else None."""
     return _HDR_TRANSFERS.get(tags.transfer)
 
 
 def tags_as_yuv(tags: ColorTags, can_be_tagged: bool) -> ColorTags:
-    """The tags under which frames of a video with `tags` are written as YUV.
+    """Tags with which frames of a video with `tags` are written as YUV.
 
-    They are the same but for RGB sources, which have no matrix: those are written as BT.709 where the file
-    can say so, else untagged, which PyAV (and most players of small videos) reads as BT.601. In both cases
-    what PyAV reads back has the colours that were written.
+    Only RGB sources, which have no matrix, get other tags. They are written as BT.709 if the file can be
+    tagged, else untagged, which PyAV (and most players, for small videos) reads as BT.601. Either way PyAV
+    reads back the colours that were written.
     """
     if tags.matrix == _IDENTITY_MATRIX or tags.matrix not in _KNOWN_MATRICES:
         matrix = _BT709_MATRIX if can_be_tagged else UNSPECIFIED
@@ -59,13 +59,13 @@ def tags_as_yuv(tags: ColorTags, can_be_tagged: bool) -> ColorTags:
 def to_pixel_format(rgb: NDArray[np.uint8], pixel_format: str, tags: ColorTags) -> VideoFrame:
     """An RGB frame (height, width, 3) converted to `pixel_format` by the matrix and the range of `tags`.
 
-    Samples are those of the exact formula within 1. (swscale's fast path from 4:2:0 back to RGB cuts
-    fractions off, so what PyAV, unlike a browser, reads from them is about one level darker.)
+    Samples are within 1 of the exact formula. (swscale's fast path from 4:2:0 back to RGB truncates, so PyAV,
+    unlike a browser, reads them about one level darker.)
     """
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
     if not frame_is_rgb(pixel_format):
         color_range = ColorRange.JPEG if tags.full_range else ColorRange.MPEG
-        # PyAV hands the source frame's matrix on to the converted one, and swscale goes by that.
+        # PyAV copies the source frame's matrix to the converted frame, and swscale converts by that.
         frame.colorspace = tags.matrix
         frame = frame.reformat(
             format=pixel_format,

@@ -1,4 +1,4 @@
-"""Frames into video files through PyAV's encoders."""
+"""Video files written with PyAV: frames are encoded, extras are muxed as they are."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from inrcodec.video.properties import VideoProperties
 from inrcodec.video.timestamps import OutputClock
 
 FORMATS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".webm": "webm"}
-"""FFmpeg's name of the container by file suffix."""
+"""FFmpeg's container name by file suffix."""
 AnyExtras = Extras | Callable[[], Extras]
-"""What goes beside the video, or what says so when the last frame was written."""
+"""Extras of the output, or a function that returns them, called after the last frame."""
 
 
 @dataclass(frozen=True)
 class EncoderDefaults:
-    """How an encoder is run: a quality where loss is not seen, at a speed that keeps up with decoding."""
+    """Quality and options of an encoder: visually lossless, and fast enough to keep up with decoding."""
 
     crf: int
     options: Mapping[str, str] = field(default_factory=dict)
@@ -57,71 +57,76 @@ _ALIASES: Mapping[str, str] = {
 _RGB_FORMATS = ("gbrp", "bgr0", "rgb24", "rgb0")
 _SVT_LOG_ERRORS = "1"
 LEAST_X265_WIDTH = 64
-"""Pixels. With 40x32 and 48x64, x265 4.1 writes outside its memory, and the process aborts."""
-BEYOND_FFMPEG = "its frame rate, pixel aspect or duration is beyond what FFmpeg can hold (2^31-1); .y4m can"
+"""Pixels. At 40x32 and 48x64, x265 4.1 writes out of bounds and the process aborts."""
+BEYOND_FFMPEG = "its frame rate, pixel aspect ratio or duration exceeds FFmpeg's limit (2^31-1); write .y4m"
 
 
 def encoder_name(suffix: str, codec: str | None) -> str:
-    """FFmpeg's encoder for a file of this suffix and what `--codec` asked for."""
+    """FFmpeg's encoder for a file suffix and the value of `--codec`."""
     if codec is None:
         return "libvpx-vp9" if suffix == ".webm" else "libx264"
     return _ALIASES.get(codec, codec)
 
 
 def check_codec(suffix: str, codec: str | None, crf: int | None) -> None:
-    """Raise `UsageError` unless the codec exists, encodes video, fits the container and takes `crf`."""
+    """Raise `UsageError` unless the codec exists, encodes video, fits the container and supports `crf`."""
     name = encoder_name(suffix, codec)
     try:
         encoder = Codec(name, "w")
     except (av.error.LookupError, ValueError) as error:
-        raise UsageError(f"--codec {codec} is no encoder of this PyAV; libx264 is the default") from error
+        raise UsageError(
+            f"--codec {codec}: PyAV has no encoder of this name; libx264 is the default"
+        ) from error
     if encoder.type != "video":
         raise UsageError(f"--codec {codec} does not encode video")
     if suffix == ".webm" and encoder.canonical_name not in ("vp8", "vp9", "av1"):
-        raise UsageError(f"a .webm file cannot hold {encoder.canonical_name}; vp9 and av1 fit, or write .mkv")
+        raise UsageError(f"a .webm file cannot hold {encoder.canonical_name}; use vp9 or av1, or write .mkv")
     if name not in _ENCODERS and not is_lossless(encoder):
-        # Their default quality is a low bit rate, and each has another way to ask for more.
-        raise UsageError(f"--codec {codec} is not supported; {', '.join(_ENCODERS)} and ffv1 are")
+        # Other lossy encoders default to a low bitrate, and each has its own quality option.
+        raise UsageError(f"--codec {codec} is not supported; use {', '.join(_ENCODERS)} or ffv1")
     if crf is not None and name not in _ENCODERS:
         known = ", ".join(_ENCODERS)
-        raise UsageError(f"--crf does not apply to {name}, which is lossless; it does to {known}")
+        raise UsageError(f"--crf does not apply to {name}, which is lossless; it applies to {known}")
     if crf is not None and not 0 <= crf <= 63:
-        raise UsageError(f"--crf {crf} is out of range; 0 (best) to 51 (63 for vp9 and av1) is possible")
+        raise UsageError(f"--crf {crf} is out of range; give 0 (best) to 51 (63 for vp9 and av1)")
 
 
 def is_lossless(encoder: Codec) -> bool:
-    """Whether whatever this encoder writes comes back unchanged."""
+    """Whether the encoder has no lossy mode, so that its frames come back unchanged."""
     return encoder.lossless and not encoder.lossy
 
 
 def pixel_format(encoder: Codec, width: int, height: int) -> str:
-    """4:2:0, which every player shows, where the size can be halved, else whole chroma; RGB if lossless."""
+    """4:2:0, which every player supports, for even sizes, else full-resolution chroma; RGB if lossless.
+
+    Raises `UsageError` for an encoder that supports none of these formats.
+    """
     supported = [known.name for known in encoder.video_formats or []]
     whole = (*_RGB_FORMATS, "yuv444p") if is_lossless(encoder) else ("yuv444p", *_RGB_FORMATS)
     can_halve = width % 2 == height % 2 == 0 and not is_lossless(encoder)
     for name in ("yuv420p", *whole) if can_halve else whole:
         if name in supported:
             return name
-    raise UsageError(f"--codec {encoder.name} takes no 8-bit frames of {width}x{height}; libx264 does")
+    raise UsageError(f"--codec {encoder.name} cannot encode 8-bit frames of {width}x{height}; use libx264")
 
 
 def loses_aspect_ratio(suffix: str, codec: str | None, properties: VideoProperties) -> bool:
-    """Whether the file cannot say that pixels are not square.
+    """Whether the file cannot store that pixels are not square.
 
-    PyAV hands the ratio to the encoder only, not to the muxer, and of these codecs H.264 and H.265 alone
-    keep it in their own headers.
+    PyAV passes the ratio to the encoder only, not to the muxer, and among these codecs only H.264 and H.265
+    store it in their own headers.
     """
     name = encoder_name(suffix, codec)
     return properties.sample_aspect_ratio != 1 and not name.startswith(("libx264", "libx265"))
 
 
 class ContainerWriter:
-    """Encodes and muxes frames into an open file, and the extras as they are.
+    """Encodes frames into an open file and muxes the extras without re-encoding.
 
-    Extras that are a function are asked for after the last frame; until then packets wait in a temporary
-    file beside the target, because a container must know its streams before the first packet.
+    If `extras` is a function, it is called after the last frame. Until then packets wait in a temporary file
+    beside the target, because a container must know its streams before the first packet.
 
-    As a context it finishes the file or gives it up.
+    As a context manager it finishes the file, or gives it up after an exception.
     """
 
     def __init__(
@@ -142,8 +147,8 @@ class ContainerWriter:
         name = encoder_name(suffix, codec)
         if name == "libx265" and properties.width < LEAST_X265_WIDTH:
             raise OutputError(
-                f"cannot write {target}: x265 fails with frames less than {LEAST_X265_WIDTH} pixels wide; "
-                "the default codec takes them"
+                f"cannot write {target}: x265 needs frames at least {LEAST_X265_WIDTH} pixels wide; "
+                "use the default codec"
             )
         self._pixel_format = pixel_format(Codec(name, "w"), properties.width, properties.height)
         self._clock = OutputClock(properties)
@@ -162,7 +167,7 @@ class ContainerWriter:
         if (defaults := _ENCODERS.get(name)) is not None:
             options = {**defaults.options, "crf": str(defaults.crf if crf is None else crf)}
         if name == "libsvtav1":
-            # This library writes to stderr by itself and listens to nothing else.
+            # SVT-AV1 logs to stderr itself, and only this variable limits that.
             os.environ.setdefault("SVT_LOG", _SVT_LOG_ERRORS)
         stream = self._container.add_stream(name, rate=properties.frame_rate, options=options)
         if not isinstance(stream, VideoStream):
@@ -197,7 +202,7 @@ class ContainerWriter:
         self._count += 1
 
     def _finish(self) -> None:
-        """Mux what the encoder still holds and all that waited for the extras."""
+        """Flush the encoder and mux the packets that waited for the extras."""
         packets = self._stream.encode(None)
         tracks = self._tracks
         if callable(self._extras) and self._held is not None:
@@ -242,7 +247,7 @@ class ContainerWriter:
 
     def _give_up(self) -> None:
         try:
-            # Given up: the file goes, so what the muxer has to say about it no longer matters.
+            # The file is discarded, so errors of the muxer no longer matter.
             self._container.close()
         except (av.FFmpegError, OSError):
             pass

@@ -1,4 +1,4 @@
-"""What 8-bit RGB frames at a size cannot hold: refused, or told in one line each."""
+"""Checks for what 8-bit RGB frames of one size cannot hold: it is refused, or noted in one line each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inrcodec.video.side_data import NOT_CARRIED, side_data
 
 
 class FrameChecks:
-    """Looks at every frame of one video as it comes; whatever there is to say is said once."""
+    """Checks the frames of one video as they are read, and notes each finding once."""
 
     def __init__(self, path: str, source: SourceSettings, progress: Progress) -> None:
         self._path, self._source, self._progress = path, source, progress
@@ -22,9 +22,9 @@ class FrameChecks:
         self._size: tuple[int, int] | None = None
 
     def check(self, number: int, frame: VideoFrame) -> tuple[Turn, bool]:
-        """Check frame `number` of the file; how to turn it, and whether that swaps width and height.
+        """Check frame `number` of the file; return how to turn it, and whether that swaps width and height.
 
-        Raises `NotAVideo` for one that cannot be coded, or not in one video with those before it.
+        Raises `NotAVideo` for a frame that cannot be coded, or not together with those before it.
         """
         if frame.format.name != self._format:
             self._check_format(frame)
@@ -34,7 +34,7 @@ class FrameChecks:
         if self._size is not None and size != self._size:
             raise NotAVideo(
                 f"{self._path} changes its size from {self._size[0]}x{self._size[1]} to "
-                f"{size[0]}x{size[1]} at frame {number}; videos of one size are supported"
+                f"{size[0]}x{size[1]} at frame {number}; only videos of one size are supported"
             )
         self._size = size
         self._tell_what_is_lost(number, frame)
@@ -44,20 +44,20 @@ class FrameChecks:
         bits = max(component.bits for component in frame.format.components)
         if bits > 8 and self._source.bit_depth != 8:
             raise NotAVideo(
-                f"{self._path} has {bits} bits a sample ({frame.format.name}), this version codes 8: "
+                f"{self._path} has {bits} bits per sample ({frame.format.name}), this version codes 8: "
                 "--bit-depth 8 reduces it"
             )
         tags = color_tags(frame)
         if not is_convertible(tags):
             raise NotAVideo(f"{self._path} uses colour matrix {tags.matrix} (H.273), which is not supported")
         if hdr_name(tags) is not None:
-            self._tell(f"{hdr_name(tags)} video is coded with 8 bits a sample; its colour tags are kept")
+            self._tell(f"{hdr_name(tags)} video is coded with 8 bits per sample; its colour tags are kept")
 
     def _turn(self, frame: VideoFrame) -> tuple[Turn, bool]:
         try:
             return display_turn(frame)
         except ValueError as error:
-            self._tell(f"{error}: frames are coded as they are stored")
+            self._tell(f"{error}: frames are coded as stored")
             return unturned, False
 
     def _tell_what_is_lost(self, number: int, frame: VideoFrame) -> None:
@@ -66,12 +66,14 @@ class FrameChecks:
                 self._tell(f"{NOT_CARRIED[data.type]} is not carried".replace("s is not", "s are not"))
         if "transparency" not in self._said and is_transparent(frame):
             self._said.add("transparency")
-            self._tell("transparency is not carried: the colours under it are coded as if opaque")
+            self._tell("transparency is not carried: pixels are coded as if opaque")
         if frame.interlaced_frame:
-            self._tell("interlaced video is coded as whole frames, fields are not told apart")
+            self._tell("interlaced video is coded as whole frames; the order of fields is lost")
         if frame.is_corrupt and "damage" not in self._said:
             self._said.add("damage")
-            self._tell(f"the input is damaged: parts of frame {number} and maybe of others were guessed")
+            self._tell(
+                f"the input is damaged: the decoder guessed parts of frame {number} and maybe of others"
+            )
 
     def _tell(self, line: str) -> None:
         if line not in self._said:

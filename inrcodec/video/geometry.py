@@ -1,4 +1,4 @@
-"""What happens to a decoded frame's pixels before it is fitted: turn, crop, scale."""
+"""Turning, cropping and scaling decoded frames before they are fitted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Turn = Callable[[Frame], Frame]
 
 
 def rgb_pixels(frame: VideoFrame) -> Frame:
-    """The frame as PyAV's `rgb24` conversion gives it, by the frame's own matrix and range."""
+    """The frame in RGB, converted by PyAV's `rgb24` with the frame's own matrix and range."""
     pixels: Frame = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
     return pixels
 
@@ -34,9 +34,9 @@ def is_transparent(frame: VideoFrame) -> bool:
 
 
 def display_turn(frame: VideoFrame) -> tuple[Turn, bool]:
-    """How to turn the frame for display by its display matrix, and whether that swaps width and height.
+    """How to turn the frame as its display matrix says, and whether that swaps width and height.
 
-    A matrix that is no multiple of 90 degrees (with or without a mirror) raises `ValueError`.
+    Raises `ValueError` for a matrix that does not turn by a multiple of 90 degrees (mirrored or not).
     """
     for data in side_data(frame):
         if data.type == Type.DISPLAYMATRIX:
@@ -46,25 +46,25 @@ def display_turn(frame: VideoFrame) -> tuple[Turn, bool]:
 
 
 def unturned(frame: Frame) -> Frame:
-    """The turn that leaves a frame as it is."""
+    """The turn that leaves a frame unchanged."""
     return frame
 
 
 def _turn_by(a: int, b: int, c: int, d: int) -> tuple[Turn, bool]:
-    """The turn that moves a pixel from column p, row q to column a p + c q, row b p + d q."""
+    """The turn that moves the pixel at column p, row q to column a p + c q, row b p + d q."""
     if b == c == 0 and a != 0 != d:
         if a > 0 and d > 0:
             return unturned, False
         return lambda frame: frame[:: 1 if d > 0 else -1, :: 1 if a > 0 else -1], False
     if a == d == 0 and b != 0 != c:
         return lambda frame: frame.swapaxes(0, 1)[:: 1 if b > 0 else -1, :: 1 if c > 0 else -1], True
-    raise ValueError("the display matrix is no multiple of 90 degrees")
+    raise ValueError("the display matrix does not turn by a multiple of 90 degrees")
 
 
 def centre_crop(frame: Frame, size: Size) -> Frame:
-    """The middle `size` of the frame; odd margins leave the extra row or column below or to the right.
+    """The central `size` of the frame; an odd margin leaves the extra row or column at the bottom or right.
 
-    Raises `UsageError` when the crop is larger than the frame.
+    Raises `UsageError` for a crop larger than the frame.
     """
     height, width = frame.shape[:2]
     if size.width > width or size.height > height:
@@ -74,7 +74,7 @@ def centre_crop(frame: Frame, size: Size) -> Frame:
 
 
 def scale(frame: Frame, size: Size) -> Frame:
-    """The frame at `size`: exact box averages for whole ratios, else swscale's area or bicubic."""
+    """The frame resized: exact box averages for whole ratios, else swscale's area (smaller) or bicubic."""
     height, width = frame.shape[:2]
     if (width, height) == (size.width, size.height):
         return frame
@@ -90,7 +90,7 @@ def scale(frame: Frame, size: Size) -> Frame:
 
 
 def box_average(frame: Frame, size: Size) -> Frame:
-    """Means of equal boxes of pixels, rounded to nearest (halves up)."""
+    """Means of equal boxes of pixels, rounded to nearest (halves up); `size` must divide the frame's."""
     height, width = frame.shape[:2]
     rows, columns = height // size.height, width // size.width
     sums = frame.reshape(size.height, rows, width * 3).sum(axis=1, dtype=np.uint32)

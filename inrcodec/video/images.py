@@ -1,4 +1,4 @@
-"""A video as a series of PNG files, numbered in order, in a folder or by a `%05d.png` pattern."""
+"""Frames as image files: numbered PNGs (in a folder or by a `%05d.png` pattern), one PNG, WebP, JPEG."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from inrcodec.video.sources import number_field
 _DEFAULT_NAME = "%05d.png"
 _BT601_MATRIX = 6
 _PNG_HEAD = 33
-"""Bytes of the signature and the header of a PNG file."""
+"""Bytes of a PNG file's signature and header chunk."""
 
 
 @dataclass(frozen=True)
 class Numbering:
-    """A folder and how the files in it are named."""
+    """A folder and the numbering scheme of the files in it."""
 
     folder: Path
     head: str
@@ -45,7 +45,7 @@ class Numbering:
         return self.folder / f"{self.head}{index:0{self.digits}d}{self.tail}"
 
     def existing(self) -> list[Path]:
-        """The files that are there already and have a name of this series."""
+        """Existing files that have a name of this series."""
         if not self.folder.is_dir():
             return []
         name = re.compile(re.escape(self.head) + rf"\d{{{self.digits},}}" + re.escape(self.tail))
@@ -53,19 +53,19 @@ class Numbering:
 
 
 def numbering(target: str) -> Numbering:
-    """The series that a folder or a pattern stands for."""
+    """The series that a folder or a pattern names."""
     path = Path(target)
     if number_field(path.name) is None:
         path = path / _DEFAULT_NAME
     field = number_field(path.name)
     if field is None:
-        raise UsageError(f"{target} is no pattern like {_DEFAULT_NAME}")
+        raise UsageError(f"{target} is not a pattern like {_DEFAULT_NAME}")
     digits = int(field.group(1) or 1)
     return Numbering(path.parent, path.name[: field.start()], digits, path.name[field.end() :])
 
 
 def check_output_images(target: str, overwrite: bool) -> None:
-    """Raise `UsageError` when images of the series exist (without `overwrite`) or their folder cannot be."""
+    """Raise `UsageError` if images of the series exist (without `overwrite`) or their folder is unusable."""
     series = numbering(target)
     is_folder_made = number_field(Path(target).name) is None
     if is_folder_made and series.folder.exists() and not series.folder.is_dir():
@@ -80,15 +80,15 @@ def check_output_images(target: str, overwrite: bool) -> None:
 def write_images(
     target: str, properties: VideoProperties, overwrite: bool, first_number: int = 0
 ) -> Iterator[ImageWriter]:
-    """A writer whose images, numbered from `first_number`, move to `target` when the block ends well.
+    """A writer of images numbered from `first_number`, moved to `target` if the block ends without an error.
 
-    `overwrite` replaces the files that are written and no others: images of an earlier run with other numbers
-    stay. Raises `UsageError` as `check_output_images` and `OutputError` when the file system refuses.
+    `overwrite` replaces only files that are written: images of an earlier run with other numbers stay. Raises
+    `UsageError` as `check_output_images` does, and `OutputError` when the file system refuses.
     """
     check_output_images(target, overwrite)
     series = numbering(target)
     folder = series.folder.resolve()
-    # By the series too: others may be written into the same folder at the same time.
+    # Named by the series too, because another one may be written into the same folder at the same time.
     with temporary_folder_beside(folder.with_name(f"{folder.name}.{series.head}{series.tail}")) as temporary:
         staged = Numbering(temporary, series.head, series.digits, series.tail)
         writer = ImageWriter(staged, target, properties, first_number)
@@ -102,7 +102,7 @@ def write_images(
 
 
 class OneImageWriter:
-    """Writes its only frame as a PNG file that is open already."""
+    """Writes a single frame as PNG into an open file."""
 
     def __init__(self, file: BinaryIO, target: str, properties: VideoProperties) -> None:
         self._file = file
@@ -140,7 +140,7 @@ class ImageWriter:
 
 @contextmanager
 def _errors(target: str) -> Iterator[None]:
-    """Turns what encoding or writing an image raises into `OutputError`."""
+    """Turn errors of encoding or writing an image into `OutputError`."""
     try:
         yield
     except av.FFmpegError as error:
@@ -152,11 +152,11 @@ def _errors(target: str) -> Iterator[None]:
 
 
 def replace_picture(path: str, frame: NDArray[np.uint8], software: str) -> None:
-    """Put one RGB frame (height, width, 3) into the PNG file at `path`, which is whole at any moment.
+    """Write one RGB frame (height, width, 3) to the PNG file at `path` atomically.
 
-    The file names the `software` that it comes from. Raises `OutputError`.
+    Its text chunk names `software`. Raises `OutputError`.
     """
-    # A chunk of text (PNG, section 11.3.3.2) after the header.
+    # A tEXt chunk (PNG, section 11.3.3.2) after the header.
     content = b"tEXtSoftware\0" + software.encode("latin-1")
     length, check = len(content) - 4, zlib.crc32(content)
     data = png_bytes(frame)
@@ -171,14 +171,14 @@ def png_bytes(frame: NDArray[np.uint8], sample_aspect_ratio: Fraction = Fraction
 
 
 def webp_bytes(frame: NDArray[np.uint8]) -> bytes:
-    """One RGB frame (height, width, 3) as a WebP file without any loss: smaller than a PNG."""
+    """One RGB frame (height, width, 3) as a lossless WebP file, which is smaller than a PNG."""
     picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(format="bgra")
     return _coded(picture, "libwebp", {"lossless": "1", "compression_level": "3"})
 
 
 def jpeg_bytes(frame: NDArray[np.uint8]) -> bytes:
-    """One RGB frame (height, width, 3) as a JPEG file of high quality, its colours at full resolution."""
-    # JFIF, section "Standards": the matrix of BT.601, full range.
+    """One RGB frame (height, width, 3) as a high-quality JPEG file with full-resolution chroma."""
+    # JFIF, section "Standards": BT.601 matrix, full range.
     tags = ColorTags(matrix=_BT601_MATRIX, full_range=True)
     return _coded(to_pixel_format(frame, "yuvj444p", tags), "mjpeg", {"qmin": "2", "qmax": "2"})
 
@@ -189,13 +189,13 @@ def _coded(
     options: Mapping[str, str] | None = None,
     sample_aspect_ratio: Fraction = Fraction(1),
 ) -> bytes:
-    """One picture by an encoder of FFmpeg."""
+    """One picture encoded by FFmpeg; raises `OutputError` where PyAV lacks the encoder."""
     try:
         context = av.CodecContext.create(encoder, "w")
     except ValueError as error:
         raise OutputError(f"PyAV was built without the encoder {encoder}") from error
     if not isinstance(context, VideoCodecContext):
-        raise OutputError(f"{encoder} is no encoder of pictures")
+        raise OutputError(f"{encoder} does not encode pictures")
     context.width, context.height, context.pix_fmt = picture.width, picture.height, picture.format.name
     context.time_base = Fraction(1, 25)
     context.sample_aspect_ratio = sample_aspect_ratio

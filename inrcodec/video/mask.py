@@ -1,4 +1,4 @@
-"""Holes in a clip, which the network fills: the fit and every figure look past them (HNeRV, section 3.2)."""
+"""Masked holes, which the network inpaints: the fit and all metrics ignore them (HNeRV, section 3.2)."""
 
 from __future__ import annotations
 
@@ -14,33 +14,35 @@ from inrcodec.video.properties import Clip
 from inrcodec.video.reader import FrameReading, read_clip
 
 WHITE = 128
-"""Lowest luma of a hole."""
+"""Lowest luma of a hole in the mask, of 255."""
 _LUMA_THOUSANDTHS = np.array([299, 587, 114], dtype=np.uint32)
 
 
 def cut_holes(clip: Clip, path: str, progress: Progress, part: range | None = None) -> Clip:
-    """The clip without the pixels that are white in the image or video at `path`.
+    """The clip without the pixels that are white in the mask, an image or a video at `path`.
 
-    One image is for all frames; of a video only frames `part` are for a clip that is these of a longer one.
-    Holes are filled, in the clip's own memory, with the mean colour of the rest
-    of their frame: what was in them is lost. Raises `UsageError` for a mask of another size or number of
-    frames, or one that covers a whole frame, and `NotAVideo` for a file without pictures.
+    A single image masks all frames. For a clip that is only the frames `part` of a longer video, the same
+    frames of a mask video are used. Holes are filled, in the clip's own memory, with the mean colour of the
+    rest of their frame, so their content is lost. Raises `UsageError` for a mask of another size or frame
+    count, or one that covers a whole frame, and `NotAVideo` for a file without pictures.
     """
     keep = _read_mask(path, part)
     height, width = clip.frames.shape[1:3]
     if keep.shape[1:] != (height, width):
         raise UsageError(
-            f"--mask {path} is {keep.shape[2]}x{keep.shape[1]}, after --crop and --scale frames are "
-            f"{width}x{height}: both must have one size"
+            f"--mask {path} is {keep.shape[2]}x{keep.shape[1]}, but frames are {width}x{height} after --crop "
+            "and --scale; give a mask of their size"
         )
     if len(keep) not in (1, len(clip.frames)):
         raise UsageError(_wrong_length(path, len(keep), len(clip.frames)))
     empty = np.flatnonzero(~keep.any(axis=(1, 2)))
     if len(empty):
         frame_number = empty[0] + (part.start if part is not None and len(keep) > 1 else 0)
-        raise UsageError(f"--mask {path} leaves nothing of frame {frame_number}: all of its pixels are white")
+        raise UsageError(
+            f"--mask {path} leaves nothing of frame {frame_number}; it must not be white all over"
+        )
     if keep.all() and part is None:
-        progress.note(f"--mask {path} has no white pixels: there is nothing to fill")
+        progress.note(f"--mask {path} has no white pixels, so there is nothing to fill")
     for index, frame in enumerate(clip.frames):
         kept = keep[index % len(keep)]
         frame[~kept] = frame[kept].mean(axis=0).round()
@@ -48,16 +50,14 @@ def cut_holes(clip: Clip, path: str, progress: Progress, part: range | None = No
 
 
 def check_mask_length(path: str, frame_count: int) -> None:
-    """Raise `UsageError` unless the mask at `path` has one frame or as many as are encoded."""
+    """Raise `UsageError` unless the mask at `path` has one frame or `frame_count` frames."""
     found = _frame_count(path)
     if found not in (1, frame_count):
         raise UsageError(_wrong_length(path, found, frame_count))
 
 
 def _wrong_length(path: str, found: int, expected: int) -> str:
-    return (
-        f"--mask {path} has {found} frames, {expected} are encoded: give one image for all or as many frames"
-    )
+    return f"--mask {path} has {found} frames, but {expected} are encoded; give one image, or as many frames"
 
 
 def _frame_count(path: str) -> int:
@@ -65,7 +65,7 @@ def _frame_count(path: str) -> int:
 
 
 def _read_mask(path: str, part: range | None) -> NDArray[np.bool_]:
-    """Whether each pixel is kept, (T, height, width)."""
+    """True where a pixel is kept, (T, height, width), T the frames of the mask."""
     source = SourceSettings(bit_depth=8)
     if part is not None and _frame_count(path) > 1:
         source = replace(source, frames=FrameRange(part.start, part.stop))

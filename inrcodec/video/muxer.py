@@ -1,4 +1,4 @@
-"""Sound, subtitles, chapters and tags into a video file, packet by packet, without re-encoding."""
+"""Muxes audio, subtitles, chapters and tags into a video file, packet by packet, without re-encoding."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from inrcodec.errors import OutputError
 from inrcodec.progress import Progress
 
 _TS_NONSTRICT = 0x20000
-"""FFmpeg's flag of the containers whose decoding times may repeat."""
+"""FFmpeg's flag AVFMT_TS_NONSTRICT: the container allows equal decoding timestamps."""
 _PLAY_FROM_FRAME_0 = ("mp4", "mov")
-"""Containers whose edit lists begin with the first frame; in the others it comes later."""
+"""Containers whose edit lists start playback at the first frame; the others also play what precedes it."""
 _PRIMING_SECONDS = Fraction(1, 10)
-"""Sound before the first frame that may be the priming samples of a codec, which nobody hears."""
+"""Audio before the first frame up to this length may be a codec's priming samples, which nobody hears."""
 _MOST_INT32 = (1 << 31) - 1
 
 
 class _TimedTrack:
-    """A track that was given a stream of the output."""
+    """A track and its stream in the output."""
 
     def __init__(self, track: Track, stream: Stream, written_base: Fraction | None) -> None:
-        """`written_base` is the output's time base if its times must grow, else None."""
+        """`written_base` is the output's time base if its timestamps must increase strictly, else None."""
         self._step = 0 if written_base is None else math.ceil(written_base / track.info.time_base)
         self.track = track
         self.stream = stream
 
         self.dropped = 0
-        """Packets that were left out so far."""
+        """Packets dropped so far."""
 
     def timed_packets(self) -> Iterator[tuple[Fraction, int, Packet]]:
-        """Decoding time in seconds, index of the stream and packet; times that fall are left out.
+        """Decoding time in seconds, stream index and packet; drops those whose dts decreases or exceeds pts.
 
-        Subtitles may begin together in every container, sound in Matroska only; elsewhere FFmpeg wants
-        times that grow, and a packet that has the time of the one before comes a unit later.
+        Equal timestamps are allowed for subtitles in every container and for audio in Matroska. Elsewhere
+        FFmpeg requires them to increase, so a packet that repeats one is moved a unit later.
         """
         last: int | None = None
         least = -math.inf
@@ -63,15 +63,15 @@ class _TimedTrack:
 
 
 class HeldPackets:
-    """Packets of an encoder that wait, in a file, until the tracks beside them are known."""
+    """Encoder packets that wait in a temporary file until the tracks beside them are known."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `OSError`."""
+        """Create the file in `folder`. Raises `OSError`."""
         self._file = tempfile.TemporaryFile(dir=folder)
         self._heads: list[tuple[int, int | None, int | None, int | None, bool, Fraction]] = []
 
     def add(self, packets: list[av.Packet[VideoStream]]) -> None:
-        """Take over the next packets. Raises `OSError`."""
+        """Append packets. Raises `OSError`."""
         for packet in packets:
             times = (packet.pts, packet.dts, packet.duration)
             self._heads.append(
@@ -79,7 +79,7 @@ class HeldPackets:
             )
 
     def mux(self, container: OutputContainer, stream: VideoStream, tracks: TrackMuxer) -> None:
-        """Mux all of them as packets of `stream`, and the tracks among them."""
+        """Mux all packets into `stream`, interleaved with those of the tracks."""
         self._file.seek(0)
         for size, pts, dts, duration, is_key, time_base in self._heads:
             packet: av.Packet[Stream] = av.Packet(self._file.read(size))
@@ -90,15 +90,15 @@ class HeldPackets:
             tracks.mux_until(None if dts is None else dts * time_base)
 
     def close(self) -> None:
-        """Drop the file."""
+        """Delete the file."""
         self._file.close()
 
 
 class TrackMuxer:
-    """Adds tracks to a container that was opened for writing and muxes their packets among the frames.
+    """Adds tracks to a container opened for writing and muxes their packets between those of the video.
 
-    What the container cannot hold is told to `progress` and left out. Everything must be set up before the
-    first packet of any stream is muxed.
+    Anything the container cannot hold is left out and reported to `progress`. Make it before the first packet
+    of any stream is muxed.
     """
 
     def __init__(self, container: OutputContainer, target: str, extras: Extras, progress: Progress) -> None:
@@ -125,14 +125,14 @@ class TrackMuxer:
         if len(chapters) < len(extras.chapters):
             progress.note(
                 f"{len(extras.chapters) - len(chapters)} chapters are dropped: they end before they begin, "
-                "or later than FFmpeg can say"
+                "or beyond the range of FFmpeg's timestamps"
             )
         if chapters:
             container.set_chapters([_as_pyav(number, chapter) for number, chapter in enumerate(chapters, 1)])
         self._note_what_is_not_played()
 
     def _note_what_is_not_played(self) -> None:
-        """Say how much sound comes before the first frame in a container that does not play it."""
+        """Note how much audio precedes the first frame in a container that does not play it."""
         if self._container.format.name not in _PLAY_FROM_FRAME_0:
             return
         for timed in self._tracks.values():
@@ -140,12 +140,12 @@ class TrackMuxer:
             if info.kind == TrackKind.AUDIO and first and -first[0].pts * info.time_base > _PRIMING_SECONDS:
                 seconds = float(-first[0].pts * info.time_base)
                 self._progress.note(
-                    f"{seconds:.2f} s of {_name(info)} come before the first frame, which players of "
-                    f"{self._target} leave out; .mkv keeps them"
+                    f"{seconds:.2f} s of {_name(info)} come before the first frame, and players skip "
+                    f"them in {self._target}; .mkv keeps them"
                 )
 
     def mux_until(self, seconds: Fraction | None) -> None:
-        """Mux the packets up to this time, or all that are left. Raises `OutputError`."""
+        """Mux the packets up to this time, or all that remain for None. Raises `OutputError`."""
         while self._next is not None and (seconds is None or self._next[0] <= seconds):
             _, index, packet = self._next
             timed = self._tracks[index]
@@ -153,15 +153,17 @@ class TrackMuxer:
                 self._container.mux_one(_muxed(packet, timed.stream, timed.track.info.time_base))
             except (av.FFmpegError, OverflowError) as error:
                 raise OutputError(
-                    f"cannot write {self._target}: at a packet of {_name(timed.track.info)}: "
-                    f"{getattr(error, 'strerror', None) or error}; --no-audio leaves sound and subtitles out"
+                    f"cannot write {self._target}: failed at a packet of {_name(timed.track.info)}: "
+                    f"{getattr(error, 'strerror', None) or error}; --no-audio leaves audio and subtitles out"
                 ) from error
             self._next = next(self._packets, None)
         if seconds is None:
             for timed in self._tracks.values():
                 if timed.dropped:
                     name = _name(timed.track.info)
-                    self._progress.note(f"{timed.dropped} packets of {name} are dropped: their times fall")
+                    self._progress.note(
+                        f"{timed.dropped} packets of {name} are dropped: their timestamps decrease"
+                    )
 
 
 def _name(info: TrackInfo) -> str:
@@ -169,12 +171,12 @@ def _name(info: TrackInfo) -> str:
 
 
 def _is_possible(chapter: Chapter) -> bool:
-    """Whether it ends after it begins, within 2^31 seconds: FFmpeg counts nanoseconds in 64 bits."""
+    """Whether it does not end before it begins, or after 2^31 s: FFmpeg counts nanoseconds in 64 bits."""
     return 0 <= chapter.start <= chapter.end and chapter.end * chapter.time_base <= _MOST_INT32
 
 
 def _as_pyav(number: int, chapter: Chapter) -> Any:
-    """A chapter as PyAV has it; in microseconds if its time base is beyond FFmpeg's 32 bits."""
+    """A chapter for PyAV, in microseconds if its time base exceeds FFmpeg's 32 bits."""
     time_base, start, end = chapter.time_base, chapter.start, chapter.end
     if max(time_base.as_integer_ratio()) > _MOST_INT32:
         start, end = (round(time * time_base * av.time_base) for time in (start, end))
@@ -184,7 +186,7 @@ def _as_pyav(number: int, chapter: Chapter) -> Any:
 
 
 def _muxed(packet: Packet, stream: Stream, time_base: Fraction) -> av.Packet[Stream]:
-    """The packet as PyAV has it, for a stream of the output."""
+    """The packet for PyAV and a stream of the output."""
     muxed: av.Packet[Stream] = av.Packet(packet.data)
     muxed.stream, muxed.time_base = stream, time_base
     muxed.pts, muxed.dts, muxed.duration = packet.pts, packet.dts, packet.duration
@@ -193,19 +195,19 @@ def _muxed(packet: Packet, stream: Stream, time_base: Fraction) -> av.Packet[Str
 
 
 def _add_stream(container: OutputContainer, track: Track) -> tuple[Stream, Fraction]:
-    """A stream for packets of `track`, and the time base that they get in the file.
+    """A stream for packets of `track`, and the time base they get in the file.
 
-    Raises `ValueError`, `OverflowError` or an error of PyAV where the container refuses them.
+    Raises `ValueError`, `OverflowError` or an error of PyAV if the container refuses them.
 
-    PyAV muxes without an encoder only what has a template, so a stream that is thrown away is made first,
-    and its copy then gets the parameters. A rehearsal writes a file of this track's first packet alone,
-    because a container that has a stream which it refuses cannot be written any more.
+    Without an encoder PyAV adds only copies of a template stream, so the template is made in a scratch
+    container and its copy gets the parameters. A rehearsal first writes a file with only this track's first
+    packet, because a container that has refused a stream can no longer be written.
     """
     name, info = container.format.name, track.info
     with av.open(io.BytesIO(), "w", format=name) as scratch:
         template = scratch.add_stream(info.codec)
         if template.type != TrackKind(info.kind).name.lower():
-            raise ValueError(f"{info.codec} is no codec of this kind of track")
+            raise ValueError(f"{info.codec} is not a codec for this kind of track")
         with av.open(io.BytesIO(), "w", format=name) as rehearsal:
             stream = rehearsal.add_stream_from_template(template, opaque=True)
             _set_parameters(stream, info)
@@ -220,7 +222,7 @@ def _add_stream(container: OutputContainer, track: Track) -> tuple[Stream, Fract
 
 
 def _set_parameters(stream: Stream, info: TrackInfo) -> None:
-    """Raises `ValueError` or `OverflowError` for what FFmpeg does not know."""
+    """Set the stream's parameters; raises `ValueError` or `OverflowError` for values FFmpeg does not know."""
     stream.time_base = info.time_base
     stream.disposition = Disposition(info.disposition)
     stream.metadata.update(info.metadata)

@@ -1,8 +1,8 @@
-"""Ordinary codecs through PyAV, from the same RGB frames: real bytes of an elementary stream, decoded again.
+"""Ordinary codecs through PyAV: the same RGB frames encoded into real elementary streams and decoded again.
 
-What is compared leans to the rivals' side: no container is counted for them, nor the line of settings that
-x264 and x265 write into their streams, and 4:2:0 goes to and from RGB with exact rounding. Each runs with as
-many threads as it takes.
+The comparison favours them: neither a container is counted nor the settings that x264 and x265 write into
+their streams, and 4:2:0 is converted from and to RGB with exact rounding. Each uses as many threads as it
+wants.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ _X26_PRESETS = (
 
 
 class RivalFailed(InrcError):
-    """The encoder of a rival refuses these frames."""
+    """An ordinary codec cannot encode or decode these frames."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """How FFmpeg's encoder of a rival is run."""
+    """How FFmpeg's encoder of an ordinary codec is run."""
 
     name: str
     muxer: str
-    """Of the elementary stream."""
+    """FFmpeg's format of the elementary stream."""
     presets: tuple[str, ...]
     crf: tuple[int, ...]
-    """Constant rate factors, from fine to coarse, at equal distances."""
+    """Constant rate factors from fine to coarse, evenly spaced."""
     coarsest_crf: int
     options: Mapping[str, str] = field(default_factory=dict)
     least_side: int = 1
-    """Pixels, of frames that it takes."""
+    """Smallest width and height of its frames, pixels."""
 
 
 ENCODERS = {
@@ -74,7 +74,7 @@ ENCODERS = {
         (18, 23, 28, 33, 38, 43),
         51,
         {"x265-params": "info=0:log-level=none"},
-        # Of 48x32 at low factors it corrupts the memory of the process.
+        # At 48x32 and low factors it corrupts the memory of the process.
         least_side=64,
     ),
     "svtav1": Encoder("libsvtav1", "obu", tuple(map(str, range(14))), (20, 28, 36, 44, 52, 60), 63),
@@ -83,7 +83,7 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class Rival:
-    """One codec at one of its presets, as `x264:medium`."""
+    """One codec at one of its presets, such as `x264:medium`."""
 
     codec: str
     preset: str
@@ -107,23 +107,23 @@ class Rival:
 
 
 def parse_rival(text: str) -> Rival:
-    """`x264:medium`; raises `UsageError` for a codec that is not in `ENCODERS`, or no preset of it."""
+    """Parse a text such as `x264:medium`; raises `UsageError` for an unknown codec or preset."""
     codec, _, preset = text.partition(":")
     if codec not in ENCODERS or not preset:
-        raise UsageError(f"{text!r}: expected CODEC:PRESET with a codec of {', '.join(ENCODERS)}")
+        raise UsageError(f"{text!r}: expected CODEC:PRESET with CODEC one of {', '.join(ENCODERS)}")
     if preset not in ENCODERS[codec].presets:
         raise UsageError(f"{text!r}: presets of {codec} are {', '.join(ENCODERS[codec].presets)}")
     return Rival(codec, preset)
 
 
 def encode_stream(frames: Frames, rival: Rival, crf: int, rate: Fraction = RATE) -> bytes:
-    """The elementary stream of `frames` (T, height, width, 3), RGB, at `rate` frames a second.
+    """The elementary stream of `frames` (T, height, width, 3), RGB, at `rate` fps.
 
-    4:2:0 has even sizes: a row or a column that is missing repeats the last one. Raises `RivalFailed`.
+    4:2:0 needs even sizes, so a missing row or column repeats the last one. Raises `RivalFailed`.
     """
     encoder, buffer = rival.encoder, io.BytesIO()
     options = {"preset": rival.preset, "crf": str(crf), **encoder.options}
-    # SVT-AV1 tells its settings otherwise, one line each.
+    # Otherwise SVT-AV1 prints its settings to stderr.
     os.environ.setdefault("SVT_LOG", "1")
     height, width = frames.shape[1:3]
     if min(height, width) < encoder.least_side:
@@ -143,13 +143,13 @@ def encode_stream(frames: Frames, rival: Rival, crf: int, rate: Fraction = RATE)
 
 
 def without_settings(data: bytes) -> bytes:
-    """An H.264 stream in Annex B form without the unit (type 6) in which x264 says how it was run."""
+    """An H.264 stream in Annex B form without the SEI units (type 6) in which x264 writes its settings."""
     first, *units = data.split(_START_CODE)
     return _START_CODE.join([first, *(unit for unit in units if unit[0] & 31 != _SETTINGS_UNIT)])
 
 
 def decoded_frames(data: bytes, rival: Rival, height: int, width: int) -> Iterator[Frames]:
-    """The frames of a stream of `encode_stream` one by one, RGB, cut to (height, width, 3).
+    """The frames of a stream from `encode_stream` one by one, RGB, cropped to (height, width, 3).
 
     Raises `RivalFailed`.
     """
@@ -163,7 +163,7 @@ def decoded_frames(data: bytes, rival: Rival, height: int, width: int) -> Iterat
 
 @contextmanager
 def _failures(rival: Rival, does: str, width: int, height: int) -> Iterator[None]:
-    """What FFmpeg raises, and what PyAV does for numbers beyond FFmpeg's, as `RivalFailed`."""
+    """Turn errors of FFmpeg, and of PyAV for numbers beyond FFmpeg's range, into `RivalFailed`."""
     try:
         yield
     except (av.FFmpegError, OverflowError) as error:

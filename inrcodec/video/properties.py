@@ -1,4 +1,4 @@
-"""What is known about a video besides its pixels, and a run of frames with it."""
+"""Properties of a video besides its pixels, and decoded clips that carry them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from bitstream.header import ColorTags, StreamHeader
 
 LARGEST_TERM = 2**31 - 1
-"""Of a fraction in FFmpeg; those of a stream header go to 2^32-1."""
+"""Largest numerator or denominator of a fraction in FFmpeg; a stream header allows 2^32-1."""
 
 
 @dataclass(frozen=True)
 class VideoProperties:
-    """Size, timing and colour of a video, as the stream header keeps them."""
+    """Size, timing and colour of a video, as stored in the stream header."""
 
     width: int
     """Display width, pixels."""
@@ -24,17 +24,17 @@ class VideoProperties:
     """Display height, pixels."""
     frame_count: int
     frame_rate: Fraction
-    """Frames a second."""
+    """Frames per second."""
     time_base: Fraction
-    """The unit of the source's timestamps, seconds."""
+    """Unit of the source's timestamps, seconds."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width of a pixel over its height."""
     rotation: int = 0
-    """Degrees clockwise to turn a frame for display; 0 here, because frames are turned as they are read."""
+    """Degrees clockwise to turn a frame for display; 0 for sources, whose frames are turned when read."""
     bit_depth: int = 8
     color: ColorTags = field(default_factory=ColorTags)
     timestamps: tuple[int, ...] | None = None
-    """Of each frame, in units of the time base from 0 on; None where the frame rate is constant."""
+    """Timestamp of each frame, in units of the time base from 0 on; None at a constant frame rate."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Window:
     """The stretch of a video that selected frames cover, in seconds on the video's own clock."""
 
     start: Fraction = Fraction(0)
-    """When the first selected frame is shown; it becomes time 0."""
+    """Time of the first selected frame, which becomes time 0."""
     begins_inside: bool = False
-    """Whether there are frames before it."""
+    """Whether the video has frames before it."""
     stop: Fraction | None = None
-    """When the frame after the last is shown; None where the video ends with the last."""
+    """Time of the frame after the last selected one; None if the video ends with that one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +59,11 @@ class Clip:
     window: Window = Window()
     """Where the frames lie in the source."""
     keep: NDArray[np.bool_] | None = None
-    """False in the holes of a mask, (1 or T, height, width); None where all pixels count."""
+    """False in the holes of a mask, (1 or T, height, width); None without a mask."""
 
     @property
     def masked_share(self) -> float:
-        """Share of the pixels of all frames that are in holes."""
+        """Share of all pixels that lie in holes, 0 to 1."""
         return 0.0 if self.keep is None else 1.0 - float(self.keep.mean())
 
     def keep_of(self, frames: slice | NDArray[np.int64]) -> NDArray[np.bool_] | None:
@@ -72,14 +72,14 @@ class Clip:
 
 
 def part_properties(properties: VideoProperties, frames: range) -> VideoProperties:
-    """Those of `frames` as one segment of several; times of frames are kept of the whole video only."""
+    """Properties of the segment `frames`; timestamps are kept only if it is the whole video."""
     if len(frames) == properties.frame_count:
         return properties
     return replace(properties, frame_count=len(frames), timestamps=None)
 
 
 def properties_of(header: StreamHeader) -> VideoProperties:
-    """What a file says about its video."""
+    """The video properties stored in a stream header."""
     return VideoProperties(**{one.name: getattr(header, one.name) for one in fields(VideoProperties)})
 
 
@@ -90,7 +90,7 @@ def header_of(properties: VideoProperties, coded_size: tuple[int, int]) -> Strea
 
 
 def displayed(properties: VideoProperties) -> VideoProperties:
-    """The properties of frames that were turned upright: a quarter turn swaps width and height."""
+    """Properties of the frames turned upright: a quarter turn swaps width and height."""
     if properties.rotation % 180 == 0:
         return replace(properties, rotation=0)
     ratio = properties.sample_aspect_ratio

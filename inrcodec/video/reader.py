@@ -1,4 +1,4 @@
-"""From a path to the frames that will be fitted: select, convert to RGB, turn, crop, scale."""
+"""Reading the frames to be fitted from a path: select, convert to RGB, turn, crop, scale."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from inrcodec.video.timestamps import held_ratio, timing_of
 
 
 def read_clip(path: str, source: SourceSettings, progress: Progress | None = None) -> Clip:
-    """Decode the frames that `source` selects of the video at `path`, as RGB (T, height, width, 3).
+    """Decode the frames of the video at `path` that `source` selects, as RGB (T, height, width, 3).
 
-    Pixels are PyAV's own `rgb24` conversion, turned as the display matrix says, then cropped at the centre,
-    then scaled, each frame as it comes: memory holds the selected frames and no others. What the clip
-    cannot carry (alpha, fields, times that do not rise) is told to `progress` in one line each.
+    Each frame is converted by PyAV's own `rgb24`, turned as its display matrix says, cropped at the centre
+    and scaled before the next is decoded, so memory holds only the selected frames. Anything the clip cannot
+    carry (alpha, fields, timestamps that do not increase) is reported to `progress` in one line each.
 
     Raises `UsageError` for a request that cannot be met and `NotAVideo` for an input without usable frames.
     """
@@ -39,10 +39,10 @@ def read_clip(path: str, source: SourceSettings, progress: Progress | None = Non
 
 
 class FrameReading:
-    """The frames of `read_clip` one by one, each (height, width, 3) uint8, in one pass and never held.
+    """Yields the frames of `read_clip` one by one, each (height, width, 3) uint8, without holding them.
 
     `properties` and `window` (see `Clip`) are known once the pass is over. Iterating raises what `read_clip`
-    raises; with `is_held` also `UsageError` when all frames together would not fit in memory.
+    raises; with `is_held` also `UsageError` if all frames together would not fit in memory.
     """
 
     def __init__(
@@ -68,25 +68,25 @@ def check_source(source: SourceSettings) -> None:
     """Raise `UsageError` for settings that no video could meet."""
     frames = source.frames
     if frames.start < 0 or (frames.stop is not None and frames.stop <= frames.start):
-        raise UsageError(f"the frame range {range_text(frames)} is empty")
+        raise UsageError(f"--frames {range_text(frames)} is empty")
     if source.every < 1:
         raise UsageError(f"--every: expected a whole number from 1, found {source.every}")
     for name, size in (("--crop", source.crop), ("--scale", source.scale)):
         if size is not None and (size.width < 1 or size.height < 1):
             raise UsageError(f"{name} {size.width}x{size.height} has no pixels")
     if source.bit_depth not in (None, 8):
-        raise UsageError(f"--bit-depth {source.bit_depth} is not supported in this version; 8 is")
+        raise UsageError(f"--bit-depth {source.bit_depth} is not supported in this version; give 8")
 
 
 def range_text(frames: FrameRange) -> str:
-    """The range as it is written on the command line: `a:b`."""
+    """The range as written on the command line: `a:b`."""
     return f"{frames.start}:{'' if frames.stop is None else frames.stop}"
 
 
 def _read(
     path: str, opened: Source, source: SourceSettings, progress: Progress, is_held: bool
 ) -> Generator[Frame, None, tuple[VideoProperties, Window]]:
-    """Yields the frames; returns what is known of them all, and where they lie in the source."""
+    """Yield the frames; return their common properties and where they lie in the source."""
     count = 0
     first: VideoFrame | None = None
     checks = FrameChecks(path, source, progress)
@@ -132,14 +132,14 @@ def _selected_frames(opened: Source, frames: FrameRange) -> Generator[VideoFrame
 
 
 def _expected_count(opened: Source, source: SourceSettings) -> int:
-    """Frames that will be kept as far as the container can be believed; 0 if it does not say."""
+    """Number of frames that will be kept, if the container's count is right; 0 if unknown."""
     frames = source.frames
     stops = [stop for stop in (frames.stop, opened.claimed_frame_count or None) if stop is not None]
     return len(range(frames.start, min(stops), source.every)) if stops else 0
 
 
 def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings) -> None:
-    """Raise `UsageError` when the selected frames, as far as their number is known, do not fit in memory."""
+    """Raise `UsageError` if the selected frames, by their estimated number, do not fit in memory."""
     memory_bytes = physical_memory_bytes()
     if not opened.estimated_frame_count or memory_bytes is None:
         return
@@ -150,12 +150,12 @@ def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings) -> 
     if needed_bytes > memory_bytes:
         raise UsageError(
             f"{count} frames of {size.width}x{size.height} take {needed_bytes / 1e9:.1f} GB, this machine "
-            f"has {memory_bytes / 1e9:.1f} GB: --frames takes a part of them, --scale makes them smaller"
+            f"has {memory_bytes / 1e9:.1f} GB; select fewer with --frames or shrink them with --scale"
         )
 
 
 def physical_memory_bytes() -> int | None:
-    """The machine's memory, or None where the system does not say (Windows)."""
+    """Physical memory of the machine, or None where the system does not report it (Windows)."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -164,12 +164,12 @@ def physical_memory_bytes() -> int | None:
 
 def _no_frames(path: str, frames: FrameRange) -> str:
     if frames == FrameRange():
-        return f"{path} is no video: not one frame of it can be decoded"
+        return f"{path} is not a video: none of its frames can be decoded"
     return f"{path} has no frames in {range_text(frames)}"
 
 
 def _fitted(frame: VideoFrame, turn: Turn, source: SourceSettings) -> Frame:
-    """RGB pixels of one frame, turned, cropped and scaled, in memory of their own."""
+    """RGB pixels of one frame, turned, cropped and scaled, in their own memory."""
     pixels: Frame = turn(rgb_pixels(frame))
     if source.crop is not None:
         pixels = centre_crop(pixels, source.crop)
@@ -188,7 +188,7 @@ def stacked(pixels: list[Frame]) -> NDArray[np.uint8]:
 
 
 def _scaled_ratio(ratio: Fraction, first: VideoFrame, is_sideways: bool, source: SourceSettings) -> Fraction:
-    """The sample aspect ratio after scaling: the picture keeps the shape it is shown with."""
+    """Sample aspect ratio after scaling, so that the picture is displayed with the same shape."""
     if source.scale is None:
         return ratio
     width, height = (first.height, first.width) if is_sideways else (first.width, first.height)
@@ -198,7 +198,7 @@ def _scaled_ratio(ratio: Fraction, first: VideoFrame, is_sideways: bool, source:
 
 
 def _kept_rate(rate: Fraction, every: int) -> Fraction:
-    """Frames a second when one frame in `every` is kept."""
+    """Frame rate in fps when one frame in `every` is kept."""
     return rate if every == 1 else held_ratio(rate / every)
 
 
@@ -207,11 +207,11 @@ def _note_what_is_missing(opened: Source, count: int, frames: FrameRange, progre
         progress.note(f"the video ends at frame {frames.start + count}, before {frames.stop}")
     elif frames.stop is None and count + frames.start < opened.claimed_frame_count:
         promised = opened.claimed_frame_count
-        progress.note(f"{promised} frames were promised, {count + frames.start} can be decoded")
+        progress.note(f"the container declares {promised} frames, {count + frames.start} can be decoded")
 
 
 def _window(opened: Source, time_base: Fraction, timestamps: list[int | None], frames: FrameRange) -> Window:
-    """Where the selected frames lie on the source's clock, by the times of the first and the last."""
+    """Where the selected frames lie on the source's clock, from the timestamps of the first and last."""
     known = [(index, stamp) for index, stamp in enumerate(timestamps) if stamp is not None]
     index, stamp = known[0] if known else (-frames.start, 0)
     start = stamp * time_base - index / opened.frame_rate

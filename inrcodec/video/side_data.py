@@ -1,4 +1,4 @@
-"""What decoders attach to frames beside their pixels."""
+"""Side data that decoders attach to frames."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ NOT_CARRIED = {
     Type.STEREO3D: "the arrangement of stereo 3D",
     Type.FILM_GRAIN_PARAMS: "film grain parameters",
 }
-"""What changes how frames should be shown and no .inrv holds, as it is told to a person."""
+"""Names, for notes, of side data that affects display and that an .inrv cannot carry."""
 
 
 def _unnamed(kind: type[Type], value: int) -> Type:
-    """A kind that FFmpeg knows and this PyAV does not, such as Exif; it is a `Type` like the others."""
+    """A `Type` for side data that FFmpeg knows and this PyAV does not, such as Exif."""
     if not isinstance(value, int):
-        raise ValueError(f"{value!r} is no kind of side data")
+        raise ValueError(f"{value!r} is not a kind of side data")
     member = object.__new__(kind)
     member._name_ = f"KIND_{value}"
     member.__dict__["_value_"] = value
     return member
 
 
-# PyAV raises for such a kind as soon as any side data of the frame is asked for: every photograph with Exif
-# would be refused, and its display matrix be out of reach.
+# Otherwise PyAV raises for such a kind as soon as any side data of the frame is accessed. Every photograph
+# with Exif would be refused, and its display matrix would be out of reach.
 setattr(Type, "_missing_", classmethod(_unnamed))  # noqa: B010
 
 

@@ -1,4 +1,4 @@
-"""Opening what a person names as a video: a file that PyAV knows, a folder of images, an image pattern."""
+"""Opening a video source: a file that PyAV reads, a folder of images, or an image pattern."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".t
 IMAGE_FRAME_RATE = Fraction(25)
 _NUMBER_FIELD = re.compile(r"%(0\d+)?d")
 _TEXT_AS_ART = "tty"
-"""FFmpeg's demuxer that renders any .txt as a video of a terminal: nobody means that."""
+"""FFmpeg's demuxer that renders any .txt as a video of a terminal; refused, because nobody means that."""
 
 _STILL_CODECS = frozenset({"bmp", "gif", "mjpeg", "png", "tiff", "webp"})
-"""Of pictures that files carry beside a video: covers that are not marked as such, previews."""
+"""Codecs of pictures that files carry beside a video: previews, and covers not marked as such."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """An opened video: what its container says, and its frames in display order."""
+    """An opened video: the properties its container states, and its frames in display order."""
 
     frames: Iterator[VideoFrame]
     frame_rate: Fraction
@@ -39,9 +39,9 @@ class Source:
     """Unit of the timestamps, seconds."""
     sample_aspect_ratio: Fraction
     claimed_frame_count: int
-    """0 where the container does not say; not to be trusted."""
+    """Frame count stated by the container, unreliable; 0 where it states none."""
     estimated_frame_count: int
-    """The same, or from the duration; 0 where neither is known."""
+    """The claimed count, else one computed from the duration; 0 where neither is known."""
 
 
 def number_field(name: str) -> re.Match[str] | None:
@@ -51,35 +51,35 @@ def number_field(name: str) -> re.Match[str] | None:
 
 @contextmanager
 def open_source(path: str, progress: Progress, stream: int | None = None) -> Iterator[Source]:
-    """Open `path` for reading; what cannot be carried is told to `progress`.
+    """Open `path` for reading; what cannot be carried is reported to `progress`.
 
-    Of several videos it is number `stream`, from 0, or the one with the largest pictures. Raises
-    `UsageError` for a missing file, a `stream` that is not there or a folder without images and `NotAVideo`
-    for anything that PyAV finds no video in.
+    `stream` selects one of several videos, counted from 0; None selects the one with the largest pictures.
+    Raises `UsageError` for a missing file, a missing `stream` or a folder without images, and `NotAVideo` for
+    anything in which PyAV finds no video.
     """
     images = find_images(path)
     if images is not None and stream:
-        raise UsageError(f"--stream {stream}: images are one video stream, number 0")
+        raise UsageError(f"--stream {stream}: a series of images has only stream 0")
     if images is not None:
-        progress.note(f"images carry no frame rate: {IMAGE_FRAME_RATE} frames a second are assumed")
+        progress.note(f"images have no frame rate; {IMAGE_FRAME_RATE} fps is assumed")
         count = len(images)
         yield Source(_image_frames(images), IMAGE_FRAME_RATE, 1 / IMAGE_FRAME_RATE, Fraction(1), count, count)
         return
     if not Path(path).exists():
         raise UsageError(f"{path} does not exist")
     try:
-        # Without the protocol a colon in the name would be read as one.
+        # Without `file:`, FFmpeg would take a name with a colon for a protocol.
         container = av.open(f"file:{path}", metadata_errors="replace")
     except av.FFmpegError as error:
-        raise NotAVideo(f"{path} is no video: {error.strerror or error}") from error
+        raise NotAVideo(f"{path} is not a video: {error.strerror or error}") from error
     with container:
         yield _container_source(container, path, progress, stream)
 
 
 def find_images(path: str) -> list[Path] | None:
-    """The images of a folder or of a numbered pattern in order, or None when `path` names neither.
+    """The images of a folder or of a numbered pattern in order, or None if `path` names neither.
 
-    Raises `UsageError` when it names one that holds no image.
+    Raises `UsageError` if it names one without images.
     """
     target = Path(path)
     if target.is_dir():
@@ -112,16 +112,16 @@ def _image_frames(images: list[Path]) -> Iterator[VideoFrame]:
             with av.open(f"file:{image}") as container:
                 frame = next(container.decode(video=0), None)
         except (av.FFmpegError, IndexError) as error:
-            raise NotAVideo(f"{image} is no image that can be read") from error
+            raise NotAVideo(f"{image} cannot be read as an image") from error
         if frame is None:
-            raise NotAVideo(f"{image} holds no picture")
+            raise NotAVideo(f"{image} contains no picture")
         frame.pts = None
         yield frame
 
 
 def _container_source(container: InputContainer, path: str, progress: Progress, number: int | None) -> Source:
     stream = _chosen_video(container, path, progress, number)
-    # With threads for frames, what FFmpeg guesses of a damaged stream is another thing each time it is read.
+    # With frame threads, FFmpeg conceals damage differently each time it reads a damaged stream.
     stream.thread_type = "SLICE"
     frame_rate = stream.average_rate or stream.guessed_rate or IMAGE_FRAME_RATE
     if frame_rate <= 0:
@@ -138,7 +138,7 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
 
 
 def _duration_seconds(container: InputContainer, stream: VideoStream) -> Fraction:
-    """How long the video is, as its container says; 0 where it does not."""
+    """Duration of the video stated by its container; 0 where it states none."""
     if stream.duration is not None and stream.time_base is not None:
         return max(Fraction(0), stream.duration * stream.time_base)
     return max(Fraction(0), Fraction(container.duration or 0, av.time_base))
@@ -147,26 +147,26 @@ def _duration_seconds(container: InputContainer, stream: VideoStream) -> Fractio
 def _chosen_video(
     container: InputContainer, path: str, progress: Progress, number: int | None
 ) -> VideoStream:
-    """Video `number`, or the one with the largest pictures; cover art of a sound file is none."""
+    """Video `number`, or the one with the largest pictures; cover art of an audio file does not count."""
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not videos or container.format.name == _TEXT_AS_ART:
-        found = "only sound" if container.streams.audio else "no video stream"
-        raise NotAVideo(f"{path} is no video: it holds {found}")
+        found = "only audio" if container.streams.audio else "no video stream"
+        raise NotAVideo(f"{path} is not a video: it contains {found}")
     if number is not None and not 0 <= number < len(videos):
         raise UsageError(f"--stream {number}: {path} has {len(videos)} video stream(s), numbered from 0")
     stream = max(videos, key=_worth) if number is None else videos[number]
     if number is None and len(videos) > 1:
         chosen = videos.index(stream)
-        progress.note(f"{len(videos)} video streams: number {chosen} is taken, --stream chooses another")
+        progress.note(f"{len(videos)} video streams: number {chosen} is used, --stream selects another")
     if stream.codec_context is None:
-        raise NotAVideo(f"{path} cannot be decoded: its codec is not known")
+        raise NotAVideo(f"{path} cannot be decoded: its codec is unknown")
     return stream
 
 
 def _worth(stream: VideoStream) -> tuple[bool, int, bool]:
-    """What makes one of several videos the best: moving pictures, their size, and what the file prefers.
+    """Sort key for choosing among videos: moving pictures, then their size, then the file's default flag.
 
-    FFmpeg goes by bit rates, where the container states them.
+    FFmpeg itself compares bitrates, where the container states them.
     """
     context = stream.codec_context
     if context is None:
@@ -179,7 +179,7 @@ def _worth(stream: VideoStream) -> tuple[bool, int, bool]:
 def _container_frames(
     container: InputContainer, stream: VideoStream, progress: Progress
 ) -> Iterator[VideoFrame]:
-    """Frames in display order; damaged packets are passed over and told once."""
+    """Frames in display order; damaged packets are skipped and reported once."""
     damaged = 0
     packets = container.demux(stream)
     while True:
@@ -195,7 +195,7 @@ def _container_frames(
         except av.error.EOFError:
             break
         except av.FFmpegError:
-            # Each decoder has its own words for data that make no sense to it.
+            # Each decoder raises its own kind of error for damaged data.
             damaged += 1
             continue
         yield from decoded
@@ -204,9 +204,9 @@ def _container_frames(
 
 
 def first_frames(path: str, seconds: float, stream: int | None = None) -> FrameRange:
-    """The frames of the first `seconds` of a video, all of them where it is not longer.
+    """The frame range of the first `seconds` of a video, or of all frames if it is not longer.
 
-    By its frame rate and its length as the container has them. Raises as `open_source`.
+    Relies on the frame rate and length stated by the container. Raises as `open_source` does.
     """
     with open_source(path, Silent(), stream) as opened:
         count = max(1, round(seconds * opened.frame_rate))

@@ -1,4 +1,4 @@
-"""The first pass over a video: how much it moves, where its scenes change, how long it is."""
+"""First pass over a video: measures motion, scene changes and length."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from inrcodec.video.reader import FrameReading, stacked
 
 THUMBNAIL_ROWS, THUMBNAIL_COLUMNS = 9, 16
 SAMPLED_EVERY = 4
-"""Of the rows that gradients are measured on, and of the columns too for those in time."""
+"""Step between rows on which gradients are measured; those in time use it for columns too."""
 GREEN = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What one pass over a video tells; arrays have one value a frame, in code values 0 to 255."""
+    """Results of one pass over a video; arrays have one value per frame, in code values 0 to 255."""
 
     properties: VideoProperties
     window: Window
     """Where the frames lie in the source."""
     spatial: NDArray[np.float64]
-    """Mean absolute difference of neighbours in a row, (T,)."""
+    """Mean absolute difference of horizontal neighbours, (T,)."""
     temporal: NDArray[np.float64]
-    """Mean absolute difference from the frame before, (T,); 0 for the first."""
+    """Mean absolute difference from the previous frame, (T,); 0 for the first."""
     changes: NDArray[np.float64]
-    """The same of thumbnails, which small movements leave alone, (T,)."""
+    """`temporal` of thumbnails, which small movements hardly change, (T,)."""
     digest: str
     """SHA-256 of all pixels, hexadecimal: two videos with the same digest are the same."""
     clip: Clip | None
-    """The whole video, where it was small enough to be held."""
+    """The whole video, or None if it was too large to hold."""
 
 
 def survey_video(path: str, source: SourceSettings, held_bytes: int, progress: Progress) -> Survey:
-    """Read the frames that `source` selects once; keep them if they take at most `held_bytes` together.
+    """Read the frames that `source` selects once; keep them if together they take at most `held_bytes`.
 
     Raises `UsageError` and `NotAVideo` as `read_clip` does.
     """
@@ -69,9 +69,9 @@ def survey_video(path: str, source: SourceSettings, held_bytes: int, progress: P
 
 
 class SegmentClips:
-    """The frames of one segment after the other; those of a video that is not held are read a second time.
+    """The frames of one segment after another; a video that is not held is read a second time.
 
-    Memory holds one segment: its frames are read when it is asked for, and forgotten here.
+    Memory holds one segment: its frames are read when it is requested, and not kept here.
     """
 
     def __init__(self, survey: Survey, path: str, source: SourceSettings, runs: Sequence[range]) -> None:
@@ -79,7 +79,7 @@ class SegmentClips:
         self._frames = enumerate(FrameReading(path, source))
 
     def read(self, number: int) -> Clip:
-        """Segment `number`, after those asked for before. Raises `NotAVideo` where frames are missing now."""
+        """Segment `number`; numbers must ascend. Raises `NotAVideo` if frames are missing now."""
         run = self._runs[number]
         properties = part_properties(self._survey.properties, run)
         whole = self._survey.clip
@@ -90,12 +90,14 @@ class SegmentClips:
             return Clip(whole.frames[run.start : run.stop], properties, keep=keep)
         held = [frame for index, frame in _until(self._frames, run.stop) if index >= run.start]
         if len(held) != len(run):
-            raise NotAVideo(f"the video has other frames than when it was read first, before {run.stop}")
+            raise NotAVideo(
+                f"the video changed since it was first read: frames before {run.stop} are missing"
+            )
         return Clip(stacked(held), properties)
 
 
 def _until(frames: Iterator[tuple[int, Frame]], stop: int) -> Iterator[tuple[int, Frame]]:
-    """Numbered frames up to number `stop` (exclusive), none of those after it."""
+    """Numbered frames before number `stop`, without reading any after it."""
     for index, frame in frames:
         yield index, frame
         if index + 1 >= stop:
@@ -103,7 +105,7 @@ def _until(frames: Iterator[tuple[int, Frame]], stop: int) -> Iterator[tuple[int
 
 
 class _Meter:
-    """Measures frames as they come; remembers samples of the last one only."""
+    """Measures frames one by one; keeps samples of the last one only."""
 
     def __init__(self) -> None:
         self.spatial: list[float] = []
@@ -126,7 +128,7 @@ class _Meter:
 
 
 def thumbnail(frame: Frame) -> NDArray[np.float64]:
-    """Mean colours of cells of the frame (height, width, 3): at most 9 rows and 16 columns of them."""
+    """Mean colours of a grid of cells over the frame (height, width, 3), at most 9 rows by 16 columns."""
     means: NDArray[Any] = frame
     for axis, cells in ((0, THUMBNAIL_ROWS), (1, THUMBNAIL_COLUMNS)):
         length = means.shape[axis]

@@ -1,4 +1,4 @@
-"""When frames are shown: constant rates and tables of timestamps, of a source, a file and an output."""
+"""When frames are shown: constant frame rates and timestamp tables of sources, files and outputs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from inrcodec.video.properties import LARGEST_TERM, VideoProperties, Window
 
 _FALLBACK_TIME_BASE = Fraction(1, 1_000_000)
 _ROUNDING = Fraction(1, 1_000_000)
-"""Seconds by which a time may fall short of the frame that it means."""
+"""Seconds by which a requested time may fall short of the frame it means."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """The times of a run of frames, as a file keeps them."""
+    """Timing of a run of frames, as a file stores it."""
 
     frame_rate: Fraction
-    """Frames a second; about the mean one where there are timestamps."""
+    """Frames per second; approximately the mean where there are timestamps."""
     time_base: Fraction
-    """Seconds."""
+    """Unit of the timestamps, seconds."""
     timestamps: tuple[int, ...] | None = None
-    """Of each frame, in units of the time base from 0 on; None where the rate is constant."""
+    """Timestamp of each frame, in units of the time base from 0 on; None at a constant rate."""
 
 
 def held_ratio(ratio: Fraction) -> Fraction:
@@ -39,11 +39,11 @@ def held_ratio(ratio: Fraction) -> Fraction:
 def timing_of(
     stamps: Sequence[int | None], time_base: Fraction, frame_rate: Fraction, progress: Progress
 ) -> Timing:
-    """The timing of frames with these timestamps in a source that declares `frame_rate`.
+    """Timing of frames with timestamps `stamps` in a source that declares `frame_rate`.
 
-    A table is kept only where the frames do not come at a constant rate. Containers round times to their
-    unit, so where a frame does not last a whole number of units, times within one unit of a constant rate
-    are regular. Missing times, or ones that do not rise, are made regular and told to `progress`.
+    A table is kept only if the rate is not constant. Containers round timestamps to their time base, so if a
+    frame does not last a whole number of units, timestamps within one unit of a constant rate are regular.
+    Missing timestamps, or ones that do not increase, are replaced by regular ones, with a note.
     """
     known = [(index, stamp) for index, stamp in enumerate(stamps) if stamp is not None]
     if not known or is_regular(known, 1 / (frame_rate * time_base)):
@@ -57,17 +57,17 @@ def timing_of(
     fault = times_fault(times) if is_complete else "some are missing"
     if fault is not None:
         progress.note(
-            f"timestamps are irregular and cannot be kept ({fault}): "
-            f"they are made regular at {float(frame_rate):.6g} frames a second"
+            f"timestamps are irregular and cannot be kept ({fault}); "
+            f"a constant {float(frame_rate):.6g} fps replaces them"
         )
         return Timing(frame_rate, time_base)
     mean_rate = held_ratio((len(times) - 1) / (times[-1] * time_base))
-    progress.detail(f"timestamps are irregular: a table of them is kept, {float(mean_rate):.6g} frames/s")
+    progress.detail(f"timestamps are irregular and kept in a table, mean {float(mean_rate):.6g} fps")
     return Timing(mean_rate, time_base, times)
 
 
 def is_regular(known: Sequence[tuple[int, int]], ticks_per_frame: Fraction) -> bool:
-    """Whether timestamps by frame number are those of a constant rate, but for rounding to whole ticks."""
+    """Whether timestamps by frame number fit a constant rate, up to rounding to whole ticks."""
     first_index, first_stamp = known[0]
     slack = 0 if ticks_per_frame.denominator == 1 else 1
     return all(
@@ -76,26 +76,26 @@ def is_regular(known: Sequence[tuple[int, int]], ticks_per_frame: Fraction) -> b
 
 
 def frame_time(properties: VideoProperties, index: int) -> Fraction:
-    """When a frame is shown, in seconds from the first."""
+    """Time at which a frame is shown, in seconds from the first frame."""
     if properties.timestamps is None:
         return index / properties.frame_rate
     return properties.timestamps[index] * properties.time_base
 
 
 def frame_shown_at(properties: VideoProperties, seconds: Fraction | float) -> int:
-    """The number of the frame that is shown at a time, counted from the first; raises `UsageError`.
+    """Number of the frame shown at a time in seconds from the first frame; raises `UsageError` for none.
 
-    The last frame is shown as long as one lasts on average. A time less than a microsecond before a frame
-    counts as that frame's own: times are often rounded.
+    The last frame lasts for the mean frame duration. A time up to a microsecond before a frame counts as the
+    frame's own, because times are often rounded.
     """
     last = frame_time(properties, properties.frame_count - 1)
     end = last + 1 / properties.frame_rate
     if not 0 <= seconds < end:
         raise UsageError(
-            f"nothing is shown at {float(seconds):.6g} s: the video goes from 0 to {float(end):.6g} s, "
+            f"no frame is shown at {float(seconds):.6g} s: the video runs from 0 to {float(end):.6g} s, "
             f"its last frame begins at {float(last):.6g} s"
         )
-    # As written: 0.12 is 3/25, which the closest float falls short of.
+    # The decimal as written: 0.12 means 3/25, and the nearest float falls short of it.
     moment = (seconds if isinstance(seconds, Fraction) else Fraction(repr(float(seconds)))) + _ROUNDING
     if properties.timestamps is None:
         return min(int(moment * properties.frame_rate), properties.frame_count - 1)
@@ -103,14 +103,14 @@ def frame_shown_at(properties: VideoProperties, seconds: Fraction | float) -> in
 
 
 def window_of(properties: VideoProperties, frames: range) -> Window:
-    """The stretch of a decoded video that `frames` cover."""
+    """Stretch of a decoded video that `frames` cover."""
     is_cut = frames.stop < properties.frame_count
     stop = frame_time(properties, frames.stop) if is_cut else None
     return Window(frame_time(properties, frames.start), frames.start > 0, stop)
 
 
 def selected_properties(properties: VideoProperties, frames: range, scale: int) -> VideoProperties:
-    """Those of an output that holds `frames` and scale - 1 interpolated ones between any two."""
+    """Properties of an output with `frames` and `scale` - 1 interpolated ones between any two."""
     frame_rate = properties.frame_rate * scale
     if properties.timestamps is None:
         return replace(properties, frame_rate=frame_rate)
@@ -130,10 +130,10 @@ def selected_properties(properties: VideoProperties, frames: range, scale: int) 
 
 
 class OutputClock:
-    """Timestamps of the frames of an output, in a time base that FFmpeg can hold.
+    """Timestamps of an output's frames, in a time base that FFmpeg can hold.
 
-    At a constant rate it is the source's unit where a frame is a whole number of it: one that is too coarse
-    (Matroska's milliseconds at 29.97 frames a second) would make the frames jitter.
+    At a constant rate this is the source's time base if a frame lasts a whole number of its units, else one
+    frame: a coarse time base (Matroska's milliseconds at 29.97 fps) would make the frames jitter.
     """
 
     def __init__(self, properties: VideoProperties) -> None:
@@ -149,7 +149,7 @@ class OutputClock:
             self.time_base, self._ticks = 1 / properties.frame_rate, Fraction(1)
 
     def timestamp(self, index: int) -> int:
-        """Of the frame with this number, in units of `time_base`."""
+        """Timestamp of frame `index`, in units of `time_base`."""
         if self._times is None:
             return round(index * self._ticks)
         return round(self._times[index] * self._unit / self.time_base)

@@ -1,4 +1,4 @@
-"""Sound, subtitles, chapters and tags out of a source, as they are, and cut to a stretch of the video."""
+"""Audio, subtitles, chapters and tags of a source: copied without re-encoding, cut to the selected frames."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _OF_THE_CONTAINER = frozenset(
     | {"duration", "uid", "generation_uid", "company_name", "application_platform", "operational_pattern_ul"}
     | {"material_package_umid", "file_package_umid", "modification_date"}
 )
-"""Tags that describe the file they stand in, so that another one must not have them."""
+"""Tags that describe the container itself and must not be copied into another one."""
 _TITLES = "bin_data"
-"""What FFmpeg calls the stream of the chapters' titles in an .mp4, which it reads as chapters too."""
+"""FFmpeg's codec name for the stream of chapter titles in an .mp4, which it also reads as chapters."""
 _STATISTICS = ("_statistics_", "bps", "number_of_", "product_", "toolkit_")
-"""How tags begin that mkvmerge computes, and those that name the program that wrote an MXF."""
+"""Prefixes of the tags that mkvmerge computes and of those that name the program that wrote an MXF."""
 
 
 def read_extras(path: str, source: SourceSettings, window: Window, progress: Progress) -> Extras:
-    """What the source at `path` holds beside its video, cut to `window` and counted from its start.
+    """Everything but the video of the source at `path`, cut to `window` and timed from its start.
 
-    Nothing is decoded. Without `source.audio` sound and subtitles stay out. What cannot be carried is told
-    to `progress`. Images have none.
+    Nothing is decoded. Without `source.audio`, audio and subtitles are left out; images have no extras.
+    Anything that cannot be carried is reported to `progress`.
     """
     if find_images(path) is not None:
         return Extras()
@@ -43,22 +43,22 @@ def read_extras(path: str, source: SourceSettings, window: Window, progress: Pro
         if source.audio:
             tracks = _tracks(container, progress)
         else:
-            progress.detail("sound and subtitles are left out")
+            progress.detail("audio and subtitles are left out")
         chapters = _chapters(container, progress)
         others = [stream for stream in container.streams if stream.type in ("data", "attachment")]
         if chapters:
             others = [stream for stream in others if stream.name != _TITLES]
         if others:
-            progress.note(f"{len(others)} stream(s) of data or attachments are not carried")
+            progress.note(f"{len(others)} data or attachment stream(s) are not carried")
         whole = Extras(tuple(tracks), chapters, _tags(container.metadata))
     return _within_limits(cut_extras(whole, window), progress)
 
 
 def cut_extras(extras: Extras, window: Window) -> Extras:
-    """The packets and chapters that fall into the window, with times counted from its start.
+    """The packets and chapters inside the window, with times counted from its start.
 
-    Sound is cut between packets: none begins before a window that begins inside the video, or after its
-    end. Subtitles and chapters that reach over an end are shortened.
+    Audio is cut between packets: none begins before a window that begins inside the video, and none after
+    the window's end. Subtitles and chapters that cross a boundary are shortened.
     """
     tracks = tuple(_cut_track(track, window) for track in extras.tracks)
     chapters = (_cut_chapter(chapter, window) for chapter in extras.chapters)
@@ -96,7 +96,7 @@ def _cut_chapter(chapter: Chapter, window: Window) -> Chapter | None:
 
 
 def _in_units(window: Window, time_base: Fraction) -> tuple[int, int | None]:
-    """The window's start, and its length or None, in units of `time_base`."""
+    """Start of the window, and its length (None without an end), in units of `time_base`."""
     shift = round(window.start / time_base)
     return shift, None if window.stop is None else round(window.stop / time_base) - shift
 
@@ -106,12 +106,12 @@ def _tracks(container: InputContainer, progress: Progress) -> list[Track]:
     streams: list[Stream] = [*container.streams.audio, *container.streams.subtitles]
     for stream in streams[: DEFAULT_LIMITS.max_tracks]:
         if stream.codec_context is None or stream.time_base is None:
-            progress.note(f"a stream of {stream.type} is not carried: its codec is not known")
+            progress.note(f"one {stream.type} stream is not carried: its codec is unknown")
             continue
         try:
             infos[stream.index] = _info(stream)
         except ValueError as error:
-            progress.note(f"a stream of {stream.type} is not carried: {error}")
+            progress.note(f"one {stream.type} stream is not carried: {error}")
     if len(streams) > DEFAULT_LIMITS.max_tracks:
         progress.note(f"only the first {DEFAULT_LIMITS.max_tracks} of {len(streams)} tracks are carried")
     packets = _packets(container, [stream for stream in streams if stream.index in infos], progress)
@@ -119,7 +119,7 @@ def _tracks(container: InputContainer, progress: Progress) -> list[Track]:
 
 
 def _packets(container: InputContainer, streams: list[Stream], progress: Progress) -> dict[int, list[Packet]]:
-    """The packets of each stream, by its index, in the order of the file."""
+    """Packets by stream index, in file order."""
     packets: dict[int, list[Packet]] = {stream.index: [] for stream in streams}
     lost = 0
     try:
@@ -133,9 +133,9 @@ def _packets(container: InputContainer, streams: list[Stream], progress: Progres
             elif data:
                 lost += 1
     except av.FFmpegError:
-        progress.note("the input is damaged: its sound or subtitles end early")
+        progress.note("the input is damaged: its audio or subtitles end early")
     if lost:
-        progress.note(f"{lost} packets of sound or subtitles have no time and are not carried")
+        progress.note(f"{lost} audio or subtitle packets have no timestamp and are not carried")
     return packets
 
 
@@ -163,7 +163,7 @@ def _info(stream: Stream) -> TrackInfo:
 
 
 def _tags(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Tags of a file or a stream that hold for every file they are in."""
+    """The tags that stay true in another container."""
     return {
         key: value
         for key, value in metadata.items()
@@ -185,13 +185,15 @@ def _chapters(container: InputContainer, progress: Progress) -> tuple[Chapter, .
 
 
 def _within_limits(extras: Extras, progress: Progress) -> Extras:
-    """Drop, with a note, what every reader would refuse."""
+    """Drop, with a note, what exceeds the limits of every reader."""
     tracks: list[Track] = []
     room = DEFAULT_LIMITS.max_packets
     for track in extras.tracks:
         name = f"a track of {track.info.codec}"
         if len(track.packets) > room:
-            progress.note(f"{name} is not carried: a file holds {DEFAULT_LIMITS.max_packets:,} packets")
+            progress.note(
+                f"{name} is not carried: a file holds at most {DEFAULT_LIMITS.max_packets:,} packets"
+            )
         elif _is_writable(Extras((track,)), f"{name} is not carried", progress):
             tracks.append(track)
             room -= len(track.packets)
@@ -207,7 +209,7 @@ def _within_limits(extras: Extras, progress: Progress) -> Extras:
 
 
 def _is_writable(extras: Extras, otherwise: str, progress: Progress) -> bool:
-    """Whether a file can hold these; if not, `progress` is told that `otherwise` holds, and why."""
+    """Whether a file can hold `extras`; if not, `otherwise` and the reason are noted."""
     try:
         for _ in extras_blocks(extras):
             pass

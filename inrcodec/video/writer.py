@@ -1,4 +1,4 @@
-"""Where decoded frames go: one front for video files, images and y4m, whole or not at all."""
+"""Writing decoded frames to video files, images or y4m through one interface, whole or not at all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FrameWriter(Protocol):
 
 
 class TargetKind(Enum):
-    """What a target is by its name."""
+    """Kind of output that a target's name stands for."""
 
     CONTAINER = "container"
     IMAGE = "image"
@@ -43,7 +43,7 @@ class TargetKind(Enum):
 
 
 def target_kind(target: str) -> TargetKind:
-    """What `target` names; raises `UsageError` for a file type that cannot be written."""
+    """The kind of output `target` names; raises `UsageError` for a file type that cannot be written."""
     if target == STDOUT:
         return TargetKind.STDOUT
     path = Path(target)
@@ -62,15 +62,14 @@ def target_kind(target: str) -> TargetKind:
         return TargetKind.CONTAINER
     known = " ".join(FORMATS)
     raise UsageError(
-        f"{target}: cannot write {suffix} files; "
-        f"{known} .y4m .png, a folder, a %05d.png pattern or - can be written"
+        f"{target}: cannot write {suffix} files; give {known} .y4m .png, a folder, a %05d.png pattern or -"
     )
 
 
 def check_target(
     target: str, codec: str | None = None, crf: int | None = None, overwrite: bool = False
 ) -> None:
-    """Raise the `UsageError` that `open_writer` would raise, before any work is done for the output."""
+    """Raise the `UsageError` that `open_writer` would raise, before any work is done."""
     kind = target_kind(target)
     if kind is TargetKind.CONTAINER:
         check_codec(Path(target).suffix.lower(), codec, crf)
@@ -83,19 +82,19 @@ def check_target(
 
 
 def holds_extras(target: str) -> bool:
-    """Whether `target` has a place for what goes beside the video; raises `UsageError` as `target_kind`."""
+    """Whether `target` can hold audio, subtitles, chapters and tags; raises as `target_kind` does."""
     return target_kind(target) is TargetKind.CONTAINER
 
 
 def note_dropped_tracks(target: str, progress: Progress) -> None:
-    """Say that y4m and images have no place for sound and subtitles; nobody expects it of one picture."""
+    """Note that y4m and images hold no audio or subtitles; for one picture nobody expects them."""
     if target_kind(target) not in (TargetKind.CONTAINER, TargetKind.IMAGE):
         name = "standard output" if target == STDOUT else target
-        progress.note(f"sound and subtitles are dropped: {name} holds pictures only")
+        progress.note(f"audio and subtitles are dropped: {name} holds pictures only")
 
 
 def check_one_picture(target: str, count: int) -> None:
-    """Raise `UsageError` for several pictures, `count` of them, into one .png."""
+    """Raise `UsageError` if `target` is one .png and `count` is not 1."""
     if target_kind(target) is TargetKind.IMAGE and count != 1:
         raise UsageError(f"{target} holds one picture, not {count}: give --at, or a name such as %05d.png")
 
@@ -113,14 +112,15 @@ def open_writer(
 ) -> Iterator[FrameWriter]:
     """A writer of RGB frames to `target`: .mp4 .mkv .mov .webm .y4m .png, a folder, `%05d.png`, or `-`.
 
-    The output appears, complete, when the block ends without an exception; after one nothing is left, neither
-    of it nor of its temporary file. `-` is y4m on standard output. `properties.frame_count` is not used, so a
-    part of a video may be written. Images are numbered from `first_number`, and `overwrite` replaces no image
-    of another number. `extras` go into video files as they are; a function that gives them is called after
-    the last frame. What the target cannot carry is told to `progress`. A .png takes one frame.
+    The output appears, complete, when the block ends without an exception; after an exception neither it nor
+    its temporary file is left. `-` is y4m on standard output, and a .png takes one frame.
+    `properties.frame_count` is ignored, so part of a video may be written. Images are numbered from
+    `first_number`, and `overwrite` replaces no image with another number. `extras` are copied into video
+    files; a function that returns them is called after the last frame. Anything the target cannot carry is
+    reported to `progress`.
 
-    Raises `UsageError` for a target that cannot be, `OutputError` when the encoder or the file system
-    refuses, and `BrokenPipeError` when the reader of a pipe goes away.
+    Raises `UsageError` for an impossible target, `OutputError` when the encoder or the file system refuses,
+    and `BrokenPipeError` when the reader of a pipe goes away.
     """
     check_target(target, codec, crf, overwrite)
     kind = target_kind(target)
@@ -128,7 +128,7 @@ def open_writer(
     if kind is TargetKind.CONTAINER:
         if loses_aspect_ratio(Path(target).suffix.lower(), codec, properties):
             progress.note(
-                f"pixels are {properties.sample_aspect_ratio} as wide as high, which {target} cannot say "
+                f"the sample aspect ratio {properties.sample_aspect_ratio} is lost: {target} cannot store it "
                 "with this codec; h264 and hevc in .mp4, .mov or .mkv keep it"
             )
         with atomic_output(target, overwrite) as file:
@@ -148,7 +148,7 @@ def open_writer(
 def _pictures(
     target: str, kind: TargetKind, properties: VideoProperties, overwrite: bool, first_number: int
 ) -> Iterator[FrameWriter]:
-    """A writer to a target that holds nothing but pictures."""
+    """A writer to a target that holds only pictures."""
     if kind is TargetKind.STDOUT:
         writer = Y4MWriter(sys.stdout.buffer, properties)
         yield writer
@@ -167,7 +167,7 @@ def _pictures(
 def _note_what_is_dropped(
     target: str, kind: TargetKind, properties: VideoProperties, extras: Extras, progress: Progress
 ) -> None:
-    """Say what y4m and images have no place for; nobody expects it of one picture."""
+    """Note what y4m and images cannot hold; for one picture nobody expects it."""
     if extras.tracks:
         note_dropped_tracks(target, progress)
     if kind is TargetKind.IMAGE:
@@ -175,4 +175,4 @@ def _note_what_is_dropped(
     name = "standard output" if target == STDOUT else target
     if properties.timestamps is not None:
         rate = float(properties.frame_rate)
-        progress.note(f"timestamps are irregular; {name} has frames at a constant {rate:.6g} a second")
+        progress.note(f"timestamps are irregular; {name} gets a constant {rate:.6g} fps")

@@ -1,8 +1,8 @@
-"""YUV4MPEG2, the uncompressed video that tools pass through pipes.
+"""Writes YUV4MPEG2 (y4m), the uncompressed video that tools pass through pipes.
 
-Samples are 4:4:4 in the matrix and range of the source: 4:2:0 would throw away chroma that was decoded, and
-cannot halve an odd size. The format has no tag for the matrix, so, as with every other y4m of a BT.709 video,
-the reader must be told where it matters.
+Samples are 4:4:4 in the matrix and range of the source: 4:2:0 would discard decoded chroma and cannot halve
+an odd size. The format has no tag for the matrix. As with any y4m of a BT.709 video, the reader must be told
+the matrix where it matters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from inrcodec.video.properties import VideoProperties
 
 
 def header_line(properties: VideoProperties, full_range: bool) -> bytes:
-    """The stream header: size, rate, progressive, aspect of a pixel, 4:4:4, range."""
+    """The stream header: size, frame rate, progressive, sample aspect ratio, 4:4:4, range."""
     fields = [
         "YUV4MPEG2",
         f"W{properties.width}",
@@ -37,7 +37,7 @@ def _ratio(value: Fraction) -> str:
 
 
 class Y4MWriter:
-    """Writes frames to a binary file as they come; the caller opens and closes the file."""
+    """Writes frames to a binary file one by one; the caller opens and closes the file."""
 
     def __init__(self, file: BinaryIO, properties: VideoProperties) -> None:
         self._file = file
@@ -45,11 +45,11 @@ class Y4MWriter:
         file.write(header_line(properties, self._tags.full_range))
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Append one RGB frame (height, width, 3), and let whoever reads a pipe see it at once."""
+        """Append one RGB frame (height, width, 3) and flush it, so that a pipe's reader gets it at once."""
         planes = to_pixel_format(frame, "yuv444p", self._tags).to_ndarray()
         self._file.write(b"FRAME\n" + planes.tobytes())
         self._file.flush()
 
     def finish(self) -> None:
-        """Push out what is buffered."""
+        """Flush the file."""
         self._file.flush()

@@ -179,9 +179,9 @@ def write_inputs(folder: Path) -> None:
 
 
 FAILURES = [
-    (1, ["encode", "text.txt", "-o", "a.inrv"], "text.txt is no video"),
-    (1, ["encode", "empty.mp4", "-o", "a.inrv"], "empty.mp4 is no video"),
-    (1, ["encode", "sound.m4a", "-o", "a.inrv"], "only sound"),
+    (1, ["encode", "text.txt", "-o", "a.inrv"], "text.txt is not a video"),
+    (1, ["encode", "empty.mp4", "-o", "a.inrv"], "empty.mp4 is not a video"),
+    (1, ["encode", "sound.m4a", "-o", "a.inrv"], "only audio"),
     (1, ["encode", "deep.mkv", "-o", "a.inrv"], "--bit-depth 8"),
     (1, ["encode", CARPHONE, "-o", "a.inrv", "--frames", "900:"], "no frames in 900:"),
     (2, ["encode", "missing.mp4", "-o", "a.inrv"], "missing.mp4 does not exist"),

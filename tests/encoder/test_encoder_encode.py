@@ -354,7 +354,7 @@ def test_a_video_on_standard_input_makes_the_file_of_the_same_video_by_name(tmp_
     assert piped.read_bytes() == by_name.read_bytes()
     with started_encode("-", tmp_path / "none.inrv", stdin=subprocess.DEVNULL) as process:
         _, said = process.communicate(timeout=120)
-    assert process.returncode == 1 and said.startswith(b"inrc: error: standard input is no video")
+    assert process.returncode == 1 and said.startswith(b"inrc: error: standard input is not a video")
     assert sorted(os.listdir(tmp_path)) == ["clip.mp4", "name.inrv", "piped.inrv"]
 
 

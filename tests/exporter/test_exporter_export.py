@@ -127,7 +127,7 @@ def test_an_earlier_export_is_replaced_and_nothing_else(
     other.mkdir()
     (other / "photo.png").write_bytes(b"mine")
     assert exported(HNERV, other, "-y") == 2
-    assert "is no export of inrc, and is not replaced" in capsys.readouterr().err
+    assert "is not an inrc export and is not replaced" in capsys.readouterr().err
     assert everything(other) == {"photo.png": b"mine"}
     inside = folder / "video.inrv"
     inside.write_bytes(HNERV.read_bytes())
@@ -150,7 +150,7 @@ def test_what_cannot_be_exported_is_one_line(tmp_path: Path, capsys: pytest.Capt
     assert exported(HNERV, tmp_path / "missing" / "out") == 2
     assert exported(HNERV, folder, "--runtime", str(tmp_path)) == 2
     assert exported(HNERV, folder, "--web", "--runtime", str(tmp_path)) == 2
-    assert "is no onnxruntime-web" in capsys.readouterr().err
+    assert "is not onnxruntime-web" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged.inrv", "text.inrv"]
 
 
@@ -165,7 +165,7 @@ def test_models_that_show_something_else_are_not_written(
 
     monkeypatch.setattr(graph_files, "traced", other)
     assert exported(HNERV, tmp_path / "out") == 1
-    assert "show another frame 0 than our decoder" in capsys.readouterr().err
+    assert "frame 0 of the exported models differs from our decoder's" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -192,13 +192,13 @@ def test_missing_libraries_and_npm_are_told(
     )
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert exported(HNERV, tmp_path / "out", "--web") == 2
-    assert "install npm, which brings it, or name an unpacked one: --runtime" in capsys.readouterr().err
+    assert "install npm to download it, or name an unpacked one: --runtime" in capsys.readouterr().err
 
 
 def test_only_the_pinned_runtime_is_unpacked(tmp_path: Path) -> None:
     package = tmp_path / "onnxruntime-web.tgz"
     package.write_bytes(b"something else")
-    with pytest.raises(InrcError, match="is not the onnxruntime-web .* that is pinned: its sha512 is "):
+    with pytest.raises(InrcError, match="is not the pinned onnxruntime-web .*: its sha512 is "):
         runtime.unpack_runtime(package, tmp_path)
 
 

@@ -151,7 +151,7 @@ def test_a_file_that_is_missing_is_named(browser: Any, served: Any, tmp_path: Pa
 def test_without_a_server_the_page_says_what_it_needs(browser: Any) -> None:
     opened = browser.new_page()
     opened.goto(f"{(Path(inrcodec.__file__).parent / 'exporter' / 'web' / 'index.html').as_uri()}")
-    assert opened.get_by_role("heading", name="This page has to come from a web server").is_visible()
+    assert opened.get_by_role("heading", name="This page must come from a web server").is_visible()
     assert not opened.locator("#player").is_visible()
     opened.close()
 

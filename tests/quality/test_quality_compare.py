@@ -224,7 +224,7 @@ def test_of_a_long_video_the_first_seconds_are_compared(clip: Path) -> None:
     [
         (["missing.mp4"], 2, "does not exist"),
         (["-"], 2, "several times"),
-        (["{text}"], 1, "is no video"),
+        (["{text}"], 1, "is not a video"),
         (["{clip}", "-o", "{page}"], 2, "exists already"),
         (["{clip}", "-o", "a.txt"], 2, "ends with .html"),
         (["{clip}", "--bpp", "0.1,0.1"], 2, "a rung twice"),

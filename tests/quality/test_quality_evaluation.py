@@ -228,7 +228,7 @@ def test_the_names_of_the_command_line_are_those_that_there_are() -> None:
         (["{source}", "{file}", "--csv", "{file}"], 2, "ends with .csv"),
         (["{source}", "{file}", "--csv", "missing/a.csv"], 2, "missing"),
         (["{source}", "{file}", "--metric", "ms-ssim"], 2, "too small"),
-        (["{source}", "{text}"], 1, "is no video"),
+        (["{source}", "{text}"], 1, "is not a video"),
         (["{source}", "{cut}"], 4, "cut off"),
     ],
 )

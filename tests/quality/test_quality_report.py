@@ -413,7 +413,7 @@ def test_parts_of_a_source_and_the_command(
         (["{source}", "{cut}"], 4, "cut off"),
         (["{source}", "{b}", "--frames", "0:3"], 2, "more than the 3 frames"),
         (["{source}", "{b}", "--crop", "32x32"], 2, "frames of 32x32"),
-        (["{text}", "{b}"], 1, "is no video"),
+        (["{text}", "{b}"], 1, "is not a video"),
         (["{source}", "{b}", "-o", "a.txt"], 2, "ends with .html"),
         (["{source}", "{b}", "-o", "missing/a.html"], 2, "missing"),
         (["{source}", "{b}", "--results", "{text}"], 2, "no results"),

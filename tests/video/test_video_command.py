@@ -197,7 +197,7 @@ def test_damaged_sound_does_not_stop_pictures(
     assert run(["decode", damaged, "-o", str(tmp_path / "a.png"), "--at", "0.1s"]) == 0
     assert "dropped" not in capsys.readouterr().err
     assert run(["decode", damaged, "-o", str(tmp_path / "a.y4m"), "--frames", "0:2"]) == 0
-    assert "sound and subtitles are dropped" in capsys.readouterr().err
+    assert "audio and subtitles are dropped" in capsys.readouterr().err
     assert run(["decode", damaged, "-o", str(tmp_path / "a.mp4")]) == 4
     assert run(["decode", damaged, "-o", str(tmp_path / "b.mp4"), "--no-audio"]) == 0
     assert "dropped" not in capsys.readouterr().err

@@ -317,7 +317,7 @@ class pipe_of:
 def test_standard_input(film: Film, tmp_path: Path) -> None:
     done = piped(film.data, "decode", "-", "-o", "-", "--frames", "30:40", "--precision", "float32")
     assert done.returncode == 0, done.stderr
-    assert b"sound and subtitles are dropped" in done.stderr
+    assert b"audio and subtitles are dropped" in done.stderr
     (tmp_path / "a.y4m").write_bytes(done.stdout)
     assert np.abs(read_frames(tmp_path / "a.y4m").astype(int) - film.frames[30:40]).max() <= 4
     cut = piped(film.data[: film.segments[2].end], "decode", "-", "-o", tmp_path / "b.y4m", "--skip-damaged")

@@ -69,7 +69,7 @@ def test_every_nth_frame(tmp_path: Path, name: str, every: int, start: int, stop
     assert np.array_equal(clip.frames, whole[start:stop:every])
     assert clip.properties.frame_count == len(clip.frames)
     assert clip.properties.frame_rate == Fraction(25, every)
-    assert not [line for line in notes.lines if "irregular" in line or "promised" in line]
+    assert not [line for line in notes.lines if "irregular" in line or "declares" in line]
 
 
 def test_every_is_a_whole_number_from_one(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_what_is_no_video(tmp_path: Path, content: bytes, name: str) -> None:
 
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
-    with pytest.raises(NotAVideo, match="only sound"):
+    with pytest.raises(NotAVideo, match="only audio"):
         read_clip(str(write_sound(tmp_path / "a.m4a")), ALL)
 
 
@@ -224,7 +224,7 @@ def test_missing_inputs(tmp_path: Path) -> None:
 
 def test_deep_samples_are_refused_or_reduced(tmp_path: Path) -> None:
     path = write_video(tmp_path / "deep.mkv", gradient(32, 32, 2), "ffv1", "yuv420p10le")
-    with pytest.raises(NotAVideo, match="10 bits a sample.*--bit-depth 8"):
+    with pytest.raises(NotAVideo, match="10 bits per sample.*--bit-depth 8"):
         read_clip(str(path), ALL)
     clip = read_clip(str(path), SourceSettings(bit_depth=8))
     assert clip.frames.dtype == np.uint8

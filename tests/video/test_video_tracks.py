@@ -145,7 +145,7 @@ def test_pictures_alone_hold_no_sound(tmp_path: Path, notes: Notes, target: str)
     clip, extras = read_film(film, notes)
     with open_writer(f"{tmp_path}/{target}", clip.properties, progress=notes, extras=extras) as writer:
         writer.write(clip.frames[0])
-    assert len(notes.lines) == 1 and "sound and subtitles are dropped" in notes.lines[0]
+    assert len(notes.lines) == 1 and "audio and subtitles are dropped" in notes.lines[0]
 
 
 def test_parameters_from_a_strange_file_drop_the_track(tmp_path: Path, notes: Notes) -> None:
@@ -170,7 +170,7 @@ def test_packets_whose_times_fall_are_left_out(tmp_path: Path, notes: Notes) -> 
     twice = dataclasses.replace(track, packets=(*track.packets[:3], *track.packets[:2], *track.packets[3:]))
     write_black(tmp_path / "b.mp4", Extras((twice,)), notes)
     assert len(stored_packets(tmp_path / "b.mp4", "audio")) == len(track.packets)
-    assert notes.lines == ["2 packets of aac (audio) are dropped: their times fall"]
+    assert notes.lines == ["2 packets of aac (audio) are dropped: their timestamps decrease"]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_pictures_alone_have_regular_times(tmp_path: Path, notes: Notes) -> None
     timed = dataclasses.replace(SQUARE, timestamps=(0, 40, 300, 310))
     with open_writer(str(tmp_path / "a.y4m"), timed, progress=notes) as writer:
         writer.write(np.zeros((16, 16, 3), np.uint8))
-    assert len(notes.lines) == 1 and "constant 25 a second" in notes.lines[0]
+    assert len(notes.lines) == 1 and "constant 25 fps" in notes.lines[0]
 
 
 def test_one_of_several_videos_is_chosen(tmp_path: Path, notes: Notes) -> None:
@@ -277,7 +277,7 @@ def test_one_of_several_videos_is_chosen(tmp_path: Path, notes: Notes) -> None:
     assert notes.lines == []
     width = read_clip(str(path), SourceSettings(), notes).properties.width
     assert len(notes.lines) == 1
-    assert f"2 video streams: number {(width - 32) // 16} is taken" in notes.lines[0]
+    assert f"2 video streams: number {(width - 32) // 16} is used" in notes.lines[0]
     with pytest.raises(UsageError, match="has 2 video stream"):
         read_clip(str(path), SourceSettings(stream=2), notes)
 

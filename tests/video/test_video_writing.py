@@ -192,7 +192,7 @@ def test_what_ffmpeg_cannot_hold_is_an_output_error(
     if name == "shots" and "frame_rate" in changes:  # images have no rate
         write_all(tmp_path / name, frames, **changes)
         return
-    with pytest.raises(OutputError, match=r"beyond what FFmpeg can hold \(2\^31-1\)"):
+    with pytest.raises(OutputError, match=r"exceeds FFmpeg's limit \(2\^31-1\)"):
         write_all(tmp_path / name, frames, **changes)
     assert names_in(tmp_path) == []
 

@@ -1,12 +1,12 @@
-// The worker that makes frames: `manifest.json` says which models run, and on what. It does what
-// inrcodec/exporter/player.py does, by which an export is checked.
+// The worker that renders frames: `manifest.json` says which models run on which inputs. It does the same as
+// inrcodec/exporter/player.py, which checks an export.
 
 const RUNTIME = new URL("runtime/", import.meta.url);
 const KEPT_STATES = 16;
 const MOST_THREADS = 4;
 const KINDS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, int8: Int8Array };
 
-/** Whether there is a GPU; one that the processor only imitates counts where it is `wanted`. */
+/** Whether there is a GPU; one that software emulates counts only if `wanted` is `webgpu`. */
 async function hasGpu(wanted) {
   if (wanted === "wasm" || !navigator.gpu) return false;
   const adapter = await navigator.gpu.requestAdapter().catch(() => null);
@@ -14,7 +14,7 @@ async function hasGpu(wanted) {
   return adapter !== null && (wanted === "webgpu" || !isImitated);
 }
 
-/** onnxruntime-web: its build for WebGPU where there is a GPU and `wanted` is not `wasm`, else that for WASM. */
+/** onnxruntime-web: its WebGPU build if there is a GPU and `wanted` is not `wasm`, else its WebAssembly build. */
 async function loadRuntime(wanted) {
   const threads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
   const isGpu = await hasGpu(wanted);
@@ -29,7 +29,7 @@ async function loadRuntime(wanted) {
 
 /** The bytes of a file of the export; throws an `Error` that names it. */
 async function load(base, file) {
-  if (!/^\w[\w.-]*$/.test(file)) throw new Error(`manifest.json names ${file}, which is no file of the export`);
+  if (!/^\w[\w.-]*$/.test(file)) throw new Error(`manifest.json names ${file}, which is not a file of the export`);
   const response = await fetch(new URL(file, base));
   if (!response.ok) throw new Error(`${file}: ${response.status} ${response.statusText}`);
   return response.arrayBuffer();
@@ -46,10 +46,10 @@ class SegmentPlayer {
     Object.assign(this, { base, segment, runtime });
     this.files = new Map(); // name -> promise of its bytes
     this.sessions = new Map(); // name -> promise of a session
-    this.states = new Map(); // frame -> tensors, those used last at the end
+    this.states = new Map(); // frame -> tensors, the most recently used last
   }
 
-  /** Begin to load all that the segment needs. */
+  /** Start loading everything the segment needs. */
   prepare() {
     const { stored, shown, makers } = this.segment;
     for (const { file } of Object.values(stored)) this.file(file).catch(() => {});
@@ -75,7 +75,7 @@ class SegmentPlayer {
     return shown;
   }
 
-  /** The states of a frame, made along with all that they are made from, but for what is still there. */
+  /** The states of a frame: cached, or made along with all that they depend on. */
   async statesOf(place) {
     const waiting = [place];
     while (waiting.length) {
@@ -118,7 +118,7 @@ class SegmentPlayer {
     return graph.outputs.map((name) => made[name]);
   }
 
-  /** A value that is stored of a frame, as a model takes it. */
+  /** A stored value of a frame, as a model takes it. */
   async value(name, place) {
     const { file, type, shape, scale, offsets } = this.segment.stored[name];
     const bytes = await this.file(file);
@@ -134,14 +134,14 @@ class SegmentPlayer {
 
 let lastCreated = Promise.resolve();
 
-/** What `create` gives, once all that was asked for before is there: WebGPU makes one session at a time. */
+/** Runs `create` after all earlier calls are done, because WebGPU makes one session at a time. */
 function inTurn(create) {
   const created = lastCreated.then(create);
   lastCreated = created.catch(() => {});
   return created;
 }
 
-/** What `make` gave for this name before, or gives now; a failure is not remembered. */
+/** The promise that `make` gave for this name before, or gives now; a failure is not remembered. */
 function remembered(map, name, make) {
   if (!map.has(name)) {
     const promise = make();
@@ -159,7 +159,7 @@ class Decoder {
     if (!response.ok) throw new Error(`manifest.json: ${response.status} ${response.statusText}`);
     this.manifest = await response.json();
     if (this.manifest.format !== "inrc-export" || this.manifest.version !== 1) {
-      throw new Error("manifest.json is of another version than this page");
+      throw new Error("manifest.json and this page are of different versions");
     }
     await this.use(wanted);
     this.player(0).prepare();
@@ -174,7 +174,7 @@ class Decoder {
   player(number) {
     const known = this.players.get(number);
     const player = known ?? new SegmentPlayer(this.base, this.manifest.segments[number], this.runtime);
-    // Those used last are at the end, and stay.
+    // The most recently used players are last, and stay.
     this.players.delete(number);
     this.players.set(number, player);
     while (this.players.size > 2) this.forget(this.players.keys().next().value);
@@ -188,13 +188,13 @@ class Decoder {
     this.players.delete(number);
   }
 
-  /** A frame as RGBA, uint8. Where a GPU refuses, all goes on without it. */
+  /** A frame as RGBA, uint8. If the GPU fails, WebAssembly replaces it. */
   async frame(frame) {
     try {
       return await this.shown(frame);
     } catch (error) {
       if (!this.runtime.isGpu) throw error;
-      console.warn(`WebGPU refused, WebAssembly goes on: ${error.message}`);
+      console.warn(`WebGPU failed, continuing with WebAssembly: ${error.message}`);
       await this.use("wasm");
       return this.shown(frame);
     }
@@ -206,7 +206,7 @@ class Decoder {
     const segment = segments[number];
     const place = frame - segment.first_frame;
     const { data } = await this.player(number).frame(place);
-    // The next segment is loaded while this one's last frames are made.
+    // The next segment loads while this one's last frames are rendered.
     if (2 * place > segment.frame_count && number + 1 < segments.length) this.player(number + 1).prepare();
     const pixels = new Uint32Array(data.length / 3);
     for (let at = 0, from = 0; at < pixels.length; at += 1, from += 3) {
@@ -235,6 +235,6 @@ async function answer({ id, open, backend, frame }) {
 }
 
 self.onmessage = ({ data }) => {
-  // One after the other: frames are made from one another.
+  // One at a time, because frames are made from one another.
   last = last.then(() => answer(data)).then((reply) => self.postMessage(...reply));
 };

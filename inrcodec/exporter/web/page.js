@@ -1,12 +1,12 @@
-// The page: shows the frames that the worker makes, in time, and does what a person asks for.
+// The page: shows the worker's frames on time and handles the controls.
 
-const AHEAD = 6; // frames that are made before their time comes
+const AHEAD = 6; // frames rendered before they are due
 const element = (id) => document.getElementById(id);
 const screen = element("screen");
 const context = screen.getContext("2d", { alpha: false });
 const seek = element("seek");
 
-/** The worker, asked for one thing at a time. */
+/** Sends requests to the worker and matches its replies to them. */
 class Decoder {
   constructor() {
     this.worker = new Worker(new URL("decoder.js", import.meta.url), { type: "module" });
@@ -34,7 +34,7 @@ class Decoder {
   }
 }
 
-/** What is shown, and when. */
+/** Decides which frame is shown, and when. */
 class Player {
   constructor(decoder, manifest) {
     Object.assign(this, { decoder, manifest });
@@ -46,17 +46,17 @@ class Player {
     this.isPlaying = false;
     this.isLooping = true;
     this.made = new Map(); // frame -> ImageData
-    this.stamps = []; // when the last frames were shown
-    this.costs = []; // milliseconds that the last frames took
+    this.stamps = []; // times at which the last frames were shown, milliseconds
+    this.costs = []; // decoding times of the last frames, milliseconds
     this.isMaking = false;
   }
 
-  /** Seconds at which a frame is shown. */
+  /** Time at which a frame is shown, seconds. */
   timeOf(frame) {
     return this.manifest.times ? this.manifest.times[frame] : frame / this.rate;
   }
 
-  /** Seconds for which a frame is shown. */
+  /** How long a frame is shown, seconds. */
   lengthOf(frame) {
     return frame + 1 < this.count ? this.timeOf(frame + 1) - this.timeOf(frame) : 1 / this.rate;
   }
@@ -66,7 +66,7 @@ class Player {
     return this.isLooping ? 0 : null;
   }
 
-  /** Frames that should be there: the wanted one, and some that come after it. */
+  /** Frames that should be ready: the wanted one and some that follow it. */
   coming() {
     const frames = [this.wanted];
     for (let frame = this.after(this.wanted); frame !== null && frames.length < Math.min(AHEAD, this.count);) {
@@ -76,7 +76,7 @@ class Player {
     return frames;
   }
 
-  /** Make what is coming, one by one, until all of it is there. */
+  /** Render the coming frames one by one until all are ready. */
   async make() {
     if (this.isMaking) return;
     this.isMaking = true;
@@ -101,7 +101,7 @@ class Player {
     }
   }
 
-  /** Draw the wanted frame if it is there and not on the screen yet; whether it is drawn now. */
+  /** Draw the wanted frame if it is ready and not on the screen yet; returns whether it was drawn. */
   show() {
     const image = this.made.get(this.wanted);
     if (image === undefined || this.shown === this.wanted) return false;
@@ -136,7 +136,7 @@ class Player {
     this.due = performance.now();
     tell(this);
     this.make();
-    // One at a time, also where it is paused and played again before the screen is renewed.
+    // Only one request at a time, even if playback is paused and resumed before the next repaint.
     cancelAnimationFrame(this.request);
     this.request = requestAnimationFrame(() => this.tick());
   }
@@ -146,8 +146,7 @@ class Player {
     tell(this);
   }
 
-  /** Where a frame's time is over and the next one is there, show that. No frame is left out: a slow machine
-      plays slowly. */
+  /** Show the next frame when it is due and ready. No frame is skipped, so a slow machine plays slowly. */
   tick() {
     if (!this.isPlaying) return;
     const now = performance.now();
@@ -158,7 +157,7 @@ class Player {
         return;
       }
       if (this.made.has(next)) {
-        // From when it was due, so that waiting for the screen does not add up; but no hurry after a halt.
+        // Counted from when it was due, so that delays of the screen do not add up; no hurry after a stall.
         const due = Math.max(this.due, now - 50);
         this.wanted = next;
         this.show();
@@ -169,7 +168,7 @@ class Player {
     this.request = requestAnimationFrame(() => this.tick());
   }
 
-  /** Frames a second that were shown lately; null where too few were. */
+  /** Recent display rate in fps; null if too few frames were shown. */
   get shownRate() {
     const { stamps } = this;
     if (!this.isPlaying || stamps.length < 4) return null;
@@ -183,14 +182,14 @@ function clock(seconds) {
   return `${minutes}:${((hundredths % 6000) / 100).toFixed(2).padStart(5, "0")}`;
 }
 
-/** A line over the picture; none for an empty text. */
+/** Show a line over the picture; an empty text hides it. */
 function say(text, isBad = false) {
   const status = element("status");
   status.classList.toggle("bad", isBad);
   if (status.textContent !== text) status.textContent = text;
 }
 
-/** Bring the controls up to date. */
+/** Update the controls. */
 function tell(player) {
   const { wanted, count, isPlaying } = player;
   const end = player.timeOf(count - 1) + player.lengthOf(count - 1);
@@ -205,14 +204,14 @@ function tell(player) {
   element("loop").setAttribute("aria-pressed", player.isLooping);
   if (player.costs.length) {
     const mean = player.costs.reduce((sum, cost) => sum + cost, 0) / player.costs.length;
-    fact("Decoding", `${mean.toFixed(1)} ms a frame`);
+    fact("Decoding", `${mean.toFixed(1)} ms per frame`);
     fact("Runs on", player.backend);
   }
 }
 
 const facts = new Map();
 
-/** A line of the list below the picture. */
+/** Set a line of the list below the picture. */
 function fact(name, text) {
   if (!facts.has(name)) {
     const row = document.createElement("div");
@@ -228,7 +227,7 @@ function describe(manifest, player) {
   document.title = `${manifest.source} – inrc`;
   element("title").textContent = manifest.source;
   const families = [...new Set(manifest.segments.map((segment) => segment.family))].join(", ");
-  element("subtitle").textContent = `A neural representation of a video (${families}), decoded here in the browser`;
+  element("subtitle").textContent = `A neural representation of a video (${families}), decoded in the browser`;
   const ratio = (manifest.width * manifest.sample_aspect_ratio) / manifest.height;
   screen.width = manifest.width;
   screen.height = manifest.height;
@@ -236,7 +235,7 @@ function describe(manifest, player) {
   screen.setAttribute("aria-label", `Video ${manifest.source}`);
   seek.max = player.count - 1;
   fact("Frames", `${player.count} of ${manifest.width} × ${manifest.height}`);
-  fact("Rate", `${Number(player.rate.toFixed(3))} frames/s`);
+  fact("Frame rate", `${Number(player.rate.toFixed(3))} fps`);
   fact("Model", families);
 }
 
