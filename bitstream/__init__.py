@@ -1,12 +1,12 @@
-"""The `.inrv` file format: reading, writing and checking it, without any neural network.
+"""Read, write and check the `.inrv` file format, without any neural network.
 
     stream = bitstream.load(data)        # the whole file, every byte checked
     data = bitstream.dump(stream)
     summary = bitstream.probe(path)      # header and index only
-    reader = bitstream.SalvageReader(path)    # what is intact of a damaged file; `losses` says what is not
-    reader = bitstream.ForwardReader(pipe)    # segment after segment, as they arrive
+    reader = bitstream.SalvageReader(path)    # the intact part of a damaged file; `losses` lists the rest
+    reader = bitstream.ForwardReader(pipe)    # one segment after another, as they arrive
 
-SPEC.md beside this file is the norm.
+SPEC.md in this folder specifies the format.
 """
 
 from bitstream.blocks import Block, BlockHead, Version, iterate_blocks

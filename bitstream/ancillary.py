@@ -1,4 +1,4 @@
-"""What the ancillary blocks of a file say, each checked as it comes."""
+"""Parsing and checks of the ancillary blocks of a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bitstream.limits import Limits
 
 
 class AncillaryBlocks:
-    """Collects what the ancillary blocks of a file say; a known one may appear once."""
+    """Collects the contents of the ancillary blocks of a file. A known type may appear once."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -21,7 +21,7 @@ class AncillaryBlocks:
         self.metadata: dict[str, str] | None = None
 
     def count(self, block_type: bytes, offset: int) -> None:
-        """Check the type of the next ancillary block, and that there are not too many."""
+        """Count the next block. Raises UnsupportedVersion for a critical type, LimitExceeded for too many."""
         name = block_name(block_type)
         if not is_ancillary(block_type):
             raise UnsupportedVersion(
@@ -35,7 +35,7 @@ class AncillaryBlocks:
             )
 
     def add(self, block: Block) -> bool:
-        """Read a `qual` or `meta` block; False for an unknown type."""
+        """Read a `qual` or `meta` block and return True; return False for any other type."""
         if block.type == b"qual":
             require_first(self.quality, block)
             reader = block.reader(self._limits)
@@ -50,14 +50,14 @@ class AncillaryBlocks:
 
 
 def require_first(present: object | None, block: Block) -> None:
-    """Corrupt if a block of this type was there already."""
+    """Raise Corrupt if a block of this type was read before."""
     if present is not None:
         name = block_name(block.type)
-        raise Corrupt("expected one block of this type, found another", offset=block.offset, block=name)
+        raise Corrupt("expected one block of this type, found a second one", offset=block.offset, block=name)
 
 
 class ExtrasBlocks:
-    """Collects what the blocks of `EXTRA_TYPES` say; tags and chapters may appear once."""
+    """Collects the contents of blocks of `EXTRA_TYPES`. Tags and chapters may appear once."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -67,7 +67,7 @@ class ExtrasBlocks:
         self._tags: dict[str, str] | None = None
 
     def add(self, block: Block) -> None:
-        """Read a block of one of `EXTRA_TYPES`; raises a `BitstreamError` for one that is not intact."""
+        """Read a block of one of `EXTRA_TYPES`. Raises `BitstreamError` if it is not intact."""
         reader = block.reader(self._limits)
         if block.type == b"tags":
             require_first(self._tags, block)
@@ -78,11 +78,11 @@ class ExtrasBlocks:
         else:
             if len(self._tracks) >= self._limits.max_tracks:
                 raise reader.fault(LimitExceeded, f"expected at most {self._limits.max_tracks} tracks")
-            # The limit is one of the file: what the tracks so far have is not there for this one.
+            # The limit holds for the whole file: earlier tracks have used up part of it.
             limits = replace(self._limits, max_packets=self._limits.max_packets - self._packet_count)
             self._tracks.append(Track.read(block.reader(limits)))
             self._packet_count += len(self._tracks[-1].packets)
 
     def extras(self) -> Extras:
-        """All that was read."""
+        """Everything read so far."""
         return Extras(tuple(self._tracks), self._chapters or (), self._tags or {})

@@ -1,4 +1,4 @@
-"""The blocks of a file in their order: which may come where, the index, and what must agree."""
+"""Checks of the order of blocks, of the index, and of the values that must agree."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_index(block: Block, limits: Limits) -> Index:
 
 
 def read_tail(block: Block, limits: Limits) -> int:
-    """The offset of INDX from the payload of a TAIL block."""
+    """Parse the payload of a TAIL block: the offset of INDX."""
     reader = block.reader(limits)
     offset = reader.u64()
     reader.expect_end()
@@ -45,10 +45,10 @@ def read_tail(block: Block, limits: Limits) -> int:
 
 
 class Assembly:
-    """Takes the blocks of a file in their order, checks that they agree, and keeps all but the segments.
+    """Takes the blocks of a file in order, checks that they agree, and keeps everything but the segments.
 
-    A block that `add` refuses leaves no trace, so a reader of damaged files may go on with the next one.
-    Segments must come in ascending order; `finish` checks that they leave no gap.
+    A block that `add` refuses changes nothing, so a reader of damaged files may continue with the next one.
+    Segments must come in ascending order. `finish` checks that they leave no gap.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -58,10 +58,10 @@ class Assembly:
         self._index: Block | None = None
         self.header: StreamHeader | None = None
         self.entries: list[IndexEntry] = []
-        """Of the segments so far."""
+        """Index entries of the segments so far."""
         self.ancillary = AncillaryBlocks(limits)
         self.unknown_heads: list[BlockHead] = []
-        """Of ancillary blocks of unknown types, whose payloads are not kept."""
+        """Blocks of unknown ancillary types; their payloads are not kept."""
         self.extras_heads: list[BlockHead] = []
 
     @staticmethod
@@ -70,7 +70,7 @@ class Assembly:
         return is_ancillary(block_type) and block_type not in (*KNOWN_ANCILLARY_TYPES, *EXTRA_TYPES)
 
     def add(self, block: Block) -> Segment | None:
-        """Take the next block of the file; returns the segment that it holds, if any."""
+        """Take the next block of the file. Returns the segment of a SEGM block, else None."""
         if (self.header is None) != (block.type == b"STRM"):
             raise Corrupt(
                 "expected STRM as the first block and only there",
@@ -134,7 +134,7 @@ class Assembly:
     def _add_index(self, block: Block) -> None:
         if read_index(block, self._limits).entries != tuple(self.entries):
             raise Corrupt(
-                "expected an index of the segments before it, found another",
+                "expected an index of the segments before it, found a different one",
                 offset=block.offset,
                 block="INDX",
             )
@@ -149,9 +149,9 @@ class Assembly:
             )
 
     def finish(self) -> StreamHeader:
-        """The header, when every block is there; Corrupt if segments do not tile its frames."""
+        """Return the header. Raises Corrupt if blocks are missing or the segments do not tile the frames."""
         if self.header is None or self._index is None:
-            raise Corrupt("expected STRM, SEGM, INDX and TAIL blocks, found none")
+            raise Corrupt("expected STRM, SEGM, INDX and TAIL blocks, found one missing")
         runs = [(entry.first_frame, entry.frame_count) for entry in self.entries]
         fault = tiling_fault(runs, self.header.frame_count)
         if fault is not None:
@@ -159,17 +159,17 @@ class Assembly:
         return self.header
 
     def stream_header(self) -> StreamHeader:
-        """The header, with the times of the frames once their block was taken; Corrupt before STRM."""
+        """Return the header, with timestamps once TIME was added. Raises Corrupt before STRM."""
         if self.header is None:
             raise Corrupt("expected STRM, found none")
         return self.header
 
     def extras(self) -> Extras:
-        """Sound, subtitles, chapters and tags so far."""
+        """Audio, subtitles, chapters and tags so far."""
         return self._extras.extras()
 
     def track_infos(self) -> tuple[tuple[TrackInfo, int], ...]:
-        """What each track is and its block's bytes."""
+        """Parameters of each track and the size of its block in bytes."""
         heads = [head for head in self.extras_heads if head.type == b"trak"]
         tracks = self._extras.extras().tracks
         return tuple((track.info, head.end - head.offset) for track, head in zip(tracks, heads, strict=True))

@@ -1,4 +1,4 @@
-"""The frame of the format: magic, version, and blocks of type, length, payload and checksum."""
+"""The outer structure of a file: magic, version, and blocks of type, length, payload and checksum."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ READ_CHUNK_BYTES = 1 << 20
 
 
 class Version(NamedTuple):
-    """The format version of a file; a reader of the same major version reads every minor one."""
+    """The format version of a file. A reader accepts every minor version of its major version."""
 
     major: int
     minor: int
 
 
 class BlockHead(NamedTuple):
-    """Type, offset in the file, and payload size in bytes of a block that was not read."""
+    """Type, offset in the file, and payload size in bytes of a block whose payload was not read."""
 
     type: bytes
     offset: int
@@ -57,7 +57,7 @@ class Block(NamedTuple):
 
 
 def block_name(block_type: bytes) -> str:
-    """A block type as errors show it."""
+    """A block type as text for error messages."""
     return block_type.decode("ascii", "backslashreplace")
 
 
@@ -87,7 +87,7 @@ def encode_block(block_type: bytes, payload: bytes) -> bytes:
 class BlockScanner:
     """Reads a file forward, head first and then block by block; the file need not be seekable.
 
-    Nothing is allocated for a declared length before the bytes have arrived.
+    It allocates nothing for a declared length before the bytes have arrived.
     """
 
     def __init__(self, file: BinaryIO, *, offset: int = 0, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -96,7 +96,7 @@ class BlockScanner:
         self.offset = offset
 
     def _read(self, size: int, block: str) -> bytes:
-        """Exactly `size` bytes; Truncated if the file ends before."""
+        """Read exactly `size` bytes. Raises Truncated if the file ends earlier."""
         chunks: list[bytes] = []
         missing = size
         while missing:
@@ -111,7 +111,7 @@ class BlockScanner:
         return b"".join(chunks)
 
     def read_head(self) -> Version:
-        """Read and check magic, version and checksum."""
+        """Read and check magic, version and checksum. Raises `BitstreamError` for the first fault."""
         magic = self._file.read(len(MAGIC))
         while 0 < len(magic) < len(MAGIC) and (more := self._file.read(len(MAGIC) - len(magic))):
             magic += more
@@ -139,7 +139,7 @@ class BlockScanner:
         return version
 
     def read_block_head(self) -> BlockHead:
-        """Read type and length of the next block, whose payload must follow."""
+        """Read type and length of the next block, up to its payload. Raises `BitstreamError`."""
         start = self.offset
         reader = Reader(self._read(8, "(block head)"), base_offset=start)
         block_type, payload_bytes = bytes(reader.raw(4)), reader.u32()
@@ -155,7 +155,7 @@ class BlockScanner:
         return BlockHead(block_type, start, payload_bytes)
 
     def read_payload(self, head: BlockHead) -> Block:
-        """Read the rest of a block and check its checksum."""
+        """Read the rest of a block and verify its checksum. Raises Truncated or Corrupt."""
         name = block_name(head.type)
         payload = self._read(head.payload_bytes, name)
         checksum = zlib.crc32(payload, zlib.crc32(head.type + head.payload_bytes.to_bytes(4, "little")))
@@ -170,7 +170,7 @@ class BlockScanner:
         return self.read_payload(self.read_block_head())
 
     def expect_end(self) -> None:
-        """Corrupt if anything follows."""
+        """Raise Corrupt if the file continues."""
         if self._file.read(1):
             raise Corrupt("expected the end of the file after TAIL", offset=self.offset, block="TAIL")
 
@@ -178,8 +178,8 @@ class BlockScanner:
 def iterate_blocks(file: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Iterator[Block]:
     """Check the head and yield every block up to TAIL, from a file that need not be seekable.
 
-    A damaged block ends the iteration with its error; the blocks before it were intact, so that
-    their segments can be decoded.
+    A damaged block ends the iteration with its error. The blocks before it are intact, so their segments can
+    be decoded.
     """
     scanner = BlockScanner(file, limits=limits)
     scanner.read_head()

@@ -1,4 +1,4 @@
-"""The wire ids of the symbol coders, which say what a section was coded with; loads no coder."""
+"""Wire ids of the symbol coders, in a module that loads no coder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bitstream.errors import Corrupt
 
 
 class CoderId(IntEnum):
-    """The wire ids; never reused."""
+    """The coders by wire id. Ids are never reused."""
 
     UNIFORM = 1
     PACKED = 2
@@ -17,11 +17,11 @@ class CoderId(IntEnum):
     GAUSSIAN = 5
     LEVELS = 6
     CONTEXTUAL = 7
-    """No tensor by itself: only families that define classes use it (`coders.conditional`)."""
+    """Only for families that define the classes of their symbols (`coders.conditional`)."""
 
 
 def coder_name(wire_id: int) -> str:
-    """The name of this wire id, for reports; Corrupt if there is none."""
+    """The name of a wire id, for reports. Raises Corrupt for an unknown id."""
     if wire_id not in list(CoderId):
         raise Corrupt(
             f"expected a coder of {[int(known) for known in CoderId]}, found {wire_id}", block="SEGM"

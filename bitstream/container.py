@@ -1,4 +1,4 @@
-"""Whole streams to bytes and back, block by block."""
+"""Writing and parsing of whole files, block by block."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StreamWriter:
         self._offset += len(data)
 
     def append(self, segment: Segment) -> None:
-        """Write the next segment; ValueError if it does not start where the last one ended."""
+        """Write the next segment. Raises ValueError if it does not start where the last one ended."""
         expected = sum(entry.frame_count for entry in self._entries)
         if segment.first_frame != expected:
             raise ValueError(f"expected a segment from frame {expected}, found {segment.first_frame}")
@@ -49,7 +49,7 @@ class StreamWriter:
         ancillary: tuple[tuple[bytes, bytes], ...] = (),
         extras: Extras | None = None,
     ) -> None:
-        """Write the ancillary blocks, the index and the tail; ValueError if frames are missing."""
+        """Write the ancillary blocks, the index and the tail. Raises ValueError if frames are missing."""
         runs = [(entry.first_frame, entry.frame_count) for entry in self._entries]
         fault = tiling_fault(runs, self._header.frame_count)
         if fault is not None:
@@ -67,7 +67,7 @@ class StreamWriter:
 
 
 def dump(stream: Stream) -> bytes:
-    """The stream as the bytes of a file."""
+    """Return the stream as the bytes of a file."""
     file = io.BytesIO()
     writer = StreamWriter(file, stream.header)
     for segment in stream.segments:
@@ -77,7 +77,7 @@ def dump(stream: Stream) -> bytes:
 
 
 def load(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Stream:
-    """Parse and check a whole file; BitstreamError for anything but an intact one."""
+    """Parse and check a whole file. Raises `BitstreamError` unless every byte is intact."""
     assembly = Assembly(limits)
     segments: list[Segment] = []
     unknown: list[tuple[bytes, bytes]] = []

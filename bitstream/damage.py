@@ -1,4 +1,4 @@
-"""What a damaged or unfinished file still holds, block by block, and what was lost of it."""
+"""Reading of damaged or unfinished files, block by block, with a record of the losses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bitstream.header import IndexEntry, Segment
 from bitstream.limits import Limits
 
 _CONTENTS = {
-    b"TIME": "the times of the frames, which now come at a constant rate",
+    b"TIME": "the frame timestamps (frames now have a constant rate)",
     b"SEGM": None,
     b"INDX": "the index",
     b"TAIL": "the index",
@@ -21,24 +21,24 @@ _CONTENTS = {
     b"meta": "the metadata",
     b"tags": "the tags",
     b"chap": "the chapters",
-    b"trak": "a track of sound or subtitles",
+    b"trak": "an audio or subtitle track",
 }
-"""What is lost with a block; of a segment it is told by its frames."""
+"""Text of a loss by block type. A lost segment is reported by its frames instead."""
 _MOST_REASONS = 3
-"""Reasons that the text of a loss lists."""
-_THE_REST = "whatever followed: sound, chapters, tags"
+"""Maximum number of reasons in the text of a loss."""
+_THE_REST = "the rest of the file: audio, chapters, tags"
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Something that a file does not hold intact any more."""
+    """A damaged or missing part of a file."""
 
     what: str
     reason: BitstreamError
     frames: range | None = None
-    """The frames, if it is a run of them."""
+    """The lost run of frames; None for any other loss."""
     others: tuple[BitstreamError, ...] = ()
-    """Further reasons, of a run of frames that lay in several blocks."""
+    """Further reasons, if the frames were in several blocks."""
 
     def __str__(self) -> str:
         told = (self.reason, *self.others[: _MOST_REASONS - 1])
@@ -47,15 +47,16 @@ class Loss:
 
 
 def frames_text(frames: range) -> str:
-    """A run of frames as reports name it."""
+    """A run of frames as text for reports."""
     one = len(frames) == 1
     return f"frame {frames.start}" if one else f"frames {frames.start} to {frames.stop - 1}"
 
 
 def nearest_held(held: Sequence[IndexEntry], frame: int) -> tuple[int, int]:
-    """The place in `held`, ascending and not empty, of the segment to show for `frame`, and its frame.
+    """Return the position in `held` of the segment to show for `frame`, and the frame to show.
 
-    Between segments it is the last frame before the gap, before the first segment its first frame.
+    `held` is ascending and not empty. In a gap, the last frame before the gap is shown; before the first
+    segment, the first frame of that segment.
     """
     place = max(0, bisect_right(held, frame, key=lambda entry: entry.first_frame) - 1)
     entry = held[place]
@@ -63,7 +64,7 @@ def nearest_held(held: Sequence[IndexEntry], frame: int) -> tuple[int, int]:
 
 
 class Damage:
-    """The faults of a file that is read all the same."""
+    """Collects the faults of a file that is read despite them."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -73,7 +74,7 @@ class Damage:
         return bool(self._faults)
 
     def add(self, offset: int, block_type: bytes, error: BitstreamError) -> None:
-        """Note that the block at this offset cannot be used; LimitExceeded after too many."""
+        """Note that the block at this offset cannot be used. Raises LimitExceeded after too many."""
         if len(self._faults) >= self._limits.max_segments:
             raise LimitExceeded("expected fewer damaged blocks", offset=offset, block=block_name(block_type))
         what = _CONTENTS.get(block_type, f"a block of type {block_name(block_type)}")
@@ -88,7 +89,7 @@ class Damage:
         return self._reasons(sorted(self._faults))[0]
 
     def losses(self, held: Sequence[IndexEntry], frame_count: int, frames: range) -> tuple[Loss, ...]:
-        """The frames of `frames` that no segment of `held`, ascending, holds; then what else was lost."""
+        """List the runs of `frames` that no segment of `held` (ascending) contains, then all other losses."""
         losses = []
         offsets = sorted(self._faults)
         told: set[int] = set()
@@ -108,21 +109,24 @@ class Damage:
         for at in offsets:
             what, error = self._faults[at]
             if at not in told:
-                losses.append(Loss(what or "a segment that does not fit in", error))
+                losses.append(Loss(what or "a segment that does not fit between the others", error))
         return tuple(losses)
 
     def _reasons(self, offsets: Sequence[int]) -> list[BitstreamError]:
-        """Why segments are missing where these faults, ascending, are: all that may hold one, or another."""
+        """The faults that may explain missing segments, from those at `offsets` (ascending).
+
+        These are faults of segments or of unreadable data; without any, the first fault of another block.
+        """
         if not offsets:
-            return [Corrupt("expected a segment that holds them, found none", block="SEGM")]
+            return [Corrupt("expected a segment with these frames, found none", block="SEGM")]
         may_be = [self._faults[at][1] for at in offsets if self._faults[at][0] in (None, _THE_REST)]
         return may_be or [self._faults[offsets[0]][1]]
 
 
 class Salvage:
-    """Reads blocks forward and takes what is intact of them; every fault goes to `damage`.
+    """Reads blocks forward and takes the intact ones; every fault goes to `damage`.
 
-    A block whose checksum fails is passed over by its length; where that leads to no block, all that follows
+    A block whose checksum fails is skipped by its length. Where no block can begin, everything that follows
     is lost. Raises `UnsupportedVersion` for an intact critical block that only a newer reader knows.
     """
 
@@ -134,9 +138,9 @@ class Salvage:
     def segments(
         self, scanner: BlockScanner, end: int | None, until_tail: bool
     ) -> Iterator[tuple[IndexEntry, Segment]]:
-        """The intact segments; other blocks go to the assembly.
+        """Yield the intact segments with their index entries; other blocks go to the assembly.
 
-        It reads up to TAIL or, without `until_tail`, up to the offset `end`. No block goes beyond `end`.
+        It reads up to TAIL or, without `until_tail`, up to the offset `end`. No block may end beyond `end`.
         """
         for block in self._blocks(scanner, end, until_tail):
             segment = self._take(block)
@@ -174,7 +178,7 @@ class Salvage:
                 return
 
     def _take(self, block: Block) -> Segment | None:
-        # An index of segments that were lost does not agree with those that are left.
+        # The index also lists lost segments, so it cannot agree with the remaining ones.
         if self._damage and block.type in (b"INDX", b"TAIL"):
             return None
         try:

@@ -6,9 +6,9 @@ from __future__ import annotations
 class BitstreamError(Exception):
     """A file that cannot be read as an `.inrv` stream.
 
-    `offset` is the byte at which the fault was seen: counted from the start of the file, or from
-    the start of the payload for a fault inside an entropy-coded section. `block` names the block or
-    the coder. The message says what was expected and what was found.
+    `offset` is the byte at which the fault was found. It counts from the start of the file or, for a fault
+    inside an entropy-coded section, from the start of the payload. `block` names the block or the coder. The
+    message says what was expected and what was found.
     """
 
     def __init__(self, message: str, *, offset: int | None = None, block: str | None = None) -> None:
@@ -27,7 +27,7 @@ class BitstreamError(Exception):
 
 
 class BadMagic(BitstreamError):
-    """The file does not start with the magic bytes: it is no `.inrv` file."""
+    """The file does not start with the magic bytes, so it is not an `.inrv` file."""
 
 
 class UnsupportedVersion(BitstreamError):

@@ -1,4 +1,4 @@
-"""What travels beside the video, as it came: packets of sound and subtitles, chapters, tags."""
+"""Data carried unchanged beside the video: audio and subtitle packets, chapters, tags."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from bitstream.records import (
 )
 
 EXTRA_TYPES = (b"tags", b"chap", b"trak")
-"""Types of the ancillary blocks that make up `Extras`."""
+"""Ancillary block types that make up `Extras`."""
 _TIME_BOUND = 1 << 60
-"""Timestamps and durations lie below it, so that sums of a few fit 64 bits."""
+"""Exclusive bound of timestamps and durations, so that sums of a few fit into 64 bits."""
 _LEAST_PACKET_BYTES = 5
 
 
@@ -40,7 +40,7 @@ class Text:
 
     def check(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise TypeError(f"expected a text, found {type(value).__name__}")
+            raise TypeError(f"expected a string, found {type(value).__name__}")
         value.encode()
         return value
 
@@ -59,7 +59,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Time:
-    """A signed timestamp, of less than 2^60 units either way."""
+    """A signed timestamp with a magnitude below 2^60 units."""
 
     def check(self, value: Any) -> int:
         if not isinstance(value, int) or abs(value) >= _TIME_BOUND:
@@ -75,7 +75,7 @@ class Time:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts by key, as `encode_metadata` writes them."""
+    """Texts by key, in the layout of `encode_metadata`."""
 
     def check(self, value: Any) -> Mapping[str, str]:
         for text in (*value.keys(), *value.values()):
@@ -90,7 +90,7 @@ class Texts:
 
 
 class TrackKind(IntEnum):
-    """What a track is, by its wire id."""
+    """The kind of a track; values are wire ids."""
 
     AUDIO = 0
     SUBTITLE = 1
@@ -98,23 +98,23 @@ class TrackKind(IntEnum):
 
 @dataclass(frozen=True)
 class TrackInfo(Record):
-    """How a track's packets are to be understood: codec parameters by FFmpeg's names and numbers."""
+    """Codec parameters of a track, with FFmpeg's names and numbers."""
 
     kind: int = wire(Varint(0, max(TrackKind)))
     codec: str = wire(Text("max_metadata_bytes"))
-    """Such as `aac`, `opus`, `subrip`."""
+    """Codec name such as `aac`, `opus`, `subrip`."""
     time_base: Fraction = wire(PositiveRational())
-    """Seconds a unit of the packets' times."""
+    """Unit of the packets' times, in seconds."""
     metadata: Mapping[str, str] = wire(Texts())
     """`language`, `title` and the like."""
     sample_rate: int = wire(Varint(), 0)
     """Hz; 0 for subtitles."""
     layout: str = wire(Text("max_metadata_bytes"), "")
-    """Of the channels, such as `stereo` or `5.1(side)`; empty for subtitles."""
+    """Channel layout such as `stereo` or `5.1(side)`; empty for subtitles."""
     sample_format: str = wire(Text("max_metadata_bytes"), "")
-    """What the codec decodes to, such as `fltp`; empty for subtitles."""
+    """Sample format of the decoded audio, such as `fltp`; empty for subtitles."""
     bit_rate: int = wire(Varint(), 0)
-    """Bits a second as the source declares them; 0 where it does not."""
+    """Bitrate in bits per second as the source declares it, else 0."""
     disposition: int = wire(Varint(), 0)
     """FFmpeg's flags: 1 default, 2 dub, 64 forced, ..."""
     extradata: bytes = wire(Blob("max_extradata_bytes"), b"")
@@ -122,7 +122,7 @@ class TrackInfo(Record):
 
 
 class Packet(NamedTuple):
-    """One coded packet; times in units of the track's time base, 0 being the start of the first frame."""
+    """One coded packet. Times are in units of the track's time base, from the start of the first frame."""
 
     pts: int
     dts: int
@@ -133,13 +133,13 @@ class Packet(NamedTuple):
 
 @dataclass(frozen=True)
 class Track:
-    """A stream of sound or subtitles, its packets in the order of the source."""
+    """An audio or subtitle stream, with its packets in the order of the source."""
 
     info: TrackInfo
     packets: tuple[Packet, ...]
 
     def write(self, writer: Writer) -> None:
-        """Append the payload of a `trak` block; ValueError for what it cannot hold or beyond the limits."""
+        """Append the payload of a `trak` block. Raises ValueError for bad packets or beyond the limits."""
         begin = len(writer)
         require_within("max_packets", len(self.packets))
         require_within("max_block_bytes", sum(len(packet.data) for packet in self.packets))
@@ -160,14 +160,14 @@ class Track:
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
-        """Read the payload of a `trak` block to its end."""
+        """Read the payload of a `trak` block to its end. Raises `BitstreamError`."""
         info = TrackInfo.read(reader)
         packets: list[Packet] = []
         expected, last_duration = 0, 0
         for _ in range(read_count(reader, "max_packets", _LEAST_PACKET_BYTES)):
             start = reader.offset
             pts = expected + reader.signed_varint()
-            # Numbers that are equal are one object: there may be millions.
+            # Equal numbers share one object, because there may be millions of packets.
             delay, longer = reader.signed_varint(), reader.signed_varint()
             dts = pts - delay if delay else pts
             duration = last_duration + longer if longer else last_duration
@@ -199,21 +199,21 @@ class ChapterList(Record):
 
 @dataclass(frozen=True)
 class Extras:
-    """All that travels beside the video."""
+    """Everything carried beside the video."""
 
     tracks: tuple[Track, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Of the whole file: `title`, `artist` and the like."""
+    """Tags of the whole file: `title`, `artist` and the like."""
 
     @cached_property
     def payload_sizes(self) -> tuple[int, ...]:
-        """Bytes of the payload of each block that holds all this; ValueError beyond the limits."""
+        """Payload bytes of each block that stores these extras. Raises ValueError beyond the limits."""
         return tuple(len(payload) for _, payload in extras_blocks(self))
 
 
 def extras_blocks(extras: Extras) -> Iterator[tuple[bytes, bytes]]:
-    """Types and payloads of the blocks that hold `extras`; none for none. ValueError beyond the limits."""
+    """Yield type and payload of each block that stores `extras`. Raises ValueError beyond the limits."""
     require_within("max_tracks", len(extras.tracks))
     require_within("max_packets", sum(len(track.packets) for track in extras.tracks))
     if extras.tags:
@@ -234,7 +234,7 @@ def read_chapters(reader: Reader) -> tuple[Chapter, ...]:
 
 
 def encode_metadata(metadata: Mapping[str, str]) -> bytes:
-    """Key and value texts as the payload of a `meta` block."""
+    """Return keys and texts as the payload of a `meta` block. Raises ValueError beyond the limits."""
     writer = Writer()
     _write_texts(writer, metadata)
     check_metadata(metadata, len(writer))
@@ -242,7 +242,7 @@ def encode_metadata(metadata: Mapping[str, str]) -> bytes:
 
 
 def check_metadata(metadata: Mapping[str, str], size: int, limits: Limits = DEFAULT_LIMITS) -> None:
-    """ValueError if a `meta` block would be more than every reader accepts."""
+    """Raise ValueError for a `meta` block that a reader may refuse; `size` is its payload in bytes."""
     if len(metadata) > limits.max_metadata_entries or size > limits.max_metadata_bytes:
         raise ValueError(
             f"expected at most {limits.max_metadata_entries} entries and {limits.max_metadata_bytes} bytes "

@@ -28,7 +28,7 @@ def to_float32(values: Iterable[float]) -> tuple[float, ...]:
 
 
 class Writer:
-    """Appends fields to a growing buffer; a value out of range is a ValueError."""
+    """Appends fields to a growing buffer. Raises ValueError for a value out of range."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -62,7 +62,7 @@ class Writer:
         self._pack("<Q", value)
 
     def f32_array(self, values: Iterable[float]) -> None:
-        """Finite IEEE singles without a count."""
+        """Append finite float32 numbers, without a count."""
         listed = to_float32(values)
         self._buffer += struct.pack(f"<{len(listed)}f", *listed)
 
@@ -95,9 +95,9 @@ class Writer:
 
 
 class Reader:
-    """Reads fields from a buffer and raises a BitstreamError before it would run over the end.
+    """Reads fields from a buffer. Raises `BitstreamError` instead of reading past the end.
 
-    `base_offset` is where the buffer starts in the file, `block` the name that errors show.
+    `base_offset` is the offset of the buffer in the file. `block` is the name that errors show.
     """
 
     def __init__(
@@ -125,11 +125,11 @@ class Reader:
         return len(self._view) - self._position
 
     def fault(self, kind: type[BitstreamError], message: str, offset: int | None = None) -> BitstreamError:
-        """An error of this kind at `offset`, or here, for the caller to raise."""
+        """Return an error of this kind at `offset`, or at the next byte, for the caller to raise."""
         return kind(message, offset=self.offset if offset is None else offset, block=self.block)
 
     def require(self, size: int) -> None:
-        """Truncated unless `size` more bytes are there."""
+        """Raise Truncated unless `size` more bytes are there."""
         if size > self.remaining:
             raise self.fault(Truncated, f"expected {size} more bytes, found {self.remaining}")
 
@@ -138,14 +138,14 @@ class Reader:
         return self._view[self._position : self._position + size]
 
     def raw(self, size: int) -> memoryview:
-        """The next `size` bytes, not copied."""
+        """Read the next `size` bytes without copying. Raises Truncated."""
         self.require(size)
         start = self._position
         self._position += size
         return self._view[start : self._position]
 
     def expect_end(self) -> None:
-        """Corrupt unless every byte was read."""
+        """Raise Corrupt unless every byte was read."""
         if self.remaining:
             raise self.fault(Corrupt, f"expected the end, found {self.remaining} more bytes")
 
@@ -162,7 +162,7 @@ class Reader:
         return int.from_bytes(self.raw(8), "little")
 
     def f32_array(self, count: int) -> tuple[float, ...]:
-        """`count` finite IEEE singles."""
+        """Read `count` finite float32 numbers."""
         start = self.offset
         values = struct.unpack(f"<{count}f", self.raw(4 * count))
         if not all(map(math.isfinite, values)):
@@ -170,7 +170,7 @@ class Reader:
         return values
 
     def varint(self, maximum: int = MAX_U64) -> int:
-        """Unsigned LEB128; Corrupt if overlong or above `maximum`."""
+        """Unsigned LEB128. Raises Corrupt if it is overlong or above `maximum`."""
         start = self.offset
         value = 0
         for index in range(MAX_VARINT_BYTES):
@@ -190,7 +190,7 @@ class Reader:
         return -(value >> 1) - 1 if value & 1 else value >> 1
 
     def rational(self) -> Fraction:
-        """Two varints below 2^32 in lowest terms."""
+        """Two varints below 2^32. Raises Corrupt unless they are in lowest terms."""
         start = self.offset
         numerator, denominator = self.varint(MAX_U32), self.varint(MAX_U32)
         if denominator == 0 or math.gcd(numerator, denominator) != 1:
@@ -200,7 +200,7 @@ class Reader:
         return Fraction(numerator, denominator)
 
     def blob(self, maximum: int) -> bytes:
-        """A varint length of at most `maximum`, and that many bytes."""
+        """A varint length and that many bytes. Raises LimitExceeded for a length above `maximum`."""
         start = self.offset
         size = self.varint()
         if size > maximum:

@@ -1,4 +1,4 @@
-"""Reading a file from front to end as it arrives, from a pipe for instance."""
+"""Forward reading of a file as it arrives, for instance from a pipe."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class _Arrived(NamedTuple):
 
 
 class ForwardReader:
-    """Reads a path or a file that need not be seekable, segment after segment, and holds two of them at most.
+    """Reads a path or a file that need not be seekable, one segment after another.
 
-    Frames must be asked for in ascending order. What follows the segments (sound, chapters, tags, the index)
-    is read, and everything checked as `load` does, when `extras` or `summary` is called. Sizes in memory are
-    those of two segments and of the ancillary blocks, whose payloads of unknown type are not kept.
+    Frames must be requested in ascending order. `extras` and `summary` read what follows the segments (audio,
+    chapters, tags, the index) and check everything as `load` does. Memory holds at most two segments, and the
+    ancillary blocks without the payloads of unknown types.
 
-    Raises `BitstreamError` when the head, STRM, TIME or the first segment are damaged, and later for other
-    blocks. With `skip_damaged` only damage of head and STRM is an error, and that of the rest in `losses`,
-    as with `SalvageReader`. A file object stays open and belongs to the caller.
+    Raises `BitstreamError` when the head, STRM, TIME or the first segment is damaged, and later for other
+    blocks. With `skip_damaged` only damage of head and STRM is an error; `losses` lists all other damage, as
+    with `SalvageReader`. A file object stays open and belongs to the caller.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ForwardReader:
         self.version = self._scanner.read_head()
         self._assembly.add(self._scanner.read_block())
         self._arriving = self._intact() if self._damage is None else self._salvaged(self._damage)
-        # Times of the frames stand before the first segment.
+        # The header is complete only now: TIME precedes the first segment.
         self._read_segment()
         self.header = self._assembly.stream_header()
 
@@ -108,23 +108,23 @@ class ForwardReader:
         return self._window[-1]
 
     def segments(self) -> Iterator[tuple[int, IndexEntry, Segment]]:
-        """Every segment in turn, with its number and where it lies; raises `BitstreamError`."""
+        """Yield every segment with its number and index entry. Raises `BitstreamError`."""
         yield from [*self._window]
         while (arrived := self._read_segment()) is not None:
             yield arrived
 
     def locate(self, frame: int) -> tuple[int, int]:
-        """The number of the segment that shows this frame, and the frame of it; waits until it is there.
+        """Return the number of the segment to show for this frame, and the frame to show; waits for it.
 
-        Damage is passed over as by `SalvageReader.locate`. Raises `BitstreamError`, and
-        `io.UnsupportedOperation` for a frame that went by.
+        Damage is skipped as by `SalvageReader.locate`. Raises `BitstreamError`, and
+        `io.UnsupportedOperation` for a frame that is already past.
         """
         while not self._is_complete and not (self._window and _stop(self._window[-1].entry) > frame):
             self._read_segment()
         if not self._window:
             raise self._no_segment()
         if frame < self._passed_frames:
-            raise io.UnsupportedOperation(f"frame {frame} went by: a pipe is read from front to end only")
+            raise io.UnsupportedOperation(f"frame {frame} is already past: a pipe can only be read forward")
         place, shown = nearest_held([arrived.entry for arrived in self._window], frame)
         return self._window[place].number, shown
 
@@ -132,14 +132,14 @@ class ForwardReader:
         return Corrupt("expected a segment, found none") if self._damage is None else self._damage.first()
 
     def segment(self, number: int) -> Segment:
-        """The segment with this number, which `locate` gave."""
+        """Return the segment with this number, as `locate` returned it. Raises `io.UnsupportedOperation`."""
         for arrived in self._window:
             if arrived.number == number:
                 return arrived.segment
-        raise io.UnsupportedOperation(f"segment {number} is not at hand: a pipe is read from front to end")
+        raise io.UnsupportedOperation(f"segment {number} is not in memory: a pipe can only be read forward")
 
     def discard(self, number: int, error: BitstreamError) -> None:
-        """Go on without a segment that could not be decoded; raises the error unless damage is skipped."""
+        """Continue without a segment that could not be decoded. Raises the error unless damage is skipped."""
         if self._damage is None:
             raise error
         gone = next(arrived for arrived in self._window if arrived.number == number)
@@ -148,7 +148,10 @@ class ForwardReader:
         del self._held[bisect_left(self._held, gone.entry.offset, key=lambda entry: entry.offset)]
 
     def losses(self, frames: range | None = None) -> tuple[Loss, ...]:
-        """What was lost of `frames`, or of all; raises `BitstreamError` unless damage is skipped."""
+        """Read to the end and list what was lost of `frames`, or of all frames, and of other blocks.
+
+        Raises `BitstreamError` for any damage unless it is skipped.
+        """
         self._read_rest()
         if self._damage is None:
             return ()
@@ -160,18 +163,18 @@ class ForwardReader:
             self._read_segment()
 
     def extras(self, with_tracks: bool = True) -> Extras:
-        """Sound and subtitles, if wanted, chapters and tags, after the file was read to its end."""
+        """Read to the end; return chapters, tags and, with `with_tracks`, audio and subtitles."""
         self._read_rest()
         extras = self._assembly.extras()
         return extras if with_tracks else replace(extras, tracks=())
 
     def track_infos(self) -> tuple[tuple[TrackInfo, int], ...]:
-        """What each track is and its block's bytes, after the file was read to its end."""
+        """Read to the end; return the parameters of each track and the size of its block in bytes."""
         self._read_rest()
         return self._assembly.track_infos()
 
     def summary(self) -> Summary:
-        """All but the segments, after the file was read to its end."""
+        """Read to the end; return everything but the segments."""
         self._read_rest()
         return Summary(
             self.version,

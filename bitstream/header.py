@@ -1,4 +1,4 @@
-"""What a stream says about itself: the records of the stream, its segments and their sections."""
+"""The records of a file: stream header, segments, sections, index and quality."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bitstream.records import (
 
 KNOWN_ANCILLARY_TYPES = (b"qual", b"meta")
 TIMESTAMP_BOUND = 1 << 60
-"""Timestamps lie below it, in units of the time base."""
+"""Exclusive bound of timestamps, in units of the time base."""
 
 
 def is_block_type(name: bytes) -> bool:
@@ -53,11 +53,11 @@ class ColorTags(Record):
 
 @dataclass(frozen=True)
 class StreamHeader(Record):
-    """The video as a whole; sizes in pixels, `rotation` in degrees clockwise for display.
+    """The video as a whole. Sizes are in pixels, `rotation` is in degrees clockwise for display.
 
-    Frame `i` is shown at `i / frame_rate` seconds, or, where there are `timestamps`, at
-    `timestamps[i] * time_base`; `time_base` is the source's unit of time, in seconds. The coded size is
-    what the network puts out; the display size is its top left part.
+    Frame `i` is shown at `i / frame_rate` seconds or, with `timestamps`, at `timestamps[i] * time_base`.
+    `time_base` is the source's unit of time, in seconds. The network puts out frames of the coded size; the
+    display frame is the top left part.
     """
 
     width: int = wire(Varint(1, limit="max_dimension"))
@@ -72,7 +72,7 @@ class StreamHeader(Record):
     bit_depth: int = wire(Byte(8, 16), 8)
     color: ColorTags = wire(Nested(ColorTags), ColorTags())
     timestamps: tuple[int, ...] | None = None
-    """One for each frame, rising from 0, in a block of its own; None where the frame rate is constant."""
+    """One per frame, rising from 0, stored in the TIME block; None for a constant frame rate."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,7 +88,7 @@ class StreamHeader(Record):
 
 @dataclass(frozen=True)
 class Section(Record):
-    """One transmitted tensor: the wire id of its coder, its quantisation steps, its coded symbols.
+    """One transmitted tensor: wire id of its coder, quantisation steps and coded symbols.
 
     `steps` are float32: empty for integer-valued tensors, else one per tensor or one per row.
     """
@@ -100,10 +100,10 @@ class Section(Record):
 
 @dataclass(frozen=True)
 class Segment(Record):
-    """One run of frames and the network that holds them; it decodes without any other segment.
+    """A run of frames and the network that renders them; it decodes without any other segment.
 
-    `family` is the wire id of the model family (0 is for examples and tests), `config` the bytes that only
-    that family reads.
+    `family` is the wire id of the model family (0 is for examples and tests). Only that family reads
+    `config`.
     """
 
     first_frame: int = wire(Varint(limit="max_frames"))
@@ -116,7 +116,7 @@ class Segment(Record):
 
 @dataclass(frozen=True)
 class IndexEntry(Record):
-    """Where a segment's block lies, in bytes of the file, and which frames it holds."""
+    """Offset and length in bytes of a segment's block, and the frames of the segment."""
 
     offset: int = wire(Varint(maximum=MAX_U64))
     length: int = wire(Varint(maximum=MAX_U64))

@@ -1,4 +1,4 @@
-"""How much a file may ask of its reader, so that a small file cannot exhaust a machine."""
+"""Limits on the sizes that a file declares, so that a small file cannot exhaust a machine."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Largest values accepted; each is checked before anything of that size is allocated.
+    """Largest values accepted. Each is checked before memory of that size is allocated.
 
-    The defaults are the ones that SPEC.md obliges every reader to accept. A reader may be given
-    smaller ones (a server) or larger ones.
+    SPEC.md requires every reader to accept files within the defaults. A reader may be given smaller limits,
+    on a server for instance, or larger ones.
     """
 
     max_dimension: int = 1 << 15
@@ -30,15 +30,15 @@ class Limits:
     max_metadata_entries: int = 1 << 10
     max_metadata_bytes: int = 1 << 20
     max_tracks: int = 1 << 6
-    """Streams of sound and of subtitles."""
+    """Audio and subtitle tracks of a file."""
     max_packets: int = 1 << 22
     """Packets of all tracks of a file."""
     max_extradata_bytes: int = 1 << 20
     max_chapters: int = 1 << 12
     max_timestamps: int = 1 << 22
-    """Frames of a video with a table of their times."""
+    """Frames of a file with a TIME block."""
     max_symbols: int = 1 << 27
-    """Symbols of one section."""
+    """Symbols of one section, and of all sections of a segment together."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,4 +1,4 @@
-"""Random access to a seekable file: the header and the index first, a segment when it is asked for."""
+"""Random access to a seekable file: header and index at once, a segment on request."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ TAIL_BYTES = BLOCK_OVERHEAD_BYTES + 8
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known of a file without its segments' payloads.
+    """Everything in a file but its segments and the payloads of `ancillary` and `extras` blocks.
 
-    `ancillary` lists the blocks of unknown type, whose payloads were not read or checked.
+    `ancillary` lists the blocks of unknown type. `StreamReader` does not read or check their payloads.
     """
 
     version: Version
@@ -45,20 +45,20 @@ class Summary:
     metadata: Mapping[str, str]
     ancillary: tuple[BlockHead, ...]
     extras: tuple[BlockHead, ...] = ()
-    """Blocks of sound, subtitles, chapters and tags, not read or checked either."""
+    """Blocks of audio, subtitles, chapters and tags. `StreamReader` does not check these either."""
 
     @property
     def extras_bytes(self) -> int:
-        """What these blocks take of the file."""
+        """Bytes of the file in these blocks."""
         return sum(head.end - head.offset for head in self.extras)
 
 
 class StreamReader:
     """Opens a path or a seekable binary file; `segment(i)` reads and checks that one block only.
 
-    Raises BitstreamError when the head, STRM, TIME, INDX, TAIL, `qual` or `meta` are damaged or when
-    blocks do not fill the file exactly. A damaged segment is found when it is read: the others
-    stay usable. A file object stays open and belongs to the caller.
+    Raises `BitstreamError` when the head, STRM, TIME, INDX, TAIL, `qual` or `meta` is damaged or when blocks
+    do not fill the file exactly. A damaged segment is found only when it is read, so the others stay usable.
+    A file object stays open and belongs to the caller.
     """
 
     def __init__(self, file: BinaryIO | os.PathLike[str] | str, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -84,7 +84,7 @@ class StreamReader:
         self._walk_gaps(block.end, index_at)
 
     def _read_index(self, first: int) -> int:
-        """Read TAIL and INDX, which come after the offset `first`; returns the offset of INDX."""
+        """Read TAIL and INDX, which must follow the offset `first`. Returns the offset of INDX."""
         tail_at = self._size - TAIL_BYTES
         if tail_at < first + BLOCK_OVERHEAD_BYTES:
             raise Truncated("expected INDX and TAIL after STRM", offset=self._size, block="TAIL")
@@ -112,7 +112,7 @@ class StreamReader:
         return BlockScanner(self._file, offset=offset, limits=self._limits)
 
     def _checked_block(self, scanner: BlockScanner, block_type: bytes) -> Block:
-        """The block at the scanner, which must be of this type and end within the file."""
+        """Read the next block, which must have this type and end within the file."""
         head = scanner.read_block_head()
         name = block_name(block_type)
         if head.type != block_type:
@@ -135,7 +135,7 @@ class StreamReader:
             raise Corrupt(fault, offset=index_at, block="INDX")
 
     def _gaps(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Where the stretches between the segments begin and end; Corrupt for an index out of order."""
+        """Begin and end of each gap between segments. Raises Corrupt for an index out of order."""
         gaps = []
         at = first
         for segment_at, length in [*((entry.offset, entry.length) for entry in self.index), (last, 0)]:
@@ -150,7 +150,7 @@ class StreamReader:
         return gaps
 
     def _walk_gaps(self, first: int, last: int) -> None:
-        """Read the ancillary blocks between the segments; what is between must be whole blocks."""
+        """Read the ancillary blocks between the segments. Gaps must consist of whole blocks."""
         known = AncillaryBlocks(self._limits)
         unknown: list[BlockHead] = []
         extras: list[BlockHead] = []
@@ -173,7 +173,7 @@ class StreamReader:
         self.extras_blocks = tuple(extras)
 
     def segment(self, number: int) -> Segment:
-        """Read and check one segment, 0 <= number < len(index); other segments are not touched."""
+        """Read and check this segment only, 0 <= number < len(index). Raises `BitstreamError`."""
         if not 0 <= number < len(self.index):
             raise IndexError(f"expected a segment of 0..{len(self.index) - 1}, found {number}")
         entry = self.index[number]
@@ -189,24 +189,27 @@ class StreamReader:
         return segment
 
     def segments(self) -> Iterator[tuple[int, IndexEntry, Segment]]:
-        """Every segment in turn, with its number and where it lies; raises `BitstreamError`."""
+        """Yield every segment with its number and index entry. Raises `BitstreamError`."""
         for number, entry in enumerate(self.index):
             yield number, entry, self.segment(number)
 
     def locate(self, frame: int) -> tuple[int, int]:
-        """The number of the segment that shows this frame, 0 <= frame < frame_count, and the frame of it."""
+        """Return the number of the segment with this frame, 0 <= frame < frame_count, and the frame."""
         return self.segment_number(frame), frame
 
     def discard(self, number: int, error: BitstreamError) -> None:
-        """Go on without a segment that could not be decoded: here that raises the error."""
+        """Raise the error: only readers that skip damage continue without a segment."""
         raise error
 
     def losses(self, frames: range | None = None) -> tuple[Loss, ...]:
-        """What was lost of `frames`, or of all, so far: here nothing, as any damage is an error."""
+        """Nothing, because this reader raises an error for any damage."""
         return ()
 
     def extras(self, with_tracks: bool = True) -> Extras:
-        """Read and check sound and subtitles, if wanted, chapters and tags; raises `BitstreamError`."""
+        """Read and check chapters, tags and, with `with_tracks`, audio and subtitles.
+
+        Raises `BitstreamError`.
+        """
         blocks = ExtrasBlocks(self._limits)
         for head in self.extras_blocks:
             if with_tracks or head.type != b"trak":
@@ -214,7 +217,10 @@ class StreamReader:
         return blocks.extras()
 
     def track_infos(self) -> tuple[tuple[TrackInfo, int], ...]:
-        """What each track is and its block's bytes; its packets are not parsed. Raises `BitstreamError`."""
+        """Parameters of each track and the size of its block in bytes; packets are not parsed.
+
+        Raises `BitstreamError`.
+        """
         tracks = [head for head in self.extras_blocks if head.type == b"trak"]
         blocks = [self._checked_block(self._scanner(head.offset), head.type) for head in tracks]
         return tuple(
@@ -222,13 +228,13 @@ class StreamReader:
         )
 
     def segment_number(self, frame: int) -> int:
-        """The number of the segment that holds this frame, 0 <= frame < frame_count."""
+        """The number of the segment with this frame, 0 <= frame < frame_count."""
         if not 0 <= frame < self.header.frame_count:
             raise IndexError(f"expected a frame of 0..{self.header.frame_count - 1}, found {frame}")
         return bisect_right(self.index, frame, key=lambda entry: entry.first_frame) - 1
 
     def summary(self) -> Summary:
-        """All that was read so far."""
+        """Everything read when the file was opened."""
         return Summary(
             self.version,
             self._size,
@@ -258,6 +264,6 @@ class StreamReader:
 
 
 def probe(file: BinaryIO | os.PathLike[str] | str, limits: Limits = DEFAULT_LIMITS) -> Summary:
-    """Header, index, quality and metadata of a file, without reading any segment."""
+    """Return header, index, quality and metadata of a file without reading any segment."""
     with StreamReader(file, limits) as reader:
         return reader.summary()

@@ -1,4 +1,4 @@
-"""Records whose fields are declared once and from that written, parsed and checked."""
+"""Records that are written, parsed and checked by the declarations of their fields."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bitstream.limits import DEFAULT_LIMITS
 
 
 class Wire(Protocol):
-    """How one field lies in the file."""
+    """The layout of one field in the file."""
 
     def check(self, value: Any) -> Any:
-        """The value in its normal form; ValueError if the format cannot hold it."""
+        """Return the value in its normal form. Raises ValueError if the format cannot store it."""
 
     def write(self, writer: Writer, value: Any) -> None:
-        """Append it; ValueError beyond `DEFAULT_LIMITS`, which every reader must accept and none more."""
+        """Append the value. Raises ValueError beyond `DEFAULT_LIMITS`: a reader need not accept more."""
 
     def read(self, reader: Reader) -> Any: ...
 
@@ -31,10 +31,10 @@ def wire(layout: Wire, default: Any = MISSING) -> Any:
 
 
 class Record:
-    """Base of the frozen dataclasses of the format: checks, writes and reads by declaration.
+    """Base of the frozen dataclasses of the format: checks, writes and reads fields as declared.
 
-    A value that the format cannot hold is a ValueError when the record is made by hand, and a
-    Corrupt when it was read from a file.
+    Raises ValueError when a record is made with a value that the format cannot store, and Corrupt when such a
+    value is read from a file.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -64,22 +64,22 @@ class Record:
 
 
 def record_bytes(record: Record) -> bytes:
-    """A record as the payload of a block; ValueError for one beyond `DEFAULT_LIMITS`."""
+    """Return a record as the payload of a block. Raises ValueError beyond `DEFAULT_LIMITS`."""
     writer = Writer()
     record.write(writer)
     return writer.getvalue()
 
 
 def layouts(record: type[Record]) -> Iterator[tuple[str, Wire]]:
-    """Names and layouts in wire order of a record's fields; those that lie elsewhere have none."""
+    """Names and layouts in wire order of a record's fields, except those that other blocks store."""
     return ((item.name, item.metadata["wire"]) for item in fields(record) if "wire" in item.metadata)
 
 
 def require_within(limit: str, size: int) -> None:
-    """ValueError for a size that a reader may refuse: above this field of `DEFAULT_LIMITS`."""
+    """Raise ValueError for a size above this field of `DEFAULT_LIMITS`, which a reader may refuse."""
     allowed = getattr(DEFAULT_LIMITS, limit)
     if size > allowed:
-        raise ValueError(f"expected {limit} = {allowed:,} at most, found {size:,}")
+        raise ValueError(f"expected at most {limit} = {allowed:,}, found {size:,}")
 
 
 def _checked_integer(value: Any, minimum: int, maximum: int) -> int:
@@ -112,7 +112,9 @@ class Varint:
         value = reader.varint()
         if self.limit is not None and value > getattr(reader.limits, self.limit):
             allowed = getattr(reader.limits, self.limit)
-            raise reader.fault(LimitExceeded, f"expected {self.limit} = {allowed}, found {value}", start)
+            raise reader.fault(
+                LimitExceeded, f"expected at most {self.limit} = {allowed}, found {value}", start
+            )
         return value
 
 
@@ -283,12 +285,12 @@ class Sequence:
 
 
 def read_count(reader: Reader, limit: str, least_bytes: int) -> int:
-    """A varint count of things of at least `least_bytes` each, checked before they are allocated."""
+    """Read a count of entries of at least `least_bytes` each. Raises `BitstreamError` before allocation."""
     start = reader.offset
     count = reader.varint()
     allowed = getattr(reader.limits, limit)
     if count > allowed:
-        raise reader.fault(LimitExceeded, f"expected {limit} = {allowed} at most, found {count}", start)
+        raise reader.fault(LimitExceeded, f"expected at most {limit} = {allowed}, found {count}", start)
     if count * least_bytes > reader.remaining:
         raise reader.fault(
             Corrupt, f"expected room for {count} entries, found {reader.remaining} bytes", start

@@ -1,4 +1,4 @@
-"""Random access to what is intact of a damaged or unfinished file."""
+"""Random access to the intact part of a damaged or unfinished file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bitstream.reader import StreamReader
 
 
 class SalvageReader(StreamReader):
-    """A `StreamReader` that passes over damage; `index` lists the segments that may be intact.
+    """A `StreamReader` that skips damage; `index` lists the segments that may be intact.
 
-    Head and STRM must be. Segments are found by the index or, where that is damaged or missing, by going
-    from block to block; of the latter every checksum was verified when the reader is made. `segment(i)`
-    raises `BitstreamError` for a damaged one, as ever; `discard(i, error)` then takes it out of the rest.
-    Damaged ancillary blocks are left out, and without TIME frames come at the constant rate of the header.
+    Head and STRM must be intact. Segments are found by the index or, if it is damaged or missing, block by
+    block when the reader is made, which verifies every checksum. `segment(i)` still raises `BitstreamError`
+    for a damaged segment; `discard(i, error)` then removes it from the segments in use. Damaged ancillary
+    blocks are left out. Without TIME, frames have the constant rate of the header.
 
-    Raises `BitstreamError` as `StreamReader` does for head and STRM, and `UnsupportedVersion` for a critical
-    block of a newer version.
+    Raises `BitstreamError` for a damaged head or STRM, as `StreamReader` does, and `UnsupportedVersion` for a
+    critical block of a newer version.
     """
 
     def _open(self) -> None:
@@ -43,7 +43,7 @@ class SalvageReader(StreamReader):
         else:
             for start, end in gaps:
                 for entry, _ in salvage.segments(self._scanner(start), end, until_tail=False):
-                    fault = Corrupt("expected the segments of the index, found another", block="SEGM")
+                    fault = Corrupt("expected only segments of the index, found another", block="SEGM")
                     self._damage.add(entry.offset, b"SEGM", fault)
         self.header = self._assembly.stream_header()
         self.quality = self._assembly.ancillary.quality
@@ -54,14 +54,14 @@ class SalvageReader(StreamReader):
         self._held = [*self.index]
 
     def _intact_gaps(self, first: int) -> list[tuple[int, int]] | None:
-        """What lies between the segments of an intact index; None where there is no such index."""
+        """The gaps between the segments of an intact index; None without such an index."""
         try:
             return self._gaps(first, self._read_index(first))
         except BitstreamError:
             return None
 
     def segments(self) -> Iterator[tuple[int, IndexEntry, Segment]]:
-        """Every intact segment in turn, with its number and where it lies; others are discarded."""
+        """Yield every intact segment with its number and index entry; discard the others."""
         for number, entry in zip([*self._numbers], [*self._held], strict=True):
             try:
                 segment = self.segment(number)
@@ -71,10 +71,10 @@ class SalvageReader(StreamReader):
             yield number, entry, segment
 
     def locate(self, frame: int) -> tuple[int, int]:
-        """The number of the segment that shows this frame, and the frame of it.
+        """Return the number of the segment to show for this frame, and the frame to show.
 
-        For a frame that no segment holds it is the last frame before it, or the first one after it at the
-        start of the video. Raises `BitstreamError` when there is no segment.
+        For a lost frame this is the last frame before it or, at the start of the video, the first one after
+        it. Raises `BitstreamError` when there is no segment.
         """
         if not self._held:
             raise self._damage.first()
@@ -82,21 +82,24 @@ class SalvageReader(StreamReader):
         return self._numbers[place], shown
 
     def discard(self, number: int, error: BitstreamError) -> None:
-        """Go on without a segment that could not be read or decoded."""
+        """Continue without a segment that could not be read or decoded."""
         place = bisect_left(self._numbers, number)
         self._damage.add(self._held[place].offset, b"SEGM", error)
         del self._numbers[place], self._held[place]
 
     def losses(self, frames: range | None = None) -> tuple[Loss, ...]:
-        """What was lost of `frames`, or of all: what was found so far, as segments are read when needed."""
+        """List what was found lost of `frames`, or of all frames, and of other blocks.
+
+        Damage of a segment is found only when it is read.
+        """
         count = self.header.frame_count
         return self._damage.losses(self._held, count, range(count) if frames is None else frames)
 
     def extras(self, with_tracks: bool = True) -> Extras:
-        """Sound and subtitles, if wanted, chapters and tags whose blocks are intact."""
+        """Intact chapters, tags and, with `with_tracks`, audio and subtitles."""
         extras = self._assembly.extras()
         return extras if with_tracks else replace(extras, tracks=())
 
     def track_infos(self) -> tuple[tuple[TrackInfo, int], ...]:
-        """What each intact track is and its block's bytes."""
+        """Parameters of each intact track and the size of its block in bytes."""
         return self._assembly.track_infos()

@@ -1,4 +1,4 @@
-"""When each frame is shown, for videos whose frames do not come at a constant rate: the block `TIME`."""
+"""Timestamps of videos without a constant frame rate: the block `TIME`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARGEST_SYMBOL = (1 << 31) - 1
 
 
 def times_fault(times: tuple[int, ...]) -> str | None:
-    """Why a table of times (units of the time base, from 0 on) cannot be stored, or None if it can."""
+    """Return why timestamps (in units of the time base, from 0 on) cannot be stored, or None if they can."""
     if not 2 <= len(times) <= DEFAULT_LIMITS.max_timestamps:
         return f"expected 2 to {DEFAULT_LIMITS.max_timestamps} times, found {len(times)}"
     steps = _steps(times)
@@ -33,7 +33,7 @@ def _steps(times: tuple[int, ...]) -> list[int]:
 
 
 def encode_times(times: tuple[int, ...]) -> bytes:
-    """The payload of a `TIME` block; ValueError where `times_fault` finds one."""
+    """Return the payload of a `TIME` block. Raises ValueError for a fault that `times_fault` finds."""
     import numpy as np
 
     from bitstream.coders import encode_smallest
@@ -52,8 +52,8 @@ def encode_times(times: tuple[int, ...]) -> bytes:
 
 
 def with_times(header: StreamHeader, block: Block, limits: Limits = DEFAULT_LIMITS) -> StreamHeader:
-    """The header with the times of a `TIME` block; raises `BitstreamError` for one that is not intact."""
-    # Here, because most files have no such block, and it loads NumPy.
+    """Return the header with the timestamps of a `TIME` block. Raises `BitstreamError` if it is invalid."""
+    # Imported here because it loads NumPy, and most files have no such block.
     from bitstream.coders import decode_section
 
     reader = block.reader(limits)

@@ -1,4 +1,4 @@
-"""The symbol coders by wire id, and the choice of the smallest one for a tensor."""
+"""The symbol coders by wire id, and the choice of the coder with the smallest payload."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CODERS: Mapping[int, SymbolCoder] = MappingProxyType({int(coder.wire_id): coder 
 
 
 def coder_by_id(wire_id: int) -> SymbolCoder:
-    """The coder of this wire id; Corrupt if none decodes a tensor by itself under it."""
+    """The coder of this wire id. Raises Corrupt for an unknown id, and for `contextual`."""
     if wire_id not in CODERS:
         raise Corrupt(f"expected a coder of {sorted(CODERS)}, found {wire_id}", block="SEGM")
     return CODERS[wire_id]
@@ -43,10 +43,10 @@ def coder_by_id(wire_id: int) -> SymbolCoder:
 def encode_smallest(
     symbols: NDArray[np.int32], candidates: Iterable[SymbolCoder] | None = None
 ) -> tuple[int, bytes]:
-    """Wire id and payload of the coder with the smallest payload.
+    """Return wire id and payload of the coder with the smallest payload.
 
-    Only coders whose estimate comes close to the best payload so far are run. ValueError if no
-    candidate can represent the symbols.
+    Runs only coders whose estimate comes close to the best payload so far. Raises ValueError if no candidate
+    can represent the symbols.
     """
     tally = Tally.of(symbols)
     coders = CODERS.values() if candidates is None else candidates
@@ -64,9 +64,9 @@ def encode_smallest(
 
 
 def decode_section(section: Section, count: int, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.int32]:
-    """The symbols of a section, shape (count,), where `count` follows from the network's shapes.
+    """Return the symbols of a section, shape (count,); `count` follows from the network's shapes.
 
-    BitstreamError if the coder is unknown, the count is past the limit, or the payload is damaged.
+    Raises `BitstreamError` if the coder is unknown, the count is above the limit, or the payload is damaged.
     """
     if count > limits.max_symbols:
         raise LimitExceeded(

@@ -1,12 +1,11 @@
 """The entropy coder: stream ANS with integer frequencies of total 2^24, run by constriction.
 
-ANS is a stack: what was encoded last is decoded first, so everything is encoded in reverse. The
-state is one integer; coding a symbol of frequency f and cumulative frequency c replaces the state s
-by (s // f) * 2^24 + c + s % f, which makes it longer by log2(2^24 / f) bits. SPEC.md has the rest
-(J. Duda, "Asymmetric numeral systems", 2013; R. Bamler, "Understanding entropy coding with ANS",
-2022).
+ANS is a stack: the symbol encoded last is decoded first, so the encoder runs in reverse. The state is one
+integer. Coding a symbol of frequency f and cumulative frequency c replaces the state s by
+(s // f) * 2^24 + c + s % f, which makes it longer by log2(2^24 / f) bits. SPEC.md, section 8.1, has the rest
+(J. Duda, "Asymmetric numeral systems", 2013; R. Bamler, "Understanding entropy coding with ANS", 2022).
 
-This is the only user of constriction.
+No other module uses constriction.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Frequencies = NDArray[np.uint64]
 
 
 def uniform_model(alphabet: int) -> Any | None:
-    """Equal frequencies floor(2^24 / alphabet), the rest on the last symbol; None for one symbol."""
+    """Equal frequencies floor(2^24 / alphabet), the last symbol with the remainder; None for one symbol."""
     return None if alphabet == 1 else constriction.stream.model.Uniform(alphabet)
 
 
@@ -38,8 +37,7 @@ def frequency_model(frequencies: Frequencies) -> Any | None:
 
     constriction scales float weights p_i to cumulative frequencies
     floor(scale * (p_0 + ... + p_{i-1})) + i with scale = (2^24 - n) / sum(p). For p_i = f_i - 1 the
-    sum is 2^24 - n, the scale is exactly 1 and all sums are integers below 2^53, so that nothing is
-    rounded.
+    sum is 2^24 - n, the scale is exactly 1 and all sums are integers below 2^53, so nothing is rounded.
     """
     if len(frequencies) == 1:
         return None
@@ -51,7 +49,7 @@ def frequency_model(frequencies: Frequencies) -> Any | None:
 
 
 def apportion(counts: NDArray[np.int64]) -> Frequencies:
-    """Frequencies from counts: 1 + floor(count * (2^24 - n) / sum), the rest to the first largest count.
+    """Frequencies 1 + floor(count * (2^24 - n) / sum); the first largest count gets the remainder.
 
     Normative: `levels` decodes with it. Counts are at least 1 and sum to at most 2^27.
     """
@@ -62,9 +60,9 @@ def apportion(counts: NDArray[np.int64]) -> Frequencies:
 
 
 def encode_groups(groups: Sequence[tuple[NDArray[np.int32], Any | None]]) -> bytes:
-    """Encode groups of (symbols, model) such that they are decoded in this order.
+    """Encode groups of (symbols, model), to be decoded in the same order.
 
-    The words are written as `<u4` without the zero bytes at the end of the last one.
+    The words are little-endian u32, without the zero bytes at the end of the last one.
     """
     coder = constriction.stream.stack.AnsCoder()
     for symbols, model in reversed(groups):
@@ -74,7 +72,7 @@ def encode_groups(groups: Sequence[tuple[NDArray[np.int32], Any | None]]) -> byt
 
 
 class GroupDecoder:
-    """Decodes the groups of the rest of a payload, in the order in which they were given."""
+    """Decodes groups from the rest of a payload, in the order in which they were encoded."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -88,13 +86,13 @@ class GroupDecoder:
         self._coder = constriction.stream.stack.AnsCoder(words)
 
     def decode(self, model: Any | None, count: int) -> NDArray[np.int32]:
-        """The next `count` symbols, shape (count,), numbered from 0."""
+        """Return the next `count` symbols, shape (count,), numbered from 0."""
         if model is None or count == 0:
             return np.zeros(count, dtype=np.int32)
         decoded: NDArray[np.int32] = self._coder.decode(model, count)
         return decoded
 
     def expect_end(self) -> None:
-        """Corrupt unless the coder is back in its empty state."""
+        """Raise Corrupt unless the coder is back in its empty state."""
         if not self._coder.is_empty():
             raise self._reader.fault(Corrupt, "expected an exhausted entropy coder, found more data")

@@ -1,4 +1,4 @@
-"""Symbols with a stored frequency each: for distributions of no particular shape."""
+"""A coder that stores the frequency of each symbol, for distributions of no particular shape."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from bitstream.fields import Reader, Writer
 
 MAX_SPAN = (1 << 16) - 1
 TABLE_PRECISIONS = (6, 8, 10, 12, 14, 16)
-"""Bits of the stored frequencies' total that the encoder tries; the format allows 1..16."""
+"""Precisions that the encoder tries; stored frequencies sum to 2^precision. The format allows 1..16."""
 ORDERS = np.arange(16)[:, None]
-"""(16, 1), of the Exp-Golomb codes that the encoder tries: all that the format has."""
+"""Orders of Exp-Golomb codes that the encoder tries, (16, 1): all that the format allows."""
 MAX_TABLE_BITS_PER_SYMBOL = 72
-"""A frequency and a run of zeros take less than 36 bits each."""
+"""Upper bound: a frequency and the length of a run of zeros each take less than 36 bits."""
 MAX_ZEROS = 17
 
 
 @dataclass(frozen=True)
 class CategoricalPlan:
-    """A frequency table of total 2^precision, (span + 1,), the order of its code, and the cost."""
+    """A frequency table (span + 1,) of total 2^precision, the order of its code, and the cost."""
 
     table: NDArray[np.int64]
     precision: int
@@ -39,14 +39,14 @@ class CategoricalPlan:
 class CategoricalCoder(TalliedCoder):
     """Payload: smallest symbol, span, precision and order, frequencies in Exp-Golomb codes, ANS words.
 
-    Symbols of frequency zero do not occur and take no part in the model.
+    Symbols of frequency zero do not occur, and the model leaves them out.
     """
 
     wire_id: ClassVar[int] = CoderId.CATEGORICAL
     name: ClassVar[str] = coder_name(CoderId.CATEGORICAL)
 
     def encode_tally(self, tally: Tally) -> bytes:
-        """ValueError for a span above 2^16 - 1 or more than 2^16 different symbols."""
+        """Return the payload. Raises ValueError for a span above 2^16 - 1."""
         if tally.count == 0:
             return b""
         counts = tally.counts
@@ -91,7 +91,7 @@ class CategoricalCoder(TalliedCoder):
         return symbols
 
     def tally_cost_bits(self, tally: Tally) -> float:
-        """From the table that `encode` would store."""
+        """Estimate the bits from the table that `encode` would store."""
         if tally.count == 0:
             return 0.0
         counts = tally.counts
@@ -103,12 +103,12 @@ class CategoricalCoder(TalliedCoder):
 
 
 def scaled_frequencies(table: NDArray[np.int64], precision: int) -> Frequencies:
-    """Frequencies of total 2^precision as frequencies of total 2^24."""
+    """Scale frequencies of total 2^precision to the total 2^24."""
     return table.astype(np.uint64) << np.uint64(PRECISION_BITS - precision)
 
 
 def plan_table(counts: NDArray[np.int64]) -> CategoricalPlan:
-    """The precision and order with the fewest bits for table and symbols together."""
+    """Choose the precision and order with the fewest bits for table and symbols together."""
     plans = []
     present = counts > 0
     used = counts[present]
@@ -157,7 +157,7 @@ def best_order(table: NDArray[np.int64]) -> tuple[int, float]:
 
 
 def table_text(table: NDArray[np.int64], order: int) -> str:
-    """All frequencies but the last as a text of 0 and 1; a run of zeros is a zero and its length."""
+    """All frequencies but the last as a string of 0 and 1; a run of zeros is a zero and its length."""
     runs = dict(zip(*(part.tolist() for part in zero_runs(table)), strict=True))
     parts = []
     place = 0
@@ -172,7 +172,10 @@ def table_text(table: NDArray[np.int64], order: int) -> str:
 
 
 def read_table(reader: Reader, span: int, precision: int, order: int) -> NDArray[np.int64]:
-    """Read span + 1 frequencies of total 2^precision, (span + 1,); the last one is what is left."""
+    """Read frequencies (span + 1,) of total 2^precision; the last one is the remainder.
+
+    Raises Corrupt or Truncated.
+    """
     start = reader.offset
     bits = BitReader(reader, -(-span * MAX_TABLE_BITS_PER_SYMBOL // 8))
     table = np.zeros(span + 1, dtype=np.int64)
@@ -196,25 +199,25 @@ def read_table(reader: Reader, span: int, precision: int, order: int) -> NDArray
 
 
 def golomb_text(value: int, order: int) -> str:
-    """`value` >= 0 as a text of 0 and 1: value + 2^order behind one zero per bit above order + 1."""
+    """`value` >= 0 as a string of 0 and 1: one zero per bit above order + 1, then value + 2^order."""
     digits = f"{value + (1 << order):b}"
     return "0" * (len(digits) - 1 - order) + digits
 
 
 def golomb_bits(values: NDArray[np.int64], order: int | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Length of each code in bits, shape of `values`, or of what they and the orders are broadcast to."""
+    """Length of each code in bits, in the shape of `values` broadcast with `order`."""
     digits = np.frexp((values + (1 << order)).astype(np.float64))[1].astype(np.int64)
     return 2 * digits - 1 - order
 
 
 def text_to_bytes(text: str) -> bytes:
-    """Bits as bytes, first bit highest, with zeros up to a whole byte."""
+    """Pack a string of bits into bytes, first bit highest, padded with zeros to a whole byte."""
     size = -(-len(text) // 8)
     return int(text.ljust(8 * size, "0") or "0", 2).to_bytes(size, "big")
 
 
 class BitReader:
-    """Reads codes from the next bytes of a payload, of which at most `max_bytes` belong to them."""
+    """Reads Exp-Golomb codes from at most the next `max_bytes` bytes of a payload."""
 
     def __init__(self, reader: Reader, max_bytes: int) -> None:
         self._reader = reader
@@ -223,7 +226,7 @@ class BitReader:
         self._position = 0
 
     def golomb(self, order: int) -> int:
-        """The next number."""
+        """Read the next number. Raises Truncated."""
         one = self._text.find("1", self._position, self._position + MAX_ZEROS + 1)
         end = one + (one - self._position) + 1 + order
         if one < 0 or end > len(self._text):
@@ -232,7 +235,7 @@ class BitReader:
         return int(self._text[one:end], 2) - (1 << order)
 
     def finish(self) -> None:
-        """Skip to the next whole byte and advance the payload's reader; Corrupt for padding of ones."""
+        """Skip zero bits to the next byte and advance the payload's reader. Raises Corrupt for other bits."""
         size = -(-self._position // 8)
         if "1" in self._text[self._position : 8 * size]:
             raise self._reader.fault(Corrupt, "expected padding bits of zero")

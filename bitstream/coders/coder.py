@@ -16,53 +16,53 @@ INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 
 
 class SymbolCoder(Protocol):
-    """Turns a tensor of integers into bytes that carry every parameter but the count, and back.
+    """Turns a tensor of integers into bytes and back. The bytes carry every parameter but the count.
 
-    Symbols are int32 of shape (count,) or (rows, columns); a coder with parameters per row takes
-    the rows of axis 0. No symbols at all are always the empty payload.
+    Symbols are int32 of shape (count,) or (rows, columns). A coder with parameters per row takes the rows of
+    axis 0. The payload of zero symbols is always empty.
     """
 
     wire_id: ClassVar[int]
-    """Stands in files; never reused."""
+    """Id in files, never reused."""
     name: ClassVar[str]
 
     def encode(self, symbols: NDArray[np.int32]) -> bytes:
-        """The payload; ValueError if this coder cannot represent the symbols."""
+        """Return the payload. Raises ValueError if this coder cannot represent the symbols."""
 
     def decode(self, payload: bytes, count: int) -> NDArray[np.int32]:
-        """The symbols, shape (count,); BitstreamError if the payload is not one for `count` symbols."""
+        """Return symbols of shape (count,). Raises `BitstreamError` for an invalid payload."""
 
     def cost_bits(self, symbols: NDArray[np.int32]) -> float:
-        """About the payload's size in bits, without encoding; infinity if it cannot be encoded."""
+        """Estimate the payload's bits without encoding; infinity if this coder cannot encode the symbols."""
 
     def encode_tally(self, tally: Tally) -> bytes:
-        """`encode` of symbols that were counted before, so that coders share the counting."""
+        """`encode` for counted symbols, so that coders share the counting."""
 
     def tally_cost_bits(self, tally: Tally) -> float:
-        """`cost_bits` of symbols that were counted before."""
+        """`cost_bits` for counted symbols."""
 
 
 class TalliedCoder:
-    """`encode` and `cost_bits` for the coders, which all go by a tally."""
+    """Implements `encode` and `cost_bits` by a tally."""
 
     name: ClassVar[str]
 
     def encode(self, symbols: NDArray[np.int32]) -> bytes:
-        """The payload; ValueError if this coder cannot represent the symbols."""
+        """Return the payload. Raises ValueError if this coder cannot represent the symbols."""
         return self.encode_tally(Tally.of(symbols))
 
     def encode_tally(self, tally: Tally) -> bytes:
         raise NotImplementedError
 
     def cost_bits(self, symbols: NDArray[np.int32]) -> float:
-        """About the payload's size in bits; infinity if the symbols cannot be encoded."""
+        """Estimate the payload's bits; infinity if this coder cannot represent the symbols."""
         return self.tally_cost_bits(Tally.of(symbols))
 
     def tally_cost_bits(self, tally: Tally) -> float:
         raise NotImplementedError
 
     def open_payload(self, payload: bytes, count: int) -> Reader:
-        """A reader of the payload, after checks of the count; an empty payload for no symbols."""
+        """Check the count and return a reader of the payload, which must be empty for zero symbols."""
         if count < 0:
             raise ValueError(f"expected a count of at least 0, found {count}")
         reader = Reader(payload, block=f"coder {self.name}")
@@ -75,7 +75,7 @@ class TalliedCoder:
 
 
 def read_range(reader: Reader, max_span: int) -> tuple[int, int]:
-    """Read the smallest symbol and the span, which is the largest symbol minus the smallest."""
+    """Read the smallest symbol and the span, which is the largest minus the smallest. Raises Corrupt."""
     start = reader.offset
     minimum = reader.signed_varint()
     span = reader.varint(max_span)
@@ -85,16 +85,15 @@ def read_range(reader: Reader, max_span: int) -> tuple[int, int]:
 
 
 def no_symbols() -> NDArray[np.int32]:
-    """An empty tensor."""
     return np.empty(0, dtype=np.int32)
 
 
 def varint_bytes(value: int) -> int:
-    """How many bytes `value` takes as an unsigned varint."""
+    """Size of `value` as an unsigned varint in bytes."""
     return max(1, -(-value.bit_length() // 7))
 
 
 def range_bits(tally: Tally) -> int:
-    """Bits that the smallest symbol and the span take."""
+    """Bits of the smallest symbol and the span."""
     zigzag = 2 * tally.minimum if tally.minimum >= 0 else -2 * tally.minimum - 1
     return 8 * (varint_bytes(zigzag) + varint_bytes(tally.span))

@@ -1,11 +1,11 @@
-"""Symbols whose likelihood the decoder knows from what it has decoded: each has a class, one of a few shapes.
+"""A coder for symbols in classes, which the decoder knows from earlier symbols.
 
-A family computes the class of every symbol from earlier symbols, with integers (`models.inrc.contexts`).
-This module holds what a class means: a point on a curve through knots, each a shape of four log-odds, so
-that a few numbers in the file describe all shapes between nearly always zero and wide. It is the
-binarisation of a context-adaptive coder (is it 0? is it 1? is it 2? and then geometric; D. Marpe et al.,
-"Context-based adaptive binary arithmetic coding", 2003, section III.A) with the product of its binary
-decisions coded at once, so that one call codes all symbols of a class. A flag has the first of them alone.
+A family computes the class of every symbol from earlier symbols, with integers (`models.inrc.contexts`). This
+module defines the distribution of a class. It is a point on a curve through knots of four log-odds each, so
+a few numbers in the file describe all distributions from nearly always zero to wide. The distribution is the
+binarisation of a context-adaptive coder: is it 0? is it 1? is it 2? and then geometric (D. Marpe et al.,
+"Context-based adaptive binary arithmetic coding", 2003, section III.A). The product of the binary decisions
+is coded at once, so one call codes all symbols of a class. A flag has only the first decision.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from bitstream.errors import Corrupt
 from bitstream.fields import Reader
 
 DECISIONS = 4
-"""Log-odds of a knot: of 0, of 1, of 2, and of ending at each magnitude from 3 on, against more."""
+"""Log-odds of a knot: for magnitude 0, 1, 2 and each from 3 on, always against larger ones."""
 QUARTERS = 4
-"""Classes from one knot to the next."""
+"""Number of classes from one knot to the next."""
 MAX_KNOTS = 64
 MAX_LOG_ODDS = 255
-"""Of a knot, in 1/16 nats."""
+"""Maximum magnitude of the log-odds of a knot, in 1/16 nats."""
 MAX_MAGNITUDE = (1 << 15) - 1
 
 ONE = 1 << 32
@@ -37,12 +37,12 @@ ODDS_STEP = 0x104080AB5
 
 
 def class_count(knots: int) -> int:
-    """Number of classes of this many knots: four for each interval, and the last knot."""
+    """Number of classes for this many knots: four per interval, and the last knot."""
     return QUARTERS * (knots - 1) + 1
 
 
 def check_knots(knots: NDArray[Any]) -> NDArray[np.int64]:
-    """The knots as int64; ValueError unless they are integers of -255..255 of shape (2..64, 4)."""
+    """Return the knots as int64. Raises ValueError unless they are (2..64, 4) integers of -255..255."""
     checked = np.asarray(knots)
     if checked.dtype.kind not in "iu" or checked.ndim != 2 or checked.shape[1] != DECISIONS:
         raise ValueError(f"expected integer knots of shape (K, 4), found {checked.dtype} {checked.shape}")
@@ -55,7 +55,7 @@ def check_knots(knots: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def class_log_odds(knots: NDArray[np.int64], index: int) -> tuple[int, ...]:
-    """The four log-odds of a class in 1/64 nats: between two knots, r quarters of the way."""
+    """The four log-odds of a class in 1/64 nats, interpolated in quarters between two knots."""
     knot, quarter = divmod(index, QUARTERS)
     following = knots[min(knot + 1, len(knots) - 1)]
     mixed = (QUARTERS - quarter) * knots[knot] + quarter * following
@@ -64,7 +64,7 @@ def class_log_odds(knots: NDArray[np.int64], index: int) -> tuple[int, ...]:
 
 @cache
 def odds(log_odds: int) -> int:
-    """2^32 times the odds of a log-odds of at least 0 in 1/64 nats. Normative."""
+    """2^32 times the odds for log-odds of at least 0 in 1/64 nats. Normative."""
     value = ONE
     for _ in range(log_odds):
         value = value * ODDS_STEP >> 32
@@ -72,7 +72,7 @@ def odds(log_odds: int) -> int:
 
 
 def share(weight: int, log_odds: int) -> int:
-    """The part of `weight` that goes to an event of these log-odds in 1/64 nats, rounded down. Normative."""
+    """The share of `weight` for an event of these log-odds in 1/64 nats, rounded down. Normative."""
     event, others = (odds(log_odds), ONE) if log_odds >= 0 else (ONE, odds(-log_odds))
     return weight * event // (event + others)
 
@@ -80,8 +80,8 @@ def share(weight: int, log_odds: int) -> int:
 def class_frequencies(log_odds: tuple[int, ...], max_magnitude: int) -> Frequencies:
     """Frequencies of the symbols -M..M, (2 M + 1,), from a class's log-odds in 1/64 nats. Normative.
 
-    The weight 2^32 is split at each magnitude in turn; magnitude M takes what is left. Both signs of a
-    magnitude share its weight equally, and 0 takes what the rounding leaves.
+    The weight 2^32 is split at each magnitude in turn, and magnitude M gets the remainder. Both signs of a
+    magnitude share its weight equally. Symbol 0 gets what rounding leaves.
     """
     size = 2 * max_magnitude + 1
     left = ONE
@@ -98,13 +98,13 @@ def class_frequencies(log_odds: tuple[int, ...], max_magnitude: int) -> Frequenc
 
 
 def flag_frequencies(log_odds: tuple[int, ...]) -> Frequencies:
-    """Frequencies of a flag being 0 and 1, (2,), from a class's log-odds in 1/64 nats. Normative."""
+    """Frequencies of the flags 0 and 1, (2,), from a class's log-odds in 1/64 nats. Normative."""
     zero = 1 + (share(ONE, log_odds[0]) * (TOTAL - 2) >> 32)
     return np.array([zero, TOTAL - zero], dtype=np.uint64)
 
 
 class ClassModels:
-    """The models of the classes of some knots, each built when it is first asked for."""
+    """The models of the classes between given knots, each built at its first use."""
 
     def __init__(self, knots: NDArray[Any], max_magnitude: int) -> None:
         if not 1 <= max_magnitude <= MAX_MAGNITUDE:
@@ -128,14 +128,14 @@ class ClassModels:
         return self._flags[index]
 
     def groups(self, classes: NDArray[Any]) -> tuple[NDArray[np.intp], Iterator[tuple[int, int, int]]]:
-        """The order of the symbols of a pass, (count,), and class, start and stop of each of its groups.
+        """Return the order of a pass's symbols, (count,), and class, start and stop of each group.
 
-        Classes ascend, and so do positions within a class; ValueError for a class that does not exist.
+        Classes ascend, and so do positions within a class. Raises ValueError for a class out of range.
         """
         numbers = np.bincount(classes, minlength=self.count)
         if len(numbers) > self.count:
             raise ValueError(f"expected classes below {self.count}, found {len(numbers) - 1}")
-        # A stable sort of 16 bits is a radix sort.
+        # 16 bits, because NumPy sorts these stably by radix.
         order = np.argsort(classes.astype(np.uint16), kind="stable")
         stops = np.cumsum(numbers)
         present = np.flatnonzero(numbers)
@@ -144,10 +144,10 @@ class ClassModels:
 
 
 class ConditionalEncoder:
-    """Collects the passes of one payload; `ConditionalDecoder` gives them back in the same order.
+    """Collects the passes of one payload; `ConditionalDecoder` decodes them in the same order.
 
-    `knots` are integers of -255..255, (K, 4), in 1/16 nats; symbols are -max_magnitude..max_magnitude.
-    ValueError for what is out of range.
+    `knots` are integers of -255..255, (K, 4), in 1/16 nats. Symbols are -max_magnitude..max_magnitude. Raises
+    ValueError for values out of range.
     """
 
     def __init__(self, knots: NDArray[Any], max_magnitude: int) -> None:
@@ -155,7 +155,7 @@ class ConditionalEncoder:
         self._groups: list[tuple[NDArray[np.int32], Any]] = []
 
     def code(self, classes: NDArray[Any], symbols: NDArray[np.int32] | None) -> NDArray[np.int32]:
-        """Add one pass: the symbols, which it returns, and their classes, of the same shape."""
+        """Add one pass of symbols and their classes, of the same shape. Returns the symbols."""
         if symbols is None or symbols.shape != classes.shape:
             raise ValueError("expected a symbol for each class")
         kept = symbols.astype(np.int32, copy=False)
@@ -171,7 +171,7 @@ class ConditionalEncoder:
         return kept
 
     def code_flags(self, classes: NDArray[Any], flags: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-        """Add one pass of flags, which it returns, and their classes, both (count,)."""
+        """Add one pass of flags and their classes, both (count,). Returns the flags."""
         if flags is None or flags.shape != classes.shape:
             raise ValueError("expected a flag for each class")
         order, groups = self._models.groups(classes)
@@ -188,7 +188,7 @@ class ConditionalEncoder:
 class ConditionalDecoder:
     """Decodes the passes of a payload, in the order in which they were encoded.
 
-    Corrupt if knots or magnitude, which come from the file as well, are out of range.
+    Raises Corrupt if knots or magnitude are out of range, because they come from the file as well.
     """
 
     def __init__(self, knots: NDArray[Any], max_magnitude: int, data: bytes) -> None:
@@ -200,9 +200,9 @@ class ConditionalDecoder:
         self._groups = GroupDecoder(reader)
 
     def code(self, classes: NDArray[Any], symbols: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
-        """The symbols of the next pass, of the shape of its classes."""
+        """Return the symbols of the next pass, in the shape of its classes."""
         if symbols is not None:
-            raise ValueError("expected no symbols: they are decoded")
+            raise ValueError("expected no symbols, because the decoder returns them")
         if not classes.size:
             return np.zeros(classes.shape, dtype=np.int32)
         order, groups = self._models.groups(classes.ravel())
@@ -215,9 +215,9 @@ class ConditionalDecoder:
         return decoded.reshape(classes.shape)
 
     def code_flags(self, classes: NDArray[Any], flags: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
-        """The flags of the next pass, one for each of its classes (count,)."""
+        """Return the flags of the next pass, one for each of its classes, (count,)."""
         if flags is not None:
-            raise ValueError("expected no flags: they are decoded")
+            raise ValueError("expected no flags, because the decoder returns them")
         order, groups = self._models.groups(classes)
         decoded = np.zeros(len(classes), dtype=np.bool_)
         for index, start, stop in groups:
@@ -225,5 +225,5 @@ class ConditionalDecoder:
         return decoded
 
     def expect_end(self) -> None:
-        """Corrupt unless the payload is used up."""
+        """Raise Corrupt unless the payload is used up."""
         self._groups.expect_end()

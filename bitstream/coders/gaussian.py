@@ -1,4 +1,4 @@
-"""Symbols whose likelihood falls off with the square: embeddings, and sums of many small parts."""
+"""A coder for Gaussian distributions: embeddings, and sums of many small parts."""
 
 from __future__ import annotations
 
@@ -125,15 +125,14 @@ RATIOS = (
     0xFFFFFF4A,
     0xFFFFFF67,
 )
-"""floor(2^32 q) for q = exp(-1 / (2 s^2)) and the scales s = 2^((i - 16) / 8): normative."""
+"""floor(2^32 q) for q = exp(-1 / (2 s^2)) and scales s = 2^((i - 16) / 8). Normative."""
 
 
 @lru_cache(maxsize=len(RATIOS))
 def gaussian_profile(index: int) -> Profile:
     """A Gaussian of standard deviation s sampled at integers, relative to the centre.
 
-    w(k) = q^(k^2) by w(k + 1) = w(k) r(k), r(0) = q, r(k + 1) = r(k) q^2; each product is rounded
-    down.
+    w(k) = q^(k^2) by w(k + 1) = w(k) r(k), r(0) = q, r(k + 1) = r(k) q^2. Each product is rounded down.
     """
     ratio = RATIOS[index]
     square = ratio * ratio >> 32
@@ -147,7 +146,7 @@ def gaussian_profile(index: int) -> Profile:
 
 
 class GaussianCoder(ShapedCoder):
-    """112 Gaussian tables of standard deviations from 1/4 to 3756 symbols."""
+    """112 Gaussian tables, with standard deviations from 1/4 to 3756 symbols."""
 
     wire_id: ClassVar[int] = CoderId.GAUSSIAN
     name: ClassVar[str] = coder_name(CoderId.GAUSSIAN)
@@ -162,5 +161,5 @@ class GaussianCoder(ShapedCoder):
         return round(float(counts @ np.arange(len(counts)) / counts.sum()))
 
     def distance(self, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Square."""
+        """Squared offsets."""
         return offsets.astype(np.float64) ** 2

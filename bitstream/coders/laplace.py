@@ -1,4 +1,4 @@
-"""Symbols whose likelihood falls off exponentially: most weights after quantisation."""
+"""A coder for Laplace distributions: most weights after quantisation."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ THETAS = (
     0xFFF67CAE,
     0xFFF746C9,
 )
-"""floor(2^32 theta) for theta = exp(-1 / (2 b)) and the scales b = 2^((i - 32) / 8): normative."""
+"""floor(2^32 theta) for theta = exp(-1 / (2 b)) and scales b = 2^((i - 32) / 8). Normative."""
 
 
 @lru_cache(maxsize=len(THETAS))
@@ -149,7 +149,7 @@ def laplace_profile(index: int) -> Profile:
     """A Laplace density of scale b integrated over unit bins, relative to the centre's bin.
 
     P(0) = 1 - theta and P(k) = theta^(2k - 1) (1 - theta^2) / 2 give P(1) / P(0) =
-    theta (1 + theta) / 2 and P(k + 1) / P(k) = theta^2; each product is rounded down.
+    theta (1 + theta) / 2 and P(k + 1) / P(k) = theta^2. Each product is rounded down.
     """
     theta = THETAS[index]
     ratio = theta * theta >> 32
@@ -162,7 +162,7 @@ def laplace_profile(index: int) -> Profile:
 
 
 class LaplaceCoder(ShapedCoder):
-    """128 Laplace tables of scales from 1/16 to 3756 symbols."""
+    """128 Laplace tables, with scales from 1/16 to 3756 symbols."""
 
     wire_id: ClassVar[int] = CoderId.LAPLACE
     name: ClassVar[str] = coder_name(CoderId.LAPLACE)
@@ -178,5 +178,5 @@ class LaplaceCoder(ShapedCoder):
         return int(np.searchsorted(cumulative, (int(cumulative[-1]) + 1) // 2))
 
     def distance(self, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Absolute value."""
+        """Absolute offsets."""
         return np.abs(offsets).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Nested masks: one level 0..N per weight, with the exact count of every level stored."""
+"""A coder for nested masks: one level 0..N per weight, with the exact count of every level stored."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MAX_LEVEL = 255
 class LevelsCoder(TalliedCoder):
     """Payload: N, the counts of the levels 0..N-1, ANS words over the levels that occur.
 
-    With M_1 containing M_2 containing ... M_N, the level of a weight is the number of masks that
-    hold it. The counts cost a few bytes and make the frequencies exact.
+    M_1 contains M_2, which contains M_3, and so on. The level of a weight is the number of masks that contain
+    it. The counts cost a few bytes and make the frequencies exact.
     """
 
     wire_id: ClassVar[int] = CoderId.LEVELS
     name: ClassVar[str] = coder_name(CoderId.LEVELS)
 
     def encode_tally(self, tally: Tally) -> bytes:
-        """ValueError for a symbol outside 0..255."""
+        """Return the payload. Raises ValueError for a symbol outside 0..255."""
         if tally.count == 0:
             return b""
         counts = level_counts(tally)
@@ -65,7 +65,7 @@ class LevelsCoder(TalliedCoder):
         return symbols
 
     def tally_cost_bits(self, tally: Tally) -> float:
-        """From the exact frequencies."""
+        """Compute the bits from the exact frequencies."""
         if tally.count == 0:
             return 0.0
         counts = level_counts(tally)

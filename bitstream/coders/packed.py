@@ -1,4 +1,4 @@
-"""Symbols as plain bits of one width, for tensors without statistics such as float16 patterns."""
+"""A coder of plain bits of one width, for tensors without statistics such as float16 patterns."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MAX_WIDTH_BITS = 32
 
 
 def pack_bits(values: NDArray[np.uint32], width: int) -> bytes:
-    """Values below 2^width as planes: each whole byte, lowest first, then the bits that remain.
+    """Pack values below 2^width as planes: each whole byte, lowest first, then the remaining bits.
 
-    The remaining r bits of all values follow each other, lowest bit first.
+    The remaining r bits of all values follow one another, lowest bit first.
     """
     planes = [(values >> np.uint32(shift)).astype(np.uint8).tobytes() for shift in range(0, width - 7, 8)]
     rest = width % 8
@@ -40,7 +40,7 @@ def packed_bytes(count: int, width: int) -> int:
 
 
 def read_packed(reader: Reader, count: int, width: int) -> NDArray[np.uint32]:
-    """Read `count` values that `pack_bits` wrote, shape (count,); Corrupt for padding other than zero."""
+    """Read `count` values that `pack_bits` wrote, shape (count,). Raises Corrupt for non-zero padding."""
     reader.require(packed_bytes(count, width))
     values = np.zeros(count, dtype=np.uint32)
     for shift in range(0, width - 7, 8):
@@ -67,7 +67,7 @@ class PackedCoder(TalliedCoder):
     name: ClassVar[str] = coder_name(CoderId.PACKED)
 
     def encode_tally(self, tally: Tally) -> bytes:
-        """Any symbols of 32 bits."""
+        """Return the payload of any symbols of 32 bits."""
         if tally.count == 0:
             return b""
         writer = Writer()
@@ -96,7 +96,7 @@ class PackedCoder(TalliedCoder):
         return values.view(np.int32)
 
     def tally_cost_bits(self, tally: Tally) -> float:
-        """Exact but for the byte of the width against the bytes of the span."""
+        """Exact, except that it counts the bytes of the span for the one byte of the width."""
         if tally.count == 0:
             return 0.0
         return range_bits(tally) + 8.0 * packed_bytes(tally.count, tally.span.bit_length())

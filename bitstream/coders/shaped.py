@@ -1,4 +1,4 @@
-"""Bell-shaped symbols, from integer tables that one stored scale per tensor or per row selects."""
+"""Coders for bell-shaped distributions: a stored scale per tensor or per row selects an integer table."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class ShapedPlan:
 def frequencies_from_profile(profile: Profile, centre: int, span: int) -> Frequencies:
     """Frequencies of the symbols 0..span, shape (span + 1,).
 
-    1 + floor(weight * (2^24 - n) / sum of weights), n = span + 1; what is left of 2^24 goes to the
-    centre. All in unsigned 64-bit integers: weights are at most 2^32.
+    Each is 1 + floor(weight * (2^24 - n) / sum of weights) with n = span + 1, and the centre gets the
+    remainder of 2^24. Weights are at most 2^32, so unsigned 64-bit integers suffice.
     """
     weights = np.zeros(span + 1, dtype=np.uint64)
     right = profile[: span - centre + 1]
@@ -61,8 +61,8 @@ def frequencies_from_profile(profile: Profile, centre: int, span: int) -> Freque
 class ShapedCoder(TalliedCoder):
     """Payload: smallest symbol, span, centre, rows, scale indices, ANS words.
 
-    A shape is a list of profiles; the index of a row selects one. Rows that share an index are
-    coded together in one call, in the order of the indices.
+    A shape is a list of profiles, and the index of a row selects one. Rows that share an index are coded
+    together in one call, in the order of the indices.
     """
 
     wire_id: ClassVar[int]
@@ -74,14 +74,14 @@ class ShapedCoder(TalliedCoder):
 
     @abstractmethod
     def centre(self, counts: NDArray[np.int64]) -> int:
-        """The best centre for these occurrences, as a symbol minus the smallest."""
+        """The best centre for these counts, as a symbol minus the smallest."""
 
     @abstractmethod
     def distance(self, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The measure of offsets from the centre whose mean tells the scale."""
+        """Distances of offsets from the centre; their mean determines the scale."""
 
     def encode_tally(self, tally: Tally) -> bytes:
-        """ValueError for a span above 2^16 - 1."""
+        """Return the payload. Raises ValueError for a span above 2^16 - 1."""
         if tally.count == 0:
             return b""
         if tally.span > MAX_SPAN:
@@ -127,7 +127,7 @@ class ShapedCoder(TalliedCoder):
         return symbols.ravel()
 
     def tally_cost_bits(self, tally: Tally) -> float:
-        """From the exact frequencies of the scales that `encode` would use."""
+        """Compute the bits from the exact frequencies of the scales that `encode` would use."""
         if tally.count == 0:
             return 0.0
         if tally.span > MAX_SPAN:
@@ -163,7 +163,7 @@ class ShapedCoder(TalliedCoder):
         return ShapedPlan(centre, scales[chosen : chosen + 1], 0, head_bits + 16 + float(bits[chosen]))
 
     def _row_plan(self, row_counts: NDArray[np.int64], centre: int, head_bits: float) -> ShapedPlan:
-        """The cheapest width of the indices, and for each row the best index that it can express."""
+        """Choose the cheapest width of indices, and for each row the best index of that width."""
         nearest = self._nearest_scales(row_counts, centre)
         first = max(0, int(nearest.min()) - 2)
         scales = np.arange(first, min(self.scale_count, int(nearest.max()) + 3))
@@ -184,7 +184,7 @@ class ShapedCoder(TalliedCoder):
         return min(plans, key=lambda plan: plan.cost_bits)
 
     def _nearest_scales(self, row_counts: NDArray[np.int64], centre: int) -> NDArray[np.int64]:
-        """Per row the scale whose mean distance is just not below that of the row."""
+        """For each row the smallest scale whose mean distance is at least that of the row."""
         distances = self.distance(np.arange(row_counts.shape[1]) - centre)
         means = row_counts @ distances / np.maximum(row_counts.sum(axis=1), 1)
         nearest: NDArray[np.int64] = np.searchsorted(mean_distances(self), means)
@@ -202,7 +202,7 @@ class ShapedCoder(TalliedCoder):
 
 @lru_cache(maxsize=8)
 def mean_distances(coder: ShapedCoder) -> NDArray[np.float64]:
-    """Mean distance from the centre of each scale, ascending, (scale_count,); for the encoder only."""
+    """Mean distance from the centre for each scale, ascending, (scale_count,). Only the encoder uses it."""
     means = []
     for index in range(coder.scale_count):
         weights = coder.profile(index).astype(np.float64)
@@ -212,13 +212,13 @@ def mean_distances(coder: ShapedCoder) -> NDArray[np.float64]:
 
 
 def rows_by_index(indices: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Each index that occurs, ascending, with the numbers of its rows, ascending."""
+    """Yield each index that occurs, ascending, with the numbers of its rows, ascending."""
     for index in np.unique(indices):
         yield int(index), np.flatnonzero(indices == index)
 
 
 def write_indices(writer: Writer, indices: NDArray[np.int64], width: int) -> None:
-    """Write the number of rows, the smallest index, and for several rows the width and the differences."""
+    """Write the number of rows and the smallest index; for several rows also width and differences."""
     smallest = int(indices.min())
     writer.varint(len(indices))
     writer.u8(smallest)
@@ -228,7 +228,7 @@ def write_indices(writer: Writer, indices: NDArray[np.int64], width: int) -> Non
 
 
 def read_indices(reader: Reader, count: int, scale_count: int) -> NDArray[np.int64]:
-    """The scale index of each row, (rows,); rows divide `count` and indices are below `scale_count`."""
+    """Read the scale index of each row, (rows,), below `scale_count`; rows divide `count`. Raises Corrupt."""
     start = reader.offset
     rows = reader.varint()
     if not 1 <= rows <= MAX_ROWS or count % rows:

@@ -1,4 +1,4 @@
-"""How often each symbol occurs, counted once per tensor and shared by all coders."""
+"""Counts of each symbol, made once per tensor and shared by all coders."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Plan = TypeVar("Plan")
 
 @dataclass(frozen=True)
 class Tally:
-    """Symbols as int32 (rows, columns) with their range; rows is 1 for a tensor of one axis."""
+    """Symbols as int32 (rows, columns) with their range. A tensor of one axis is one row."""
 
     symbols: NDArray[np.int32]
     minimum: int
     maximum: int
     _plans: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """By names of coders."""
+    """Plans by coder name."""
 
     @classmethod
     def of(cls, symbols: NDArray[Any]) -> Self:
-        """Check shape and type of the symbols and find their range; ValueError if they do not fit."""
+        """Check shape and type of the symbols and find their range. Raises ValueError if they do not fit."""
         checked = np.ascontiguousarray(symbols)
         if checked.dtype.kind not in "iu":
             raise ValueError(f"expected integer symbols, found {checked.dtype}")
@@ -47,12 +47,10 @@ class Tally:
 
     @property
     def count(self) -> int:
-        """Number of symbols."""
         return int(self.symbols.size)
 
     @property
     def rows(self) -> int:
-        """Number of rows."""
         return int(self.symbols.shape[0])
 
     @property
@@ -62,13 +60,13 @@ class Tally:
 
     @cached_property
     def shifted(self) -> NDArray[np.int32]:
-        """Symbols minus the smallest, (rows, columns); only for spans below 2^31."""
+        """Symbols minus the smallest, (rows, columns). Valid for spans below 2^31."""
         shifted: NDArray[np.int32] = self.symbols - np.int32(self.minimum) if self.minimum else self.symbols
         return shifted
 
     @cached_property
     def row_counts(self) -> NDArray[np.int64] | None:
-        """Occurrences of each symbol of the range per row, (rows, span + 1); None if that is too big."""
+        """Counts per row of each symbol of the range, (rows, span + 1); None for 1 row or > 2^22 counts."""
         alphabet = self.span + 1
         if self.rows < 2 or self.rows * alphabet > MAX_ROW_COUNTS:
             return None
@@ -77,7 +75,7 @@ class Tally:
 
     @cached_property
     def counts(self) -> NDArray[np.int64] | None:
-        """Occurrences of each symbol of the range, (span + 1,); None for a span above 2^16 - 1."""
+        """Counts of each symbol of the range, (span + 1,); None for a span above 2^16 - 1."""
         if self.span > MAX_COUNTED_SPAN:
             return None
         if self.row_counts is not None:
@@ -86,7 +84,7 @@ class Tally:
         return np.bincount(self.shifted.ravel(), minlength=self.span + 1)
 
     def planned(self, coder: str, make: Callable[[], Plan]) -> Plan:
-        """What that coder chose for these symbols, made once: an estimate and the payload need the same."""
+        """Return the plan of this coder, made once because estimate and payload need the same one."""
         if coder not in self._plans:
             self._plans[coder] = make()
         plan: Plan = self._plans[coder]

@@ -1,4 +1,4 @@
-"""Symbols that are all equally likely between the smallest and the largest."""
+"""A coder for symbols that are equally likely from the smallest to the largest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UniformCoder(TalliedCoder):
     name: ClassVar[str] = coder_name(CoderId.UNIFORM)
 
     def encode_tally(self, tally: Tally) -> bytes:
-        """ValueError for a span of 2^24 or more."""
+        """Return the payload. Raises ValueError for a span of 2^24 or more."""
         if tally.count == 0:
             return b""
         if tally.span > MAX_SPAN:
@@ -48,7 +48,7 @@ class UniformCoder(TalliedCoder):
         return symbols
 
     def tally_cost_bits(self, tally: Tally) -> float:
-        """The exact frequencies differ from equal ones only on the last symbol."""
+        """Estimate the bits with equal frequencies; only the last symbol has a different one."""
         if tally.count == 0:
             return 0.0
         if tally.span > MAX_SPAN:

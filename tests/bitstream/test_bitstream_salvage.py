@@ -202,25 +202,25 @@ def rebuilt(**payloads: bytes) -> bytes:
 @READERS
 def test_what_was_lost_has_a_name(read: Callable[[bytes], Reader]) -> None:
     names = {
-        "TIME": "the times of the frames",
+        "TIME": "the frame timestamps",
         "qual": "the measured quality",
         "meta": "the metadata",
         "tags": "the tags",
         "chap": "the chapters",
-        "trak": "a track of sound or subtitles",
+        "trak": "an audio or subtitle track",
     }
     for kind, what in names.items():
         reader = read(rebuilt(**{kind: b"\xff"}))
         assert tuple(found_in(reader)) == STREAM.segments
         texts = [loss.what for loss in reader.losses()]
         assert sum(text.startswith(what) for text in texts) == (2 if kind == "trak" else 1), texts
-        assert texts[-1] == "whatever followed: sound, chapters, tags"
+        assert texts[-1] == "the rest of the file: audio, chapters, tags"
     assert reader.extras().tracks == ()
     assert reader.header == STREAM.header
     damaged = DATA.replace(b"Hello", b"Jello")
     reader = read(damaged)
     assert reader.extras().tracks == (SOUND,)
-    assert [str(loss).split(":")[0] for loss in reader.losses()] == ["a track of sound or subtitles"]
+    assert [str(loss).split(":")[0] for loss in reader.losses()] == ["an audio or subtitle track"]
     assert [loss.what for loss in read(DATA + b"?").losses()] == ["the index"]
 
 
@@ -317,7 +317,7 @@ def test_a_pipe_goes_forward_only() -> None:
     reader = ForwardReader(io.BytesIO(DATA))
     reader.locate(9)
     assert reader.locate(7) == (2, 7)
-    with pytest.raises(io.UnsupportedOperation, match="went by"):
+    with pytest.raises(io.UnsupportedOperation, match="is already past"):
         reader.locate(0)
     with pytest.raises(io.UnsupportedOperation):
         reader.segment(0)

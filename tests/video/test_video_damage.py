@@ -218,7 +218,7 @@ def test_sound_that_is_damaged_is_left_out(
     assert run(["decode", path, "-o", str(output)]) == 4
     assert "block trak" in capfd.readouterr().err
     assert run(["decode", path, "-o", str(output), "--skip-damaged"]) == 4
-    assert "inrc: lost: a track of sound or subtitles: " in capfd.readouterr().err
+    assert "inrc: lost: an audio or subtitle track: " in capfd.readouterr().err
     times, packets, chapters = decoded(output)
     assert (len(times), packets, chapters) == (COUNT, 0, 2)
 
@@ -232,7 +232,7 @@ def test_a_file_that_is_cut_off(film: Film, tmp_path: Path, capfd: pytest.Captur
     assert run(["decode", path, "-o", str(output), "--skip-damaged"]) == 4
     error = capfd.readouterr().err
     assert "inrc: lost: frames 36 to 49: " in error
-    assert "inrc: lost: whatever followed: sound, chapters, tags: " in error
+    assert "inrc: lost: the rest of the file: audio, chapters, tags: " in error
     times, packets, _ = decoded(output)
     assert (len(times), packets) == (COUNT, 0)
     frames = read_frames(output)
@@ -245,7 +245,7 @@ def test_a_file_that_is_cut_off(film: Film, tmp_path: Path, capfd: pytest.Captur
     assert run(["info", path, "--skip-damaged", "--json"]) == 4
     report = json.loads(capfd.readouterr().out)
     assert [segment["first_frame"] for segment in report["segments"]] == [0, 12, 24]
-    assert [text.split(":")[0] for text in report["lost"]] == ["frames 36 to 49", "whatever followed"]
+    assert [text.split(":")[0] for text in report["lost"]] == ["frames 36 to 49", "the rest of the file"]
 
 
 def test_an_intact_file_has_lost_nothing(film: Film, tmp_path: Path) -> None:
