@@ -1,6 +1,6 @@
 """inrc: a video codec whose files are models, each fitted to one video.
 
-The library is imported when it is first used: `import inrcodec` loads neither torch nor PyAV.
+Names are imported on first use, so that `import inrcodec` loads neither torch nor PyAV.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _HOMES = {
     "verify": "inrcodec.decoder.info:verify",
     "write_report": "inrcodec.quality.report.write:write_report",
 }
-"""Where each name of the library is defined."""
+"""The module that defines each public name."""
 
 __all__ = [
     "BitstreamError",

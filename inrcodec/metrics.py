@@ -1,4 +1,4 @@
-"""How close decoded frames are to their source."""
+"""PSNR and MS-SSIM of decoded frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IDENTICAL_PSNR_DB = 100.0
-"""PSNR of identical frames: a finite value, so that one black frame does not make a mean infinite."""
+"""PSNR of identical frames: finite, so that one black frame does not make a mean infinite."""
 _PEAK = 255.0
 _MS_SSIM_WINDOWS = (11, 9, 7)
 _MS_SSIM_HALVINGS = 4
@@ -17,20 +17,21 @@ _MS_SSIM_HALVINGS = 4
 
 @dataclass(frozen=True)
 class PsnrSummary:
-    """The PSNR of a video in one line."""
+    """The PSNR of a video."""
 
     mean_db: float
     """Mean over frames of the RGB PSNR, as in the papers; not the PSNR of the mean error."""
     first_percentile_db: float
-    """One frame in a hundred is worse than this."""
+    """1st percentile over frames: one frame in a hundred is worse."""
 
 
 def psnr_db(
     reference: NDArray[np.uint8], decoded: NDArray[np.uint8], keep: NDArray[np.bool_] | None = None
 ) -> float:
-    """PSNR in dB of one 8-bit frame over its samples, at most 100; `keep` (height, width) picks the pixels.
+    """PSNR in dB of one uint8 frame (height, width, 3), at most 100.
 
-    Raises `ValueError` unless both are uint8 of one shape with at least one sample that counts.
+    Only pixels that are True in `keep` (height, width) count; None counts all. Raises `ValueError` unless
+    both frames are uint8 of the same shape, with at least one counted sample.
     """
     if reference.shape != decoded.shape or reference.dtype != np.uint8 or decoded.dtype != np.uint8:
         raise ValueError(
@@ -50,9 +51,10 @@ def psnr_db(
 def psnr_per_frame_db(
     reference: NDArray[np.uint8], decoded: NDArray[np.uint8], keep: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """PSNR in dB of each frame of two videos (T, height, width, 3), as (T,).
+    """PSNR in dB of each frame of two uint8 videos (T, height, width, 3), as (T,).
 
-    Only pixels count that are True in `keep` (T, height, width), or all of them.
+    Only pixels that are True in `keep` (T, height, width) count; None counts all. Raises `ValueError` as
+    `psnr_db` does, and for videos of different length.
     """
     if len(reference) != len(decoded):
         raise ValueError(f"expected as many frames in both, found {len(reference)} and {len(decoded)}")
@@ -62,7 +64,7 @@ def psnr_per_frame_db(
 
 
 def summarise_psnr(values_db: Sequence[float] | NDArray[np.float64]) -> PsnrSummary:
-    """Mean and first percentile of the PSNR of frames, dB. Raises `ValueError` for no frames."""
+    """Mean and 1st percentile of the PSNR of frames, dB. Raises `ValueError` if there are none."""
     values = np.asarray(values_db, dtype=np.float64)
     if values.size == 0:
         raise ValueError("expected at least one frame")
@@ -70,11 +72,11 @@ def summarise_psnr(values_db: Sequence[float] | NDArray[np.float64]) -> PsnrSumm
 
 
 def ms_ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float | None:
-    """Mean MS-SSIM over the frames of two videos (T, height, width, 3).
+    """Mean MS-SSIM over the frames of two uint8 videos (T, height, width, 3).
 
-    The window has 11 pixels, or 9 or 7 where four halvings leave no more of the frame; None for frames that
-    leave less (a side of 96 pixels or fewer). Needs the extra `metrics`: pytorch-msssim, which the authors of
-    HNeRV measure with too. Raises `ImportError` without it.
+    The window has 11 pixels, or 9 or 7 where the frame, halved four times, is too small for more. Frames with
+    a side of 96 pixels or fewer give None. Needs pytorch-msssim (the extra `metrics`), which the authors of
+    HNeRV use too; raises `ImportError` without it.
     """
     side = min(reference.shape[1:3])
     window = next((size for size in _MS_SSIM_WINDOWS if side > (size - 1) << _MS_SSIM_HALVINGS), None)

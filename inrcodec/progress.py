@@ -1,4 +1,4 @@
-"""How the library reports: a small protocol that the console implements and tests can ignore."""
+"""Progress reports of the library: a small protocol that the command line implements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EncodePlan:
-    """What an encode is about to do, stated before the work starts."""
+    """Size, model and effort of an encode, reported before the work starts."""
 
     source: str
     width: int
@@ -25,8 +25,8 @@ class EncodePlan:
     target_bytes: int
     device: str
     expected_seconds: float | None
-    """Estimate of the time the work will take, from a step and a frame that were timed; None where they were
-    timed elsewhere."""
+    """Estimated duration of the work, from one timed step and one timed frame; None where workers
+    measure it."""
     epochs: float | None
     """Passes over the frames, or None when `--time` decides."""
 
@@ -36,7 +36,7 @@ class FitReport:
     """The state of a fit at one step."""
 
     fraction: float
-    """Elapsed share of the schedule, 0 to 1."""
+    """Elapsed fraction of the schedule, 0 to 1."""
     psnr_db: float
     """Running PSNR of the training batches, dB."""
     predicted_bpp: float
@@ -46,12 +46,12 @@ class FitReport:
 
 MOST_COURSE_POINTS = 400
 CoursePoint = tuple[float, float, float, float]
-"""Seconds since the fit began or went on, epochs, PSNR in dB, bits per pixel."""
+"""Seconds since the fit began or resumed, epochs, PSNR in dB, bits per pixel."""
 
 
 @dataclass
 class Course:
-    """How a fit went, in at most `MOST_COURSE_POINTS` moments: those of a long one are further apart."""
+    """The history of a fit in at most `MOST_COURSE_POINTS` points, further apart the longer the fit."""
 
     epochs_a_step: float
     points: list[CoursePoint] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Course:
     _least_apart: float = 0.0
 
     def add(self, step: int, psnr_db: float, bpp: float) -> None:
-        """Keep the state of the fit after so many steps, unless the last one was just before it."""
+        """Record the state after `step` steps, unless the last point is too recent."""
         seconds = time.monotonic() - self._started
         if self.points and seconds - self.points[-1][0] < self._least_apart:
             return
@@ -71,19 +71,19 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One frame of a fit; both are uint8 (height, width, 3)."""
+    """One frame of the source and its fit, both uint8 (height, width, 3)."""
 
     source: NDArray[np.uint8]
     fit: NDArray[np.uint8]
 
 
 class Progress(Protocol):
-    """Receives what the library has to say; every method must return quickly."""
+    """Receives the library's reports; every method must return quickly."""
 
     def plan(self, plan: EncodePlan) -> None: ...
 
     def expect(self, seconds: float, epochs: float | None) -> None:
-        """A fit is about to take so many seconds, and epochs unless the time decides."""
+        """A fit is about to take `seconds`, and `epochs` unless `--time` decides (None)."""
 
     def fit(self, report: FitReport) -> None: ...
 
@@ -91,13 +91,13 @@ class Progress(Protocol):
         """`done` of `total` units (frames, trials) of the stage `name` are finished."""
 
     def picture(self, draw: Callable[[], Picture]) -> None:
-        """Offer a picture of a fit as it is now. Whoever wants it calls `draw`, which takes time."""
+        """Offer a picture of the fit as it is now; `draw` renders it, which takes time."""
 
     def note(self, message: str) -> None:
-        """A warning or remark worth one line."""
+        """Report a warning or remark of one line."""
 
     def detail(self, message: str) -> None:
-        """A remark for `-v` only."""
+        """Report a remark that only `-v` shows."""
 
 
 class Silent:
@@ -127,41 +127,42 @@ class Silent:
 
 @dataclass(eq=False)
 class Part:
-    """A part of a job as a `Progress`; parts nest, and tell the outermost `Progress` of the whole job.
+    """A `Progress` for one part of a job; parts nest, and the outermost `Progress` sees the whole job.
 
-    Fits of parts that run at once are added up: the whole is as far as the shares of its parts say, its PSNR
-    and rate are means by share, and the time left follows from the pace of the parts that run.
+    Reports of parts that run in parallel are combined. The fraction is summed over parts, weighted by share.
+    PSNR and bits per pixel are means weighted by share. The time left follows from the pace of the running
+    parts.
     """
 
     told: Progress
-    """Where reports go: the part that this one is a part of, or the outermost `Progress`."""
+    """Receiver of the reports: the enclosing part or the outermost `Progress`."""
     share: float = 1.0
-    """Of the whole that this is a part of."""
+    """Fraction of the enclosing part, 0 to 1."""
     name: str = ""
-    """What its remarks begin with."""
+    """Prefix of its notes and details."""
     title: str | None = None
-    """What its plans name in place of the source."""
+    """Replaces the source in its plans."""
     expects: Callable[[float, float | None], None] | None = None
-    """Takes what it expects, in place of `told`."""
+    """Receives `expect` in place of `told`."""
     pictures: Callable[[Callable[[], Picture]], None] | None = None
-    """Takes its pictures, in place of `told`."""
+    """Receives pictures in place of `told`."""
     has_notes: bool = True
     """Whether its notes are passed on."""
     has_stages: bool = True
-    """Whether its stages are passed on; those of several parts at once would alternate."""
+    """Whether its stages are passed on; stages of parallel parts would alternate."""
     repeats_notes: bool = True
-    """Whether a note is passed on that was made before; several encodes of one source have the same."""
+    """Whether a repeated note is passed on; several encodes of one source make the same notes."""
     _whole: Part | None = field(default=None, repr=False)
     _done: float = 0.0
     _running: dict[Part, FitReport] = field(default_factory=dict)
     _noted: set[str] = field(default_factory=set)
 
     def part(self, share: float, **options: Any) -> Part:
-        """A part of this one; `options` are fields of `Part`."""
+        """Create a part of this one; `options` are fields of `Part`."""
         return Part(self, share, **options, _whole=self)
 
     def end(self) -> None:
-        """Count this part as done, whatever came of it."""
+        """Count this part as done, whether it succeeded or failed."""
         if self._whole is not None:
             self._whole._running.pop(self, None)
             self._whole._done += self.share
@@ -180,7 +181,7 @@ class Part:
         self._whole.fit(self._whole._sum())
 
     def _sum(self) -> FitReport:
-        """The state of all parts together."""
+        """The combined state of all parts."""
         running = self._running.items()
         whole = sum(part.share for part, _ in running)
         fraction = min(1.0, self._done + sum(part.share * one.fraction for part, one in running))

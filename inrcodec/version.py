@@ -1,3 +1,3 @@
-"""The version, which files and pages name."""
+"""The version of the package, which files and pages name."""
 
 __version__ = "0.1.0"

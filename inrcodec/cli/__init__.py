@@ -1,1 +1,1 @@
-"""The command line: commands, options, and what a terminal shows."""
+"""The command line: commands, options and output to the terminal."""

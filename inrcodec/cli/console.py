@@ -1,6 +1,6 @@
-"""What a person sees of work: progress, notes and results on stderr, JSON on stdout.
+"""Output to the user: progress, notes and results on stderr, JSON on stdout.
 
-rich is imported where it draws, so that `--help` and plain output do not wait for it.
+rich is imported only where it draws, so that `--help` and plain output do not wait for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FITTING = "fitting"
 
 
 class Verbosity(IntEnum):
-    """How much goes to stderr."""
+    """How much is printed on stderr."""
 
     QUIET = 0
     NORMAL = 1
@@ -36,19 +36,19 @@ class Verbosity(IntEnum):
 
 
 def verbosity_of(quiet: bool, verbose: bool) -> Verbosity:
-    """What -q and -v ask for; raises `UsageError` for both."""
+    """The verbosity that -q or -v requests; raises `UsageError` if both are given."""
     if quiet and verbose:
         raise UsageError("-q and -v exclude each other")
     return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
 
 
 def say(message: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
 def say_quality(values_db: Sequence[float]) -> None:
-    """A row of blocks, one line on stderr, where its encoding has them."""
+    """Print PSNR over the frames as a row of blocks on stderr, if its encoding has these characters."""
     line = quality_line(values_db)
     try:
         line.encode(sys.stderr.encoding or "ascii")
@@ -59,29 +59,29 @@ def say_quality(values_db: Sequence[float]) -> None:
 
 
 def say_error(message: str) -> None:
-    """The one line by which a command fails."""
+    """Print the one error line of a command that fails."""
     say(error_line(message))
 
 
 def print_line(line: str) -> None:
-    """A line of what was asked for, on standard output."""
+    """Print one line of the result on stdout."""
     print(line, flush=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on stdout."""
+    """Print one JSON object on stdout."""
     print(json.dumps(value, indent=2, allow_nan=False), flush=True)
 
 
 def abandon_stdout() -> None:
-    """Point stdout at nothing, or the interpreter would complain of a closed pipe as it exits."""
+    """Redirect stdout to the null device; else the interpreter reports the closed pipe when it exits."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())
     os.close(nothing)
 
 
 class PlainProgress(Silent):
-    """Progress as whole lines, for logs and pipes: the plan, notes, and a line every ten seconds."""
+    """Progress as whole lines for logs and pipes: the plan, notes, and a line every ten seconds."""
 
     def __init__(self, verbosity: Verbosity, stream: TextIO | None = None) -> None:
         self._verbosity = verbosity
@@ -100,7 +100,7 @@ class PlainProgress(Silent):
         self.close()
 
     def close(self) -> None:
-        """Nothing is drawn that would have to be taken back."""
+        """Do nothing: plain lines need no clean-up."""
 
     def plan(self, plan: EncodePlan) -> None:
         if self._verbosity >= Verbosity.NORMAL:
@@ -124,7 +124,7 @@ class PlainProgress(Silent):
             self._line(message)
 
     def report(self, line: str) -> None:
-        """What came of something, whatever the verbosity."""
+        """Print a result line, whatever the verbosity."""
         self._line(line)
 
     def _is_line_due(self) -> bool:
@@ -139,7 +139,7 @@ class PlainProgress(Silent):
 
 
 class LiveProgress(PlainProgress):
-    """Progress as a bar on a terminal; lines are printed above it."""
+    """Progress as a bar on a terminal, with lines printed above it."""
 
     def __init__(self, verbosity: Verbosity, stream: TextIO | None = None) -> None:
         super().__init__(verbosity, stream)
@@ -194,6 +194,6 @@ class LiveProgress(PlainProgress):
 
 
 def progress_for(verbosity: Verbosity) -> PlainProgress:
-    """A bar where stderr is a terminal, else plain lines."""
+    """A progress bar if stderr is a terminal, else plain lines."""
     is_live = verbosity >= Verbosity.NORMAL and sys.stderr.isatty()
     return LiveProgress(verbosity) if is_live else PlainProgress(verbosity)

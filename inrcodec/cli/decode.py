@@ -24,12 +24,27 @@ from inrcodec.system.files import STDOUT
 @click.command()
 @click.argument("source")
 @click.option(
-    "-o", "--output", required=True, help=".mp4 .mkv .mov .webm .y4m .png, a folder, %05d.png, or -."
+    "-o",
+    "--output",
+    required=True,
+    help="Video (.mp4 .mkv .mov .webm .y4m), image (.png), folder or pattern (%05d.png) of images, or - for "
+    "Y4M on stdout.",
 )
 @part_options
-@click.option("--fps-scale", type=FPS_SCALE, default=1, help="K times the frames, interpolated.")
-@click.option("--codec", help="h264, hevc, vp9, av1, ffv1 or an encoder of FFmpeg.  [default: h264]")
-@click.option("--crf", type=click.IntRange(0, 63), help="Quality of --codec.  [default: visually lossless]")
+@click.option(
+    "--fps-scale",
+    type=FPS_SCALE,
+    default=1,
+    help="Multiply the frame rate by interpolating frames.  [default: 1]",
+)
+@click.option(
+    "--codec", help="h264, hevc, vp9, av1, ffv1 or an FFmpeg encoder.  [default: h264, vp9 for .webm]"
+)
+@click.option(
+    "--crf",
+    type=click.IntRange(0, 63),
+    help="Quality of --codec: 0 is best, h264 and hevc end at 51.  [default: visually lossless]",
+)
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option(
     "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True
@@ -37,7 +52,10 @@ from inrcodec.system.files import STDOUT
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
 @reporting_options
 def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> int:
-    """Render the frames of the .inrv file SOURCE, or of stdin for `-`; `-o -` writes y4m to stdout."""
+    """Render the .inrv file SOURCE as a video or as images.
+
+    SOURCE `-` is standard input.
+    """
     verbosity = console.verbosity_of(quiet, verbose)
     settings = DecodeSettings(**plain)
     if as_json and output == STDOUT:

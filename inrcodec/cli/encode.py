@@ -54,7 +54,10 @@ def encode(
     as_json: bool,
     **plain: Any,
 ) -> int:
-    """Fit a model to the video SOURCE and write it as an .inrv file; several go to a folder."""
+    """Fit a model to the video SOURCE and write it as an .inrv file.
+
+    SOURCE `-` is standard input. Several SOURCEs need a folder as output.
+    """
     from inrcodec.cli.several import encode_several
     from inrcodec.encoder.ladder import ladder_rungs
 

@@ -1,4 +1,4 @@
-"""`inrc export`: a file's decoder for other programs and for browsers."""
+"""`inrc export`."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from inrcodec.settings.export import EXPORT_CHECKS, ExportSettings
 
 @click.command()
 @click.argument("source", metavar="FILE.inrv")
-@click.option("-o", "--output", required=True, metavar="FOLDER", help="A new folder.")
-@click.option("--web", is_flag=True, help="Add a page that plays it in a browser.")
+@click.option("-o", "--output", required=True, metavar="FOLDER", help="Folder to create.")
+@click.option("--web", is_flag=True, help="Add a page that plays the video in a browser.")
 @click.option(
     "--runtime",
     metavar="FOLDER",
-    help="Where onnxruntime-web lies unpacked, for the page.  [default: npm brings it]",
+    help="Folder of an unpacked onnxruntime-web for --web.  [default: npm fetches it]",
 )
 @click.option(
     "--check",
     type=click.Choice(EXPORT_CHECKS),
     default=ExportSettings.check,
     show_default=True,
-    help="Frames to compare with the decoder's: first, middle and last of each segment, or all.",
+    help="Frames to compare with `inrc decode`: some (first, middle and last of each segment) or all.",
 )
 @click.option("-y", "overwrite", is_flag=True, help="Replace an earlier export.")
 @reporting_options
 def export(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> None:
-    """Write the decoder of FILE.inrv, or of stdin for `-`, as ONNX models with their inputs."""
+    """Export the decoder of FILE.inrv as ONNX models with their inputs.
+
+    FILE.inrv `-` is standard input.
+    """
     verbosity = console.verbosity_of(quiet, verbose)
     settings = ExportSettings(**plain)
     from inrcodec.exporter.export import export as export_file

@@ -1,4 +1,4 @@
-"""The group of commands, and the exceptions by which a command ends that click must not see."""
+"""The group of commands, and exceptions that end a command without click handling them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import click
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived; not an `Exception`, so that only clean-up sees it on its way out."""
+    """SIGTERM arrived. Not an `Exception`, so that only clean-up code intercepts it."""
 
 
 class Interrupted(Exception):
-    """Ctrl-C, renamed because click answers a KeyboardInterrupt by itself."""
+    """Ctrl-C, renamed because click handles KeyboardInterrupt itself."""
 
 
 class ClosedPipe(Exception):
-    """Whoever read our output has left, renamed for the same reason."""
+    """The reader of our output has closed the pipe; renamed because click handles EPIPE itself."""
 
 
 class NoCommand(click.UsageError):
-    """A bare `inrc`: the message is the help. click 8.1 would print it to stdout and exit with 0."""
+    """`inrc` alone, without a command; shows the help. click 8.1 would print it on stdout and exit with 0."""
 
 
 class Commands(click.Group):
-    """The group of commands; lets no exception reach click that click would handle."""
+    """The group of commands; hides from click the exceptions that click would handle."""
 
     def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
         if not words:

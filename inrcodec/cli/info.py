@@ -1,4 +1,4 @@
-"""`inrc info`, `inrc verify` and `inrc models`: what there is to know without torch and without av."""
+"""`inrc info`, `inrc verify` and `inrc models`, which need neither torch nor av."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from inrcodec.cli.lines import Lost, lost_lines
 from inrcodec.errors import EXIT_CORRUPT
 
 verbose_option = click.option(
-    "-v", "--verbose", is_flag=True, expose_value=False, help="Tracebacks on stderr."
+    "-v", "--verbose", is_flag=True, expose_value=False, help="Print tracebacks of unexpected errors."
 )
-"""`run` looks for it itself: these commands have nothing else to tell."""
+"""Only `run` reads it, from the command line: these commands have no further output."""
 
 
 def say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
-    """Say what a damaged file has lost, if anything; returns the exit code."""
+    """Print what a damaged file has lost, if anything; return the exit code."""
     for line in lost_lines(source, lost, result):
         console.say(line)
     return EXIT_CORRUPT if lost else 0
@@ -26,10 +26,13 @@ def say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
 @click.command()
 @click.argument("file")
 @verbose_option
-@click.option("--skip-damaged", is_flag=True, help="Say what is intact of a damaged file; exit code 4.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@click.option("--skip-damaged", is_flag=True, help="Report what is intact in a damaged file; exit code 4.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 def info(file: str, skip_damaged: bool, as_json: bool) -> int:
-    """Say what the .inrv FILE, or stdin for `-`, holds and what its bits are spent on."""
+    """Show what the .inrv FILE contains and how many bits each part takes.
+
+    FILE `-` is standard input.
+    """
     from inrcodec.decoder.info import inspect
 
     report = inspect(file, skip_damaged)
@@ -37,14 +40,14 @@ def info(file: str, skip_damaged: bool, as_json: bool) -> int:
         console.print_json(report.as_dict())
     else:
         tables.print_report(report)
-    return say_lost(file, report.lost, "the report is of what is intact")
+    return say_lost(file, report.lost, "the report covers the intact parts")
 
 
 @click.command()
 @verbose_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the list.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the list.")
 def models(as_json: bool) -> None:
-    """List the families of networks that --model chooses from."""
+    """List the models that `encode --model` accepts."""
     from inrcodec.models.registry import FAMILIES
 
     if as_json:
@@ -57,9 +60,12 @@ def models(as_json: bool) -> None:
 @click.command()
 @click.argument("file")
 @verbose_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line.")
 def verify(file: str, as_json: bool) -> None:
-    """Check every checksum and every symbol of the .inrv FILE."""
+    """Check every checksum and every symbol of the .inrv FILE.
+
+    FILE `-` is standard input.
+    """
     from inrcodec.decoder.info import verify as verify_file
 
     report = verify_file(file)

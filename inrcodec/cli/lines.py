@@ -1,4 +1,4 @@
-"""What is said of encodes and decodes, as lines of text."""
+"""Lines of text that the commands print."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from inrcodec.system.files import STDIN
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 60
-"""Blocks of a line at most, which then fits a terminal of 80 columns."""
+"""Maximum number of blocks in a line, so that it fits a terminal of 80 columns."""
 
 
 def error_line(message: str) -> str:
-    """The one line that says what has failed."""
+    """The error message as one line."""
     return f"inrc: error: {' '.join(message.split())}"
 
 
 def plan_lines(plan: EncodePlan) -> list[str]:
-    """What an encode is about to do: size, model, device, time."""
+    """Size, model, device and effort of an encode that is about to begin."""
     pixels = plan.width * plan.height * plan.frame_count
     expected = [] if plan.expected_seconds is None else [f"about {duration_text(plan.expected_seconds)}"]
     epochs = [] if plan.epochs is None else [f"{plan.epochs:g} epochs"]
@@ -33,7 +33,7 @@ def plan_lines(plan: EncodePlan) -> list[str]:
 
 
 def fit_text(report: FitReport) -> str:
-    """PSNR so far, predicted size, speed, time left."""
+    """PSNR so far, predicted size, speed and time left."""
     return (
         f"{report.psnr_db:.2f} dB  {report.predicted_bpp:.4f} bpp  "
         f"{report.steps_per_second:.1f} steps/s  {duration_text(max(0.0, report.seconds_left))} left"
@@ -41,25 +41,25 @@ def fit_text(report: FitReport) -> str:
 
 
 def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
-    """What an encode did, from the fields of `EncodeResult`."""
+    """Size and quality of a finished encode, from the fields of `EncodeResult`."""
     extras_bytes = result["extras_bytes"]
     video_bytes = result["file_bytes"] - extras_bytes
     asked = result["psnr_target_db"]
     share = f" ({100 * video_bytes / result['target_bytes']:.1f} % of the target)" if asked is None else ""
-    wanted = "" if asked is None else f", {asked:g} asked for"
-    beside = f", and {extras_bytes:,} bytes of sound and the like" if extras_bytes else ""
+    wanted = "" if asked is None else f", target {asked:g} dB"
+    beside = f", and {extras_bytes:,} bytes of audio, subtitles and metadata" if extras_bytes else ""
     masked = result["masked_share"]
-    counted = f" of the {1 - masked:.1%} of pixels outside the mask" if masked else ""
+    counted = f" over the {1 - masked:.1%} of pixels outside the mask" if masked else ""
     return [
         f"{output}: {video_bytes:,} bytes{share}, {result['bpp']:.4f} bpp{beside}",
         f"{result['psnr_db']:.2f} dB{counted}{wanted} "
-        f"(worst frame in a hundred {result['psnr_p1_db']:.2f} dB), "
+        f"(1st percentile {result['psnr_p1_db']:.2f} dB), "
         f"{result['steps']:,} steps in {duration_text(result['seconds'])}",
     ]
 
 
 def quality_line(values_db: Sequence[float]) -> str:
-    """PSNR over the frames as a row of blocks, each the mean of a run of them; of one frame nothing."""
+    """PSNR over the frames as a row of blocks, each the mean of a run of frames; empty for one frame."""
     count = min(len(values_db), SPARKLINE_WIDTH)
     if count < 2:
         return ""
@@ -73,7 +73,7 @@ def quality_line(values_db: Sequence[float]) -> str:
 
 
 def decode_line(output: str, result: Mapping[str, Any]) -> str:
-    """What a decode did, from the fields of `DecodeResult`."""
+    """Frames and speed of a finished decode, from the fields of `DecodeResult`."""
     name = "standard output" if output == "-" else output
     return (
         f"{name}: {result['frames']} frames in {duration_text(result['seconds'])} "
@@ -82,32 +82,32 @@ def decode_line(output: str, result: Mapping[str, Any]) -> str:
 
 
 def report_line(output: str, result: Mapping[str, Any]) -> str:
-    """What a report has, from the fields of `ReportResult`."""
+    """Files and size of a finished report, from the fields of `ReportResult`."""
     count = len(result["files"])
     files = "1 file" if count == 1 else f"{count} files"
-    return f"{output}: {files} against {result['source']}, {result['page_bytes']:,} bytes"
+    return f"{output}: {files} compared with {result['source']}, {result['page_bytes']:,} bytes"
 
 
 def export_lines(output: str, result: Mapping[str, Any]) -> list[str]:
-    """What an export did, from the fields of `ExportResult`."""
-    page = f", page and runtime of {result['page_bytes']:,}" if result["page_bytes"] else ""
+    """Size and accuracy of a finished export, from the fields of `ExportResult`."""
+    page = f", page and runtime of {result['page_bytes']:,} bytes" if result["page_bytes"] else ""
     return [
         f"{output}: {result['frames']} frames of {', '.join(result['families'])} in {result['segments']} "
         f"segment(s), models of {result['model_bytes']:,} bytes (ONNX, opset {result['opset']}), inputs of "
-        f"{result['input_bytes']:,}{page}",
-        f"{result['checked_frames']} frame(s) compared with the decoder's: at most "
-        f"{result['largest_difference']} of 255 apart, {duration_text(result['seconds'])}",
+        f"{result['input_bytes']:,} bytes{page}",
+        f"{result['checked_frames']} frame(s) compared with `inrc decode`: largest difference "
+        f"{result['largest_difference']} of 255, {duration_text(result['seconds'])}",
     ]
 
 
 def comparison_line(output: str, result: Mapping[str, Any]) -> str:
-    """What a comparison left, from the fields of `ComparisonResult`."""
-    kept = f"; our files are in {result['kept_in']}" if result["kept_in"] else ""
+    """Codecs and output of a finished comparison, from the fields of `ComparisonResult`."""
+    kept = f"; the .inrv files are in {result['kept_in']}" if result["kept_in"] else ""
     return f"{output}: {len(result['contenders'])} codecs, {result['page_bytes']:,} bytes{kept}"
 
 
 def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each of several sources: what `several.encode_several` says of it."""
+    """A line for each row of `several.encode_several`."""
     width = max(len(row["output"]) for row in rows)
     return [f"{row['output']:<{width}}  {_row_text(row)}" for row in rows]
 
@@ -116,27 +116,27 @@ def _row_text(row: Mapping[str, Any]) -> str:
     if "error" in row:
         return f"failed ({row['exit_code']}): {' '.join(row['error'].split())}"
     if "result" not in row:
-        return "was there already; -y replaces it"
+        return "exists already; -y replaces it"
     result = row["result"]
     return f"{result['file_bytes']:>11,} bytes  {result['bpp']:.4f} bpp  {result['psnr_db']:.2f} dB"
 
 
 class Lost(Protocol):
-    """Something that a damaged file does not hold any more; its text says what."""
+    """Something that a damaged file has lost; `str` describes it."""
 
     @property
     def frames(self) -> range | None:
-        """The frames, if it is a run of them."""
+        """The lost frames; None if the loss is not a run of frames."""
 
 
 def written_text(lost: Sequence[Lost]) -> str:
-    """What a decode made of a file that has lost this."""
-    frozen = ", with frozen frames" if any(loss.frames is not None for loss in lost) else ""
-    return f"what is intact was decoded and written{frozen}"
+    """The result of decoding a file with these losses."""
+    frozen = ", with frozen frames for the rest" if any(loss.frames is not None for loss in lost) else ""
+    return f"the intact parts were decoded and written{frozen}"
 
 
 def lost_lines(source: str, lost: Sequence[Lost], result: str) -> list[str]:
-    """What a damaged file has lost, and what was made of it nevertheless; nothing of an intact one."""
+    """A line for each loss of a damaged file, then its `result`; empty for an intact file."""
     if not lost:
         return []
     name = "standard input" if source == STDIN else source

@@ -1,6 +1,6 @@
-"""The command line: parse, call, turn errors into exit codes. With `options` the only user of click.
+"""The command line: parses arguments, runs commands and turns errors into exit codes.
 
-The flows are imported by the commands that run them: `--help`, `info` and `verify` load no torch and no av.
+Each command imports the code that it runs, so `--help`, `info` and `verify` load neither torch nor av.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from inrcodec.errors import UNEXPECTED, explained
 from inrcodec.version import __version__
 
 _IMPORTED = time.monotonic()
-"""About when the process began, which is what `--time` counts from."""
+"""Approximate start of the process, from which `--time` counts."""
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
@@ -35,7 +35,7 @@ EXIT_TERMINATED = 143
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="inrc", message="%(prog)s %(version)s")
 def commands() -> None:
-    """A video codec whose files are neural networks, fitted to one video each."""
+    """A video codec whose files are models, each fitted to one video."""
 
 
 for command in (encode, decode, info, models, verify, evaluate, report, compare, export):
@@ -47,9 +47,9 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 
 def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
-    """Run one command line and return its exit code; prints at most one line about an error.
+    """Run one command line and return its exit code; print at most one line about an error.
 
-    `started` is the `time.monotonic()` that `--time` counts from, now if it is not given.
+    `started` is the `time.monotonic()` from which `--time` counts; None means now.
     """
     started = time.monotonic() if started is None else started
     is_verbose = any(word in ("-v", "--verbose") for word in (sys.argv[1:] if argv is None else argv))
@@ -81,7 +81,7 @@ def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
 
 
 def _say_stopped(how: str, stop: BaseException, argv: Sequence[str] | None) -> None:
-    """The one line about a command that a signal ended: with the command that resumes it, if it can be."""
+    """Print that a signal ended the command, and how to resume it if that is possible."""
     if not str(stop):
         console.say_error(f"{how}, nothing was written")
         return
@@ -94,8 +94,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _on_sigterm)
     code = run(started=_IMPORTED)
     if code == EXIT_INTERRUPTED:
-        # CPython remembers an interrupt that passed through `exec` (as imports of torch do) and would, though
-        # it was handled, end by the signal instead of the code. All clean-up is done by now.
+        # CPython remembers an interrupt that passed through `exec` (as imports of torch do), and would end by
+        # the signal instead of the exit code although it was handled. All clean-up is done by now.
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""Options of the command line: types of their values, and groups as decorators of click commands."""
+"""Options of the command line: their types, and groups of options as decorators of click commands."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ else:
     # click 8.1 has no subscript for it at run time.
     _ParamType = click.ParamType
 
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
 class _Parsed(_ParamType):
-    """An option whose text one of the parsers in `arguments` turns into a value."""
+    """A type whose values are parsed by a function of `arguments`; its `ValueError` is a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -44,106 +43,105 @@ class _Parsed(_ParamType):
             self.fail(str(error), parameter, context)
 
 
-FILE_SIZE = _Parsed("bytes, k, M", arguments.parse_file_size)
-COUNT = _Parsed("350k, 1.5M", arguments.parse_count)
+FILE_SIZE = _Parsed("bytes", arguments.parse_file_size)
+COUNT = _Parsed("count", arguments.parse_count)
 LADDER = _Parsed("BPP,BPP,...", arguments.parse_ladder)
-DURATION = _Parsed("90s, 3m, 1h30m", arguments.parse_duration)
-MOMENT = _Parsed("12.3s, 1m2s", arguments.parse_moment)
+DURATION = _Parsed("duration", arguments.parse_duration)
+MOMENT = _Parsed("time", arguments.parse_moment)
 FRAMES = _Parsed("a:b", arguments.parse_frame_range)
 PICTURE = _Parsed("WxH", arguments.parse_picture_size)
-SEGMENT = _Parsed("auto, scene, N", arguments.parse_segment_rule)
-WORKERS = _Parsed("local:N, ray, ray://HOST:PORT", arguments.parse_workers)
-DEVICE = _Parsed("auto, cpu, cuda[:n], mps", arguments.parse_device)
+SEGMENT = _Parsed("auto|scene|N", arguments.parse_segment_rule)
+WORKERS = _Parsed("workers", arguments.parse_workers)
+DEVICE = _Parsed("auto|cpu|cuda[:n]|mps", arguments.parse_device)
 POSITIVE = click.FloatRange(min=0, min_open=True, max=float("inf"), max_open=True)
 FPS_SCALE = click.IntRange(1, MOST_FPS_SCALE)
 _BITS = click.IntRange(FEWEST_BITS, MOST_BITS)
-
 
 _NO_AUDIO = click.option(
     "--no-audio",
     "audio",
     is_flag=True,
     callback=lambda context, parameter, is_left_out: not is_left_out,
-    help="Leave sound and subtitles out.",
+    help="Leave out audio and subtitles.",
 )
 
 
 def taken(settings: type[Settings], values: dict[str, Any]) -> Settings:
-    """Settings of the `values` that are its fields, which are taken out of them."""
+    """Create settings from those `values` that are its fields, and remove them from `values`."""
     return settings(**{one.name: values.pop(one.name) for one in fields(settings) if one.name in values})
 
 
 def part_options(command: Command) -> Command:
-    """--frames, --at, --no-audio and --skip-damaged: what of a file is decoded."""
+    """Add --frames, --at, --no-audio and --skip-damaged: the part of a file to decode."""
     for option in (
         _NO_AUDIO,
         click.option(
-            "--skip-damaged",
-            is_flag=True,
-            help="Freeze the picture where the file is damaged or cut off; exit code 4.",
+            "--skip-damaged", is_flag=True, help="Decode a damaged file, freezing lost frames; exit code 4."
         ),
-        click.option("--at", "at_seconds", type=MOMENT, help="Only the frame shown at this time."),
-        click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out."),
+        click.option("--at", "at_seconds", type=MOMENT, help="Only the frame shown at this time, as 12.3s."),
+        click.option("--frames", type=FRAMES, default=":", help="Frames A to B-1, from 0.  [default: all]"),
     ):
         command = option(command)
     return command
 
 
 def effort_options(command: Command) -> Command:
-    """--time, --epochs, --device and --seed: how long to fit, where, and from which random numbers."""
+    """Add --time, --epochs, --device and --seed: how long to fit, where, and with which random numbers."""
     for option in (
         click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True),
         click.option("--device", type=DEVICE, default="auto", show_default=True),
-        click.option("--epochs", type=POSITIVE, help="Passes over the frames, instead of --time."),
-        click.option("--time", "time_seconds", type=DURATION, help="Wall-clock budget of the whole command."),
+        click.option("--epochs", type=POSITIVE, help="Passes over the frames.  [default: by preset]"),
+        click.option(
+            "--time", "time_seconds", type=DURATION, help="Wall-clock limit of the command: 90s, 3m or 1h30m."
+        ),
     ):
         command = option(command)
     return command
 
 
 def preview_option(command: Command) -> Command:
-    """--preview: what is seen of a fit while it runs."""
+    """Add --preview."""
     return click.option(
-        "--preview", metavar="FILE.png", help="Keep a picture of the fit, right, beside its source, left."
+        "--preview", metavar="FILE.png", help="Show a frame during the fit: source left, fit right."
     )(command)
 
 
 def reporting_options(command: Command) -> Command:
-    """-q, -v and --json."""
-    command = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")(command)
-    command = click.option("-v", "--verbose", is_flag=True, help="More on stderr; tracebacks.")(command)
-    return click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")(command)
+    """Add -q, -v and --json."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print a JSON object on stdout.")(command)
+    command = click.option("-v", "--verbose", is_flag=True, help="Print details and tracebacks.")(command)
+    return click.option("-q", "--quiet", is_flag=True, help="Print nothing on stderr but errors.")(command)
 
 
 def target_options(command: Command) -> Command:
-    """--bpp, --size, --psnr and --ladder, which exclude each other."""
+    """Add --bpp, --size, --psnr and --ladder, which exclude each other."""
     for option in (
         click.option(
             "--ladder",
             type=LADDER,
-            help="A file for each of these bits per pixel: out-0.06bpp.inrv; %v in its name stands for them.",
+            help="Write a file for each of these bpp, named out-0.06bpp.inrv; %v in -o stands for the bpp.",
         ),
         click.option(
-            "--psnr", "psnr_db", type=POSITIVE, help="Find the smallest file of this mean PSNR, in dB."
+            "--psnr", "psnr_db", type=POSITIVE, help="Search for the smallest file with this mean PSNR in dB."
         ),
         click.option(
-            "--size", "size_bytes", type=FILE_SIZE, help="Size without sound: 800k is 800,000 bytes."
+            "--size", "size_bytes", type=FILE_SIZE, help="Maximum size, audio excluded: 800000, 800k or 1.5M."
         ),
-        click.option("--bpp", type=POSITIVE, help="Bits per pixel, sound left out.  [default: 0.06]"),
+        click.option("--bpp", type=POSITIVE, help="Maximum bits per pixel, audio excluded.  [default: 0.06]"),
     ):
         command = option(command)
     return command
 
 
 def model_options(command: Command) -> Command:
-    """--model, --model-option and --preset."""
+    """Add --model, --model-option and --preset."""
     for option in (
         click.option(
             "--preset",
             type=click.Choice(list(PRESETS)),
             default=EncodeSettings.preset,
             show_default=True,
-            help="How long to fit without --time or --epochs; rate, batch, loss, pruning, quantiser.",
+            help="Length of the fit and defaults of its options; paper is the papers' pipeline.",
         ),
         click.option(
             "--model-option",
@@ -151,13 +149,13 @@ def model_options(command: Command) -> Command:
             multiple=True,
             metavar="KEY=VALUE",
             callback=lambda context, parameter, texts: arguments.parse_model_options(texts),
-            help="Repeatable.",
+            help="Option of the model, such as width=32; docs/ lists them.  Repeatable.",
         ),
         click.option(
             "--model",
             default=EncodeSettings.model,
-            show_default="inrc, or hnerv where an option asks for a trained network",
-            help="See `inrc models`.",
+            show_default="inrc; hnerv if an option needs a trained network",
+            help="Model to fit; `inrc models` lists them.",
         ),
     ):
         command = option(command)
@@ -165,69 +163,73 @@ def model_options(command: Command) -> Command:
 
 
 def refuse_what_is_settled(context: click.Context) -> None:
-    """Raise `UsageError` for an option that says of a network what the file of --resume-from says."""
+    """Raise `UsageError` for a given option whose value the file of --resume-from determines."""
     if context.params["resume_from"] is None:
         return
     for parameter in context.command.params:
         is_given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if is_given and parameter.name in SETTLED_BY_FILE:
-            raise UsageError(f"--resume-from goes on with the file's networks: leave {parameter.opts[0]} out")
+            raise UsageError(f"--resume-from continues the file's networks: leave {parameter.opts[0]} out")
 
 
 _BIT_DEPTH = click.option(
     "--bit-depth",
     type=click.Choice(["8"]),
     callback=lambda context, option, depth: None if depth is None else int(depth),
-    help="Reduce deeper sources.",
+    help="Reduce deeper sources to 8 bits per sample; otherwise they are refused.",
 )
 
 
 def source_options(command: Command) -> Command:
-    """--frames to --no-audio: what of the source is encoded."""
+    """Add --frames to --no-audio: the part of the source to encode."""
     for option in (
         _NO_AUDIO,
         click.option(
-            "--stream", type=click.IntRange(0), help="Which of several videos, from 0.  [default: the best]"
+            "--stream", type=click.IntRange(0), help="Number of the video stream.  [default: largest]"
         ),
         _BIT_DEPTH,
-        click.option("--mask", help="Image or video, as large as a coded frame: white pixels are holes."),
-        click.option("--scale", type=PICTURE, help="Resize each frame, after --crop."),
-        click.option("--crop", type=PICTURE, help="The centre of each frame."),
         click.option(
-            "--every", type=click.IntRange(1), default=1, help="Of these, only frames 0, N, 2N, ..."
+            "--mask", help="Image or video of the coded size: white pixels are holes to fill (not for inrc)."
         ),
-        click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out."),
+        click.option("--scale", type=PICTURE, help="Resize frames after --crop, such as to 640x320."),
+        click.option("--crop", type=PICTURE, help="Keep the centre of each frame, such as 1280x640."),
+        click.option(
+            "--every", type=click.IntRange(1), default=1, help="Keep every N-th frame.  [default: 1]"
+        ),
+        click.option("--frames", type=FRAMES, default=":", help="Frames A to B-1, from 0.  [default: all]"),
     ):
         command = option(command)
     return command
 
 
 def picture_options(command: Command) -> Command:
-    """--frames to --stream: the frames of a source that its pictures are compared with."""
+    """Add --frames to --stream: the frames of the source to compare with."""
     for option in (
-        click.option("--stream", type=click.IntRange(0), help="Which of several videos, from 0."),
+        click.option(
+            "--stream", type=click.IntRange(0), help="Number of the video stream.  [default: largest]"
+        ),
         _BIT_DEPTH,
-        click.option("--scale", type=PICTURE, help="Resize each frame, after --crop."),
-        click.option("--crop", type=PICTURE, help="The centre of each frame."),
-        click.option("--every", type=click.IntRange(1), default=1, help="Only frames 0, N, 2N, ..."),
-        click.option("--frames", type=FRAMES, default=":", help="Only frames a to b, b left out."),
+        click.option("--scale", type=PICTURE, help="Resize frames after --crop, such as to 640x320."),
+        click.option("--crop", type=PICTURE, help="Keep the centre of each frame, such as 1280x640."),
+        click.option(
+            "--every", type=click.IntRange(1), default=1, help="Keep every N-th frame.  [default: 1]"
+        ),
+        click.option("--frames", type=FRAMES, default=":", help="Frames A to B-1, from 0.  [default: all]"),
     ):
         command = option(command)
     return command
 
 
 def length_options(command: Command) -> Command:
-    """--segment, --checkpoint, --workers: how a long video is cut, what an interruption costs, who fits."""
+    """Add --segment, --checkpoint, --workers and --resume-from."""
     for option in (
         click.option(
-            "--resume-from",
-            metavar="FILE.inrv",
-            help="Fit the networks of this file on, which holds the same frames.",
+            "--resume-from", metavar="FILE.inrv", help="Continue from an earlier encode of the same frames."
         ),
         click.option(
             "--workers",
             type=WORKERS,
-            help="Fit segments at once, in N processes or on a Ray cluster; the file is the same.",
+            help="Fit segments in parallel, to the same file: local:N processes, ray or ray://HOST:PORT.",
         ),
         click.option(
             "--checkpoint",
@@ -235,14 +237,14 @@ def length_options(command: Command) -> Command:
             type=DURATION,
             default=f"{CHECKPOINT_SECONDS:g}s",
             show_default=True,
-            help="Time between checkpoints: what a crash loses at most.",
+            help="Time between checkpoints, the most a crash loses; inrc saves whole segments.",
         ),
         click.option(
             "--segment",
             type=SEGMENT,
             default="auto",
             show_default=True,
-            help="Frames that one network holds.",
+            help="Frames per model: as memory allows (auto), also cut at scenes (scene), or a number.",
         ),
     ):
         command = option(command)
@@ -250,39 +252,47 @@ def length_options(command: Command) -> Command:
 
 
 def procedure_options(command: Command) -> Command:
-    """How to fit and to quantise; what is not given is as the preset has it."""
+    """Add options that replace single values of the preset: how to fit and to quantise."""
     for option in (
-        click.option("--embedding-bits", type=_BITS, help="The same of a value of an embedding."),
+        click.option(
+            "--embedding-bits",
+            type=_BITS,
+            help="Maximum bits per embedding value (preset paper only).  [default: 6, fitted to the size]",
+        ),
         click.option(
             "--weight-bits",
             type=_BITS,
-            help="At most, of a weight, by min and max (--preset paper); else 8 trimmed to the size.",
+            help="Maximum bits per weight (preset paper only).  [default: 8, fitted to the size]",
         ),
         click.option(
             "--prune",
             type=click.FloatRange(0, MOST_PRUNED),
-            help="Share of the weights, the smallest, to set to zero.",
+            help="Fraction of weights set to zero, smallest first (not for inrc).  [default: 0; paper: 0.1]",
         ),
         click.option(
-            "--batch", "batch_frames", type=click.IntRange(1), help="Frames a step.  [default: by preset]"
+            "--batch",
+            "batch_frames",
+            type=click.IntRange(1),
+            help="Frames per step (not for inrc).  [default: 1; paper: 2]",
         ),
         click.option(
             "--learning-rate",
             type=POSITIVE,
-            help="Biases of wide networks get less.  [default: by preset, more for few steps]",
+            help="Learning rate, capped for wide networks (not for inrc).  "
+            "[default: by preset, higher for short fits]",
         ),
         click.option(
             "--optimizer",
             type=click.Choice(OPTIMIZERS),
-            help="What fits the weights of convolutions.  [default: by preset]",
+            help="Optimiser of convolution weights (not for inrc).  [default: muon; paper: adam]",
         ),
         click.option(
             "--parameters",
             type=COUNT,
-            help="Size of each segment's network, such as 1.5M, whatever the target.",
+            help="Maximum values per network: 350k or 1.5M (not for inrc).  [default: by target size]",
         ),
         click.option(
-            "--loss", type=click.Choice(list(LOSSES)), help="What to minimise.  [default: by preset]"
+            "--loss", type=click.Choice(list(LOSSES)), help="Loss to minimise (not for inrc).  [default: l2]"
         ),
     ):
         command = option(command)

@@ -1,4 +1,4 @@
-"""`inrc eval`, `inrc report` and `inrc compare`: how close videos are to their source, and at which price."""
+"""`inrc eval`, `inrc report` and `inrc compare`: quality against a source, and the bits it costs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from inrcodec.system.files import check_output_file, check_paths
     "metrics",
     multiple=True,
     type=click.Choice(METRICS),
-    help="Repeatable.  [default: all that are installed]",
+    help="Metric to measure; repeatable.  [default: all that are installed]",
 )
-@click.option("--csv", "table", metavar="FILE.csv", help="A line for each frame.")
+@click.option("--csv", "table", metavar="FILE.csv", help="Also write a table with one line per frame.")
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing table.")
 @reporting_options
@@ -47,7 +47,8 @@ def evaluate(
 ) -> None:
     """Measure how close DECODED, an .inrv file or any video, is to the video REFERENCE.
 
-    --frames, --every, --crop, --scale, --bit-depth and --stream take of REFERENCE what was encoded.
+    --frames, --every, --crop, --scale, --bit-depth and --stream select the part of REFERENCE that was
+    encoded.
     """
     verbosity = console.verbosity_of(quiet, verbose)
     selected = SourceSettings(**source)
@@ -78,14 +79,14 @@ def evaluate(
     "--results",
     multiple=True,
     metavar="RD.json",
-    help="Contenders that benchmarks.rd has measured, for the plots of rate and distortion.  Repeatable.",
+    help="Other codecs for the rate-distortion plots, as measured by benchmarks.rd.  Repeatable.",
 )
 @click.option(
     "--log",
     "logs",
     multiple=True,
     metavar="ENCODE.json",
-    help="What encode --json wrote for one of the files, for the curves of its fit.  Repeatable.",
+    help="Output of `inrc encode --json` for one of the files, to plot its fit.  Repeatable.",
 )
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing page.")
@@ -103,9 +104,10 @@ def report(
     as_json: bool,
     **selected: Any,
 ) -> None:
-    """Write one HTML page on how the .inrv FILEs compare with the video SOURCE; it loads nothing.
+    """Write an HTML page that compares .inrv files with their SOURCE.
 
-    --frames, --every, --crop, --scale, --bit-depth and --stream take of SOURCE what was encoded.
+    The page is self-contained. --frames, --every, --crop, --scale, --bit-depth and --stream select the part
+    of SOURCE that was encoded.
     """
     verbosity = console.verbosity_of(quiet, verbose)
     settings = ReportSettings(
@@ -132,30 +134,35 @@ def report(
     "--time",
     "time_seconds",
     type=DURATION,
-    help="Wall clock of all our encodes together.  [default: 5m without --epochs and --preset]",
+    help="Wall-clock limit of all inrc encodes together.  [default: 5m without --epochs or --preset]",
 )
-@click.option("--epochs", type=POSITIVE, help="Passes over the frames of each, instead of --time.")
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="As of encode.  [default: medium]")
+@click.option("--epochs", type=POSITIVE, help="Passes over the frames in each encode.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="See `inrc encode`.  [default: medium]")
 @click.option(
     "--bpp",
     "bpps",
     type=LADDER,
     default=",".join(f"{bpp:g}" for bpp in ComparisonSettings.bpps),
     show_default=True,
-    help="Bits per pixel of our files; a BD-rate needs four.",
+    help="Bits per pixel of the inrc files; BD-rates need four.",
 )
-@click.option("--model", "models", multiple=True, help="Repeatable; see `inrc models`.  [default: inrc]")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    help="Model to compare, from `inrc models`; repeatable.  [default: inrc]",
+)
 @click.option(
     "--against",
     default=",".join(ComparisonSettings.against),
     show_default=True,
     metavar="CODEC:PRESET,...",
-    help="Of x264, x265 and svtav1.",
+    help="Ordinary codecs to compare with: x264, x265 or svtav1.",
 )
 @picture_options
-@click.option("--keep", metavar="FOLDER", help="Leave our .inrv files there.")
+@click.option("--keep", metavar="FOLDER", help="Keep the .inrv files there.  [default: delete them]")
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
-@click.option("-y", "overwrite", is_flag=True, help="Replace an existing page, and kept files.")
+@click.option("-y", "overwrite", is_flag=True, help="Replace an existing page and kept files.")
 @reporting_options
 def compare(
     source: str,
@@ -167,9 +174,9 @@ def compare(
     as_json: bool,
     **plain: Any,
 ) -> None:
-    """Encode the video SOURCE with our models and with ordinary codecs, and write what came of it as a page.
+    """Compare inrc with ordinary codecs on the video SOURCE, as an HTML page.
 
-    Of a longer video the first five seconds are compared, unless --frames says which.
+    Only the first five seconds of a longer video are compared, unless --frames is given.
     """
     verbosity = console.verbosity_of(quiet, verbose)
     is_chosen = click.get_current_context().get_parameter_source("frames") is ParameterSource.COMMANDLINE

@@ -1,4 +1,4 @@
-"""Several sources in one command: which are encoded, and what is said of each."""
+"""Several sources in one command: selects those to encode and reports each."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def encode_several(
     deadline: Deadline,
     verbosity: Verbosity,
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Encode each source to its output; the first failure's exit code (0 for none), and a row for each.
+    """Encode each (source, output); return the first failure's exit code (0 for none) and a row for each.
 
-    `rungs` are the same as `requests` where they are those of a ladder, else empty.
+    `rungs` are the `requests` as rungs of a ladder, or empty without a ladder.
 
-    A row has `source` and `output`, and `result`, or `error` and `exit_code`, or neither for an output that
-    was there already: the same command goes on where it was stopped.
+    A row has `source` and `output`, and either `result` or `error` and `exit_code`. It has none of these if
+    the output exists already: such outputs are skipped, so that the same command resumes where it stopped.
     """
     rows: list[dict[str, Any]] = [{"source": source, "output": output} for source, output in requests]
     todo = [row for row in rows if settings.overwrite or not os.path.isfile(row["output"])]

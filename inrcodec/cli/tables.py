@@ -1,4 +1,4 @@
-"""The tables of `inrc info`, `eval` and `compare`, on stdout. With `console` the only user of rich."""
+"""The tables that `inrc info`, `eval` and `compare` print on stdout. Only `console` uses rich besides."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 _PLAIN_WIDTH = 120
-"""Columns of a table that goes to no terminal."""
+"""Columns of a table that is not printed on a terminal."""
 
 
 def print_report(report: FileReport) -> None:
-    """The report of `inrc info` on stdout: a few lines, then a table that adds up to the file."""
+    """Print the report of `inrc info`: a few lines, then tables whose bits add up to the file."""
     from rich.console import Console
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
@@ -33,7 +33,7 @@ def print_report(report: FileReport) -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """The table of `inrc eval` on stdout: a metric a line."""
+    """Print the table of `inrc eval`: one line per metric."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -59,7 +59,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 
 def print_comparison(result: ComparisonResult) -> None:
-    """The tables of `inrc compare` on stdout: a file a line, then a codec a line, then the verdict."""
+    """Print the tables of `inrc compare`: one line per file, one line per codec, then the verdict."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -80,7 +80,7 @@ def print_comparison(result: ComparisonResult) -> None:
 
 
 def report_lines(report: FileReport) -> list[str]:
-    """The file as a whole, one aspect a line."""
+    """Lines on the file as a whole: size, video, rate, quality and metadata."""
     header = report.header
     color = header.color
     color_range = "full" if color.full_range else "limited"
@@ -100,7 +100,7 @@ def report_lines(report: FileReport) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Text from a file without the control characters that could steer a terminal."""
+    """`text` with unprintable characters replaced: text from a file must not control the terminal."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )

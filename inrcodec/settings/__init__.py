@@ -1,1 +1,1 @@
-"""One frozen settings class a command, presets, and the notation of sizes and times."""
+"""A frozen settings class for each command, presets, and the notation of sizes and times."""

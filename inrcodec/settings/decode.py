@@ -9,28 +9,28 @@ from inrcodec.errors import UsageError
 from inrcodec.settings.source import FrameRange
 
 MOST_FPS_SCALE = 64
-"""Most times the frames that a decode interpolates: 24 frames a second become 1536."""
+"""Largest factor on the frame rate: 24 fps become 1536."""
 
 
 @dataclass(frozen=True)
 class DecodeSettings:
-    """Everything `inrc decode` can be told.
+    """The settings of `inrc decode`.
 
-    Making one raises `UsageError` for what contradicts itself, and for too many interpolated frames.
+    The constructor raises `UsageError` for settings that contradict each other and for a bad `fps_scale`.
     """
 
     frames: FrameRange = FrameRange()
     at_seconds: Fraction | float | None = None
-    """Only the frame that is shown at this time, counted from the first frame; in place of `frames`."""
+    """Only the frame shown at this time in seconds after the first frame; replaces `frames`."""
     skip_damaged: bool = False
-    """Decode what is intact of a damaged or unfinished file, with frozen frames for what is not."""
+    """Decode the intact part of a damaged or unfinished file, with frozen frames for the rest."""
     device: str = "auto"
     precision: str = "auto"
     """`auto`, `float32` or `bfloat16`."""
     fps_scale: int = 1
-    """K times as many frames a second: K - 1 are interpolated between two coded ones."""
+    """K multiplies the frame rate by K: K - 1 frames are interpolated between two coded ones."""
     audio: bool = True
-    """Sound and subtitles too, into video files."""
+    """Whether audio and subtitles are copied into video files."""
     codec: str | None = None
     crf: int | None = None
     overwrite: bool = False
@@ -40,7 +40,7 @@ class DecodeSettings:
             raise UsageError("--at and --frames exclude each other; give one of them")
         if self.at_seconds is not None and self.fps_scale != 1:
             raise UsageError(
-                "--at gives one frame, and --fps-scale makes frames between several; give one of them"
+                "--at gives one frame, and --fps-scale interpolates between several; give one of them"
             )
         if not 1 <= self.fps_scale <= MOST_FPS_SCALE:
             raise UsageError(

@@ -26,9 +26,9 @@ DEFAULT_BPP = 0.06
 CHECKPOINT_SECONDS = 60.0
 LARGEST_SEED = 2**64 - 1
 TARGETS = ("bpp", "size_bytes", "psnr_db")
-"""Fields that say how large or how good the file is; at most one is given."""
+"""Fields that set the size or quality of the file; at most one is given."""
 SETTLED_BY_FILE = ("model", "model_options", "parameters", "seed", "segment")
-"""Fields that the file of `resume_from` settles."""
+"""Fields whose values come from the file of `resume_from`."""
 _POSITIVE = (
     *TARGETS,
     *("time_seconds", "epochs", "parameters", "learning_rate", "batch_frames", "checkpoint_seconds"),
@@ -46,9 +46,10 @@ _TRAINING = {"only_for": "trained networks"}
 
 @dataclass(frozen=True)
 class EncodeSettings:
-    """Everything `inrc encode` can be told, with the defaults of the command line.
+    """The settings of `inrc encode`, with the defaults of the command line.
 
-    Making one raises `UsageError` for what contradicts itself, does not exist, or cannot run here.
+    The constructor raises `UsageError` for settings that contradict each other, for unknown names, and for
+    libraries that are missing.
     """
 
     model: str = AUTO
@@ -57,45 +58,46 @@ class EncodeSettings:
     bpp: float | None = None
     size_bytes: int | None = None
     psnr_db: float | None = None
-    """The mean PSNR that the smallest file is searched for which reaches it, in place of a size."""
+    """Mean PSNR in dB; the smallest file that reaches it is searched for, instead of a given size."""
     time_seconds: float | None = None
     """Wall-clock budget of the whole command, in seconds."""
     epochs: float | None = None
     device: str = "auto"
     seed: int = 0
     parameters: int | None = field(default=None, metadata=_TRAINING)
-    """Transmitted values that the network has at most; None for what the target's bits pay for."""
+    """Maximum number of transmitted values in the network; None for as many as the target allows."""
     learning_rate: float | None = field(default=None, metadata=_TRAINING)
-    """None for the preset's, as in the six fields that follow; by Muon more in fits of few steps."""
+    """None takes the preset's, as in the next six fields; Muon then raises it for fits of few steps."""
     batch_frames: int | None = field(default=None, metadata=_TRAINING)
     optimizer: str | None = field(default=None, metadata=_TRAINING)
     """One of `OPTIMIZERS`."""
     loss: str | None = field(default=None, metadata=_TRAINING)
     """One of `LOSSES`."""
     prune: float | None = field(default=None, metadata=_TRAINING)
-    """Share of the weights that are set to zero, 0 to `MOST_PRUNED`."""
+    """Fraction of the weights that are set to zero, 0 to `MOST_PRUNED`."""
     weight_bits: int | None = field(default=None, metadata=_TRAINING)
-    """Bits of a weight or bias, only with a preset that quantises by min and max.
+    """Bits per weight or bias, only for a preset with min-max quantisation.
 
-    The preset's bits are trimmed to the size; given here, they are the most: steps may only become coarser.
+    The preset's bits are adjusted to the target size. Bits given here are a maximum: steps may only become
+    coarser.
     """
     embedding_bits: int | None = field(default=None, metadata=_TRAINING)
     source: SourceSettings = SourceSettings()
     mask: str | None = None
-    """An image, or a video of as many frames as are encoded: white pixels are holes to be filled."""
+    """An image, or a video with a frame for each encoded frame; white pixels are holes to fill."""
     segment: SegmentRule = "auto"
     checkpoint_seconds: float = CHECKPOINT_SECONDS
-    """Least time between two checkpoints of a fit: what a crash loses at most, seconds."""
+    """Minimum time between two checkpoints of a fit in seconds: the most work that a crash loses."""
     workers: str | None = None
-    """Who fits the segments: `local:N` processes, `ray` or `ray://host:port`; None for this process alone.
+    """Workers that fit the segments: `local:N` processes, `ray` or `ray://host:port`; None for this process.
 
-    Processes are spawned: a script that asks for them has its own work under `if __name__ == "__main__"`.
+    Processes are spawned, so a script that uses them must guard its code by `if __name__ == "__main__"`.
     """
     resume_from: str | None = None
-    """An .inrv file of the same frames whose networks are fitted on: model, options, parameters, seed and
-    segments are the file's, and so is the size where none is given."""
+    """An .inrv file of the same frames whose fit continues. Model, options, parameters, seed and segments are
+    the file's, and so is the size unless one is given."""
     preview: str | None = None
-    """A PNG file that shows, while a fit runs, a frame of the source beside what it has become."""
+    """A PNG file that shows a frame of the source beside its fit while the fit runs."""
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -106,18 +108,18 @@ class EncodeSettings:
 
     @property
     def fixes_bits(self) -> bool:
-        """Whether bits of min-max quantisation were asked for; steps may then not be finer than they say."""
+        """Whether bits of min-max quantisation are given; they limit how fine steps may become."""
         return self.weight_bits is not None or self.embedding_bits is not None
 
     @property
     def of_training(self) -> dict[str, object]:
-        """What was asked for, by its flag, that only families have a use for whose networks are trained."""
+        """Given settings that only trained networks use, by flag."""
         asked = {one.name: getattr(self, one.name) for one in fields(self) if one.metadata == _TRAINING}
         return {flag_of(name): value for name, value in asked.items() if value is not None}
 
     @property
     def procedure(self) -> Preset:
-        """The preset, with what was asked for in its place."""
+        """The preset, with given settings in place of its own."""
         preset = PRESETS[self.preset]
         minmax = preset.minmax
         if minmax is not None:
@@ -134,7 +136,7 @@ class EncodeSettings:
 
 
 def flag_of(name: str) -> str:
-    """The option of the command line that a field is called by: `--size` for `size_bytes`."""
+    """The command-line option of a field: `--size` for `size_bytes`."""
     return _FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 
@@ -143,7 +145,7 @@ def _check_exclusive(settings: EncodeSettings) -> None:
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other; give one of them")
     if settings.resume_from is not None and settings.psnr_db is not None:
-        raise UsageError("--psnr looks for another network, --resume-from keeps one; give --bpp or --size")
+        raise UsageError("--psnr searches for a network, --resume-from keeps one; give --bpp or --size")
     if settings.time_seconds is not None and settings.epochs is not None:
         raise UsageError("--time and --epochs exclude each other; give one of them")
     if settings.parameters is not None and "width" in settings.model_options:
@@ -160,7 +162,7 @@ def _check_numbers(settings: EncodeSettings) -> None:
 
 
 def _check_procedure(settings: EncodeSettings) -> None:
-    """A way of fitting or quantising that does not exist or cannot run here."""
+    """Raise `UsageError` for a way of fitting or quantising that does not exist or cannot run here."""
     if settings.preset not in PRESETS:
         raise UsageError(f"unknown preset {settings.preset!r}; known: {', '.join(PRESETS)}")
     loss = settings.procedure.loss
@@ -180,7 +182,9 @@ def _check_procedure(settings: EncodeSettings) -> None:
         if bits is not None and PRESETS[settings.preset].minmax is None:
             by_range = ", ".join(name for name, preset in PRESETS.items() if preset.minmax)
             flag, preset = flag_of(name), settings.preset
-            raise UsageError(f"{flag}: preset {preset} learns its steps; bits are for --preset {by_range}")
+            raise UsageError(
+                f"{flag} needs --preset {by_range}: preset {preset} learns its quantisation steps"
+            )
         if bits is not None and not FEWEST_BITS <= bits <= MOST_BITS:
             raise UsageError(f"{flag_of(name)}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
 

@@ -13,24 +13,24 @@ EXPORT_CHECKS = ("some", "all")
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """Everything `inrc export` can be told.
+    """The settings of `inrc export`.
 
-    Making one raises `UsageError` for what there is not, and where libraries are missing.
+    The constructor raises `UsageError` for an unknown check, a runtime without a page, and missing libraries.
     """
 
     web: bool = False
-    """A page that plays the export, too."""
+    """Whether to add a page that plays the export."""
     runtime: str | None = None
-    """Folder with onnxruntime-web for the page; None to obtain it through npm."""
+    """Folder with onnxruntime-web for the page; None fetches it through npm."""
     check: str = "some"
-    """Frames that are compared with our decoder's: `some` (three of each segment) or `all`."""
+    """Frames to compare with our decoder's: `some` (first, middle and last of each segment) or `all`."""
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if self.check not in EXPORT_CHECKS:
             raise UsageError(f"--check: expected {' or '.join(EXPORT_CHECKS)}, found {self.check!r}")
         if self.runtime is not None and not self.web:
-            raise UsageError("--runtime is for the page: give --web, too")
+            raise UsageError("--runtime is for the page of --web: give --web too")
         missing = [name for name in EXPORT_LIBRARIES if find_spec(name) is None]
         if missing:
             raise UsageError(f"inrc export needs {', '.join(missing)}: pip install 'inrc[export]'")

@@ -1,4 +1,4 @@
-"""What people write for sizes, times, ranges and options, as values; else `ValueError` in one line."""
+"""Parses sizes, times, ranges and options as users write them; raises `ValueError` with one line."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 def parse_file_size(text: str) -> int:
-    """Bytes from `812000`, `800k` (800,000) or `1.5M` (1,500,000)."""
+    """Parse bytes from `812000`, `800k` (800,000) or `1.5M` (1,500,000)."""
     size_bytes = _scaled_number(text)
     if size_bytes < 1:
-        raise ValueError(f"{text!r} is no file size; write bytes, 800k or 1.5M")
+        raise ValueError(f"{text!r} is not a file size; write bytes, 800k or 1.5M")
     return size_bytes
 
 
 def parse_segment_rule(text: str) -> SegmentRule:
-    """`auto`, `scene`, or a number of frames."""
+    """Parse `auto`, `scene` or a number of frames."""
     word = text.strip().lower()
     if word == "auto":
         return "auto"
     if word == "scene":
         return "scene"
     if not word.isascii() or not word.isdigit() or int(word) < 1:
-        raise ValueError(f"{text!r} is no way to cut a video; write auto, scene or a number of frames")
+        raise ValueError(f"{text!r} is not a way to cut a video; write auto, scene or a number of frames")
     return int(word)
 
 
 def parse_count(text: str) -> int:
-    """A number of values from `350000`, `350k` or `1.5M`."""
+    """Parse a count from `350000`, `350k` or `1.5M`."""
     count = _scaled_number(text)
     if count < 1 or text.strip()[-1:] in "bB":
-        raise ValueError(f"{text!r} is no count; write 350000, 350k or 1.5M")
+        raise ValueError(f"{text!r} is not a count; write 350000, 350k or 1.5M")
     return count
 
 
 def _scaled_number(text: str) -> int:
-    """The number with its decimal suffix applied, 0 where the text is none."""
+    """The number with its decimal suffix applied; 0 if the text is not a number."""
     match = _FILE_SIZE.fullmatch(text.strip())
     return round(float(match[1]) * _BYTES_PER_SUFFIX[match[2].lower()]) if match else 0
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from `90`, `90s`, `3m` or `1h30m`."""
+    """Parse seconds from `90`, `90s`, `3m` or `1h30m`."""
     text = text.strip()
     if _PLAIN_NUMBER.fullmatch(text):
         seconds = float(text)
@@ -67,27 +67,27 @@ def parse_duration(text: str) -> float:
         parts = zip(match.groups(), _SECONDS_PER_UNIT.values(), strict=True) if match else ()
         seconds = sum(float(number) * unit for number, unit in parts if number)
     if not 0 < seconds < math.inf:
-        raise ValueError(f"{text!r} is no time; write 90, 90s, 3m or 1h30m")
+        raise ValueError(f"{text!r} is not a time; write 90, 90s, 3m or 1h30m")
     return seconds
 
 
 def parse_moment(text: str) -> Fraction:
-    """A time within a video, exactly, in seconds from `12.3`, `12.3s` or `1m2s`."""
+    """Parse an exact time within a video, in seconds, from `12.3`, `12.3s` or `1m2s`."""
     text = text.strip()
     if _PLAIN_NUMBER.fullmatch(text):
         return Fraction(text)
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()):
-        raise ValueError(f"{text!r} is no time; write 12.3, 12.3s or 1m2s")
+        raise ValueError(f"{text!r} is not a time; write 12.3, 12.3s or 1m2s")
     parts = zip(match.groups(), _SECONDS_PER_UNIT.values(), strict=True)
     return sum((Fraction(number) * int(unit) for number, unit in parts if number), Fraction(0))
 
 
 def parse_frame_range(text: str) -> FrameRange:
-    """Frames from `a:b` (b is the first one left out), `a:` or `:b`."""
+    """Parse a range of frames from `a:b` (b exclusive), `a:` or `:b`."""
     match = _FRAME_RANGE.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no range of frames; write a:b, a: or :b")
+        raise ValueError(f"{text!r} is not a range of frames; write a:b, a: or :b")
     frames = FrameRange(int(match[1] or 0), int(match[2]) if match[2] else None)
     if frames.stop is not None and frames.stop <= frames.start:
         raise ValueError(f"the range of frames {text} is empty")
@@ -95,40 +95,40 @@ def parse_frame_range(text: str) -> FrameRange:
 
 
 def parse_picture_size(text: str) -> Size:
-    """Width and height from `1280x640`."""
+    """Parse width and height from `1280x640`."""
     match = _PICTURE_SIZE.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no size; write WIDTHxHEIGHT, for example 1280x640")
+        raise ValueError(f"{text!r} is not a size; write WIDTHxHEIGHT, for example 1280x640")
     return Size(int(match[1]), int(match[2]))
 
 
 def parse_device(text: str) -> str:
-    """A device name, unchanged."""
+    """Check a device name and return it unchanged."""
     if not _DEVICE.fullmatch(text):
-        raise ValueError(f"{text!r} is no device; write auto, cpu, cuda, cuda:1 or mps")
+        raise ValueError(f"{text!r} is not a device; write auto, cpu, cuda, cuda:1 or mps")
     return text
 
 
 def parse_workers(text: str) -> str:
-    """Who fits segments, unchanged: `local:N`, `ray` or `ray://host:port`."""
+    """Check workers (`local:N`, `ray` or `ray://host:port`) and return them unchanged."""
     if not _WORKERS.fullmatch(text):
-        raise ValueError(f"{text!r} are no workers; write local:4, ray or ray://host:10001")
+        raise ValueError(f"{text!r} does not name workers; write local:4, ray or ray://host:10001")
     return text
 
 
 def local_worker_count(workers: str) -> int:
-    """N of `local:N`; 0 for workers elsewhere."""
+    """N for `local:N`; 0 for other workers."""
     kind, _, count = workers.partition(":")
     return int(count) if kind == "local" else 0
 
 
 def parse_model_options(texts: Iterable[str]) -> dict[str, str]:
-    """Options from `key=value` texts; raises `UsageError`, because it is of all of them together."""
+    """Parse `key=value` texts; raises `UsageError`, also for a key that is given twice."""
     options: dict[str, str] = {}
     for text in texts:
         key, separator, value = text.partition("=")
         if not key or not separator:
-            raise UsageError(f"{text!r} is no model option; write key=value")
+            raise UsageError(f"{text!r} is not a model option; write key=value")
         if key in options:
             raise UsageError(f"model option {key!r} is given twice")
         options[key] = value
@@ -136,19 +136,19 @@ def parse_model_options(texts: Iterable[str]) -> dict[str, str]:
 
 
 def parse_ladder(text: str) -> tuple[float, ...]:
-    """Bits per pixel of several files from `0.03,0.06,0.12`, each once and in this order."""
+    """Parse distinct bits per pixel from `0.03,0.06,0.12`, keeping their order."""
     rungs = []
     for word in text.split(","):
         if not _PLAIN_NUMBER.fullmatch(word.strip()) or not 0 < float(word) < math.inf:
-            raise ValueError(f"{text!r} is no ladder; write bits per pixel, for example 0.03,0.06,0.12")
+            raise ValueError(f"{text!r} is not a list of bits per pixel; write, for example, 0.03,0.06,0.12")
         rungs.append(float(word))
     if len({rung_path("", one) for one in rungs}) < len(rungs):
-        raise ValueError(f"the ladder {text} has a rung twice")
+        raise ValueError(f"{text} repeats a number")
     return tuple(rungs)
 
 
 def rung_path(output: str, bpp: float) -> str:
-    """Where a rung goes: `out-0.06bpp.inrv` for `out.inrv`; `%v` in a name stands for the bits per pixel."""
+    """Path of a rung: `out-0.06bpp.inrv` for `out.inrv`; `%v` in a name stands for the bits per pixel."""
     text = f"{bpp:.6f}".rstrip("0").rstrip(".")
     folder, name = os.path.split(output)
     if "%v" in name:
@@ -158,7 +158,7 @@ def rung_path(output: str, bpp: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds for a person: `42 s`, `3 min 05 s`, `1 h 30 min`."""
+    """Format seconds for display: `4.2 s`, `42 s`, `3 min 05 s`, `1 h 30 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -1,4 +1,4 @@
-"""Settings of the commands that write a page: `inrc report` and `inrc compare`."""
+"""Settings of `inrc report` and `inrc compare`, which write a page."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import check_output_file, check_paths, is_pipe
 
 METRICS = ("psnr", "yuv", "ssim", "ms-ssim", "flip")
-"""What `inrc eval` measures; see `frame_metrics`."""
+"""Metrics of `inrc eval`; see `frame_metrics`."""
 COMPARISON_SECONDS = 300.0
-"""Wall clock of all our encodes of `inrc compare`, where nothing says how long to fit."""
+"""Wall-clock time of all our encodes in `inrc compare`, unless time, epochs or preset are given."""
 
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """Everything `inrc report` can be told."""
+    """The settings of `inrc report`."""
 
     source: SourceSettings = SourceSettings()
     results: Sequence[str] = ()
-    """Files of `python -m benchmarks.rd --json`: contenders to draw beside the files."""
+    """Files of `python -m benchmarks.rd --json` with other codecs to plot beside the files."""
     logs: Sequence[str] = ()
-    """Files of `inrc encode --json`, which have the names of the outputs that they are of."""
+    """Files of `inrc encode --json`; each names the output that it describes."""
     device: str = "auto"
     overwrite: bool = False
 
 
 @dataclass(frozen=True)
 class ComparisonSettings:
-    """Everything `inrc compare` can be told.
+    """The settings of `inrc compare`.
 
-    Making one raises `UsageError` for what cannot be compared, and `OutputError` for a folder to keep files
-    in that cannot be made.
+    The constructor raises `UsageError` for settings that cannot be compared, and `OutputError` if the folder
+    `keep` cannot be created.
     """
 
     source: SourceSettings = SourceSettings()
     first_seconds: float | None = 5.0
-    """Of a longer video only its first seconds are compared; None for all of `source.frames`, and where these
-    are no whole video it has no effect."""
+    """Seconds to compare from the start of a longer video; None compares all of `source.frames`. It has no
+    effect if `source.frames` is not the whole video."""
     bpps: Sequence[float] = (0.03, 0.06, 0.12, 0.2)
     """Bits per pixel of our files; a BD-rate needs four."""
     models: Sequence[str] = (AUTO,)
     preset: str | None = None
     """One of `PRESETS`; None for `medium`."""
     time_seconds: float | None = None
-    """Wall clock of all our encodes together; None for `COMPARISON_SECONDS`, unless preset or epochs say how
-    long to fit."""
+    """Wall-clock time of all our encodes together; None means `COMPARISON_SECONDS`, unless preset or epochs
+    are given."""
     epochs: float | None = None
     against: Sequence[str] = ("x264:medium", "x265:medium", "svtav1:6")
     """Ordinary codecs, as CODEC:PRESET."""
     keep: str | None = None
-    """A folder for our files; None removes them."""
+    """Folder to keep our files in; None removes them."""
     device: str = "auto"
     overwrite: bool = False
 
@@ -69,19 +69,19 @@ class ComparisonSettings:
             raise UsageError("--time and --epochs exclude each other; give one of them")
         if self.keep is not None and not os.path.isdir(self.keep):
             if os.path.exists(self.keep):
-                raise UsageError(f"--keep: {self.keep} is no folder")
+                raise UsageError(f"--keep: {self.keep} is not a folder")
             check_output_file(os.path.abspath(self.keep), False)
 
     @property
     def total_seconds(self) -> float | None:
-        """The time of all our encodes together, seconds; None where another setting decides."""
+        """Seconds for all our encodes together; None if another setting decides."""
         if self.time_seconds is None and self.epochs is None and self.preset is None:
             return COMPARISON_SECONDS
         return self.time_seconds
 
 
 def check_report(source: str, files: Sequence[str], output: str, settings: ReportSettings) -> None:
-    """Raise `UsageError` for what cannot be reported on, and `OutputError` where nothing can be written."""
+    """Raise `UsageError` for files that cannot be reported on, `OutputError` for an unwritable output."""
     if not files:
         raise UsageError("name at least one .inrv file to report on")
     if len(set(files)) < len(files):
@@ -90,14 +90,16 @@ def check_report(source: str, files: Sequence[str], output: str, settings: Repor
 
 
 def check_comparison(source: str, output: str, settings: ComparisonSettings) -> None:
-    """Raise `UsageError` for a source or page that cannot be, `OutputError` where nothing can be written."""
+    """Raise `UsageError` for an unsuitable source or page, `OutputError` for an unwritable output."""
     if is_pipe(source):
-        raise UsageError(f"compare reads its source several times, which {source} cannot be: save it")
+        raise UsageError(
+            f"compare reads its source several times, and {source} can be read only once: save it as a file"
+        )
     _check_page((source,), output, settings.overwrite)
 
 
 def _check_page(inputs: Sequence[str], output: str, overwrite: bool) -> None:
-    """Raise as the two above for a page that is made of these files."""
+    """Raise as the two functions above, for a page made from the files `inputs`."""
     if not output.endswith((".html", ".htm")):
         raise UsageError(f"-o: expected a name that ends with .html, found {output}")
     for path in inputs:

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 AUTO = "auto"
-"""The model where none is named; see `models.registry.family_of`."""
+"""The default model; see `models.registry.family_of`."""
 MOST_PRUNED = 0.95
-"""Largest share of the weights that `--prune` sets to zero."""
+"""Largest fraction of the weights that `--prune` may set to zero."""
 FEWEST_BITS, MOST_BITS = 2, 12
-"""What `--weight-bits` and `--embedding-bits` may be."""
+"""Range of `--weight-bits` and `--embedding-bits`."""
 
 
 @dataclass(frozen=True)
 class LossNeeds:
-    """What must be there before a loss can be computed."""
+    """Requirements of a loss."""
 
     least_side: int = 1
-    """Pixels that a frame's height and width have at least."""
+    """Minimum height and width of a frame, in pixels."""
     metrics: bool = False
     """Whether it needs the extra `metrics` (pytorch-msssim)."""
 
@@ -26,29 +26,30 @@ class LossNeeds:
 LOSSES: Mapping[str, LossNeeds] = {
     "l2": LossNeeds(),
     "l1": LossNeeds(),
-    # SSIM has a window of 11 pixels; of MS-SSIM it must fit after four halvings, of `wavelet` after one.
+    # The SSIM window of 11 pixels must fit the frame: for MS-SSIM after four halvings, for `wavelet` after
+    # one.
     "l1+ssim": LossNeeds(11, metrics=True),
     "l1+ms-ssim": LossNeeds(161, metrics=True),
     "wavelet": LossNeeds(21, metrics=True),
 }
-"""What a fit can minimise; see `training.losses`."""
+"""Losses that a fit can minimise; see `training.losses`."""
 OPTIMIZERS = ("muon", "adam")
-"""What can fit the weights of convolutions; see `training.optimizers`."""
+"""Optimisers for the weights of convolutions; see `training.optimizers`."""
 
 
 @dataclass(frozen=True)
 class MinMaxBits:
-    """Bits of min-max quantisation; entropy coding takes fewer."""
+    """Bits per value of min-max quantisation, before entropy coding."""
 
     weight: int
-    """Of a weight or bias."""
+    """Bits per weight or bias."""
     embedding: int
-    """Of a value of an embedding."""
+    """Bits per value of an embedding."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How to fit and to quantise, where no option says otherwise."""
+    """How to fit and to quantise, unless options say otherwise."""
 
     epochs: int
     learning_rate: float
@@ -57,9 +58,9 @@ class Preset:
     """One of `OPTIMIZERS`."""
     loss: str = "l2"
     prune: float = 0.0
-    """Share of the weights that are set to zero; see `fit.training.loop.PRUNING_AT`."""
+    """Fraction of the weights that are set to zero; see `fit.training.loop.PRUNING_AT`."""
     minmax: MinMaxBits | None = None
-    """Quantise after a fit of float values; None learns the steps, and charges for bits, while fitting."""
+    """Bits for quantising after a float fit; None learns steps, and penalises bits, during the fit."""
 
 
 PRESETS: Mapping[str, Preset] = {

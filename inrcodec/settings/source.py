@@ -1,4 +1,4 @@
-"""Which part of a video is read: frames, crop, scale, stream."""
+"""The part of a video to read: frames, crop, scale and stream."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 SegmentRule = int | Literal["auto", "scene"]
-"""How a video is cut: into so many frames, where memory needs it, or where scenes change too."""
+"""How a video is cut into segments: a number of frames, or where memory needs it (`auto`), or at scene
+changes too (`scene`)."""
 
 
 @dataclass(frozen=True)
 class FrameRange:
-    """Frames `start` to `stop` (exclusive) of a video; `stop` None means to the end."""
+    """Frames `start` to `stop` (exclusive) of a video; None for `stop` means the end."""
 
     start: int = 0
     stop: int | None = None
@@ -27,16 +28,16 @@ class Size:
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """Which part of the input video is encoded: frames, then a centre crop, then a scale."""
+    """The part of the input video to encode: frames, then a centre crop, then scaling."""
 
     frames: FrameRange = FrameRange()
     crop: Size | None = None
     scale: Size | None = None
     bit_depth: int | None = None
-    """8 reduces a deeper source; None refuses it."""
+    """8 reduces deeper sources to 8 bits per sample; None refuses them."""
     every: int = 1
-    """Only frames 0, N, 2N, ... of `frames`, at an N-th of the frame rate."""
+    """N keeps only frames 0, N, 2N, ... of `frames`, at 1/N of the frame rate."""
     stream: int | None = None
-    """Which of several video streams, from 0; None for the best."""
+    """Number of the video stream, from 0; None for the largest one with moving pictures."""
     audio: bool = True
-    """Whether sound and subtitles are carried."""
+    """Whether audio and subtitles are kept."""

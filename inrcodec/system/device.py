@@ -1,4 +1,4 @@
-"""Where tensors live and in which precision convolutions run."""
+"""The device of tensors and the precision of convolutions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device `name` asks for: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises `UsageError`."""
+    """The device called `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; raises `UsageError` if there is none."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
@@ -35,7 +35,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """The device in words, for a person."""
+    """A description of the device for display."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
@@ -45,7 +45,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def _products() -> str:
-    """What convolutions are made of on this CPU, in words."""
+    """A description of the type and unit that compute convolutions on this CPU."""
     if compute_dtype("auto", torch.device("cpu")) is torch.float32:
         return "float32"
     is_x86 = platform.machine() in ("x86_64", "AMD64")
@@ -54,9 +54,9 @@ def _products() -> str:
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The type of convolutions: bfloat16 where the device multiplies it natively, unless asked otherwise.
+    """The type of convolutions; `auto` is bfloat16 where the device multiplies it natively, else float32.
 
-    Raises `UsageError` for another name than `PRECISIONS` has.
+    Raises `UsageError` for a name that is not in `PRECISIONS`.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}; expected {', '.join(PRECISIONS)}")
@@ -84,5 +84,5 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
 
 
 def repeatable_convolutions() -> AbstractContextManager[None]:
-    """A context in which cuDNN chooses the same algorithms in every run, and float32 is not cut to TF32."""
+    """A context in which cuDNN uses the same algorithms in every run, and float32 is not reduced to TF32."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)

@@ -1,4 +1,4 @@
-"""Output files that appear whole or not at all: checked first, written beside the target, then renamed."""
+"""Atomic output files: checked first, written beside the target, then renamed."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from inrcodec.system.locks import HAS_LOCKS, locked_file, locked_folder, partial
 
 STDIN = STDOUT = "-"
 COPY = "source"
-"""Kind of the temporary name of what a pipe has brought."""
+"""Kind of the temporary name for a copy of a pipe."""
 _LONGEST_RESUMED = 200
-"""Bytes of an output's name that the name of its folder keeps; file systems allow 255."""
+"""Bytes of an output's name that its resume folder keeps; file systems allow 255."""
 
 
 def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
-    """The one line that says why `path` could not be written."""
+    """The error that says in one line why `path` could not be written."""
     return OutputError(f"cannot write {os.fspath(path)}: {error.strerror or error}")
 
 
 def check_output_file(path: str | os.PathLike[str], overwrite: bool, size_bytes: int = 0) -> None:
-    """Refuse a target that `atomic_output` would refuse, before any work is done for it.
+    """Refuse a target that `atomic_output` would refuse, before any work is done.
 
-    A temporary file in the target's folder, gone at the end, proves that the folder takes files and has room
-    for `size_bytes`. Raises `UsageError` when `path` exists and `overwrite` is false, when it is no regular
-    file, or when its folder is missing, and `OutputError` when the file system refuses.
+    A temporary file in the target's folder, removed at the end, proves that the folder is writable and has
+    room for `size_bytes`. Raises `UsageError` if `path` exists and `overwrite` is false, if it is not a
+    regular file, or if its folder is missing. Raises `OutputError` if the file system refuses.
     """
     with output_errors(path):
         _check_target(Path(path), overwrite)
         folder = Path(os.path.realpath(path)).parent
-        # It has no name, where the system can: a process that is killed here leaves nothing.
+        # It has no name where the system allows that, so that a process killed here leaves nothing.
         with tempfile.TemporaryFile(dir=folder) as file:
             _reserve(file.fileno(), folder, size_bytes)
 
 
 def check_new_outputs(paths: Sequence[str], overwrite: bool) -> None:
-    """Refuse outputs as `check_output_file` does, unless a command for them was stopped and can go on."""
+    """Refuse outputs as `check_output_file` does, unless a stopped command for them can be resumed."""
     if not any(resume_folder(path).is_dir() for path in paths):
         for path in paths:
             check_output_file(path, overwrite)
 
 
 def _reserve(descriptor: int, folder: Path, size_bytes: int) -> None:
-    """Raise `OSError` when the file system has no room for a file of `size_bytes`."""
+    """Raise `OSError` if the file system has no room for a file of `size_bytes`."""
     if size_bytes == 0:
         return
     try:
@@ -71,23 +71,23 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise UsageError(f"{target} is a folder; name a file in it")
     if target.exists():
         if not target.is_file():
-            # Renaming onto it would replace the device itself (/dev/null, say) by a file.
-            raise UsageError(f"{target} is no regular file; name a file")
+            # A rename would replace the device itself (such as /dev/null) by a file.
+            raise UsageError(f"{target} is not a regular file; name a file")
         if not overwrite:
             raise UsageError(f"{target} exists already; -y replaces it")
     check_folder_of(target)
 
 
 def check_folder_of(target: Path) -> None:
-    """Raise `UsageError` unless the folder that will hold `target` is there."""
+    """Raise `UsageError` unless the folder of `target` exists."""
     if not target.parent.is_dir():
         raise UsageError(f"the folder {target.parent} does not exist; create it first")
 
 
 def check_paths(source: str, output: str, may_be_piped: bool = False) -> None:
-    """Raise `UsageError` unless `source` is there (a pattern of images may be) and is not the output.
+    """Raise `UsageError` unless `source` exists and is not the output; patterns of images are not checked.
 
-    Where it `may_be_piped`, `-` is standard input.
+    If it `may_be_piped`, `-` is standard input.
     """
     if source == STDIN and may_be_piped:
         return
@@ -98,14 +98,14 @@ def check_paths(source: str, output: str, may_be_piped: bool = False) -> None:
     target = Path(os.path.realpath(output))
     for kind in ("partial", COPY):
         if same_file(source, str(partial_beside(target, kind))):
-            raise UsageError(f"{source} has a name that is needed while {output} is written; rename it")
+            raise UsageError(f"{source} has the name of a temporary file for {output}; rename it")
 
 
 def output_paths(sources: Sequence[str], output: str) -> list[str]:
-    """Where each source's .inrv goes: `output` itself, or NAME.inrv in it where that is a folder.
+    """The .inrv file of each source: `output` itself, or NAME.inrv in it if it is a folder.
 
-    A folder that is missing is made if `output` ends in a slash. Raises `UsageError` for several sources
-    without a folder and for two of one name, and `OutputError` for a folder that cannot be made.
+    A missing folder is created if `output` ends in a slash. Raises `UsageError` for several sources without a
+    folder and for two sources of one name, and `OutputError` if the folder cannot be created.
     """
     is_named = output.endswith(("/", os.sep))
     if not is_named and not os.path.isdir(output):
@@ -128,7 +128,7 @@ def output_paths(sources: Sequence[str], output: str) -> list[str]:
 
 
 def _stem(source: str) -> str:
-    """The name of a source without its ending; that of the folder for numbered images."""
+    """The name of a source without its suffix; for numbered images without a name, that of their folder."""
     if source == STDIN:
         return "stdin"
     path = Path(source)
@@ -137,7 +137,7 @@ def _stem(source: str) -> str:
 
 
 def same_file(first: str, second: str) -> bool:
-    """Whether two paths name one existing file, through links and other spellings too."""
+    """Whether two paths name the same existing file, also through links and other spellings."""
     try:
         return os.path.samefile(first, second)
     except OSError:
@@ -146,7 +146,7 @@ def same_file(first: str, second: str) -> bool:
 
 @contextmanager
 def output_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Within, what the file system refuses is an `OutputError` about `path`."""
+    """A context that turns an `OSError`, except a closed pipe, into an `OutputError` about `path`."""
     try:
         yield
     except BrokenPipeError:
@@ -159,11 +159,11 @@ def output_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 def claimed_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
     """A binary file, open for reading and writing, that becomes `path` when the block ends without an error.
 
-    Until then it has a hidden name in the same folder, always the same one, and is locked: nobody else can
-    claim the output meanwhile, and what a killed process left behind is used again. Any exception
-    (KeyboardInterrupt included) removes it. The bytes are on the disk before the rename. Raises `UsageError`
-    as `check_output_file` does and where another process has claimed the output, and `OutputError` when the
-    file system refuses the file or its name.
+    Until then it has a fixed hidden name in the same folder and is locked. No other process can claim the
+    output meanwhile, and a file left by a killed process is reused. Any exception, KeyboardInterrupt too,
+    removes the file. The bytes are on disk before the rename. Raises `UsageError` as `check_output_file` does
+    and if another process has claimed the output, and `OutputError` if the file system refuses the file or
+    its name.
     """
     target = Path(os.path.realpath(path))
     with output_errors(path):
@@ -175,13 +175,13 @@ def claimed_output(path: str | os.PathLike[str], overwrite: bool = False) -> Ite
             with output_errors(path):
                 file.flush()
                 os.fsync(file.fileno())
-                # It took a while: somebody may have put a file there.
+                # The work took a while: another process may have created `path` meanwhile.
                 _check_target(Path(path), overwrite)
                 if not HAS_LOCKS:
                     file.close()
                 os.replace(temporary, target)
         except BaseException:
-            # Still under the lock: once that is gone the name may be another process's.
+            # Remove it while it is locked: afterwards another process may own the name.
             if not HAS_LOCKS:
                 file.close()
             with suppress(OSError):
@@ -191,18 +191,18 @@ def claimed_output(path: str | os.PathLike[str], overwrite: bool = False) -> Ite
 
 @contextmanager
 def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
-    """As `claimed_output`, for a block that does nothing but write: all its `OSError`s are `OutputError`s."""
+    """Like `claimed_output`, for a block that only writes: every `OSError` in it becomes an `OutputError`."""
     with output_errors(path), claimed_output(path, overwrite) as file:
         yield file
 
 
 @contextmanager
 def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
-    """A path at which `source` can be read as often as wanted: standard input and pipes are copied first.
+    """A path from which `source` can be read repeatedly: standard input and pipes are copied first.
 
-    The copy has a fixed hidden name beside `output`, which the caller has claimed, and is gone when the block
-    ends; one that a killed process left is gone too. Errors about it name what it is a copy of. Raises
-    `UsageError` for a terminal, and `OutputError` where there is no room for it.
+    The copy has a fixed hidden name beside `output`, which the caller has claimed. It is removed when the
+    block ends, as is a copy that a killed process left. Errors about the copy name the source instead. Raises
+    `UsageError` if standard input is a terminal, and `OutputError` if there is no room for the copy.
     """
     copy = partial_beside(Path(os.path.realpath(output)), COPY)
     try:
@@ -224,7 +224,7 @@ def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def is_pipe(path: str | os.PathLike[str]) -> bool:
-    """Whether this is standard input, a pipe or a device like one: what is read once, from front to end."""
+    """Whether this is standard input, a pipe, a socket or a character device, which can be read only once."""
     if os.fspath(path) == STDIN:
         return True
     try:
@@ -238,32 +238,30 @@ def _opened_pipe(source: str) -> AbstractContextManager[BinaryIO]:
     if source != STDIN:
         return open(source, "rb")
     if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("standard input is no pipe: send a video into it, or name a file")
+        raise UsageError("standard input is not a pipe: send a video into it, or name a file")
     return nullcontext(sys.stdin.buffer)
 
 
 def resume_folder(output: str | os.PathLike[str]) -> Path:
-    """Where an encode to `output` keeps what it needs to go on after an interruption."""
+    """The folder where an encode to `output` keeps what it needs to resume after an interruption."""
     target = Path(os.path.realpath(output))
     return target.with_name(f"{shortened(target.name, _LONGEST_RESUMED)}.resume")
 
 
 def resume_remark(requests: Sequence[tuple[str, str]]) -> str:
-    """What is left of encodes (source, output) that were stopped; of several, files are begun too."""
+    """How to resume stopped encodes (source, output); empty if they left nothing to resume."""
     is_begun = any(
         any(any(resume_folder(output).glob(work)) for work in ("segment-*", "fit-*"))
         or (len(requests) > 1 and os.path.isfile(output))
         for _, output in requests
     )
-    return "the same command again goes on from here" if is_begun else ""
+    return "the same command resumes it" if is_begun else ""
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in the place of the file at `path`, which is the old or the new one at any moment.
+    """Replace the file at `path` by `data` atomically.
 
-    Several processes may do so at once: the last one has its way.
-
-    Raises `OSError`.
+    Several processes may do so at once; the last one wins. Raises `OSError`.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -279,9 +277,9 @@ def replace_file(path: Path, data: bytes) -> None:
 
 @contextmanager
 def temporary_folder_beside(target: Path) -> Iterator[Path]:
-    """An empty hidden folder beside `target`, locked, and removed with all it holds when the block ends.
+    """An empty, locked, hidden folder beside `target`, removed with its contents when the block ends.
 
-    Raises `OutputError` when it cannot be made and `UsageError` when another process has it.
+    Raises `OutputError` if it cannot be created and `UsageError` if another process holds it.
     """
     with output_errors(target):
         descriptor, folder = locked_folder(target)

@@ -1,10 +1,10 @@
-"""Temporary files and folders with fixed names that one process at a time can have.
+"""Temporary files and folders with fixed names that only one process at a time can hold.
 
-    .out.inrv.partial        what becomes out.inrv, locked while an encode or a decode is making it
+    .out.inrv.partial        becomes out.inrv; locked while an encode or a decode writes it
 
-A lock goes with its process, however that ends. So a name that is not locked is of nobody, and is used again:
-a killed process leaves at most one file, and only until its output is asked for again. Where there is no
-`flock` (Windows) names are fresh ones instead, and nothing is locked.
+A lock ends with its process, however that ends, so an unlocked name is free to reuse: a killed process leaves
+at most one file, and only until the same output is written again. Without `flock` (on Windows) every name is
+fresh instead, and nothing is locked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ else:
     HAS_LOCKS = True
 
 _LONGEST_NAME = 200
-"""Bytes of a longer name that are kept: most file systems allow 255."""
+"""Bytes that are kept of a longer name; most file systems allow 255."""
 
 
 def partial_beside(target: Path, kind: str = "partial") -> Path:
@@ -36,7 +36,7 @@ def partial_beside(target: Path, kind: str = "partial") -> Path:
 
 
 def shortened(name: str, longest_bytes: int) -> str:
-    """The name, or as much of a longer one, with a digest that tells those apart that begin alike."""
+    """The name, cut to `longest_bytes` if it is longer, plus a digest that keeps cut names distinct."""
     encoded = os.fsencode(name)
     if len(encoded) <= longest_bytes:
         return name
@@ -45,17 +45,17 @@ def shortened(name: str, longest_bytes: int) -> str:
 
 
 def locked_file(target: Path) -> tuple[BinaryIO, Path]:
-    """The temporary file of `target`, empty, open for reading and writing and locked, and its path.
+    """The temporary file of `target`, empty, locked and open for reading and writing, and its path.
 
-    Closing it ends the lock. Raises `UsageError` when another process has it, else `OSError`.
+    Closing it ends the lock. Raises `UsageError` if another process holds it, or `OSError`.
     """
     path = partial_beside(target)
     while True:
-        # `r+` with O_CREAT: neither emptied before it is locked nor written at its end only.
+        # `r+` with O_CREAT neither empties the file before it is locked nor forces writes to its end.
         file = open(path, "r+b", opener=_create)
         try:
             _lock(file.fileno(), target)
-            # Between the two calls its last owner may have renamed or removed it.
+            # Its last owner may have renamed or removed it between the two calls.
             if _is_still(file.fileno(), path):
                 file.truncate(0)
                 return file, path
@@ -66,7 +66,7 @@ def locked_file(target: Path) -> tuple[BinaryIO, Path]:
 
 
 def locked_folder(target: Path) -> tuple[int | None, Path]:
-    """The same with a folder: the descriptor that holds the lock (None without locks), and its path."""
+    """The same for a folder: the descriptor that holds the lock (None without locks), and its path."""
     path = partial_beside(target)
     while True:
         path.mkdir(exist_ok=True)
@@ -100,7 +100,7 @@ def _lock(descriptor: int, target: Path) -> None:
     except BlockingIOError:
         raise UsageError(f"{target} is being written by another process; wait for it or stop it") from None
     except OSError:
-        # A file system without locks (some network ones): as good as it gets there.
+        # A file system without locks, such as some network ones: go on without.
         pass
 
 

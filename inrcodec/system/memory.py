@@ -1,8 +1,8 @@
-"""Memory that is freed stays with the process while a network is fitted, and the next step takes it again.
+"""Keeps freed memory in the process while a network is fitted, so that the next step reuses it.
 
-The C library of Linux (glibc) asks the kernel for each block of more than 32 MiB and gives it back when it is
-freed, so the kernel clears the same pages at every step: a quarter to a third of the time of HNeRV fitted to
-frames of 1280x640 on two cores (measured once: 3.3 to 3.9 s a step became 2.4 to 2.7).
+The C library of Linux (glibc) requests each block of more than 32 MiB from the kernel and returns it when it
+is freed, so the kernel clears the same pages at every step. For HNeRV at 1280x640 on two cores this took a
+quarter to a third of the time (measured once: steps of 3.3 to 3.9 s, and 2.4 to 2.7 s with memory kept).
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import threading
 from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
-"""Parameters of `mallopt`: free memory that is kept, least size of the kernel's blocks, and their number."""
+"""Parameters of `mallopt`: free memory to keep, minimum size of mmapped blocks, and their maximum number."""
 _NEVER, _USUAL_MAX = -1, 1 << 16
-"""To trim, and how many blocks of the kernel there may be."""
+"""Values: never trim, and the default maximum number of mmapped blocks."""
 _ADJUSTED = 1 << 25
-"""What glibc itself raises the least size to when large blocks are freed, at most; it keeps twice as much."""
+"""The most to which glibc itself raises the mmap threshold; it then keeps twice as much free memory."""
 _NEEDED = ("gnu_get_libc_version", "mallopt", "malloc_trim")
-"""Functions that are used, and the one that only glibc has."""
+"""Required functions; only glibc has the first."""
 _CHOSEN = ("mmap_max", "mmap_threshold", "trim_threshold")
-"""Settings that a user may have chosen, by a variable MALLOC_..._ each or all by GLIBC_TUNABLES."""
+"""Settings that the environment may determine, by MALLOC_..._ variables or GLIBC_TUNABLES."""
 
 
 class KeptMemory:
-    """While a fit is within, what its thread frees stays with the process; the last to leave gives it back.
+    """A context that keeps the memory that its thread frees; the last thread to leave returns it.
 
-    In another thread than the main one about 64 MiB stay, and no more. Afterwards the thresholds are 32 and
-    64 MiB, the most that glibc comes to by itself, and stay so for the whole process. Nothing changes with
-    another C library, nor where the environment has settings for these thresholds.
+    Outside the main thread only about 64 MiB are kept. Afterwards the thresholds are 32 and 64 MiB for the
+    whole process, the most to which glibc raises them by itself. Nothing changes with another C library, or
+    if the environment sets these thresholds.
     """
 
     def __init__(self) -> None:
@@ -56,12 +56,12 @@ class KeptMemory:
 
 
 KEPT_MEMORY = KeptMemory()
-"""That of this process."""
+"""The one instance of this process."""
 
 
 @cache
 def _glibc() -> ctypes.CDLL | None:
-    """The C library of this process, if it is glibc and nobody has chosen its settings."""
+    """The C library of this process; None unless it is glibc without settings from the environment."""
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     is_chosen = any(f"MALLOC_{one.upper()}_" in os.environ or f"malloc.{one}" in tunables for one in _CHOSEN)
     if sys.platform != "linux" or is_chosen:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM that wait for the end of a step, so that what is saved is whole."""
+"""Defers Ctrl-C and SIGTERM to the end of a step, so that a saved state is complete."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class DeferredSignals:
-    """While entered, the first signal is only noted; `deliver` hands it to the handler it was meant for.
+    """A context in which the first signal is only noted; `deliver` passes it to its original handler.
 
-    A second one does not wait. Outside the main thread, where Python handles no signals, nothing is deferred.
+    A second signal is delivered at once. Outside the main thread, where Python handles no signals, nothing is
+    deferred.
     """
 
     def __init__(self) -> None:
@@ -22,14 +23,14 @@ class DeferredSignals:
 
     @property
     def is_pending(self) -> bool:
-        """Whether somebody wants the work to stop."""
+        """Whether a signal is waiting to be delivered."""
         return self._pending is not None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 handler = signal.getsignal(number)
-                # One that is ignored (as under nohup) or was set outside Python stays as it is.
+                # Keep a handler that ignores the signal (as under nohup) or was set outside Python.
                 if handler is not None and handler != signal.SIG_IGN:
                     self._handlers[number] = handler
                     signal.signal(number, self._note)
@@ -43,7 +44,7 @@ class DeferredSignals:
             self.deliver()
 
     def deliver(self) -> None:
-        """Do what the noted signal would have done: raise, as a rule. Nothing where none was noted."""
+        """Do what the noted signal would have done, usually raise; do nothing if none was noted."""
         if self._pending is None:
             return
         number, self._pending = self._pending, None

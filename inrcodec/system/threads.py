@@ -1,4 +1,4 @@
-"""Work of torch in several threads, each with a part of the cores."""
+"""Runs work of torch in several threads that divide the cores among them."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 
 MOST_WORKERS = 4
-"""More frames than that are seldom independent of each other."""
+"""Maximum number of workers; more frames are seldom independent of each other."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def _take(threads: int) -> None:
-    """Have this many threads; asked for the number, torch keeps it for the thread that asks."""
+    """Set torch's threads for this thread; torch fixes the number for a thread only once it is queried."""
     torch.set_num_threads(threads)
     torch.get_num_threads()
 
 
 @cache
 def _pool(threads: int) -> Executor:
-    """Python threads that share this many threads of torch; no other thread of the process has fewer."""
+    """A pool of Python threads that divide `threads` of torch among them; other Python threads keep all."""
     count = min(threads, MOST_WORKERS)
     pool = ThreadPoolExecutor(count, "frames", _take, (threads // count,))
     together = Barrier(count)
     for begun in [pool.submit(together.wait) for _ in range(count)]:
         begun.result()
-    # What a thread sets for itself becomes the number of all threads that come after it.
+    # The number that a thread sets for itself also becomes the default of later threads.
     torch.set_num_threads(threads)
     return pool
 
 
 class Threads:
-    """Threads that share the cores of a CPU; on another device, or one core, the caller does all work itself.
+    """Threads that divide the cores of a CPU; on another device, or one core, the caller does all the work.
 
-    Two pieces side by side are faster than one after the other on two threads: much of a look-up or a copy
-    runs on one thread, however many there are.
+    On two cores, two pieces in parallel are faster than one after the other: much of a look-up or a copy runs
+    on one thread, however many there are.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -55,10 +55,10 @@ class Threads:
     def submit_after(
         self, earlier: Iterable[Future[Any]], work: Callable[P, T], *arguments: P.args, **named: P.kwargs
     ) -> Future[T]:
-        """Begin `work`, in the caller's modes of torch, once all of `earlier` are over, in vain or not.
+        """Begin `work` in the caller's modes of torch once all `earlier` work has ended or failed.
 
-        Until then it has no worker, so that none waits for another. What waits for cancelled work is
-        cancelled too.
+        Until then it occupies no worker, so that no worker waits for another. Work that waits for cancelled
+        work is cancelled too.
         """
         if self._pool is None:
             return done(work(*arguments, **named))
@@ -79,9 +79,9 @@ class Threads:
 
 
 class _Task:
-    """Work that waits for other work, which calls it when it is over.
+    """Work that waits for earlier work, whose futures call it when they are done.
 
-    Once it has begun it holds nothing any more: a future holds for ever whom it has called, and an error the
+    Once begun, it drops its references: a future keeps its callbacks for ever, and an error keeps the stack
     frames that it passed.
     """
 
@@ -91,7 +91,7 @@ class _Task:
         self._pool, self._earlier, self._held = pool, iter([*earlier]), [(coming, work)]
 
     def __call__(self, over: Future[Any] | None = None) -> None:
-        """Wait for the next one, or begin; `over` is the one that was waited for."""
+        """Wait for the next earlier future, or begin; `over` is the one that has just ended."""
         while over is None or not over.cancelled():
             over = next(self._earlier, None)
             if over is None:
@@ -106,13 +106,13 @@ class _Task:
     def _begin(self) -> None:
         try:
             self._pool.submit(self._answer)
-        except RuntimeError as error:  # The process ends: workers take nothing more.
+        except RuntimeError as error:  # The process ends, and workers accept no more work.
             coming, _ = self._held.pop()
             if coming.set_running_or_notify_cancel():
                 coming.set_exception(error)
 
     def _answer(self) -> None:
-        """Give the future what the work comes to, or its error."""
+        """Run the work and set the result of the future, or its error."""
         coming, work = self._held.pop()
         if not coming.set_running_or_notify_cancel():
             return
@@ -120,12 +120,12 @@ class _Task:
             coming.set_result(work())
         except BaseException as error:
             coming.set_exception(error)
-            # The error holds this frame.
+            # The error keeps this stack frame alive.
             del coming
 
 
 def done(result: T) -> Future[T]:
-    """A future that is over."""
+    """A future that already has `result`."""
     future: Future[T] = Future()
     future.set_result(result)
     return future

@@ -194,7 +194,7 @@ FAILURES = [
     (2, ["encode", CARPHONE, "-o", "-"], "not to standard output"),
     (2, ["encode", CARPHONE, "-o", "a.inrv", "--bpp", "0.1", "--size", "8k"], "--bpp and --size exclude"),
     (2, ["encode", CARPHONE, "-o", "a.inrv", "--time", "3m", "--epochs", "2"], "--time and --epochs exclude"),
-    (2, ["encode", CARPHONE, "-o", "a.inrv", "--size", "8q"], "'8q' is no file size"),
+    (2, ["encode", CARPHONE, "-o", "a.inrv", "--size", "8q"], "'8q' is not a file size"),
     (2, ["encode", CARPHONE, "-o", "a.inrv", "--bpp", "0"], "--bpp"),
     (2, ["encode", CARPHONE, "-o", "a.inrv", "--model-option", "width"], "key=value"),
     (2, ["encode", CARPHONE, "-o", "a.inrv", "--model", "nonsense"], "nonsense"),
@@ -335,7 +335,7 @@ def test_memory_that_runs_out_is_one_line(
     capfdbinary.readouterr()
     monkeypatch.setattr("inrcodec.decoder.info.inspect", greedy)
     assert run(["info", str(encoded)]) == 1
-    assert "error: out of memory: fewer frames" in only_line(capfdbinary.readouterr().err)
+    assert "error: out of memory: use fewer frames" in only_line(capfdbinary.readouterr().err)
 
 
 def test_the_time_of_an_encode_counts_from_the_start_of_the_command(

@@ -98,7 +98,7 @@ def test_a_ladder_that_was_stopped_goes_on(
     assert run(words) == 0
     assert finished.stat().st_mtime_ns == before.st_mtime_ns
     assert other.read_bytes() == other_data
-    assert f"{finished}   was there already" in capsys.readouterr().err
+    assert f"{finished}   exists already" in capsys.readouterr().err
 
 
 def test_the_library_has_ladders_too(clip: Path, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_time_is_shared_by_the_rungs(clip: Path, tmp_path: Path, monkeypatch: py
         (["in.mp4", "--ladder", "1,2", "--bpp", "1"], "--ladder and --bpp exclude each other"),
         (["in.mp4", "--ladder", "1,2", "--size", "1k"], "--ladder and --size exclude each other"),
         (["in.mp4", "--ladder", "1,2", "--psnr", "30"], "--ladder and --psnr exclude each other"),
-        (["in.mp4", "--ladder", "1,x"], "'1,x' is no ladder"),
+        (["in.mp4", "--ladder", "1,x"], "'1,x' is not a list of bits per pixel"),
         (["in.mp4", "--ladder", "1,2"], "in.mp4 does not exist"),
         (["-", "--ladder", "1,2"], "reads its source for every file anew"),
     ],

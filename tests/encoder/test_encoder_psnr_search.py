@@ -79,7 +79,7 @@ def test_the_smallest_file_that_reaches_the_target_is_kept(clip: Path, tmp_path:
     assert result["psnr_db"] == pytest.approx(decoded, abs=1e-3)
     assert inspect(str(output)).psnr_db == pytest.approx(decoded, abs=1e-3)
     assert (result["psnr_target_db"], result["file_bytes"]) == (16, output.stat().st_size)
-    assert f"{decoded:.2f} dB, 16 asked for" in text
+    assert f"{decoded:.2f} dB, target 16 dB" in text
     assert "clip.mp4, fit 1: 4 frames of 48x32 -> at most" in text
     fits = [
         (int(size), float(psnr))
@@ -195,7 +195,7 @@ def test_a_signal_stops_a_search_within_a_fit(clip: Path, tmp_path: Path, number
     code, text = stop_when(words, lambda: any(tmp_path.glob("b.inrv.resume/fit-*/segment-0.fit")), number)
     if number is signal.SIGINT:
         assert code == 130
-        assert "the same command again goes on from here" in text
+        assert "the same command resumes it" in text
     assert not output.exists()
     done = inrc(*words[3:])
     assert done.returncode == 0, done.stderr

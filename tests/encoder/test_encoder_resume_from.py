@@ -239,7 +239,7 @@ def test_what_the_file_says_is_not_asked_for_again(first: str, clip: str, words:
     option, value = words.split()
     done = inrc("encode", clip, "-o", "never.inrv", "--resume-from", first, option, value)
     assert done.returncode == 2
-    assert f"--resume-from goes on with the file's networks: leave {option} out" in only_line(done.stderr)
+    assert f"--resume-from continues the file's networks: leave {option} out" in only_line(done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_what_the_file_says_is_not_asked_for_again(first: str, clip: str, words:
         ({"parameters": 1000}, "leave --parameters out"),
         ({"seed": 8}, "leave --seed out"),
         ({"segment": 4}, "leave --segment out"),
-        ({"psnr_db": 30.0}, "--psnr looks for another network"),
+        ({"psnr_db": 30.0}, "--psnr searches for a network"),
         ({"prune": 0.5, "resume_from": "missing.inrv"}, "missing.inrv does not exist"),
         ({"resume_from": "-"}, "expected a file, found a pipe"),
         (

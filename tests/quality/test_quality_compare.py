@@ -227,7 +227,7 @@ def test_of_a_long_video_the_first_seconds_are_compared(clip: Path) -> None:
         (["{text}"], 1, "is not a video"),
         (["{clip}", "-o", "{page}"], 2, "exists already"),
         (["{clip}", "-o", "a.txt"], 2, "ends with .html"),
-        (["{clip}", "--bpp", "0.1,0.1"], 2, "a rung twice"),
+        (["{clip}", "--bpp", "0.1,0.1"], 2, "repeats a number"),
         (["{clip}", "--time", "5s"], 2, "--time and --epochs"),
         (["{clip}", "--against", "vp9:good"], 2, "expected CODEC:PRESET"),
         (["{clip}", "--against", "x264:quick"], 2, "presets of x264"),

@@ -56,13 +56,13 @@ def test_frame_ranges(text: str, start: int, stop: int | None) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "0", "0k", "-1", "1e3", "3q", "k", "nan", "1 k", "1..2", "0x10"])
 def test_no_file_sizes(text: str) -> None:
-    with pytest.raises(ValueError, match="no file size"):
+    with pytest.raises(ValueError, match="not a file size"):
         parse_file_size(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "m", "3x", "30m1h", "1h1h", "-3", "inf", "1:30"])
 def test_no_durations(text: str) -> None:
-    with pytest.raises(ValueError, match="no time"):
+    with pytest.raises(ValueError, match="not a time"):
         parse_duration(text)
 
 
@@ -74,7 +74,7 @@ def test_no_frame_ranges(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "640", "640x", "x480", "0x10", "10x0", "64*48", "-1x3"])
 def test_no_picture_sizes(text: str) -> None:
-    with pytest.raises(ValueError, match="no size"):
+    with pytest.raises(ValueError, match="not a size"):
         parse_picture_size(text)
 
 
@@ -114,7 +114,7 @@ def test_devices() -> None:
     for name in ("auto", "cpu", "mps", "cuda", "cuda:1"):
         assert parse_device(name) == name
     for name in ("gpu", "cuda:", "cuda:x", "CPU "):
-        with pytest.raises(ValueError, match="no device"):
+        with pytest.raises(ValueError, match="not a device"):
             parse_device(name)
 
 

@@ -64,7 +64,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         (tmp_path / "there", False, "exists already"),
         (tmp_path, True, "is a folder"),
         (tmp_path / "missing" / "a", True, "does not exist"),
-        (Path(os.devnull), True, "no regular file"),
+        (Path(os.devnull), True, "not a regular file"),
     ]:
         with pytest.raises(UsageError, match=message):
             check_output_file(target, overwrite)

@@ -61,7 +61,7 @@ def test_encode_says_what_the_sound_takes(film: Path, tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert b"bytes of sound and the like" in done.stderr and b"note" not in done.stderr
+    assert b"bytes of audio, subtitles and metadata" in done.stderr and b"note" not in done.stderr
 
 
 def test_info_has_a_row_for_each_track_and_adds_up(encoded: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,7 +202,7 @@ def test_a_damaged_file_by_the_command_line(
     assert captured.out == ""
     lost, error = captured.err.splitlines()
     assert lost.startswith("inrc: lost: frames 24 to 35: expected CRC ")
-    assert "a.inrv is damaged: what is intact was decoded and written" in error
+    assert "a.inrv is damaged: the intact parts were decoded and written" in error
     times, packets, chapters = decoded(output)
     assert times == pytest.approx([frame / 25 for frame in range(COUNT)])
     assert packets == len(stored_packets(film.path.with_suffix(".mp4"), "audio"))
@@ -241,7 +241,7 @@ def test_a_file_that_is_cut_off(film: Film, tmp_path: Path, capfd: pytest.Captur
     captured = capfd.readouterr()
     assert "frames 24 to 35: hnerv" in captured.out
     assert "36 to" not in captured.out
-    assert "a.inrv is damaged: the report is of what is intact" in captured.err
+    assert "a.inrv is damaged: the report covers the intact parts" in captured.err
     assert run(["info", path, "--skip-damaged", "--json"]) == 4
     report = json.loads(capfd.readouterr().out)
     assert [segment["first_frame"] for segment in report["segments"]] == [0, 12, 24]
@@ -337,7 +337,7 @@ def test_reports_of_standard_input(film: Film) -> None:
     assert json.loads(piped(film.data, "info", "-", "--json").stdout) == json.loads(json.dumps(expected))
     assert piped(film.data, "verify", "-").returncode == 0
     assert piped(film.damaged(3), "verify", "-").returncode == 4
-    assert b"no intact .inrv" in piped(b"", "info", "-").stderr
+    assert b"not an intact .inrv" in piped(b"", "info", "-").stderr
     with film.path.open("rb") as file:
         command = [sys.executable, "-m", "inrcodec", "info", "-", "--json"]
         done = subprocess.run(command, stdin=file, capture_output=True, env=environment(), timeout=60)
@@ -426,7 +426,7 @@ def test_at_by_library_and_command_line(
         (["--at", "2s"], "from 0 to 2 s"),
         (["--at", "1s", "--frames", "3:5"], "--at and --frames exclude"),
         (["--at", "1s", "--fps-scale", "2"], "--fps-scale"),
-        (["--at", "soon"], "no time"),
+        (["--at", "soon"], "not a time"),
         (["--frames", "1:3"], "holds one picture, not 2"),
         ([], "exists already"),
     ):
