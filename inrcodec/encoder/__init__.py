@@ -1,1 +1,1 @@
-"""Video files to `.inrv` files: sources, segments, searches, resuming, workers."""
+"""Encodes video files to `.inrv` files: sources, segments, searches, resuming, workers."""

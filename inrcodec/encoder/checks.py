@@ -1,4 +1,4 @@
-"""Refuses an encode that cannot work, before torch is loaded: sources, outputs, previews and ladders."""
+"""Refuses encodes that cannot work, before torch is loaded: checks sources, outputs, previews and ladders."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from inrcodec.settings.encode import TARGETS, EncodeSettings, flag_of
 from inrcodec.system.files import check_output_file, check_paths, is_pipe, resume_folder
 
 PREVIEW_MARK = "inrc --preview"
-"""What the pictures of `--preview` say near their beginning of where they come from."""
+"""Text near the beginning of each `--preview` file, by which it is recognised."""
 
 
 def refusals(requests: Sequence[tuple[str, str]], settings: EncodeSettings) -> dict[int, Exception]:
-    """Why sources cannot be encoded to their outputs, by their place in `requests`."""
+    """Errors of sources that cannot be encoded to their outputs, by index in `requests`."""
     found: dict[int, Exception] = {}
     for index, (source, output) in enumerate(requests):
         try:
@@ -30,7 +30,7 @@ def refusals(requests: Sequence[tuple[str, str]], settings: EncodeSettings) -> d
 
 
 def check_ladder(sources: Sequence[str], bpps: Sequence[float], settings: EncodeSettings) -> None:
-    """Raise `UsageError` for a ladder of these `bpps` that there cannot be."""
+    """Raise `UsageError` if there cannot be a ladder of these sources, `bpps` and settings."""
     for name in TARGETS:
         if getattr(settings, name) is not None:
             raise UsageError(f"--ladder and {flag_of(name)} exclude each other; give one of them")
@@ -39,33 +39,31 @@ def check_ladder(sources: Sequence[str], bpps: Sequence[float], settings: Encode
     for source in sources:
         if is_pipe(source):
             raise UsageError(
-                f"--ladder reads its source for every file anew, which {source} cannot be: save it"
+                f"--ladder reads its source several times, but {source} is a pipe: save it to a file"
             )
 
 
 def check_preview(settings: EncodeSettings, requests: Sequence[tuple[str, str]]) -> None:
-    """Raise `UsageError` for a preview of the encodes (source, output) that there cannot be.
+    """Raise `UsageError` if the encodes (source, output) cannot write `settings.preview`.
 
-    One that exists is replaced with `settings.overwrite`, and an earlier preview by an encode that goes on.
+    An existing file is replaced with `settings.overwrite`; a resumed encode also replaces an earlier preview.
     """
     path = settings.preview
     if path is None:
         return
     if not path.lower().endswith(".png"):
-        raise UsageError(f"--preview is a picture: expected a name ending in .png, found {path}")
+        raise UsageError(f"--preview: expected a name ending in .png, found {path}")
     if settings.workers is not None:
-        raise UsageError(
-            "--preview shows the fits of this process, and --workers has others; give one of them"
-        )
+        raise UsageError("--preview and --workers exclude each other; give one of them")
     for taken in (settings.mask, settings.resume_from, *(name for pair in requests for name in pair)):
         if taken is not None and _is_in(path, taken):
-            raise UsageError(f"{path} is or belongs to {taken}, which the encode needs; name another preview")
+            raise UsageError(f"{path} is or is in {taken}, which the encode needs; name another --preview")
     goes_on = any(resume_folder(output).is_dir() for _, output in requests)
     check_output_file(path, settings.overwrite or (goes_on and _is_preview(path)))
 
 
 def _is_preview(path: str) -> bool:
-    """Whether a file is a picture that `--preview` has left."""
+    """Whether a file is a picture written by `--preview`."""
     try:
         with open(path, "rb") as file:
             return PREVIEW_MARK.encode() in file.read(128)
@@ -74,7 +72,7 @@ def _is_preview(path: str) -> bool:
 
 
 def _is_in(path: str, taken: str) -> bool:
-    """Whether a file is the one called `taken`, or one of the images of that folder or pattern."""
+    """Whether `path` is the file `taken`, or an image in that folder or of that pattern."""
     folder, name = os.path.split(os.path.realpath(path))
     parent, pattern = os.path.split(os.path.realpath(taken))
     if os.path.isdir(taken):

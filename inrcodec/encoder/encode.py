@@ -1,8 +1,8 @@
-"""Encoding: video files to `.inrv` files.
+"""Encodes video files to `.inrv` files.
 
 video file -> survey -> segments -> for each: frames -> plan -> fit -> code to size -> decode again -> .inrv
 
-Torch is loaded when there is something to encode: what cannot work is refused before.
+Requests that cannot work are refused before torch is loaded.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ def encode(
 ) -> EncodeResult:
     """Encode the video `source` to `output`, an `.inrv` file that appears only when it is complete.
 
-    An encode that was interrupted goes on where it was when it is asked for again; see `resume`. `deadline`
-    takes the place of `settings.time_seconds` where its time began before this call.
+    Repeating an interrupted encode resumes it; see `resume`. `deadline` replaces `settings.time_seconds` if
+    the time began before this call.
 
-    Raises `UsageError`, `NotAVideo`, `OutputError`, and `TargetUnreachable`: for a size before any fitting.
+    Raises `UsageError`, `NotAVideo`, `OutputError` and `TargetUnreachable`; if the target is a size, the last
+    is raised before any fitting.
     """
     (result,) = encode_all([(source, output)], settings, progress, deadline=deadline)
     if isinstance(result, Exception):
@@ -46,16 +47,16 @@ def encode_all(
     ended: Ended | None = None,
     deadline: Deadline | None = None,
 ) -> list[EncodeResult | Exception]:
-    """Encode several sources to an output each, as if each were the only one.
+    """Encode several sources, each to its own output, as if each were the only one.
 
-    Their segments share the workers of `settings`, and the time. One that fails leaves the others alone: what
-    it raised stands in the place of its result. Raises `UsageError` and `InrcError` for what is of all.
+    Their segments share the workers and the time of `settings`. A failed source does not stop the others: its
+    exception takes the place of its result. Raises `UsageError` and `InrcError` for faults that affect all.
     """
     settings, progress = settings or EncodeSettings(), progress or Silent()
     deadline = deadline or Deadline(settings.time_seconds)
     family_of(settings)
     if settings.resume_from is not None and len(requests) > 1:
-        raise UsageError(f"--resume-from is of one source, found {len(requests)}")
+        raise UsageError(f"--resume-from takes one source, found {len(requests)}")
     check_preview(settings, requests)
     refused = refusals(requests, settings)
     if len(refused) == len(requests):

@@ -1,7 +1,6 @@
-"""A ladder: one video in files of several sizes, such as a player chooses from by its connection.
+"""Encodes a ladder: one video at several sizes, from which a player chooses by its bandwidth.
 
-Every rung is a fit of its own. Another size is another network: a width that more bits pay for shares no
-tensor with the one below it.
+Every rung is a separate fit, because networks of different widths share no tensors.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ def encode_ladder(
     progress: Progress | None = None,
     deadline: Deadline | None = None,
 ) -> list[EncodeResult]:
-    """Encode `source` once for each of `bpps`, to files that `arguments.rung_path` names after `output`.
+    """Encode `source` once for each of `bpps`, to files that `notation.rung_path` names after `output`.
 
-    The time of `settings` is that of the whole ladder, and every rung has the same share of it. Raises as
-    `encoding.encode` does, at the first rung that fails; those before it are written.
+    The time of `settings` covers the whole ladder, and every rung gets an equal share. Raises the error of
+    the first failed rung, as `encode.encode` does; later rungs are still encoded.
     """
     settings = settings or EncodeSettings()
     rungs = ladder_rungs([(source, output)], bpps, settings)
@@ -54,9 +53,9 @@ def encode_ladder(
 def ladder_rungs(
     requests: Sequence[tuple[str, str]], bpps: Sequence[float], settings: EncodeSettings
 ) -> list[Rung]:
-    """Every source at every bpp, rung after rung, in files that are named after the outputs.
+    """Rungs for every source at every bpp, ordered by bpp, with files named after the outputs.
 
-    Raises `UsageError` for what cannot be, before any work.
+    Raises `UsageError` for an impossible request, before any work.
     """
     check_ladder([source for source, _ in requests], bpps, settings)
     rungs = [Rung(source, rung_path(output, bpp), bpp) for bpp in bpps for source, output in requests]
@@ -73,9 +72,9 @@ def encode_rungs(
     ended: Ended | None = None,
     deadline: Deadline | None = None,
 ) -> list[EncodeResult | Exception]:
-    """Encode every rung, those of one bpp together; one that fails leaves the others alone.
+    """Encode every rung, all sources of one bpp together; a failed rung does not stop the others.
 
-    What it raised stands in the place of its result, as in `encoding.encode_all`.
+    Its exception takes the place of its result, as in `encode.encode_all`.
     """
     requests = [(rung.source, rung.output) for rung in rungs]
     check_preview(settings, requests)

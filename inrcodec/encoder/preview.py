@@ -1,4 +1,4 @@
-"""`--preview`: one PNG file that shows, while a fit runs, a frame of the source beside what it has become."""
+"""`--preview`: a PNG file that shows a source frame beside its fit while the fit runs."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from inrcodec.progress import Part, Picture, Progress
 from inrcodec.settings.encode import EncodeSettings
 
 LEAST_SECONDS = 3.0
-"""Between two pictures."""
+"""Minimum time between two pictures."""
 LARGEST_SHARE = 0.01
-"""Of the time, that pictures may take."""
+"""Maximum fraction of the time spent on pictures."""
 
 
 class PictureFile:
-    """Draws what is offered when the last picture is old enough, the dearer it was the older."""
+    """Redraws at most every `LEAST_SECONDS`, less often when drawing is slow (`LARGEST_SHARE`)."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._due, self._is_written = -math.inf, False
 
     def offer(self, draw: Callable[[], Picture], note: Callable[[str], None]) -> None:
-        """Put the picture into the file, source left and fit right, if one is due.
+        """Write the picture to the file, source left and fit right, if one is due.
 
-        A file that cannot be written ends the pictures, not the fit: `note` is told why.
+        If the file cannot be written, report it to `note` and draw no more; the fit continues.
         """
         started = time.monotonic()
         if started < self._due:
             return
-        # Whoever asks for no pictures loads neither.
+        # Imported here, because encodes without a preview need neither.
         import numpy as np
 
         from inrcodec.video.images import replace_picture
@@ -57,7 +57,7 @@ class PictureFile:
         self._due = now + max(LEAST_SECONDS, (now - started) / LARGEST_SHARE)
 
     def remove(self) -> None:
-        """Take back what was written: the same command finds things as they were."""
+        """Delete the written picture, so that the command can be repeated unchanged."""
         if self._is_written:
             with suppress(OSError):
                 Path(self._path).resolve().unlink()
@@ -67,10 +67,10 @@ class PictureFile:
 def previewed(
     requests: Sequence[tuple[str, str]], settings: EncodeSettings, progress: Progress
 ) -> Iterator[tuple[EncodeSettings, Progress]]:
-    """Settings that ask for no pictures any more, and a progress that makes those that were asked for.
+    """Settings without `preview`, and a progress that draws its pictures.
 
-    They stay when the block has made an output, and are gone where it has made none, or is left by an error
-    or a signal.
+    The picture stays if the block wrote an output. It is deleted if the block wrote none, or ended by an
+    error or a signal.
     """
     if settings.preview is None:
         yield settings, progress
@@ -90,7 +90,7 @@ def previewed(
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """What another file of this name would have otherwise; None for no file."""
+    """Inode and modification time, which tell a replaced file from the old one; None if there is no file."""
     try:
         found = os.stat(path)
     except OSError:

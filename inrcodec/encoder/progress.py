@@ -1,4 +1,4 @@
-"""The progress of one source, whose segments are its parts."""
+"""Progress of one source, as the sum of its segments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inrcodec.progress import EncodePlan, Part
 
 @dataclass
 class SourceProgress:
-    """Makes a part of `whole` for each segment, and states the plan of the file once."""
+    """Makes a part of `whole` for each segment, and reports the plan of the file once."""
 
     whole: Part
     source: str
@@ -20,14 +20,14 @@ class SourceProgress:
     target_bytes: int
     device: str
     worker_count: int
-    """How many segments are fitted at once."""
+    """How many segments are fitted in parallel."""
     is_alone: bool
-    """Whether no fit of another segment or source runs beside one of these."""
+    """Whether only one fit runs at a time, over all sources."""
     _is_stated: bool = field(default=False, init=False)
     _parts: dict[int, Part] = field(default_factory=dict, init=False)
 
     def share(self, number: int) -> float:
-        """What segment `number` is of the work on the source."""
+        """Fraction of the frames of the source that are in segment `number`."""
         return self.plans[number].video.frame_count / self._frame_count
 
     @property
@@ -35,13 +35,13 @@ class SourceProgress:
         return sum(plan.video.frame_count for plan in self.plans)
 
     def of(self, number: int) -> Part:
-        """The part that is segment `number`."""
+        """The part for segment `number`."""
         if number not in self._parts:
             self._parts[number] = self.whole.part(
                 self.share(number),
                 expects=partial(self._expect, number),
                 has_stages=self.is_alone,
-                # What one network has to say (its learning rate) holds for those of all segments, about.
+                # Notes of one network (its learning rate) apply roughly to those of all segments.
                 has_notes=number == 0 or not self.is_alone,
             )
         return self._parts[number]
@@ -55,7 +55,7 @@ class SourceProgress:
             self.whole.detail(f"segment {number + 1} of {len(self.plans)}: {frames} frames")
 
     def state(self, expected_seconds: float | None, epochs: float | None) -> None:
-        """State the plan of the whole file; the time may be unknown."""
+        """Report the plan of the whole file; `expected_seconds` is None if unknown."""
         self._is_stated = True
         first = self.plans[0]
         self.whole.plan(

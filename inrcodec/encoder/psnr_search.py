@@ -1,10 +1,10 @@
-"""The smallest file that reaches a mean PSNR: short trial fits, then full ones, by a secant on the size.
+"""Finds the smallest file that reaches a mean PSNR: trial fits, then full fits, by a secant on the size.
 
     source -> survey -> trials (a sixth of the effort) -> full fits until one is at or just above the PSNR
 
-Every fit is an encode to a size, and every PSNR is that of a real file. Of the files that reach the target
-the smallest becomes the output. A trial tells the slope of PSNR over size, and about the size; how much more
-a full fit reaches than a trial of its size is guessed for the first full fit, and measured by it.
+Every fit is an encode to a size, and every PSNR is measured on a real file. The smallest file that reaches
+the target becomes the output. Trials give the slope of PSNR over size, and an estimate of the size. The gain
+of a full fit over a trial of the same size is guessed for the first full fit, which then measures it.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from inrcodec.system.files import claimed_output, output_errors, rereadable
 from inrcodec.video import survey_video
 
 Encode = Callable[[str, str, EncodeSettings, Progress, Deadline], EncodeResult]
-"""Encodes a source to an output of the size that the settings say."""
+"""Encodes a source to an output of the size in the settings."""
 TRIAL_SHARE = 1 / 6
-"""Epochs of a trial, of those of a full fit."""
+"""Epochs of a trial, as a fraction of the epochs of a full fit."""
 MOST_TRIALS, MOST_FITS = 3, 7
 LEAST_TRIAL_STEPS = 500
-"""A trial of fewer steps says nothing of a full fit; there is none then."""
+"""Minimum steps of a trial; a shorter one would not predict a full fit, so trials are skipped."""
 TRIAL_TIME = 0.08
-"""Share of `--time` that a trial has."""
+"""Fraction of `--time` for each trial."""
 TIMED_TRIALS, TIMED_FITS = 2, 3
-"""How many trials, and full fits of equal time, `--time` is divided among at most."""
+"""Maximum trials, and full fits of equal time, that share `--time`."""
 CLOSING_SECONDS = 0.3
-"""Left of `--time` for moving the file to its place."""
+"""Part of `--time` that is reserved for copying the result to the output, seconds."""
 ENOUGH_BYTES_PER_PIXEL = 3.0
-"""No file is tried that is larger than the plain pixels."""
+"""Maximum size tried, bytes per pixel: that of uncompressed pixels."""
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """A fit of the search that is finished."""
+    """A finished fit of the search."""
 
     size_bytes: int
     is_trial: bool
@@ -73,10 +73,10 @@ def search_each(
     refused: Mapping[int, Exception],
     encode: Encode,
 ) -> list[EncodeResult | Exception]:
-    """Search for each of several sources, one after the other; they share what there is of time.
+    """Search for each source in turn; all share the time of `deadline`.
 
-    What one raises stands in the place of its result, as in `encode.encode_all`; `refused` has what was wrong
-    with some before any work.
+    An exception takes the place of a source's result, as in `encode.encode_all`; `refused` has the errors of
+    sources that were refused before any work, by index.
     """
     results: list[EncodeResult | Exception] = []
     whole = Part(progress)
@@ -104,10 +104,10 @@ def encode_to_psnr(
     encode: Encode,
     deadline: Deadline | None = None,
 ) -> EncodeResult:
-    """Encode `source` to about the smallest file whose mean PSNR is at least `settings.psnr_db`.
+    """Encode `source` to nearly the smallest file whose mean PSNR is at least `settings.psnr_db`.
 
-    Raises `TargetUnreachable` when no fit reached it; the one that came closest is the output then. A search
-    that was interrupted goes on from its last fit when it is asked for again.
+    If no fit reaches it, writes the closest one and raises `TargetUnreachable`. Repeating an interrupted
+    search resumes it at its last fit.
     """
     deadline = deadline or Deadline(settings.time_seconds)
     with claimed_output(output, settings.overwrite) as file, rereadable(source, output) as path:
@@ -124,7 +124,7 @@ def encode_to_psnr(
             video,
             resumable,
             progress,
-            # What an earlier attempt used is used.
+            # Time used by earlier attempts counts.
             Deadline(deadline.seconds, resumable.folder.started).less(CLOSING_SECONDS),
             encode,
         )
@@ -136,7 +136,7 @@ def encode_to_psnr(
     if best.result.psnr_db < target:
         raise TargetUnreachable(_unreached(target, best, settings, output))
     if best.size_bytes <= search.sizes.least_bytes and best.result.psnr_db > target + CLOSE_DB:
-        progress.note(f"{output} is the smallest file that this {best.result.family} makes")
+        progress.note(f"{output} is the smallest file that this {best.result.family} can make")
     seconds = time.monotonic() - resumable.folder.started
     return replace(best.result, seconds=seconds, psnr_target_db=target)
 
@@ -146,19 +146,19 @@ def _unreached(target_db: float, best: _Fit, settings: EncodeSettings, output: s
     effort = "--epochs or --time" if settings.time_seconds is None else "--time"
     other = "--model" if settings.parameters is None else "--parameters or --model"
     return (
-        f"no file of {target_db:g} dB was found; {output} is the best one, {best.video_bytes} bytes of "
+        f"no fit reached {target_db:g} dB; {output} is the best one, {best.video_bytes} bytes at "
         f"{reached:.2f} dB: give more {effort}, another {other}, or --psnr {reached:.2f}"
     )
 
 
 @dataclass
 class _Search:
-    """The fits of one source, in the order in which they are made, which depends on what came of them."""
+    """The search for one source: a sequence of fits, each chosen from the results before it."""
 
     path: str
-    """What the fits read."""
+    """File that the fits read: the source, or a copy of a pipe."""
     source: str
-    """How it is called."""
+    """Name of the source in reports."""
     settings: EncodeSettings
     video: VideoInfo
     resumable: Resumable
@@ -171,7 +171,7 @@ class _Search:
         self.target_db = self.settings.psnr_db or 0.0
         self._epochs = self.settings.epochs or self.settings.procedure.epochs
         self._folder = self.resumable.folder
-        # The fits of one source have the same remarks.
+        # All fits of one source would repeat the same notes.
         self._of_fits = Part(self.progress, repeats_notes=False)
         self._write = FolderWriter(self._folder, self.progress)
         self._known = self._read()
@@ -186,7 +186,7 @@ class _Search:
         )
 
     def run(self) -> _Fit:
-        """The best fit: the smallest that reaches the target, or else the one that comes closest."""
+        """The best fit: the smallest that reaches the target, or else the one closest to it."""
         for sizes, is_trial in ((self.sizes.of_trials(), True), (self.sizes.of_fits(), False)):
             for size in sizes:
                 if self._fit(size, is_trial) is None:
@@ -197,7 +197,7 @@ class _Search:
         return max(self.fits, key=lambda one: one.result.psnr_db)
 
     def _is_tried(self) -> bool:
-        """Whether trials of so many epochs have enough steps."""
+        """Whether a trial has enough steps to be useful."""
         trial_epochs = TRIAL_SHARE * self._epochs
         steps = trial_epochs * self.video.frame_count / self.settings.procedure.batch_frames
         return steps >= LEAST_TRIAL_STEPS
@@ -209,7 +209,7 @@ class _Search:
         return self._folder.path / f"fit-{number}.inrv"
 
     def _fit(self, size: int, is_trial: bool) -> _Fit | None:
-        """The next fit, made or known from an earlier attempt; None where there is too little time for it."""
+        """The next fit, made now or by an earlier attempt; None if the time is too short for it."""
         number = len(self.fits)
         name = f"{'trial' if is_trial else 'fit'} {number + 1}"
         if number < len(self._known) and self._known[number].is_trial == is_trial:
@@ -234,7 +234,7 @@ class _Search:
         return fit
 
     def _encoded(self, size: int, is_trial: bool, path: str, progress: Progress) -> tuple[int, EncodeResult]:
-        """Encode to the size, or to the least one that there is a network for."""
+        """Encode to the size, or to the smallest size for which there is a network; returns that size too."""
         while True:
             settings = self._settings_of(size, is_trial)
             try:
@@ -251,7 +251,7 @@ class _Search:
         return replace(settings, epochs=self._epochs * (TRIAL_SHARE if is_trial else 1))
 
     def _share(self, is_trial: bool) -> Deadline:
-        """What the fit that begins now may take of the time."""
+        """The deadline of the fit that begins now."""
         whole = self.deadline.seconds
         if whole is None:
             return Deadline()
@@ -264,7 +264,7 @@ class _Search:
         self._write(self._folder.path / "fits.json", json.dumps(fits).encode())
 
     def _read(self) -> list[_Fit]:
-        """The fits of an earlier attempt whose files are there."""
+        """The fits of an earlier attempt, up to the first whose file is incomplete."""
         if not self.resumable.is_resumed:
             return []
         known: list[_Fit] = []

@@ -1,4 +1,4 @@
-"""What an encode of one source made."""
+"""The result of encoding one source."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from inrcodec.progress import CoursePoint
 
 @dataclass(frozen=True)
 class EncodeResult:
-    """What an encode made; every figure comes from the bytes of the file, decoded again."""
+    """Result of an encode; quality is measured on the frames decoded from the file's bytes."""
 
     file_bytes: int
     extras_bytes: int
-    """Of the file: sound, subtitles, chapters and tags, which neither the target nor bpp counts."""
+    """Bytes of audio, subtitles, chapters and tags, which neither the target nor `bpp` counts."""
     target_bytes: int
     bpp: float
     psnr_db: float
-    """Mean over frames of the RGB PSNR, of the pixels outside the mask where one was given."""
+    """Mean over frames of the RGB PSNR; with a mask, of the pixels outside it."""
     psnr_p1_db: float
-    """First percentile over frames."""
+    """1st percentile over frames."""
     masked_share: float
-    """Share of the pixels that a mask left to the network; no PSNR counts them."""
+    """Fraction of the pixels that the mask left to the network; no PSNR counts them."""
     quantisation_loss_db: float
-    """How much better the unquantised model is, on up to 16 frames."""
+    """How much higher the PSNR of the unquantised model is, on up to 16 frames."""
     step_factor: float
-    """What the trained quantisation steps were multiplied by to meet the size; 1 is as trained. Of several
-    segments the geometric mean."""
+    """Factor on the trained quantisation steps that meets the size, 1 for none; geometric mean over
+    segments."""
     family: str
     parameter_count: int
-    """Of all segments together."""
+    """Transmitted values of all segments together."""
     width: int
     height: int
     frames: int
@@ -43,17 +43,17 @@ class EncodeResult:
     seconds: float
     device: str
     segments_kept: int = 0
-    """Of a file that was gone on from, segments that stay as they were because their fits came out worse."""
+    """Segments kept from the `--resume-from` file because refitting made them worse."""
     psnr_target_db: float | None = None
-    """The PSNR that this is the smallest file for which was found, where one was asked for."""
+    """The requested PSNR, if this is the smallest file found that reaches it."""
     psnr_frames_db: Sequence[float] = ()
-    """Of every frame."""
+    """PSNR of every frame."""
     courses: Sequence[Sequence[CoursePoint]] = ()
-    """How the fit of each segment went, as it saw itself."""
+    """History of each segment's fit, measured during training."""
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
 Ended = Callable[[int, EncodeResult | Exception], None]
-"""Told which of several sources has ended, and how."""
+"""Called when one of several sources ends, with its index and its result or error."""

@@ -1,17 +1,17 @@
-"""What an interrupted encode leaves beside its output, so that the same command can go on from there.
+"""Stores the state of an interrupted encode beside its output, so that the same command resumes it.
 
-    OUTPUT.resume/state.json           what is encoded and how; the time that was used
-    OUTPUT.resume/segment-0.inrv       a finished segment, as a file of its own
-    OUTPUT.resume/segment-0.json       its figures; the segment is finished once they are there
-    OUTPUT.resume/segment-1.fit        the checkpoint of the fit that was under way
+    OUTPUT.resume/state.json           what is encoded and how; the time used
+    OUTPUT.resume/segment-0.inrv       a finished segment, as a separate file
+    OUTPUT.resume/segment-0.json       its figures; the segment is finished once this file exists
+    OUTPUT.resume/segment-1.fit        the checkpoint of an interrupted fit
 
-and of a search for a PSNR (see `quality_search`) state.json with
+A search for a PSNR (see `psnr_search`) stores state.json and
 
-    OUTPUT.resume/fits.json            the fits that are finished, and what came of them
-    OUTPUT.resume/fit-0.inrv           the file of one, and fit-1.inrv.resume/ of the one that was under way
+    OUTPUT.resume/fits.json            the finished fits and their results
+    OUTPUT.resume/fit-0.inrv           the file of a finished fit; fit-1.inrv.resume/ is an interrupted one
 
-Only JSON, `.inrv` and tensors: none of them can run code. Figures and checkpoints name the request that they
-are of, so nothing of another one is ever taken. The folder goes when the output is complete.
+The files are JSON, `.inrv` and tensors, none of which can run code. Figures and checkpoints identify their
+request, so those of another request are never used. The folder is removed when the output is complete.
 """
 
 from __future__ import annotations
@@ -45,16 +45,15 @@ _OURS = re.compile(
     r"(state\.json|fits\.json|segment-\d+\.(inrv|json|fit))(\.\d+\.partial)?"
     r"|fit-\d+\.inrv(\.resume)?|\.fit-\d+\.inrv\.([0-9a-f]{8}\.)?partial"
 )
-"""Names of the files of a folder, also as `replace_file` and `claimed_output` write them."""
+"""Names of files in the folder, including temporary names of `replace_file` and `claimed_output`."""
 _WORK = ("segment-", "fit-")
-"""How the names begin of what took time to make."""
+"""Prefixes of files that took time to make."""
 
 
 def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
-    """All that the networks are fitted to and how, as JSON: an encode goes on only with the same.
+    """Everything that determines the fitted networks, as JSON; only an identical request resumes an encode.
 
-    Sound is no part of it, nor is time, which may be given anew, nor the device, on which only the last bits
-    depend.
+    It excludes audio, the amount of time, which may be changed, and the device, which affects only rounding.
     """
     mask = None if settings.mask is None else os.stat(settings.mask)
     origin = None if settings.resume_from is None else Path(settings.resume_from).read_bytes()
@@ -62,7 +61,7 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
     for name in ("overwrite", "checkpoint_seconds", "workers", "device", "preview"):
         del asked[name]
     request = {
-        # In place of what is asked for: what the source has, so that another name of it is no other request.
+        # Entries below replace settings by contents, so that renaming a file does not change the request.
         **asked,
         "time_seconds": settings.time_seconds is not None,
         "procedure": dataclasses.asdict(settings.procedure),
@@ -77,37 +76,37 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ResumeFolder:
-    """Where the folder is and what it is of; every process that fits a segment of the encode may have one."""
+    """The folder's path and request; every process that fits a segment of the encode gets a copy."""
 
     path: Path
     request: Mapping[str, Any]
-    """What is encoded and how, as JSON."""
+    """See `request_of`."""
     device: str
-    """What segments are fitted on, in words."""
+    """Description of the device that fits segments."""
     started: float
-    """When the encode would have begun, had it never been interrupted: `time.monotonic()`, which all
-    processes of a machine share."""
+    """Start of the encode, less the time used by earlier attempts: `time.monotonic()`, which all processes of
+    a machine share."""
     interval_seconds: float
 
     def fit_path(self, number: int) -> Path:
-        """The checkpoint of the fit of segment `number`."""
+        """Path of the checkpoint of segment `number`."""
         return self.path / f"segment-{number}.fit"
 
     def checkpoints(self, number: int, progress: Progress) -> Checkpoints:
-        """Of the fit of segment `number`."""
+        """Checkpoints of the fit of segment `number`."""
         write, path = FolderWriter(self, progress), self.fit_path(number)
         return Checkpoints(path, self.identity, self.interval_seconds, write, progress.note)
 
     @cached_property
     def identity(self) -> str:
-        """A digest of the request."""
+        """SHA-256 of the request, hexadecimal."""
         return hashlib.sha256(json.dumps(self.request, sort_keys=True).encode()).hexdigest()
 
 
 class FolderWriter:
-    """Writes files of the folder, and how much time was used.
+    """Writes files of the folder, and the time used.
 
-    A folder that cannot be written is told once and costs nothing but the chance to resume.
+    If the folder cannot be written, it reports that once, and the encode continues without resume files.
     """
 
     def __init__(self, folder: ResumeFolder, progress: Progress) -> None:
@@ -127,11 +126,11 @@ class FolderWriter:
         except OSError as error:
             self._is_writable = False
             reason = error.strerror or error
-            self._progress.note(f"this encode cannot be resumed, {folder.path} takes no checkpoint: {reason}")
+            self._progress.note(f"this encode cannot be resumed: cannot write to {folder.path}: {reason}")
 
 
 class Resumable:
-    """The folder of one encode, and what it holds of an earlier attempt."""
+    """The folder of one encode, with the results of earlier attempts."""
 
     def __init__(
         self,
@@ -142,10 +141,10 @@ class Resumable:
         settings: EncodeSettings,
         progress: Progress,
     ) -> None:
-        """`request` is from `request_of`; `started` is when the encode began, `time.monotonic()` seconds.
+        """`request` is from `request_of`; `started` is the start of the encode, as `time.monotonic()`.
 
-        Raises `UsageError` for a folder that holds the work of another request, which only `overwrite` throws
-        away, or files that are of no encode.
+        Raises `UsageError` if the folder contains work of another request, unless `overwrite` discards it, or
+        files that inrc did not write.
         """
         self._path = resume_folder(output)
         state, used_seconds = self._read_json("state.json") or {}, 0.0
@@ -154,7 +153,7 @@ class Resumable:
         if self.is_resumed:
             used_seconds = float(state["used_seconds"])
             if state["device"] != device:
-                progress.note(f"this encode began on {state['device']}: the last bits of the file may differ")
+                progress.note(f"this encode began on {state['device']}: the file may differ slightly")
         self.folder = ResumeFolder(
             self._path, request, device, started - used_seconds, settings.checkpoint_seconds
         )
@@ -166,21 +165,21 @@ class Resumable:
         names = os.listdir(self._path) if self._path.is_dir() else []
         foreign = sorted(name for name in names if not _OURS.fullmatch(name))
         if foreign:
-            raise UsageError(f"{self._path} holds {foreign[0]}, which is of no encode; move that folder away")
+            raise UsageError(f"{self._path} contains {foreign[0]}, which inrc did not write; move the folder")
         if self.is_resumed or not names:
             return
         if any(name.startswith(_WORK) for name in names):
             others = _differences(before, request)
             if not overwrite:
                 raise UsageError(
-                    f"{self._path} holds an unfinished encode with another {others}; its own command goes on "
-                    "with it, -y throws it away"
+                    f"{self._path} contains an unfinished encode with another {others}; repeat its command "
+                    "to resume it, or add -y to discard it"
                 )
-            progress.note(f"{self._path} was of another {others}: starting anew")
+            progress.note(f"{self._path} had another {others}: discarded, starting again")
         self.remove()
 
     def finished(self, number: int) -> CodedSegment | None:
-        """Segment `number` as it was stored, or None."""
+        """The stored segment `number`, or None if it is missing, damaged or of another request."""
         stored = self._read_json(f"segment-{number}.json")
         if stored is None or stored.get("request") != self.folder.identity:
             return None
@@ -196,14 +195,14 @@ class Resumable:
             return None
 
     def store(self, number: int, coded: CodedSegment) -> None:
-        """Keep a finished segment; the checkpoint of its fit is no longer needed."""
+        """Store a finished segment and remove the checkpoint of its fit."""
         self._write(self._path / f"segment-{number}.inrv", coded.data)
         stored = {"request": self.folder.identity, "figures": dataclasses.asdict(coded.figures)}
         self._write(self._path / f"segment-{number}.json", json.dumps(stored).encode())
         self._forget_fit(number)
 
     def give_up(self, number: int) -> None:
-        """Forget the fit of segment `number`, which came to nothing; keep only what is finished."""
+        """Remove the checkpoint of segment `number`, and the folder if no segment is finished."""
         self._forget_fit(number)
         if self._path.is_dir() and not any(self._path.glob("segment-*.json")):
             self.remove()
@@ -213,7 +212,7 @@ class Resumable:
             self.folder.fit_path(number).unlink()
 
     def remove(self) -> None:
-        """Remove the files of the encode, and the folder if nothing else is in it."""
+        """Remove the files of the encode, and the folder if it contains nothing else."""
         _remove(self._path)
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
@@ -225,7 +224,7 @@ class Resumable:
 
 
 def _remove(folder: Path) -> None:
-    """Remove files of ours, and the folder and those of a search's fits if nothing else is in them."""
+    """Remove our files in `folder` and in the resume folders of a search, and each folder left empty."""
     with suppress(OSError):
         for name in os.listdir(folder):
             if _OURS.fullmatch(name):
@@ -234,7 +233,7 @@ def _remove(folder: Path) -> None:
 
 
 def _differences(before: Any, request: Mapping[str, Any]) -> str:
-    """In what two requests differ, by the names of settings."""
+    """Names of the settings in which two requests differ."""
     if not isinstance(before, dict):
         return "state"
     return ", ".join(name for name in request if before.get(name) != request[name]) or "state"

@@ -1,4 +1,4 @@
-"""One segment from its frames to its bytes: fit, code to size, decode again and measure."""
+"""Turns the frames of one segment into bytes: fit, code to size, decode again and measure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from inrcodec.progress import CoursePoint
 
 @dataclass(frozen=True)
 class SegmentFigures:
-    """What is known of a coded segment besides its bytes."""
+    """Measurements of a coded segment."""
 
     psnr_db: tuple[float, ...]
-    """Of every frame, decoded from the bytes."""
+    """PSNR of every frame, decoded from the bytes."""
     quantisation_losses_db: tuple[float, ...]
-    """How much better the unquantised model is, of each frame that it was measured on."""
+    """How much higher the PSNR of the unquantised model is, on each frame that it was measured on."""
     masked_share: float
     step_factor: float
     parameter_count: int
@@ -32,14 +32,14 @@ class SegmentFigures:
     epochs: float
     fit_seconds: float
     is_kept: bool = False
-    """Whether the network of the file that it went on from stays, because the fit came out worse."""
+    """Whether the network from the `--resume-from` file was kept, because refitting made it worse."""
     course: tuple[CoursePoint, ...] = ()
-    """How the fit went, as it saw itself."""
+    """History of the fit, measured during training."""
 
 
 @dataclass(frozen=True)
 class CodedSegment:
-    """A segment as a whole file of its own, whose first frame is 0."""
+    """A segment as a complete file, whose first frame is 0."""
 
     data: bytes
     figures: SegmentFigures
@@ -52,7 +52,7 @@ class CodedSegment:
 def code_segment(job: FitJob) -> CodedSegment:
     """Fit and code the segment of `job`, and decode it again.
 
-    What the file that the fit goes on from has of it stays where the fit comes out worse. Raises
+    After a warm start, keeps the earlier file's segment if the fit comes out worse. Raises
     `TargetUnreachable` and, for a fit that diverged, `InrcError`.
     """
     fit, progress = fit_of(job.plan.family), job.progress
@@ -61,11 +61,11 @@ def code_segment(job: FitJob) -> CodedSegment:
     data = fitted.plan.file(fitted.sections)
     psnr = _decoded_psnr_db(data, job)
     factor = fitted.step_factor
-    # Where nothing is unquantised, and for what stays as it was, nothing is lost by quantisation.
+    # Without an unquantised model, or for a kept segment, the loss by quantisation counts as 0.
     losses = fitted.sampled_psnr_db - psnr[fitted.sampled] if len(fitted.sampled) else np.zeros(1)
     is_kept = held is not None and (held.data == data or bool(held.psnr_db.mean() > psnr.mean()))
     if held is not None and is_kept:
-        progress.detail(f"the fit ends at {psnr.mean():.2f} dB: the segment stays as it was")
+        progress.detail(f"the fit ends at {psnr.mean():.2f} dB: kept the earlier segment")
         data, psnr, factor, losses = held.data, held.psnr_db, held.step_factor, np.zeros(1)
     figures = SegmentFigures(
         psnr_db=tuple(psnr.tolist()),
@@ -84,7 +84,7 @@ def code_segment(job: FitJob) -> CodedSegment:
 
 @dataclass(frozen=True)
 class _Held:
-    """What a fit goes on from, as a file."""
+    """The earlier file's segment, as a complete file."""
 
     data: bytes
     step_factor: float
@@ -96,12 +96,12 @@ def _held(job: FitJob, held: HeldSegment | None) -> _Held | None:
         return None
     data = job.plan.file(held.sections)
     psnr = _decoded_psnr_db(data, job)
-    job.progress.detail(f"it goes on from {psnr.mean():.2f} dB in {len(data)} bytes")
+    job.progress.detail(f"warm start from {psnr.mean():.2f} dB in {len(data)} bytes")
     return _Held(data, held.step_factor, psnr)
 
 
 def _decoded_psnr_db(data: bytes, job: FitJob) -> NDArray[np.float64]:
-    """PSNR of every frame of the file, decoded from its bytes alone, dB (T,)."""
+    """PSNR of every frame of the file, decoded from its bytes, dB (T,)."""
     psnr: list[float] = []
     clip = job.clip
     with Video(StreamReader(io.BytesIO(data)), str(job.device)) as video:

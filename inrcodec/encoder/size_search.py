@@ -1,6 +1,6 @@
-"""At which size a PSNR will be reached, from the PSNR that was measured at others: plain arithmetic.
+"""Predicts the size at which a PSNR is reached, from the PSNR measured at other sizes: plain arithmetic.
 
-PSNR over the logarithm of the size is nearly a line: a secant through two sizes finds a third.
+PSNR is nearly linear in the logarithm of the size, so a secant through two sizes finds the next.
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ from dataclasses import dataclass, field
 from inrcodec.search import bracket, share_between, within
 
 USUAL_SLOPE = 3.0
-"""dB that a network of twice the size gains, where nothing was measured: fits of the two clips had 2 to 4."""
+"""dB gained by doubling the size, if nothing was measured; fits of the two clips gained 2 to 4."""
 LEAST_SLOPE, MOST_SLOPE = 0.5, 8.0
-"""A slope between two fits is taken for no less and no more: fits of neighbouring sizes differ by chance."""
+"""Limits of a measured slope, dB per doubling: fits of similar sizes differ by chance."""
 LONGEST_STEP = 2.0
-"""Doublings of the size that an extrapolation takes at once."""
+"""Maximum doublings of the size in one extrapolation."""
 INNER = 0.1
-"""Share of a bracket that is left on each side, so that the next size halves it or better."""
+"""Fraction of a bracket that is excluded at each end, so that every new size shortens it by at least that."""
 
 LEAST_GAIN_DB = 0.1
-"""What twice as many bytes must bring at least to be worth more of them; fits differ by chance too."""
+"""Minimum gain for doubling the size, below which no larger file is tried; fits also differ by chance."""
 CLOSE_DB = 0.3
-"""A file that is no more than this above the target is not searched on."""
+"""The search stops at a file at most this far above the target."""
 AIM_DB, LAST_AIM_DB = 0.12, 0.25
-"""How far above the target a fit aims; the last one must not fall short."""
+"""How far above the target a fit aims; the last fit aims higher, because it must not fall short."""
 TRIAL_GAIN_DB = 3.0
-"""What a full fit is expected to reach beyond a trial of its size; one of few steps reaches more."""
+"""Expected gain of a full fit over a trial of the same size; larger if the trial had few steps."""
 FIRST_GROWTH = 1.5
-"""How much larger than the largest trial the first full fit may be: large fits are slow, and their gain is a
-guess until there is one."""
+"""Maximum size of the first full fit, relative to the largest trial: large fits are slow, and their gain is
+a guess until one is done."""
 TRIAL_CLOSE_DB = 0.5
-"""A trial this close to its aim is the last one."""
+"""A trial this close to its aim ends the trials."""
 SAME = 1.005
-"""Sizes that differ by less than this factor are not worth two fits."""
+"""Sizes that differ by less than this factor count as the same."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One fit: the size it was given, and the mean PSNR of its file."""
+    """One fit: its target size, and the mean PSNR of its file."""
 
     size_bytes: int
     psnr_db: float
 
 
 def slope_db(points: Sequence[Point], near_db: float) -> float:
-    """dB for twice the size, by the two of the points whose PSNR is nearest to `near_db`."""
+    """dB gained by doubling the size, from the two points whose PSNR is nearest to `near_db`."""
     nearest = sorted(points, key=lambda point: abs(point.psnr_db - near_db))[:2]
     if len(nearest) < 2 or nearest[0].size_bytes == nearest[1].size_bytes:
         return USUAL_SLOPE
@@ -55,10 +55,10 @@ def slope_db(points: Sequence[Point], near_db: float) -> float:
 
 
 def next_size(points: Sequence[Point], aim_db: float, slope: float | None = None) -> int:
-    """The size to try for `aim_db`, between the points around it or else beyond the nearest, bytes.
+    """The size in bytes to try for `aim_db`: between the points around it, or else beyond the nearest.
 
-    Without `slope` it is that of the points, which must be at least one. A larger fit may come out worse
-    than a smaller one: of those below the aim the largest is taken, of those above it the smallest.
+    There must be at least one point; `slope` is computed from the points if it is None. Because a larger fit
+    may come out worse, the bracket is the largest size below the aim and the smallest size that reaches it.
     """
     low, high = bracket([(point.size_bytes, point.psnr_db) for point in points], aim_db)
     if low is not None and high is not None and low[0] < high[0]:
@@ -71,7 +71,7 @@ def next_size(points: Sequence[Point], aim_db: float, slope: float | None = None
 
 
 def is_flat(points: Sequence[Point]) -> bool:
-    """Whether the largest of the points gains next to nothing over one of at most half its size."""
+    """Whether the largest point gains less than `LEAST_GAIN_DB` over one of at most half its size."""
     if not points:
         return False
     largest = max(points, key=lambda point: point.size_bytes)
@@ -81,27 +81,27 @@ def is_flat(points: Sequence[Point]) -> bool:
 
 
 def is_tried(size: int, points: Sequence[Point]) -> bool:
-    """Whether one of the points has about this size."""
+    """Whether a point has nearly this size (`SAME`)."""
     return any(1 / SAME < size / point.size_bytes < SAME for point in points)
 
 
 @dataclass
 class SizeSearch:
-    """Which sizes are fitted, by what came of those before; who fits them adds each to `trials` or `fits`."""
+    """Chooses each size to fit from the results so far; the caller adds each result to `trials` or `fits`."""
 
     target_db: float
     first_bytes: int
-    """Where to begin."""
+    """Size of the first trial, or of the first fit if there are no trials."""
     most_bytes: int
     most_trials: int
     most_fits: int
     least_bytes: int = 1
-    """Below this there is no network."""
+    """Smallest size for which there is a network."""
     trials: list[Point] = field(default_factory=list)
     fits: list[Point] = field(default_factory=list)
 
     def of_trials(self) -> Iterator[int]:
-        """Sizes of trials, until one is close to what a trial must reach or more bytes bring no more."""
+        """Sizes of trials, until one is close to its aim or more bytes no longer help."""
         aim = self.target_db - TRIAL_GAIN_DB
         if self.most_trials:
             yield self._within(self.first_bytes)
@@ -113,7 +113,7 @@ class SizeSearch:
             yield size
 
     def of_fits(self) -> Iterator[int]:
-        """Sizes of full fits, until one is close enough or no other would be."""
+        """Sizes of full fits, until one is close enough or another would not help."""
         aim, first = self.target_db + AIM_DB, self.first_bytes
         if self.trials:
             largest = max(one.size_bytes for one in self.trials)
@@ -129,7 +129,7 @@ class SizeSearch:
             yield size
 
     def is_settled(self) -> bool:
-        """Whether another full fit is not worth its time: one is close, or none will be."""
+        """Whether to stop fitting: one is close to the target, or none can reach it."""
         reaching = [one for one in self.fits if one.psnr_db >= self.target_db]
         if not reaching:
             return is_flat(self.fits)

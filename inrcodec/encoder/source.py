@@ -1,4 +1,4 @@
-"""One source on its way to a file, in steps: planned, its segments as jobs, their outcomes, the file."""
+"""Encodes one source in steps: plan, hand out segments as jobs, accept their results, write the file."""
 
 from __future__ import annotations
 
@@ -34,10 +34,9 @@ from inrcodec.video.survey import SegmentClips
 
 
 class SourceEncoding:
-    """The encode of one source, as far as it has come; the work is done by workers.
+    """The state of the encode of one source; workers fit its segments.
 
-    What this is made from raises `UsageError`, `NotAVideo` and `TargetUnreachable` when it cannot be, before
-    any fitting.
+    The constructor raises `UsageError`, `NotAVideo` and `TargetUnreachable` before any fitting.
     """
 
     def __init__(
@@ -51,19 +50,19 @@ class SourceEncoding:
         deadline: Deadline,
         is_alone: bool = True,
     ) -> None:
-        """`index` tells the segments of several sources apart; `is_alone` says that there are no others."""
+        """`index` identifies the source among several; `is_alone` says that it is the only one."""
         self._is_alone = is_alone and workers.count == 1
         self.index, self._source, self._output = index, source, output
         self._settings, self._workers, self._progress, self._deadline = settings, workers, progress, deadline
         with ExitStack() as claim:
-            # Two encodes of one output would take each other's checkpoints.
+            # Two encodes of the same output would use each other's checkpoints.
             self._file = claim.enter_context(claimed_output(output, settings.overwrite))
             self._path = claim.enter_context(rereadable(source, output))
             self._prepare()
             self._claim = claim.pop_all()
 
     def _prepare(self) -> None:
-        """Read the source once, plan, and find what an earlier attempt has left."""
+        """Read the source once, plan, and load the finished segments of an earlier attempt."""
         settings, progress = self._settings, self._progress
         survey = survey_video(self._path, settings.source, LARGEST_SEGMENT_BYTES, progress)
         self._extras = read_extras(self._path, settings.source, survey.window, progress)
@@ -86,7 +85,7 @@ class SourceEncoding:
         most = family_of(settings).most_frames(video.width, video.height)
         runs = cut(settings.segment, video.frame_count, frame_bytes, survey.changes, most)
         self.runs: Sequence[range] = runs if origin is None else origin.runs
-        """Frames of each segment."""
+        """The frames of each segment."""
         if settings.mask is not None and survey.clip is None:
             check_mask_length(settings.mask, video.frame_count)
         total = target_bytes(settings, video) if origin is None else origin.target_bytes(settings, video)
@@ -114,17 +113,17 @@ class SourceEncoding:
 
     @property
     def finished_count(self) -> int:
-        """How many segments are coded."""
+        """Number of coded segments."""
         return sum(one is not None for one in self._coded)
 
     def is_finished(self, number: int) -> bool:
         return self._coded[number] is not None
 
     def jobs(self, sources_after: int) -> Iterator[SegmentJob]:
-        """What is to be done yet, in order; frames are read as it is asked for.
+        """The remaining segments in order; the frames of each are read when it is requested.
 
-        With `--time` the time left is shared out by frames, as if as many sources like this one followed.
-        Raises `NotAVideo` where frames are missing now.
+        With `--time`, the time left is shared in proportion to frames, as if `sources_after` sources of the
+        same length followed. Raises `NotAVideo` if frames have since gone missing.
         """
         settings = self._settings
         clips = SegmentClips(self._survey, self._path, settings.source, self.runs)
@@ -145,15 +144,15 @@ class SourceEncoding:
             yield SegmentJob(key, plan, clip, settings, deadline, self._resumable.folder)
 
     def _deadline_of(self, number: int, lengths: Sequence[int], sources: int) -> Deadline:
-        """When segment `number`, the first of those of these `lengths`, must be coded.
+        """The deadline of segment `number`, the first of the remaining ones, which have these `lengths`.
 
-        One that must begin anew in an encode that goes on has its first share again, however much of the time
-        an interruption took.
+        In a resumed encode, a segment without a checkpoint gets at least its original share again, even if
+        earlier attempts used up the time.
         """
         whole, folder = self._deadline, self._resumable.folder
         if whole.seconds is None:
             return whole
-        # What an earlier attempt used is used.
+        # Time used by earlier attempts counts.
         own = Deadline(whole.seconds, folder.started).share(share_of_time(lengths, self._workers.count))
         if self._resumable.is_resumed and not folder.fit_path(number).exists():
             first = min(1.0, self.segments.share(number) * self._workers.count / sources) * whole.seconds
@@ -161,25 +160,25 @@ class SourceEncoding:
         return own
 
     def accept(self, number: int, coded: CodedSegment) -> None:
-        """Segment `number` is coded."""
+        """Store the coded segment `number`."""
         self._resumable.store(number, coded)
         self._coded[number] = coded
 
     def give_up(self, number: int, error: Exception) -> Exception:
-        """Segment `number` cannot be coded; returns what that means for the whole source."""
+        """Record that segment `number` cannot be coded; returns the error for the whole source."""
         if isinstance(error, InrcError) and not isinstance(error, WorkerLost):
-            # What diverged once would do so again from its checkpoint; what broke may not.
+            # A fit that diverged would do so again from its checkpoint; after other failures it may succeed.
             self._resumable.give_up(number)
         if isinstance(error, NetworkTooLarge):
             return NetworkTooLarge(error.what, self._budget.total_for(number, error.least_bytes))
         return error
 
     def abandon(self, error: BaseException) -> None:
-        """Leave no output, and let others have it; what can be resumed stays."""
+        """Write no output and release its name; keep the files for resuming."""
         self._claim.__exit__(type(error), error, error.__traceback__)
 
     def finish(self) -> EncodeResult:
-        """Write the file of all segments; raises `OutputError`."""
+        """Write the file from all segments; raises `OutputError`."""
         coded = [one for one in self._coded if one is not None]
         quality = summarise_psnr([value for one in coded for value in one.figures.psnr_db])
         with self._claim, output_errors(self._output):
@@ -198,13 +197,13 @@ class SourceEncoding:
         quality = summarise_psnr(psnr)
         video_bytes = file_bytes - size_of(self._extras)
         if video_bytes < LEAST_FILL * total:
-            reason = "at the bits asked for" if settings.fixes_bits else "this model found no use for more"
-            self._progress.note(f"the file takes {video_bytes / total:.0%} of its target: {reason}")
+            reason = "limited by the requested bits" if settings.fixes_bits else "this model cannot use more"
+            self._progress.note(f"the file uses {video_bytes / total:.0%} of its target: {reason}")
         figures, frames = [one.figures for one in coded], video.frame_count
         kept = sum(one.is_kept for one in figures)
         if kept:
             self._progress.note(
-                f"{kept} of {len(coded)} fits came out worse than {settings.resume_from}: kept as it is there"
+                f"{kept} of {len(coded)} fits came out worse than {settings.resume_from}: kept old segments"
             )
         losses = [value for one in figures for value in one.quantisation_losses_db]
         return EncodeResult(

@@ -1,4 +1,4 @@
-"""Several sources encoded at once: their segments share the workers, and one that fails leaves the others."""
+"""Encodes several sources, whose segments share the workers; a failed source does not stop the others."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def encode_sources(
     ended: Ended | None,
     refused: Mapping[int, Exception],
 ) -> list[EncodeResult | Exception]:
-    """Encode each source to its output but those that are `refused`, by their place in `requests`.
+    """Encode each source to its output, except those `refused`, which are keyed by index in `requests`.
 
-    What came of each: its result, or what it raised. Raises `UsageError` and `InrcError` for what is of all.
+    Returns the result of each source, or the exception that it raised. Raises `UsageError` and `InrcError`
+    for faults that affect all sources.
     """
     under_way: dict[int, SourceEncoding] = {}
     try:
@@ -32,7 +33,7 @@ def encode_sources(
             part = Part(progress)
             return _Encodes(requests, settings, workers, part, deadline, ended, refused, under_way).run()
     except BaseException as error:
-        # Now that no worker writes a checkpoint any more, others may have the outputs.
+        # No worker writes checkpoints any more, so other encodes may claim the outputs.
         for one in under_way.values():
             one.abandon(error)
         raise
@@ -40,21 +41,21 @@ def encode_sources(
 
 @dataclass
 class _Encodes:
-    """Several sources and what became of them."""
+    """Several sources and their results."""
 
     requests: Sequence[tuple[str, str]]
     settings: EncodeSettings
     workers: Workers
     progress: Part
-    """Of all sources."""
+    """Progress of all sources together."""
     deadline: Deadline
     ended: Ended | None
     refused: Mapping[int, Exception]
     _under_way: dict[int, SourceEncoding]
-    """Those that have claimed their outputs."""
+    """Sources that have claimed their outputs, by index."""
     _results: dict[int, EncodeResult | Exception] = field(init=False, default_factory=dict)
     _parts: dict[int, Part] = field(init=False, default_factory=dict)
-    """The progress of each source."""
+    """Progress of each source, by index."""
 
     def run(self) -> list[EncodeResult | Exception]:
         for (index, number), outcome in self.workers.run(self._jobs(), self._progress_of):
@@ -64,7 +65,7 @@ class _Encodes:
         return [self._results[index] for index in range(len(self.requests))]
 
     def _jobs(self) -> Iterator[SegmentJob]:
-        """The segments of all sources; each is surveyed and planned when those before it are given out."""
+        """The segments of all sources; each source is surveyed once all earlier segments are handed out."""
         is_only = len(self.requests) == 1
         for index, (source, output) in enumerate(self.requests):
             part = self.progress.part(1 / len(self.requests), name="" if is_only else source)
@@ -87,7 +88,7 @@ class _Encodes:
             yield from self._jobs_of(one)
 
     def _jobs_of(self, one: SourceEncoding) -> Iterator[SegmentJob]:
-        """Those of one source, until it ends."""
+        """The segments of one source, until it ends."""
         jobs = one.jobs(len(self.requests) - one.index - 1)
         while one.index in self._under_way:
             try:
@@ -119,7 +120,7 @@ class _Encodes:
         self._end(one.index, result)
 
     def _fail(self, one: SourceEncoding, error: Exception, number: int | None = None) -> None:
-        """Stop what is still done for a source that cannot be encoded."""
+        """Stop the remaining work on a source that cannot be encoded."""
         self.workers.cancel(one.index)
         if number is not None:
             error = one.give_up(number, error)
@@ -134,6 +135,6 @@ class _Encodes:
             self.ended(index, result)
 
     def _progress_of(self, key: SegmentKey) -> Progress:
-        """Where the fit of a segment reports to; nowhere once its source has ended."""
+        """The progress of a segment's fit; silent once its source has ended."""
         one = self._under_way.get(key[0])
         return Silent() if one is None else one.segments.of(key[1])

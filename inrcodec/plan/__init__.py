@@ -1,1 +1,1 @@
-"""What will be fitted: the model, the bytes of each segment, where to cut, warm starts."""
+"""Plans what is fitted: the networks, the bytes of each segment, segment boundaries, warm starts."""

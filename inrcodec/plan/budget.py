@@ -1,4 +1,4 @@
-"""From the size asked for (`--bpp`, `--size`) to the bytes a file's video may take: plain arithmetic."""
+"""Computes the bytes for the video of a file from the requested size (`--bpp`, `--size`)."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings
 from inrcodec.version import __version__
 
 LEAST_FILL = 0.97
-"""Share of the bytes asked for that a file uses at least."""
+"""Minimum fraction of the target bytes that a file uses."""
 AIMED_FILL = 0.99
-"""Share of its bytes that a fit aims at; what coders take besides is not known exactly before."""
+"""Fraction of its bytes that a fit aims at, because the overhead of coders is not known exactly."""
 SECTION_OVERHEAD_BYTES = 12
-"""What a section's coder parameters take beside the ideal bits of its symbols, about."""
+"""Approximate size of a section's coder parameters, beyond the ideal bits of its symbols."""
 
 FILE_ROOM_BYTES = 8
-"""How many bytes longer the numbers in a container are at most than `container_bytes` says: the count of
-segments, the length of the index, a coded size larger than the frame."""
+"""Upper bound on what a container's numbers take beyond `container_bytes`: the segment count, the length of
+the index, a coded size larger than the frame."""
 
 MASK_REMARK = "PSNR counts unmasked pixels only"
-"""What a file says of a video whose masked pixels were left to the network."""
+"""Metadata of a file whose masked pixels were left to the network."""
 
 
 def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
-    """The size that the file may have: `--size`, or `--bpp` (or its default) times the pixels over eight.
+    """Maximum bytes of the file: `--size`, or `--bpp` (or its default) times the pixels, divided by 8.
 
-    A PSNR is searched for by sizes: see `quality_search`.
+    For `--psnr`, see `psnr_search`.
     """
     if settings.size_bytes is not None:
         return settings.size_bytes
@@ -45,12 +45,12 @@ def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
 
 
 def stream_of(header: StreamHeader, segment: Segment, psnr_db: float, is_masked: bool = False) -> Stream:
-    """A file of one segment, its PSNR (which does not change the size) and who made it."""
+    """A file of one segment, with its PSNR, which does not affect the size, and its metadata."""
     return Stream(header, (segment,), Quality(psnr_db), metadata_of(is_masked))
 
 
 def metadata_of(is_masked: bool) -> Mapping[str, str]:
-    """Who made a file, and what its PSNR does not count."""
+    """Metadata of a file: its encoder and, for a mask, a remark on the PSNR."""
     metadata = {"encoder": f"inrc {__version__}"}
     if is_masked:
         metadata["mask"] = MASK_REMARK
@@ -60,13 +60,13 @@ def metadata_of(is_masked: bool) -> Mapping[str, str]:
 def empty_segment(
     header: StreamHeader, family: int, seed: int, config: bytes, specs: Sequence[TensorSpec]
 ) -> Segment:
-    """A segment of all frames whose sections have steps where they need them, and no symbols yet."""
+    """A segment of all frames whose sections have quantisation steps, where needed, but no symbols."""
     sections = tuple(Section(0, (1.0,) if spec.role in STEPPED_ROLES else (), b"") for spec in specs)
     return Segment(0, header.frame_count, family, seed, config, sections)
 
 
 def overhead_bytes(header: StreamHeader, empty: Segment, is_masked: bool = False) -> int:
-    """Bytes of a file of one segment, here `empty`, that are not coded symbols."""
+    """Bytes of a file of one segment, given as `empty`, that are not coded symbols."""
     return len(dump(stream_of(header, empty, 0.0, is_masked))) + SECTION_OVERHEAD_BYTES * len(empty.sections)
 
 
@@ -77,9 +77,9 @@ def least_file_bytes(
     is_masked: bool = False,
     values: Arrays | None = None,
 ) -> int:
-    """Bytes of the smallest file of one segment, here `empty`: steps so coarse that every symbol is zero.
+    """Bytes of the smallest file of one segment, given as `empty`: every symbol is quantised to zero.
 
-    Tensors that have no step are as in `values`, zeros where those do not have them.
+    Tensors without a quantisation step have the values in `values`, or else zeros.
     """
     sections = []
     for spec in specs:
@@ -92,21 +92,21 @@ def least_file_bytes(
 
 
 def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:
-    """8 x bytes over the pixels of all frames."""
+    """Bits per pixel over all frames."""
     return 8 * byte_count / video.pixel_count
 
 
 def size_of(extras: Extras) -> int:
-    """Bytes of a file that hold sound, subtitles, chapters and tags; no target counts them."""
+    """Bytes of audio, subtitles, chapters and tags in a file; no target counts them."""
     return sum(BLOCK_OVERHEAD_BYTES + size for size in extras.payload_sizes)
 
 
 class SharedBudget:
-    """The bytes of a file, shared out over its segments by difficulty before any of them is fitted.
+    """Divides the bytes of a file among its segments by difficulty, before any of them is fitted.
 
-    Every segment is planned and coded as a file of its own (`target`), which has a container that the real
-    file pays for only once. No share depends on what another segment takes, so segments may be coded in any
-    order, and at once, for the same file.
+    Every segment is planned and coded as a separate file (`target`), with a container that the real file
+    contains only once. No share depends on the size of another segment, so segments may be coded in any
+    order, or in parallel, and give the same file.
     """
 
     def __init__(
@@ -117,48 +117,48 @@ class SharedBudget:
         difficulties: Sequence[float],
         is_masked: bool = False,
     ) -> None:
-        """`runs` are the frames of each segment; `header` is of the whole file, and of each but for them."""
+        """`runs` are each segment's frames; `header` is the file's, and but for frames each segment's too."""
         self.total_bytes, self._runs, self._is_masked = total_bytes, tuple(runs), is_masked
         self._header = replace(header, timestamps=None)
         self._shares = [one / math.fsum(difficulties) for one in difficulties]
         self._common_bytes = container_bytes(header, is_masked) + FILE_ROOM_BYTES
 
     def target(self, number: int) -> int:
-        """What segment `number` may take as a file of its own."""
+        """Maximum bytes of segment `number` as a separate file."""
         if len(self._runs) == 1:
             return self.total_bytes
         return self._share_bytes(number) + self._own_bytes(number)
 
     def filled(self, number: int) -> int:
-        """The least of a file of segment `number` alone, for a whole that is `LEAST_FILL` full."""
+        """Minimum bytes of segment `number` as a separate file that make the whole `LEAST_FILL` full."""
         if len(self._runs) == 1:
             return math.ceil(LEAST_FILL * self.total_bytes)
-        # Shares are rounded down, and part of the file's container is only room.
+        # Shares are rounded down, and `FILE_ROOM_BYTES` of the file may stay unused.
         rounding = 1 + FILE_ROOM_BYTES / len(self._runs)
         least = LEAST_FILL * self._share_bytes(number) + rounding + self._container_bytes(number)
         return min(self.target(number), math.ceil(least))
 
     def total_for(self, number: int, target: int) -> int:
-        """The bytes of the smallest file in which segment `number` has a `target` of so many bytes."""
+        """Bytes of the smallest whole file in which segment `number` gets `target` bytes."""
         if len(self._runs) == 1:
             return target
         needed = target - self._own_bytes(number)
         return math.ceil(needed / self._shares[number]) + self._common_bytes
 
     def _share_bytes(self, number: int) -> int:
-        """What segment `number` may take of the file: its block, and its entry in the index."""
+        """Maximum bytes of segment `number` in the whole file: its block and its entry in the index."""
         return max(0, int((self.total_bytes - self._common_bytes) * self._shares[number]))
 
     def _own_bytes(self, number: int) -> int:
-        """How much more segment `number` may take as a file of its own: a container, less its room."""
+        """Bytes that segment `number` may take in addition as a separate file: a container, less its room."""
         return self._container_bytes(number) - self._room_bytes(number)
 
     def _container_bytes(self, number: int) -> int:
-        """Bytes of a file of segment `number` alone that are not the segment."""
+        """Bytes outside the segment in a separate file of segment `number`."""
         return container_bytes(replace(self._header, frame_count=len(self._runs[number])), self._is_masked)
 
     def _room_bytes(self, number: int) -> int:
-        """How many bytes longer the segment's numbers are at the end of the file than in one of its own."""
+        """Extra bytes of the segment's numbers at the end of the whole file, compared with a separate one."""
         run = self._runs[number]
         empty = Segment(0, len(run), 1, 0, b"", ())
         last = segment_bytes(replace(empty, first_frame=run.start), self.total_bytes)
@@ -166,13 +166,13 @@ class SharedBudget:
 
 
 def container_bytes(header: StreamHeader, is_masked: bool) -> int:
-    """Bytes of a file besides its segments and their entries in the index."""
+    """Bytes of a file other than its segments and their entries in the index."""
     data = dump(stream_of(header, Segment(0, header.frame_count, 1, 0, b"", ()), 0.0, is_masked))
     (entry,) = StreamReader(io.BytesIO(data)).index
     return len(data) - entry.length - len(record_bytes(entry))
 
 
 def segment_bytes(segment: Segment, offset: int) -> int:
-    """Bytes of a segment's block at `offset` of a file, and of its entry in the index."""
+    """Bytes of a segment's block at `offset` in a file, plus its entry in the index."""
     length = len(encode_block(b"SEGM", record_bytes(segment)))
     return length + len(record_bytes(IndexEntry(offset, length, segment.first_frame, segment.frame_count)))

@@ -1,6 +1,6 @@
-"""Where a video is cut into segments, and how the bits of the file are shared out: plain arithmetic.
+"""Cuts a video into segments, and divides the bits of the file among them: plain arithmetic.
 
-Every segment is a network of its own: it decodes alone, and fitting it needs the memory of its frames only.
+Every segment has its own network: it decodes independently, and fitting it needs memory for its frames only.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from inrcodec.errors import UsageError
 from inrcodec.settings.source import SegmentRule
 
 LARGEST_SEGMENT_BYTES = 512 << 20
-"""Of the pixels of a segment as RGB, where nobody asks for another length; the same on every machine, so that
-the same settings give the same file."""
+"""Maximum size of a segment's RGB pixels, unless a length is given; the same on every machine, so that the
+same settings give the same file."""
 SHORTEST_SCENE = 12
-"""Frames; a network costs a fixed part of its bits whatever the length of its scene."""
+"""Minimum frames of a scene: part of a network's bits does not depend on the length of its scene."""
 SCENE_CHANGE = 10.0
-"""Least mean difference of the thumbnails across a cut, in code values 0 to 255."""
+"""Minimum mean difference of the thumbnails across a cut, in code values 0 to 255."""
 SCENE_CONTRAST = 4.0
-"""How far above the median difference of the frames around it a cut stands out."""
+"""Minimum ratio of the difference at a cut to the median difference of the frames around it."""
 SCENE_WINDOW = 12
-"""Frames on each side that this median is over."""
+"""Frames on each side that the median covers."""
 LEAST_DIFFICULTY = 0.2
-"""Of the mean one; less would leave a still or black segment without the bits for its network."""
+"""Minimum difficulty, relative to the mean; a still or black segment also needs bits for its network."""
 
 
 def cut(
@@ -39,12 +39,12 @@ def cut(
 ) -> list[range]:
     """The frames of each segment, in order and without gaps.
 
-    `auto` makes as few segments as keep each within `LARGEST_SEGMENT_BYTES` and `most_frames`, of equal
-    length but for one frame. A number makes segments of so many frames and a shorter last one; where less
-    than half of the number were left for it, the last two share their frames, because a network costs a fixed
-    part of its bits however short it is. `scene` cuts where `changes` (T,) of the thumbnails say that another
-    scene begins, and what is longer than `auto` allows once more. Raises `UsageError` for a number below 1 or
-    above `most_frames`.
+    `auto` makes the fewest segments within `LARGEST_SEGMENT_BYTES` and `most_frames`; their lengths differ by
+    at most one frame. A number makes segments of that many frames and a shorter last one. If that would have
+    less than half the number, the last two share their frames, because part of a network's bits does not
+    depend on its length. `scene` cuts where `changes` (T,) of the thumbnails show a new scene, and divides
+    scenes that are longer than `auto` allows. Raises `UsageError` for a number below 1 or above
+    `most_frames`.
     """
     longest = max(1, min(LARGEST_SEGMENT_BYTES // frame_bytes, most_frames or frame_count))
     if isinstance(rule, int):
@@ -62,17 +62,17 @@ def cut(
 
 
 def _even_parts(first: int, stop: int, longest: int) -> list[range]:
-    """Frames `first` to `stop` in as few parts as have at most `longest` frames, equal but for one frame."""
+    """Divide frames `first` to `stop` into the fewest parts of at most `longest`, as equal as possible."""
     count = math.ceil((stop - first) / longest)
     bounds = [first + index * (stop - first) // count for index in range(count + 1)]
     return [range(*pair) for pair in pairwise(bounds)]
 
 
 def scene_starts(changes: NDArray[np.float64]) -> list[int]:
-    """First frames of scenes but the first, from the change (T,) of each thumbnail from the one before.
+    """First frames of all scenes but the first, from the change (T,) of each thumbnail from the previous one.
 
-    A cut is a change that is large and stands out of those around it, which a fast movement does not. The
-    largest come first, and none is closer than `SHORTEST_SCENE` to a cut before it or to an end.
+    A cut is a large change that stands out from those around it, unlike fast movement. Larger changes take
+    precedence, and no cut is closer than `SHORTEST_SCENE` to one already chosen or to an end.
     """
     count = len(changes)
     bounds = [0, count]
@@ -92,12 +92,12 @@ def scene_starts(changes: NDArray[np.float64]) -> list[int]:
 def difficulties(
     runs: Sequence[range], spatial: NDArray[np.float64], temporal: NDArray[np.float64]
 ) -> list[float]:
-    """How many bits each segment needs, relative to the others, for about the same quality.
+    """Bits that each segment needs, relative to the others, for about the same quality.
 
-    The mean absolute gradient in space and in time, times the frames. Of the gradient in time no more counts
-    than there is in space: what changes faster than it has detail (noise) is not learnt with more bits, as
-    `benchmarks/evenness.py` measures. The change into a segment's first frame is no difficulty of its own: it
-    lies between two networks.
+    A difficulty is the mean absolute gradient in space plus that in time, times the frames. The temporal
+    gradient counts only up to the spatial one: content that changes more than it has detail (noise) does not
+    improve with more bits, as `benchmarks/evenness.py` measures. The change into a segment's first frame does
+    not count, because it lies between two networks.
     """
     totals = []
     for run in runs:
@@ -111,8 +111,8 @@ def difficulties(
 
 
 def share_of_time(lengths: Sequence[int], worker_count: int) -> float:
-    """What share of the time left the first of these segments may take: that by frames of its worker's queue.
+    """Fraction of the time left for the first of these segments: its share of its worker's frames.
 
-    A worker's queue is every N-th of them, as far as one can tell beforehand, N being `worker_count`.
+    The worker is expected to fit every `worker_count`-th segment.
     """
     return lengths[0] / sum(lengths[::worker_count])

@@ -1,4 +1,4 @@
-"""What will be fitted: the network that a target pays for, decided before any work starts."""
+"""Plans the network of each segment to fit its target size, before any fitting."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from inrcodec.settings.presets import LOSSES, Preset
 from inrcodec.video.properties import VideoProperties, header_of
 
 CODED_WEIGHT, CODED_EMBEDDING = 0.86, 0.9
-"""Share of the bits of min-max quantisation that entropy coding leaves, measured on fits of two clips."""
+"""Ratio of entropy-coded bits to those of min-max quantisation, measured on fits of two clips."""
 
 
 @dataclass(frozen=True)
 class SegmentPlan:
-    """One segment's network and the bytes its file may take."""
+    """The network of one segment and the maximum bytes of its file."""
 
     family: AnyFamily
     config: Any
@@ -52,11 +52,11 @@ class SegmentPlan:
     target_bytes: int
     overhead_bytes: int
     filled_bytes: int
-    """The fewest bytes that make use of the target."""
+    """Minimum bytes for the target to count as used."""
     is_masked: bool = False
-    """Whether some pixels are left to the network."""
+    """Whether a mask leaves some pixels to the network."""
     start: Segment | None = None
-    """What the fit begins with, as an earlier file has it; None for random values."""
+    """Segment of an earlier file for a warm start; None for random values."""
 
     @cached_property
     def packed_config(self) -> bytes:
@@ -69,22 +69,22 @@ class SegmentPlan:
 
     @property
     def payload_bytes(self) -> int:
-        """What is left for coded symbols."""
+        """Bytes left for coded symbols."""
         return self.target_bytes - self.overhead_bytes
 
     def file(self, sections: tuple[Section, ...]) -> bytes:
-        """The segment as a whole file, whose PSNR is not known yet."""
+        """The segment as a complete file, with a placeholder for its PSNR."""
         segment = Segment(
             0, self.video.frame_count, self.family.wire_id, self.seed, self.packed_config, sections
         )
         return dump(stream_of(self.header, segment, 0.0, self.is_masked))
 
     def file_bytes(self, sections: tuple[Section, ...]) -> int:
-        """How long that file is."""
+        """Length of that file."""
         return len(self.file(sections))
 
     def least_bytes(self, values: Arrays | None = None) -> int:
-        """Bytes of this network's smallest file, tensors that have no step being as in `values`, or zero."""
+        """Bytes of this network's smallest file; see `least_file_bytes`."""
         empty = empty_segment(self.header, self.family.wire_id, self.seed, self.packed_config, self.specs)
         return least_file_bytes(self.header, empty, self.specs, self.is_masked, values)
 
@@ -92,9 +92,9 @@ class SegmentPlan:
 def plan_segment(
     properties: VideoProperties, settings: EncodeSettings, target: int | None = None
 ) -> SegmentPlan:
-    """The network for a video as one segment, in a file of `target` bytes or what `settings` ask for.
+    """The network for a video as one segment, in a file of `target` bytes or of the size in `settings`.
 
-    Raises `UsageError`, and `TargetUnreachable` naming the smallest file that the model can make.
+    Raises `UsageError`, and `TargetUnreachable` with the smallest size that the model can reach.
     """
     video = VideoInfo(properties.width, properties.height, properties.frame_count)
     target = target_bytes(settings, video) if target is None else target
@@ -106,7 +106,7 @@ def plan_segment(
 def shared_budget(
     total: int, header: StreamHeader, runs: Sequence[range], shares: Sequence[float], settings: EncodeSettings
 ) -> SharedBudget:
-    """The budget of a file; raises `UsageError` for a video that no reader would take."""
+    """The budget of a file; raises `UsageError` for a video that readers would refuse."""
     try:
         found, limit = len(runs), DEFAULT_LIMITS.max_segments
         if found > limit:
@@ -121,7 +121,7 @@ def plan_segments(
 ) -> list[SegmentPlan]:
     """The networks of all segments of a file, each with its share of the budget.
 
-    Raises as `plan_segment` does.
+    Raises the errors of `plan_segment`.
     """
     family = family_of(settings)
     videos = [VideoInfo(one.width, one.height, one.frame_count) for one in segments]
@@ -150,9 +150,9 @@ def plan_segments(
 
 
 def check_fit(plan: SegmentPlan, settings: EncodeSettings) -> None:
-    """Raise `UsageError` for a way of fitting that is not one for this network or these frames."""
+    """Raise `UsageError` if the fitting options do not suit this network or these frames."""
     if settings.prune and not any(spec.role is Role.WEIGHT for spec in plan.specs):
-        raise UsageError(f"--prune: {plan.family.name} has no weights that could be pruned")
+        raise UsageError(f"--prune: {plan.family.name} has no weights to prune")
     _check_frame_size(settings.procedure.loss, plan.video)
 
 
@@ -166,10 +166,10 @@ def _check_frame_size(loss: str, video: VideoInfo) -> None:
 
 
 def planned_bits(procedure: Preset) -> SymbolBits:
-    """What symbols will take after `procedure`.
+    """Expected bits per symbol after `procedure`.
 
-    Of pruned weights only the places are coded: the entropy of being pruned. With 8 bits and 0, 10 and 50 %
-    pruned that makes 6.9, 6.7 and 4.4 bits a weight; measured were 6.9, 6.7 to 7.0 and 4.4.
+    For pruned weights only their positions are coded, at the entropy of being pruned. With 8 bits and 0, 10
+    and 50 % pruned, this predicts 6.9, 6.7 and 4.4 bits per weight; measured: 6.9, 6.7 to 7.0, and 4.4.
     """
     if procedure.minmax is None:
         return TRAINED_FOR_RATE
@@ -179,7 +179,7 @@ def planned_bits(procedure: Preset) -> SymbolBits:
 
 
 def _rounded_up(value: float) -> str:
-    """A decimal text of four digits that is not below `value`."""
+    """`value` rounded up to four significant digits, as decimal text."""
     digits = 3 - math.floor(math.log10(value))
     return f"{math.ceil(value * 10**digits) / 10**digits:.{max(digits, 0)}f}"
 
@@ -187,7 +187,7 @@ def _rounded_up(value: float) -> str:
 def _plan(
     family: AnyFamily, properties: VideoProperties, video: VideoInfo, target: int, settings: EncodeSettings
 ) -> SegmentPlan:
-    """Plan twice: the first network only serves to count the bytes that are not symbols."""
+    """Plan twice: the first network only serves to count the bytes that are not coded symbols."""
     overhead, symbol_bits = 0, planned_bits(settings.procedure)
     is_masked = settings.mask is not None
     for _ in range(2):
@@ -208,7 +208,7 @@ def _plan(
 def _plan_that_fits(
     family: AnyFamily, properties: VideoProperties, video: VideoInfo, target: int, settings: EncodeSettings
 ) -> SegmentPlan:
-    """A plan whose file can be coded in the target, however coarsely; else `BudgetTooSmall`."""
+    """A plan whose file can meet the target, however coarsely quantised; raises `BudgetTooSmall`."""
     plan = _plan(family, properties, video, target, settings)
     least = plan.least_bytes()
     if least > target:
@@ -223,7 +223,7 @@ def _network(
     symbol_bits: SymbolBits,
     settings: EncodeSettings,
 ) -> Any:
-    """The config of the widest network for `--parameters`, or else for the bits there are."""
+    """The config of the widest network for `--parameters`, or else for the bits available."""
     if settings.parameters is None:
         return family.plan(video, payload_bits, settings.model_options, settings.seed, symbol_bits)
     smallest = _smallest(family, video, settings)
@@ -246,13 +246,13 @@ def _counted(family: AnyFamily, video: VideoInfo, count: float, settings: Encode
 
 
 def _smallest(family: AnyFamily, video: VideoInfo, settings: EncodeSettings) -> Any:
-    """The config of the least count that the family plans with the options given."""
+    """The config of the smallest network that the family plans with the given options."""
     count = 0.0
     while True:
         try:
             return _counted(family, video, count, settings)
         except BudgetTooSmall as error:
-            # A larger budget may buy more embedding channels, and then needs to be larger yet.
+            # A larger budget may add embedding channels, and then has to grow further.
             count = error.minimum_bits if error.minimum_bits > count else 1.1 * count + 1
 
 
@@ -261,7 +261,7 @@ def _count(family: AnyFamily, config: Any, video: VideoInfo) -> int:
 
 
 def _check_limits(header: StreamHeader, segment: Segment) -> None:
-    """Raise `UsageError` for a video that a reader would refuse, before hours are spent on its file."""
+    """Raise `UsageError` for a video that readers would refuse, before hours are spent on fitting."""
     try:
         load(dump(stream_of(header, segment, 0.0)))
         open_segment(segment, header)
@@ -272,7 +272,7 @@ def _check_limits(header: StreamHeader, segment: Segment) -> None:
 def _smallest_reachable(
     family: AnyFamily, properties: VideoProperties, video: VideoInfo, target: int, settings: EncodeSettings
 ) -> int:
-    """The smallest target, in bytes, for which there is a network."""
+    """The smallest target in bytes for which there is a network."""
 
     def is_reachable(size: int) -> bool:
         try:

@@ -1,7 +1,7 @@
-"""`--resume-from`: the networks of an earlier file, planned anew for the same frames; free of torch.
+"""Plans warm starts (`--resume-from`): the networks of an earlier file for the same frames, without torch.
 
-Family, config, seed and segments are the file's, and its decoded tensors are what fits begin with
-(`continuing`). Each segment gets the share of the bytes that it has in the file.
+Family, config, seed and segments come from the file, and fits start from its decoded tensors
+(`fit.network_start`). Each segment gets the same share of the bytes as in the file.
 """
 
 from __future__ import annotations
@@ -32,36 +32,36 @@ from inrcodec.video.properties import VideoProperties, header_of
 
 @dataclass(frozen=True)
 class Origin:
-    """The file that an encode goes on from."""
+    """The file that a warm start begins with."""
 
     path: str
     header: StreamHeader
     segments: tuple[Segment, ...]
     video_bytes: int
-    """What the same segments take in a file that is written now, sound and the like left out."""
+    """Bytes of the same segments in a file written now, without audio and other extras."""
 
     @property
     def runs(self) -> list[range]:
-        """The frames of each segment."""
+        """Frames of each segment."""
         return [range(one.first_frame, one.first_frame + one.frame_count) for one in self.segments]
 
     @property
     def shares(self) -> list[float]:
-        """What each segment takes of the file, relative to the others."""
+        """Bytes of each segment in the file."""
         return [float(segment_bytes(one, self.video_bytes)) for one in self.segments]
 
     def target_bytes(self, settings: EncodeSettings, video: VideoInfo) -> int:
-        """The size that was asked for, or else the file's own."""
+        """The requested size, or else the size of the file's video."""
         if settings.bpp is None and settings.size_bytes is None:
             return self.video_bytes
         return target_bytes(settings, video)
 
 
 def read_origin(settings: EncodeSettings, properties: VideoProperties) -> Origin | None:
-    """The file of `settings.resume_from`, None where there is none, checked against the source's frames.
+    """The file of `settings.resume_from`, checked against the source's frames, or None without that setting.
 
-    Raises `UsageError` for one that is missing, holds other frames, or contradicts what else was asked for,
-    and `BitstreamError` for one that is damaged.
+    Raises `UsageError` for a file that is missing, has other frames or contradicts other settings, and
+    `BitstreamError` for a damaged file.
     """
     path = settings.resume_from
     if path is None:
@@ -82,19 +82,19 @@ def _check_frames(path: str, header: StreamHeader, properties: VideoProperties) 
     if found != (header.width, header.height, header.frame_count):
         raise UsageError(
             f"--resume-from: {path} holds {header.frame_count} frames of {header.width}x{header.height}, the "
-            f"source gives {found[2]} of {found[0]}x{found[1]}; choose the same with --frames, --every, "
+            f"source gives {found[2]} of {found[0]}x{found[1]}; select the same with --frames, --every, "
             "--crop and --scale"
         )
 
 
 def _check_settings(path: str, first: OpenedSegment, settings: EncodeSettings) -> None:
-    """Refuse what the file settles already, where it is neither the default nor what the file has."""
+    """Raise `UsageError` for settings that the file fixes, unless they are the default or as in the file."""
     check_options(first.family, settings)
     usual = EncodeSettings()
     held = {"model": first.family.name, "seed": first.segment.seed}
     for name in SETTLED_BY_FILE:
         if getattr(settings, name) not in (getattr(usual, name), held.get(name)):
-            raise UsageError(f"--resume-from goes on with the networks of {path}: leave {flag_of(name)} out")
+            raise UsageError(f"--resume-from continues the networks of {path}: leave {flag_of(name)} out")
 
 
 def continued_plans(
@@ -102,17 +102,17 @@ def continued_plans(
 ) -> list[SegmentPlan]:
     """The networks of the file for the frames of each segment, each with its share of the budget.
 
-    Raises `TargetUnreachable` with the smallest size of these networks, and `BitstreamError`.
+    Raises `BitstreamError`, and `TargetUnreachable` with the smallest size that these networks can reach.
     """
     plans, smallest = [], 0
     for number, (segment, part) in enumerate(zip(origin.segments, parts, strict=True)):
         plan = _continued(origin, replace(segment, first_frame=0), part, settings)
         target = budget.target(number)
         if budget.total_bytes >= origin.video_bytes:
-            # Shares are rounded: what is in the file always fits into one of its size.
+            # Shares are rounded, but the file's own segments must always fit into a file of its size.
             target = max(target, plan.target_bytes)
         plan = replace(plan, target_bytes=target, filled_bytes=min(target, budget.filled(number)))
-        # Where symbols have contexts, all has steps.
+        # With context coding, every tensor has a step, so the smallest file needs no values.
         values = {} if plan.family.has_contexts else decode_sections(plan.specs, segment.sections)
         least = plan.least_bytes(values)
         if least > target:
@@ -131,7 +131,7 @@ def continued_plans(
 def _continued(
     origin: Origin, start: Segment, part: VideoProperties, settings: EncodeSettings
 ) -> SegmentPlan:
-    """The network of a segment, with what it takes as a file of its own for a target."""
+    """The network of a segment; its target is the size that it has now as a separate file."""
     is_masked = settings.mask is not None
     header = header_of(part, (origin.header.coded_width, origin.header.coded_height))
     opened = open_segment(start, header)

@@ -91,7 +91,7 @@ def test_bits_that_were_asked_for_are_the_most(tmp_path: Path, capfd: pytest.Cap
     capfd.readouterr()
     arguments = ["encode", CARPHONE, "-o", str(path), "-y", *common, *paper, "--weight-bits", "4"]
     assert run(arguments) == 0
-    assert "% of its target: at the bits asked for" in capfd.readouterr().err
+    assert "% of its target: limited by the requested bits" in capfd.readouterr().err
     assert path.stat().st_size < 0.5 * len(free)
     for name, value in decoded(path.read_bytes()).items():
         if name.endswith("weight"):

@@ -143,7 +143,7 @@ def test_time_is_shared_by_the_rungs(clip: Path, tmp_path: Path, monkeypatch: py
         (["in.mp4", "--ladder", "1,2", "--psnr", "30"], "--ladder and --psnr exclude each other"),
         (["in.mp4", "--ladder", "1,x"], "'1,x' is not a list of bits per pixel"),
         (["in.mp4", "--ladder", "1,2"], "in.mp4 does not exist"),
-        (["-", "--ladder", "1,2"], "reads its source for every file anew"),
+        (["-", "--ladder", "1,2"], "reads its source several times"),
     ],
 )
 def test_what_is_no_ladder_is_one_line(tmp_path: Path, words: list[str], message: str) -> None:

@@ -100,7 +100,7 @@ def test_a_target_that_is_not_reached_is_never_met_silently(tmp_path: Path) -> N
     line, found = only_line(done.stderr), inspect(str(output))
     reached = found.psnr_db
     assert reached is not None and reached < 60
-    assert f"no file of 60 dB was found; {output} is the best one, {found.file_bytes} bytes of" in line
+    assert f"no fit reached 60 dB; {output} is the best one, {found.file_bytes} bytes at" in line
     advised = float(line.rstrip().rpartition("--psnr ")[2])
     assert reached - 0.01 <= advised <= reached
     assert "more --epochs or --time" in line and "--parameters" in line
@@ -117,7 +117,7 @@ def test_the_smallest_file_may_be_better_than_what_was_asked_for(clip: Path, tmp
     output = str(tmp_path / "a.inrv")
     result = inrcodec.encode(str(clip), output, replace(ASKED, psnr_db=5, epochs=3), Notes())
     assert result.psnr_db > 5 + CLOSE_DB
-    assert notes[-1] == f"{output} is the smallest file that this hnerv makes"
+    assert notes[-1] == f"{output} is the smallest file that this hnerv can make"
     with pytest.raises(TargetUnreachable):
         smaller = EncodeSettings(model="hnerv", device="cpu", size_bytes=result.target_bytes - 1)
         inrcodec.encode(str(clip), str(tmp_path / "b.inrv"), smaller)
@@ -163,7 +163,7 @@ def test_a_search_that_was_stopped_goes_on(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         encode_to_psnr(str(clip), str(output), asked, Silent(), first)
     assert not output.exists()
-    with pytest.raises(UsageError, match="an unfinished encode with another psnr_db; its own command"):
+    with pytest.raises(UsageError, match="an unfinished encode with another psnr_db; repeat its command"):
         encode_to_psnr(str(clip), str(output), replace(asked, psnr_db=30), Silent(), second)
     with pytest.raises(UsageError, match="an unfinished encode with another"):
         inrcodec.encode(str(clip), str(output), replace(asked, psnr_db=None, bpp=8))

@@ -182,7 +182,7 @@ def test_another_request_keeps_the_work_unless_it_is_told_to_overwrite(
     assert sorted(os.listdir(folder)) == held
     progress = StopsAt(2.0)
     inrcodec.encode(str(source), str(output), replace(asked, overwrite=True), progress)
-    assert any("starting anew" in note for note in progress.notes)
+    assert any("starting again" in note for note in progress.notes)
     inrcodec.encode(str(source), str(tmp_path / "b.inrv"), asked)
     assert output.read_bytes() == (tmp_path / "b.inrv").read_bytes()
 
@@ -204,7 +204,7 @@ def test_a_folder_of_somebody_else_is_left_alone(clip: Path, tmp_path: Path) -> 
     folder = folder_of(output)
     folder.mkdir()
     (folder / "thesis.txt").write_text("precious")
-    with pytest.raises(UsageError, match="thesis.txt, which is of no encode"):
+    with pytest.raises(UsageError, match="thesis.txt, which inrc did not write"):
         inrcodec.encode(str(clip), str(output), replace(DRAFT, overwrite=True))
     assert os.listdir(folder) == ["thesis.txt"] and not output.exists()
 
@@ -279,5 +279,5 @@ def test_a_folder_that_takes_no_checkpoint_costs_only_the_resume(clip: Path, tmp
     (tmp_path / "a.inrv.resume").write_text("a file is in the way")
     progress = StopsAt(2.0)
     inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), DRAFT, progress)
-    assert any("takes no checkpoint" in note for note in progress.notes)
+    assert any("cannot be resumed: cannot write" in note for note in progress.notes)
     assert (tmp_path / "a.inrv").exists()

@@ -149,7 +149,7 @@ def test_what_comes_out_worse_is_not_taken(clip: str, first: str, tmp_path: Path
     assert result.psnr_db == pytest.approx(psnr_of(first), abs=1e-3)
     before, after = (bitstream.load(Path(path).read_bytes()).segments for path in (first, output))
     assert before == after
-    assert f"1 of 1 fits came out worse than {first}: kept as it is there" in notes
+    assert f"1 of 1 fits came out worse than {first}: kept old segments" in notes
 
 
 def test_another_size_may_be_asked_for(clip: str, first: str, tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_one_file_is_of_one_source(clip: str, first: str, tmp_path: Path) -> Non
     other = write_clip(tmp_path / "other.mp4", moving_gradient(48, 32, 8))
     done = inrc("encode", clip, other, "-o", f"{tmp_path}/out/", "--resume-from", first)
     assert done.returncode == 2
-    assert "--resume-from is of one source, found 2" in only_line(done.stderr)
+    assert "--resume-from takes one source, found 2" in only_line(done.stderr)
 
 
 def test_steps_begin_as_they_are_in_the_file(clip: str, first: str, tmp_path: Path) -> None:

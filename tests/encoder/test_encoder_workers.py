@@ -125,7 +125,7 @@ def test_a_worker_that_is_killed_is_replaced(clip: Path, alone: bytes, tmp_path:
         os.kill(max(workers), signal.SIGKILL)
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, said
-    assert said.count("died (signal 9): another one goes on") == 1
+    assert said.count("died (signal 9): another one takes over") == 1
     assert output.read_bytes() == alone
     assert os.listdir(tmp_path) == ["a.inrv"]
 
@@ -373,8 +373,8 @@ def test_a_segment_that_kills_every_worker_is_named(monkeypatch: pytest.MonkeyPa
         ((key, outcome),) = workers.run([cast(Any, Deadly())], lambda key: notes)
     assert key == Deadly.key
     assert isinstance(outcome, InrcError)
-    assert str(outcome).startswith("segment 5: its worker died 2 times, last by exit code 7")
-    assert notes.notes == ["the worker of segment 5 died (exit code 7): another one goes on"]
+    assert str(outcome).startswith("segment 5: its worker died 2 times, last with exit code 7")
+    assert notes.notes == ["the worker of segment 5 died (exit code 7): another one takes over"]
 
 
 def test_time_is_shared_so_that_workers_are_busy_to_the_end() -> None:

@@ -1,1 +1,1 @@
-"""Segments as jobs, fitted in this process, in local processes or on a Ray cluster."""
+"""Fits segments as jobs: in this process, in local processes or on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""Who fits the segments: this process, several of this machine, or a Ray cluster."""
+"""Chooses the workers that fit segments: this process, local processes or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inrcodec.system.device import choose_device, describe_device
 
 @dataclass(frozen=True)
 class ThisProcess:
-    """One segment after the other, here."""
+    """Codes one segment after another in this process."""
 
     device: torch.device
     count = 1
@@ -34,12 +34,12 @@ class ThisProcess:
     def run(
         self, jobs: Iterable[SegmentJob], progress_of: ProgressOf
     ) -> Iterator[tuple[SegmentKey, Outcome]]:
-        """See `worker.Workers`."""
+        """See `job.Workers`."""
         for job in jobs:
             yield job.key, outcome_of(job, self.device, progress_of(job.key))
 
     def cancel(self, source: int) -> None:
-        """Nothing is under way while the caller is."""
+        """Do nothing: no segment is being coded while the caller runs."""
 
     def __enter__(self) -> Self:
         return self
@@ -51,10 +51,10 @@ class ThisProcess:
 
 
 def choose_workers(settings: EncodeSettings, progress: Progress) -> Workers:
-    """Those whom `settings` ask for. Raises `UsageError` for a device that is not there.
+    """The workers that `settings` request; raises `UsageError` for a missing device.
 
-    A fit's bits depend on the number of threads that torch has on a CPU. So that the file does not depend on
-    the workers, each has as many as this process.
+    On a CPU, the bytes of a fit depend on torch's number of threads. Each worker has as many as this process,
+    so that the file does not depend on the workers.
     """
     threads = torch.get_num_threads()
     if settings.workers is None:
@@ -70,6 +70,6 @@ def choose_workers(settings: EncodeSettings, progress: Progress) -> Workers:
     if device.type == "cpu" and count > 1 and count * threads > cores:
         progress.detail(
             f"{count} workers of {threads} threads share {cores} cores; with OMP_NUM_THREADS="
-            f"{max(1, cores // count)} each has its own (and the file other bits)"
+            f"{max(1, cores // count)} each has its own, but the file changes slightly"
         )
     return LocalWorkers(count, tuple(devices), threads, describe_device(device))

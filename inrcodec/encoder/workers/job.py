@@ -1,4 +1,4 @@
-"""One segment from a job to its bytes, in whichever process or machine the job was sent to."""
+"""Defines the job that codes one segment, on any process or machine, and the protocol of workers."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from inrcodec.system.deadline import Deadline
 from inrcodec.video import Clip
 
 SegmentKey = tuple[int, int]
-"""Which of several sources, and which of its segments; both count from 0."""
+"""Index of the source and index of its segment, both from 0."""
 Outcome = CodedSegment | Exception
-"""What came of a segment."""
+"""A coded segment, or the exception that coding it raised."""
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentJob:
-    """All that the bytes of one segment depend on: the same ones come from it wherever it is done.
+    """Everything that determines the bytes of one segment, so they do not depend on the worker.
 
-    What is sent to another process is frames, plain data and the network's plan.
+    It can be pickled: frames, plain data and the network's plan.
     """
 
     key: SegmentKey
@@ -39,37 +39,37 @@ class SegmentJob:
     clip: Clip
     settings: EncodeSettings
     deadline: Deadline
-    """When the segment must be coded; without a limit epochs decide."""
+    """The segment must be coded by then; without a limit, epochs decide."""
     folder: ResumeFolder
-    """Where its checkpoints go, for a worker on the same machine."""
+    """Folder for checkpoints, used by workers on the same machine."""
 
 
 ProgressOf = Callable[[SegmentKey], Progress]
-"""Where the fit of a segment reports to."""
+"""Returns the `Progress` that receives the reports of a segment's fit."""
 
 
 class Workers(Protocol):
-    """Those who code segments; a context manager, which ends with all of them stopped."""
+    """Codes segments; a context manager that stops all workers when it exits."""
 
     @property
     def reports(self) -> bool:
-        """Whether fits are heard of while they run."""
+        """Whether fits report while they run."""
 
     @property
     def count(self) -> int:
-        """How many segments are worked on at once."""
+        """Number of segments coded in parallel."""
 
     @property
     def description(self) -> str:
-        """What segments are fitted on, in words; the bytes depend on it."""
+        """Description of the device that fits segments; the bytes depend on it."""
 
     def run(
         self, jobs: Iterable[SegmentJob], progress_of: ProgressOf
     ) -> Iterator[tuple[SegmentKey, Outcome]]:
-        """The outcomes in the order in which they come; a job is asked for when somebody is free to do it."""
+        """Yield outcomes as segments finish; a job is requested only when a worker is free."""
 
     def cancel(self, source: int) -> None:
-        """Forget the segments of that source that are being worked on, and save nothing of them."""
+        """Drop the segments of `source` that are being coded, without saving checkpoints."""
 
     def __enter__(self) -> Self: ...
 
@@ -84,9 +84,9 @@ def outcome_of(
     progress: Progress,
     saves: bool = True,
 ) -> Outcome:
-    """Code the segment on `device`; what is raised is the outcome too.
+    """Code the segment on `device`; an exception is returned as the outcome.
 
-    With `saves` the fit leaves checkpoints in the job's folder, and goes on from the last one there.
+    With `saves`, the fit saves checkpoints in the job's folder, and resumes from the last one there.
     """
     checkpoints = job.folder.checkpoints(job.key[1], progress) if saves else None
     fit_job = FitJob(job.plan, job.clip, job.settings, device, job.deadline, progress, checkpoints)
@@ -97,10 +97,10 @@ def outcome_of(
 
 
 def portable(outcome: Outcome) -> Outcome:
-    """The outcome as it survives the way to another process, with the traceback as a note."""
+    """The outcome in a form that can be pickled; an error keeps its traceback as a note."""
     if isinstance(outcome, CodedSegment):
         return outcome
-    # Errors of others may hold what cannot be sent, or be made of other arguments than they keep.
+    # Other libraries' errors may contain what cannot be pickled, or fail to be rebuilt from their arguments.
     is_ours = isinstance(outcome, InrcError)
     error: Exception = copy(outcome) if is_ours else WorkerLost(explained(outcome)[0])
     error.add_note("".join(traceback.format_tb(outcome.__traceback__)))

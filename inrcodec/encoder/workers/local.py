@@ -1,9 +1,10 @@
-"""Processes of this machine that code segments at once; one that dies is replaced, and its segment goes on.
+"""Codes segments in parallel in local processes; a process that dies is replaced, and its segment resumes.
 
-parent: job -> pipe -> worker: fit ... -> pipe -> parent: reports, and at last the outcome
+parent: job -> pipe -> worker: fit ... -> pipe -> parent: reports, finally the outcome
 
-A worker ends when its parent has gone (its pipe says so) and at SIGTERM, when a fit saves a checkpoint first.
-Ctrl-C is the parent's to act on. Nothing here loads torch: the worker sets its number of threads before.
+A worker ends when its pipe closes, because the parent has ended, or at SIGTERM, after a fit has saved a
+checkpoint. Only the parent handles Ctrl-C. This module does not load torch, because a worker must set its
+number of threads first.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
 
 MOST_ATTEMPTS = 4
-"""A segment whose worker dies as often is given up: it asks for too much memory, say."""
+"""A segment is given up when its workers have died this often, for example for lack of memory."""
 STOP_SECONDS = 30.0
-"""How long workers may take for their last checkpoints before they are killed."""
+"""Time for workers to save their last checkpoints before they are killed."""
 
 
 @dataclass(eq=False)
@@ -45,17 +46,17 @@ class _Worker:
 
 @dataclass(eq=False)
 class LocalWorkers:
-    """`count` processes, on the `devices` in turn, each with `threads` threads of torch."""
+    """`count` processes, assigned to `devices` in turn, each with `threads` torch threads."""
 
     count: int
     devices: tuple[str, ...]
     threads: int
     description: str
-    """What segments are fitted on, in words."""
+    """See `job.Workers`."""
     reports: ClassVar[bool] = True
     _workers: list[_Worker | None] = field(init=False)
     _again: list[SegmentJob] = field(init=False, default_factory=list)
-    """Jobs whose worker died."""
+    """Jobs to repeat because their worker died."""
     _deaths: Counter[SegmentKey] = field(init=False, default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -67,7 +68,7 @@ class LocalWorkers:
     def run(
         self, jobs: Iterable[SegmentJob], progress_of: ProgressOf
     ) -> Iterator[tuple[SegmentKey, Outcome]]:
-        """See `worker.Workers`."""
+        """See `job.Workers`."""
         waiting = iter(jobs)
         while True:
             self._give_out(waiting)
@@ -76,14 +77,14 @@ class LocalWorkers:
                 return
             ready = wait([one.connection for one in busy])
             for one in busy:
-                # What came of one segment may have cancelled another.
+                # Handling an earlier outcome may have cancelled this segment.
                 if one.connection in ready and one.job is not None:
                     key, outcome = one.job.key, self._heard(one, one.job, progress_of)
                     if outcome is not None:
                         yield key, outcome
 
     def cancel(self, source: int) -> None:
-        """See `worker.Workers`."""
+        """See `job.Workers`."""
         self._again = [job for job in self._again if job.key[0] != source]
         for one in self._workers:
             if one is not None and one.job is not None and one.job.key[0] == source:
@@ -91,7 +92,7 @@ class LocalWorkers:
                 self._bury(one)
 
     def _give_out(self, waiting: Iterator[SegmentJob]) -> None:
-        """A job to everyone who has none, those first whose worker died."""
+        """Send a job to every idle worker, starting with jobs whose worker died."""
         given: list[tuple[_Worker, SegmentJob]] = []
         for place in range(self.count):
             one = self._workers[place]
@@ -103,16 +104,16 @@ class LocalWorkers:
             one = self._workers[place] or self._start(place)
             self._workers[place], one.job = one, job
             given.append((one, job))
-        # A job is received once torch is loaded, so all are started before any is waited for.
+        # A worker receives its job only once it has loaded torch, so start all before sending to any.
         for one, job in given:
-            # Reading the frames of one segment may have cancelled another; a worker that died is found by
-            # the pipe that it left behind.
+            # Reading the frames of a later segment may have cancelled this one. If the worker has died,
+            # reading from its pipe will show it.
             with suppress(OSError):
                 if one.job is job:
                     one.connection.send(job)
 
     def _heard(self, one: _Worker, job: SegmentJob, progress_of: ProgressOf) -> Outcome | None:
-        """The outcome that the worker's next message is, or else None."""
+        """Handle the worker's next message: return an outcome, or pass a report on and return None."""
         try:
             kind, *values = one.connection.recv()
         except (EOFError, OSError):
@@ -125,17 +126,17 @@ class LocalWorkers:
         return None
 
     def _after_death(self, one: _Worker, job: SegmentJob, progress_of: ProgressOf) -> Outcome | None:
-        """Put the job back, where another worker takes it up from its last checkpoint."""
+        """Queue the job for another worker to resume at its checkpoint; give up after `MOST_ATTEMPTS`."""
         self._bury(one)
         code, name = one.process.exitcode or 0, f"segment {job.key[1] + 1}"
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         self._deaths[job.key] += 1
         if self._deaths[job.key] >= MOST_ATTEMPTS:
             return WorkerLost(
-                f"{name}: its worker died {MOST_ATTEMPTS} times, last by {how}; fewer --workers or shorter "
-                "segments (--segment) need less memory"
+                f"{name}: its worker died {MOST_ATTEMPTS} times, last with {how}; to save memory, use fewer "
+                "--workers or shorter segments (--segment)"
             )
-        progress_of(job.key).note(f"the worker of {name} died ({how}): another one goes on")
+        progress_of(job.key).note(f"the worker of {name} died ({how}): another one takes over")
         self._again.append(job)
         return None
 
@@ -158,7 +159,7 @@ class LocalWorkers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop all workers; fits that are under way save a checkpoint first. A second Ctrl-C kills them."""
+        """Stop all workers; running fits save a checkpoint first. A second Ctrl-C kills them."""
         workers = [one for one in self._workers if one is not None]
         try:
             for one in workers:
@@ -174,11 +175,11 @@ class LocalWorkers:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits, and a process that is started meanwhile never sees it: the mask is inherited."""
+    """Delay Ctrl-C; a process started meanwhile inherits the mask, so it never receives Ctrl-C."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # Its start would lift the mask.
+    # Started first, because its start would lift the mask.
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -188,12 +189,12 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def serve(connection: Connection, device: str, threads: int) -> None:
-    """What a worker process does: jobs from the pipe, one after the other, until there is no pipe."""
+    """Run a worker process: code jobs from the pipe, one after another, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    # Threads that wait spin, unless they are told to sleep, on cores that other workers need: two workers of
-    # two threads took 111 s so on two cores, and 17 s asleep, for the same bytes.
+    # By default, waiting threads spin on cores that other workers need: on two cores, two workers of two
+    # threads took 111 s when spinning and 17 s when sleeping, for the same bytes.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
@@ -208,7 +209,7 @@ def serve(connection: Connection, device: str, threads: int) -> None:
 
 
 class _Forward:
-    """A `Progress` whose other end is the parent's."""
+    """A `Progress` that sends every report to the parent."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -231,7 +232,7 @@ class _Forward:
             self._send("stage", name, done, total)
 
     def picture(self, draw: Callable[[], Picture]) -> None:
-        """Nothing: `--preview` excludes `--workers`."""
+        """Do nothing: `--preview` excludes `--workers`."""
 
     def note(self, message: str) -> None:
         self._send("note", message)
@@ -240,5 +241,5 @@ class _Forward:
         self._send("detail", message)
 
     def _has_room(self) -> bool:
-        """Whether the parent reads what it is sent; no fit waits for one that is busy reading frames."""
+        """Whether the pipe has room, so that a fit never waits for a parent that is busy reading frames."""
         return os.name != "posix" or bool(select.select([], [self._connection], [], 0)[1])

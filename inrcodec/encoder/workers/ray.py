@@ -1,9 +1,9 @@
-"""Segments as tasks of a Ray cluster. Ray schedules, carries frames and results, and retries what dies.
+"""Codes segments as tasks on a Ray cluster, which schedules them, transfers data and retries failures.
 
 driver: job -> object store -> task on some node: fit ... -> object store -> driver: outcome
 
-Nodes need this package, not the source: frames travel. A task whose worker or node dies is started
-anew on another one, by Ray's own retries. The only user of ray.
+Nodes need this package, but not the source, because frames are sent to them. If a worker or node dies, Ray
+restarts its task on another. Only this module imports ray.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ MOST_RETRIES = 3
 MOST_CONNECTIONS = 3
 CONNECT_SECONDS = 10.0
 POLL_SECONDS = 0.5
-"""How often signals and the size of the cluster are looked at while no segment ends."""
+"""Interval for checking signals and the size of the cluster while no segment ends."""
 _QUIET = {
-    # Nobody asked for reports to the makers of Ray.
+    # Users did not consent to usage reports.
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -46,12 +46,12 @@ _SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "critical"}
 
 @dataclass(eq=False)
 class RayWorkers:
-    """A task for each segment, as many at once as the cluster has room for.
+    """Runs a task for each segment, as many in parallel as fit on the cluster.
 
-    A task takes `threads` CPUs, or one GPU: where `device` says cuda, or `auto` and the cluster has GPUs.
-    `address` None is the cluster that RAY_ADDRESS names, or else a new one on this machine, which ends with
-    the work; `ray://host:port` is reached by Ray's client. Entering raises `InrcError` when there is no such
-    cluster, or no GPU.
+    A task takes one GPU if `device` is cuda, or `auto` and the cluster has GPUs; otherwise `threads` CPUs.
+    If `address` is None, the cluster is that of RAY_ADDRESS, or else a new one on this machine, which ends
+    with the work; `ray://host:port` uses Ray's client. Entering raises `InrcError` if the cluster cannot be
+    reached, or lacks the GPU or the CPUs for a task.
     """
 
     address: str | None
@@ -60,18 +60,18 @@ class RayWorkers:
     reports: ClassVar[bool] = False
     _uses_gpu: bool = field(init=False, default=False)
     _tasks: dict[Any, SegmentKey] = field(init=False, default_factory=dict)
-    """Those under way, by the reference of what they will return."""
+    """Running tasks, by the reference to their result."""
 
     @property
     def count(self) -> int:
-        """How many tasks there is room for now; 1 at least, which may be what an autoscaler waits for."""
+        """Number of tasks that fit now; at least 1, because an autoscaler may wait for a first task."""
         total = _ray().cluster_resources()
         room = total.get("GPU", 0.0) if self._uses_gpu else total.get("CPU", 0.0) / self.threads
         return max(1, int(room))
 
     @property
     def description(self) -> str:
-        """What segments are fitted on, in the words that `device.describe_device` has for it here."""
+        """Description of the device that fits segments."""
         return "cuda of Ray" if self._uses_gpu else f"cpu ({self.threads} threads, {platform.machine()})"
 
     def __enter__(self) -> Self:
@@ -85,11 +85,11 @@ class RayWorkers:
                 warnings.simplefilter("ignore")
                 _connect(where)
         except Exception as error:
-            hint = " (does it want a token? see RAY_AUTH_MODE)" if self.address else ""
+            hint = " (if it requires a token, set RAY_AUTH_MODE)" if self.address else ""
             raise InrcError(f"no Ray cluster {where}: {error}{hint}") from error
         finally:
             if handler is not None:
-                # Ray would exit with another code, and without a word of how to resume.
+                # Ray's own handler exits with another code, and without saying how to resume.
                 signal.signal(signal.SIGTERM, handler)
         ray = _ray()
         largest = max((one["Resources"].get("CPU", 0.0) for one in ray.nodes() if one["Alive"]), default=0.0)
@@ -99,18 +99,18 @@ class RayWorkers:
             ray.shutdown()
             raise InrcError(f"--device {self.device}: the Ray cluster {where} has no GPU")
         if not self._uses_gpu and largest < self.threads:
-            # Ray would wait for a larger node for ever, and say nothing.
+            # Ray would silently wait forever for a larger node.
             ray.shutdown()
             raise InrcError(
-                f"no node of the Ray cluster {where} has {self.threads} CPUs; OMP_NUM_THREADS="
-                f"{max(1, int(largest))} makes segments that fit"
+                f"no node of the Ray cluster {where} has {self.threads} CPUs; set OMP_NUM_THREADS="
+                f"{max(1, int(largest))}"
             )
         return self
 
     def run(
         self, jobs: Iterable[SegmentJob], progress_of: ProgressOf
     ) -> Iterator[tuple[SegmentKey, Outcome]]:
-        """See `worker.Workers`."""
+        """See `job.Workers`."""
         ray = _ray()
         task = ray.remote(
             num_cpus=0 if self._uses_gpu else self.threads,
@@ -125,20 +125,20 @@ class RayWorkers:
                 if job is None:
                     has_more = False
                     break
-                # Inside Ray's own calls a handler that raises ends in a SystemError.
+                # A signal handler that raises inside Ray's calls would cause a SystemError.
                 with DeferredSignals():
                     self._tasks[task.remote(job, self._uses_gpu, __version__)] = job.key
             with DeferredSignals():
                 ready, _ = ray.wait(list(self._tasks), timeout=POLL_SECONDS) if self._tasks else ([], [])
                 outcomes = [(one, _result(one, self._tasks[one])) for one in ready]
             for reference, outcome in outcomes:
-                # What came of one segment may have cancelled another.
+                # Handling an earlier outcome may have cancelled this segment.
                 key = self._tasks.pop(reference, None)
                 if key is not None:
                     yield key, outcome
 
     def cancel(self, source: int) -> None:
-        """See `worker.Workers`."""
+        """See `job.Workers`."""
         for reference in [one for one, key in self._tasks.items() if key[0] == source]:
             _ray().cancel(reference, force=True)
             del self._tasks[reference]
@@ -146,19 +146,19 @@ class RayWorkers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the cluster, which stops what this process has asked it to do; one of our own ends."""
+        """Leave the cluster, which stops the tasks of this process; a cluster started here ends."""
         _ray().shutdown()
 
 
 def _ray() -> Any:
-    """The module, which is optional, slow to import, and only partly typed."""
+    """The ray module, imported here because it is optional and slow to import; it is only partly typed."""
     import ray
 
     return ray
 
 
 def _connect(address: str) -> None:
-    """Join a cluster; its server for clients, a process that it begins for each, does not always come up."""
+    """Join a cluster, with retries: Ray starts a server process for each client, which sometimes fails."""
     own = {"include_dashboard": False} if address == "local" else {}
     for attempt in range(MOST_CONNECTIONS):
         try:
@@ -171,7 +171,7 @@ def _connect(address: str) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Raise `OSError` when nobody listens at `ray://host:port`, for which Ray would wait half a minute."""
+    """Raise `OSError` if nothing listens at `ray://host:port`; Ray itself would wait half a minute."""
     url = urlsplit(address)
     if url.scheme == "ray" and url.hostname is not None and url.port is not None:
         socket.create_connection((url.hostname, url.port), CONNECT_SECONDS).close()
@@ -185,19 +185,19 @@ def _result(reference: Any, key: SegmentKey) -> Outcome:
         return WorkerLost(f"segment {key[1] + 1}: a node of the Ray cluster failed: {error.cause}")
     except ray.exceptions.RayError as error:
         (first, *_) = str(error).strip().splitlines() or [type(error).__name__]
-        return WorkerLost(f"segment {key[1] + 1}: given up by Ray after {MOST_RETRIES} retries: {first}")
+        return WorkerLost(f"segment {key[1] + 1}: Ray gave up after {MOST_RETRIES} retries: {first}")
     return outcome
 
 
 def code_segment_task(job: SegmentJob, uses_gpu: bool, version: str) -> Outcome:
-    """What a node does with a job; an error is its outcome too. Loads torch only here."""
+    """Code the segment on a node of the cluster; an error is returned as the outcome."""
     if version != __version__:
         return InrcError(f"a node of the Ray cluster has inrc {__version__}; install {version} there")
     import torch
 
     from inrcodec.encoder.workers.job import outcome_of, portable
 
-    # Arrays in Ray's object store are read-only, which torch does not know.
+    # Arrays in Ray's object store are read-only, which torch does not support.
     keep = None if job.clip.keep is None else np.array(job.clip.keep)
     own = replace(job, clip=replace(job.clip, frames=np.array(job.clip.frames), keep=keep))
     device = torch.device("cuda" if uses_gpu else "cpu")
