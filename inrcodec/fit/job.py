@@ -1,4 +1,4 @@
-"""What a fit of one segment is given, and what it makes of it, whatever the family."""
+"""Input and result of a fit of one segment, for any family."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class FitJob:
-    """One segment to fit: all that its bytes depend on, where to fit it, and who hears of it."""
+    """One segment to fit: everything its bytes depend on, the device, and the receiver of progress."""
 
     plan: SegmentPlan
     clip: Clip
     settings: EncodeSettings
     device: torch.device
     deadline: Deadline = Deadline()
-    """When the segment must be coded and checked; without a limit epochs decide."""
+    """When the segment must be coded and checked; without a limit the epochs end the fit."""
     progress: Progress = field(default_factory=Silent)
     checkpoints: Checkpoints | None = None
-    """Where the fit saves how far it is, and goes on from; None saves nothing."""
+    """Where the fit saves its state and resumes from; None saves nothing."""
 
 
 @dataclass(frozen=True)
 class HeldSegment:
-    """What the file that a fit goes on from has of the segment, within the bytes of the plan."""
+    """The segment of the `--resume-from` file, in at most the bytes of the plan."""
 
     sections: tuple[Section, ...]
     step_factor: float = 1.0
@@ -49,15 +49,15 @@ class FittedSegment:
     """A segment that was fitted and coded in at most the bytes of its plan."""
 
     plan: SegmentPlan
-    """As it was fitted: a grid fit decides about chroma."""
+    """The plan as fitted: a grid fit chooses how chroma is upsampled."""
     sections: tuple[Section, ...]
     fit_steps: int
     epochs: float
     seconds: float
     course: tuple[CoursePoint, ...] = ()
     step_factor: float = 1.0
-    """What all trained quantisation steps were multiplied by to meet the size."""
+    """Factor on all trained quantisation steps that met the size."""
     sampled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Indices of the frames that the unquantised model was measured on; none where there is no such model."""
+    """Indices of the frames on which the unquantised model was measured; empty if there is no such model."""
     sampled_psnr_db: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    """Its PSNR there, dB."""
+    """PSNR of the unquantised model on those frames, dB."""

@@ -1,9 +1,9 @@
-"""b-bit min-max quantisation of float values after a fit, as the papers do it (HNeRV, appendix A.2, eq. 3).
+"""b-bit min-max quantisation of float values after a fit, as in the papers (HNeRV, appendix A.2, eq. 3).
 
-The step is (max - min) / (2^b - 1). The papers store the minimum too and count from it; here symbols are
+The step is (max - min) / (2^b - 1). The papers also store the minimum and count from it; here symbols are
 round(value / step), so the offset is the whole number of steps nearest to the minimum. That moves no value
-by more than half a step, keeps pruned weights exactly zero, and entropy coding does not care where a range
-of symbols begins.
+by more than half a step and keeps pruned weights exactly zero. Entropy coding does not depend on where a
+range of symbols begins.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 from inrcodec.settings.presets import MinMaxBits
 
 STEP_BITS = 32
-"""What a step takes in the file."""
+"""Bits of a step in the file."""
 
 
 class MinMaxQuantiser(nn.Module):
-    """Takes the place of `Quantiser` in a fit of float values: nothing to learn, steps only in the end."""
+    """Replaces `Quantiser` in a float fit: learns nothing and chooses steps only at the end."""
 
     def __init__(self, specs: Sequence[TensorSpec], bits: MinMaxBits, total_bits: float) -> None:
-        """`total_bits` is what all stepped tensors of `specs` are planned to take, coded."""
+        """`total_bits` are the planned coded bits of all stepped tensors of `specs`."""
         super().__init__()
         self._bits = {
             spec: bits.embedding if spec.role is Role.EMBEDDING else bits.weight
@@ -40,27 +40,27 @@ class MinMaxQuantiser(nn.Module):
         self._total_bits = total_bits
 
     def steps(self, values: Arrays) -> dict[str, Steps]:
-        """The step of each stepped tensor, or one for each of its rows where that is better."""
+        """The step of each stepped tensor, or one per row where that is better."""
         return {spec.name: choose_steps(spec, values[spec.name], bits) for spec, bits in self._bits.items()}
 
     def forward(
         self, values: Mapping[str, Tensor], rounding: Rounding, generator: torch.Generator | None = None
     ) -> Quantised:
-        """`values` as they are, and the bits of the plan."""
+        """`values` unchanged, and the planned bits."""
         device = next(iter(values.values())).device
         return Quantised(dict(values), torch.tensor(self._total_bits, device=device))
 
 
 def choose_steps(spec: TensorSpec, value: NDArray[np.float32], bits: int) -> Steps:
-    """One min-max step for the tensor, or one for each of its rows, whichever is the better deal.
+    """One min-max step for the tensor or one per row, whichever has the smaller error at equal size.
 
-    Both are coded. A bit more a value quarters the squared error, so the better one has the smaller squared
-    error times 4^(bits a value), symbols and steps together: the smaller error at equal size. Rows in steps
-    of their own, which HNeRV's code takes for their smaller error alone, made files of real fits 11 % larger
-    and, at equal size, up to 0.03 dB worse.
+    Both are coded. One more bit per value quarters the squared error, so the better choice has the smaller
+    squared error times 4^(bits per value), where bits are those of symbols and steps. HNeRV's code chooses
+    steps per row for their smaller error alone; in real fits these made files 11 % larger and, at equal
+    size, up to 0.03 dB worse.
     """
     if not np.isfinite(value).all():
-        return 1.0  # The fit diverged, which is reported when its values are coded.
+        return 1.0  # The fit diverged, which `fit_network` reports.
     rows = to_rows(spec, value.astype(np.float64))
     whole = float(_step(rows.reshape(1, -1), bits, otherwise=1.0)[0])
     if len(rows) == 1:
@@ -71,9 +71,9 @@ def choose_steps(spec: TensorSpec, value: NDArray[np.float32], bits: int) -> Ste
 
 
 def _step(rows: NDArray[np.float64], bits: int, otherwise: float) -> NDArray[np.float64]:
-    """The min-max step of each row (R,); a constant row's is its magnitude, that of zeros `otherwise`.
+    """The min-max step of each row (R,); for a constant row its magnitude, for zeros `otherwise`.
 
-    As in `search`, none is so fine that symbols far from zero would overflow.
+    As in `coding.trim`, no step is so fine that symbols far from zero would overflow.
     """
     extent, largest = np.ptp(rows, axis=1), np.abs(rows).max(axis=1)
     steps = np.where(extent > 0, np.maximum(extent / (2**bits - 1), largest / LARGEST_SYMBOL), largest)
@@ -81,7 +81,7 @@ def _step(rows: NDArray[np.float64], bits: int, otherwise: float) -> NDArray[np.
 
 
 def _deal(spec: TensorSpec, value: NDArray[np.float32], steps: Steps) -> tuple[float, float]:
-    """The logarithm to the base 4 of the squared error, plus bits a value; for equal errors the bits."""
+    """Base-4 logarithm of the squared error plus bits per value; the bits break ties."""
     section = encode_section(spec, value, steps)
     bits = (8 * len(section.payload) + STEP_BITS * len(section.steps)) / max(value.size, 1)
     rows, exact = to_rows(spec, value.astype(np.float64)), np.array(section.steps)[:, None]

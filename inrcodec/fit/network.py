@@ -13,9 +13,9 @@ from inrcodec.plan.network import SegmentPlan
 
 
 def fit_network(job: FitJob) -> FittedSegment:
-    """Train the planned network, and trim its steps to the plan's size.
+    """Train the planned network and scale its quantisation steps to meet the plan's size.
 
-    Raises `TargetUnreachable` and, for a fit that diverged, `InrcError`.
+    Raises `TargetUnreachable`, or `InrcError` if the fit diverged.
     """
     plan, trained = job.plan, train_network(job)
     coded = _code_to_size(plan, trained, may_refine=not job.settings.fixes_bits)
@@ -33,7 +33,10 @@ def fit_network(job: FitJob) -> FittedSegment:
 
 
 def held_network(plan: SegmentPlan) -> HeldSegment | None:
-    """The network of the earlier file as it is, or with coarser steps where less is asked for."""
+    """The network of the `--resume-from` file, with coarser steps if it exceeds the plan's bytes.
+
+    None if there is no such file or no steps are coarse enough.
+    """
     coder = start_coder(plan)
     if coder is None:
         return None
@@ -43,7 +46,7 @@ def held_network(plan: SegmentPlan) -> HeldSegment | None:
 
 def _code_to_size(plan: SegmentPlan, trained: TrainedNetwork, may_refine: bool) -> CodedTensors:
     if not all(np.isfinite(value).all() for value in trained.values.values()):
-        raise InrcError("the fit diverged: its weights are no numbers; try another --seed or --preset")
+        raise InrcError("the fit diverged: some weights are infinite or NaN; try another --seed or --preset")
     coder = SectionCoder(plan.specs, trained.values, trained.steps)
     coded = fit_to_size(coder, plan.file_bytes, plan.target_bytes, plan.filled_bytes, may_refine)
     if coded is None:

@@ -1,8 +1,8 @@
-"""What a fit begins with: the family's random values, or those of the file that it goes on from.
+"""Initial values of a fit: the family's random ones or, for a warm start, those of the `--resume-from` file.
 
-The learning rate of a fit that goes on is that of a long new one, however short it is itself. Of twelve
-frames of a clip, fitted for 50 epochs and then for 40 more, a quarter of the rate gave HNeRV, NeRV and SNeRV
-0.6 to 1.1 dB less; after 400 epochs, with little left to gain, it made no difference. (All of it by Adam.)
+A warm start uses the learning rate of a long new fit, however short it is. For twelve frames of a clip,
+fitted by Adam for 50 epochs and then for 40 more, a quarter of that rate gave HNeRV, NeRV and SNeRV 0.6 to
+1.1 dB less; after 400 epochs, with little left to gain, it made no difference.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from inrcodec.plan.network import SegmentPlan
 
 def initial_representation(plan: SegmentPlan) -> Representation:
     """The network to fit, on the CPU."""
-    # The registry of fits gives networks alone to this one.
+    # `fit.registry` uses this fit for trained families only.
     family = cast("TrainedFamily[Any]", plan.family)
     fresh = family.representation(plan.config, plan.video, plan.seed)
     if plan.start is None:
@@ -35,7 +35,10 @@ def initial_representation(plan: SegmentPlan) -> Representation:
 
 
 def continue_steps(plan: SegmentPlan, quantiser: Quantiser | MinMaxQuantiser) -> None:
-    """Let learned quantisation steps begin as they are in the file; of steps of rows at their mean."""
+    """Set learned quantisation steps to those of the `--resume-from` file, if there is one.
+
+    A tensor with one step per row starts from their geometric mean.
+    """
     if plan.start is None or isinstance(quantiser, MinMaxQuantiser):
         return
     steps = {
@@ -47,7 +50,7 @@ def continue_steps(plan: SegmentPlan, quantiser: Quantiser | MinMaxQuantiser) ->
 
 
 def start_coder(plan: SegmentPlan) -> SectionCoder | None:
-    """Codes the file's own tensors anew: at a factor of 1 into the same symbols."""
+    """A coder of the `--resume-from` file's tensors, or None; a factor of 1 gives the same symbols."""
     if plan.start is None:
         return None
     sections = plan.start.sections

@@ -1,4 +1,4 @@
-"""From a plan and a clip to the trained values of every transmitted tensor, on time."""
+"""Trains the planned network on a clip within the time limit and exports its transmitted tensors."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ from inrcodec.system.device import autocast, compute_dtype
 from inrcodec.video import Clip
 
 SAMPLED_FRAMES = 16
-"""Frames on which the unquantised model is measured, evenly spaced."""
+"""Number of evenly spaced frames on which the unquantised model is measured."""
 EXPORT_PIXELS = 1 << 20
-"""Pixels of the frames whose embeddings are made in one batch, at least one frame."""
+"""Pixels per batch when embeddings are exported; a batch has at least one frame."""
 LEAST_STEPS = 5
-"""A budget of time that is too short for so many steps is refused."""
+"""Minimum steps of a fit; a shorter time limit is refused."""
 SPARE_BITS_PER_SYMBOL = 1.5
-"""How much finer than planned the first steps are; the rate term coarsens them."""
+"""Bits per symbol by which the first steps are finer than planned; the rate term coarsens them."""
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """Trained values, and what is known of the unquantised model."""
+    """Trained values, and measurements of the unquantised model."""
 
     values: dict[str, NDArray[np.float32]]
     steps: dict[str, Steps]
-    """Quantisation step of each stepped tensor, or steps of its rows."""
+    """Quantisation step of each stepped tensor, or one step per row."""
     sampled: NDArray[np.int64]
-    """Indices of the frames that the unquantised model was measured on."""
+    """Indices of the frames on which the unquantised model was measured."""
     sampled_psnr_db: NDArray[np.float64]
-    """Its PSNR there, dB."""
+    """PSNR of the unquantised model on those frames, dB."""
     fit_steps: int
     epochs: float
     seconds: float
@@ -65,8 +65,9 @@ class TrainedNetwork:
 def train_network(job: FitJob) -> TrainedNetwork:
     """Train the planned network.
 
-    Within a deadline it leaves time for what follows: exporting, coding, and decoding the file once. The
-    progress is told what the fit expects before the first step. A fit with checkpoints goes on from the last.
+    With a deadline, leaves time to export, to code, and to decode the file once. Reports the expected time
+    before the first step. Resumes from the last checkpoint, if there is one. Raises `TargetUnreachable` if
+    the bytes or the time are too few.
     """
     plan, clip, settings, device = job.plan, job.clip, job.settings, job.device
     deadline, progress, checkpoints = job.deadline, job.progress, job.checkpoints
@@ -118,12 +119,13 @@ def train_network(job: FitJob) -> TrainedNetwork:
 
 
 def _check_size(plan: SegmentPlan, values: Mapping[str, Tensor]) -> None:
-    """Raise `NetworkTooLarge` when what has no step leaves too little; the plan has only estimated that.
+    """Raise `NetworkTooLarge` if the smallest file exceeds the target; the plan has only estimated its size.
 
-    Masks are as random now as they ever are; scales, which are all alike now, will not be after a fit.
+    Masks are as random now as they will be after the fit. Scales are all equal now but will not be then, so
+    random ones replace them.
     """
     fixed = {spec.role for spec in plan.specs if spec.role not in STEPPED_ROLES}
-    # Of a file that is gone on from the plan knew them.
+    # The plan of a warm start was made with the real tensors.
     if not fixed or plan.start is not None:
         return
     arrays = {name: value.cpu().numpy() for name, value in values.items()}
@@ -138,7 +140,7 @@ def _check_size(plan: SegmentPlan, values: Mapping[str, Tensor]) -> None:
 
 
 def _report_rate(representation: Representation, settings: EncodeSettings, progress: Progress) -> None:
-    """Say when a learning rate is too high for a network, aloud to who has asked for that rate."""
+    """Report learning rates that are lowered for a wide network: as a note if the user chose the rate."""
     asked, adam = settings.procedure.learning_rate, settings.procedure.optimizer == "adam"
     limit = capped_rate(representation, asked)
     highest = asked if adam else min(asked, HIGHEST_MUON_RATE)
@@ -150,11 +152,11 @@ def _report_rate(representation: Representation, settings: EncodeSettings, progr
     if rates:
         tell = progress.detail if settings.learning_rate is None else progress.note
         told = " and that".join(rates)
-        tell(f"the learning rate{told}, not {asked:g}: a network this wide diverges with more")
+        tell(f"the learning rate{told}, not {asked:g}: a network this wide diverges at higher rates")
 
 
 def _resident_mask(clip: Clip, device: torch.device) -> Tensor | None:
-    """`Clip.keep` on the device as (T, height, width); one mask for all frames is held once."""
+    """`Clip.keep` on the device as (T, height, width); a mask for all frames is stored once."""
     if clip.keep is None:
         return None
     return torch.from_numpy(clip.keep).to(device).expand(len(clip.frames), -1, -1)
@@ -167,7 +169,7 @@ def _fit_settings(
     return FitSettings(
         learning_rate=procedure.learning_rate,
         optimizer=procedure.optimizer,
-        # Rates of short fits are for random weights, and a rate that was asked for is that rate.
+        # Boosts suit random weights only, and a rate that the user chose stays as it is.
         boosts_rates=plan.start is None and settings.learning_rate is None,
         batch_frames=min(procedure.batch_frames, frame_count),
         is_quantised=procedure.minmax is None,
@@ -178,7 +180,7 @@ def _fit_settings(
 
 
 class _Renderer:
-    """Runs a representation without gradients: exports its tensors, renders its frames."""
+    """Exports the tensors of a representation and renders its frames, without gradients."""
 
     def __init__(self, representation: Representation, clip: Tensor, dtype: torch.dtype) -> None:
         self._representation, self._clip, self._dtype = representation, clip, dtype
@@ -212,7 +214,7 @@ class _Renderer:
 
 
 def _fixed_bytes(plan: SegmentPlan, values: Mapping[str, Tensor]) -> int:
-    """Real coded size of the tensors that have no step: their cost does not change while fitting."""
+    """Coded size of the tensors without a step, which does not change while fitting."""
     return sum(
         len(encode_section(spec, values[spec.name].cpu().numpy(), None).payload)
         for spec in plan.specs
@@ -230,7 +232,7 @@ def _quantiser(
 
 
 def _check_time(seconds: float, step_seconds: float) -> None:
-    """Raise `TargetUnreachable` when `seconds` are too short for any fit."""
+    """Raise `TargetUnreachable` if `seconds` are less than `LEAST_STEPS` steps take."""
     if seconds < LEAST_STEPS * step_seconds:
         more = math.ceil(LEAST_STEPS * step_seconds - seconds)
         raise TargetUnreachable(f"--time is too short to fit anything; give at least {more} seconds more")
@@ -242,7 +244,7 @@ def _finishing_seconds(
     values: Mapping[str, Tensor],
     quantiser: Quantiser | MinMaxQuantiser,
 ) -> float:
-    """Time that exporting, coding to size and decoding will take, measured on a frame and on one coding."""
+    """Estimated seconds for exporting, coding to size and decoding, from timing one frame and one coding."""
     index = torch.zeros(1, dtype=torch.int64, device=next(iter(values.values())).device)
     renderer.frames(index)
     started = time.monotonic()
@@ -257,6 +259,6 @@ def _finishing_seconds(
         if spec.role in STEPPED_ROLES and not spec.per_frame:
             encode_section(spec, arrays[spec.name], steps[spec.name])
     coding_seconds = time.monotonic() - started
-    # One frame covers its embedding and its rendering; a search takes some ten codings.
+    # `frame_seconds` includes making the embedding; coding to size takes about ten codings.
     frames_seconds = (1.25 * plan.video.frame_count + SAMPLED_FRAMES) * frame_seconds
     return frames_seconds + steps_seconds + 10 * coding_seconds + 0.5

@@ -1,7 +1,7 @@
-"""Learned quantisation steps, one a tensor, trained with the network and the rate.
+"""Quantisation steps, one per tensor, learned together with the network by the loss and the rate term.
 
-While fitting, noise of one step's width stands for rounding and lets the step learn (Ballé et al. 2017); in
-the last part values are rounded and gradients pass straight through (Esser et al. 2020, LSQ).
+At first, noise one step wide replaces rounding, so that the step has a gradient (Ballé et al. 2017). In the
+last part of a fit values are rounded and gradients pass straight through (Esser et al. 2020, LSQ).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from inrcodec.fit.rate import laplace_bits, laplace_scale
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 
 MAXIMUM_BITS = 12.0
-"""Most bits a symbol that the first steps are chosen for, however many a plan leaves over."""
+"""Maximum bits per symbol for which the first steps are chosen, even if the plan has more."""
 
 
 class Rounding(Enum):
-    """How a quantiser treats values."""
+    """How a quantiser rounds values."""
 
     NONE = auto()
     NOISE = auto()
@@ -32,7 +32,7 @@ class Rounding(Enum):
 
 @dataclass(frozen=True)
 class Quantised:
-    """Tensors as the decoder will see them (or a differentiable stand-in), and what they cost."""
+    """Tensors as the decoder will see them, or a differentiable stand-in, and their bits."""
 
     tensors: dict[str, Tensor]
     bits: Tensor
@@ -45,7 +45,7 @@ class Quantiser(nn.Module):
     def __init__(
         self, specs: Sequence[TensorSpec], values: Mapping[str, Tensor], bits_per_symbol: float
     ) -> None:
-        """Start with steps at which `values`, if Laplace distributed, would cost about `bits_per_symbol`."""
+        """Choose first steps at which Laplace-distributed `values` would cost about `bits_per_symbol`."""
         super().__init__()
         self._specs = {spec.name: spec for spec in specs if spec.role in STEPPED_ROLES}
         self._scales = [spec.name for spec in specs if spec.role is Role.SCALE]
@@ -57,19 +57,19 @@ class Quantiser(nn.Module):
             self.log_steps.data.copy_(steps.log())
 
     def start(self, steps: Mapping[str, float]) -> None:
-        """Begin with these steps, one a stepped tensor."""
+        """Replace the first steps; `steps` has one for every stepped tensor."""
         if self._specs:
             self.log_steps.data.copy_(torch.tensor([math.log(steps[name]) for name in self._specs]))
 
     def steps(self, values: Arrays | None = None) -> dict[str, Steps]:
-        """The step of each stepped tensor; learned, whatever the `values` that a fit ended with."""
+        """The learned step of each stepped tensor; `values` has no effect, unlike in `MinMaxQuantiser`."""
         steps = self.log_steps.detach().exp().tolist()
         return {name: steps[index] for name, index in self._index.items()}
 
     def forward(
         self, values: Mapping[str, Tensor], rounding: Rounding, generator: torch.Generator | None = None
     ) -> Quantised:
-        """Quantise `values`; per-frame tensors may hold a batch of frames, and are charged for all frames."""
+        """Quantise `values`; per-frame tensors may hold a batch, whose bits are scaled to all frames."""
         steps = self.log_steps.exp()
         tensors, total = dict(values), steps.new_zeros(())
         for name, spec in self._specs.items():

@@ -1,11 +1,10 @@
-"""Bits of a Laplace-coded tensor, differentiable, by the model that the `laplace` coder writes with.
+"""Differentiable bits of a tensor under the model of the `laplace` coder.
 
 A quantised value k costs -log2 of the Laplace distribution's mass on [k - 1/2, k + 1/2]. Training evaluates
-the same integral at real-valued y (the value over its step, plus uniform noise), which bounds the entropy
-of the rounded values smoothly (Ballé et al. 2017, section 3). The scale is a constant to the gradient: the
-coder chooses the best one, where the derivative vanishes. Weights end up between a Laplace and a normal
-distribution, so the estimate is a little high and the coders a little better; charging for the cheaper of
-the two shapes instead was measured and gained nothing.
+the same integral at real-valued y (the value over its step, plus uniform noise), which is a smooth bound of
+the entropy of the rounded values (Ballé et al. 2017, section 3). The scale has no gradient: the coder
+chooses the best one, where the derivative vanishes. Trained weights are between a Laplace and a normal
+distribution, so the estimate is slightly high. Charging for the cheaper of the two shapes gained nothing.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ import torch
 from torch import Tensor
 
 MINIMUM_SCALE = 0.06
-"""Narrowest Laplace scale, in steps; a tensor of zeros then costs 0.0004 bits a symbol."""
+"""Minimum Laplace scale, in steps; a tensor of zeros then costs 0.0004 bits per symbol."""
 
 
 class _LaplaceBits(torch.autograd.Function):
-    """Sum of -log2 P(y) with its closed-form gradient, in one pass over the tensor."""
+    """Sum of -log2 P(y), with a closed-form gradient computed in the same pass."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, scale: Tensor) -> Tensor:
         magnitude = values.abs()
         edge = torch.exp(-0.5 / scale)
-        # Outside the zero bin the mass is a geometric tail; inside, one minus both tails.
+        # Outside the zero bin the mass is that of a geometric tail; inside it is one minus both tails.
         tail_bits = (magnitude - 0.5) / scale * math.log2(math.e) - torch.log2(0.5 * (1 - edge * edge))
         inner = magnitude.clamp(max=0.5) / scale
         zero_mass = 1 - edge * torch.cosh(inner)

@@ -1,4 +1,4 @@
-"""Which fit a family has: one row for each kind of fit."""
+"""The fit of each family."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from inrcodec.plan.network import SegmentPlan
 
 @dataclass(frozen=True)
 class FamilyFit:
-    """How segments of a family are fitted."""
+    """The functions that fit segments of a family."""
 
     fit: Callable[[FitJob], FittedSegment]
-    """Fits and codes a segment. Raises `TargetUnreachable`, and `InrcError` for a fit that diverged."""
+    """Fits and codes a segment. Raises `TargetUnreachable`, or `InrcError` if the fit diverged."""
     held: Callable[[SegmentPlan], HeldSegment | None]
-    """What the file of `--resume-from` has of it; None without one, or where that takes too many bytes."""
+    """The segment of the `--resume-from` file; None if there is none or it takes too many bytes."""
 
 
 NETWORK = FamilyFit(fit_network, held_network)
 FITS = {Inrc.name: FamilyFit(fit_grids, held_grids)}
-"""Families with a fit of their own; the common loop trains all others."""
+"""Families with their own fit; `NETWORK` is for all others."""
 
 
 def fit_of(family: AnyFamily) -> FamilyFit:
-    """The fit of a family."""
+    """The family's own fit, or `NETWORK`."""
     return FITS.get(family.name, NETWORK)

@@ -1,1 +1,1 @@
-"""Fitting a representation to frames: loop, schedule, device and rate control."""
+"""Fitting a representation to frames: loop, optimisers, schedule, losses and rate control."""

@@ -1,4 +1,4 @@
-"""Adam without the compiler, which `torch.optim` imports to keep it away: that takes two seconds."""
+"""Adam without the import of PyTorch's compiler by `torch.optim`, which takes two seconds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from torch.optim import Optimizer
 
 
 class Adam(torch.optim.Adam):
-    """`torch.optim.Adam` where nothing is compiled: the same steps, begun two seconds sooner in each process.
+    """`torch.optim.Adam` for code that is not compiled: the same steps, but two seconds less per process.
 
-    Its methods are marked as PyTorch (2.13) marks them after that import, and a step is the one that PyTorch
-    wraps. A version that does otherwise takes the two seconds again, and nothing else changes.
+    PyTorch (2.13) imports its compiler only to mark methods as not to be compiled. This class marks them
+    itself and calls the function that PyTorch wraps as `step`. With a version that works differently the
+    import takes place again, and nothing else changes.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """As `torch.optim.Adam`."""
+        """Take the arguments of `torch.optim.Adam`."""
         for method in (
             Optimizer.add_param_group,
             Optimizer.zero_grad,

@@ -1,4 +1,4 @@
-"""Checkpoints of a fit: all that its next step depends on, as tensors, written whole or not at all."""
+"""Checkpoints of a fit: everything that its next step depends on, as tensors behind a digest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DIGEST_BYTES = 32
 
 
 class Stateful(Protocol):
-    """A part of a fit that can be put back as it was: modules, optimisers, and what `stepping` holds."""
+    """A part of a fit with a state to restore: modules, optimisers, and the classes of `step_state`."""
 
     def state_dict(self) -> Any: ...
 
@@ -24,11 +24,11 @@ class Stateful(Protocol):
 
 
 class Checkpoints:
-    """The one checkpoint of one fit, replaced at most every `interval_seconds`.
+    """The checkpoint of one fit; `is_due` says when `interval_seconds` have passed since it was saved.
 
-    A digest of `identity` and of the content stands before the tensors: a checkpoint that is damaged, or of
-    another fit, is as good as none, which `note` is told. `write(path, data)` puts the bytes in their place;
-    it may raise nothing. Tensors are read with `weights_only`: a checkpoint can run no code.
+    A digest of `identity` and the content precedes the tensors. A checkpoint that is damaged or belongs to
+    another fit is reported to `note` and ignored. `write(path, data)` stores the bytes, whole or not at all,
+    and must not raise. Tensors are read with `weights_only`, so a checkpoint cannot run code.
     """
 
     def __init__(
@@ -45,13 +45,15 @@ class Checkpoints:
 
     @cached_property
     def _found(self) -> bytes | None:
-        """The tensors of an earlier attempt, or None."""
+        """The saved tensors, serialised; None if there is no valid checkpoint."""
         try:
             data = self._path.read_bytes()
         except OSError:
             return None
         if data[:_DIGEST_BYTES] != self._digest(data[_DIGEST_BYTES:]):
-            self._note(f"{self._path} is damaged or of another encode: its segment starts anew")
+            self._note(
+                f"{self._path} is damaged or belongs to another encode; fitting its segment from the start"
+            )
             return None
         return data[_DIGEST_BYTES:]
 
@@ -60,7 +62,7 @@ class Checkpoints:
 
     @property
     def exists(self) -> bool:
-        """Whether there is something to go on from."""
+        """Whether there is a valid checkpoint to resume from."""
         return self._found is not None
 
     @property
@@ -68,7 +70,7 @@ class Checkpoints:
         return time.monotonic() - self._saved_at >= self._interval_seconds
 
     def save(self, parts: Mapping[str, Stateful], position: Mapping[str, float | int | bool]) -> None:
-        """Replace the checkpoint by the state of `parts` at `position`."""
+        """Replace the checkpoint with the state of `parts` at `position`."""
         buffer = io.BytesIO()
         states = {name: part.state_dict() for name, part in parts.items()}
         torch.save({"parts": states, "position": dict(position)}, buffer)
@@ -77,7 +79,7 @@ class Checkpoints:
         self._saved_at = time.monotonic()
 
     def load(self, parts: Mapping[str, Stateful], device: torch.device) -> dict[str, Any] | None:
-        """Put `parts` back as they were and return the position, or None where nothing was saved."""
+        """Restore `parts` and return the position; None if there is no valid checkpoint."""
         if self._found is None:
             return None
         saved = torch.load(io.BytesIO(self._found), map_location=device, weights_only=True)

@@ -1,4 +1,4 @@
-"""How far a fit is, by steps or by the clock, and the learning rate at each point."""
+"""Progress of a fit, by steps or by time, and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 
 @dataclass
 class StepClock:
-    """Progress by counted steps: the same settings give the same fit."""
+    """Progress by number of steps: the same settings give the same fit."""
 
     total_steps: int
 
     def fraction(self, step: int) -> float:
-        """Share of the schedule done before step `step`, 0 to 1."""
+        """Fraction of the schedule done before step `step`, 0 to 1."""
         return step / self.total_steps
 
     def continue_from(self, fraction: float) -> None:
-        """Nothing: steps count on from where they were."""
+        """Do nothing: a checkpoint restores the number of steps."""
 
     def expected_steps(self, step: int) -> float:
-        """How many steps the fit will have been when it ends, seen from step `step`."""
+        """Expected total number of steps, estimated at step `step`."""
         return self.total_steps
 
     def seconds_left(self, step: int, steps_per_second: float) -> float:
@@ -30,19 +30,19 @@ class StepClock:
 
 @dataclass
 class WallClock:
-    """Progress by elapsed time: the fit ends on time whatever the machine's speed."""
+    """Progress by elapsed time: the fit ends on time at any speed of the machine."""
 
     deadline: float
     """`time.monotonic()` at which the fit must stop, seconds."""
     started: float = field(default_factory=time.monotonic)
     step_seconds: float = 0.0
-    """How long a step takes, about."""
+    """Approximate time of a step."""
 
     def fraction(self, step: int) -> float:
         return min(1.0, (time.monotonic() - self.started) / max(self.deadline - self.started, 1e-9))
 
     def continue_from(self, fraction: float) -> None:
-        """Spread what is left of the schedule over the time that is left; be at `fraction` of it now."""
+        """Set the progress to `fraction` and spread the rest of the schedule over the remaining time."""
         now = time.monotonic()
         if fraction >= 1:
             self.started, self.deadline = now - 1, now
@@ -60,9 +60,9 @@ Clock = StepClock | WallClock
 
 
 def rate_boost(steps: float, many_steps: float) -> float:
-    """How much higher the rate of weights of convolutions is in a fit of so few steps, by Muon; 1 or more.
+    """Factor, at least 1, on Muon's learning rate of convolution weights in a fit of fewer than `many_steps`.
 
-    Of Bunny at a quarter, 0.1 bpp, at the usual rate and at multiples of it, dB:
+    PSNR of Bunny at quarter size, 0.1 bpp, at the usual rate and at multiples of it, dB:
 
         HNeRV    33 steps   12.8; x3.1 19.1; x5 19.4; x7.5 17.9
                  99         21.5; x1.75 22.4; x3.1 22.2
@@ -75,16 +75,16 @@ def rate_boost(steps: float, many_steps: float) -> float:
         SNeRV-T  33         12.8; x1.75 13.3; x4.4 12.4
                  132        21.8; x1.5 21.9; x2.1 20.4
 
-    Sixteen frames of Carphone at 88x72, HNeRV of width 100, 48 steps: 12.7; x4.4 28.0; x6.2 27.5. A
-    supermask, of which Muon fits the encoder alone, lost by any. All this was measured with longer steps of
-    small matrices, since taken out; what fits come to without them is 19.4 dB for HNeRV's 33 steps, 23.5 for
-    its 132, and 17.2 for SNeRV's 33.
+    Sixteen frames of Carphone at 88x72, HNeRV of width 100, 48 steps: 12.7; x4.4 28.0; x6.2 27.5. Every
+    factor made supermasks worse, where Muon fits only the encoder. All of these fits took longer steps for
+    small matrices than now. Without those, boosted fits reach 19.4 dB for HNeRV at 33 steps, 23.5 for HNeRV
+    at 132, and 17.2 for SNeRV at 33.
     """
     return math.sqrt(max(1.0, many_steps / max(steps, 1.0)))
 
 
 def cosine_with_warmup(fraction: float, warmup: float = 0.05, floor: float = 0.02) -> float:
-    """Learning-rate factor: a linear warm-up over `warmup`, then half a cosine down to `floor`."""
+    """Learning rate factor: a linear warm-up over the fraction `warmup`, then half a cosine to `floor`."""
     if fraction < warmup:
         return max(fraction / warmup, 0.05)
     cosine = 0.5 * (1 + math.cos(math.pi * (fraction - warmup) / (1 - warmup)))

@@ -1,7 +1,7 @@
-"""The fitting loop: frames in, trained representation and quantisation steps out.
+"""The fitting loop, which trains a representation and its quantisation steps on frames.
 
-Frames are fitted whole, at their full size: half the resolution at first, and random windows, were measured
-and lost in equal time.
+Frames are fitted whole and at full size: beginning at half the resolution, and fitting random windows, both
+gave less quality in equal time.
 """
 
 from __future__ import annotations
@@ -35,44 +35,44 @@ from inrcodec.system.memory import KEPT_MEMORY
 from inrcodec.system.signals import DeferredSignals
 
 ROUNDING_FROM = 0.75
-"""Share of a quantised fit from which values are rounded, with gradients passed straight through."""
+"""Fraction of a quantised fit after which values are rounded, with straight-through gradients."""
 PRUNING_AT = 0.75
-"""Share of a fit after which the smallest weights are pruned; the rest fine-tunes what is left."""
+"""Fraction of a fit after which the smallest weights are pruned; the rest of it fine-tunes the others."""
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How to fit; see `settings.Preset`."""
+    """Settings of a fit; see `settings.presets.Preset`."""
 
     learning_rate: float
     batch_frames: int
     is_quantised: bool
-    """Whether values are quantised and bits are charged for while fitting; else it is a fit of floats."""
+    """Whether fitting quantises values and includes their bits in the loss; otherwise it is a float fit."""
     seed: int
     dtype: torch.dtype
     optimizer: str
-    """One of `settings.OPTIMIZERS`."""
+    """One of `settings.presets.OPTIMIZERS`."""
     boosts_rates: bool = True
-    """Whether Muon's rates are higher when few steps are expected; see `schedule.rate_boost`."""
+    """Whether Muon's rates are raised if few steps are expected; see `clock.rate_boost`."""
     loss: str = "l2"
-    """One of `settings.LOSSES`."""
+    """One of `settings.presets.LOSSES`."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step's frames cost; scalars."""
+    """Loss and rate of one step; all scalars."""
 
     error: Tensor
-    """The loss, without the rate."""
+    """The loss without the rate term."""
     squared_error: Tensor
-    """Mean squared error, which the PSNR is reported from; no gradient."""
+    """Mean squared error for the reported PSNR; has no gradient."""
     bits: Tensor
-    """Of the whole segment."""
+    """Estimated bits of the whole segment."""
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit did."""
+    """The length of a fit, including the part before it was resumed."""
 
     steps: int
     epochs: float
@@ -81,9 +81,10 @@ class FitResult:
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit of a representation to a clip (T, height, width, 3), uint8, resident on its device.
+    """One fit of a representation to a clip (T, height, width, 3), uint8, that is on the device of the fit.
 
-    Pixels that are False in `keep` (T, height, width) are holes, which `clip` fills and the loss looks past.
+    Pixels that are False in `keep` (T, height, width) are holes: `clip` has a filling there, and the loss
+    ignores them.
     """
 
     representation: PrunedRepresentation
@@ -101,8 +102,8 @@ class Fit:
     ) -> FitResult:
         """Minimise the loss plus the rate term; the learning rate follows the clock.
 
-        With `checkpoints` it goes on where the last one was saved, as if it had never stopped, saves more
-        while it runs, and saves a last one when a signal wants it to stop.
+        With `checkpoints`, resumes from the last one as if the fit had never stopped, saves more while it
+        runs, and saves at the end and before a signal stops the fit.
         """
         settings, device = self.settings, self.clip.device
         optimizers = self._optimizers()
@@ -167,7 +168,7 @@ class Fit:
         )
 
     def step_seconds(self) -> float:
-        """Time of one step, measured on gradients that are thrown away."""
+        """Measured time of one step, without changing any parameter."""
         muon = self._optimizers().get("muon")
         device = self.clip.device
         indices = torch.arange(self.settings.batch_frames, device=device)
@@ -187,13 +188,13 @@ class Fit:
 
     @contextmanager
     def _step_settings(self) -> Iterator[None]:
-        """What is set for the process while steps are made: the choice of algorithms, and on a CPU memory."""
+        """Process-wide settings during steps: repeatable convolutions, and memory kept for reuse on a CPU."""
         memory = KEPT_MEMORY if self.clip.device.type == "cpu" else nullcontext()
         with repeatable_convolutions(), memory:
             yield
 
     def _prune(self) -> None:
-        """Prune the weights as they are now, unless that was done; a fit of few steps may come to it last."""
+        """Prune the current weights unless that was done; a short fit may reach this only at its end."""
         if not self.representation.is_pruned:
             self.representation.prune(
                 self._values(torch.zeros(1, dtype=torch.int64, device=self.clip.device))
@@ -206,11 +207,11 @@ class Fit:
 
     @torch.no_grad()
     def _picture(self) -> Picture:
-        """The frame in the middle, and how a file of what has been learned would show it."""
+        """The middle frame of the source, and as decoded from a file of the current values."""
         device, middle = self.clip.device, len(self.clip) // 2
         indices = torch.tensor([middle], device=device)
         rounding = Rounding.STRAIGHT_THROUGH if self.settings.is_quantised else Rounding.NONE
-        # With a generator of its own, or the fit would go on otherwise than without pictures.
+        # A separate generator, so that previews do not change the fit.
         own = torch.Generator(device=device).manual_seed(0)
         quantised = self.quantiser(self._values(indices), rounding, own)
         with autocast(device, self.settings.dtype):
@@ -219,7 +220,7 @@ class Fit:
         return Picture(self.clip[middle].cpu().numpy(), shown.cpu().numpy())
 
     def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> StepResult:
-        """Loss of frames `indices` (B,), and bits of the whole segment."""
+        """The loss of frames `indices` (B,) and the bits of the whole segment."""
         source, dtype = SourceFrames(self.clip, indices), self.settings.dtype
         with autocast(self.clip.device, dtype):
             values = self.representation.transmitted(source, indices)
@@ -240,7 +241,7 @@ class Fit:
 
 @dataclass
 class _Position:
-    """How far a fit has come."""
+    """The progress of a fit, as saved in checkpoints."""
 
     step: int = 0
     fraction: float = 0.0
@@ -249,7 +250,7 @@ class _Position:
     def resume(
         self, checkpoints: Checkpoints, parts: Mapping[str, Stateful], clock: Clock, device: torch.device
     ) -> None:
-        """Go to where the last checkpoint was saved, if there is one."""
+        """Restore `parts`, `clock` and the position from the last checkpoint, if there is one."""
         saved = checkpoints.load(parts, device)
         if saved is not None:
             self.step, self.fraction, self.seconds = saved["step"], saved["fraction"], saved["seconds"]
@@ -261,9 +262,9 @@ def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tens
 
     Holes are where `keep` (B, height, width) is False; `frames` have one colour there (`video.mask`). Holes
     then have no error, no gradient, and the same edges in both pictures. The factor turns a mean over all
-    pixels into one over those that are kept: exactly so for l1 and l2 (HNeRV, equation 2). SSIM and Haar
-    bands look at neighbourhoods, so beside holes they compare the source's filling with itself, and the
-    factor is that of l1 in the same loss.
+    pixels into one over the kept pixels, exactly for l1 and l2 (HNeRV, equation 2). SSIM and Haar bands
+    cover neighbourhoods, so next to holes they compare the filling with itself; they get the same factor as
+    the l1 in their loss.
     """
     return torch.where(keep[:, None], rendered, frames), keep.numel() / keep.sum()
 
@@ -271,7 +272,7 @@ def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tens
 def _report_boost(
     optimizers: Mapping[str, torch.optim.Optimizer], expected_steps: float, progress: Progress
 ) -> None:
-    """Say which learning rate Muon has, if it is not the usual one."""
+    """Report Muon's learning rate if it is raised above the usual one."""
     for group in optimizers["muon"].param_groups if "muon" in optimizers else ():
         rate = boosted_rate(group, expected_steps)
         if rate > group["usual_lr"]:

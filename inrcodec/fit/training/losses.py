@@ -1,14 +1,14 @@
-"""What a fit minimises: how far rendered frames are from their source, by one of several measures.
+"""Losses of a fit: differences of rendered frames from their source.
 
-    l2           mean squared error: the PSNR's own
+    l2           mean squared error, from which PSNR is computed
     l1           mean absolute error
     l1+ssim      0.7 L1 + 0.3 (1 - SSIM)              (NeRV, section 3.1; SNeRV, equation 2)
     l1+ms-ssim   0.7 L1 + 0.3 (1 - MS-SSIM)
     wavelet      l1+ssim of the frame, of its low-pass Haar band and of its three high-pass bands
                                                       (SNeRV, section 3.5, equation 3)
 
-SSIM has a Gaussian window of 11 pixels (Wang et al. 2004), by pytorch-msssim, the extra `metrics`. All losses
-are means, so that none depends on the size of a frame or a batch, and are computed in float32.
+SSIM has a Gaussian window of 11 pixels (Wang et al. 2004) and needs pytorch-msssim, the extra `metrics`. All
+losses are means, so they do not depend on the size of a frame or batch, and are computed in float32.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 """Rendered and source frames (B, 3, height, width) in [0, 1], float32 -> a scalar, 0 for equal frames."""
 
 L1_SHARE = 0.7
-"""What SNeRV (section 3.5) and NeRV (section 4.1) weigh L1 with; the rest is that of structure."""
+"""Weight of L1 in SNeRV (section 3.5) and NeRV (section 4.1); the rest is the weight of SSIM."""
 CODE_VALUE = 2 / 255
-"""One code value of a frame, in its low-pass band: the least range that a band is normalised by."""
+"""One code value of a frame, in its low-pass band: the minimum range by which a band is normalised."""
 
 
 def loss_by_name(name: str) -> LossFunction:
-    """The loss of this name in `settings.LOSSES`; raises `UsageError` for another."""
+    """The loss of this name in `settings.presets.LOSSES`; raises `UsageError` if there is none."""
     if name not in _LOSSES:
         raise UsageError(f"unknown loss {name!r}; known: {', '.join(_LOSSES)}")
     return _LOSSES[name]
@@ -48,7 +48,7 @@ def l1_and_ssim(rendered: Tensor, source: Tensor, data_range: float = 1.0) -> Te
 
 
 class _FiniteGradient(torch.autograd.Function):
-    """The identity, whose gradient is zero where it would be no finite number."""
+    """The identity, with a gradient of zero where it would not be finite."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -62,8 +62,8 @@ class _FiniteGradient(torch.autograd.Function):
 def l1_and_ms_ssim(rendered: Tensor, source: Tensor) -> Tensor:
     """0.7 L1 + 0.3 (1 - MS-SSIM).
 
-    A colour channel of a frame whose structure is opposite to the source's has an MS-SSIM of 0, clamped
-    there, and a gradient of infinity times zero; it is led by L1 alone.
+    If the structure of a frame's colour channel is opposite to the source's, its MS-SSIM is clamped to 0
+    and the gradient is infinity times zero. Only L1 acts on such a channel.
     """
     from pytorch_msssim import ms_ssim
 
@@ -74,9 +74,9 @@ def l1_and_ms_ssim(rendered: Tensor, source: Tensor) -> Tensor:
 def wavelet(rendered: Tensor, source: Tensor) -> Tensor:
     """SNeRV's loss: L1 and SSIM of the frame, of its low-pass Haar band and of its high-pass bands, added.
 
-    The low-pass band is normalised by the least and the largest value of each source frame's band; the high
-    bands, which may be -1 to 1, are taken as they are. The Haar transform is orthogonal, so the bands of the
-    rendered frame are what a family that renders bands has put into it.
+    The low-pass band is normalised by the minimum and maximum of each source frame's band; the high-pass
+    bands, which range from -1 to 1, are not. The Haar transform is orthogonal, so for a family that renders
+    bands, the bands of the rendered frame are those bands.
     """
     (low, high), (source_low, source_high) = haar(rendered), haar(source)
     least = source_low.amin(dim=(1, 2, 3), keepdim=True)

@@ -1,4 +1,4 @@
-"""What a fit says while it runs: its error, its bits, and how long it will take yet."""
+"""Reports of a running fit: error, bits and time left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPORT_SECONDS = 0.5
 
 
 class Meter:
-    """Averages error and bits on the device, and reads them only when it reports; keeps what it reported."""
+    """Sums errors on the device and reads them only to report; keeps the reports as `course`."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Meter:
         device: torch.device,
         epochs_a_step: float = 0.0,
     ) -> None:
-        """`other_bits` of the file do not change while fitting; `pixel_count` is that of all frames."""
+        """`other_bits` are bits of the file that fitting does not change; `pixel_count` is for all frames."""
         self.course = Course(epochs_a_step)
         self.progress = progress
         self._pixel_count, self._other_bits = pixel_count, other_bits
@@ -33,7 +33,7 @@ class Meter:
         self._steps_since, self._reported_at = 0, time.monotonic()
 
     def update(self, squared_error: Tensor, bits: Tensor, step: int, clock: Clock) -> bool:
-        """Count one step, and report when the last report is old; returns whether it did."""
+        """Count one step; report if the last report is `REPORT_SECONDS` old. Returns whether it reported."""
         self._error += squared_error.detach()
         self._steps_since += 1
         now = time.monotonic()

@@ -1,14 +1,14 @@
-"""Muon: momentum whose directions are all learned at the same pace, for the weights of convolutions.
+"""Muon, an optimiser with orthogonalised momentum, for the weights of convolutions.
 
-The momentum of a matrix is replaced by about the nearest orthogonal one, found by Newton-Schulz iterations:
-directions of small singular values move as far as those of large ones (K. Jordan et al., "Muon: an optimizer
-for hidden layers in neural networks", 2024). The size of a step is about that of one of Adam at the same
+Newton-Schulz iterations replace the momentum of a matrix with approximately the nearest orthogonal matrix, so
+that directions of small singular values move as far as those of large ones (K. Jordan et al., "Muon: an
+optimizer for hidden layers in neural networks", 2024). A step is about as large as one of Adam at the same
 learning rate (J. Liu et al., "Muon is scalable for LLM training", 2025, section 2.2).
 
-Unlike there, first and last layers are fitted too, and no weight decays. `torch.optim.Muon` takes matrices
-only, and older versions of PyTorch have none. `benchmarks.equal_time` has what it is worth. The iterations
-cost nothing beside the convolutions of large frames, a fifth of a step at 320x160, and as much as those where
-wide networks (100 channels and more) have frames of a hundred pixels a side.
+Unlike in those papers, first and last layers are fitted too, and there is no weight decay. `torch.optim.Muon`
+accepts only matrices, and older versions of PyTorch do not have it. `benchmarks.equal_time` compares Muon and
+Adam. The iterations take negligible time for large frames, a fifth of a step at 320x160, and as long as the
+convolutions for wide networks (100 channels or more) with frames of 100 pixels a side.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ import torch
 from torch import Tensor
 
 MOMENTUM = 0.9
-"""Of HNeRV, 82k parameters, 3 epochs: 25.80 dB, with 0.95 25.49, with 0.98 24.77, with 0.8 25.73."""
+"""HNeRV with 82k parameters, 3 epochs: 25.80 dB, with 0.95 25.49, with 0.98 24.77, with 0.8 25.73."""
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of a x + b x^3 + c x^5, which brings singular values of 0.005 to 1 to about 0.7 to 1.2 in `ITERATIONS`."""
+"""The polynomial a x + b x^3 + c x^5, which in `ITERATIONS` maps singular values from 0.005..1 to about
+0.7..1.2."""
 ITERATIONS = 5
-"""With 3, the above is 25.62 dB."""
+"""With 3, the HNeRV of `MOMENTUM` reached 25.62 dB."""
 ADAM_STEP = 0.2
-"""Root mean square of a step of Adam, in learning rates, about."""
+"""Approximate root mean square of a step of Adam, in learning rates."""
 
 
 def orthogonalised(matrix: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """About U V^T of a matrix (m, n) that is U S V^T, computed in `dtype` or its own; zeros stay zeros."""
+    """Approximately U V^T for a matrix (m, n) = U S V^T, computed in `dtype` or its own; zeros stay zeros."""
     is_tall = matrix.shape[0] > matrix.shape[1]
     found = matrix.T if is_tall else matrix
     found = (found / found.norm().clamp(min=1e-20)).to(dtype or matrix.dtype)
@@ -43,16 +44,16 @@ def orthogonalised(matrix: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Fits weights (outputs, ...) as matrices of their outputs by all that these read."""
+    """Fits weights (outputs, ...) as matrices (outputs, inputs), with all other axes flattened into one."""
 
     def __init__(self, groups: Iterable[dict[str, Any]], dtype: torch.dtype = torch.float32) -> None:
-        """`groups` have `params` and `lr`, as those of every optimiser; iterations are in `dtype`."""
+        """`groups` have `params` and `lr`, as in every optimiser; iterations are in `dtype`."""
         super().__init__(groups, {})
         self._dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step; parameters without a gradient stay."""
+        """Make one step; parameters without a gradient do not change."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
@@ -63,16 +64,16 @@ class Muon(torch.optim.Optimizer):
                     parameter.add_(change, alpha=-group["lr"])
 
     def _direction(self, gradient: Tensor, momentum: Tensor) -> Tensor:
-        """What a learning rate of 1 takes from a parameter; takes the gradient into its momentum."""
+        """Update `momentum` with `gradient`; return the step to subtract at a learning rate of 1."""
         momentum.lerp_(gradient, 1 - MOMENTUM)
-        # Nesterov's: as the momentum would be after one more such gradient.
+        # Nesterov momentum: as it would be after one more such gradient.
         matrix = torch.lerp(gradient, momentum, MOMENTUM).flatten(1)
         size: float = ADAM_STEP * max(matrix.shape) ** 0.5
         return size * orthogonalised(matrix, self._dtype).to(gradient.dtype).reshape(gradient.shape)
 
     @torch.no_grad()
     def rehearse(self) -> None:
-        """Do the work of a step, and change nothing: for those who want to know how long it takes."""
+        """Compute as much as a step does without changing anything, to measure its time."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 orthogonalised(parameter.flatten(1), self._dtype)

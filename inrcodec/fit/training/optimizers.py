@@ -1,4 +1,4 @@
-"""Who moves which parameter of a fit, and how fast: Muon the weights of convolutions, Adam all else."""
+"""Optimisers of a fit and their learning rates: Muon for the weights of convolutions, Adam for the rest."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from inrcodec.models.family import Representation
 STEP_RATE = 2e-2
 """Learning rate of the logarithms of the quantisation steps."""
 HIGHEST_MUON_RATE = 2e-2
-"""Sixteen frames of Carphone at 88x72, HNeRV of width 100, 160 steps: 30.9 dB at 8e-3, 32.2 at this, 32.0 at
-2.5e-2; another fit of that width came to 15.9 at 5e-2."""
+"""Upper limit of the usual rate. Sixteen frames of Carphone at 88x72, HNeRV of width 100, 160 steps: 30.9 dB
+at 8e-3, 32.2 at this value, 32.0 at 2.5e-2; another fit of that width reached 15.9 at 5e-2."""
 HIGHEST_BOOSTED_RATE = 3.5e-2
-"""Of fits of few steps: the same, 48 steps, 27.4 dB at 2.2e-2, 28.0 at this, 27.5 at 5e-2."""
+"""Upper limit for few steps. The same in 48 steps: 27.4 dB at 2.2e-2, 28.0 at this value, 27.5 at 5e-2."""
 
 
 def capped_rate(representation: Representation, rate: float) -> float | None:
-    """The highest rate of a fit that lowers none of Adam's; None when that is not below `rate`."""
+    """The highest rate that exceeds no group's `highest_rate`; None if it is not below `rate`."""
     highest = min(group.highest_rate / group.rate_factor for group in representation.groups())
     return highest if highest < rate else None
 
@@ -37,10 +37,10 @@ def make_optimizers(
     optimizer: str,
     dtype: torch.dtype,
 ) -> dict[str, torch.optim.Optimizer]:
-    """What fits a representation and its quantiser, by names: `adam`, and `muon` where it has a part.
+    """Optimisers of a representation and its quantiser by name: `adam`, and `muon` if any group is for it.
 
-    `optimizer` is one of `settings.OPTIMIZERS`; Muon computes in `dtype`. Their rates are the usual ones
-    until `set_rates` says others.
+    `optimizer` is one of `settings.presets.OPTIMIZERS`; Muon computes in `dtype`. Learning rates are the
+    usual ones until `set_rates` changes them.
     """
     by_adam: list[dict[str, Any]] = []
     by_muon: list[dict[str, Any]] = []
@@ -60,19 +60,19 @@ def make_optimizers(
 
 
 def set_rates(optimizers: Iterable[torch.optim.Optimizer], fraction: float, expected_steps: float) -> None:
-    """The learning rates of a fit of which a share is done, and which so few steps are expected of."""
+    """Set the learning rates for `fraction` of a fit of which `expected_steps` are expected."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = boosted_rate(group, expected_steps) * cosine_with_warmup(fraction)
 
 
 def boosted_rate(group: Mapping[str, Any], expected_steps: float) -> float:
-    """The highest rate that a group of an optimiser has in a fit of so many steps."""
+    """The peak learning rate of an optimiser's group in a fit of `expected_steps`."""
     usual: float = group["usual_lr"]
     boosted = usual * rate_boost(expected_steps, group["many_steps"])
     return max(usual, min(boosted, HIGHEST_BOOSTED_RATE))
 
 
 def _group(parameters: Iterable[nn.Parameter], rate: float, many_steps: float = 0.0) -> dict[str, Any]:
-    """A group of an optimiser, with what its rate goes by: kept beside it in checkpoints."""
+    """An optimiser's group with the values that determine its rate, which checkpoints then include."""
     return {"params": list(parameters), "lr": rate, "usual_lr": rate, "many_steps": many_steps}

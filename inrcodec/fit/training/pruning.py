@@ -1,7 +1,7 @@
 """Global unstructured pruning with fine-tuning: the smallest weights become zero and stay zero.
 
-Late in a fit, all weights of all layers are compared together and the smallest magnitudes, a given share of
-them, are set to zero; what is left is trained on (HNeRV, section 3.2 and appendix A.2; NeRV, section 3.2).
+Late in a fit, a given share of all weights, those with the smallest magnitudes across all layers, is set to
+zero. Training of the others continues (HNeRV, section 3.2 and appendix A.2; NeRV, section 3.2).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from inrcodec.models.source import SourceFrames
 
 
 class PrunedRepresentation:
-    """A representation that, once `prune` was called, transmits its smallest weights as zeros.
+    """A representation that transmits its smallest weights as zeros once `prune` was called.
 
-    Only values of `Role.WEIGHT` count and are pruned. The gradient of a pruned weight is zero; what an
-    optimiser does to it nevertheless is not seen.
+    Only tensors of `Role.WEIGHT` are counted and pruned. The gradient of a pruned weight is zero; an
+    optimiser may still change the parameter, but that has no effect.
     """
 
     def __init__(self, representation: Representation, specs: Sequence[TensorSpec], share: float) -> None:
@@ -31,7 +31,7 @@ class PrunedRepresentation:
 
     @property
     def is_pruned(self) -> bool:
-        """Whether `prune` has chosen; at a share of 0 there is nothing to choose."""
+        """Whether `prune` has chosen the weights; always true for a share of 0."""
         return self._kept is not None or not self._share
 
     @property
@@ -51,11 +51,11 @@ class PrunedRepresentation:
         return self._representation.render(tensors, indices)
 
     def prune(self, values: Mapping[str, Tensor]) -> None:
-        """Choose the weights to prune by their `values` now."""
+        """Choose the weights to prune by their current `values`."""
         self._kept = masks({name: values[name].detach() for name in self._names}, self._share)
 
     def state_dict(self) -> dict[str, Any]:
-        """Which weights were pruned; what they are is the module's."""
+        """The masks of pruned weights only; the weights are in the state of `module`."""
         return {"kept": self._kept}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -63,9 +63,9 @@ class PrunedRepresentation:
 
 
 def masks(weights: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """For each tensor 1 where a weight is kept and 0 where it is among the smallest `share` of them all.
+    """For each tensor, 1 where a weight is kept and 0 where it is among the smallest `share` of all weights.
 
-    Exactly `share` times the number of weights, rounded, are zero; of equal magnitudes the first go first.
+    Exactly `share` times the number of weights, rounded, are 0; among equal magnitudes the first are.
     """
     if not weights:
         return {}

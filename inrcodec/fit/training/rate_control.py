@@ -1,4 +1,4 @@
-"""Finds the weight of the rate term, while fitting, at which a model costs the bits it may cost."""
+"""Adjusts the weight of the rate term while fitting, so that the model ends at its target bits."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ import torch
 from torch import Tensor
 
 INITIAL_WEIGHT = 0.01
-"""First weight of the rate: what the whole budget costs, relative to the error, by whatever loss."""
+"""Initial weight of the rate term: the cost of the whole budget relative to the error, for any loss."""
 PROPORTIONAL = 12.0
-"""How far the weight's logarithm is moved at once, for this step only, were the rate off by its target."""
+"""Proportional gain: change of the weight's logarithm, in this step only, for a relative excess of 1."""
 FLOOR = math.log(1e-3)
-"""The integral's lowest logarithm: a fit under its target must not take long to feel the rate again."""
+"""Lower limit of the integral, so that the rate term soon acts again after a fit was below its target."""
 GAIN = 60.0
-"""How far the weight's logarithm would move while bits are charged, were the rate off by its target."""
+"""Integral gain: change of the weight's logarithm over the whole charged part for a relative excess of 1."""
 RELAXED_UNTIL = 0.5
 RELAXATION = 0.3
-"""The target starts at 1 + RELAXATION times the budget and reaches it at this share of the charged part."""
+"""The target starts at 1 + RELAXATION times the budget; from RELAXED_UNTIL of the charged part on
+it is the budget."""
 ERROR_MEMORY = 0.99
 
 
 class RateControl:
-    """A proportional and integral controller of mu in loss = error + mu x mean error x bits / target bits.
+    """A proportional-integral controller of mu in loss = error + mu x mean error x bits / target bits.
 
-    Scaling by the running error makes mu mean the same for every clip and budget. The gain is per share of
-    the fit, not per step, so that a short fit reaches its target too. All state stays on the device.
+    Scaling by the running mean error makes mu comparable between clips and budgets. The integral gain is per
+    fraction of the fit, not per step, so that short fits reach their target too. The weight and the mean
+    error stay on the device.
     """
 
     def __init__(self, target_bits: float, device: torch.device) -> None:
@@ -39,7 +41,7 @@ class RateControl:
     def penalty(self, error: Tensor, bits: Tensor, fraction: float) -> Tensor:
         """The rate term for a step's `error` and estimated `bits`, at `fraction` of the fit.
 
-        Progress counts from the first call: a fit may charge for bits in its last part only.
+        The charged part begins at the first call, which may be late in the fit.
         """
         self._began = fraction if self._began is None else self._began
         progress = (fraction - self._began) / max(1 - self._began, 1e-9)

@@ -1,4 +1,4 @@
-"""What a fit remembers from step to step besides its weights: the order of frames, the norm of gradients."""
+"""State of a fit besides parameters and optimisers: norm of gradients, order of frames, noise."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 CLIP_FACTOR, CLIP_MEMORY = 2.0, 0.99
-"""Gradients are cut to this multiple of their norm's running mean, and how long the mean remembers."""
+"""Maximum norm of gradients relative to its running mean, and the decay of that mean per step."""
 
 
 class Clipping:
-    """Scales down gradients whose norm is far above its running mean: at the high rates that short fits need,
-    one such step would throw a fit back by many decibels."""
+    """Scales down gradients whose norm is far above its running mean.
+
+    At the high learning rates that short fits need, one such step would cost many decibels.
+    """
 
     def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
         self._parameters = parameters
@@ -36,9 +38,10 @@ class Clipping:
 
 
 class Batches:
-    """Endless batches of frame indices on a device: every pass a new order, from the seed.
+    """Endless batches of frame indices on a device, in a new order per pass that depends on the seed.
 
-    Frames drawn by the root of their error were no better (HNeRV, 3 epochs of Bunny at a quarter).
+    Sampling frames in proportion to the root of their error was no better (HNeRV, 3 epochs of Bunny at
+    quarter size).
     """
 
     def __init__(self, frame_count: int, batch_frames: int, seed: int, device: torch.device) -> None:
@@ -49,14 +52,14 @@ class Batches:
     def next(self) -> Tensor:
         """Indices (B,)."""
         while len(self._order) < self._batch_frames:
-            # One copy to the device a pass: a copy a step would make the loop wait for the device.
+            # One copy to the device per pass: a copy per step would make the loop wait for the device.
             order = torch.randperm(self._frame_count, generator=self._generator)
             self._order = torch.cat([self._order, order.to(self._order.device)])
         batch, self._order = self._order[: self._batch_frames], self._order[self._batch_frames :]
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        # A slice would be saved with all that it is a slice of.
+        # Saving a slice would save the whole tensor behind it.
         return {"generator": self._generator.get_state(), "order": self._order.clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -65,7 +68,7 @@ class Batches:
 
 
 class Noise:
-    """A generator on a device, as one more thing with a state."""
+    """A random generator on a device, as a `checkpoint.Stateful`."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.generator = torch.Generator(device=device).manual_seed(seed)

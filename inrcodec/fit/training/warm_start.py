@@ -1,8 +1,8 @@
-"""A representation that begins with the tensors of an earlier file instead of random ones.
+"""Warm start: a representation that begins with the tensors of an earlier file instead of random ones.
 
-The encoder that made a file's embeddings is not in it, and not needed: embeddings are parameters of their
-own now, one set a frame, that the fit moves directly. Ranges of a frame's bands, which are measured and not
-learned, stay as they are in the file.
+A file does not contain the encoder that made its embeddings, and the fit does not need it: the embeddings of
+each frame become parameters that the fit changes directly. Ranges of a frame's bands are measured, not
+learned, and keep their values from the file.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from inrcodec.models.source import SourceFrames
 
 
 class ContinuedRepresentation:
-    """A family's representation whose tensors are those of a file, and whose encoder is gone."""
+    """A family's representation that starts from the tensors of a file and has no encoder."""
 
     def __init__(
         self, representation: Representation, specs: Sequence[TensorSpec], values: Mapping[str, Tensor]
     ) -> None:
-        """`values` are all transmitted tensors, whole. Raises `UsageError` for a network that cannot."""
+        """`values` are all transmitted tensors, whole. Raises `UsageError` for untrained networks."""
         network = representation.module
         if not isinstance(network, Trainable):
             raise UsageError(
-                "--resume-from: networks of this family are not trained, and cannot be fitted on"
+                "--resume-from: networks of this family are not trained, so they cannot be refitted; omit it"
             )
         network.start({spec.name: values[spec.name] for spec in specs if not spec.per_frame})
         self._representation, self._network = representation, network
@@ -48,7 +48,7 @@ class ContinuedRepresentation:
             self.module.register_buffer(name, values[name].clone())
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        """Those of the family, embeddings in the place of the encoder that made them."""
+        """The family's groups, with embeddings in place of the encoder that made them."""
         network = {id(one) for one in self._network.named.parameters()}
         embeddings = tuple(self._embeddings.parameters())
         groups = []
