@@ -77,7 +77,7 @@ def decode_line(output: str, result: Mapping[str, Any]) -> str:
     name = "standard output" if output == "-" else output
     return (
         f"{name}: {result['frames']} frames in {duration_text(result['seconds'])} "
-        f"({result['frames_per_second']:.1f} frames/s)"
+        f"({result['frames_per_second']:.1f} fps)"
     )
 
 

@@ -48,7 +48,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     )
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("metric")
-    for name in ("mean", "worst in a hundred", "worst", "at frame"):
+    for name in ("mean", "worst percentile", "worst", "at frame"):
         table.add_column(name, justify="right")
     for one in evaluation.summaries():
         digits = 2 if one.metric.unit == "dB" else 4
@@ -90,7 +90,7 @@ def report_lines(report: FileReport) -> list[str]:
     return [
         f"{printable(report.path)}: {report.file_bytes:,} bytes, format {report.format_version}",
         f"video    {header.width}x{header.height}, {header.frame_count} frames, "
-        f"{float(header.frame_rate):.6g} frames/s{irregular}, {header.bit_depth} bits, "
+        f"{float(header.frame_rate):.6g} fps{irregular}, {header.bit_depth} bits, "
         f"pixel aspect {header.sample_aspect_ratio}, {rotation}"
         f"colour {color.primaries}/{color.transfer}/{color.matrix} {color_range}",
         f"rate     {report.bpp:.4f} bpp",

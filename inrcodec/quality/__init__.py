@@ -1,1 +1,1 @@
-"""How good a file is: evaluation, report and comparison."""
+"""Measures the quality of files: evaluation, report and comparison."""

@@ -1,7 +1,7 @@
-"""BD-rates between curves of rate against distortion.
+"""BD-rates between rate-distortion curves.
 
-The mean difference of rate at equal quality over the overlap of two curves (Bjontegaard, VCEG-M33), by
-monotone cubic interpolation of the logarithm of the rate, through the library `bjontegaard`.
+A BD-rate is the mean difference of rate at equal quality over the overlap of two curves (Bjontegaard,
+VCEG-M33). The library `bjontegaard` computes it by monotone cubic interpolation of the logarithm of the rate.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from importlib.util import find_spec
 from typing import Any
 
 Curve = list[dict[str, Any]]
-"""Points with `bpp`, `psnr_db` and `ms_ssim`, from the smallest rate up."""
+"""Points with `bpp`, `psnr_db` and `ms_ssim`, by increasing rate."""
 METRICS = {"psnr_db": "PSNR, dB", "ms_ssim": "MS-SSIM"}
 LEAST_POINTS = 4
 _LIBRARY = "bjontegaard"
 
 
 def is_installed() -> bool:
-    """Whether the library is there that `bd_rate` needs."""
+    """Whether the library that `bd_rate` needs is installed."""
     return find_spec(_LIBRARY) is not None
 
 
 def bd_rate(anchor: Curve, test: Curve, metric: str) -> dict[str, Any]:
-    """How many more bits `test` needs than `anchor`, percent, and the range of quality that both reach.
+    """How many more bits `test` needs than `anchor`, in percent, and the range of quality that both reach.
 
-    `percent` is None where a curve has fewer than four points, or both have no quality in common. `points`
-    counts what was used of each: a point no better than a smaller one is left out.
+    `percent` is negative for fewer bits, and None if a curve has fewer than four points or if the ranges of
+    quality do not overlap. `points` counts the points used of each curve: points that are no better than a
+    smaller one are left out.
     """
     anchor, test = _rising(anchor, metric), _rising(test, metric)
     both = bool(anchor and test)
@@ -39,7 +40,7 @@ def bd_rate(anchor: Curve, test: Curve, metric: str) -> dict[str, Any]:
 
         values = [[point[name] for point in curve] for curve in (anchor, test) for name in ("bpp", metric)]
         with warnings.catch_warnings():
-            # A small overlap is told beside the figure.
+            # The library warns of a small overlap, which is reported beside the figure anyway.
             warnings.simplefilter("ignore")
             percent = float(measured(*values, method="pchip", require_matching_points=False, min_overlap=0))
     overlap = [low, high] if low < high else None
@@ -47,7 +48,10 @@ def bd_rate(anchor: Curve, test: Curve, metric: str) -> dict[str, Any]:
 
 
 def _rising(curve: Curve, metric: str) -> Curve:
-    """The points that are better than every smaller one; a fit that failed would make no function of rate."""
+    """The points that are better than every smaller one.
+
+    After a failed fit, quality may fall as the rate rises; interpolation needs rising curves.
+    """
     rising: Curve = []
     for point in curve:
         if point[metric] is not None and (not rising or point[metric] > rising[-1][metric]):
@@ -56,12 +60,12 @@ def _rising(curve: Curve, metric: str) -> Curve:
 
 
 def is_rival(name: str) -> bool:
-    """Whether a contender is an ordinary codec at a preset, as `x264:medium`, whatever options follow."""
+    """Whether `name` is an ordinary codec with its preset, such as `x264:medium`; options may follow it."""
     return ":" in name.split()[0]
 
 
 def compare_all(curves: Mapping[str, Mapping[str, Curve]]) -> list[dict[str, Any]]:
-    """Every model against every other contender, clip by clip and by both metrics."""
+    """Compare each model with every other contender, for each clip and metric."""
     return [
         {"clip": clip, "test": model, "anchor": name, "metric": metric, **bd_rate(anchor, test, metric)}
         for clip, contenders in curves.items()

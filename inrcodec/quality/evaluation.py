@@ -1,4 +1,4 @@
-"""How close one video is to another: every metric of every frame, and summed up."""
+"""Measures how close one video is to another: each metric for every frame, with a summary."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from inrcodec.video import FrameReading
 
 @dataclass(frozen=True)
 class MetricSummary:
-    """A metric over all frames."""
+    """Summary of a metric over all frames."""
 
     metric: Metric
     mean: float
     worst_in_hundred: float
-    """One frame in a hundred is worse."""
+    """The 1st percentile, or the 99th if lower is better: one frame in a hundred is worse."""
     worst: float
     worst_frame: int
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found."""
+    """Result of `evaluate`."""
 
     reference: str
     decoded: str
     width: int
     height: int
     file_bytes: int | None
-    """Of the decoded video, without the sound and the like of an .inrv file; None for images."""
+    """Size of the decoded video, without audio, subtitles and metadata for an .inrv file; None for images."""
     metrics: tuple[Metric, ...]
     values: dict[str, NDArray[np.float64]]
-    """By the names of metrics, one of each frame (T,)."""
+    """One value per frame (T,), by the name of the metric."""
     frame_count: int
 
     @property
@@ -96,7 +96,7 @@ class Evaluation:
         }
 
     def write_csv(self, path: str, overwrite: bool) -> None:
-        """A line for each frame. Raises `UsageError` and `OutputError`."""
+        """Write a line for each frame. Raises `UsageError` and `OutputError`."""
         text = io.StringIO()
         names = [metric.name for metric in self.metrics]
         writer = csv.writer(text, lineterminator="\n")
@@ -115,11 +115,11 @@ def evaluate(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compare `decoded`, an .inrv file or any video, with what `source` selects of the video `reference`.
+    """Compare `decoded`, an .inrv file or any video, with the part of `reference` that `source` selects.
 
-    `measures` are names of `frame_metrics.MEASURES`, all that are installed if there are none. Memory holds a
-    frame of a video, and of an .inrv file what rendering it takes. Raises `UsageError` for videos that are
-    not of one size and length, or a measure that is not there.
+    `measures` are names of `frame_metrics.MEASURES`; the default is all that are installed. Memory holds one
+    frame of each video, or what rendering needs for an .inrv file. Raises `UsageError` if the videos differ
+    in size or length, and for an unavailable measure.
     """
     progress = progress or Silent()
     names = _usable(measures, progress)
@@ -139,8 +139,8 @@ def evaluate(
             if one.shape != other.shape:
                 sizes = [f"{frame.shape[1]}x{frame.shape[0]}" for frame in (one, other)]
                 raise UsageError(
-                    f"{reference} has frames of {sizes[0]}, {decoded} of {sizes[1]}: --crop and --scale take "
-                    "what was encoded"
+                    f"{reference} has frames of {sizes[0]}, {decoded} of {sizes[1]}: repeat the --crop and "
+                    "--scale of the encode"
                 )
             shape = one.shape
             found.append(measure_frame(one, other, names))
@@ -148,8 +148,8 @@ def evaluate(
     if (one is None) != (other is None):
         longer = reference if other is None else decoded
         raise UsageError(
-            f"{longer} has more than the {len(found)} frames of the other: --frames and --every take what "
-            "was encoded"
+            f"{longer} has more than the {len(found)} frames of the other: repeat the --frames and --every "
+            "of the encode"
         )
     there = _measured([metric for name in names for metric in MEASURES[name].metrics], found[0], progress)
     values = {metric.name: np.array([row[metric.name] for row in found], dtype=float) for metric in there}
@@ -164,10 +164,10 @@ def frames_at(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> list[Frame]:
-    """Frames `indices` of an .inrv file, or of what `source` selects of a video, each (height, width, 3).
+    """The frames `indices` of an .inrv file or of the selected part of a video, each (height, width, 3).
 
-    A video is read up to the last of them. Raises `UsageError` as `evaluate` does, and where a frame is not
-    there.
+    A video is read up to the last of these frames. Raises `UsageError` as `evaluate` does, and for a missing
+    frame.
     """
     found: dict[int, Frame] = {}
     with ExitStack() as stack:
@@ -178,53 +178,58 @@ def frames_at(
             if index in indices:
                 found[index] = frame
     if len(found) < len(set(indices)):
-        raise UsageError(f"{path} has no frame {max(indices)} any more")
+        raise UsageError(f"{path} no longer contains frame {max(indices)}: it was changed; run again")
     return [found[index] for index in indices]
 
 
 def _measured(metrics: Sequence[Metric], first: Measured, progress: Progress) -> tuple[Metric, ...]:
-    """The metrics that frames of this size have; raises `UsageError` for none."""
+    """The metrics that are defined for frames of this size. Raises `UsageError` if there are none."""
     there = tuple(metric for metric in metrics if first[metric.name] is not None)
     missing = [metric.title for metric in metrics if metric not in there]
     if not there:
-        raise UsageError(f"{', '.join(missing)}: these frames are too small")
+        raise UsageError(f"the frames are too small for {', '.join(missing)}; choose another metric")
     if missing:
-        progress.note(f"{', '.join(missing)}: left out; these frames are too small")
+        progress.note(f"{', '.join(missing)}: left out; the frames are too small")
     return there
 
 
 def _usable(measures: Sequence[str] | None, progress: Progress) -> list[str]:
-    """The measures to take; a note names those that are not installed, unless they were asked for."""
+    """The measures to take; by default all that are installed, with a note on the others.
+
+    Raises `UsageError` for a requested measure that is unknown or not installed.
+    """
     for name in measures or ():
         if name not in MEASURES:
             raise UsageError(f"unknown metric {name!r}; expected {', '.join(MEASURES)}")
         if not MEASURES[name].is_installed:
-            raise UsageError(f"{name} needs more packages: pip install 'inrc[metrics]'")
+            raise UsageError(f"{name} needs additional packages: pip install 'inrc[metrics]'")
     if measures:
         return list(dict.fromkeys(measures))
     missing = [name for name, measure in MEASURES.items() if not measure.is_installed]
     if missing:
-        progress.note(f"{', '.join(missing)}: left out; pip install 'inrc[metrics]' brings them")
+        progress.note(f"{', '.join(missing)}: left out; install with: pip install 'inrc[metrics]'")
     return [name for name in MEASURES if name not in missing]
 
 
 class _Opened:
-    """An .inrv file or a video, frame by frame; raises `UsageError`."""
+    """An .inrv file or a video, read frame by frame. Raises `UsageError`."""
 
     def __init__(
         self, path: str, source: SourceSettings, device: str, stack: ExitStack, progress: Progress
     ) -> None:
         if path == STDIN or is_pipe(path):
-            raise UsageError(f"{path}: both videos are read from files, not from pipes")
+            raise UsageError(f"{path}: both videos must be read from files, not from pipes")
         self.file_bytes = os.path.getsize(path) if os.path.isfile(path) else None
         self.frame_count = 0
-        """As far as it is known before they are read."""
+        """0 if the number is unknown before reading."""
         self.video: Video | None = None
-        """Where it is an .inrv file, whose frames are there in any order."""
+        """Random access to the frames; None unless this is an .inrv file."""
         self.frames: Iterator[Frame]
         if self.file_bytes is not None and _is_ours(path):
             if source != SourceSettings():
-                raise UsageError(f"{path}: a part can be taken of an ordinary video only")
+                raise UsageError(
+                    f"{path}: parts of .inrv files cannot be compared; name the source video first"
+                )
             self.file_bytes -= probe(path).extras_bytes
             self.video = stack.enter_context(open_video(path, device))
             self.frames, self.frame_count = iter(self.video), len(self.video)
@@ -239,4 +244,4 @@ def _is_ours(path: str) -> bool:
         with open(path, "rb") as file:
             return file.read(len(MAGIC)) == MAGIC
     except OSError as error:
-        raise UsageError(f"{path} may not be read: {error.strerror}") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error

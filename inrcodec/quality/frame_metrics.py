@@ -1,4 +1,4 @@
-"""The metrics of `inrc eval`, frame by frame: what each is called, and the library that measures it."""
+"""The per-frame metrics of `inrc eval`: their names, and the libraries that measure them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from inrcodec.metrics import ms_ssim, psnr_db
 Frame = NDArray[np.uint8]
 """(height, width, 3)."""
 Measured = dict[str, float | None]
-"""By the names of metrics; None where a frame is too small for one."""
+"""Values by the name of the metric; None if the frame is too small for it."""
 SSIM_WINDOW = 11
-"""Pixels; no smaller frame has an SSIM."""
+"""Side of the SSIM window, pixels; smaller frames have no SSIM."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One column of the report."""
+    """A metric: its name in JSON and CSV, its title, its unit, and which direction is better."""
 
     name: str
     title: str
@@ -29,7 +29,7 @@ class Metric:
     is_better_high: bool = True
 
     def worst_in_hundred(self, values: NDArray[np.float64]) -> float:
-        """One frame in a hundred is worse than this."""
+        """The 1st percentile, or the 99th if lower is better: one frame in a hundred is worse."""
         return float(np.percentile(values, 1 if self.is_better_high else 99))
 
     def worst_frame(self, values: NDArray[np.float64]) -> int:
@@ -38,14 +38,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Measure:
-    """Metrics that are measured together."""
+    """Metrics that one function measures together."""
 
     name: str
-    """On the command line."""
+    """Name for `--metric`."""
     metrics: tuple[Metric, ...]
     measure: Callable[[Frame, Frame], Measured]
     library: str | None = None
-    """What is imported for it; of the extra `metrics`."""
+    """Module that it imports, from the extra `metrics`; None if it needs none."""
 
     @property
     def is_installed(self) -> bool:
@@ -78,10 +78,10 @@ def _ms_ssim(reference: Frame, decoded: Frame) -> Measured:
 
 
 def flip_map(reference: Frame, decoded: Frame) -> NDArray[np.float32]:
-    """What one sees of the difference when both alternate, 0 to 1, of each pixel (height, width).
+    """The visible difference per pixel (height, width) when both frames alternate, 0 to 1.
 
-    LDR-FLIP at 67 pixels a degree (Andersson et al., "FLIP: a difference evaluator for alternating images",
-    2020), by the authors' package.
+    This is LDR-FLIP at 67 pixels per degree (Andersson et al., "FLIP: a difference evaluator for alternating
+    images", 2020), computed by the authors' package.
     """
     import flip_evaluator  # type: ignore[import-untyped]  # it ships no types
 
@@ -110,7 +110,7 @@ MEASURES: Mapping[str, Measure] = {
 
 
 def measure_frame(reference: Frame, decoded: Frame, names: Sequence[str]) -> Measured:
-    """All metrics of these measures of one frame. Raises `ValueError` for frames of different shapes."""
+    """Measure one frame by the measures `names`. Raises `ValueError` for frames of different shapes."""
     found: Measured = {}
     for name in names:
         found |= MEASURES[name].measure(reference, decoded)

@@ -234,7 +234,7 @@ def test_of_a_long_video_the_first_seconds_are_compared(clip: Path) -> None:
         (["{clip}", "--against", ""], 2, "at least one"),
         (["{clip}", "--model", "nervous"], 2, "nervous"),
         (["{clip}", "--model", "inrc", "--preset", "paper"], 2, "--preset paper"),
-        (["{clip}", "--keep", "{text}"], 2, "no folder"),
+        (["{clip}", "--keep", "{text}"], 2, "is not a folder"),
         (["{clip}", "--keep", "{there}"], 2, "exists already"),
         (["{clip}", "--frames", "50:60"], 1, "no frames in 50:60"),
         (["{clip}", "--bpp", "0.0001"], 3, ""),

@@ -224,7 +224,7 @@ def test_the_names_of_the_command_line_are_those_that_there_are() -> None:
         (["{source}", "{file}", "--crop", "32x32"], 2, "frames of 32x32"),
         (["{source}", "{file}", "--frames", "0:3"], 2, "more than the 3 frames"),
         (["{source}", "{file}", "--every", "2"], 2, "more than the 3 frames"),
-        (["{file}", "{source}", "--frames", "0:3"], 2, "ordinary video only"),
+        (["{file}", "{source}", "--frames", "0:3"], 2, "parts of .inrv files cannot be compared"),
         (["{source}", "{file}", "--csv", "{file}"], 2, "ends with .csv"),
         (["{source}", "{file}", "--csv", "missing/a.csv"], 2, "missing"),
         (["{source}", "{file}", "--metric", "ms-ssim"], 2, "too small"),

@@ -372,7 +372,7 @@ def test_axes_end_at_round_numbers() -> None:
     assert linear_axis("frame", [0, 0], whole=True).place(0) == 0
     flat = linear_axis("dB", [100.0, 100.0])
     assert flat.low < 100 < flat.high
-    rates = logarithmic_axis("bits a pixel", [0.04, 0.4])
+    rates = logarithmic_axis("bits per pixel", [0.04, 0.4])
     assert rates.tick_texts == ["0.05", "0.1", "0.2"]
     assert rates.low < 0.04 and rates.place(0.04 * 10**0.5) == pytest.approx(
         (rates.place(0.04) + rates.place(0.4)) / 2
@@ -395,7 +395,7 @@ def test_parts_of_a_source_and_the_command(
     assert sorted(result["frames"].values()) == [0, 1]
     note, last = shown.err.splitlines()
     assert "MS-SSIM: left out" in note
-    assert last == f"{output}: 1 file against {source}, {output.stat().st_size:,} bytes"
+    assert last == f"{output}: 1 file compared with {source}, {output.stat().st_size:,} bytes"
     assert "2 frames of 48 × 32" in Page(output.read_text()).text
     assert run(command) == 2
     assert "exists already" in only_line(capsys.readouterr().err.encode())
@@ -420,8 +420,12 @@ def test_parts_of_a_source_and_the_command(
         (["{source}", "{b}", "--results", "{log}"], 2, "no results"),
         (["{source}", "{b}", "--log", "{text}"], 2, "not what inrc encode"),
         (["{source}", "{a}", "--log", "{log}"], 2, "log of b.inrv"),
-        (["{source}", "{b}", "{other}", "--log", "{log}"], 2, "which another log or several files are of"),
-        (["{source}", "{b}", "--log", "{log}", "--log", "{log}"], 2, "which another log or several files"),
+        (["{source}", "{b}", "{other}", "--log", "{log}"], 2, "which matches several files or another log"),
+        (
+            ["{source}", "{b}", "--log", "{log}", "--log", "{log}"],
+            2,
+            "which matches several files or another log",
+        ),
         (["{source}", "{b}", "-q", "-v"], 2, "exclude each other"),
     ],
 )

@@ -219,11 +219,11 @@ def test_a_pipe_is_copied_beside_the_output_for_a_while(
         os.mkfifo(source)
         threading.Thread(target=lambda: Path(source).write_bytes(content), daemon=True).start()
     with (
-        pytest.raises(NotAVideo, match=f"^{'standard input' if source == '-' else source} is no video"),
+        pytest.raises(NotAVideo, match=f"^{'standard input' if source == '-' else source} is not a video"),
         rereadable(source, tmp_path / "a.inrv") as path,
     ):
         assert [Path(path).read_bytes() for _ in range(2)] == [content, content]
-        raise NotAVideo(f"{path} is no video")
+        raise NotAVideo(f"{path} is not a video")
     assert set(os.listdir(tmp_path)) <= {"fifo"}
 
 

@@ -1,1 +1,1 @@
-"""Our models beside ordinary codecs on a person's own video; `comparing.compare` does it."""
+"""Compares our models with ordinary codecs on one video; the entry point is `compare.compare`."""

@@ -1,4 +1,4 @@
-"""A comparison: what is asked for is checked before anything is encoded."""
+"""Entry point of a comparison: checks the request before anything is encoded."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def compare(
     settings: ComparisonSettings | None = None,
     progress: Progress | None = None,
 ) -> ComparisonResult:
-    """Encode `source` with our models and with ordinary codecs, and write the page `output` on them.
+    """Encode `source` with our models and with ordinary codecs, and write a page on them to `output`.
 
-    Memory holds the compared frames while ordinary codecs encode them, then what one of our encodes takes.
-    What is made on the way is in a hidden folder beside `output`, and gone when this ends, however it ends.
-    A codec that is not in this build of FFmpeg or refuses these frames, and a size that no network of ours
-    meets, are left out with a note. Raises `UsageError` (before any work for what can be known then),
-    `NotAVideo` and `OutputError`, and where nothing is left to compare what the first encode raised.
+    Memory holds the compared frames while ordinary codecs encode them, then what one of our encodes needs.
+    Intermediate files are in a hidden folder beside `output`, which is always removed at the end. Codecs that
+    this build of FFmpeg lacks or that refuse the frames, and sizes that none of our networks meets, are left
+    out with a note. Raises `UsageError` (before any work where possible), `NotAVideo` and `OutputError`; if
+    nothing is left to compare, raises the error of the first encode.
     """
     settings, progress = settings or ComparisonSettings(), Part(progress or Silent(), repeats_notes=False)
     check_comparison(source, output, settings)
-    # Torch, which all that follows needs, takes two seconds to import.
+    # Everything below needs torch, whose import takes two seconds.
     from inrcodec.quality.comparison.flow import compare_checked
 
     return compare_checked(source, output, settings, progress)

@@ -1,4 +1,4 @@
-"""The flow of a comparison: ordinary codecs, our encodes within their time, figures, the page."""
+"""Runs a comparison: ordinary codecs, our encodes within their time, measurements, the page."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from inrcodec.video import first_frames, read_clip
 from inrcodec.video.ordinary_codecs import Rival, RivalFailed, parse_rival
 
 _MEASURES = ("psnr", "ssim", "ms-ssim")
-"""What is measured of every frame: FLIP takes too long for a first answer."""
+"""Measures taken for every frame. FLIP is not among them because it takes too long."""
 _LONGEST_STEM = 180
-"""Bytes: with model, rate and ending a name of a file has 255 at most."""
+"""Bytes. With model, rate and suffix, a file name stays within the 255 bytes of file systems."""
 
 
 def compare_checked(
     source: str, output: str, settings: ComparisonSettings, progress: Progress
 ) -> ComparisonResult:
-    """See `compare`, which has checked what it was asked for."""
+    """Carry out `compare` for a checked request."""
     stem = os.path.splitext(os.path.basename(os.path.abspath(source)))[0].replace("%", "_")
     stem = shortened(stem, _LONGEST_STEM)
     selected = _selected(source, settings, progress)
     encodes = planned_encodes(stem, selected, settings)
     rivals, left_out = _installed_rivals(settings.against, progress)
-    # The page has this name's temporary file for itself.
+    # The suffix leaves the temporary file named after `output` to the page.
     with temporary_folder_beside(Path(f"{os.path.realpath(output)}.compare")) as folder:
         curves = _rival_curves(source, selected, rivals, settings.bpps, left_out, progress)
         made = encode_each(source, encodes, folder, settings.total_seconds, left_out, progress)
@@ -59,21 +59,21 @@ def compare_checked(
 
 
 def _selected(source: str, settings: ComparisonSettings, progress: Progress) -> SourceSettings:
-    """What of the source is compared, without sound; of a long video its first seconds."""
+    """The part of the source to compare, without audio: by default the first seconds of a long video."""
     selected = replace(settings.source, audio=False)
     if selected.frames != FrameRange() or settings.first_seconds is None:
         return selected
     frames = first_frames(source, settings.first_seconds, selected.stream)
     if frames != FrameRange():
         progress.note(
-            f"the first {settings.first_seconds:g} seconds are compared; "
-            "--frames takes others, --frames : all"
+            f"only the first {settings.first_seconds:g} seconds are compared; choose others with --frames, "
+            "or all with --frames :"
         )
     return replace(selected, frames=frames)
 
 
 def _installed_rivals(texts: Sequence[str], progress: Progress) -> tuple[list[Rival], list[LeftOut]]:
-    """Those that this build of FFmpeg has. Raises `UsageError` for a wrong name, and for none."""
+    """The codecs that this build of FFmpeg has. Raises `UsageError` for unknown names, or if it has none."""
     rivals = [parse_rival(text) for text in dict.fromkeys(texts)]
     missing = [rival for rival in rivals if not rival.is_installed]
     left_out = [LeftOut(rival.name, f"this build of FFmpeg has no {rival.encoder.name}") for rival in missing]
@@ -92,7 +92,7 @@ def _rival_curves(
     left_out: list[LeftOut],
     progress: Progress,
 ) -> list[Contender]:
-    """Their curves; adds to `left_out` what refuses these frames. Raises `RivalFailed` where all do."""
+    """Measure the codecs; add those that refuse the frames to `left_out`. Raises `RivalFailed` if all do."""
     clip = read_clip(source, selected, progress)
     found: list[Contender] = []
     for rival in rivals:
@@ -105,7 +105,7 @@ def _rival_curves(
                 raise
             continue
         found.append(Contender(rival.name, curve))
-        progress.detail(f"{rival.name} is measured at {len(curve)} rates")
+        progress.detail(f"measured {rival.name} at {len(curve)} rates")
     return found
 
 
@@ -117,10 +117,10 @@ def _measured(
     device: str,
     progress: Progress,
 ) -> Evidence:
-    """What the report has of our files, beside the rivals' curves."""
+    """The report's evidence on our files, with the curves of the rivals."""
     measures = [name for name in _MEASURES if MEASURES[name].is_installed]
     if len(measures) < len(_MEASURES):
-        progress.note("SSIM and MS-SSIM: left out; pip install 'inrc[metrics]' brings them")
+        progress.note("SSIM and MS-SSIM: left out; install with: pip install 'inrc[metrics]'")
     curves: dict[str, Curve] = {one.name: one.points for one in rivals}
     point = rivals[0].points[0]
     name = os.path.basename(source.rstrip("/")) or source

@@ -1,4 +1,4 @@
-"""Points of ordinary codecs: bytes and quality of real streams, at rates around those that are asked for."""
+"""Measures ordinary codecs: size and quality of real streams, at rates around the requested ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from inrcodec.quality.frame_metrics import MEASURES
 from inrcodec.video.ordinary_codecs import RATE, Frames, Rival, RivalFailed, decoded_frames, encode_stream
 
 MARGIN = 1.5
-"""How much further than the rates that are asked for a curve goes, as a factor: qualities differ."""
+"""Factor by which a curve extends beyond the requested rates, so that the ranges of quality overlap."""
 
 
 def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -> dict[str, Any]:
-    """Bytes, quality and seconds of encoding of one rate factor; `frames` are (T, height, width, 3), RGB.
+    """Encode RGB `frames` (T, height, width, 3) at one rate factor, and measure the decoded stream.
 
-    The stream is decoded again. Raises `RivalFailed`.
+    Returns its bytes, bits per pixel, quality and encoding time in seconds. Raises `RivalFailed`.
     """
     started = time.monotonic()
     data = encode_stream(frames, rival, crf, rate)
@@ -32,13 +32,13 @@ def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -
     similarities: list[float] = []
     for index, decoded in enumerate(decoded_frames(data, rival, *frames.shape[1:3])):
         if index == len(frames):
-            raise RivalFailed(f"{rival.name} gave more than {len(frames)} frames")
+            raise RivalFailed(f"{rival.name} decodes to more than {len(frames)} frames")
         values_db.append(psnr_db(frames[index], decoded))
         similarity = ms_ssim(frames[index][None], decoded[None]) if has_ms_ssim else None
         if similarity is not None:
             similarities.append(similarity)
     if len(values_db) < len(frames):
-        raise RivalFailed(f"{rival.name} gave {len(values_db)} of {len(frames)} frames")
+        raise RivalFailed(f"{rival.name} decodes to {len(values_db)} of {len(frames)} frames")
     quality = summarise_psnr(values_db)
     return {
         "file_bytes": len(data),
@@ -53,9 +53,9 @@ def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -
 def rival_curve(
     rival: Rival, frames: Frames, bpps: Sequence[float], rate: Fraction, progress: Progress
 ) -> Curve:
-    """Points of a rival from the smallest up, on both sides of `bpps` as far as its rate factors go.
+    """Curve of a rival that extends beyond `bpps` on both sides, as far as its rate factors allow.
 
-    They are `LEAST_POINTS` or more, `bdrate.Curve` with `crf` in each. Raises `RivalFailed`.
+    It has at least `LEAST_POINTS` points, each with its `crf`. Raises `RivalFailed`.
     """
     factors = rival.encoder.crf
     step, coarsest = factors[1] - factors[0], rival.encoder.coarsest_crf

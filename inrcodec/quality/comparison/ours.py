@@ -1,4 +1,4 @@
-"""Our side of a comparison: the files that are made within one time, their figures, where they go."""
+"""Our side of a comparison: encodes our files within a shared time, measures and keeps them."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from inrcodec.system.files import atomic_output, check_output_file, output_error
 
 @dataclass(frozen=True)
 class Encode:
-    """A file of ours that is to be made."""
+    """A planned encode."""
 
     model: str
     """Name of the family."""
     settings: EncodeSettings
     bpp: float
     name: str
-    """Of the file, without a folder."""
+    """File name without a folder."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One that was."""
+    """A finished encode and its file."""
 
     encode: Encode
     path: str
@@ -48,7 +48,10 @@ class Encoded:
 
 
 def planned_encodes(stem: str, selected: SourceSettings, settings: ComparisonSettings) -> list[Encode]:
-    """Our encodes, those of one model together. Raises `UsageError` for what cannot be of any source."""
+    """Our encodes, grouped by model.
+
+    Raises `UsageError` for settings that suit no source, for files of the same name, and for existing ones.
+    """
     encodes = []
     for model in dict.fromkeys(settings.models):
         own = EncodeSettings(
@@ -64,7 +67,7 @@ def planned_encodes(stem: str, selected: SourceSettings, settings: ComparisonSet
             encodes.append(Encode(family, own, bpp, rung_path(f"{stem}-{family}.inrv", bpp)))
     names = [one.name for one in encodes]
     if len(set(names)) < len(names):
-        raise UsageError(f"two of these files have one name: {', '.join(names)}")
+        raise UsageError(f"two files would have the same name: {', '.join(names)}; change --bpp or --model")
     if settings.keep is not None and os.path.isdir(settings.keep):
         for name in names:
             check_output_file(os.path.join(settings.keep, name), settings.overwrite)
@@ -79,7 +82,7 @@ def encode_each(
     left_out: list[LeftOut],
     progress: Progress,
 ) -> list[Encoded]:
-    """Our files in `folder`, which share the time; adds to `left_out` sizes that cannot be met."""
+    """Encode our files in `folder` within a shared time; add sizes that cannot be met to `left_out`."""
     deadline = Deadline(total_seconds)
     made: list[Encoded] = []
     errors: list[InrcError] = []
@@ -95,7 +98,7 @@ def encode_each(
                 made.append(Encoded(one, rung.output, result))
             elif isinstance(result, TargetUnreachable):
                 errors.append(result)
-                left_out.append(LeftOut(f"{model} at {one.bpp:g} bits a pixel", str(result)))
+                left_out.append(LeftOut(f"{model} at {one.bpp:g} bits per pixel", str(result)))
                 progress.note(f"{left_out[-1].name} is left out: {result}")
             else:
                 raise result
@@ -105,7 +108,7 @@ def encode_each(
 
 
 def our_contenders(made: Sequence[Encoded], files: Sequence[FileEvidence]) -> list[Contender]:
-    """Our curves, with the figures of the files decoded anew."""
+    """Our curves, with the quality measured on the decoded files."""
     curves: dict[str, Curve] = {}
     for one, file in zip(made, files, strict=True):
         point = {
@@ -122,7 +125,7 @@ def our_contenders(made: Sequence[Encoded], files: Sequence[FileEvidence]) -> li
 
 
 def keep_files(made: Sequence[Encoded], folder: str, overwrite: bool) -> None:
-    """Copy our files to `folder`. Raises `UsageError` for one that is there already, and `OutputError`."""
+    """Copy our files to `folder`. Raises `UsageError` for an existing file, and `OutputError`."""
     with output_errors(folder):
         os.makedirs(folder, exist_ok=True)
     for one in made:

@@ -1,4 +1,4 @@
-"""What a comparison found: as plain values for JSON, and as tables of text."""
+"""The result of a comparison, as plain values for JSON and as tables of text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NONE = "–"
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What was asked for and could not be compared."""
+    """A requested codec or rate that could not be compared, and why."""
 
     name: str
     reason: str
@@ -26,18 +26,18 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """What `compare` found."""
+    """Result of `compare`."""
 
     page: ReportResult
     frames: FrameRange
-    """Of the source."""
+    """Range of source frames that was compared."""
     contenders: tuple[Contender, ...]
     """Our models, then ordinary codecs."""
     comparisons: tuple[Comparison, ...]
     left_out: tuple[LeftOut, ...]
     verdict: str
     kept_in: str | None
-    """The folder that our files were left in."""
+    """The folder that contains our files; None if they were not kept."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -67,8 +67,8 @@ class ComparisonResult:
 
 
 def points_table(contenders: Sequence[Contender]) -> Table:
-    """A row for each file: size, rate, quality and time."""
-    head = ("codec", "setting", "bytes", "bits a pixel", "PSNR, dB", "MS-SSIM", "encoded in")
+    """One row per file: size, rate, quality and time."""
+    head = ("codec", "setting", "bytes", "bits per pixel", "PSNR, dB", "MS-SSIM", "encoding time")
     return Table(
         head,
         tuple(
@@ -88,14 +88,14 @@ def points_table(contenders: Sequence[Contender]) -> Table:
 
 
 def rates_table(comparisons: Sequence[Comparison]) -> Table:
-    """A row for each model against each codec: BD-rates with the quality that they are of, PSNR, time."""
+    """One row per model and codec: BD-rates with their range of quality, PSNR difference, relative time."""
     head = (
         "against",
         "model",
         "BD-rate by PSNR",
-        "over, dB",
+        "range, dB",
         "by MS-SSIM",
-        "over",
+        "range",
         "PSNR at equal bits",
         "time",
     )
@@ -124,12 +124,12 @@ def _bd_texts(rate: BdRate, digits: int) -> tuple[str, str]:
 
 
 def remarks(contenders: Sequence[Contender], left_out: Sequence[LeftOut]) -> tuple[str, ...]:
-    """What must be known to read the figures, a line each."""
+    """Remarks needed to read the figures, one per line."""
     said = []
     if not is_installed():
-        said.append("No BD-rates: pip install 'inrc[report]' brings bjontegaard.")
+        said.append("No BD-rates: they need bjontegaard. To install it: pip install 'inrc[report]'")
     elif any(len(one.points) < LEAST_POINTS for one in contenders):
-        said.append(f"A BD-rate needs {LEAST_POINTS} rates of each side.")
+        said.append(f"A BD-rate needs {LEAST_POINTS} rates of each codec.")
     said += [f"{one.name} is left out: {one.reason}." for one in left_out]
     return tuple(said)
 
@@ -140,12 +140,12 @@ def foreword_of(
     comparisons: Sequence[Comparison],
     left_out: Sequence[LeftOut],
 ) -> Foreword:
-    """What the page begins with; `said` is the verdict."""
+    """The start of the page; `said` is the verdict."""
     method = (
-        "Sizes are of our whole files, and of the others' streams without a container; no sound is counted. "
-        "Each was decoded again, and compared with the same frames as 8-bit RGB. BD-rate: bits at equal "
-        "quality against the codec of the line, over the quality that both reach; less than nothing is fewer "
-        "bits. Times are wall clock on one machine, means over the rates."
+        "Sizes are those of our whole files without audio, and of the other codecs' streams without a "
+        "container. Each was decoded again and compared with the same frames as 8-bit RGB. BD-rate: "
+        "difference in bits from the codec of the row at equal quality, over the range of quality that both "
+        "reach; negative means fewer bits. Times are wall clock on one machine, means over the rates."
     )
     return Foreword(
         said,

@@ -1,4 +1,4 @@
-"""What curves of rate and quality say of each other: BD-rates, times, and one plain sentence."""
+"""Compares rate-distortion curves: BD-rates, times, and a verdict of one plain sentence per model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _PSNR, _MS_SSIM = METRICS
 
 @dataclass(frozen=True)
 class Contender:
-    """A model of ours, or an ordinary codec at a preset, with its points from the smallest up."""
+    """One of our models, or an ordinary codec with its preset, with its points by increasing rate."""
 
     name: str
     points: Curve
-    """As of `bdrate`, with the `seconds` that each took to encode."""
+    """A `bdrate.Curve` whose points have the `seconds` of encoding too."""
 
     @property
     def is_rival(self) -> bool:
@@ -28,7 +28,7 @@ class Contender:
 
     @property
     def mean_seconds(self) -> float:
-        """Seconds to encode a file, mean over the points."""
+        """Mean seconds of encoding over the points."""
         return float(np.mean([point["seconds"] for point in self.points]))
 
 
@@ -37,24 +37,24 @@ class BdRate:
     """Mean difference of bits at equal quality; see `bdrate.bd_rate`."""
 
     percent: float | None
-    """None where there are too few points, no quality in common, or no library for it."""
+    """None if there are too few points, if the ranges of quality do not overlap, or without `bjontegaard`."""
     overlap: tuple[float, float] | None
-    """Least and greatest quality that both reach, in the metric's unit."""
+    """Lowest and highest quality that both reach, in the metric's unit."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model of ours against another contender."""
+    """One of our models compared with an ordinary codec."""
 
     test: str
     anchor: str
     psnr: BdRate
     ms_ssim: BdRate
     difference_db: float | None
-    """By how much the model's PSNR is above the other's at equal bits, dB: mean over those of the model's
-    points whose bits lie within the other's. None without one."""
+    """PSNR of the model minus that of the other at equal bits, dB: the mean over the model's points whose
+    rates lie within the other's range. None if no point does."""
     times_as_long: float
-    """Seconds of an encode with the model by those with the other, means over their points."""
+    """Mean encoding time of the model divided by that of the other."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -71,7 +71,7 @@ class Comparison:
 
 
 def compare_each(contenders: Sequence[Contender]) -> list[Comparison]:
-    """Every model against every ordinary codec."""
+    """Compare each model with every ordinary codec."""
     return [
         Comparison(
             test.name,
@@ -97,7 +97,10 @@ def _bd_rate(anchor: Curve, test: Curve, metric: str) -> BdRate:
 
 
 def difference_db(anchor: Curve, test: Curve) -> float | None:
-    """See `Comparison.difference_db`; between points of `anchor` PSNR is linear in the logarithm of bits."""
+    """Compute `Comparison.difference_db`.
+
+    Between points of `anchor`, PSNR is interpolated linearly in the logarithm of bits.
+    """
     rates = np.log([point["bpp"] for point in anchor])
     values = [point["psnr_db"] for point in anchor]
     differences = [
@@ -109,13 +112,13 @@ def difference_db(anchor: Curve, test: Curve) -> float | None:
 
 
 def verdict(comparisons: Sequence[Comparison]) -> str:
-    """What they come to: a sentence for each model, none of it but what was measured."""
+    """The conclusion: one sentence per model, which states only what was measured."""
     tests = dict.fromkeys(one.test for one in comparisons)
     return " ".join(_sentence([one for one in comparisons if one.test == test]) for test in tests)
 
 
 def _sentence(rows: Sequence[Comparison]) -> str:
-    """Of one model: bits where there is a BD-rate, else PSNR where rates meet; and the time."""
+    """The sentence on one model: bits for each BD-rate, otherwise PSNR if rates overlap; then the time."""
     by_bits = [one for one in rows if one.psnr.percent is not None]
     by_quality = [one for one in rows if one.psnr.percent is None and one.difference_db is not None]
     apart = [one for one in rows if one not in by_bits and one not in by_quality]
@@ -144,15 +147,15 @@ def _quality(row: Comparison) -> str:
 
 
 def title(name: str) -> str:
-    """`x265:medium` for a reader: `x265 medium`."""
+    """A codec's name for display: `x265 medium` for `x265:medium`."""
     return name.replace("svtav1", "SVT-AV1").replace(":", " ")
 
 
 def times_text(times: float) -> str:
-    """How many times as long, with two digits where they are few."""
+    """Format a ratio of times: two significant digits below 10, whole numbers above."""
     return f"{times:,.0f}" if times >= 10 else f"{times:.2g}"
 
 
 def listed(texts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Join texts as `a`, `a and b` or `a, b and c`."""
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"

@@ -1,1 +1,1 @@
-"""One self-contained HTML page on how files compare with their source; `making.write_report` makes it."""
+"""Makes a self-contained HTML page that compares files with their source; see `write.write_report`."""

@@ -1,7 +1,7 @@
-"""Charts as inline SVG that stretches with the page, with text that does not.
+"""Draws charts as inline SVG that stretches with the page, surrounded by text that does not.
 
-Lines are drawn in a square of 1000 by 1000 that takes whatever shape the page gives it, and their width is
-the screen's; numbers stand around it as HTML. What is under the pointer, `Stop`, is for the page's script.
+Lines are drawn in a square of 1000 by 1000 units that stretches to any shape; line widths are in screen
+pixels. Tick labels are HTML around the drawing. The page's script shows the `Stop` nearest to the pointer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from inrcodec.quality.report.markup import Markup, data_block, element
 
 COLOUR_COUNT = 8
-"""Colours of series, `--c1` and so on in the style sheet; a ninth series begins again."""
+"""Number of series colours, `--c1` and so on in the style sheet; they repeat from the ninth series on."""
 _SIDE = 1000
 
 
@@ -24,21 +24,21 @@ class Series:
     name: str
     points: Sequence[tuple[float, float]]
     colour: int
-    """From 0."""
+    """Colour number, from 0."""
     is_thin: bool = False
-    """Drawn thin and dashed: what ours is compared with."""
+    """Whether the line is thin and dashed, as for ordinary codecs."""
     has_dots: bool = False
     band: Sequence[tuple[float, float, float]] = ()
-    """x, least and greatest value, where a point stands for several."""
+    """x, minimum and maximum, if each point stands for several values."""
 
 
 @dataclass(frozen=True)
 class Stop:
-    """What is said where the pointer or a key stops on a chart."""
+    """A position on a chart with its values, selected by pointer or keys."""
 
     x: float
     y: float | None
-    """None where it is of all lines at that x."""
+    """None if the stop covers all lines at this x."""
     title: str
     rows: Sequence[tuple[int, str, str]]
     """Colour, name and value."""
@@ -53,7 +53,7 @@ def chart(
     stops: Sequence[Stop],
     marks: Sequence[float] = (),
 ) -> Markup:
-    """A figure; `about` says in words what is to be seen, `marks` are vertical lines."""
+    """Make a chart; `about` describes it in words, `marks` are positions of vertical lines."""
     drawing = element(
         "svg",
         *(_line("grid", [(0, y.place(tick)), (1, y.place(tick))]) for tick in y.ticks),
@@ -74,7 +74,7 @@ def chart(
         tabindex=0,
         role="group",
         aria_roledescription="chart",
-        aria_label=f"{title}. {about} Arrow keys read the values.",
+        aria_label=f"{title}. {about} Use the arrow keys to read the values.",
     )
     return element(
         "figure",
@@ -87,17 +87,17 @@ def chart(
 
 
 def colour_class(colour: int) -> str:
-    """The class that gives an element the colour of a series."""
+    """The CSS class for the colour of a series."""
     return f"c{colour % COLOUR_COUNT + 1}"
 
 
 def swatch(colour: int) -> Markup:
-    """A small square of a colour."""
+    """A small square in the colour of a series."""
     return element("i", class_=f"swatch {colour_class(colour)}")
 
 
 def legend(series: Sequence[Series]) -> Markup | None:
-    """Which line is which, for one chart or for all that have these series; of one line nothing."""
+    """The legend of one or more charts with these series; None for a single series."""
     if len(series) < 2:
         return None
     return element(
@@ -126,7 +126,7 @@ def _drawn(series: Series, x: Axis, y: Axis) -> list[Markup]:
     if len(places) > 1:
         pieces.append(_line(f"line {colour}{' thin' if series.is_thin else ''}", places))
     if series.has_dots or len(places) == 1:
-        # A line of no length has round ends: a dot, however the drawing is stretched.
+        # A line of length zero with round caps stays a round dot, however the drawing is stretched.
         dots = "".join(f"M{_coordinates(place)}h0" for place in places)
         pieces.append(element("path", d=dots, class_=f"dots {colour}{' thin' if series.is_thin else ''}"))
     return pieces
@@ -149,7 +149,7 @@ def _label(axis: str, side: str, place: float, text: str) -> Markup:
 
 
 def _as_data(stop: Stop, x: Axis, y: Axis) -> list[object]:
-    """Place from the left and from the top, 0 to 1, title, and rows; see `web/report.js`."""
+    """The stop as `web/report.js` reads it: distance from left and top (0 to 1), title, rows."""
     top = None if stop.y is None else round(1 - y.place(stop.y), 4)
     rows = [[colour_class(colour), name, value] for colour, name, value in stop.rows]
     return [round(x.place(stop.x), 4), top, stop.title, rows]
@@ -157,7 +157,7 @@ def _as_data(stop: Stop, x: Axis, y: Axis) -> list[object]:
 
 @dataclass(frozen=True)
 class Axis:
-    """From `low` to `high`, with the values that are written."""
+    """A range from `low` to `high`, with its labelled values."""
 
     label: str
     low: float
@@ -166,7 +166,7 @@ class Axis:
     is_logarithmic: bool = False
 
     def place(self, value: float) -> float:
-        """Where a value lies, 0 at `low` and 1 at `high`."""
+        """Relative position of a value: 0 at `low`, 1 at `high`."""
         low, high = self.low, self.high
         if self.is_logarithmic:
             low, high, value = math.log(low), math.log(high), math.log(value)
@@ -174,7 +174,7 @@ class Axis:
 
     @property
     def tick_texts(self) -> list[str]:
-        """What is written, all with as many digits as the steps between them need."""
+        """Labels of the ticks, with as many digits as the steps between them need."""
         if self.is_logarithmic or len(self.ticks) < 2:
             return [f"{tick:g}" for tick in self.ticks]
         step = self.ticks[1] - self.ticks[0]
@@ -183,7 +183,10 @@ class Axis:
 
 
 def linear_axis(label: str, values: Iterable[float], tick_count: int = 5, whole: bool = False) -> Axis:
-    """An axis over `values` that ends at round numbers; one of `whole` numbers ends where they do."""
+    """Make an axis over `values` that ends at round numbers.
+
+    With `whole`, ticks are whole numbers and the axis ends at the extreme values.
+    """
     low, high = _range(values)
     if high - low < 1e-9 * max(1.0, abs(high)):
         spread = 1.0 if whole else max(1e-3, abs(high) * 1e-3)
@@ -199,7 +202,7 @@ def linear_axis(label: str, values: Iterable[float], tick_count: int = 5, whole:
 
 
 def logarithmic_axis(label: str, values: Sequence[float]) -> Axis:
-    """An axis over positive `values`, with some room at its ends; it names 1, 2 and 5 of each decade."""
+    """Make an axis over positive `values` with a margin at both ends; ticks are 1, 2 and 5 of each decade."""
     low, high = _range(values)
     low, high = low / 1.12, high * 1.12
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -213,6 +216,6 @@ def _range(values: Iterable[float]) -> tuple[float, float]:
 
 
 def _round_step(step: float) -> float:
-    """The next larger 1, 2 or 5 times a power of ten."""
+    """Round up to 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))

@@ -1,4 +1,4 @@
-"""What a report is made from, all measured."""
+"""The measurements that a report is made from."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from inrcodec.quality.report.rates import RateCurves
 
 @dataclass(frozen=True)
 class FileEvidence:
-    """All that a report says of one file."""
+    """Everything that a report says about one file."""
 
     name: str
-    """As short as tells the files apart."""
+    """Short name that is unique in the report."""
     held: FileReport
     quality: Evaluation
     log: EncodeLog | None
@@ -27,7 +27,7 @@ class FileEvidence:
 
 @dataclass(frozen=True)
 class Table:
-    """Text in cells; the first column names the rows."""
+    """A table of text; the first column names the rows."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -35,7 +35,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Foreword:
-    """What stands before all else: what the figures come to, and tables of them."""
+    """The start of a page: a verdict, the tables it rests on, and notes."""
 
     verdict: str
     tables: tuple[Table, ...]
@@ -44,7 +44,7 @@ class Foreword:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a report says."""
+    """Everything that a report says."""
 
     source: str
     files: tuple[FileEvidence, ...]
@@ -52,11 +52,11 @@ class Evidence:
     pictures: Pictures
     plots: tuple[RateCurves, ...]
     comparisons: tuple[tuple[dict[str, Any], ...], ...]
-    """Of each plot, the BD-rates that there are; see `bdrate.compare_all`."""
+    """The BD-rates of each plot; see `bdrate.compare_all`."""
     foreword: Foreword | None = None
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """Names without folders where these tell the files apart, else the paths."""
+    """File names without folders if they are unique, otherwise the paths."""
     names = [os.path.basename(path) for path in paths]
     return names if len(set(names)) == len(names) else list(paths)

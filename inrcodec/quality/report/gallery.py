@@ -1,6 +1,6 @@
-"""The pictures of a report: a slider between any two, and all of them with their maps.
+"""The pictures part of a report: a slider between any two pictures, and all pictures with their maps.
 
-Every picture is in the page once, in the gallery; the page's script lays two of them under the slider.
+Each picture is in the page once, in the gallery. The page's script shows two of them in the slider.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SOURCE = "source"
 
 
 def gallery(evidence: Evidence) -> Markup:
-    """The slider, then each chosen frame's pictures."""
+    """The slider, followed by the pictures of each chosen frame."""
     pictures = evidence.pictures
     names = [file.name for file in evidence.files]
     shape = f"{_shape(evidence):.6g}"
@@ -30,14 +30,17 @@ def gallery(evidence: Evidence) -> Markup:
 
 
 def _shape(evidence: Evidence) -> float:
-    """Width of a picture as it is shown, over its height."""
+    """Aspect ratio of a picture as displayed, width / height."""
     header, pictures = evidence.files[0].held.header, evidence.pictures
     ratio = float(header.sample_aspect_ratio) or 1.0
     return pictures.width / pictures.height * (1 / ratio if header.rotation % 180 else ratio)
 
 
 def _slider(frames: tuple[ShownFrame, ...]) -> Markup:
-    """Empty until the script fills it: without one the gallery below has all that it would show."""
+    """The slider, hidden and empty until the script fills it.
+
+    Without a script, the gallery below shows the same pictures.
+    """
     choices = (
         element(
             "label",
@@ -52,7 +55,7 @@ def _slider(frames: tuple[ShownFrame, ...]) -> Markup:
         class_="handle",
         role="slider",
         tabindex=0,
-        aria_label="Where the left picture ends",
+        aria_label="Divider between the two pictures",
         aria_orientation="horizontal",
         aria_valuemin=0,
         aria_valuemax=100,
@@ -78,7 +81,7 @@ def _slider(frames: tuple[ShownFrame, ...]) -> Markup:
         ),
         element(
             "p",
-            "Drag, or use the arrow keys (with Shift in larger steps); the space bar swaps the two pictures.",
+            "Drag, or use the arrow keys (Shift for larger steps). The space bar swaps the two pictures.",
             class_="note",
         ),
         class_="slider",
@@ -87,7 +90,7 @@ def _slider(frames: tuple[ShownFrame, ...]) -> Markup:
 
 
 def _frame(frame: ShownFrame, names: list[str], pictures: Pictures, number: int) -> Markup:
-    """Of one file all pictures in a row; of several a row for each kind, with the files as columns."""
+    """One row of all pictures for a single file; otherwise one row per kind and one column per file."""
     source = _figure(SOURCE, frame.source, element("b", "Source"), pictures)
     kinds = {kind: _of_files(frame, names, pictures, kind) for kind in ("picture", "error", "flip")}
     if len(names) == 1:
@@ -110,12 +113,12 @@ def _row(cells: list[Markup]) -> Markup:
 
 
 def _head(title: str, scale: str) -> Markup:
-    """What the maps of a row are."""
+    """Title and scale of a row of maps."""
     return element("p", element("b", title), " ", element("span", scale), class_="head")
 
 
 def _of_files(frame: ShownFrame, names: list[str], pictures: Pictures, kind: str) -> list[Markup]:
-    """The decoded pictures, the error maps or the FLIP maps of all files."""
+    """The pictures of one `kind` (`picture`, `error` or `flip`) for all files."""
     figures = []
     for number, (name, one) in enumerate(zip(names, frame.files, strict=True)):
         called, address, title, value = _shown(one, name, kind)
@@ -130,7 +133,7 @@ def _of_files(frame: ShownFrame, names: list[str], pictures: Pictures, kind: str
 
 
 def _shown(one: FileFrame, name: str, kind: str) -> tuple[str, str | None, str, str]:
-    """What the slider calls it, the picture, its title and its figure."""
+    """Name in the slider, address, title and measured value of a picture."""
     if kind == "error":
         return f"{name}: error", one.error, "Error", f"mean {one.mean_error:.2f} levels"
     if kind == "flip":
@@ -139,7 +142,7 @@ def _shown(one: FileFrame, name: str, kind: str) -> tuple[str, str | None, str, 
 
 
 def _figure(name: str, address: str, caption: Markup, pictures: Pictures) -> Markup:
-    """`name` is what the slider calls it."""
+    """A picture with its caption; `name` identifies it in the slider."""
     return element(
         "figure",
         element("img", src=address, alt=name, width=pictures.width, height=pictures.height, data_name=name),
@@ -148,10 +151,10 @@ def _figure(name: str, address: str, caption: Markup, pictures: Pictures) -> Mar
 
 
 def _scales(pictures: Pictures) -> Markup:
-    """What the colours of the maps mean."""
+    """The key to the colours of the maps."""
     colours = ",".join(f"rgb{tuple(map(int, colour))}" for colour in MAGMA)
     ramp = element("i", class_="ramp", style=f"background:linear-gradient(90deg,{colours})")
     has_flip = pictures.frames[0].files[0].flip is not None
-    error = f"error 0 to {pictures.error_levels} of 255 levels, the largest of the three colours"
+    error = f"error 0 to {pictures.error_levels} of 255 levels, the largest difference of the three colours"
     flip = "; FLIP 0 to 1" if has_flip else "; FLIP is not installed (pip install 'inrc[metrics]')"
     return element("p", ramp, f"Dark to bright: {error}{flip}.", class_="note scales")

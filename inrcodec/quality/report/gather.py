@@ -1,4 +1,4 @@
-"""Files are measured, pictures are made, and the page is written."""
+"""Measures the files, makes the pictures and writes the page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from inrcodec.system.files import atomic_output
 
 @dataclass(frozen=True)
 class ReportResult:
-    """What `write_report` made."""
+    """Result of `write_report`."""
 
     output: str
     page_bytes: int
@@ -42,8 +42,8 @@ class ReportResult:
 
 
 def write_page(evidence: Evidence, output: str, overwrite: bool) -> ReportResult:
-    """Write what was gathered to `output`. Raises `UsageError` where it exists already, and `OutputError`."""
-    # Names of files may hold bytes that are no text.
+    """Write the page to `output`. Raises `UsageError` if it exists and not `overwrite`, and `OutputError`."""
+    # File names may contain bytes that are not valid text.
     data = page(evidence).encode(errors="replace")
     with atomic_output(output, overwrite) as file:
         file.write(data)
@@ -52,23 +52,23 @@ def write_page(evidence: Evidence, output: str, overwrite: bool) -> ReportResult
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """What a report is made of."""
+    """The inputs of a report."""
 
     source: str
     selected: SourceSettings
-    """What of the source the files hold."""
+    """The part of the source that the files contain."""
     files: Sequence[str]
     clips: Sequence[ClipResults]
-    """Other contenders, by the clips that they were measured on."""
+    """Other contenders, by clip."""
     logs: Sequence[EncodeLog | None]
-    """Of each file."""
+    """The log of each file, or None."""
     device: str = "auto"
     measures: Sequence[str] | None = None
-    """What is measured of every frame; None for all that is installed."""
+    """Measures taken for every frame; None for all that are installed."""
 
 
 def gather(inputs: ReportInputs, progress: Progress) -> Evidence:
-    """Measure the files and make the pictures. Raises as `write_report` does, but for its output."""
+    """Measure the files and make the pictures. Raises as `write_report` does, except for the output."""
     files, device = inputs.files, inputs.device
     held = [inspect(path) for path in files]
     measured = []
@@ -78,7 +78,7 @@ def gather(inputs: ReportInputs, progress: Progress) -> Evidence:
             evaluate(inputs.source, path, inputs.selected, inputs.measures, device, progress=told)
         )
         if len(files) > 1:
-            progress.detail(f"{path} is measured")
+            progress.detail(f"measured {path}")
     chosen = choose_frames(np.mean([one.values["psnr"] for one in measured], axis=0))
     indices = [one.index for one in chosen]
     pictures = make_pictures(
@@ -94,7 +94,7 @@ def gather(inputs: ReportInputs, progress: Progress) -> Evidence:
         inputs.clips,
     )
     if plots and not bdrate.is_installed():
-        progress.note("BD-rates: left out; pip install 'inrc[report]' brings bjontegaard")
+        progress.note("BD-rates: left out; install with: pip install 'inrc[report]'")
     return Evidence(
         source=inputs.source,
         files=tuple(map(FileEvidence, short_names(files), held, measured, inputs.logs)),

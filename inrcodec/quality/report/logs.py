@@ -1,4 +1,4 @@
-"""How fits went, from what `inrc encode --json` has written."""
+"""Reads the progress of fits from the output of `inrc encode --json`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FitPoint:
 
 @dataclass(frozen=True)
 class EncodeLog:
-    """What is known of the making of a file."""
+    """The log of the encode of one file."""
 
     path: str
     seconds: float
@@ -32,11 +32,11 @@ class EncodeLog:
     epochs: float
     device: str
     segments: tuple[tuple[FitPoint, ...], ...]
-    """The course of the fit of each segment."""
+    """Progress of the fit of each segment."""
 
 
 def read_log(path: str) -> dict[str, EncodeLog]:
-    """What a log says of files, by their names without folders. Raises `UsageError` for what is no log."""
+    """The logs in a file, by output name without folder. Raises `UsageError` if it is not a log."""
     try:
         with open(path, encoding="utf-8") as file:
             value = json.load(file)
@@ -50,30 +50,30 @@ def read_log(path: str) -> dict[str, EncodeLog]:
 
 
 def read_logs(paths: Sequence[str], files: Sequence[str]) -> list[EncodeLog | None]:
-    """The log of each file, by its name. Raises `UsageError` for a log of none of them, or of several."""
+    """The log of each file, matched by name. Raises `UsageError` for logs that match none or several."""
     names = [os.path.basename(file) for file in files]
     found: dict[str, EncodeLog] = {}
     for path in paths:
         logs = read_log(path)
         if not logs.keys() & set(names):
             raise UsageError(
-                f"{path} is the log of {', '.join(logs) or 'no file'}, which is not in the report"
+                f"{path} is the log of {', '.join(logs) or 'no file'}, not of a file in the report"
             )
         several = [name for name in logs if names.count(name) > 1 or name in found]
         if several:
-            raise UsageError(f"{path} is the log of {several[0]}, which another log or several files are of")
+            raise UsageError(f"{path} is the log of {several[0]}, which matches several files or another log")
         found |= {name: log for name, log in logs.items() if name in names}
     return [found.get(name) for name in names]
 
 
 def log_of(path: str, result: dict[str, Any]) -> EncodeLog:
-    """The log of an encode from the fields of its `EncodeResult`; `path` is where they were read.
+    """Make the log of an encode from the fields of its `EncodeResult`, which were read from `path`.
 
-    ValueError for what is no figure.
+    Raises `ValueError` for values that are not finite numbers.
     """
     courses = [[[float(value) for value in point] for point in one] for one in result["courses"]]
     if not all(math.isfinite(value) for one in courses for point in one for value in point):
-        raise ValueError("expected figures in the courses of the fits")
+        raise ValueError("expected finite numbers in `courses`")
     return EncodeLog(
         path=path,
         seconds=float(result["seconds"]),

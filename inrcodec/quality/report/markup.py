@@ -1,4 +1,4 @@
-"""HTML as Python values: whatever is not markup already is escaped, so that no name can become a tag."""
+"""Builds HTML from Python values. Text that is not markup is escaped, so no file name can become a tag."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ _VOID = {"img", "input", "link", "meta"}
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
 
 Child = str | None
-"""What an element holds: `Markup` as it is, other text escaped, None not at all."""
+"""Content of an element: `Markup` is inserted unchanged, other text is escaped, None is skipped."""
 
 
 def escaped(text: str) -> Markup:
-    """Text as HTML, in an element or in an attribute's quotes; markup stays as it is."""
+    """Escape text for an element or a quoted attribute; markup is returned unchanged."""
     return text if isinstance(text, Markup) else Markup(html.escape(text, quote=True))
 
 
 def joined(*children: Child) -> Markup:
-    """One piece of markup out of several."""
+    """Concatenate several children into one piece of markup."""
     return Markup("".join(escaped(child) for child in children if child is not None))
 
 
 def element(name: str, /, *children: Child, **attributes: object) -> Markup:
-    """An element. `class_` is `class`, `aria_label` is `aria-label`; True is a bare one, None is none."""
+    """Make an element. `class_` stands for `class`, `aria_label` for `aria-label`.
+
+    An attribute whose value is True is written without a value; None and False omit it.
+    """
     words = [name]
     for key, value in attributes.items():
         if value is None or value is False:
@@ -40,13 +43,13 @@ def element(name: str, /, *children: Child, **attributes: object) -> Markup:
 
 
 def data_block(value: Any) -> Markup:
-    """A value as JSON for the page's script; nothing in it can end the element."""
+    """Embed a value as JSON for the page's script; it is escaped so that it cannot end the element."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return Markup(f'<script type="application/json">{text}</script>')
 
 
 def table(head: list[str], rows: list[list[str]]) -> Markup:
-    """A table whose first column names its rows; narrow screens get rows as blocks, if they are long."""
+    """Make a table whose first column names the rows; narrow screens show rows of 3 or more cells stacked."""
     lines = [
         element(
             "tr",

@@ -1,4 +1,4 @@
-"""The page as one text: its head, its parts in order, style and script in it, and nothing that it loads."""
+"""Assembles the page as one string: head, style, parts in order and script. The page loads nothing."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _PARTS = {
     "fit": "Fit",
     "about": "About",
 }
-"""Ids and headings, in their order."""
+"""Headings by id, in page order."""
 
 
 def page(evidence: Evidence) -> str:
-    """The whole page."""
+    """The HTML of the whole page."""
     parts = {
         "verdict": foreword_section(evidence),
         "summary": summary_section(evidence),
@@ -69,7 +69,7 @@ def _part(name: str, content: Markup) -> Markup:
 
 def _head(title: str) -> Markup:
     digest = base64.b64encode(hashlib.sha256(_resource("report.js").encode()).digest()).decode()
-    # Even a mistake in here could load nothing.
+    # The policy keeps the page from loading anything, even by mistake.
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'"

@@ -1,4 +1,4 @@
-"""The pictures of a report: chosen frames of the source and of every file, and maps of where they differ."""
+"""Makes the pictures of a report: chosen frames of the source and of every file, and difference maps."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from inrcodec.quality.frame_metrics import MEASURES, Frame, flip_map
 from inrcodec.video.images import jpeg_bytes, webp_bytes
 
 LOSSLESS_PIXELS = 12_000_000
-"""Pixels of all pictures of a page; where there are more they are JPEGs of high quality."""
+"""Total pixels of a page's pictures above which they are high-quality JPEGs instead of lossless WebP."""
 WEBP_SIDE = 16383
-"""Pixels, that a WebP picture has at most in a row or column."""
+"""Maximum width and height of a WebP picture, pixels."""
 MAGMA = np.array(
     [
         (0, 0, 4), (10, 8, 34), (29, 17, 71), (54, 16, 107), (81, 18, 124), (106, 28, 129), (131, 38, 129),
@@ -24,27 +24,27 @@ MAGMA = np.array(
         (254, 167, 114), (254, 196, 136), (253, 226, 163), (252, 253, 191),
     ]
 )  # fmt: skip
-"""The colours of `magma` (matplotlib), evenly spaced from least to most."""
+"""Evenly spaced colours of the colour map `magma` (matplotlib), dark to bright."""
 _ROUND_LEVELS = (8, 16, 32, 64, 128, 255)
 
 
 @dataclass(frozen=True)
 class FileFrame:
-    """One frame as a file has it."""
+    """One frame of a file, with its difference maps."""
 
     psnr_db: float
     picture: str
-    """As the maps, a `data:` address."""
+    """A `data:` address, as are the maps."""
     error: str
     mean_error: float
-    """Over the pixels, of the largest difference of the three colours; of 255 levels."""
+    """Mean over the pixels of the largest difference of the three colours, 0 to 255."""
     flip: str | None
     mean_flip: float | None
 
 
 @dataclass(frozen=True)
 class ShownFrame:
-    """One frame as the source has it, and as each file has it."""
+    """One frame of the source and of each file."""
 
     title: str
     index: int
@@ -60,14 +60,14 @@ class Pictures:
     width: int
     height: int
     error_levels: int
-    """Difference of a colour, of 255 levels, that the brightest colour of an error map stands for."""
+    """Difference of a colour, 0 to 255, that the brightest colour of the error maps stands for."""
     is_lossless: bool
 
 
 def make_pictures(
     chosen: Sequence[Chosen], source: Sequence[Frame], files: Sequence[Sequence[Frame]]
 ) -> Pictures:
-    """Pictures of the chosen frames (height, width, 3) of the source, and of the same ones of each file."""
+    """Make the pictures; `source` and each of `files` hold the chosen frames (height, width, 3)."""
     errors = [[_error(*both) for both in zip(source, frames, strict=True)] for frames in files]
     levels = _levels(errors)
     height, width = source[0].shape[:2]
@@ -94,7 +94,7 @@ def make_pictures(
 
 
 def heat(values: NDArray[np.floating]) -> Frame:
-    """Values of 0 to 1 (height, width) as colours (height, width, 3), dark to bright."""
+    """Convert values from 0 to 1 (height, width) to colours (height, width, 3), dark to bright."""
     places = np.linspace(0, 1, len(MAGMA))
     table = np.stack([np.interp(np.linspace(0, 1, 256), places, channel) for channel in MAGMA.T], axis=-1)
     levels = (255 * values.clip(0, 1)).round().astype(np.uint8)
@@ -103,13 +103,13 @@ def heat(values: NDArray[np.floating]) -> Frame:
 
 
 def _error(source: Frame, decoded: Frame) -> NDArray[np.uint8]:
-    """The largest difference of a pixel's colours, in levels (height, width)."""
+    """The largest difference of the three colours per pixel (height, width), 0 to 255."""
     found: NDArray[np.uint8] = np.abs(source.astype(np.int16) - decoded).max(axis=2).astype(np.uint8)
     return found
 
 
 def _levels(errors: Sequence[Sequence[NDArray[np.uint8]]]) -> int:
-    """What all error maps have as their brightest: a round number that few pixels exceed."""
+    """The brightest level of all error maps: a round number that at most 0.5 % of a map's pixels exceed."""
     most = max(float(np.percentile(error, 99.5)) for of_file in errors for error in of_file)
     return next((level for level in _ROUND_LEVELS if level >= most), _ROUND_LEVELS[-1])
 
@@ -121,7 +121,7 @@ def _address(frame: Frame, is_lossless: bool) -> str:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A frame, and why it is shown."""
+    """A frame that is shown, and the reason."""
 
     title: str
     """`worst`, `median`, `best` or `only`."""
@@ -129,7 +129,7 @@ class Chosen:
 
 
 def choose_frames(psnr_db: NDArray[np.float64]) -> list[Chosen]:
-    """The frames of the lowest, the middle and the highest PSNR (T,); none of them twice."""
+    """The frames with the lowest, median and highest PSNR, given for each frame (T,); each frame once."""
     order = np.argsort(psnr_db, kind="stable")
     if len(order) == 1:
         return [Chosen("only", 0)]

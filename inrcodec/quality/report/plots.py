@@ -1,4 +1,4 @@
-"""The parts of a report that are charts: quality over frames, rate against distortion, the course of fits."""
+"""The charts of a report: quality over frames, rate-distortion curves, the progress of fits."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from inrcodec.quality.report.rates import RateCurves
 from inrcodec.quality.report.sections import value_text
 
 MOST_POINTS = 600
-"""Points of a line over frames; of a longer video each stands for several frames."""
+"""Maximum points of a line over frames; for longer videos each point stands for several frames."""
 MOST_FITS = 8
-"""Segments whose fits are drawn."""
+"""Maximum number of segments whose fits are drawn."""
 _CURVES = ("psnr", "ssim", "ms_ssim", "flip")
 
 
 def quality_section(evidence: Evidence) -> Markup:
-    """A chart for each metric, with the chosen frames marked."""
+    """One chart per metric, with the chosen frames marked."""
     metrics = [one for one in evidence.files[0].quality.metrics if one.name in _CURVES]
     marks = [one.index for one in evidence.chosen]
     shown = ", ".join(f"{one.title} {one.index}" for one in evidence.chosen)
@@ -36,7 +36,7 @@ def quality_section(evidence: Evidence) -> Markup:
     return joined(
         legend(names),
         element("div", *(_over_frames(evidence.files, one, marks) for one in metrics), class_="charts"),
-        element("p", f"Dotted: the frames shown above ({shown}).", class_="note"),
+        element("p", f"Dotted lines: the frames shown above ({shown}).", class_="note"),
         element("p", f"Not installed: {titles} (pip install 'inrc[metrics]').", class_="note")
         if missing
         else None,
@@ -72,7 +72,7 @@ def _over_frames(files: Sequence[FileEvidence], metric: Metric, marks: Sequence[
 
 
 def _series(name: str, values: NDArray[np.float64], colour: int, size: int) -> Series:
-    """A point for each `size` frames, with the range that their values take."""
+    """One point per `size` frames, with the range of their values."""
     runs = [(start, values[start : start + size]) for start in range(0, len(values), size)]
     band = [(start, float(run.min()), float(run.max())) for start, run in runs] if size > 1 else []
     return Series(name, [(start, float(run.mean())) for start, run in runs], colour, band=band)
@@ -86,7 +86,7 @@ def _several(name: str, values: NDArray[np.float64]) -> str:
 
 
 def rate_section(evidence: Evidence) -> Markup | None:
-    """For each clip a chart for each metric, and the BD-rates."""
+    """The charts of each clip, one per metric, and its BD-rates; None without plots."""
     if not evidence.plots:
         return None
     pieces: list[Markup | None] = []
@@ -96,7 +96,9 @@ def rate_section(evidence: Evidence) -> Markup | None:
         names = [_contender(plot, name) for name in plot.curves]
         pieces += [element("h3", plot.title), legend(names), element("div", *charts, class_="charts")]
         if not plot.ours:
-            said = "These results are of another number of pixels than the files here: they stand alone."
+            said = (
+                "These results have a different number of pixels than the files and are plotted separately."
+            )
             pieces.append(element("p", said, class_="note"))
         pieces.append(_bd_table(rows))
     return joined(*pieces)
@@ -119,13 +121,13 @@ def _rate_chart(plot: RateCurves, metric: str) -> Markup:
         series.append(_contender(plot, name, places))
         for bpp, value in places:
             rows = [(number, METRICS[metric], value_text(metric.removesuffix("_db"), value))]
-            stops.append(Stop(bpp, value, f"{name}: {bpp:.4f} bits a pixel", rows))
+            stops.append(Stop(bpp, value, f"{name}: {bpp:.4f} bits per pixel", rows))
     stops.sort(key=lambda stop: stop.x)
     title, _, unit = METRICS[metric].partition(", ")
     return chart(
         title,
         f"{len(series)} contenders at {len(stops)} rates.",
-        logarithmic_axis("bits a pixel", [stop.x for stop in stops]),
+        logarithmic_axis("bits per pixel", [stop.x for stop in stops]),
         linear_axis(unit, [stop.y for stop in stops if stop.y is not None]),
         series,
         stops,
@@ -133,12 +135,12 @@ def _rate_chart(plot: RateCurves, metric: str) -> Markup:
 
 
 def _bd_table(rows: Sequence[dict[str, Any]]) -> Markup:
-    """A line for each anchor, a column for each contender of ours and metric."""
+    """One row per anchor, one column per model and metric."""
     if not rows:
         reason = (
-            "a BD-rate needs two contenders of four points or more that reach the same quality"
+            "a BD-rate needs two contenders with at least four points each whose ranges of quality overlap"
             if bdrate.is_installed()
-            else "pip install 'inrc[report]' brings what they need"
+            else "they need bjontegaard (pip install 'inrc[report]')"
         )
         return element("p", f"No BD-rates: {reason}.", class_="note")
     figures = {(row["anchor"], row["test"], row["metric"]): row["percent"] for row in rows}
@@ -148,12 +150,14 @@ def _bd_table(rows: Sequence[dict[str, Any]]) -> Markup:
         cells = [figures.get((anchor, *column)) for column in columns]
         lines.append([anchor, *("–" if cell is None else f"{cell:+.1f} %" for cell in cells)])
     heads = [f"{test}, by {METRICS[metric].partition(',')[0]}" for test, metric in columns]
-    said = "BD-rate: bits at equal quality against the codec of the line; less than nothing is fewer bits."
+    said = (
+        "BD-rate: difference in bits from the codec of the row at equal quality; negative means fewer bits."
+    )
     return joined(table(["against", *heads], lines), element("p", said, class_="note"))
 
 
 def fit_section(evidence: Evidence) -> Markup | None:
-    """PSNR and estimated bits over the time of each fit, where logs were given."""
+    """PSNR and estimated bits over the time of each fit; None without logs."""
     logs = [(file.name, file.log) for file in evidence.files if file.log is not None]
     if not logs:
         return None
@@ -164,20 +168,22 @@ def fit_section(evidence: Evidence) -> Markup | None:
         if points
     ]
     if not fits:
-        said = "These fits were too short to be heard of: there is no curve."
+        said = "The fits were too short for progress reports: there is no curve."
         return element("p", said, class_="note")
     shown = fits[:MOST_FITS]
     charts = [
         _fit_chart("PSNR", "dB", "psnr", [(name, one, [at.psnr_db for at in one]) for name, one in shown]),
         _fit_chart(
             "Estimated rate",
-            "bits a pixel",
+            "bits per pixel",
             "bpp",
             [(name, one, [at.bpp for at in one]) for name, one in shown],
         ),
     ]
-    said = "As the fit saw itself, before the file was coded whole and decoded again."
-    rest = f" The first {len(shown)} of {len(fits)} segments." if len(shown) < len(fits) else ""
+    said = "Estimates of the fit itself, from before the file was coded and decoded."
+    rest = (
+        f" Only the first {len(shown)} of {len(fits)} segments are shown." if len(shown) < len(fits) else ""
+    )
     return joined(
         legend([Series(name, (), number) for number, (name, _) in enumerate(shown)]),
         element("div", *charts, class_="charts"),
@@ -188,7 +194,7 @@ def fit_section(evidence: Evidence) -> Markup | None:
 def _fit_chart(
     title: str, unit: str, name: str, fits: Sequence[tuple[str, Sequence[FitPoint], Sequence[float]]]
 ) -> Markup:
-    """`fits` are names, moments, and the value that is drawn of each."""
+    """A chart of one value over time; `fits` are triples of name, points and the value at each point."""
     series, stops = [], []
     for number, (fit, points, values) in enumerate(fits):
         series.append(
@@ -200,7 +206,7 @@ def _fit_chart(
     stops.sort(key=lambda stop: stop.x)
     return chart(
         title,
-        f"{len(stops)} moments of {len(fits)} fits.",
+        f"{len(stops)} points of {len(fits)} fits.",
         linear_axis("seconds of the fit", [0.0, *(stop.x for stop in stops)], whole=True),
         linear_axis(unit, [stop.y for stop in stops if stop.y is not None], 4),
         series,

@@ -1,4 +1,4 @@
-"""Rate against distortion: the files of a report, and contenders from the results of `benchmarks.rd`."""
+"""Rate-distortion curves of the files of a report and of contenders from results of `benchmarks.rd`."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from inrcodec.quality.bdrate import Curve
 from inrcodec.quality.evaluation import Evaluation
 
 _PIXELS_OFF = 0.01
-"""Share by which the pixels of results may be off, whose rates are rounded nowhere but by floats."""
+"""Relative tolerance for the pixel count of results, which is computed from their sizes and rates."""
 HERE = "this report"
 
 
 @dataclass(frozen=True)
 class RateCurves:
-    """Contenders on one clip."""
+    """The curves of all contenders on one clip."""
 
     title: str
     curves: dict[str, Curve]
     ours: frozenset[str]
-    """Those of the contenders that are files of this report."""
+    """Names of the contenders that are files of this report."""
 
 
 @dataclass(frozen=True)
 class ClipResults:
-    """What stored results have of one clip."""
+    """The curves of one clip in stored results."""
 
     name: str
     curves: dict[str, Curve]
     pixel_count: float
-    """Of all its frames, by the sizes and the rates of its points."""
+    """Pixels of all its frames, computed from the size and rate of a point."""
 
 
 def read_results(path: str) -> list[ClipResults]:
-    """Clips of a file that `python -m benchmarks.rd --json` wrote. Raises `UsageError` for any other."""
+    """The clips in a file from `python -m benchmarks.rd --json`. Raises `UsageError` for other files."""
     try:
         with open(path, encoding="utf-8") as file:
             rows = json.load(file)["results"]
@@ -56,24 +56,24 @@ def read_results(path: str) -> list[ClipResults]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise UsageError(f"{path} holds no results of benchmarks.rd: {error!r}") from error
+        raise UsageError(f"{path} contains no results of benchmarks.rd: {error!r}") from error
     if not clips:
-        raise UsageError(f"{path} holds no results of benchmarks.rd: there is not one point")
+        raise UsageError(f"{path} contains no results of benchmarks.rd: it has no points")
     return clips
 
 
 def _point(point: Any) -> dict[str, float | None]:
-    """The figures of a stored point; ValueError for what is no figure."""
+    """The figures of a stored point. Raises `ValueError` for numbers that are not finite or not positive."""
     quality = point["ms_ssim"]
     found = {name: float(point[name]) for name in ("bpp", "file_bytes", "psnr_db")}
     known = [*found.values(), *([] if quality is None else [float(quality)])]
     if not all(map(math.isfinite, known)) or min(found["bpp"], found["file_bytes"]) <= 0:
-        raise ValueError(f"expected figures, found {found}")
+        raise ValueError(f"expected finite numbers and positive sizes, found {found}")
     return {**found, "ms_ssim": None if quality is None else float(quality)}
 
 
 def own_curves(files: Sequence[tuple[str, Evaluation]]) -> dict[str, Curve]:
-    """The files as curves, one for each family of models; `files` are the family's name and the figures."""
+    """The files as one curve per model family; `files` are pairs of family name and evaluation."""
     curves: dict[str, Curve] = {}
     for family, evaluation in files:
         curves.setdefault(f"{family} ({HERE})", []).append(point_of(evaluation))
@@ -83,7 +83,7 @@ def own_curves(files: Sequence[tuple[str, Evaluation]]) -> dict[str, Curve]:
 
 
 def point_of(evaluation: Evaluation) -> dict[str, Any]:
-    """What a curve has of a file that was measured."""
+    """The point of a measured file on a curve."""
     found = {one.metric.name: one for one in evaluation.summaries()}
     return {
         "bpp": evaluation.bpp,
@@ -95,16 +95,16 @@ def point_of(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def rate_curves(own: dict[str, Curve], pixel_count: int, clips: Sequence[ClipResults]) -> list[RateCurves]:
-    """A plot for each clip of the results, with our files where it has as many pixels as they have.
+    """One plot per clip of the results, which includes our files if the pixel counts match.
 
-    Without results of as many pixels, several files have a plot of their own.
+    If no clip matches, two or more files get a separate plot.
     """
     plots = []
     is_placed = False
     for clip in clips:
         is_same = abs(clip.pixel_count / pixel_count - 1) < _PIXELS_OFF
         is_placed |= is_same
-        # Ours first, then other models, then the codecs that they are compared with.
+        # Order: our files, other models, ordinary codecs.
         others = dict(sorted(clip.curves.items(), key=lambda item: bdrate.is_rival(item[0])))
         curves = {**own, **others} if is_same else others
         plots.append(RateCurves(clip.name, curves, frozenset(own if is_same else ())))
@@ -114,7 +114,7 @@ def rate_curves(own: dict[str, Curve], pixel_count: int, clips: Sequence[ClipRes
 
 
 def bd_rates(plot: RateCurves) -> list[dict[str, Any]]:
-    """Comparisons of `bdrate.compare_all` that have a figure; none where its library is not installed."""
+    """Comparisons of `bdrate.compare_all` that have a BD-rate; empty if its library is not installed."""
     if not bdrate.is_installed():
         return []
     rows = bdrate.compare_all({plot.title: plot.curves})

@@ -1,4 +1,4 @@
-"""The parts of a report that are figures and tables: summary, bits, and what there is to know besides."""
+"""The parts of a report that are figures and tables: summary, bits, and details of each file."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from inrcodec.quality.report.markup import Markup, element, joined, table
 _SHOWN_FIRST = ("psnr", "ssim", "ms_ssim", "flip")
 NETWORK, MASKS = "network", "masks and scales"
 ENTROPY_MODELS = "entropy models"
-CONTAINER, EXTRAS = "headers and index", "sound, subtitles and tags"
+CONTAINER, EXTRAS = "headers and index", "audio, subtitles and metadata"
 _CONTEXT = "context"
-"""First part of the names of sections that hold entropy models."""
+"""First part of the names of sections that contain entropy models."""
 
 
 def frames_text(evidence: Evidence) -> str:
-    """How many frames of which size were compared."""
+    """Number, size and rate of the compared frames, for display."""
     first, header = evidence.files[0].quality, evidence.files[0].held.header
-    rate = f"{float(header.frame_rate):.6g} frames a second"
+    rate = f"{float(header.frame_rate):.6g} fps"
     return f"{first.frame_count} frames of {first.width} × {first.height} at {rate}"
 
 
 def value_text(name: str, value: float) -> str:
-    """A value of a metric: decibels with two digits, others with four."""
+    """Format a value of a metric: decibels with two digits, others with four."""
     return f"{value:.{2 if name.startswith('psnr') else 4}f}"
 
 
 def foreword_section(evidence: Evidence) -> Markup | None:
-    """The verdict and its tables, where there is one."""
+    """The verdict, its tables and notes; None for a page without a foreword."""
     foreword = evidence.foreword
     if foreword is None:
         return None
@@ -46,10 +46,10 @@ def foreword_section(evidence: Evidence) -> Markup | None:
 
 
 def summary_section(evidence: Evidence) -> Markup:
-    """Tiles for one file; a table for several."""
+    """Tiles for one file, a table for several."""
     if len(evidence.files) == 1:
         return _tiles(evidence.files[0])
-    head = ["file", "model", "bytes", "bits a pixel"]
+    head = ["file", "model", "bytes", "bits per pixel"]
     shown = [one for one in evidence.files[0].quality.summaries() if one.metric.name in _SHOWN_FIRST]
     head += [_titled(one) for one in shown]
     rows = []
@@ -61,17 +61,17 @@ def summary_section(evidence: Evidence) -> Markup:
         rows.append([name, file.held.segments[0].family, *size, *values])
     return joined(
         table(head, rows),
-        element("p", "Means over the frames. Sound and the like are not counted.", class_="note"),
+        element("p", "Means over the frames. Audio, subtitles and metadata are not counted.", class_="note"),
     )
 
 
 def _tiles(file: FileEvidence) -> Markup:
     size, bpp = file.quality.file_bytes or 0, file.quality.bpp or 0.0
     extras = file.held.extras_bytes
-    beside = f"and {extras:,} of sound and the like" if extras else file.name
+    beside = f"and {extras:,} of audio, subtitles and metadata" if extras else file.name
     tiles = [
         _tile("Size", f"{size:,}", "bytes", beside),
-        _tile("Bits a pixel", f"{bpp:.4f}", "", f"1/{24 / bpp:,.0f} of 8-bit RGB"),
+        _tile("Bits per pixel", f"{bpp:.4f}", "", f"1/{24 / bpp:,.0f} of 8-bit RGB"),
     ]
     for one in file.quality.summaries():
         if one.metric.name in _SHOWN_FIRST:
@@ -89,7 +89,7 @@ def _tile(name: str, value: str, unit: str, beside: str) -> Markup:
 
 
 def bits_section(evidence: Evidence) -> Markup:
-    """A bar for each file, as long as the file is large, and the groups in figures."""
+    """One bar per file, whose length shows the file size, and a table of the groups."""
     groups = [bit_groups(file.held) for file in evidence.files]
     names = sorted(
         dict.fromkeys(name for one in groups for name in one),
@@ -147,7 +147,7 @@ def _sections_table(file: FileEvidence) -> Markup:
         for one in merged_sections(file.held)
     ]
     count = len(file.held.segments)
-    of_all = f" of {count} segments together" if count > 1 else ""
+    of_all = f", {count} segments combined" if count > 1 else ""
     return element(
         "details",
         element("summary", f"Sections of {file.name}{of_all}"),
@@ -156,7 +156,7 @@ def _sections_table(file: FileEvidence) -> Markup:
 
 
 def about_section(evidence: Evidence) -> Markup:
-    """All metrics of each file, what it is, and how the figures were made."""
+    """All metrics and properties of each file, and how the figures were measured."""
     return joined(*(_about_file(file) for file in evidence.files), _method(evidence))
 
 
@@ -182,7 +182,7 @@ def _about_file(file: FileEvidence) -> Markup:
     }
     if file.log is not None:
         facts["encoded in"] = f"{file.log.seconds:,.0f} s, {file.log.epochs:.3g} epochs, on {file.log.device}"
-    head = ["metric", "mean", "worst in a hundred", "worst", "at frame"]
+    head = ["metric", "mean", "worst percentile", "worst", "at frame"]
     pairs = (element("div", element("dt", key), element("dd", value)) for key, value in facts.items())
     return joined(
         element("h3", file.name),
@@ -193,12 +193,12 @@ def _about_file(file: FileEvidence) -> Markup:
 
 def _method(evidence: Evidence) -> Markup:
     is_lossless = evidence.pictures.is_lossless
-    kept = "WebP without loss" if is_lossless else "JPEGs of high quality, for the page's size"
+    kept = "lossless WebP" if is_lossless else "high-quality JPEGs, which keep the page small"
     return element(
         "p",
-        "Every figure is of the file's frames as decoded, against the same frames of the source, both as "
-        "8-bit RGB: PSNR over the three colours; SSIM with windows of 11 pixels; MS-SSIM of five scales; "
-        "LDR-FLIP at 67 pixels a degree. Frames count from 0 where the file begins. "
+        "All figures compare the decoded frames of a file with the same frames of the source, both as 8-bit "
+        "RGB: PSNR over the three colours; SSIM with windows of 11 pixels; MS-SSIM with five scales; "
+        "LDR-FLIP at 67 pixels per degree. Frames are numbered from 0 at the start of the file. "
         f"The pictures are {kept}.",
         class_="note",
     )
@@ -210,7 +210,7 @@ def _titled(one: MetricSummary) -> str:
 
 @dataclass(frozen=True)
 class MergedSection:
-    """Sections of one name, of all segments."""
+    """The sections of one name in all segments, combined."""
 
     name: str
     role: str
@@ -220,7 +220,7 @@ class MergedSection:
 
 
 def bit_groups(report: FileReport) -> dict[str, int]:
-    """Bits of the whole file by what they are for; they add up to the file."""
+    """Bits of the whole file by purpose; they add up to the file size."""
     groups: dict[str, int] = {}
     for section in _all_sections(report):
         name = group_of(section)
@@ -233,7 +233,7 @@ def bit_groups(report: FileReport) -> dict[str, int]:
 
 
 def group_of(section: SectionReport) -> str:
-    """What a section is for; what is sent for each frame goes by its own name."""
+    """The purpose of a section; data that is sent per frame keeps its own name."""
     head = section.name.partition(".")[0]
     if head == _CONTEXT:
         return ENTROPY_MODELS
@@ -243,7 +243,7 @@ def group_of(section: SectionReport) -> str:
 
 
 def merged_sections(report: FileReport) -> list[MergedSection]:
-    """The sections in wire order, those of one name in all segments together."""
+    """The sections in wire order; sections of the same name are combined over segments."""
     merged: dict[str, list[SectionReport]] = {}
     for section in _all_sections(report):
         merged.setdefault(section.name, []).append(section)

@@ -1,4 +1,4 @@
-"""A report: what is asked for is checked before anything is measured."""
+"""Entry point of a report: checks the request before anything is measured."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def write_report(
     settings: ReportSettings | None = None,
     progress: Progress | None = None,
 ) -> ReportResult:
-    """Write a page to `output` on how the .inrv `files` compare with what `settings` select of `source`.
+    """Write a page to `output` that compares the .inrv `files` with the selected part of `source`.
 
-    The page is one HTML file that loads nothing. Memory holds a frame of the source and what rendering a file
-    takes, and of each file the frames that are shown, three at most. Raises `UsageError` (before any work for
-    what can be known then, and for files that do not have the source's frames), `BitstreamError` for a file
-    that is not intact, `NotAVideo` and `OutputError`.
+    The page is one HTML file that loads nothing. Memory holds one frame of the source, what rendering a file
+    needs, and the shown frames of each file, at most three. Raises `UsageError` (before any work where
+    possible, and for files whose frames do not match the source's), `BitstreamError` for damaged files,
+    `NotAVideo` and `OutputError`.
     """
     settings, progress = settings or ReportSettings(), progress or Silent()
     check_report(source, files, output, settings)
-    # Torch, which all that follows needs, takes two seconds to import.
+    # Everything below needs torch, whose import takes two seconds.
     from inrcodec.quality.report.gather import ReportInputs, gather, write_page
     from inrcodec.quality.report.logs import read_logs
     from inrcodec.quality.report.rates import read_results

@@ -1,4 +1,4 @@
-// The slider between two pictures, and what is read off the charts. Without it the page still shows everything.
+// The slider between two pictures and the values read from charts. The page shows all data without this script.
 "use strict";
 
 function slider(root) {
