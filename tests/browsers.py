@@ -1,4 +1,4 @@
-"""The Chromium that pages are tried in, where there is one."""
+"""The Chromium for tests of pages; `CHROMIUM` is None if it is not installed."""
 
 from __future__ import annotations
 

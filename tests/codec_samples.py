@@ -1,4 +1,4 @@
-"""Small videos and tensors that the tests of models, compression, training and encoding share."""
+"""Small videos and tensors shared by the tests of models, coding, fitting and encoding."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from inrcodec.models.source import SourceFrames
 Frames = NDArray[np.uint8]
 TRAINED: list[Any] = [family for family in FAMILIES if family.is_trained]
 TWO_SEGMENTS = ["--model", "hnerv", "--size", "9k", "--segment", "6", "--epochs", "8", "--device", "cpu"]
-"""Options of an encode of twelve frames, for tests that stop one."""
+"""Options of an encode of twelve frames in two segments, for tests that interrupt one."""
 
 
 def moving_gradient(width: int, height: int, count: int) -> Frames:
-    """A bright disc that crosses a colour gradient, (T, height, width, 3)."""
+    """Frames (T, height, width, 3) in which a bright disc crosses a colour gradient."""
     row, column = np.mgrid[0:height, 0:width] / max(width, height)
     frames = []
     for time in np.arange(count) / max(count, 2):
@@ -37,7 +37,7 @@ def moving_gradient(width: int, height: int, count: int) -> Frames:
 
 
 def write_clip(path: Path, frames: Frames, rate: Fraction = Fraction(25)) -> Path:
-    """`frames` as H.264 in 4:4:4, by PyAV alone."""
+    """Write `frames` as H.264 in 4:4:4 with PyAV alone, and return `path`."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "4", "preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv444p"
@@ -48,19 +48,19 @@ def write_clip(path: Path, frames: Frames, rate: Fraction = Fraction(25)) -> Pat
 
 
 def read_frames(path: Path) -> Frames:
-    """The frames as PyAV's `rgb24` gives them."""
+    """Frames (T, height, width, 3), converted to `rgb24` by PyAV."""
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
 def mean_psnr_db(reference: Frames, decoded: Frames) -> float:
-    """Mean over frames of the RGB PSNR, written again without `inrcodec.metrics`."""
+    """Mean over frames of the RGB PSNR, computed without `inrcodec.metrics`."""
     errors = ((reference.astype(np.float64) - decoded) ** 2).mean(axis=(1, 2, 3))
     return float((10 * np.log10(255**2 / errors)).mean())
 
 
 def random_tensor(spec: TensorSpec, generator: torch.Generator) -> Tensor:
-    """Values that a file could hold for `spec`."""
+    """Random values that a file could contain for `spec`."""
     if spec.role is Role.LEVELS:
         return torch.randint(0, spec.level_count + 1, spec.shape, generator=generator).float()
     if spec.role is Role.SCALE:
@@ -71,9 +71,9 @@ def random_tensor(spec: TensorSpec, generator: torch.Generator) -> Tensor:
 
 
 def random_tensors(family: AnyFamily, config: Any, video: VideoInfo, seed: int = 0) -> dict[str, Tensor]:
-    """What the family's decoder takes: a tensor for each of its specs, or as `segment_tensors` gives them."""
+    """Random input for the family's decoder, in the form that `segment_tensors` returns."""
     generator = torch.Generator().manual_seed(seed)
-    # Entropy models are of no use to a decoder of frames.
+    # The frame decoder does not use the entropy models.
     specs = [spec for spec in family.tensors(config, video) if not spec.name.startswith("context.")]
     tensors = {spec.name: random_tensor(spec, generator) for spec in specs}
     if family.has_contexts:
@@ -85,7 +85,7 @@ def random_tensors(family: AnyFamily, config: Any, video: VideoInfo, seed: int =
 def encode_sections(
     specs: Sequence[TensorSpec], values: Arrays, steps: Mapping[str, Steps]
 ) -> tuple[Section, ...]:
-    """Every tensor, quantised and coded."""
+    """Quantise and code every tensor."""
     return tuple(encode_section(spec, values[spec.name], steps.get(spec.name)) for spec in specs)
 
 

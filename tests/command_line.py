@@ -1,4 +1,4 @@
-"""A real `inrc` in a process of its own, and the places that tests read from."""
+"""Runs `inrc` in a separate process, and names the folders and clips that tests read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SMALL = ["--frames", "0:3", "--scale", "32x24", "--bpp", "4", "--epochs", "1", "
 
 
 def inrc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """A real `inrc`, its streams no terminals."""
+    """Run `inrc` in a process whose streams are not terminals."""
     command = [sys.executable, "-m", "inrcodec", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, cwd=cwd, env=environment(), timeout=120)
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The variables of a process that runs this checkout on one thread and fails at a warning."""
+    """Environment for a process that runs this checkout on one thread and turns warnings into errors."""
     return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -31,7 +31,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def only_line(output: bytes) -> str:
-    """The one line of an error, which must be all that was said."""
+    """Return an error message; assert that it is one line and the only output."""
     text = output.decode()
     assert text.startswith("inrc: error: ")
     assert text.count("\n") == 1

@@ -1,8 +1,8 @@
-"""What all tests share: this folder on the import path (for `codec_samples`), one thread, patient properties.
+"""Setup of all tests: this folder on the import path (for `codec_samples`), one thread, no deadlines.
 
 The fits of the tests are so small that a second thread only waits for the first; on a busy machine it
-made the suite take five times as long. Subprocesses inherit the setting. For the same reason no example
-has a deadline.
+made the suite five times slower. Subprocesses inherit the setting. Because machines may be busy, the
+examples of property tests have no deadline.
 """
 
 import os
@@ -27,13 +27,13 @@ def _in_a_hurry() -> Iterator[None]:
 
 @pytest.fixture
 def hurried() -> Iterator[None]:
-    """Entropy models of `inrc` are fitted in a hurry, where a test is of something else than its files."""
+    """Fit the entropy models of `inrc` in few rounds, for tests of anything but the resulting files."""
     with _in_a_hurry():
         yield
 
 
 @pytest.fixture(scope="module")
 def hurried_module() -> Iterator[None]:
-    """The same for a module and its fixtures."""
+    """Do the same for a whole module, including its fixtures."""
     with _in_a_hurry():
         yield

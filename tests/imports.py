@@ -1,9 +1,9 @@
-"""Which module imports which: the graph that `test_architecture` holds, also of another checkout.
+"""The graph of imports between modules, which `test_architecture` checks.
 
     python tests/imports.py [CHECKOUT]
 
-prints the floors of `inrcodec` (a room stands above all rooms that it imports), imports that run up, and
-circles.
+prints the floors of `inrcodec` and all import cycles, of this checkout or another. A room is `bitstream`, or
+a folder or module at the top of `inrcodec`; it stands on a floor above all rooms that it imports.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Graph = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True)
 class Checkout:
-    """The two packages of a checkout, as syntax trees."""
+    """The syntax trees of both packages of a checkout."""
 
     root: Path
 
     @cached_property
     def modules(self) -> dict[str, Path]:
-        """Files by the dotted names of their modules."""
+        """The file of each module, by dotted name."""
         return {
             ".".join(path.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__"): path
             for package in PACKAGES
@@ -37,11 +37,11 @@ class Checkout:
 
     @cached_property
     def trees(self) -> dict[str, ast.Module]:
-        """Syntax trees by the dotted names of modules."""
+        """The syntax tree of each module, by dotted name."""
         return {module: ast.parse(path.read_text(), str(path)) for module, path in self.modules.items()}
 
     def imports(self, module: str) -> Iterator[str]:
-        """Every module that an import anywhere in the file names, those for type checkers included."""
+        """Yield every module that is imported anywhere in the file, including for type checkers only."""
         for node in ast.walk(self.trees[module]):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
@@ -53,7 +53,7 @@ class Checkout:
 
     @cached_property
     def module_graph(self) -> Graph:
-        """The modules of both packages that each module imports; the lazy package itself is left out."""
+        """Modules of both packages that each module imports, without the lazy package `inrcodec` itself."""
         return {
             module: frozenset(self.imports(module)) & self.modules.keys() - {"inrcodec", module}
             for module in self.modules
@@ -69,7 +69,7 @@ class Checkout:
         return {room: frozenset(others - {room}) for room, others in rooms.items()}
 
     def closure(self, module: str) -> set[str]:
-        """Every module that `module` leads to, by any import, itself included."""
+        """All modules that `module` imports directly or indirectly, and itself."""
         seen: set[str] = set()
         waiting = [module]
         while waiting:
@@ -86,7 +86,7 @@ def room_of(module: str) -> str:
 
 
 def circles(graph: Graph) -> list[list[str]]:
-    """Sets of nodes that import each other, directly or not."""
+    """The cycles: sorted nodes that import each other, directly or indirectly."""
     reach: dict[str, set[str]] = {}
     for node in graph:
         seen: set[str] = set()
@@ -106,7 +106,7 @@ def circles(graph: Graph) -> list[list[str]]:
 
 
 def floors(graph: Graph) -> list[list[str]]:
-    """Nodes by height, lowest first; nodes of one circle have the height of the circle."""
+    """Nodes by height, lowest first; all nodes of a cycle have the same height."""
     circle_of = {node: tuple(one) for one in circles(graph) for node in one}
     heights: dict[str, int] = {}
 
@@ -125,15 +125,15 @@ def floors(graph: Graph) -> list[list[str]]:
 
 
 def main() -> None:
-    """Print the house of a checkout."""
+    """Print the floors and cycles of a checkout."""
     checkout = Checkout(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[1]))
     rows = floors(checkout.room_graph)
     for number, rooms in reversed(list(enumerate(rows, 1))):
         print(f"{number:2}  {'  '.join(rooms)}")
     top = sum(path.parent.name == "inrcodec" for path in checkout.modules.values()) - 1
     print(f"{len(rows)} floors, {len(checkout.room_graph)} rooms, {top} modules at the top of inrcodec/")
-    print(f"circles of modules: {circles(checkout.module_graph) or 'none'}")
-    print(f"circles of rooms: {circles(checkout.room_graph) or 'none'}")
+    print(f"cycles of modules: {circles(checkout.module_graph) or 'none'}")
+    print(f"cycles of rooms: {circles(checkout.room_graph) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A second decoder of `inrc`, from tensors to frames: SPEC.md, section 10.10, in binary64.
+"""A second decoder of `inrc`, from tensors to frames in binary64, written from SPEC.md, section 10.10.
 
-Slow and plain: a loop over cells wherever the text says "each".
+It is slow and plain: it loops over cells wherever the text says "each".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GAINS = (1.030176, 1.146783, 1.428231, 1.804515)
 
 
 def hierarchy(count: int, group: int) -> Tree:
-    """Levels, references and batches."""
+    """Return levels and references by frame, and the batches of frames in decoding order."""
     a = -(-(count - 1) // group)
     anchors = [(2 * i * (count - 1) + a) // (2 * a) for i in range(a + 1)] if a else [0]
     levels, references, batches = {0: 0}, {}, [[anchor] for anchor in anchors]
@@ -39,7 +39,7 @@ def hierarchy(count: int, group: int) -> Tree:
 
 
 def taps(y: float, x: float, height: int, width: int) -> Iterator[tuple[tuple[int, int], float]]:
-    """The four cells around a place, and the weight of each."""
+    """Yield the four cells around a place, each with its bilinear weight."""
     y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
     top, left = math.floor(y), math.floor(x)
     for i, down in ((top, 1 - (y - top)), (min(top + 1, height - 1), y - top)):
@@ -70,7 +70,7 @@ def spread(field: Array, height: int, width: int) -> Array:
 def sources(
     field: Array, references: tuple[int, int], y: int, x: int
 ) -> Iterator[tuple[int, tuple[int, int], float]]:
-    """What a cell is predicted from: frame, cell, factor."""
+    """Yield frame, cell and factor of each value from which a cell is predicted."""
     half_x, half_y, common_x, common_y, balance = field[:, y, x]
     first, second = references
     if first == second:
@@ -162,7 +162,7 @@ def refined(planes: Pair, tensors: Mapping[str, NDArray[Any]]) -> Pair:
 
 
 def whole(chroma: Array, smooth: bool) -> Array:
-    """Both chroma values of each pixel."""
+    """Upsample chroma (2, h, w) to pixels, (2, 2 h, 2 w)."""
     found = np.zeros((2, 2 * chroma.shape[1], 2 * chroma.shape[2]))
     for y, x in np.ndindex(*found.shape[1:]):
         if smooth:
@@ -174,7 +174,7 @@ def whole(chroma: Array, smooth: bool) -> Array:
 
 
 def predicted(plane: int, field: Array, references: tuple[int, int], planes: Mapping[int, Pair]) -> Array:
-    """Of luma (0) or chroma (1)."""
+    """Predict luma (`plane` 0) or chroma (1) from the references."""
     found = np.zeros_like(planes[references[0]][plane])
     spread_field = spread(field, *found.shape[1:])
     spread_field[:4] /= plane + 1
@@ -185,7 +185,7 @@ def predicted(plane: int, field: Array, references: tuple[int, int], planes: Map
 
 
 def frames_of(tensors: Mapping[str, NDArray[Any]], config: Any, height: int, width: int) -> NDArray[np.uint8]:
-    """Frames (T, height, width, 3) of the tensors that `segment_tensors` gives."""
+    """Decode frames (T, height, width, 3) from the tensors that `segment_tensors` returns."""
     count = len(tensors["latent"])
     tree = hierarchy(count, config.group_frames)
     field = field_of(tensors["motion"], config.rows, config.columns)

@@ -1,8 +1,8 @@
-"""Reads the prose of the project: docstrings, comments, help texts and pages, sentence by sentence.
+"""Checks the prose of the project: docstrings, comments, help texts and pages, sentence by sentence.
 
     python tests/prose.py [FILE...]
 
-prints every sentence that `test_prose` refuses, with its file and line.
+prints every sentence that `test_prose` rejects, with its file and line.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("inrcodec", "bitstream", "benchmarks", "tests")
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "bitstream/*.md")
 GENERATED = ("docs/results.md",)
-"""Pages that a program writes; its strings are read where they stand."""
+"""Pages that a program writes; its strings are checked in its source."""
 
 FRAGMENT = re.compile(r"(Of|Those|Who|What)\b(?!.*\?$)", re.DOTALL)
-"""How a sentence must not begin, unless it asks something."""
+"""Forbidden beginnings of sentences other than questions."""
 QUAINT = re.compile(r"\b(as it comes|goes where|dear(er|est)?|is of no|are of no|of nobody)\b", re.IGNORECASE)
-"""Words that a translation left behind."""
+"""Phrases that sound like a literal translation."""
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+(?=[A-Z`])|\n\s*\n|\n\s*[-*|#]\s*|\n(?=\s{4,}\S)")
 
 
 @dataclass(frozen=True)
 class Prose:
-    """A piece of prose and where it begins."""
+    """A piece of prose, with the file and line where it begins."""
 
     path: str
     line: int
     text: str
 
     def sentences(self) -> Iterator[str]:
-        """The sentences, each on one line."""
+        """Yield the sentences, each on one line."""
         for part in _SENTENCE.split(self.text):
             words = " ".join(part.strip(" -*|#>\n").split())
             if words:
                 yield words
 
     def faults(self) -> Iterator[str]:
-        """Sentences that are refused."""
+        """Yield the sentences that are rejected."""
         for sentence in self.sentences():
             if FRAGMENT.match(sentence) or QUAINT.search(sentence):
                 yield sentence
 
 
 def python_prose(path: Path) -> Iterator[Prose]:
-    """Docstrings, those of attributes too, comments, and help texts of options."""
+    """Yield docstrings, including those of attributes, comments, and help texts of options."""
     name, source = str(path.relative_to(ROOT)), path.read_text()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -65,7 +65,7 @@ def python_prose(path: Path) -> Iterator[Prose]:
 
 
 def _comments(name: str, source: str) -> Iterator[Prose]:
-    """Comments; those of consecutive lines are one."""
+    """Yield comments; those on consecutive lines are one piece."""
     lines: list[str] = []
     first = last = 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -82,7 +82,7 @@ def _comments(name: str, source: str) -> Iterator[Prose]:
 
 
 def page_prose(path: Path) -> Iterator[Prose]:
-    """A page without its code blocks."""
+    """Yield a page without its code blocks."""
     text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     yield Prose(
         str(path.relative_to(ROOT)), 1, "\n".join(one for one in text.split("\n") if one[:4] != "    ")
@@ -90,7 +90,7 @@ def page_prose(path: Path) -> Iterator[Prose]:
 
 
 def all_prose() -> Iterator[Prose]:
-    """All prose of the project."""
+    """Yield all prose of the project."""
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
             yield from python_prose(path)
@@ -101,7 +101,7 @@ def all_prose() -> Iterator[Prose]:
 
 
 def main() -> None:
-    """Print what is refused."""
+    """Print the rejected sentences."""
     wanted = {str(Path(word).resolve().relative_to(ROOT)) for word in sys.argv[1:]}
     count = 0
     for prose in all_prose():

@@ -1,7 +1,8 @@
 """Writes a golden file of each model family: `python tests/regenerate_golden_families.py`.
 
-A golden file that exists must decode for ever, so one that differs is refused without `--overwrite`. The
-networks are not fitted: their symbols come from integer arithmetic alone, so no library can change them.
+Every later version must decode an existing golden file, so one that differs is only replaced with
+`--overwrite`. The networks are not fitted: their symbols come from integer arithmetic, which no library can
+change.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from inrcodec.models.supermask.supermask import Supermask  # noqa: E402
 GOLDEN = Path(__file__).parent / "golden"
 VIDEO = VideoInfo(width=31, height=23, frame_count=3)
 HIERARCHY = VideoInfo(width=31, height=23, frame_count=6)
-"""Of `inrc`: anchors 0, 3 and 5, the batch 1 and 4, and then 2."""
+"""For `inrc`: anchors 0, 3 and 5, then the batch of 1 and 4, then 2."""
 SEED = 2024
 DENSITIES = (39322, 19661, 6554)
 STEPS = {Role.WEIGHT: 0.0625, Role.BIAS: 0.0625, Role.EMBEDDING: 0.25}
@@ -60,18 +61,18 @@ def configs() -> dict[str, tuple[AnyFamily, Any]]:
         ),
         "nerv": (NeRV(), NeRVConfig(grid, frequencies=4, width=5)),
         "nerv-80-frequencies": (NeRV(), NeRVConfig(grid, NERV_FREQUENCIES, width=1)),
-        # Kernels 3, 5, 5 and a reduction of 1.5; a step for each row.
+        # Kernels 3, 5, 5 and a reduction of 1.5; one step per row.
         "hnerv-variant-row-steps": (HNeRV(), HNeRVConfig(hybrid, 2, 3, kernels=(3, 5), reduction=150)),
         "snerv": (SNeRV(), SNeRVConfig(bands, embedding_channels=2, width=4, blocks=1)),
         "snerv-t": (SNeRVT(), SNeRVTConfig(bands, 2, 1, (2,), width=3, blocks=1)),
-        # Steps that are a power of the importance and steps at their least, one and two references.
+        # Some steps are a power of the importance, some minimal; frames have one or two references.
         "inrc": (Inrc(), InrcConfig(2, 2, group_frames=3, width=8, exponent=12, most=2)),
         "inrc-smooth": (Inrc(), InrcConfig(2, 2, 3, width=8, exponent=12, most=2, is_smooth=True)),
     }
 
 
 def integers(count: int, stream: int) -> NDArray[np.int64]:
-    """Integers 0..65535 of a linear congruential generator."""
+    """Integers 0..65535, (count,), from a linear congruential generator."""
     state, draws = stream + 1, []
     for _ in range(count):
         state = (state * 6364136223846793005 + 1442695040888963407) % (1 << 64)
@@ -80,7 +81,7 @@ def integers(count: int, stream: int) -> NDArray[np.int64]:
 
 
 def step_of(name: str, spec: TensorSpec) -> Steps | None:
-    """The quantisation steps of a tensor. The residual blocks of the wavelet families want small weights."""
+    """The quantisation steps of a tensor. Residual blocks of the wavelet families need small weights."""
     if spec.role not in STEPS:
         return None
     if spec.name == "range":
@@ -88,19 +89,19 @@ def step_of(name: str, spec: TensorSpec) -> Steps | None:
     step = STEPS[spec.role] / (2 if name.startswith("snerv") else 1)
     if not name.endswith("row-steps"):
         return step
-    # Half the step, the step, twice the step, and so on.
+    # Half the step, the step and twice the step, in turn.
     return tuple(step * 2.0 ** (row % 3 - 1) for row in range(row_count(spec)))
 
 
 def tensor(spec: TensorSpec, step: Steps | None, stream: int) -> NDArray[np.float32]:
-    """Values for a transmitted tensor, all exact in float32 and on its steps."""
+    """Values for a transmitted tensor: multiples of its steps, all exact in float32."""
     draws = integers(spec.count, stream).reshape(spec.shape)
     if spec.role is Role.LEVELS:
         edges = 65536 - np.array(DENSITIES)
         return (draws[..., None] >= edges).sum(axis=-1).astype(np.float32)
     if spec.role is Role.SCALE:
         return (0.5 + draws % 64 / 128).astype(np.float32)
-    # The sum of two uniform integers, -15..15 steps, is a triangle; later weights are smaller.
+    # The sum of two uniform integers, -15..15 steps, is triangular; weights with many inputs are halved.
     symbols = draws % 16 + draws // 16 % 16 - 15
     if spec.role is Role.WEIGHT and spec.shape[1] * spec.shape[2] > 12:
         symbols //= 2
@@ -111,14 +112,14 @@ def tensor(spec: TensorSpec, step: Steps | None, stream: int) -> NDArray[np.floa
 
 
 def sections_of(name: str, specs: tuple[TensorSpec, ...]) -> tuple[Section, ...]:
-    """Sections of tensors that are coded one by one."""
+    """Sections of tensors that are coded independently."""
     steps = {spec.name: step for spec in specs if (step := step_of(name, spec)) is not None}
     values = {spec.name: tensor(spec, steps.get(spec.name), stream) for stream, spec in enumerate(specs)}
     return tuple(encode_section(spec, values[spec.name], steps.get(spec.name)) for spec in specs)
 
 
 def entropy_models(level_count: int) -> Parameters:
-    """Knots from nearly always zero to wide, and every count in use."""
+    """Entropy models with knots from almost always zero to wide, which use every count."""
     models = {}
     for stream, spec in enumerate(context_specs(level_count)):
         draws = integers(spec.count, 100 + stream).reshape(spec.shape)
@@ -132,7 +133,7 @@ def entropy_models(level_count: int) -> Parameters:
 
 
 def grid_symbols(config: InrcConfig) -> GridSymbols:
-    """Motion of a few pixels, and latents that are mostly zeros, the more so the higher the frequency."""
+    """Motion of a few pixels, and latents that are mostly zero, more often at higher frequencies."""
     tree = config.tree(HIERARCHY)
     motion_spec, latent_spec = Inrc().tensors(config, HIERARCHY)[-2:]
     draws = integers(motion_spec.count, 200).reshape(motion_spec.shape)
@@ -146,7 +147,7 @@ def grid_symbols(config: InrcConfig) -> GridSymbols:
     values = draws % (2 * largest + 1)[:, None, None] - largest[:, None, None]
     is_zero = draws // 256 % 16 > np.where(largest > 1, 12, 1)[:, None, None]
     latent = np.where(is_zero, 0, values)
-    # What is left of frames that were predicted is less.
+    # Residuals of predicted frames are smaller.
     latent[tree.levels > 0] = np.fix(latent[tree.levels > 0] / 2)
     # Some blocks have no luma, some no chroma.
     frames, _, rows, columns = latent_spec.shape
@@ -157,7 +158,7 @@ def grid_symbols(config: InrcConfig) -> GridSymbols:
 
 
 def files() -> dict[str, bytes]:
-    """Every golden stream by its file name."""
+    """The content of every golden file, by file name."""
     written = {}
     for name, (family, config) in configs().items():
         video = HIERARCHY if isinstance(family, Inrc) else VIDEO
@@ -177,7 +178,7 @@ def files() -> dict[str, bytes]:
 
 
 def pixels(path: Path) -> bytes:
-    """The thinned out frames of a golden file as a .npy."""
+    """Every third row and column of a golden file's frames, as a .npy."""
     with inrcodec.open(path, "cpu", "float32") as video:
         thinned = video[:][:, ::3, ::3]
     buffer = BytesIO()
@@ -186,16 +187,16 @@ def pixels(path: Path) -> bytes:
 
 
 def write(path: Path, data: bytes) -> bool:
-    """Whether the file may be and is as it should be."""
+    """Write a file and return True; return False if a different one exists and `--overwrite` is not given."""
     if path.exists() and path.read_bytes() != data and "--overwrite" not in sys.argv[1:]:
-        print(f"{path} exists and differs: give --overwrite to break old files", file=sys.stderr)
+        print(f"{path} exists and differs; --overwrite replaces it, breaking old files", file=sys.stderr)
         return False
     path.write_bytes(data)
     return True
 
 
 def main() -> int:
-    """Write what is missing or, with `--overwrite`, everything."""
+    """Write the missing files or, with `--overwrite`, all files."""
     GOLDEN.mkdir(exist_ok=True)
     for name, data in files().items():
         path = GOLDEN / name

@@ -1,4 +1,4 @@
-"""The house rules of the architecture, held by the syntax trees of both packages."""
+"""Rules of the architecture, checked on the syntax trees of both packages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-"""Rooms of `inrcodec`, lowest first: a room imports rooms below its own, and itself."""
+"""Rooms of `inrcodec` (see `imports`), lowest first; a room imports only itself and rooms below its floor."""
 
 USERS = {
     "av": ("inrcodec.video",),
@@ -45,13 +45,13 @@ USERS = {
     "flip_evaluator": ("inrcodec.quality.frame_metrics",),
     "bjontegaard": ("inrcodec.quality.bdrate",),
 }
-"""Who alone may import a library."""
+"""The only packages and modules that may import a library."""
 
 NOT_FOR_FILES = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib"}
 
 
 def calls(module: str) -> Iterator[tuple[str, ast.Call]]:
-    """The text of what is called, and the call."""
+    """Yield each call with the source text of the function called."""
     for node in ast.walk(HOUSE.trees[module]):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), node
@@ -69,7 +69,7 @@ def floor_of(module: str) -> int:
 
 @MODULE
 def test_imports_run_down_only(module: str) -> None:
-    # The package itself offers the library lazily, and its version to everyone.
+    # The package itself imports the library lazily, and all modules may import its version.
     if not is_in(module, "inrcodec") or module == "inrcodec":
         return
     for name in imports(module):
@@ -134,15 +134,15 @@ def test_what_is_never_done(module: str) -> None:
     for name, call in calls(module):
         keywords = {word.arg: ast.unparse(word.value) for word in call.keywords}
         assert name not in ("eval", "exec"), module
-        # zip also has an argument of this name.
+        # `zip` also has an argument of this name.
         assert keywords.get("strict") != "False" or name == "zip", module
         assert keywords.get("allow_pickle") != "True", module
         assert name != "torch.load" or keywords.get("weights_only") == "True", module
         assert name not in ("torch.manual_seed", "np.random.seed"), module
-        # Workers have fewer threads than the process, which keeps its own.
+        # Worker threads get fewer threads of torch; the number of the process must not change.
         assert name != "torch.set_num_threads" or module == "inrcodec.system.threads", module
     for node in ast.walk(HOUSE.trees[module]):
-        assert not isinstance(node, ast.Assert), f"{module}:{node.lineno}: an assert checks nothing under -O"
+        assert not isinstance(node, ast.Assert), f"{module}:{node.lineno}: python -O skips asserts"
         assert not isinstance(node, ast.ExceptHandler) or node.type is not None, module
 
 

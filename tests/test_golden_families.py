@@ -1,4 +1,4 @@
-"""Golden files of each model family, which must decode for ever; see `regenerate_golden_families.py`."""
+"""Golden files of each model family, which every version must decode; see `regenerate_golden_families`."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ NAME = pytest.mark.parametrize("name", NAMES)
 
 
 def family_of(name: str) -> str:
-    """The longest of the families' names that begins the name."""
+    """The longest family name with which `name` begins."""
     return max((family.name for family in FAMILIES if name.startswith(family.name)), key=len)
 
 
 def frame_count(name: str) -> int:
-    """A hierarchy wants a few more frames."""
+    """The frames of a golden file; `inrc` needs more for its hierarchy."""
     return 6 if family_of(name) == "inrc" else 3
 
 
@@ -115,7 +115,7 @@ def test_one_has_the_frequencies_of_the_authors_code(monkeypatch: pytest.MonkeyP
 
 
 def test_one_has_a_whole_hierarchy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its pixels follow from motion, importance and the network; without any one of them they are others."""
+    """Its pixels depend on motion, importance and the network, and change without any one of them."""
     path = GOLDEN / "inrc.inrv"
     (segment,) = bitstream.load(path.read_bytes()).segments
     video = VideoInfo(31, 23, 6)

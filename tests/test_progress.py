@@ -1,4 +1,4 @@
-"""Parts of a job: what they report adds up to the whole, and what they say is said once and by name."""
+"""Parts of a job: their reports add up to the whole, and their notes appear once, under their name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PLAN = EncodePlan("clip.mp4", 64, 48, 10, "inrc", 1000, 500, "cpu", None, None)
 
 
 class Told(Silent):
-    """Keeps all that it is told."""
+    """Records everything that it is told."""
 
     def __init__(self) -> None:
         self.fits: list[FitReport] = []
@@ -51,7 +51,7 @@ def test_parts_after_this_one_take_as_long_as_this_one() -> None:
     whole = Part(told)
     first, second = whole.part(0.5), whole.part(0.5)
     first.fit(report(0.5, 10))
-    # 20 seconds a part: ten of this one are left, and the other.
+    # Each part takes 20 seconds; 10 seconds of this one are left, and all of the other.
     assert (told.fits[-1].fraction, told.fits[-1].seconds_left) == (0.25, pytest.approx(30))
     first.end()
     second.fit(report(0.0, 20))
@@ -68,7 +68,7 @@ def test_parts_at_once_are_added_up_by_their_shares() -> None:
     assert found.fraction == pytest.approx(0.4)
     assert found.psnr_db == pytest.approx((0.6 * 30 + 0.2 * 34) / 0.8)
     assert found.steps_per_second == 8
-    # Both together do 0.04 of the whole in a second.
+    # Together they do 0.04 of the whole per second.
     assert found.seconds_left == pytest.approx(0.6 / 0.04)
 
 
@@ -126,7 +126,7 @@ def test_plans_pictures_and_expectations_go_where_they_are_wanted() -> None:
     inner.expect(12.0, None)
 
     def draw() -> Picture:
-        raise AssertionError("nobody asked for it")
+        raise AssertionError("no picture was requested")
 
     inner.picture(draw)
     assert [plan.source for plan in told.plans] == ["clip.mp4, fit 2"]

@@ -1,4 +1,4 @@
-"""What `import inrcodec` offers: all that it says, when it is asked for, and nothing before."""
+"""`import inrcodec` offers every public name, and loads each only when it is used."""
 
 from __future__ import annotations
 

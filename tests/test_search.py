@@ -1,4 +1,4 @@
-"""The arithmetic that all searches share."""
+"""The arithmetic shared by all searches."""
 
 from __future__ import annotations
 

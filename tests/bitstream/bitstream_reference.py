@@ -1,4 +1,4 @@
-"""A second decoder, written from SPEC.md with the standard library only, to hold the first one to it."""
+"""A second decoder, written from SPEC.md with the standard library only, to test the first one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOTAL = 1 << 24
 
 
 class Bytes:
-    """A cursor over bytes."""
+    """A cursor over bytes; raises ValueError past their end."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -89,7 +89,7 @@ class Ans:
 
 
 def ans_encode(symbols: list[int], frequencies: list[int]) -> bytes:
-    """Encode in reverse; the words without the zero bytes at their end."""
+    """Encode the symbols in reverse; returns the words without trailing zero bytes."""
     cumulative = [0, *accumulate(frequencies)]
     state, words = 0, []
     for symbol in reversed(symbols):
@@ -237,7 +237,7 @@ def contextual_share(knots: list[list[int]], number: int, at: int) -> tuple[int,
 
 
 def contextual_frequencies(knots: list[list[int]], number: int, bound: int) -> list[int]:
-    """Of the symbols -bound..bound in a class."""
+    """Frequencies of the symbols -bound..bound in a class."""
     size = 2 * bound + 1
     left = 1 << 32
     halves = []
@@ -251,7 +251,7 @@ def contextual_frequencies(knots: list[list[int]], number: int, bound: int) -> l
 
 
 def contextual_flag(knots: list[list[int]], number: int) -> list[int]:
-    """Of the flags 0 and 1 in a class."""
+    """Frequencies of the flags 0 and 1 in a class."""
     mine, all_of_it = contextual_share(knots, number, 0)
     zero = 1 + ((1 << 32) * mine // all_of_it * (TOTAL - 2) >> 32)
     return [zero, TOTAL - zero]
@@ -260,7 +260,7 @@ def contextual_flag(knots: list[list[int]], number: int) -> list[int]:
 def contextual(
     data: bytes, passes: list[list[int]], knots: list[list[int]], bound: int, flags: list[bool]
 ) -> list[list[int]]:
-    """The symbols of passes of known classes; some passes are of flags."""
+    """Decode passes of symbols or flags whose classes are known."""
     ans = Ans(data)
     decoded = []
     for classes, are_flags in zip(passes, flags, strict=True):
@@ -286,12 +286,12 @@ DECODERS: dict[int, Callable[[Bytes, int], list[int]]] = {
 
 
 def decode_symbols(wire_id: int, payload: bytes, count: int) -> list[int]:
-    """The symbols of a section's payload."""
+    """Decode the payload of a section."""
     return DECODERS[wire_id](Bytes(payload), count) if count else []
 
 
 def blocks(data: bytes) -> Iterator[tuple[bytes, Bytes]]:
-    """Type and payload of every block of a file."""
+    """Yield type and payload of every block of a file; raises ValueError if it is damaged."""
     file = Bytes(data)
     if file.take(8) != b"\x89INR\r\n\x1a\n" or file.unsigned(1) != 1:
         raise ValueError("no .inrv of version 1")
@@ -308,12 +308,12 @@ def blocks(data: bytes) -> Iterator[tuple[bytes, Bytes]]:
 
 
 def segments(data: bytes) -> list[list[tuple[int, bytes]]]:
-    """Coder and payload of every section of every segment of a file."""
+    """Coder and payload of every section, for each segment of a file."""
     return [sections for _, sections in runs(data)]
 
 
 def runs(data: bytes) -> list[tuple[range, list[tuple[int, bytes]]]]:
-    """The frames of every segment of a file, and coder and payload of its sections."""
+    """Frames of each segment of a file, with coder and payload of its sections."""
     found = []
     for block_type, block in blocks(data):
         if block_type == b"SEGM":
@@ -329,7 +329,7 @@ def runs(data: bytes) -> list[tuple[range, list[tuple[int, bytes]]]]:
 
 
 def frame_times(data: bytes) -> list[Fraction]:
-    """When each frame is shown, in seconds: sections 4 and 4.1."""
+    """Presentation time of each frame in seconds (SPEC.md, sections 4 and 4.1)."""
     content = dict(blocks(data))
     stream = content[b"STRM"]
     _, _, _, _, count = (stream.varint() for _ in range(5))
@@ -343,12 +343,12 @@ def frame_times(data: bytes) -> list[Fraction]:
 
 
 def tags(data: bytes) -> dict[str, str]:
-    """The payload of `tags`: section 6."""
+    """The payload of `tags` (SPEC.md, section 6)."""
     return dict(blocks(data))[b"tags"].texts()
 
 
 def chapters(data: bytes) -> list[dict[str, Any]]:
-    """The payload of `chap`, field by field: section 6."""
+    """The payload of `chap`, field by field (SPEC.md, section 6)."""
     block = dict(blocks(data))[b"chap"]
     return [
         {
@@ -362,7 +362,7 @@ def chapters(data: bytes) -> list[dict[str, Any]]:
 
 
 def tracks(data: bytes) -> list[dict[str, Any]]:
-    """The payload of every `trak`, field by field: section 6. Data and extradata are hexadecimal."""
+    """The payload of every `trak`, field by field (SPEC.md, section 6); data and extradata in hexadecimal."""
     found = []
     for block_type, block in blocks(data):
         if block_type != b"trak":

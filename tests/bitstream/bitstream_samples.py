@@ -1,4 +1,4 @@
-"""Streams and hypothesis strategies that the tests of the format share."""
+"""Streams and hypothesis strategies shared by the tests of the format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bitstream import ColorTags, Quality, Section, Segment, Stream, StreamHeader
 from bitstream.fields import to_float32
 
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=60)
-"""The same examples on every run, without time limits, so that a slow machine does not fail."""
+"""Use the same examples on every run, and no time limits, so that no test fails on a slow machine."""
 
 MAX_U32 = (1 << 32) - 1
 FLOAT32_MAX = 3.4028234663852886e38
@@ -45,7 +45,7 @@ RICH = Stream(
 
 
 def edges(low: int, high: int) -> st.SearchStrategy[int]:
-    """Integers of a range, its ends often."""
+    """Integers of a range, often its ends."""
     return st.sampled_from((low, high)) | st.integers(low, high)
 
 
@@ -67,7 +67,7 @@ ancillary = st.tuples(
 
 @st.composite
 def headers(draw: st.DrawFn, frame_count: int) -> StreamHeader:
-    """Stream headers over the extremes of every field."""
+    """Stream headers that reach the extremes of every field."""
     coded_width, coded_height = draw(edges(1, 1 << 15)), draw(edges(1, 1 << 12))
     return StreamHeader(
         width=draw(edges(1, coded_width)),

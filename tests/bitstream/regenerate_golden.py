@@ -1,6 +1,7 @@
-"""Writes the golden files anew: `python tests/bitstream/regenerate_golden.py`, only for a new format version.
+"""Rewrites the golden files, only for a new format version: `python tests/bitstream/regenerate_golden.py`.
 
-A golden file that exists must decode for ever, so one that differs is refused without `--overwrite`.
+Every later version must decode an existing golden file, so one that differs is only replaced with
+`--overwrite`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def tensors() -> Iterator[tuple[int, NDArray[np.int32]]]:
-    """Wire id and symbols of each section, from integer arithmetic that no library can change."""
+    """Yield wire id and symbols of each section, from integer arithmetic that no library can change."""
     state = 1
     draws = []
     for _ in range(240):
@@ -65,7 +66,7 @@ def tensors() -> Iterator[tuple[int, NDArray[np.int32]]]:
 RUNS = ((0, 4), (4, 1), (5, 7), (12, 2))
 """First frame and frames of the segments of `version-1-film`."""
 TIMES = (0, 300, 700, 1_000, 1_300, 1_601, 2_000, 2_300, 12_300, 12_600, 12_901, 13_200, 13_500, 14_000)
-"""In units of three 90000ths of a second."""
+"""Timestamps in units of 3/90000 s."""
 SOUND = {
     "kind": 0,
     "codec": "opus",
@@ -105,7 +106,7 @@ TAGS = {"title": "Film", "artist": "", "comment": "größer\n"}
 
 
 def track(fields: dict[str, Any]) -> Track:
-    """A track from what the JSON says of it."""
+    """Build a track from its fields in the JSON."""
     packets = tuple(Packet(*times, bytes.fromhex(data)) for *times, data in fields["packets"])
     given = {name: value for name, value in fields.items() if name != "packets"}
     given["time_base"] = Fraction(given["time_base"])
@@ -113,7 +114,7 @@ def track(fields: dict[str, Any]) -> Track:
 
 
 def film() -> dict[str, bytes]:
-    """Several segments, irregular timestamps, tracks, chapters and tags."""
+    """Files of a stream with several segments, irregular timestamps, tracks, chapters and tags."""
     header = StreamHeader(
         17, 13, 20, 16, 14, Fraction(30), Fraction(1, 90000), timestamps=tuple(3 * time for time in TIMES)
     )
@@ -145,7 +146,7 @@ def files() -> dict[str, bytes]:
         ColorTags(1, 13, 6, True),
     )  # fmt: skip
     sections = [(wire_id, CODERS[wire_id].encode(symbols)) for wire_id, symbols in tensors()]
-    # Family 0 is reserved for examples: only the container and the coders are golden here.
+    # Family 0 is reserved for examples; these files only cover the container and the coders.
     first = Segment(0, 4, 0, 1 << 63, b"config", tuple(Section(w, (0.5, 0.25), data) for w, data in sections))
     second = Segment(4, 6, 0, 0, b"", tuple(Section(w, (), data) for w, data in reversed(sections)))
     full = Stream(header, (first, second), Quality(31.234), {"title": "golden"}, ((b"neWs", b"later"),))
@@ -158,11 +159,11 @@ def files() -> dict[str, bytes]:
 
 
 def main() -> int:
-    """Write what is missing or, with `--overwrite`, everything."""
+    """Write the missing files or, with `--overwrite`, all files."""
     for name, data in files().items():
         path = GOLDEN / name
         if path.exists() and path.read_bytes() != data and "--overwrite" not in sys.argv[1:]:
-            print(f"{path} exists and differs: give --overwrite to break old files", file=sys.stderr)
+            print(f"{path} exists and differs; --overwrite replaces it, breaking old files", file=sys.stderr)
             return 1
         path.write_bytes(data)
     return 0

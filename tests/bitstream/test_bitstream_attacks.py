@@ -1,4 +1,4 @@
-"""Hand-made bad files, each with the error that it must give, and huge claims under a memory limit."""
+"""Hand-made bad files with the error that each must raise, and huge declared sizes under a memory limit."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tail(offset: int) -> bytes:
 
 
 def file_of(*blocks: bytes, index: bytes | None = None, segment_at: int = SEGM_AT) -> bytes:
-    """Head and blocks, then an index and a tail that fit."""
+    """Head and blocks, then an index and a tail that match them unless the arguments say otherwise."""
     body = HEAD + b"".join(blocks)
     return body + (indx((segment_at, len(SEGM), 0, 1)) if index is None else index) + tail(len(body))
 
@@ -188,7 +188,7 @@ def test_bad_files(name: str) -> None:
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_bad_files_with_random_access(name: str) -> None:
-    """Seeking finds every one of them too, though perhaps as another kind of error."""
+    """Random access rejects all of them too, but may raise another kind of error."""
     with pytest.raises(BitstreamError):
         read_every_segment(ATTACKS[name][0])
 
@@ -281,7 +281,7 @@ def test_huge_claims_take_little_memory() -> None:
 
 
 def read_every_segment(data: bytes) -> None:
-    """Random access to all of a file."""
+    """Read all segments of a file by random access."""
     reader = bitstream.StreamReader(io.BytesIO(data))
     for number in range(len(reader.index)):
         reader.segment(number)
@@ -289,7 +289,7 @@ def read_every_segment(data: bytes) -> None:
 
 @pytest.mark.parametrize("read", [bitstream.load, read_every_segment])
 def test_blocks_in_another_order(read: Callable[[bytes], object]) -> None:
-    """Critical blocks that are moved, dropped or repeated are found, although their checksums hold."""
+    """Critical blocks that are moved, dropped or repeated are detected, although their checksums match."""
     data = bitstream.dump(Stream(RICH.header, RICH.segments))
     blocks = [data[block.offset : block.end] for block in bitstream.iterate_blocks(io.BytesIO(data))]
     for at in range(len(blocks)):

@@ -131,7 +131,7 @@ def test_what_is_no_tensor_of_symbols_is_refused(coder: SymbolCoder, symbols: Sy
         coder.encode(symbols)
 
 
-# Frequencies, and constriction's handling of them
+# Frequencies, and how constriction uses them
 
 
 @given(
@@ -141,7 +141,7 @@ def test_what_is_no_tensor_of_symbols_is_refused(coder: SymbolCoder, symbols: Sy
 )
 @steady
 def test_frequencies_are_exact(weights: list[int], places: list[int], largest: int) -> None:
-    """constriction gives the words of the algorithm in SPEC.md for every table of integers."""
+    """For any integer frequencies, constriction produces the words of the algorithm in SPEC.md."""
     count = len(weights)
     spread = [1 + weight * (TOTAL - count) // (sum(weights) or 1) for weight in weights]
     spread[largest % count] += TOTAL - sum(spread)
@@ -178,7 +178,7 @@ def test_profiles_follow_the_specification(index: int) -> None:
 
 
 def test_scale_tables_are_what_they_say() -> None:
-    """The literals are normative; this finds a typing error, not a difference of maths libraries."""
+    """The literals are normative; this catches typing errors, not differences between maths libraries."""
     for index, theta in enumerate(THETAS):
         assert theta == pytest.approx(2**32 * np.exp(-1 / (2 * 2 ** ((index - 32) / 8))), abs=2)
     for index, ratio in enumerate(RATIOS):
@@ -198,7 +198,7 @@ def test_shaped_tables(index: int, centre: int, span: int) -> None:
             assert frequencies.tolist() == reference.shaped_frequencies(exact, centre, span)
 
 
-# The choice of a coder
+# Choice of a coder
 
 
 @given(symbols=tensors())

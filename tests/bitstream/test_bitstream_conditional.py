@@ -1,4 +1,4 @@
-"""The coder of symbols of known classes: round trips, exact frequencies, hostile payloads, its wire id."""
+"""The coder for symbols in known classes: round trips, exact frequencies, hostile payloads, wire id."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log_odds = st.tuples(*[edges(-1020, 1020)] * 4)
 
 @st.composite
 def messages(draw: st.DrawFn) -> tuple[Integers, int, list[tuple[Integers, Integers]]]:
-    """Knots, the largest magnitude, and passes of classes and symbols, or flags."""
+    """Knots, the largest magnitude, and passes of classes with symbols or flags."""
     knots = np.array(
         draw(st.lists(st.lists(edges(-255, 255), min_size=4, max_size=4), min_size=2, max_size=4))
     )
@@ -67,7 +67,7 @@ def encode(knots: Integers, bound: int, passes: list[tuple[Integers, Integers]])
 
 
 def sample(count: int, seed: int = 0) -> list[tuple[Integers, Integers]]:
-    """Passes of symbols that are about as large as their classes say."""
+    """Passes of symbols whose magnitudes roughly follow their classes."""
     generator = np.random.default_rng(seed)
     passes = []
     for part in np.array_split(np.arange(count), 5):
@@ -104,7 +104,7 @@ def test_passes_have_any_shape() -> None:
 
 
 def test_golden_payload() -> None:
-    """These bytes must be read for ever."""
+    """Every later version must decode these bytes."""
     places = np.arange(60)
     classes, symbols = places * 7 % 9, (places * places % 11 - 5) * (places % 3 == 0)
     payload = bytes.fromhex("57 372bbf94 2d02fba3 2f00873b 00000dd4 ffff8cac 5a00280e 00008265")
@@ -156,7 +156,7 @@ def test_frequencies_of_flags_are_the_probabilities_of_the_first_decision(
 
 
 def test_odds_are_those_of_the_exponential_function() -> None:
-    """The recurrence is normative; this finds a wrong constant."""
+    """The recurrence is normative; this catches a wrong constant."""
     for log_odds in range(1021):
         assert odds(log_odds) / 2**32 == pytest.approx(math.exp(log_odds / 64), rel=1e-6)
     for log_odds in range(-1020, 1021):
@@ -189,7 +189,7 @@ def test_size_is_close_to_the_ideal() -> None:
     assert 0.999 * ideal_bits - 64 < 8 * len(payload) < 1.005 * ideal_bits + 64
 
 
-# What is refused
+# Invalid input
 
 
 def decode(payload: bytes, passes: list[tuple[Integers, Integers]]) -> list[Integers]:

@@ -1,4 +1,4 @@
-"""Whole files: round trips, damage at every place, random access, forward reading."""
+"""Whole files: round trips, damage at every position, random access, forward reading."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_bytes_of_a_minimal_file() -> None:
 
 
 class ForwardOnly(io.RawIOBase):
-    """A file that gives a few bytes at a time and cannot seek, like a pipe."""
+    """A file that returns a few bytes per read and cannot seek, like a pipe."""
 
     def __init__(self, data: bytes) -> None:
         self._file = io.BytesIO(data)
@@ -44,7 +44,7 @@ class ForwardOnly(io.RawIOBase):
 
 
 class Counting(io.BytesIO):
-    """Counts the bytes that were read."""
+    """Counts the bytes read."""
 
     bytes_read = 0
 
@@ -88,7 +88,7 @@ def test_every_flipped_bit_is_an_error(stream: Stream) -> None:
 
 
 def read_everything(data: bytes) -> None:
-    """Nothing but a BitstreamError may come out of random access to a damaged file."""
+    """Random access to a damaged file raises nothing but `BitstreamError`."""
     try:
         reader = StreamReader(io.BytesIO(data))
     except BitstreamError:
@@ -117,7 +117,7 @@ def test_size_does_not_depend_on_the_quality() -> None:
 
 
 def test_fixed_cost() -> None:
-    """What a file of one segment costs beside its configuration and its sections."""
+    """Counts all bytes of a file of one segment except its config and sections."""
     one = Stream(
         replace(HEADER, width=1280, height=720, coded_width=1280, coded_height=720),
         (replace(RICH.segments[0], frame_count=3, config=b"", sections=()),),

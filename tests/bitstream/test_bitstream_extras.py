@@ -1,4 +1,4 @@
-"""Sound, subtitles, chapters and tags in the container: back as they went in, or a typed error."""
+"""Audio, subtitles, chapters and tags in the container: exact round trips or a typed error."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_chapters_and_tags_appear_once(name: bytes) -> None:
     blocks = dict(extras_blocks(EXTRAS))
     data = dump(STREAM)
     at, block = data.index(name), encode_block(name, blocks[name])
-    # `load` meets the second block before the index, whose offsets no longer hold.
+    # `load` reads the second block before the index, whose offsets no longer match.
     with pytest.raises(Corrupt, match="expected one block of this type"):
         load(data[:at] + block + data[at:])
 

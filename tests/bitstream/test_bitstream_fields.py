@@ -1,4 +1,4 @@
-"""Primitive fields and declared records: round trips, bounds and what errors say."""
+"""Primitive fields and declared records: round trips, bounds and error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that must decode for ever, by both decoders, and the worked example of SPEC.md."""
+"""Files that every version and the reference decoder must decode, and the worked example of SPEC.md."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_golden_film_decodes() -> None:
 
 
 def track_fields(track: Track) -> dict[str, Any]:
-    """A track as the JSON has it."""
+    """The fields of a track, as in the JSON."""
     packets = [[pts, dts, duration, key, data.hex()] for pts, dts, duration, key, data in track.packets]
     info = vars(track.info)
     changed = {"time_base": str(info["time_base"]), "extradata": info["extradata"].hex()}

@@ -1,4 +1,4 @@
-"""Damaged and unfinished files: what is intact is found, what is not is told, and nothing else happens."""
+"""Damaged and unfinished files: readers find intact parts, report lost ones, and raise only typed errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SEGMENTS = [block for block in BLOCKS if block.type == b"SEGM"]
 
 
 class Pipe(io.RawIOBase):
-    """Bytes that arrive in small pieces and cannot be sought; counts what was taken."""
+    """A pipe that returns a few bytes per read and cannot seek; counts the bytes read."""
 
     def __init__(self, data: bytes) -> None:
         self._file = io.BytesIO(data)
@@ -87,7 +87,7 @@ def found_in(reader: Reader) -> list[Segment]:
 
 
 def check(reader: Reader) -> list[Segment]:
-    """The segments of a reader, which are some of the stream's, in order; the losses are the others."""
+    """Return a reader's segments; assert that they are in the stream's order and losses are the rest."""
     found = found_in(reader)
     assert found == [segment for segment in STREAM.segments if segment in found]
     kept = {frame for one in found for frame in range(one.first_frame, one.first_frame + one.frame_count)}
@@ -194,7 +194,7 @@ def test_a_pipe_without_skipping_finds_every_bad_file(name: str) -> None:
 
 
 def rebuilt(**payloads: bytes) -> bytes:
-    """The file with these payloads in new blocks, checksums right, and no index."""
+    """The file with these payloads replaced, valid checksums, and no index."""
     blocks = [encode_block(b.type, payloads.get(b.type.decode(), b.payload)) for b in BLOCKS[:-2]]
     return HEAD + b"".join(blocks)
 
@@ -333,7 +333,7 @@ def test_a_pipe_with_a_gap_is_an_error_at_the_gap() -> None:
 
 
 class Counting(io.BytesIO):
-    """A file that knows which bytes were read."""
+    """A file that records which bytes were read."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)

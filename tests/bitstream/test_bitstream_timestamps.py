@@ -77,7 +77,7 @@ def spliced(payload: bytes) -> bytes:
         b"",
         b"\x00\x01\x02\x04\x00",  # unit 0
         b"\x01\x01\x02\x00\x00",  # steps of 0
-        b"\x01\x01\x02\x04\x00",  # a common factor beside the unit
+        b"\x01\x01\x02\x04\x00",  # a common factor that belongs in the unit
         b"\x01\x63\x00",  # unknown coder
         b"\x01\x01\x02\x02\x00\x00",  # a byte too many
     ],

@@ -1,4 +1,4 @@
-"""The sections of an `inrc` segment: symbols come back, and what no writer made is an error."""
+"""The sections of an `inrc` segment: round trips, and errors for sections that no encoder writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def config_of(video: VideoInfo, width: int = 0) -> InrcConfig:
 
 
 def parameters_of(config: InrcConfig, video: VideoInfo) -> dict[str, NDArray[np.int64]]:
-    """Shapes from nearly always zero to wide, and weights that use every count."""
+    """Entropy models with knots from almost always zero to wide, and weights that use every count."""
     random = np.random.default_rng(1)
     found = {}
     for spec in context_specs(config.tree(video).level_count):
@@ -40,7 +40,7 @@ def parameters_of(config: InrcConfig, video: VideoInfo) -> dict[str, NDArray[np.
 
 
 def symbols_of(config: InrcConfig, video: VideoInfo, largest: int = 3) -> GridSymbols:
-    """Zeros where no motion is coded."""
+    """Random symbols of -largest..largest, but zeros where no motion is coded."""
     random, tree = np.random.default_rng(2), config.tree(video)
     specs = {spec.name: spec.shape for spec in FAMILY.tensors(config, video)}
     motion = random.integers(-largest, largest + 1, specs["motion"])

@@ -1,4 +1,4 @@
-"""Opening hostile segments: nothing is decoded or allocated before its size is known and bounded."""
+"""Opening hostile segments decodes and allocates nothing before its size is known and limited."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRIDES = (5, 4, 4, 2, 2)
 def opened_with(
     width: int, frame_count: int, section_count: int | None = None, coded_width: int = 1280
 ) -> None:
-    """Open a segment that claims a network of `width` channels and carries two bytes a section."""
+    """Open a segment that claims a network of `width` channels and carries two bytes per section."""
     video = VideoInfo(1280, 640, frame_count)
     config = HNeRVConfig(covering_grid(1280, 640, STRIDES), 16, width)
     count = len(FAMILY.tensors(config, video)) if section_count is None else section_count
@@ -50,7 +50,7 @@ def test_sections_and_coded_size_must_be_those_of_the_network() -> None:
 
 
 def test_wide_features_of_early_stages_count_as_memory() -> None:
-    """With strides of 1 after the first two, the third stage is the widest, at the full size of a band."""
+    """With strides of 1 after the first two, the third stage is widest, at the full size of a band."""
     video, family = VideoInfo(4096, 2304, 2), SNeRVT()
     header = StreamHeader(4096, 2304, 4096, 2304, 2, Fraction(25), Fraction(1, 25))
 

@@ -1,4 +1,4 @@
-"""Tensors to sections and back, and sections that no encoder wrote."""
+"""Round trips of tensors through sections, and sections that no encoder writes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def one(spec: TensorSpec, section: Section) -> NDArray[np.float32]:
 
 
 def written(spec: TensorSpec, symbols: Sequence[int], steps: tuple[float, ...] = ()) -> Section:
-    """A section of any symbols, as a hostile encoder would write it."""
+    """A section of arbitrary symbols, as a hostile encoder might write it."""
     coder, payload = encode_smallest(np.array(symbols, dtype=np.int32).reshape(1, -1))
     return Section(coder, steps, payload)
 
@@ -115,7 +115,7 @@ ROW_COUNTS = {"embedding": 3, "weight": 8, "bias": 1}
 
 @pytest.mark.parametrize("spec", SPECS[:3], ids=lambda spec: spec.name)
 def test_rows_have_their_own_steps(spec: TensorSpec) -> None:
-    """Rows are channels of embeddings and outputs of weights; values are whole steps of their own row."""
+    """Rows are channels of embeddings and outputs of weights; values are multiples of their row's step."""
     rows, axis = ROW_COUNTS[spec.name], 1 if spec.role is Role.EMBEDDING else 0
     assert row_count(spec) == rows
     steps = np.float32(0.01) * np.arange(1, rows + 1, dtype=np.float32)
@@ -199,7 +199,7 @@ def test_a_scale_that_is_no_finite_half_is_corrupt(symbol: int) -> None:
 
 @pytest.mark.parametrize("index", range(len(SPECS)))
 def test_damaged_payloads_are_an_error_or_other_values_but_never_a_crash(index: int) -> None:
-    """Payloads have no checksum of their own (SPEC.md, section 9): the block's finds the damage first."""
+    """Payloads have only their block's checksum (SPEC.md, section 9), which finds the damage first."""
     spec, section = SPECS[index], SECTIONS[index]
     whole = section.payload
     shorter = [whole[:length] for length in range(len(whole))]

@@ -1,4 +1,4 @@
-"""Trimming steps to a size: full, never over, and unchanged where nothing needs to change."""
+"""Trimming steps to a size: files fill it, never exceed it, and keep their steps if they already fill it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def measure(sections: tuple[Section, ...]) -> int:
 def coder(
     seed: int, symbol_scale: float = 4.0, specs: tuple[TensorSpec, ...] | None = None
 ) -> tuple[SectionCoder, tuple[TensorSpec, ...], dict[str, NDArray[np.float32]]]:
-    """Laplace tensors whose trained steps make symbols of `symbol_scale` on average."""
+    """Coder, specs and values of Laplace tensors whose trained steps give symbols of scale `symbol_scale`."""
     specs = specs or (
         TensorSpec("embedding", Role.EMBEDDING, (10, 4, 2, 3), per_frame=True),
         TensorSpec("weight", Role.WEIGHT, (60, 20, 3, 3)),
@@ -67,7 +67,7 @@ def test_few_files_are_made_on_the_way() -> None:
 
 
 class Stairs:
-    """Codes the factor alone."""
+    """A coder whose only section is the factor itself."""
 
     def code(self, factor: float) -> Any:
         return (factor,)
@@ -79,7 +79,7 @@ def test_sizes_that_jump_are_filled_too(edge: float) -> None:
         (factor,) = sections
         if factor < edge:
             return 10_000
-        # What is best is a narrow step, and what comes next is no larger.
+        # The best size is reached only in a narrow range of factors; beyond it files are much smaller.
         return 295 if factor < 1.1 * edge else 100
 
     coded = fit_to_size(cast(Any, Stairs()), size, 300, 291)
@@ -125,7 +125,7 @@ def test_what_cannot_be_refined_further_is_returned_as_it_is() -> None:
     coded = fit_to_size(section_coder, measure, 10_000_000, 9_700_000)
     assert coded is not None
     assert coded.file_bytes < 9_700_000
-    # No symbol is larger than the limit; the steps at that point are set by the largest value.
+    # The largest value of a tensor determines its finest step, so that no symbol exceeds the limit.
     for spec, section in zip(specs, coded.sections, strict=True):
         if section.steps:
             assert np.abs(values[spec.name]).max() / section.steps[0] <= LARGEST_SYMBOL + 1

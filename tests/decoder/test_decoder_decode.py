@@ -1,4 +1,4 @@
-"""The library's open and decode: the frames of a file, in any order, precision and target."""
+"""`open` and `decode` of the library: the frames of a file, in any order, precision and output format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Encoded:
     path: Path
     source: Frames
     frames: Frames
-    """As `open` gives them in float32."""
+    """The frames that `open` returns in float32."""
 
 
 def encoded(folder: Path, model: str, options: dict[str, str]) -> Encoded:
@@ -85,7 +85,7 @@ def test_indices_and_slices(sample: Encoded) -> None:
 
 
 def assert_close(found: Frames, expected: Frames) -> None:
-    """One code value of rounding is allowed: convolutions of other batch sizes add in another order."""
+    """Allow one code value, because the batch size changes the order of summation in convolutions."""
     assert found.shape == expected.shape
     assert found.dtype == np.uint8
     assert np.abs(found.astype(int) - expected).max() <= 1
@@ -104,7 +104,7 @@ def test_y4m_is_the_frames_of_open(sample: Encoded, tmp_path: Path) -> None:
     assert result.frames == COUNT
     assert result.frames_per_second > 0
     assert output.read_bytes().startswith(b"YUV4MPEG2 W61 H35 F25:1 ")
-    # Eight bits of limited-range YUV hold less than eight bits of RGB.
+    # Eight bits of limited-range YUV are less precise than eight bits of RGB.
     difference = np.abs(read_frames(output).astype(int) - sample.frames)
     assert difference.max() <= 4
     assert difference.mean() < 1
@@ -151,7 +151,7 @@ def test_frames_that_are_made_each_for_itself_come_in_larger_batches(
 
 
 def two_segments(data: bytes) -> Stream:
-    """The file's network twice in one stream, the second time for the frames that follow."""
+    """A stream that contains the file's segment twice, the second time for the frames that follow."""
     stream = bitstream.load(data)
     (segment,) = stream.segments
     header = replace(stream.header, frame_count=2 * COUNT)
@@ -171,7 +171,7 @@ def test_segments_follow_each_other(sample: Encoded, tmp_path: Path) -> None:
 
 
 def damaged(stream: Stream, change: str) -> Stream:
-    """A stream that passes every checksum and that no encoder would write."""
+    """A stream with valid checksums that no encoder would write."""
     (segment,) = stream.segments
     changes: dict[str, Segment] = {
         "family": replace(segment, family=200),

@@ -1,4 +1,4 @@
-"""Interpolation: frames left out by `encode --every` return with `decode --fps-scale`."""
+"""Interpolation: `decode --fps-scale` renders the frames that `encode --every` left out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CPU = DecodeSettings(device="cpu", precision="float32")
 
 @dataclass(frozen=True)
 class Network:
-    """A small network with random tensors of four frames."""
+    """A small network for four frames, with random tensors."""
 
     family: AnyFamily
     options: dict[str, str]
@@ -126,7 +126,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def half(clip: Path) -> Path:
-    """Every other frame of the clip."""
+    """A file of every other frame of the clip."""
     path = clip.with_suffix(".inrv")
     fit = ["--model", "hnerv", "--every", "2", "--bpp", "4", "--epochs", "20", "--device", "cpu"]
     assert run(["encode", str(clip), "-o", str(path), "-q", *fit]) == 0
@@ -134,10 +134,10 @@ def half(clip: Path) -> Path:
 
 
 def timing(path: Path) -> tuple[int, Fraction | None]:
-    """Frames and frames a second of a video, by PyAV alone."""
+    """Frame count and fps of a video, read with PyAV alone."""
     with av.open(str(path)) as container:
         stamps = [frame.pts * frame.time_base for frame in container.decode(video=0) if frame.pts is not None]
-        # Matroska rounds to milliseconds.
+        # Matroska rounds timestamps to milliseconds.
         assert np.ptp(np.diff(np.array(stamps, dtype=float))) <= 0.00101
         return len(stamps), container.streams.video[0].average_rate
 
@@ -183,7 +183,7 @@ def images(folder: Path) -> Frames:
 
 
 def assert_close(found: Frames, expected: Frames) -> None:
-    """One code value of rounding: convolutions of other batch sizes add in another order."""
+    """Allow one code value, because the batch size changes the order of summation in convolutions."""
     assert found.shape == expected.shape
     assert np.abs(found.astype(int) - expected).max() <= 1
 
@@ -204,7 +204,7 @@ def test_frames_that_were_left_out_are_near_what_is_rendered(clip: Path, half: P
     held_out = read_frames(clip)[1::2].astype(float)
     with inrcodec.open(half, "cpu", "float32") as video:
         between = np.stack([video.at(index + 0.5) for index in range(CODED - 1)])
-        # The disc moves: the frame before is further from the truth than the time between.
+        # The disc moves, so the preceding frame is a worse estimate than the interpolated one.
         before = video[: CODED - 1]
     assert ((between - held_out) ** 2).mean() < ((before - held_out) ** 2).mean()
 

@@ -1,4 +1,4 @@
-"""`inrc export`: models in ONNX that show what the decoder shows, and folders that are whole or not there."""
+"""`inrc export`: ONNX models that reproduce the decoder's frames, and folders that are complete or absent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_models_show_what_the_decoder_shows(name: str, tmp_path: Path) -> None:
     with inrcodec.open(source, "cpu", "float32") as video:
         expected = video[:].astype(int)
     opened = player.Player(folder)
-    # Backwards, so that no frame finds what it needs made already.
+    # Read backwards, so that no frame finds its references already made.
     for index in reversed(range(len(expected))):
         assert np.abs(opened[index] - expected[index]).max() <= 1
     assert (result.checked_frames, len(opened)) == (len(expected), len(expected))
@@ -54,7 +54,7 @@ def test_models_show_what_the_decoder_shows(name: str, tmp_path: Path) -> None:
 def test_models_do_not_depend_on_the_processor_that_exports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Elsewhere its head would be computed for five places at once.
+    # With AVX-512 our decoder computes the head for five places at once.
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
     inrcodec.export(str(HNERV), str(tmp_path / "out"), ExportSettings())
     (path,) = (tmp_path / "out").glob("*.onnx")
@@ -67,7 +67,7 @@ def test_models_do_not_depend_on_the_processor_that_exports(
 def test_states_are_made_again_when_they_were_forgotten(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three graphs make planes, of none, one and two references."""
+    """Three graphs make planes, from no, one and two references."""
     source, folder = GOLDEN / f"{name}.inrv", tmp_path / "out"
     inrcodec.export(str(source), str(folder))
     with inrcodec.open(source, "cpu", "float32") as video:
@@ -101,7 +101,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
     assert result["largest_difference"] <= 1
     assert result["model_bytes"] == (folder / "segment-0000-shown.onnx").stat().st_size
     assert said.err.startswith(f"{folder}: 3 frames of hnerv in 1 segment(s), models of ")
-    # Embeddings are plain float32, as they are.
+    # Embeddings are stored as plain float32.
     manifest = json.loads((folder / "manifest.json").read_text())
     stored = manifest["segments"][0]["stored"]["embedding"]
     values = np.fromfile(folder / stored["file"], "<f4").reshape(3, *stored["shape"])

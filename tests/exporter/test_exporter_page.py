@@ -1,4 +1,4 @@
-"""The page of `inrc export --web` in a real browser: the frames on its canvas are those of our decoder."""
+"""The page of `inrc export --web` in a real browser: its canvas shows the frames of our decoder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from inrcodec.exporter.runtime import FILES, copy_runtime
 from inrcodec.settings.export import ExportSettings
 
 NEAR = 2
-"""Of 255: WebAssembly rounds elsewhere than we do, and colours are rounded after it."""
+"""Tolerance in code values: WebAssembly rounds differently, and colours are rounded again."""
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -35,22 +35,22 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder with onnxruntime-web: that of the variable INRC_ONNXRUNTIME_WEB, or what npm brings."""
+    """A folder with onnxruntime-web, from the variable INRC_ONNXRUNTIME_WEB or downloaded by npm."""
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
+        pytest.skip("Chromium is not installed")
     given = os.environ.get("INRC_ONNXRUNTIME_WEB")
     if given is not None:
         return given
     if shutil.which("npm") is None:
-        pytest.skip("there is no npm to bring onnxruntime-web, and INRC_ONNXRUNTIME_WEB names none")
+        pytest.skip("onnxruntime-web is missing: install npm, or name a folder in INRC_ONNXRUNTIME_WEB")
     folder = tmp_path_factory.mktemp("runtime") / "dist"
     with pytest.MonkeyPatch.context() as patched:
-        # Where there is no network that is known at once, not after a minute.
+        # Without a network, npm fails at once instead of after a minute.
         patched.setenv("npm_config_fetch_retries", "0")
         try:
             copy_runtime(None, folder)
         except InrcError as error:
-            pytest.skip(f"npm brings no onnxruntime-web: {error}")
+            pytest.skip(f"npm cannot download onnxruntime-web: {error}")
     return str(folder)
 
 
@@ -64,7 +64,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(runtime: str, browser: Any) -> Iterator[Page]:
-    """A page that fails its test where a script of it fails, or something is loaded from elsewhere."""
+    """A page that fails its test if a script fails or anything is loaded from another host."""
     opened = browser.new_page(viewport={"width": 800, "height": 700})
     faults: list[str] = []
     opened.on("pageerror", lambda error: faults.append(str(error)))
@@ -77,7 +77,7 @@ def page(runtime: str, browser: Any) -> Iterator[Page]:
 
 @pytest.fixture
 def served(runtime: str, tmp_path: Path) -> Iterator[Any]:
-    """Exports a golden file and serves it as any static server does; gives the address."""
+    """A function that exports a golden file, serves it as static files and returns the address."""
     servers = []
 
     def serve(name: str) -> str:
@@ -96,7 +96,7 @@ def served(runtime: str, tmp_path: Path) -> Iterator[Any]:
 
 
 def drawn(page: Page, frame: int) -> NDArray[np.int64]:
-    """What is on the canvas once it shows this frame, (height, width, 3)."""
+    """Pixels of the canvas once it shows this frame, (height, width, 3)."""
     page.wait_for_selector(f"#screen[data-frame='{frame}']", timeout=20_000)
     width, height, values = page.evaluate(
         "(() => { const screen = document.getElementById('screen'); const {width, height} = screen;"
@@ -119,7 +119,7 @@ def test_the_canvas_shows_the_decoders_frames(name: str, page: Page, served: Any
         expected = video[:].astype(int)
     page.goto(served(name))
     assert np.abs(drawn(page, 0) - expected[0]).max() <= NEAR
-    # The last frame first: what it is predicted from has to be made for it.
+    # The last frame comes first, so that its references have to be made for it.
     for frame in reversed(range(len(expected))):
         seek(page, frame)
         assert np.abs(drawn(page, frame) - expected[frame]).max() <= NEAR
@@ -129,7 +129,7 @@ def test_the_canvas_shows_the_decoders_frames(name: str, page: Page, served: Any
     drawn(page, 0)
     page.keyboard.press("l")
     page.keyboard.press("Space")
-    # It plays to the end and stops there; then the button offers to play again.
+    # Playback stops at the end; then the button offers to play again.
     assert np.abs(drawn(page, len(expected) - 1) - expected[-1]).max() <= NEAR
     page.get_by_role("button", name="Play", exact=True).wait_for(timeout=5_000)
     page.get_by_role("button", name="One frame back").click()
@@ -147,7 +147,7 @@ def test_a_file_that_is_missing_is_named(browser: Any, served: Any, tmp_path: Pa
     opened.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_without_a_server_the_page_says_what_it_needs(browser: Any) -> None:
     opened = browser.new_page()
     opened.goto(f"{(Path(inrcodec.__file__).parent / 'exporter' / 'web' / 'index.html').as_uri()}")

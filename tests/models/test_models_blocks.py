@@ -1,4 +1,4 @@
-"""The layers that families share, against PyTorch's own."""
+"""Layers shared by the families, compared with PyTorch's own."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_position_encoding_is_the_papers() -> None:
 
 
 def test_position_encoding_keeps_its_highest_frequencies() -> None:
-    """At 1.25^79 the spacing of float32 exceeds a period; sines are those of float64 phases."""
+    """At 1.25^79 the spacing of float32 exceeds a period, so phases are computed in float64."""
     indices = np.array([1, 7, 130])
     phases = np.array(angular_frequencies(1.25, 80)) * (indices[:, None] / 131)
     expected = np.concatenate([np.sin(phases), np.cos(phases)], axis=1)
@@ -77,7 +77,7 @@ def test_position_encoding_keeps_its_highest_frequencies() -> None:
 
 
 def test_frequencies_are_those_of_the_authors_code() -> None:
-    """Powers in float32, times pi in float32; all but one of the powers are the nearest to the exact one."""
+    """Powers and their products with pi are in float32; all powers but one are rounded correctly."""
     frequencies = angular_frequencies(1.25, 80)
     nearest = np.float64(1.25) ** np.arange(80)
     nearest[45] = 22958.873046875

@@ -1,4 +1,4 @@
-"""Contexts of latents and motion: agreement with a slow reading of SPEC.md, and round trips of extremes."""
+"""Contexts of latents and motion: agreement with a slow implementation of SPEC.md, and round trips."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXTREME = (1 << 15) - 1
 
 @dataclass
 class Recorder:
-    """A coder that keeps the classes of each pass and hands the symbols back."""
+    """A coder that records the classes of each pass and returns the symbols."""
 
     passes: list[list[int]] = field(default_factory=list)
 
@@ -42,7 +42,7 @@ class Recorder:
         return self.code(classes, flags)
 
 
-# A slow reading of SPEC.md: one symbol at a time, in Python's integers
+# A slow implementation of SPEC.md: one symbol at a time, in Python integers
 
 
 def logarithm(count: int) -> int:
@@ -58,7 +58,7 @@ def class_of(bias: int, weights: list[int], counts: list[int], knots: int) -> in
 
 
 def diagonal_walk(side: int) -> list[tuple[int, int]]:
-    """From (0, 0) to the right, then along the diagonals, which go down and up in turn."""
+    """Cells in zigzag order: from (0, 0) to the right, then down and up the diagonals in turn."""
     walk = []
     for diagonal in range(2 * side - 1):
         cells = [(u, diagonal - u) for u in range(side) if 0 <= diagonal - u < side]
@@ -71,7 +71,7 @@ def channel_number(component: int, u: int, v: int) -> int:
 
 
 def magnitude_of(values: Integers, frame: int, channel: int, y: int, x: int) -> int:
-    """0 outside the grid."""
+    """Magnitude of a symbol, at most 15; 0 outside the grid."""
     if not (0 <= y < values.shape[2] and 0 <= x < values.shape[3]):
         return 0
     return min(abs(int(values[frame, channel, y, x])), 15)
@@ -119,7 +119,7 @@ def plane_sum(values: Integers, frame: int, y: int, x: int) -> int:
 
 
 def has_latents(values: Integers, part: int, frame: int, y: int, x: int) -> bool:
-    """Whether a place of a frame has luma (0) or chroma (1) latents; none outside the grid."""
+    """Whether a block has nonzero luma (`part` 0) or chroma (1) latents; False outside the grid."""
     inside = 0 <= y < values.shape[2] and 0 <= x < values.shape[3]
     channels = range(64, 96) if part else range(64)
     return inside and any(values[frame, channel, y, x] for channel in channels)
@@ -228,7 +228,7 @@ def motion_passes(
 
 @dataclass(frozen=True)
 class Case:
-    """What both functions need, drawn from a seed: some symbols are large, most are zero."""
+    """Random arguments of both functions; some symbols are large, most are zero."""
 
     generator: np.random.Generator
     frames: int
@@ -239,7 +239,7 @@ class Case:
 
     def symbols(self, shape: tuple[int, ...]) -> Integers:
         drawn = self.generator.laplace(0, 1, shape) * self.generator.choice([0.1, 1, 12], shape[:2] + (1, 1))
-        # Half of the places have nothing at all.
+        # Half of the blocks are entirely zero.
         drawn *= self.generator.choice([0, 1], (shape[0], 1, *shape[2:]))
         return np.clip(np.rint(drawn), -self.largest, self.largest).astype(np.int32)
 
@@ -258,7 +258,7 @@ class Case:
         return ContextModel(bias, weights, KNOTS)
 
     def latents(self) -> tuple[LatentModels, Integers, Integers, Integers, list[list[int]]]:
-        """Models, symbols, levels, references and order: one intra frame, the last one, then the others."""
+        """Models, symbols, levels, references and order: the intra frame, the last frame, then the others."""
         levels = np.minimum(np.arange(self.frames), 2)
         references = np.full((self.frames, 2), -1)
         order = [[0]]
@@ -293,7 +293,7 @@ cases = st.builds(
 )
 
 
-# The tests
+# Tests
 
 
 def test_logarithms_are_exact() -> None:
@@ -351,7 +351,7 @@ def test_latents_and_motion_in_one_payload_round_trip(case: Case) -> None:
 
 
 def golden() -> tuple[LatentModels, ContextModel, Integers, list[Integers]]:
-    """Models of latents and motion, latents and grids of three frames, by arithmetic."""
+    """Models of latents and motion, latents and grids of three frames, from integer arithmetic."""
 
     def spread(shape: tuple[int, ...], low: int, high: int) -> Integers:
         places = np.arange(np.prod(shape))
@@ -391,7 +391,7 @@ GOLDEN = (
 
 
 def test_golden_payload() -> None:
-    """These bytes must be read for ever."""
+    """Every later version must decode these bytes."""
     latent_models, motion_model, values, grids = golden()
     levels, references = np.arange(3), np.array([[-1, -1], [0, 0], [0, 1]])
     decoder = ConditionalDecoder(KNOTS, 5, bytes.fromhex(GOLDEN))
@@ -413,14 +413,14 @@ def test_extreme_weights_reach_the_first_and_the_last_class() -> None:
 
 
 def test_contexts_make_a_payload_smaller() -> None:
-    """Energy that clusters in blocks and persists from frame to frame is told by the counts."""
+    """The counts predict energy that clusters in blocks and persists from frame to frame."""
     generator = np.random.default_rng(5)
     scale = np.exp(generator.normal(-1, 1.2, (1, 1, 6, 8)))
     values = np.rint(generator.laplace(0, 1, (4, CHANNELS, 6, 8)) * scale).astype(np.int32)
     bound = int(np.abs(values).max())
     levels, references = np.array([0, 1, 1, 1]), np.array([[-1, -1], [0, 0], [1, 1], [2, 2]])
     order = [[0], [1], [2], [3]]
-    # Shapes of scale 2^((k - 12) / 2.5) / 2.
+    # Knot k is a distribution of scale 2^((k - 12) / 2.5) / 2.
     log_odds = np.log(np.expm1(2 / np.exp2((np.arange(24) - 12) / 2.5)))
     rows = np.stack([log_odds - np.log(2), log_odds, log_odds, log_odds], axis=1)
     knots = np.clip(np.rint(16 * rows), -255, 255).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Gradients of convolutions: the same, whichever way they are computed."""
+"""Gradients of convolutions are the same whichever way they are computed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from inrcodec.models.layers.convolution import STRIP_PIXELS, convolve
 
 LARGE = (2, 13, 40, 80)
-"""Features of as many pixels as have the gradient of their weights by products of matrices."""
+"""A shape of features large enough that the weights' gradient is computed by matrix products."""
 
 
 @pytest.fixture(autouse=True)

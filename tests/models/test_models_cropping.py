@@ -1,4 +1,4 @@
-"""Cropping to the display size gives exactly the pixels of the whole coded frame, though less is computed."""
+"""Cropping to the display size gives the pixels of the whole coded frame, but computes fewer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every model family must do: plans within budgets, configs that survive anything, frames that agree."""
+"""Requirements of every model family: plans within budgets, robust configs, consistent frames."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEED = 9
 
 
 def small(family: AnyFamily, video: VideoInfo = VIDEO) -> Any:
-    """A small network of the family."""
+    """The config of a small network of the family."""
     return family.plan(video, 2e5, {"width": "5"}, SEED)
 
 
@@ -45,7 +45,7 @@ def test_a_plan_fits_its_budget_and_survives_packing(
         assert family.name == "inrc"
         assert video.frame_count > family.most_frames(video.width, video.height)
         return
-    # No plan of a network counts on less than a bit a symbol.
+    # Every plan of a network assumes at least one bit per symbol.
     symbols = sum(spec.count for spec in family.tensors(config, video))
     assert family not in TRAINED or symbols < budget_bits
     assert family.unpack(family.pack(config), video, SEED) == config

@@ -1,4 +1,4 @@
-"""The Haar transform: PyWavelets' bands and signs, orthogonal, inverted exactly."""
+"""The Haar transform: bands and signs as in PyWavelets, orthogonality, exact inversion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_bands_of_one_cell() -> None:
 @pytest.mark.parametrize("size", [(6, 10), (2, 2), (7, 9), (1, 1), (5, 4)])
 def test_bands_are_those_of_pywavelets(size: tuple[int, int]) -> None:
     source = frames(*size)
-    # An odd row or column is repeated by the mode "symmetric" too.
+    # The mode "symmetric" also repeats the last row or column of an odd size.
     low, (between_rows, between_columns, diagonal) = pywt.dwt2(source.numpy(), "haar", mode="symmetric")
     ours, high = haar(source)
     assert np.allclose(ours.numpy(), low)

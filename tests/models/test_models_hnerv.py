@@ -1,4 +1,4 @@
-"""HNeRV: the paper's sizes, the paper's network, and configs that survive anything."""
+"""HNeRV: the paper's sizes, the paper's network, and robust configs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PaperDecoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def load(self, convolutions: tuple[Convolution, ...], tensors: dict[str, Tensor]) -> None:
-        """Fill in the weights, from channels (row, column, C) to nn.PixelShuffle's (C, row, column)."""
+        """Load the weights, reordering channels (row, column, C) to nn.PixelShuffle's (C, row, column)."""
         modules = [module for module in self.layers if isinstance(module, nn.Conv2d)]
         for module, layer in zip(modules, convolutions, strict=True):
             order = torch.arange(layer.bias_count).reshape(layer.stride**2, layer.output_channels).T.flatten()

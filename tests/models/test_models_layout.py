@@ -1,4 +1,4 @@
-"""Grids, strides and convolutions: the published ones, and what holds for every frame size."""
+"""Grids, strides and convolutions: published values, and properties for every frame size."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_grid_covers_the_frame_with_less_than_one_cell_to_spare(
 
 @given(st.integers(16, 4096), st.integers(16, 2160))
 def test_a_grid_pads_little_and_stays_small(width: int, height: int) -> None:
-    """Over all of these sizes the most is 1.597 times the area, and 256 cells."""
+    """The maxima over all these sizes are 1.597 times the area and 256 cells."""
     grid = choose_grid(VideoInfo(width, height, 1))
     assert grid.coded_width * grid.coded_height <= 1.6 * width * height
     assert 2 <= grid.rows * grid.columns <= 256

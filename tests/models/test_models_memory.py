@@ -1,6 +1,6 @@
-"""What a family says that rendering a frame takes, against what is alive while one is rendered.
+"""The families' estimates of values held while a frame is rendered, compared with measurements.
 
-The limit of `opening` refuses files by that number, so it must hold for configs that no encoder writes too.
+`opened_segment` rejects files by this estimate, so it must also hold for configs that no encoder writes.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from inrcodec.models.snerv.temporal import SNeRVTConfig
 ORDINARY = ((5, 4, 2, 2), (4, 3, 2, 2), (2, 2, 2))
 HOSTILE = ((8, 8, 1, 1, 1, 1, 1, 1), (8, 8, 1), (1, 1, 1, 8, 8), (1, 8, 8), (8, 1, 1, 8), (1, 1, 1))
 WITHIN = 1.02
-"""What is made of weights, such as biases that are repeated, is not in the estimate."""
+"""The tolerance covers tensors made from weights, such as repeated biases, which the estimate excludes."""
 
 
 class Alive(TorchDispatchMode):
-    """Most values, by the storages of tensors that operations made, that are alive after any operation."""
+    """Measures the maximum number of values alive, by the storages that operations make."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Alive(TorchDispatchMode):
 
 
 def measured_and_estimated(family: AnyFamily, config: Any, video: VideoInfo) -> tuple[int, int]:
-    """Most values alive while a frame is rendered, and what the family says of them."""
+    """Maximum number of values alive while a frame is rendered: measured, and the family's estimate."""
     decoder = family.decoder(config, video, random_tensors(family, config, video))
     with torch.inference_mode():
         at = torch.tensor([1])
@@ -96,7 +96,7 @@ def test_up_sampling_decoders_hold_what_they_say(name: str, strides: tuple[int, 
 @pytest.mark.parametrize("width", [0, 8, 32, 64])
 @pytest.mark.parametrize("is_smooth", [False, True])
 def test_grids_hold_what_they_say(width: int, is_smooth: bool) -> None:
-    """In a frame that is predicted from two and has latents everywhere, as few files have."""
+    """Renders a frame with two references and latents everywhere, which few files have."""
     video = VideoInfo(320, 240, 5)
     config = InrcConfig(15, 20, 4, width, is_smooth=is_smooth)
     tensors = {
@@ -113,6 +113,6 @@ def test_grids_hold_what_they_say(width: int, is_smooth: bool) -> None:
         with Alive() as between:
             decoder(torch.tensor([1.5]))
     estimated = Inrc().activation_count(config)
-    # The norm has the number, which was closer before synthesis held less.
+    # SPEC.md fixes the estimate, which was closer before synthesis held fewer values.
     assert 0.7 * estimated <= whole.most <= WITHIN * estimated
     assert between.most <= 2 * estimated

@@ -1,7 +1,7 @@
-"""Networks with the weights of the authors' layout show what the authors' code showed.
+"""Networks produce the same frames as the authors' code for weights in the authors' layout.
 
-`parity.json` is the record of a run of their code (`python -m benchmarks.parity`); weights, embeddings and
-frames are integer patterns that are made again here, so the tests do without their code.
+`parity.json` records a run of their code (`python -m benchmarks.parity`). Weights, embeddings and frames are
+integer patterns that the tests recreate, so they do not need that code.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CASE = pytest.mark.parametrize("case", SMALL, ids=lambda case: case.name)
 
 
 def difference(values: Array, recorded: dict[str, Any]) -> float:
-    """Greatest difference of values, or of their mean or deviation, from the record."""
+    """Largest difference of sampled values, or of the mean or deviation, from the record."""
     flat = values.astype(np.float64).ravel()
     samples = [abs(flat[int(index)] - value) for index, value in recorded["samples"].items()]
     statistics = [abs(flat.mean() - recorded["mean"]), abs(flat.std() - recorded["deviation"])]
@@ -66,7 +66,7 @@ def test_frames_are_the_authors(case: Case) -> None:
     "case", [case for case in SMALL if case.family != "nerv"], ids=lambda case: case.name
 )
 def test_embeddings_are_those_of_the_authors_encoders(case: Case) -> None:
-    """Neighbours at the ends of the clip included: before the first frame comes the second."""
+    """Includes neighbours at the ends of the clip: the first frame's predecessor is the second frame."""
     made = our_embeddings(case.family, case.config, video_of(case.family, case.config))
     assert "embedding" in made
     for name, values in made.items():
@@ -81,7 +81,7 @@ def test_decoders_have_as_many_parameters_as_the_authors(family: str) -> None:
 
 @CASE
 def test_the_record_tells_a_change_of_any_tensor(case: Case) -> None:
-    """A hundredth more of one weight, bias or embedding is seen, so no layer may be left out or misplaced."""
+    """A change of 1 % in any one tensor is detected, so no layer can be missing or misplaced."""
     video = video_of(case.family, case.config)
     tensors = our_tensors(case.family, case.config, video)
     for name in tensors:

@@ -1,4 +1,4 @@
-"""The usual values of the entropy models: those that SPEC lists, for hierarchies of any depth."""
+"""The usual values of the entropy models match SPEC.md and exist for hierarchies of any depth."""
 
 from __future__ import annotations
 

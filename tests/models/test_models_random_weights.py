@@ -1,4 +1,4 @@
-"""The random networks of seeds are literals: a change here breaks every supermask file ever written."""
+"""Random weights drawn from seeds, as literals; any change breaks every existing supermask file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ U64 = st.integers(0, MASK)
 
 
 def philox(counter: tuple[int, ...], key: tuple[int, int]) -> list[int]:
-    """Philox4x64-10 of Salmon et al. 2011, Table 2, in Python's integers."""
+    """Philox4x64-10 of Salmon et al. 2011, Table 2, in Python integers."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
@@ -56,7 +56,7 @@ def test_published_known_answers(
     counter: tuple[int, ...], key: tuple[int, int], expected: tuple[int, ...]
 ) -> None:
     assert philox(counter, key) == list(expected)
-    # NumPy counts up before it makes a block.
+    # NumPy increments the counter before it makes a block.
     whole = sum(word << (64 * index) for index, word in enumerate(counter))
     generator = np.random.Philox(counter=(whole - 1) % (1 << 256), key=np.array(key, dtype=np.uint64))
     assert generator.random_raw(4).tolist() == list(expected)

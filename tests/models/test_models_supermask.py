@@ -1,4 +1,4 @@
-"""Supermask: masks of planned size over weights of the seed, and the paper's straight-through gradients."""
+"""Supermask: masks of planned size over the seed's weights, and the paper's straight-through gradients."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def scales_of(config: SupermaskConfig, tensors: Mapping[str, Tensor], index: int
 
 @pytest.fixture
 def used_weights(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:
-    """Every set of weights that a network was run with."""
+    """Records every set of weights with which a network runs."""
     used: list[dict[str, Tensor]] = []
     run = masking.upsample
 
@@ -179,7 +179,7 @@ def test_the_nerv_decoder_is_the_papers() -> None:
     ],
 )
 def test_random_layers_are_literals(decoder: str, deviation: str, uniform: list[str]) -> None:
-    """What a file of format version 1 means by its seed."""
+    """The weights that a seed determines in files of format version 1."""
     config = sample_config(decoder=decoder)
     signed = random_layer(config, 0)
     assert signed.dtype == np.float32
@@ -316,7 +316,7 @@ def test_a_plan_never_exceeds_its_budget(
 
 def test_ideal_bits_are_the_entropy_of_the_levels() -> None:
     assert sample_config(densities=(32768,)).level_bits == pytest.approx(1.0)
-    # The setting that the literature gives with 1.21 bits a weight.
+    # The literature reports 1.21 bits per weight for this setting.
     published = FAMILY.plan(VIDEO, 1e5, {"densities": "0.30,0.079,0.0315", "width": "20"}, 0)
     assert published.level_bits == pytest.approx(1.21, abs=0.01)
 

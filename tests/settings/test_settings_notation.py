@@ -1,4 +1,4 @@
-"""Sizes, times, ranges and options: what people write, and nothing else, is understood."""
+"""Notations of sizes, times, ranges and options: the usual ones are parsed, all others rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time that is shared out, and deadlines that travel to other processes."""
+"""Deadlines: shares of the time left, and copies sent to other processes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_equal_shares_of_what_is_left_are_equal() -> None:
     whole = Deadline(90, time.monotonic() - 30)
     first = whole.share(1 / 3)
     assert first.seconds == pytest.approx(20, abs=1)
-    # The first took its time: two shares are left of it.
+    # The first share is used up, so two equal shares are left.
     later = Deadline(90, time.monotonic() - 50)
     assert later.share(1 / 2).seconds == pytest.approx(20, abs=1)
 

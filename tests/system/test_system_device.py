@@ -1,4 +1,4 @@
-"""Names of devices and precisions."""
+"""Choice of devices and precisions by name."""
 
 from __future__ import annotations
 

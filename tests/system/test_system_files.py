@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all."""
+"""Outputs appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_folder_that_takes_no_files_is_found_beforehand(
     def refuse(*arguments: object, **named: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    # Not by permissions, which do not bind the root that tests run as in a container.
+    # Patched, because permissions do not restrict root, who runs the tests in a container.
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(OutputError, match="cannot write .*a: Permission denied"):
         check_output_file(tmp_path / "a", overwrite=False)
@@ -141,7 +141,7 @@ with atomic_output(sys.argv[1]) as file:
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Another process that is half through writing `a`."""
+    """Another process that is halfway through writing `a`."""
     command = [sys.executable, "-c", HOLD, str(tmp_path / "a")]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"held\n"

@@ -1,4 +1,4 @@
-"""Memory that stays with the process, by what the kernel says that it holds."""
+"""Memory that the process keeps, as reported by the kernel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import ctypes, json, os
 from inrcodec.system.memory import KEPT_MEMORY
 
 def kept():
-    "MiB of an array that are still held when it is freed."
+    "MiB of an array that are still resident after it is freed."
     before = held()
     bytearray(64 << 20)
     return round((held() - before) / 2**20)
@@ -29,7 +29,7 @@ def held():
         return int(numbers.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 def heap():
-    "GiB of the heap when three of them are freed; nothing is written, so none is held."
+    "GiB of heap left after three are freed; nothing is written, so none are resident."
     blocks = [library.malloc(1 << 30) for _ in range(3)]
     assert all(blocks), "no room for three GiB"
     for block in reversed(blocks):
@@ -91,7 +91,7 @@ def test_other_settings_of_glibc_say_nothing_about_it() -> None:
 
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nobody has chosen anything, and the library is looked for anew."""
+    """Unset the environment's settings of malloc, and forget the cached library."""
     for name in [one for one in os.environ if one.startswith(("MALLOC_", "GLIBC_"))]:
         monkeypatch.delenv(name)
     memory._glibc.cache_clear()
@@ -112,5 +112,5 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, system
     monkeypatch.setattr(sys, "platform", system)
     with memory.KEPT_MEMORY:
         pass
-    # Only Linux can have glibc; on Windows there is no library of that name to ask for.
+    # Only Linux can have glibc; on Windows even loading the library would fail.
     assert asked == ([None] if system == "linux" else [])

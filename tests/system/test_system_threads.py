@@ -1,4 +1,4 @@
-"""Frames that are made in several threads: the same ones, whatever is asked for, and nothing stays behind."""
+"""Decoding in several threads: the same frames in any order of access, and nothing is leaked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FILE = GOLDEN / "inrc.inrv"
 
 @pytest.fixture
 def threads() -> Iterator[int]:
-    """So many for torch, for the time of a test."""
+    """Set torch's number of threads for the duration of a test, and return it."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield 2
@@ -38,7 +38,7 @@ def threads() -> Iterator[int]:
 
 
 def alone() -> Any:
-    """All frames, each decoded by a decoder of its own."""
+    """All frames, each decoded by a separate decoder."""
     frames = []
     for frame in range(6):
         with inrcodec.open(FILE, "cpu", "float32") as video:
@@ -47,7 +47,7 @@ def alone() -> Any:
 
 
 def assert_alike(one: Any, other: Any) -> None:
-    """But for what the number of threads does to a sum."""
+    """Allow one code value, because the number of threads changes the order of summation."""
     assert np.abs(one.astype(int) - other).max() <= 1
 
 
@@ -83,7 +83,7 @@ def test_frames_in_a_row_are_begun_ahead(threads: int, monkeypatch: pytest.Monke
         decoder: Any = video._renderers.of(0).decoder
         assert made == [0]
         decoder.codes([5])
-        # The anchor before it, and nothing ahead.
+        # Only the anchor before it is made too, and nothing ahead.
         assert sorted(made) == [0, 3, 5]
         decoder.codes([1])
         assert sorted(made) == [0, 1, 3, 5]
@@ -121,7 +121,7 @@ def test_no_worker_waits_for_work_that_others_do(threads: int) -> None:
     workers, gate, done = Threads(torch.device("cpu")), Event(), []
     first = workers.submit_after((), gate.wait, 60)
     waiting = [workers.submit_after([first, first], done.append, number) for number in range(4)]
-    # Were they with a worker, it would not come to this one.
+    # If they occupied the workers, this work would never begin.
     workers.submit_after((), done.append, "beside").result(60)
     assert done == ["beside"] and not any(one.running() for one in waiting)
     gate.set()
@@ -158,7 +158,7 @@ def test_at_the_end_of_the_process_waiting_work_fails() -> None:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[torch.Tensor]]]:
-    """Planes of frames as they are made, while nothing collects what holds itself."""
+    """Weak references to the planes that are made, while the garbage collector is disabled."""
     found: list[weakref.ref[torch.Tensor]] = []
     original = reconstruction.Reconstruction._planes
 
@@ -175,7 +175,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[torch.Ten
 
 
 def alive(made: list[weakref.ref[torch.Tensor]]) -> int:
-    """So many are held once workers have put down what they have done."""
+    """Number of planes still held once the workers have released their results."""
     for _ in range(100):
         if not (held := sum(one() is not None for one in made)):
             break
@@ -191,7 +191,7 @@ def test_frames_that_are_not_asked_for_any_more_are_not_held(
         for first in range(4):
             decoder.codes([first, first + 1])
         decoder.codes([0])
-        # Anchors stay.
+        # Anchors are kept.
         assert {*decoder._frames} == {0, 3, 5} and decoder._codes.keys() == {0}
         assert alive(made) == 3
         decoder._frames.clear()
@@ -230,7 +230,7 @@ def test_a_failure_of_work_that_was_begun_ahead_is_forgotten(
     with inrcodec.open(FILE, "cpu", "float32") as video:
         video[0]
         assert_alike(video[1], expected[1])
-        # The anchor of the frames ahead has failed meanwhile, or fails now.
+        # The anchor of the frames ahead has failed by now, or fails here.
         with pytest.raises(MemoryError, match="no more"):
             video[4]
         assert_alike(video[4], expected[4])
@@ -242,7 +242,7 @@ def test_a_place_between_frames_leaves_no_cancelled_work_behind(
     expected, original, gate = alone(), reconstruction.Reconstruction._planes, Event()
 
     def slow(self: Any, frame: int, references: Any) -> Any:
-        # Frame 4, begun ahead, still waits for this one when something else is wanted.
+        # Frame 4, begun ahead, still waits for this one when something else is requested.
         if frame == 5:
             gate.wait(60)
         return original(self, frame, references)
@@ -312,7 +312,7 @@ def test_other_devices_have_no_workers(threads: int) -> None:
 
 @pytest.fixture
 def three(tmp_path: Path) -> Path:
-    """A file of three segments, each that of the golden file."""
+    """A file that contains the golden file's segment three times."""
     stream = bitstream.load(FILE.read_bytes())
     (segment,) = stream.segments
     path = tmp_path / "three.inrv"
@@ -324,7 +324,7 @@ def three(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def makers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the threads that made renderers."""
+    """Names of the threads that make renderers."""
     names, original = [], rendering.SegmentRenderer.__init__
 
     def counted(self: Any, *arguments: Any) -> None:
@@ -356,7 +356,7 @@ def test_a_segment_that_is_damaged_is_told_of_when_it_is_met(three: Path, kind: 
         data[len(data) // 2] ^= 1
         three.write_bytes(data)
     else:
-        # One word too many below the others: found when the symbols are decoded, in the background.
+        # The extra word is only detected when the symbols are decoded, in the background.
         stream = bitstream.load(three.read_bytes())
         first, second, third = stream.segments
         payload = second.sections[-1].payload
@@ -369,7 +369,7 @@ def test_a_segment_that_is_damaged_is_told_of_when_it_is_met(three: Path, kind: 
             for batch in video.batches(range(18)):
                 shown += len(batch)
         assert shown == 6
-        # What comes after it can still be had.
+        # The segment after it can still be decoded.
         assert len(video[12:18]) == 6
 
 
@@ -380,6 +380,6 @@ def test_a_file_may_be_closed_and_left_at_any_time(three: Path, makers: list[str
     assert len(makers) <= 2
     with inrcodec.open(three, "cpu", "float32") as video:
         next(video.batches(range(18)))
-        # The one that was prepared is not the one that is asked for.
+        # The segment prepared in advance is not the one requested.
         frames = video[12:18]
         assert_alike(frames, video[0:6])
