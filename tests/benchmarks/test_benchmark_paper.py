@@ -1,4 +1,4 @@
-"""The rows of `benchmarks.paper`: each is a command that exists, and a network that the clip can have."""
+"""Rows of `benchmarks.paper`: each is a valid command, and its network can be planned for its clip."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_rows_that_have_not_begun_are_cancelled() -> None:
         begun.append(row.name)
         if len(begun) == 1:
             raise KeyboardInterrupt
-        sleep(0.02)  # The caller must come to cancelling before all of them are done.
+        sleep(0.02)  # Gives the caller time to cancel before all rows are done.
         return {}
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""`benchmarks.rd`: BD-rates of curves that are known, rivals through PyAV, and sweeps that go on."""
+"""`benchmarks.rd`: BD-rates of known curves, rivals through PyAV, and sweeps that resume."""
 
 from __future__ import annotations
 

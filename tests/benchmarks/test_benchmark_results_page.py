@@ -1,4 +1,4 @@
-"""docs/results.md is what its command makes of the stored results."""
+"""docs/results.md matches the output of its command for the stored results."""
 
 from __future__ import annotations
 

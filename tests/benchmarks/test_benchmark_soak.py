@@ -1,4 +1,4 @@
-"""A few rounds of the soak: commands that are stopped at random until they are done."""
+"""A few rounds of the soak test, which stops commands at random and restarts them until they finish."""
 
 from __future__ import annotations
 

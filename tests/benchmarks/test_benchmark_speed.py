@@ -1,4 +1,4 @@
-"""The speed reference is the plain way, and the benchmark compares the same work."""
+"""The speed benchmark: its reference is plain PyTorch, and both sides do the same work."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_rival_that_cannot_be_made_says_why() -> None:
 def test_work_is_counted_for_one_frame(small: Contenders, monkeypatch: pytest.MonkeyPatch) -> None:
     (flops, values), rendered = training_work(small), rendering_work(small)
     pixels = small.video.width * small.video.height
-    # A product with each weight of the last stage, at least, for each pixel.
+    # Each pixel takes at least one product with each weight of the last stage.
     assert flops > 3 * rendered[0] > 3 * 2 * 12 * 3 * 9 * pixels
     assert values > 3 * rendered[1] > 3 * 3 * pixels
     monkeypatch.setattr(speed_training, "BATCH_FRAMES", 1)

@@ -1,4 +1,4 @@
-"""The benchmark of the papers' tasks: its boxes, noise and filters, and figures that are the files' own."""
+"""The benchmark of the papers' tasks: boxes, noise, filters, and figures that match the decoded files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def sample(tmp_path: Path) -> tasks.Sample:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command line without starting a process each time."""
+    """Run the command line in this process, which saves starting one each time."""
 
     def inrc(*words: str | Path) -> dict[str, Any]:
         capsys.readouterr()
@@ -68,7 +68,7 @@ def test_inpainting_measures_inside_and_outside_of_the_boxes(sample: tasks.Sampl
         expected = mean_psnr_db(source[:, counted][:, None], decoded[:, counted][:, None])
         assert row[f"psnr_{name}_db"] == pytest.approx(expected, abs=0.05)
     assert row["psnr_all_db"] == pytest.approx(mean_psnr_db(source, decoded), abs=0.05)
-    # Outside of the boxes both are the source.
+    # Outside the boxes, input and output equal the source.
     gain = -10 * np.log10(holes.mean())
     assert row["psnr_output_db"] == pytest.approx(row["psnr_masked_db"] + gain, abs=0.01)
     assert 15 < row["psnr_input_db"] < 100
@@ -94,7 +94,7 @@ def test_boxes_scale_with_the_frame(width: int, height: int, box: int) -> None:
     for seed in range(5):
         holes = boxes(width, height, seed)
         assert holes.shape == (height, width)
-        # Boxes may overlap.
+        # The five boxes may overlap.
         assert 3 * box < holes.sum() <= 5 * box
         assert np.array_equal(holes, boxes(width, height, seed))
     assert not np.array_equal(boxes(width, height, 0), boxes(width, height, 1))
@@ -123,7 +123,7 @@ def test_random_noise_has_every_colour() -> None:
 
 
 def neighbourhoods(frame: Frames) -> np.ndarray:
-    """The nine shifted copies of a frame, inner pixels only, (9, height - 2, width - 2, 3)."""
+    """Nine shifted copies of a frame without its edges, (9, height - 2, width - 2, 3)."""
     height, width = frame.shape[:2]
     return np.stack(
         [frame[y : y + height - 2, x : x + width - 2].astype(float) for y in range(3) for x in range(3)]

@@ -1,4 +1,4 @@
-"""The command line as people meet it: exit codes, streams, files, and what it does not import."""
+"""The command line: exit codes, streams, files, and which libraries it does not import."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from inrcodec.system.deadline import Deadline
 from inrcodec.video import VideoProperties, open_writer
 
 GOLDEN_FILES = sorted(map(str, GOLDEN.glob("*.inrv")))
-"""Of every family."""
+"""Files of every family."""
 
 
 @pytest.fixture(scope="module")
 def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A very small .inrv."""
+    """The path of a very small `.inrv` file."""
     path = tmp_path_factory.mktemp("encoded") / "small.inrv"
     assert run(["encode", CARPHONE, "-o", str(path), "-q", *SMALL]) == 0
     return path
@@ -78,7 +78,7 @@ def test_decode_to_stdout_is_only_y4m(encoded: Path) -> None:
 
 
 def test_a_closed_pipe_ends_quietly(encoded: Path) -> None:
-    # The pipe is closed before anything is read, and the frames are more than it holds.
+    # The pipe is closed before anything is read, and its buffer is smaller than the frames.
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "inrcodec", "decode", str(encoded), "-o", "-", "-q"]
@@ -155,7 +155,7 @@ def test_verify_finds_every_damage(encoded: Path, tmp_path: Path, capsys: pytest
 
 
 def write_inputs(folder: Path) -> None:
-    """Inputs that no encode takes, and an output that is in the way."""
+    """Write inputs that `encode` refuses, and an output that exists already."""
     (folder / "text.txt").write_text("no video\n" * 20)
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "there.inrv").write_bytes(b"earlier")
@@ -277,7 +277,7 @@ def test_an_interrupted_encode_says_how_to_resume(tmp_path: Path, number: signal
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with no room left; needs the right to mount."""
+    """A full file system; skips the test without the right to mount."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder)]
@@ -311,7 +311,7 @@ def test_an_unexpected_error_shows_its_place_with_v_only(
 
 
 class OutOfMemoryError(RuntimeError):
-    """As torch calls it."""
+    """Has the name of torch's error, by which it is recognised."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Progress: whole lines for logs, a bar for terminals."""
+"""Progress output: whole lines for logs, a bar for terminals."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_quality_over_frames_is_a_row_of_blocks() -> None:
     blocks, _, rest = rising.partition(" ")
     assert len(blocks) == 60
     assert [*blocks] == sorted(blocks)
-    # The first and the last ten of 601.
+    # Means of the first ten and of the last ten of 601 frames.
     assert rest == "4.5 to 595.0 dB"
 
 

@@ -1,4 +1,4 @@
-"""The options of fitting and quantising, through the real command line."""
+"""Options of fitting and quantising, through the real command line."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_papers_pipeline_from_a_real_process(tmp_path: Path) -> None:
     done = inrc("encode", CARPHONE, "-o", path, "--json", *SMALL, *options)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    # Three frames in batches of two.
+    # Three frames in batches of two make two steps.
     assert (result["steps"], result["file_bytes"]) == (2, path.stat().st_size)
     assert result["file_bytes"] <= 1152 and result["step_factor"] >= 1
     assert run(["verify", str(path)]) == 0
@@ -82,7 +82,7 @@ def test_the_papers_pipeline_from_a_real_process(tmp_path: Path) -> None:
 
 
 def test_bits_that_were_asked_for_are_the_most(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A larger size makes steps finer, but not where a number of bits was given."""
+    """A larger size makes quantisation steps finer, unless the number of bits was given."""
     paper = ["--preset", "paper", "--parameters", "2k", "--size", "9000", "--prune", "0"]
     bpp = SMALL.index("--bpp")
     common = SMALL[:bpp] + SMALL[bpp + 2 :]
@@ -96,7 +96,7 @@ def test_bits_that_were_asked_for_are_the_most(tmp_path: Path, capfd: pytest.Cap
     for name, value in decoded(path.read_bytes()).items():
         if name.endswith("weight"):
             rows = value.reshape(len(value), -1)
-            # Min-max steps leave 2^4 of them in a range, counted from the zero: one more at most.
+            # Min-max steps divide a range into 2^4 values; aligning them to zero adds at most one.
             assert all(len(np.unique(row)) <= 17 for row in rows)
 
 

@@ -1,7 +1,7 @@
-"""The `inrc` lines of the documentation, and what they are run with: tiny files, and options that are cheap.
+"""The `inrc` commands in the documentation, and the tiny files and cheap options that tests run them with.
 
-A new line needs nothing here as long as its files have names that `make_stand_ins` knows and its options are
-cheap on tiny clips; else a file is added there, or an option to `CHEAPER`.
+A new command needs no change here if `make_stand_ins` knows the names of its files and its options are cheap
+on tiny clips; otherwise add the file there, or the option to `CHEAPER`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ PAGES = {
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 CHEAPER: dict[str, tuple[str, ...]] = {
-    # How long to fit: all lines do so for a part of an epoch, see `LENGTH`.
+    # Duration: every command fits for part of an epoch, see `LENGTH`.
     "--time": (),
     "--epochs": (),
-    # How large: the clips have a thousandth of the pixels.
+    # Size: the clips have a thousandth of the pixels.
     "--bpp": ("--size", "3k"),
     "--size": ("--size", "3k"),
     "--psnr": ("--psnr", "9"),
@@ -44,46 +44,46 @@ CHEAPER: dict[str, tuple[str, ...]] = {
     "--frames": ("--frames", "1:3"),
     "--at": ("--at", "0.05s"),
     "--segment": ("--segment", "2"),
-    # What there is: a process (where nothing of a fit of `inrc` can be hurried), and no GPU.
+    # Hardware: one worker process, where fits of `inrc` cannot be shortened, and no GPU.
     "--workers": ("--workers", "local:1", "--model", "hnerv"),
     "--device": ("--device", "cpu"),
 }
-"""What stands in the place of an option and its value."""
+"""Replacements for an option and its value."""
 CHEAPER_IN: dict[str, dict[str, tuple[str, ...]]] = {
     "compare": {"--bpp": (), "--against": ("--against", "x264:ultrafast")},
 }
-"""The same in a command that means something else by an option, or has other values for it."""
+"""Replacements for commands in which an option has another meaning or other values."""
 ALWAYS = {"compare": ("--bpp", "16,20", "--epochs", "0.3", "--device", "cpu")}
-"""What a command is given besides."""
+"""Words added to a command."""
 CHEAPER_MODELS = {"width=68": "width=12", "width=54": "width=12", "width=81": "width=12"}
-"""The same of `--model-option`."""
+"""Replacements for values of `--model-option`."""
 LENGTH = ("--epochs", "0.3")
 SIZES = ("--size", "--psnr", "--ladder", "--resume-from", "--parameters")
 SKIPPED = {
-    "ray": "a Ray cluster: tests/test_workers.py has one",
-    "--web": "onnxruntime-web: tests/test_exported_page.py has it",
+    "ray": "needs a Ray cluster; see tests/encoder/test_encoder_workers.py",
+    "--web": "needs onnxruntime-web; see tests/exporter/test_exporter_page.py",
 }
-"""Words of lines that are not run, and why."""
+"""Words of commands that are not run, and the reason."""
 WIDTH, HEIGHT, COUNT = 48, 32, 4
 SINKS = {"ffplay": b"YUV4MPEG2"}
-"""Programs at the end of a pipe, and how what they are sent begins."""
+"""Programs at the end of a pipe, and the first bytes that they must receive."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One command as the documentation has it, and as it is run."""
+    """One command, as documented and as run."""
 
     text: str
     words: tuple[str, ...]
-    """After `inrc`."""
+    """Words after `inrc`."""
     standard_input: str | None
-    """The file that a `cat` before it sends."""
+    """The file that `cat` pipes into it."""
     sink: str | None
-    """The program that it is piped into."""
+    """The program that its output is piped into."""
 
     @property
     def skipped(self) -> str | None:
-        """Why it is not run."""
+        """The reason why it is not run; None if it is."""
         values = {word.split(":")[0] for word in self.words}
         return next((reason for word, reason in SKIPPED.items() if word in values), None)
 
@@ -99,11 +99,11 @@ class Line:
 
     @property
     def exit_code(self) -> int:
-        """A damaged file that was decoded as far as it goes has the code 4."""
+        """4 if the input is damaged, even if its intact parts are decoded; else 0."""
         return 4 if any(word.startswith("damaged.") for word in self.inputs) else 0
 
     def cheap(self) -> list[str]:
-        """The words with their options replaced by `CHEAPER`."""
+        """The words with cheaper options: see `CHEAPER`."""
         words: list[str] = []
         left = iter(self.words)
         cheaper = {**CHEAPER, **CHEAPER_IN.get(self.words[0], {})}
@@ -125,7 +125,7 @@ class Line:
 
 
 def shell_lines(text: str) -> Iterator[list[str]]:
-    """Words of each line of the ```sh blocks, and of the indented blocks that the README has."""
+    """Words of each command in the ```sh blocks, and in the indented blocks of the README."""
     blocks = [code for language, code in FENCE.findall(text) if language == "sh"]
     blocks += re.findall(r"(?:^    .*\n)+", FENCE.sub("", text), re.MULTILINE)
     for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
@@ -134,7 +134,7 @@ def shell_lines(text: str) -> Iterator[list[str]]:
 
 
 def documented_lines() -> dict[str, Line]:
-    """Every different `inrc` line, by the page that has it first and its text."""
+    """Every distinct `inrc` command, by its text and the first page that has it."""
     lines: dict[str, Line] = {}
     known: set[str] = set()
     for page, text in PAGES.items():
@@ -147,7 +147,7 @@ def documented_lines() -> dict[str, Line]:
 
 
 def parsed(words: list[str]) -> Line | None:
-    """The `inrc` of a line and what it is piped from and to; None where there is none."""
+    """The `inrc` command of a line with its pipes; None if the line has none."""
     parts: list[list[str]] = [[]]
     for word in words:
         if word == "|":
@@ -164,7 +164,7 @@ def parsed(words: list[str]) -> Line | None:
 
 
 def make_stand_ins(folder: Path) -> None:
-    """Every file that a documented line reads, under the name that it has there."""
+    """Write every file that a documented command reads, under its documented name."""
     frames = moving_gradient(WIDTH, HEIGHT, COUNT)
     write_clip(folder / "in.mp4", frames)
     write_clip(folder / "other.mp4", frames[:2, :24, :32])
@@ -200,7 +200,7 @@ def make_stand_ins(folder: Path) -> None:
 
 def _succeed(words: list[str]) -> None:
     if run(words) != 0:
-        raise RuntimeError(f"the stand-in of {' '.join(words)} could not be made")
+        raise RuntimeError(f"a stand-in could not be made: inrc {' '.join(words)} failed")
 
 
 def _write_picture(path: Path, frame: Frames) -> None:
@@ -212,7 +212,7 @@ def _write_picture(path: Path, frame: Frames) -> None:
 
 
 def _write_two_streams(path: Path, frames: Frames) -> None:
-    """Two videos and a sound."""
+    """Write two video streams and an audio stream."""
     with av.open(str(path), "w") as container:
         videos: list[Any] = [container.add_stream("libx264", rate=25) for _ in range(2)]
         sound: Any = container.add_stream("pcm_s16le", rate=8000, layout="mono")
@@ -228,7 +228,7 @@ def _write_two_streams(path: Path, frames: Frames) -> None:
 
 
 def outputs_of(line: Line, folder: Path) -> list[Path]:
-    """The files that the line has made, by the name after -o and by --csv."""
+    """The files that the command must have made, from the names after `-o` and other options."""
     words, made = line.cheap(), []
     for option in ("--csv", "--preview", "--keep"):
         if option in words:

@@ -1,4 +1,4 @@
-"""The documentation says what is so: commands parse, links lead somewhere, sections and counts are right."""
+"""The documentation is true: commands parse, links resolve, and sections and counts match the code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INRC = [pytest.param(list(line.words), id=name) for name, line in documented_lin
 
 
 def parsed(words: list[str]) -> click.Context:
-    """The context of a command line, nothing of which is run."""
+    """The context of a command line, which is parsed but not run."""
     name, *arguments = words
     return commands.commands[name].make_context(name, arguments)
 
@@ -97,12 +97,12 @@ def test_options_that_are_named_exist(page: str) -> None:
         for one in command.params
         for option in (*one.opts, *one.secondary_opts)
     }
-    foreign = {"--help", "--embed"}  # of click, and of the authors' code
+    foreign = {"--help", "--embed"}  # From click, and from the authors' code.
     assert set(OPTION.findall(PAGES[page])) <= known | foreign
 
 
 def slug(heading: str) -> str:
-    """The anchor that a heading gets."""
+    """The anchor that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -134,18 +134,18 @@ def test_every_family_has_a_page_with_its_options(name: str) -> None:
         family_by_name(name).plan(video, 1e9, {"?": ""}, seed=0)
     options = str(refused.value).rpartition("it has: ")[2].split(", ")
     assert re.findall(r"^\| `(\w+)=", section(text, "Options"), re.MULTILINE) == options
-    # The examples in the tables are values that the family takes.
+    # The family accepts the example values in the table.
     examples = parse_model_options(re.findall(r"^\| `(\w+=[^`]+)`", section(text, "Options"), re.MULTILINE))
     family_by_name(name).plan(video, 1e9, examples, seed=0)
 
 
 def segment(name: str) -> VideoInfo:
-    """Bunny, or of a family whose segments are shorter the first of its two."""
+    """Bunny, or its first half for a family that needs two segments for it."""
     return replace(BUNNY, frame_count=BUNNY.frame_count // 2) if name == "inrc" else BUNNY
 
 
 def section(text: str, heading: str) -> str:
-    """What stands below a heading of the second order."""
+    """The text below a second-level heading."""
     return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
@@ -153,7 +153,7 @@ Row = tuple[re.Pattern[str], str]
 
 
 def documented_sections(text: str) -> list[Row]:
-    """A pattern of names, and the shape as `inrc info` prints it, of each section that a page lists."""
+    """A pattern of names and the shape, as `inrc info` prints it, for each section that a page lists."""
     ((_, block),) = FENCE.findall(section(text, "Transmitted sections"))
     rows = []
     for line in block.splitlines():
@@ -167,7 +167,7 @@ def documented_sections(text: str) -> list[Row]:
 
 
 def published_tensors(name: str) -> tuple[TensorSpec, ...]:
-    """Tensors of the network that the page lists, by the option that it says it lists it with."""
+    """Tensors of the network that a page lists, made with the option that the page names."""
     text = section(PAGES[f"docs/{name}.md"], "Transmitted sections")
     options = re.search(r"`--model-option (\w+=\w+)`", text)
     assert options is not None
@@ -192,7 +192,7 @@ def test_sections_are_those_of_the_family(name: str) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_sizes_are_counted(name: str) -> None:
-    """`HNeRV`'s figures include the embeddings, as its paper's do."""
+    """The figures for `HNeRV` include the embeddings, as in its paper."""
     text = section(PAGES[f"docs/{name}.md"], "Published sizes")
     documented = re.findall(r"\| ([\d,]{6,}) \|$", text, re.MULTILINE)
     expected = []
@@ -270,13 +270,13 @@ def test_hours_are_computed_from_what_was_measured() -> None:
 
 
 def test_no_decibels_that_were_not_measured_here() -> None:
-    """Pages beside the README, and the one that is made of benchmarks/results, name no PSNR."""
+    """Only the README and the page generated from benchmarks/results name a PSNR."""
     for page, text in PAGES.items():
         assert page in ("README.md", "docs/results.md") or not re.search(r"\d dB\b", text)
 
 
 def written_texts() -> list[str]:
-    """Every text of the code, with a NUL for each value that is put into it."""
+    """Every string literal of the code, with a NUL for each formatted value."""
     found = []
     for path in (*ROOT.glob("inrcodec/**/*.py"), *ROOT.glob("bitstream/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -289,7 +289,7 @@ def written_texts() -> list[str]:
 
 
 def is_written(message: str, texts: list[str]) -> bool:
-    """Whether the code says it: all but what stands for something, or with values where a text has them."""
+    """Whether the code contains `message`: its longest part without placeholders, or all with values."""
     fixed = max(re.split(r"\b[A-Z]+\b%?|\bWxH\b|\.\.\.|\b\d+\b", message), key=len).strip(" ();:,")
     patterns = (
         ".*".join(map(re.escape, text.split("\0"))) for text in texts if len(text.replace("\0", "")) > 10

@@ -1,6 +1,6 @@
-"""Every `inrc` line of README and docs is run, with tiny files and cheap options in place of its own.
+"""Runs every `inrc` command of README and docs, with tiny files and cheap options instead of its own.
 
-Lines that differ from others by values only, and those with processes of their own, are marked slow.
+Commands that only differ from earlier ones by values, and those that start processes, are marked slow.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from inrcodec.cli.main import run
 
 
 def _parameters() -> Iterator[Any]:
-    """All lines; those that have nothing which no line before them has are marked slow."""
+    """All commands; one that adds no word to those before it, or starts workers, is marked slow."""
     seen: set[tuple[str, ...]] = set()
     for name, line in documented_lines().items():
         given = [Path(word).suffix or word for word in line.cheap()]
         piped = [("standard input", one) for one in [line.standard_input] if one is not None]
-        # What stands before tells what a word is of: `-o -` is no source of `-`.
+        # The word before gives the meaning: the `-` of `-o -` is not a source.
         words = {(line.words[0], *pair) for pair in [*pairwise(given), *piped]}
         is_costly = words <= seen or "--workers" in line.words
         yield pytest.param(line, id=name, marks=[pytest.mark.slow] if is_costly else [])
@@ -47,13 +47,13 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(hurried: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to run a line in."""
+    """An empty folder, which is the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def bring(line: Line, stand_ins: Path, place: Path) -> None:
-    """The files that the line names, and the folder of its output."""
+    """Copy the files that the command names, and create the folder of its output."""
     have = [str(path.relative_to(stand_ins)) for path in stand_ins.rglob("*") if path.is_file()]
     for word in line.inputs:
         for name in fnmatch.filter(have, re.sub(r"%\d*d", "*", word)):
@@ -89,7 +89,7 @@ def test_what_is_documented_runs(
         assert captured.out.startswith(SINKS[line.sink])
     elif not made:
         assert captured.out.strip()
-    # Nothing else is left, hidden files included.
+    # No other file is left, not even a hidden one.
     roots = {path.relative_to(place).parts[0] for path in made}
     assert set(os.listdir(place)) - before <= roots
 

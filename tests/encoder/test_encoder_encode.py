@@ -1,4 +1,4 @@
-"""The library's encode: the size that was asked for, figures that are true, the same file twice."""
+"""The library's `encode`: it meets the target size, reports true figures, and is deterministic."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Sample:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Clips by width, height and frames, made once each."""
+    """A function that makes a clip by width, height and number of frames, once for each."""
     folder = tmp_path_factory.mktemp("clips")
 
     def clip(width: int, height: int, count: int) -> Sample:
@@ -198,7 +198,7 @@ def test_the_papers_pipeline_loses_little_by_quantising_afterwards(clips: Any, t
     assert result.psnr_db > 25
     assert abs(result.quantisation_loss_db) < 0.5
     assert 0.97 * 7000 <= result.file_bytes <= 7000
-    # Planned by the bits that its symbols take: nothing has to be much coarser than 8 and 6 bits.
+    # The plan counts the bits that symbols take, so that steps need not be much coarser than 8 and 6 bits.
     assert 0.2 < result.step_factor < 1.2
     tensors = decoded_tensors(output)
     weights = np.concatenate([value.ravel() for name, value in tensors.items() if "weight" in name])
@@ -214,7 +214,7 @@ def decoded_tensors(path: Path) -> dict[str, Any]:
 def test_steps_of_rows_decode_from_the_file(
     clips: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every step is given out anew a row at a time: the same numbers, so the same values and pixels."""
+    """Repeating a tensor's step for each of its rows changes neither values nor pixels."""
 
     def by_row(job: FitJob) -> TrainedNetwork:
         plan, fitted = job.plan, train_network(job)
@@ -371,7 +371,7 @@ def test_two_encodes_of_one_output_do_not_meet(tmp_path: Path) -> None:
         assert b"a.inrv is being written by another process" in said and said.count(b"\n") == 1
         assert (tmp_path / "a.inrv.resume").exists()
         first.kill()
-    # The lock is gone with its process, though its file is still there.
+    # The lock ended with its process, though its file remains.
     assert (tmp_path / ".a.inrv.partial").exists()
     with started_encode(str(clip), output, "-y") as third:
         third.communicate(timeout=120)

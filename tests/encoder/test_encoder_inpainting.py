@@ -1,4 +1,4 @@
-"""Inpainting: what a mask covers takes no part in the file or its figures, and is filled when decoding."""
+"""Inpainting: masked pixels affect neither the file nor its figures, and the decoder fills them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def write_lossless(path: Path, frames: Frames) -> Path:
 
 
 def box_mask(width: int = WIDTH, height: int = HEIGHT) -> Frames:
-    """Black, with a white box where `BOX` is."""
+    """A black mask with a white `BOX`, (height, width, 3)."""
     mask = np.zeros((height, width, 3), np.uint8)
     mask[BOX] = 255
     return mask
@@ -88,7 +88,7 @@ def test_nothing_of_a_hole_reaches_the_file(
 
     assert encoded(source, asked) == encoded(other, asked)
     if model != "hnerv":
-        return  # What follows is not of its decoder.
+        return  # The rest does not depend on the family.
     structural = replace(asked, loss="l1+ssim", epochs=1)
     assert encoded(source, structural) == encoded(other, structural) != encoded(source, asked)
     assert encoded(source, replace(asked, mask=None)) != encoded(other, replace(asked, mask=None))
@@ -116,7 +116,7 @@ def test_figures_are_those_of_the_pixels_outside(
 
 
 def test_a_real_process_fills_a_hole_of_one_colour(tmp_path: Path) -> None:
-    """The rest of the picture is one colour, so that the network has no other to fill with."""
+    """The rest of the picture has one colour, so the network fills the hole with it."""
     frames = np.full((3, HEIGHT, WIDTH, 3), (40, 160, 90), np.uint8)
     frames[:, BOX[0], BOX[1]] = (255, 0, 255)
     source = write_lossless(tmp_path / "a.mkv", frames)

@@ -1,4 +1,4 @@
-"""`--ladder`: files of several sizes in one command."""
+"""`--ladder`: one command writes files of several sizes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_command_writes_a_file_for_each_size(clip: Path, tmp_path: Path) -> No
     table = done.stderr.decode().splitlines()[-3:]
     assert [line.split()[0] for line in table] == list(map(str, paths))
     assert sorted(os.listdir(tmp_path)) == sorted(path.name for path in paths)
-    # A rung is the file that this size alone makes.
+    # A rung equals the file that an encode of its size alone makes.
     alone = tmp_path / "alone.inrv"
     inrcodec.encode(str(clip), str(alone), replace(SETTINGS, bpp=12))
     assert alone.read_bytes() == paths[1].read_bytes()
@@ -87,7 +87,7 @@ def test_a_rung_that_fails_leaves_the_others_alone(clip: Path, tmp_path: Path) -
 def test_a_ladder_that_was_stopped_goes_on(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of what a stopped one has left, finished rungs stay as they are."""
+    """Rungs that a stopped ladder finished are kept unchanged."""
     words = ["encode", str(clip), "-o", str(tmp_path / "out.inrv"), "--ladder", "8,12", *QUICK]
     assert run(words) == 0
     finished, other = tmp_path / "out-8bpp.inrv", tmp_path / "out-12bpp.inrv"

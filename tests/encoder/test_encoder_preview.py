@@ -1,4 +1,4 @@
-"""`--preview`: a real picture, the same file as without it, and nothing left behind."""
+"""`--preview`: shows the fit, does not change the file, and leaves nothing behind after a failure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every step reports, and every report is shown."""
+    """Report every step and draw every report."""
     for name in ("inrcodec.fit.training.meter.REPORT_SECONDS", "inrcodec.fit.grids.report.REPORT_SECONDS"):
         monkeypatch.setattr(name, 0.0)
     monkeypatch.setattr("inrcodec.encoder.preview.LEAST_SECONDS", 0.0)
@@ -42,13 +42,13 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(model: str = "hnerv", preview: Path | None = None, epochs: float = 2) -> EncodeSettings:
     path = None if preview is None else str(preview)
-    # So many bytes pay for a network that refines the frames of `inrc`.
+    # At this size `inrc` has a refining network.
     size = 16_000 if model == "inrc" else 4000
     return EncodeSettings(model=model, size_bytes=size, epochs=epochs, device="cpu", preview=path)
 
 
 def halves(path: Path) -> tuple[Frames, Frames]:
-    """Source and fit, (1, height, width, 3) each."""
+    """Source and fit from a preview, (1, height, width, 3) each."""
     ((whole),) = (read_frames(path),)
     return whole[:, :, : whole.shape[2] // 2], whole[:, :, whole.shape[2] // 2 :]
 
@@ -65,7 +65,7 @@ def test_the_picture_is_of_the_fit_and_the_file_as_without_it(clip: Path, tmp_pa
     assert source.shape == fit.shape == (1, HEIGHT, WIDTH, 3)
     middle = COUNT // 2
     assert np.array_equal(source[0], read_frames(clip)[middle])
-    # The last picture is from the end of the fit.
+    # The last picture shows the end of the fit.
     assert mean_psnr_db(source, fit) == pytest.approx(result.psnr_frames_db[middle], abs=3)
 
 
@@ -93,7 +93,7 @@ def test_of_several_segments_and_files_the_one_that_is_fitted_is_shown(clip: Pat
         model="hnerv", segment=3, size_bytes=6000, epochs=2, preview=str(tmp_path / "a.png"), device="cpu"
     )
     encode_all([(str(clip), str(tmp_path / f"{name}.inrv")) for name in "ab"], settings, Looks())
-    # One segment after the other, twice.
+    # Two files of two segments each, fitted in turn.
     order = [[np.array_equal(one, middle) for middle in middles].index(True) for one in shown]
     assert [number for number, _ in groupby(order)] == [0, 1, 0, 1]
 
@@ -125,7 +125,7 @@ def test_an_interrupted_encode_leaves_no_picture_and_goes_on(clip: Path, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         inrcodec.encode(str(clip), output, settings, Stops())
     assert {name for name in os.listdir(tmp_path) if not name.endswith(".resume")} == set()
-    # What `kill -9` leaves is replaced by the encode that goes on, and no other picture.
+    # A resumed encode replaces the preview that `kill -9` left, but no other picture.
     resume_folder(output).mkdir(exist_ok=True)
     (tmp_path / "a.png").write_bytes(b"a photograph")
     with pytest.raises(UsageError, match="exists already"):
@@ -157,7 +157,7 @@ def test_a_picture_stays_as_long_as_there_is_an_output_of_it(clip: Path, tmp_pat
     with pytest.raises(TargetUnreachable, match="is the best one"):
         inrcodec.encode(str(clip), str(output), missed)
     assert output.exists() and preview.exists()
-    # Of a ladder the last rung fails, or all do.
+    # Two ladders: in one the last rung fails, in the other all do.
     words = ["encode", str(clip), "-o", f"{tmp_path}/b.inrv", "--model", "hnerv", "--epochs", "1", "-q"]
     picture = tmp_path / "b.png"
     assert run([*words, "--preview", str(picture), "--ladder", "4,0.01"]) == 3

@@ -1,4 +1,4 @@
-"""`--psnr`: the smallest file that reaches it, what is said when none does, and searches that are stopped."""
+"""`--psnr`: the smallest file that reaches the target, targets out of reach, and interrupted searches."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Encodes:
-    """The real encode, which remembers what it was asked for and stops before one of its calls."""
+    """The real encode, which records its settings and is interrupted before call number `stop_before`."""
 
     def __init__(self, stop_before: int = -1) -> None:
         self.asked: list[EncodeSettings] = []
@@ -150,7 +150,7 @@ def test_long_fits_are_preceded_by_trials(
             str(clip), str(tmp_path / "a.inrv"), replace(ASKED, epochs=60, psnr_db=40), Silent(), encodes
         )
     assert [one.epochs for one in encodes.asked] == [10, 10, 10]
-    # The first is told the least size that there is a network for, the second has it, the third is larger.
+    # The first encode fails and names the least reachable size. The second uses it, the third a larger one.
     _, least, larger = (one.size_bytes or 0 for one in encodes.asked)
     assert larger > least
 
@@ -175,7 +175,7 @@ def test_a_search_that_was_stopped_goes_on(clip: Path, tmp_path: Path) -> None:
 
 
 def test_a_network_that_leaves_bits_over_is_not_the_largest(clip: Path, tmp_path: Path) -> None:
-    """The smallest supermask does not fill its file; the search goes on to larger ones."""
+    """The smallest supermask does not fill its file, but the search continues with larger ones."""
     encodes = Encodes(stop_before=3)
     asked = replace(ASKED, model="supermask", epochs=10, psnr_db=30)
     with pytest.raises(KeyboardInterrupt):

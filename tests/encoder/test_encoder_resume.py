@@ -1,4 +1,4 @@
-"""Encodes that are stopped, by signals and by force, and go on: the same file as if nothing had happened."""
+"""Encodes that are interrupted or killed and then resumed make the file of an uninterrupted encode."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def uninterrupted(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes
 
 
 def stop_when(words: list[str], is_time: Callable[[], bool], number: signal.Signals) -> tuple[int, str]:
-    """Start the command, send it the signal once it is time, and return its exit code and stderr."""
+    """Start the command, send the signal as soon as `is_time`, and return exit code and stderr."""
     process = subprocess.Popen(words, stderr=subprocess.PIPE, env=environment())
     try:
         while not is_time():
-            assert process.poll() is None, "it ended before it could be stopped"
+            assert process.poll() is None, "the command ended before it could be stopped"
             time.sleep(0.01)
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
@@ -74,7 +74,7 @@ def test_a_resumed_encode_makes_the_file_of_an_uninterrupted_one(
     output = tmp_path / "a.inrv"
     folder = tmp_path / "a.inrv.resume"
     words = command(clip, output)
-    # Once in the first segment's fit, once in the second's.
+    # Stopped once in the first segment's fit and once in the second's.
     first = stop_when(words, (folder / "segment-0.fit").exists, number)
     assert first[0] == code
     assert not output.exists()
@@ -91,7 +91,7 @@ def test_a_resumed_encode_makes_the_file_of_an_uninterrupted_one(
 
 
 class StopsAt(Silent):
-    """Interrupts a fit once it has come so far, as Ctrl-C does outside the command line."""
+    """Interrupts a fit at a fraction of its length, as Ctrl-C does in the library."""
 
     def __init__(self, fraction: float) -> None:
         self.fraction, self.notes = fraction, list[str]()
@@ -141,7 +141,7 @@ def test_every_part_of_a_fit_is_put_back(
         assert (resumed.steps, resumed.psnr_db) == (whole.steps, whole.psnr_db)
         assert output.read_bytes() == (tmp_path / "b.inrv").read_bytes()
     else:
-        # Of the time that was asked for only the rest is left, and the whole is what was used.
+        # A resumed encode only has the rest of the time, and reports the time of all its runs.
         assert took < resumed.seconds
         assert resumed.fit_seconds < seconds
     assert not (tmp_path / "a.inrv.resume").exists()
@@ -193,7 +193,7 @@ def test_segments_of_another_request_are_never_taken(
     output = tmp_path / "a.inrv"
     other = write_clip(tmp_path / "other.mp4", 255 - moving_gradient(48, 32, 12))
     stop_when(command(other, output), (folder_of(output) / "segment-0.json").exists, signal.SIGKILL)
-    # As if the folder could not be cleared: its files stay, under the new request's state.
+    # Simulates a folder that cannot be cleared: its files stay beside the new request's state.
     monkeypatch.setattr("inrcodec.encoder.resume.Resumable.remove", lambda self: None)
     assert run(["encode", str(clip), "-o", str(output), *TWO_SEGMENTS, "-q", "-y"]) == 0
     assert output.read_bytes() == uninterrupted

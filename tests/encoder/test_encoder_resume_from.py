@@ -1,4 +1,4 @@
-"""`--resume-from`: fits that go on from an earlier file, which they never make worse."""
+"""`--resume-from`: warm starts from an earlier file, which never make it worse."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def first(clip: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A file of one segment that has much to learn yet."""
+    """A file of one segment, fitted so briefly that it can improve."""
     path = str(tmp_path_factory.mktemp("first") / "a.inrv")
     inrcodec.encode(clip, path, replace(SETTINGS, seed=7, model_options={"channels": "3"}))
     return path
@@ -48,7 +48,7 @@ def first(clip: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def ruined(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every fit ends with a network that shows nothing."""
+    """Make every fit end with a useless network."""
 
     def fit(job: FitJob) -> TrainedNetwork:
         fitted = train_network(job)
@@ -91,7 +91,7 @@ def test_a_file_gets_better_at_its_own_size(clip: str, first: str, tmp_path: Pat
     ],
 )
 def test_every_family_goes_on_where_it_was(clip: str, tmp_path: Path, name: str) -> None:
-    """A step of no effect shows what the fit begins with: the very tensors of the file."""
+    """A warm start begins with exactly the tensors of the file."""
     path = str(tmp_path / "a.inrv")
     size = 12_000 if name.startswith("snerv") else 6000
     inrcodec.encode(clip, path, replace(SETTINGS, model=name, size_bytes=size, epochs=2))
@@ -187,7 +187,7 @@ def test_segments_are_those_of_the_file(clip: str, tmp_path: Path) -> None:
 
 
 def test_each_segment_is_taken_or_stays(clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of three fits the second is ruined."""
+    """The second of three fits is ruined."""
     path, output, count = str(tmp_path / "a.inrv"), str(tmp_path / "b.inrv"), itertools.count()
     inrcodec.encode(clip, path, replace(SETTINGS, segment=3, size_bytes=9000))
 
@@ -207,7 +207,7 @@ def test_a_resumed_fit_of_a_file_ends_as_if_uninterrupted(clip: str, first: str,
     class Stop(Silent):
         def stage(self, name: str, done: int, total: int) -> None:
             self.count = getattr(self, "count", 0) + (name == "checking")
-            # The frames of the start are checked first, those of the fit after it.
+            # The first check is of the file that the fit starts from, the second of the fit.
             if self.count == 2:
                 raise KeyboardInterrupt
 
@@ -285,7 +285,7 @@ def test_one_file_is_of_one_source(clip: str, first: str, tmp_path: Path) -> Non
 
 
 def test_steps_begin_as_they_are_in_the_file(clip: str, first: str, tmp_path: Path) -> None:
-    """Coded without a change, the start has the symbols of the file."""
+    """A warm start that learns nothing keeps all values within two quantisation steps of the file."""
     stream = bitstream.load(Path(first).read_bytes())
     opened = open_segment(stream.segments[0], stream.header)
     output = tmp_path / "b.inrv"

@@ -1,4 +1,4 @@
-"""Where videos are cut and how bytes are shared out; files of several segments, by the library."""
+"""Where videos are cut into segments, how bytes are shared among them, and files of several segments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCENES = (20, 30, 16)
 
 
 def three_scenes() -> Frames:
-    """Three scenes of 64x36 whose cuts are plain to see; the second one moves most."""
+    """Three scenes of 64x36 with clear cuts; the second moves most."""
     first, second, third = (moving_gradient(64, 36, count) for count in SCENES)
     return np.concatenate([first, 255 - second[:, ::-1], np.roll(third, 20, axis=2) // 2])
 
@@ -81,7 +81,7 @@ def test_difficulty_follows_motion_and_detail_and_leaves_nobody_without_bits() -
     temporal[[10, 20]] = 250.0
     first, second, still = difficulties(runs, spatial, temporal)
     assert first == pytest.approx(10 * 1 + 9 * 0.5)
-    # It is noise: ten times as much change as detail.
+    # Ten times as much change as detail is noise.
     assert second == pytest.approx(2 * 10 * 4)
     assert 0 < still < first
     assert difficulties([range(4), range(4, 6)], np.zeros(6), np.zeros(6))[0] > 0
@@ -99,7 +99,7 @@ def header(frame_count: int) -> bitstream.StreamHeader:
 def test_a_file_of_full_segments_is_full(
     parts: list[tuple[int, float]], share: int, data: st.DataObject
 ) -> None:
-    """Whatever each takes of what it may, in whatever order they are coded."""
+    """This holds whatever share of its budget each segment uses."""
     stops = list(accumulate(length for length, _ in parts))
     runs = [range(stop - length, stop) for stop, (length, _) in zip(stops, parts, strict=True)]
     total = max(2, len(parts)) * share
@@ -117,7 +117,7 @@ def test_a_file_of_full_segments_is_full(
 
 
 def file_of_one(run: range, payload: bytes) -> bitstream.Stream:
-    """A segment of `run` as a file of its own."""
+    """A file with one segment of `run`."""
     segment = bitstream.Segment(0, len(run), 1, 0, b"", (bitstream.Section(0, (), payload),))
     return stream_of(header(len(run)), segment, 0.0)
 
@@ -219,13 +219,13 @@ def test_a_network_that_is_too_large_is_told_with_the_size_of_the_file(
     asked = replace(DRAFT, segment=25, size_bytes=12_000)
     with pytest.raises(NetworkTooLarge) as caught:
         inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), asked)
-    # The first of three segments has more than a third of the bytes and less than all.
+    # The first of three segments has more than a third of the bytes, but not all.
     assert 12_000 < caught.value.least_bytes < 3 * 9000
     assert str(caught.value).endswith(f"give --size {caught.value.least_bytes}")
 
 
 class Spoken(Silent):
-    """Keeps what was noted."""
+    """Keeps the notes."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -1,4 +1,4 @@
-"""The sizes that a search for a PSNR tries, on curves of PSNR over size that are known."""
+"""Sizes that a search for a PSNR tries, for known curves of PSNR over size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Curve = Callable[[int], float]
 
 
 def searched(target: float, fit: Curve, trial: Curve | None = None, least: int = 1) -> SizeSearch:
-    """A search that has come to its end."""
+    """A finished search."""
     search = SizeSearch(target, 10_000, 10_000_000, most_trials=3 if trial else 0, most_fits=7)
     for sizes, curve, points in (
         (search.of_trials(), trial, search.trials),
@@ -50,7 +50,7 @@ def test_a_line_is_met_closely(target: float, doublings: float, slope: float, ga
     for search in (searched(target, fit), searched(target, fit, line(at_10k - gain, slope))):
         best = min(one.psnr_db for one in search.fits if one.psnr_db >= target)
         assert best <= target + CLOSE_DB
-        # None but the last is close: the search ends there.
+        # Only the last fit is close: the search ends there.
         assert not any(target <= one.psnr_db <= target + CLOSE_DB for one in search.fits[:-1])
 
 
@@ -91,7 +91,7 @@ def test_the_next_size_lies_between_those_around_the_aim() -> None:
     assert next_size(points, 25) == 2000
     assert 1000 < next_size(points, 20.01) < 1200
     assert 3400 < next_size(points, 29.99) < 4000
-    # A larger fit that came out worse is no reason to look below it.
+    # A larger fit with a lower PSNR does not send the search below its size.
     assert next_size([*points, Point(6000, 24.0)], 25) > 6000
 
 

@@ -1,4 +1,4 @@
-"""Segments fitted by several processes or by a Ray cluster: the same file, also when a worker dies."""
+"""Segments fitted by several processes or a Ray cluster: the file is the same, even if a worker dies."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ ASKED = [*TWO_SEGMENTS, "--checkpoint", "0.02s"]
 SETTINGS = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=8, device="cpu")
 PATIENCE_SECONDS = 240
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes by /proc")
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
 
 
 @contextmanager
 def started(*words: str | Path, **more: str) -> Iterator[subprocess.Popen[str]]:
-    """A program with its own process group, as a terminal gives it; gone at the end."""
+    """Start a program in its own process group, as a terminal does, and kill it at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", *map(str, words)],
         stdout=subprocess.PIPE,
@@ -64,18 +64,18 @@ def encode(clip: Path, output: Path, *more: str) -> tuple[str | Path, ...]:
 
 
 def parents() -> dict[int, int]:
-    """The parent of every process of the machine."""
+    """The parent of every process on the machine, by process id."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             found[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
         except OSError:
-            continue  # It has ended meanwhile.
+            continue  # The process has ended meanwhile.
     return found
 
 
 def descendants(process: int) -> set[int]:
-    """All that came of a process and still runs."""
+    """Running processes that a process started, directly or indirectly."""
     every, found = parents(), {process}
     while more := {child for child, parent in every.items() if parent in found} - found:
         found |= more
@@ -90,7 +90,7 @@ def command_of(process: int) -> str:
 
 
 def waited_for(what: Callable[[], Any]) -> Any:
-    """What the function gives as soon as that is anything."""
+    """The first true value that the function returns; fails after `PATIENCE_SECONDS`."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not (found := what()):
         assert time.monotonic() < end
@@ -109,7 +109,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The file that one process makes."""
+    """The file that a single process makes."""
     output = tmp_path_factory.mktemp("alone") / "a.inrv"
     inrcodec.encode(str(clip), str(output), SETTINGS)
     return output.read_bytes()
@@ -121,7 +121,7 @@ def test_a_worker_that_is_killed_is_replaced(clip: Path, alone: bytes, tmp_path:
         waited_for((tmp_path / "a.inrv.resume" / "segment-1.fit").exists)
         workers = [one for one in descendants(process.pid) if "spawn_main" in command_of(one)]
         assert len(workers) == 2
-        # The second one has just saved; the first may have finished its segment.
+        # The second worker has just saved a checkpoint; the first may have finished its segment.
         os.kill(max(workers), signal.SIGKILL)
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, said
@@ -144,7 +144,7 @@ def test_an_interrupt_ends_the_workers_and_their_fits_go_on(clip: Path, tmp_path
     assert said.splitlines()[-1].endswith("--workers local:2")
     assert len(family) >= 2
     waited_for(lambda: are_gone(family))
-    # Workers are none of the file's business: it goes on without them.
+    # The file does not depend on workers, so an encode without them resumes.
     notes = Notes()
     inrcodec.encode(str(clip), str(output), longer, notes)
     assert any("resuming" in note for note in notes.notes)
@@ -201,18 +201,18 @@ def test_several_sources_share_the_workers_and_fail_alone(
     assert (first["source"], first["exit_code"]) == (str(wrong), 1)
     assert second["result"]["segments"] == 2
     assert third["output"] == str(folder / "other.inrv")
-    # What is there already stays.
+    # Existing outputs are kept.
     assert run(["encode", str(clip), str(other), "-o", str(folder), *asked]) == 0
     assert capfd.readouterr().err.count("exists already") == 2
 
 
 LOCKED = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.urandom(32).hex()}
-"""Nobody else may use the cluster of a test, and it leaves no token in the home folder."""
+"""Keeps others out of a test's cluster, and its token out of the home folder."""
 
 
 @pytest.fixture
 def ray_folder() -> Iterator[dict[str, str]]:
-    """Variables that keep all of Ray's files in a folder; its path is short, for it has sockets."""
+    """Variables that keep all files of Ray in a folder, whose path is short because it holds sockets."""
     pytest.importorskip("ray")
     with TemporaryDirectory(prefix="r", dir="/tmp") as folder:
         yield {**LOCKED, "RAY_TMPDIR": folder}
@@ -220,7 +220,7 @@ def ray_folder() -> Iterator[dict[str, str]]:
 
 @contextmanager
 def ray_cluster(variables: dict[str, str]) -> Iterator[tuple[int, str]]:
-    """A cluster of one node with room for two tasks: its process, and the address for clients."""
+    """A cluster of one node for two tasks: its process id, and the address for clients."""
     port, client_port = free_ports(2)
     options = ["--num-cpus=2", f"--port={port}", f"--ray-client-server-port={client_port}"]
     quiet = ["--include-dashboard=false", "--disable-usage-stats"]
@@ -258,11 +258,11 @@ def test_a_ray_task_that_is_killed_is_retried(clip: Path, tmp_path: Path, ray_fo
         ray_cluster(ray_folder) as (cluster, address),
         started(*words, "--workers", address, **ray_folder) as process,
     ):
-        # Each process loads torch first: on a busy machine one may end before the other begins.
+        # Each process loads torch first, so on a busy machine one may end before the other begins.
         waited_for(lambda: running_tasks(cluster) or process.poll() is not None)
         assert process.poll() is None, process.communicate()
         (task, *_) = running_tasks(cluster)
-        # In the middle: some of a fit is done.
+        # Wait until the task is in the middle of its fit.
         waited_for(lambda: "libtorch_cpu" in Path(f"/proc/{task}/maps").read_text())
         before = cpu_seconds(task)
         waited_for(lambda: cpu_seconds(task) > before + 1.0)
@@ -274,7 +274,7 @@ def test_a_ray_task_that_is_killed_is_retried(clip: Path, tmp_path: Path, ray_fo
 
 
 def running_tasks(cluster: int) -> list[int]:
-    """The processes in which Ray fits segments."""
+    """Ids of the processes in which Ray fits segments."""
     return [one for one in descendants(cluster) if "ray::code_segment_task" in command_of(one)]
 
 
@@ -322,7 +322,7 @@ def test_a_cluster_that_is_not_there_is_one_line(clip: Path, tmp_path: Path) -> 
 
 
 class Cluster:
-    """What is asked of the module `ray`, by a cluster whose server for clients fails at first."""
+    """A stand-in for the module `ray` whose client server fails `failures` times."""
 
     def __init__(self, failures: int) -> None:
         self.failures, self.asked = failures, 0
@@ -357,7 +357,7 @@ def test_a_cluster_whose_server_fails_is_asked_again(monkeypatch: pytest.MonkeyP
 
 
 class Deadly:
-    """A job that ends the process that receives it."""
+    """A job that kills the process that unpickles it."""
 
     key = (0, 4)
 
@@ -379,7 +379,7 @@ def test_a_segment_that_kills_every_worker_is_named(monkeypatch: pytest.MonkeyPa
 
 def test_time_is_shared_so_that_workers_are_busy_to_the_end() -> None:
     def spent(lengths: list[int], worker_count: int) -> list[float]:
-        """When each worker has done the last segment that it took, of a time of 1."""
+        """When each worker finishes its last segment, as a fraction of the whole time."""
         ends = [0.0] * worker_count
         for number in range(len(lengths)):
             worker = int(np.argmin(ends))

@@ -1,4 +1,4 @@
-"""The `inrc` family from frames to files: its transform, its hierarchy, its entropy models and its fit."""
+"""The `inrc` family from frames to files: transform, hierarchy, entropy models and fit."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ SETTINGS = EncodeSettings(model="inrc", device="cpu", epochs=2, size_bytes=3000,
 
 
 def synthesise(latents: torch.Tensor, is_smooth: bool) -> Planes:
-    """Planes of latents (B, 96, h, w)."""
+    """Planes rendered from latents (B, 96, h, w) with a step of 1."""
     planes = no_planes(len(latents), 8 * latents.shape[2], 8 * latents.shape[3], latents.device)
     add_synthesis(planes, latents, torch.ones_like(latents[:, :1]), is_smooth)
     return planes
@@ -132,7 +132,7 @@ def test_blocks_are_added_as_the_specification_says(rows: int, columns: int, is_
 
 
 def repeated_chroma(frames: Frames) -> Frames:
-    """Frames whose colours are the same in squares of 2 x 2 pixels, and whose luma is not."""
+    """Frames whose chroma is constant in squares of 2 x 2 pixels, while their luma is noisy."""
     grey = np.random.default_rng(0).integers(-9, 9, (*frames.shape[:3], 1))
     squares = frames[:, ::2, ::2].repeat(2, 1).repeat(2, 2)[:, : frames.shape[1], : frames.shape[2]]
     return (squares.clip(20, 235) + grey).astype(np.uint8)
@@ -155,7 +155,7 @@ def test_no_other_chroma_is_closer(is_smooth: bool) -> None:
     lost.backward()  # type: ignore[no-untyped-call]
     assert float(chroma_lost(full, is_smooth)) == pytest.approx(float(lost.detach()), rel=1e-6)
     assert chroma.grad is not None
-    # Edges, which are taken to go on, are a little off.
+    # At the edges, which are padded by replication, chroma is only nearly optimal.
     inside = chroma.grad[..., 8:-8, 8:-8] if is_smooth else chroma.grad
     assert float(inside.abs().max()) < (0.1 if is_smooth else 1e-4)
 
@@ -172,7 +172,7 @@ def test_codes_are_rounded_colours_and_what_is_no_number_is_zero(is_smooth: bool
     expected = (255 * colours.double()).round().clamp(0, 255)
     codes = to_codes(to_quads(planes), is_smooth)
     assert codes.dtype == torch.uint8
-    # A value between two codes may be rounded either way.
+    # Values between two codes may be rounded either way.
     assert float((codes.double() - expected).abs().max()) <= 1
     assert float((codes != expected).float().mean()) < 1e-3
     planes.luma[0, 0, 4, 6] = math.nan
@@ -193,7 +193,7 @@ def test_the_chroma_that_is_closer_is_chosen() -> None:
 
 
 def test_a_fit_after_a_decode_has_gradients() -> None:
-    """What a decoder leaves behind for later calls, a fit may use."""
+    """A fit can use tensors that a decoder has cached in inference mode."""
     field, frame = torch.zeros(1, 5, 2, 3), torch.rand(1, 3, 32, 48)
     prediction._shares.cache_clear()
     with torch.inference_mode():
@@ -226,7 +226,7 @@ def test_references_come_earlier_and_every_frame_comes_once(frame_count: int, gr
             assert before == after < frame <= before + group_frames
         else:
             assert before < frame < after
-    # The last frame is an anchor, so that nothing is predicted from one side only but anchors.
+    # The last frame is an anchor, so that only anchors are predicted from one side only.
     assert tree.levels[-1] == (frame_count > 1)
     assert tree.needed(set(range(frame_count))) == set(range(frame_count))
 
@@ -265,7 +265,7 @@ def test_steps_are_divided_by_at_most_the_most(
 
 
 class Recorder:
-    """A coder that counts the bytes and keeps the classes of each pass."""
+    """An encoder that also keeps the classes of each pass."""
 
     def __init__(self, knots: NDArray[np.int64]) -> None:
         self.encoder = ConditionalEncoder(knots, 1000)
@@ -281,7 +281,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def fitted() -> tuple[SegmentPlanes, LatentFit, MotionFit]:
-    """Latents and motion of noisy moving frames, and their entropy models as they come out of a short fit."""
+    """Latents and motion of noisy moving frames, with entropy models from a short fit."""
     frames = moving_gradient(112, 80, 9).astype(int)
     frames += np.random.default_rng(0).normal(0, 12, frames.shape).round().astype(int)
     video = VideoInfo(112, 80, 9)
@@ -299,7 +299,7 @@ def fitted() -> tuple[SegmentPlanes, LatentFit, MotionFit]:
 
 
 def stored(latents: LatentFit, motion: MotionFit) -> dict[str, NDArray[np.int64]]:
-    """The integers of the file; the entropy models are then just these."""
+    """The integers that the file stores for the entropy models, which are set to them."""
     found = parameters(latents.entropy, motion.entropy)
     set_parameters((latents.entropy, motion.entropy), found)
     return found
@@ -331,7 +331,7 @@ def test_latents_have_the_classes_and_take_the_bits_that_the_fit_counts_on(
             with torch.no_grad():
                 classes = latents.entropy.places(mine, reference[list(batch)], levels, part, cells).long()
             magnitudes = mine[:, part_channels(part)][cells[0], :, cells[1], cells[2]].abs().float()
-            # No symbol has a frequency below 1 of 2^24.
+            # No symbol has a frequency below 1 in 2^24.
             exact += float(shapes.bits(magnitudes, classes).clamp(max=24).double().sum())
             for component in members:
                 for number in zigzag(KERNEL_SIDES[component]):
@@ -357,7 +357,7 @@ def test_motion_takes_the_bits_that_the_fit_counts_on(
     assert estimated == pytest.approx(8 * len(encoder.getvalue()), rel=0.02, abs=128)
 
 
-# What a file says of itself
+# The config in a file
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_a_network_that_is_not_worth_its_bits_is_not_there(
     assert all(value.any() for value in refined(segment, latents, 0.0, 60).values().values())
     dear = refined(segment, latents, 1e9, 60).values()
     assert not any(value.any() for value in dear.values())
-    # A fit that goes on from such a file begins anew.
+    # A warm start from such a file begins with a new network.
     again = RefiningFit(segment, 0, dear).values()
     assert again["refine.first.weight"].any()
 
@@ -397,7 +397,7 @@ def test_a_network_that_is_not_worth_its_bits_is_not_there(
 
 
 def pan(width: int, height: int, count: int, seed: int = 0) -> Frames:
-    """A window that moves over smoothed noise, so that prediction has something to follow."""
+    """A window that pans over smoothed noise, which motion prediction can follow."""
     noise = np.random.default_rng(seed).normal(0, 1, (height + 2 * count + 8, width + 2 * count + 8, 3))
     for axis in (0, 1):
         noise = sum(np.roll(noise, shift, axis) for shift in range(-2, 3)) / 2.3
@@ -469,7 +469,7 @@ def test_a_hard_cut_costs_no_more_than_its_frames(tmp_path: Path) -> None:
     assert 0.97 * 6000 <= result.file_bytes <= 6000
     with inrcodec.open(tmp_path / "a.inrv", "cpu") as video:
         decoded = video[:]
-    # Frames on both sides are nearer their own source than the other's.
+    # Each frame beside the cut is nearer to its own source than to the other's.
     for frame in (4, 5):
         own, other = (np.abs(decoded[frame].astype(int) - frames[one]).mean() for one in (frame, 9 - frame))
         assert own < other / 2
@@ -560,12 +560,12 @@ def test_info_and_verify_read_grids_without_torch(encoded: Path, tmp_path: Path)
 
 
 def test_verify_decodes_the_symbols(encoded: Path, tmp_path: Path) -> None:
-    """A payload that no coder made, in a file whose checksums are right."""
+    """A payload that no coder made is found in a file whose checksums are right."""
     stream = bitstream.load(encoded.read_bytes())
     (segment,) = stream.segments
     payload = segment.sections[-1].payload
     assert payload[0] < 128
-    # One word more, below all others: what is left when every symbol is decoded.
+    # One word inserted below all others is left over when every symbol is decoded.
     damaged = replace(segment.sections[-1], payload=payload[:1] + b"more" + payload[1:])
     sections = (*segment.sections[:-1], damaged)
     path = tmp_path / "a.inrv"
@@ -577,7 +577,7 @@ def test_verify_decodes_the_symbols(encoded: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["flat", "gradient", "still"])
 def test_more_bytes_than_there_is_use_for(tmp_path: Path, kind: str) -> None:
-    """The file is as good as it can be, and holds latents at the very step they were chosen at."""
+    """The file has the best quality, and holds latents at the same step they were chosen for."""
     frames = moving_gradient(64, 48, 6)
     if kind == "flat":
         frames[:] = (40, 90, 200)
@@ -594,7 +594,9 @@ def test_a_segment_of_too_many_frames_is_refused_before_its_hierarchy_is_made(
 ) -> None:
     family, video = Inrc(), VideoInfo(16, 16, 1 << 28)
     config = family.plan(VideoInfo(16, 16, 5), 1e5, {}, 0)
-    monkeypatch.setattr("inrcodec.models.inrc.shapes.hierarchy", lambda *_: pytest.fail("it was made"))
+    monkeypatch.setattr(
+        "inrcodec.models.inrc.shapes.hierarchy", lambda *_: pytest.fail("the hierarchy was made")
+    )
     with pytest.raises(bitstream.LimitExceeded):
         family.unpack(family.pack(config), video, 0)
 

@@ -1,4 +1,4 @@
-"""Parts of the fit of `inrc`: the search for a step, the pace of a fit, and the pruning of motion."""
+"""Parts of the fit of `inrc`: the search for a quantisation step, its pace, and pruning of motion."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from inrcodec.progress import Part, Silent
 from inrcodec.system import deadline
 from inrcodec.system.deadline import Deadline
 
-# The search for a step
+# The search for a quantisation step
 
 
 def searched(
     size_of: dict[str, float], first: float, target: float, trials: int, noise: float
 ) -> list[float]:
-    """Sizes of the steps tried: scale x step^-power, off by up to `noise`, another way each trial."""
+    """Sizes at the steps tried: scale x step^-power, with a relative error up to `noise` in each trial."""
     search, step, sizes = StepSearch(), first, []
     for trial in range(trials):
         size = size_of["scale"] * step ** -size_of["power"] * (1 + noise * math.sin(7.3 * trial))
@@ -106,7 +106,7 @@ def test_sizes_that_do_not_fall_give_new_steps() -> None:
 
 
 class Clock:
-    """A clock that is put forward by hand."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -167,9 +167,9 @@ def test_a_fit_by_time_leaves_what_coding_takes(clock: Clock) -> None:
     network = paced.network_clock()
     assert isinstance(network, WallClock)
     assert network.deadline == clock.now + 90 - RESERVE * 2.0
-    # Ten steps of four frames are four passes over ten.
+    # Ten steps of four frames are four passes over ten frames.
     assert paced.epochs(10) == 4
-    # Three choices, and half of the reserve: 12 seconds.
+    # Three choices and half of the reserve take 12 seconds.
     clock.now += 77.9
     assert not paced.is_late(3)
     clock.now += 0.2
@@ -189,14 +189,14 @@ def test_too_little_time_is_refused_and_enough_is_named(clock: Clock) -> None:
     assert announced(paced) == (18, None)
 
 
-# Filling the bytes
+# Filling the file
 
 
 class Coding:
-    """Trials whose sizes follow a law, and the steps that were tried."""
+    """Trials whose sizes follow a power law; records the steps tried."""
 
     def __init__(self, latent_bytes: float, others: int = 200) -> None:
-        """`latent_bytes` are those of a step of 1; `others` do not change."""
+        """Latents take `latent_bytes` at a step of 1; `others` is the number of constant bytes."""
         self._latent_bytes, self._others = latent_bytes, others
         self.steps: list[float] = []
 
@@ -217,7 +217,7 @@ def test_the_bytes_are_filled_wherever_it_begins(step: float) -> None:
 
 def test_time_that_is_short_ends_it_when_the_file_is_full_enough() -> None:
     coding = Coding(9_600)
-    # 98 % at the first step: good enough only for who is late.
+    # The first step fills 98 %, which is only enough for a fit that is late.
     assert filled(coding, 1.0, lambda passes: passes > 0) == 9_800
     assert coding.steps == [1.0]
     coding = Coding(6_000)
@@ -260,7 +260,7 @@ def motion_of(segment: SegmentPlanes) -> MotionFit:
 def costs(
     motion: MotionFit, segment: SegmentPlanes, fineness: torch.Tensor, step: float
 ) -> tuple[float, float]:
-    """What predictions leave to code, and the bits of the grids, as pruning measures them."""
+    """Cost of coding the residual and bits of the motion grids, as pruning measures them."""
     scale = min(8, 2 * finest_scale(segment.height, segment.width))
     left = sum(
         float(motion._left_to_code(batch, fineness, step, scale, motion.grids).sum())
@@ -282,7 +282,7 @@ def test_pruning_costs_no_more_than_it_saves(panning: SegmentPlanes, step: float
     assert bits_after < bits
     for grid, old in zip(motion.grids, before, strict=True):
         assert torch.equal(grid, grid.round())
-        # A node of a frame stays as it was or is zero in all channels.
+        # A node of a frame either stays unchanged or is zero in all channels.
         kept = (grid == old).all(1)
         assert (kept | (grid == 0).all(1)).all()
 

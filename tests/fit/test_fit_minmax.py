@@ -1,4 +1,4 @@
-"""Min-max quantisation: the step of the formula, zeros that stay zero, rows where they pay."""
+"""Min-max quantisation: steps match the formula, zeros stay zero, and rows have steps where they pay."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_values_come_back_within_half_a_step_and_zeros_as_zeros(
 
 
 def test_rows_on_lattices_of_their_own_get_their_own_steps() -> None:
-    """Each row is a whole multiple of its own scale, so steps of rows lose nothing and one step much."""
+    """Each row holds multiples of its own scale, so one step per row is lossless and a shared step is not."""
     draw = np.random.default_rng(1)
     scales = draw.uniform(0.5, 2.0, (12, 1, 1, 1))
     value = (draw.integers(0, 2, WEIGHT.shape) * scales).astype(np.float32)

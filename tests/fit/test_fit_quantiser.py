@@ -1,4 +1,4 @@
-"""Learned steps: what a quantiser does to values, gradients and bits."""
+"""Learned quantisation steps: their effect on values, gradients and bits."""
 
 from __future__ import annotations
 

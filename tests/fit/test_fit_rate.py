@@ -1,4 +1,4 @@
-"""The differentiable rate against the exact integral, and against what the coder really writes."""
+"""The differentiable rate against the exact integral, and against the coder's real output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def exact_bits(value: float, scale: float) -> float:
     """-log2 of the integral of exp(-|x| / b) / 2b over [value - 1/2, value + 1/2], by Gauss-Legendre."""
     low, high = value - 0.5, value + 0.5
     edges = [low, 0.0, high] if low < 0 < high else [low, high]
-    # Narrow densities need narrow panels near zero, where they have nearly all their mass.
+    # Narrow densities need narrow panels near zero, which has nearly all their mass.
     points = sorted({*edges, *(x for k in range(1, 40) for x in (-k * scale, k * scale) if low < x < high)})
     nodes, weights = np.polynomial.legendre.leggauss(20)
     mass = 0.0
@@ -97,7 +97,7 @@ def test_the_rate_is_no_promise_that_the_coder_breaks_for_nearly_empty_tensors(s
 
 @pytest.mark.parametrize("step", [0.3, 1.0, 2.5])
 def test_noise_bounds_the_bits_of_rounding(step: float) -> None:
-    """Ballé et al. 2017, section 3: what training sees is what rounding costs, or a little more."""
+    """Noise costs about as many bits as rounding, or slightly more (Ballé et al. 2017, section 3)."""
     generator = torch.Generator().manual_seed(0)
     values = torch.from_numpy(np.random.default_rng(1).laplace(0, 1, 50_000)) / step
     noise = torch.rand(values.shape, generator=generator, dtype=torch.float64) - 0.5

@@ -1,4 +1,4 @@
-"""Adam makes PyTorch's steps, and a process that fits loads no compiler."""
+"""Our Adam makes the same steps as PyTorch's, and loads no compiler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clocks and the learning rate: from a start to an end, whatever the speed."""
+"""Clocks and the learning rate: they go from start to end at any speed."""
 
 from __future__ import annotations
 

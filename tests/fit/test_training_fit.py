@@ -1,4 +1,4 @@
-"""Small real fits: they learn, they keep to their bits, and the same seed does the same twice."""
+"""Small real fits: they learn, meet their bit budget, and are deterministic."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_short_fits_by_muon_have_a_higher_rate_unless_one_is_asked_for(
 def test_a_fit_against_the_clock_reckons_with_the_steps_that_there_is_time_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is taken to be slower than it is."""
+    """The measured time per step is replaced by a longer one."""
     monkeypatch.setattr("inrcodec.fit.training.loop.Fit.step_seconds", lambda fit: 0.1)
     clip, details = clip_of(FRAMES), Details()
     plan = plan_segment(clip.properties, SETTINGS)
@@ -122,7 +122,7 @@ def test_a_fit_against_the_clock_reckons_with_the_steps_that_there_is_time_for(
 
 
 def test_memory_is_kept_while_steps_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those whose time is taken before the fit, too, and not after one that fails."""
+    """This includes the steps timed before the fit, and ends when a step fails."""
     kept, seen, forward = KeptMemory(), [], Fit._forward
 
     def watched(fit: Fit, *arguments: Any) -> Any:
@@ -166,7 +166,7 @@ def test_the_same_seed_gives_the_same_values(model: str, options: dict[str, str]
 
 @pytest.mark.parametrize("loss", ["l2", "wavelet", pytest.param("l1", marks=pytest.mark.slow)])
 def test_trained_steps_cost_about_the_bits_of_the_plan(loss: str) -> None:
-    """Whatever the loss: rate control scales by its running mean."""
+    """This holds for every loss, because rate control scales by the loss's running mean."""
     plan, result = fitted(replace(SETTINGS, epochs=12, loss=loss))
     sections = SectionCoder(plan.specs, result.values, result.steps).code(1.0)
     payload = sum(len(section.payload) for section in sections)
@@ -216,7 +216,7 @@ def test_a_fit_reports_the_psnr_whatever_it_minimises(monkeypatch: pytest.Monkey
     for loss in ("l2", "l1+ssim", "wavelet"):
         reports = Reports()
         fitted(replace(SETTINGS, epochs=0.0625, loss=loss), reports)
-        # One step of the same network on the same frame: what is minimised has changed nothing yet.
+        # In the first step all three render the same frame: the loss has not changed the network yet.
         (first[loss],) = reports.seen
     assert first["l1+ssim"] == first["wavelet"] == pytest.approx(first["l2"])
 

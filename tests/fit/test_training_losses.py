@@ -1,4 +1,4 @@
-"""Losses against formulas written again here, their gradients, and what they refuse."""
+"""Losses against independent formulas, their gradients, and the frames they refuse."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KERNEL /= KERNEL.sum()
 
 
 def pair(height: int, width: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """A rendered and a source batch (2, 3, height, width) that resemble each other."""
+    """A rendered and a similar source batch, (2, 3, height, width) each."""
     draw = torch.Generator().manual_seed(seed)
     source = torch.rand(2, 3, height, width, generator=draw)
     noise = torch.rand(2, 3, height, width, generator=draw)
@@ -33,7 +33,7 @@ def pair(height: int, width: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def blurred(values: Values) -> Values:
-    """(..., H, W) filtered with the Gaussian window where it fits."""
+    """`values` (..., H, W) filtered with the Gaussian window, without padding."""
     for axis in (-1, -2):
         windows = np.lib.stride_tricks.sliding_window_view(values, 11, axis=axis)
         values = windows @ KERNEL
@@ -41,7 +41,7 @@ def blurred(values: Values) -> Values:
 
 
 def similarity(a: Values, b: Values, data_range: float) -> tuple[Values, Values]:
-    """SSIM and its contrast-structure part of each channel (B, C) of (B, C, H, W) (Wang et al. 2004)."""
+    """SSIM and its contrast-structure part per channel (B, C), for (B, C, H, W) (Wang et al. 2004)."""
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     mean_a, mean_b = blurred(a), blurred(b)
     variance_a, variance_b = blurred(a * a) - mean_a**2, blurred(b * b) - mean_b**2
@@ -68,7 +68,7 @@ def mixed(a: Values, b: Values, data_range: float = 1.0) -> float:
 
 
 def bands(frames: Values) -> tuple[Values, Values]:
-    """Low band and the three high ones side by side as channels."""
+    """The low band, and the three high bands stacked as channels."""
     a, b, c, d = (frames[..., row::2, column::2] for row in (0, 1) for column in (0, 1))
     high = np.stack([a + b - c - d, a - b + c - d, a - b - c + d], axis=2) / 2
     return (a + b + c + d) / 2, high.reshape(len(frames), -1, *high.shape[-2:])

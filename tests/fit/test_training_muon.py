@@ -1,4 +1,4 @@
-"""Muon: what it makes of matrices, what it fits, and that it goes on where it stopped."""
+"""Muon: its steps, the parameters it fits, its rates, and that it resumes exactly."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from inrcodec.settings.presets import OPTIMIZERS, PRESETS
 
 VIDEO = VideoInfo(48, 32, 4)
 QUANTISER: Any = nn.Linear(1, 1)
-"""Anything that has parameters."""
+"""Any module with parameters."""
 
 
 def matrix_of(rows: int, columns: int, weakest: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """A matrix whose singular values go from 1 down to `weakest`, and the nearest orthogonal one."""
+    """A matrix with singular values from 1 down to `weakest`, and the nearest orthogonal matrix."""
     generator = torch.Generator().manual_seed(rows)
     left, _, right = torch.linalg.svd(torch.randn(rows, columns, generator=generator), full_matrices=False)
     sizes = torch.logspace(0, np.log10(weakest), min(rows, columns))
@@ -40,7 +40,7 @@ def test_all_directions_of_a_matrix_become_about_as_large(shape: tuple[int, int]
     found = orthogonalised((1e3 * matrix).to(dtype)).float()
     sizes = torch.linalg.svdvals(found)
     assert 0.6 < float(sizes.min()) and float(sizes.max()) < 1.3
-    # The same directions: what is found of each is a multiple of it.
+    # Singular vectors are kept: the product with the nearest orthogonal matrix is symmetric.
     turned = nearest.T @ found if shape[0] > shape[1] else found @ nearest.T
     tolerance = 1e-3 if dtype is torch.float32 else 0.05
     torch.testing.assert_close(turned, turned.T, atol=tolerance, rtol=0)

@@ -1,4 +1,4 @@
-"""Pruning: the right weights, exactly as many as asked for, and zeros that last into the file."""
+"""Pruning: it removes the right weights, exactly as many as asked for, and the file keeps the zeros."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ VALUES = {
 
 
 class Fixed:
-    """A representation of four tensors."""
+    """A representation of four fixed tensors."""
 
     def __init__(self) -> None:
         self.module = nn.Module()
@@ -123,7 +123,7 @@ def fitted(settings: EncodeSettings) -> tuple[SegmentPlan, TrainedNetwork]:
     return plan, train_network(FitJob(plan, clip, settings, torch.device("cpu")))
 
 
-# A quarter of an epoch is one step: too few to come to the share of the fit where pruning belongs.
+# A quarter of an epoch is one step, which ends before the fit reaches the point of pruning.
 @pytest.mark.parametrize("epochs", [0.25, 3])
 @pytest.mark.parametrize(("preset", "asked"), [("paper", None), ("paper", 0.5), ("draft", 0.3)])
 def test_zeros_stay_zeros_through_the_file(preset: str, asked: float | None, epochs: float) -> None:

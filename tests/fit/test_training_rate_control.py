@@ -1,4 +1,4 @@
-"""The weight of the rate term finds its level on a problem with one unknown: a quantisation step."""
+"""Rate control reaches its target on a problem with one unknown, a quantisation step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNT = 4000
 
 
 def bits_after_a_fit(target_bits: float, steps: int = 600, error_scale: float = 1.0) -> float:
-    """Fit the step of a fixed Laplace tensor, whose error is the step's; the bits it costs in the end."""
+    """Bits that a Laplace tensor costs after its step was fitted, with the error of uniform quantisation."""
     generator = torch.Generator().manual_seed(0)
     sign = torch.randint(0, 2, (COUNT,), generator=generator) * 2 - 1
     values = sign * torch.empty(COUNT).exponential_(generator=generator)

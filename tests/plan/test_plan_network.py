@@ -1,4 +1,4 @@
-"""What a target pays for, decided without torch and without fitting."""
+"""Networks planned for a target size, without torch and without fitting."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_more_bytes_plan_a_larger_network(model: str, options: dict[str, str]) -
         ).parameter_count
         for size in (10_000, 20_000, 50_000, 120_000)
     ]
-    # Of inrc only the refining network grows, in steps of eight channels.
+    # Only the refining network of inrc grows, in steps of eight channels.
     assert counts == sorted(counts if model == "inrc" else set(counts))
     assert counts[-1] > counts[0]
 
@@ -113,7 +113,7 @@ def test_networks_are_planned_by_the_bits_of_their_procedure() -> None:
     assert TRAINED_FOR_RATE.weight < paper.weight < 8
     assert TRAINED_FOR_RATE.embedding < paper.embedding < 6
     assert planned("paper", weight_bits=4).weight < paper.weight < planned("paper", prune=0.0).weight
-    # At the half, a bit for each weight's place; then half the weights at their bits.
+    # Half the weights pruned: one bit per weight for its place, plus the bits of the other half.
     assert planned("paper", prune=0.5).weight == pytest.approx(1 + 0.5 * planned("paper", prune=0.0).weight)
 
 

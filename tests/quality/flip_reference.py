@@ -1,4 +1,4 @@
-"""LDR-FLIP a second time, as its paper describes it: P. Andersson et al., 2020. Slow, for tests only."""
+"""A second implementation of LDR-FLIP (P. Andersson et al., 2020), written from the paper; slow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TO_XYZ = np.array(
 )
 WHITE = TO_XYZ.sum(1)
 SENSITIVITIES = ((1.0, 0.0047, 0.0, 1e-5), (1.0, 0.0053, 0.0, 1e-5), (34.1, 0.04, 13.5, 0.025))
-"""a1, b1, a2, b2 of the two Gaussians of each opponent channel."""
+"""Coefficients a1, b1, a2, b2 of the two Gaussians of each opponent channel."""
 FEATURE_WIDTH = 0.082
 
 
@@ -38,7 +38,7 @@ def linear_of(opponent: Image) -> Image:
 
 
 def seen(opponent: Image) -> Image:
-    """Filtered by what the eye resolves."""
+    """The image filtered by the contrast sensitivity of the eye."""
     radius = math.ceil(3 * math.sqrt(0.04 / (2 * math.pi**2)) * PIXELS_PER_DEGREE)
     away = np.arange(-radius, radius + 1) / PIXELS_PER_DEGREE
     square = away[:, None] ** 2 + away**2

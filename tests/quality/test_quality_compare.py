@@ -1,4 +1,4 @@
-"""`inrc compare`: what it prints and writes, its verdict, what is refused and what is left out."""
+"""`inrc compare`: its output, its verdict, refusals, and rivals that are left out."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_command_compares_real_files(
     ours, rival = found["contenders"]
     assert (ours["name"], rival["name"]) == ("inrc", "x264:ultrafast")
     for point in ours["points"]:
-        # Real files: what is kept has the bytes that are told, and no more than were asked for.
+        # Kept files have the reported size, which does not exceed the size asked for.
         asked = float(point["setting"].split()[0])
         assert (kept / point["file"]).stat().st_size == point["file_bytes"] <= asked * 48 * 32 * 4 / 8
     assert sorted(path.name for path in kept.iterdir()) == sorted(one["file"] for one in ours["points"])
@@ -126,7 +126,7 @@ def test_comparisons_of_known_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = compare_each(contenders)
     assert found.psnr.percent == pytest.approx(-50) and found.psnr.overlap == (30, 37.5)
     assert found.ms_ssim == BdRate(None, None)
-    # Half the bits are one step of 2.5 dB; the point at 0.05 is below all of the other's.
+    # Half the bits are one step of 2.5 dB; the point at 0.05 bpp is below the other's range.
     assert found.difference_db == pytest.approx(2.5) and found.times_as_long == pytest.approx(40)
     assert difference_db(curve(100, 1), curve(0.1, 1)) is None
     monkeypatch.setattr(bdrate, "find_spec", lambda name: None)
@@ -182,7 +182,7 @@ def test_a_source_of_a_long_name_is_compared(tmp_path: Path) -> None:
 def test_a_rival_that_fails_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its stream cannot be decoded, as far as can be seen from here."""
+    """The rival's stream is cut, so it cannot be decoded."""
     real = rivals.encode_stream
 
     def encode(frames: Any, rival: Rival, *more: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""`inrc eval`: metrics against second implementations, and the command."""
+"""`inrc eval`: metrics against independent implementations, and the command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ALL = tuple(MEASURES)
 
 
 def pair(height: int = 120, width: int = 176) -> tuple[Frames, Frames]:
-    """A frame with edges and smooth parts, and a noisy, blurred, darker one."""
+    """A frame with edges and smooth parts, and a noisy, blurred, darker copy."""
     random = np.random.default_rng(0)
     frame = moving_gradient(width, height, 1)[0]
     frame[20:60, 30:90] = random.integers(0, 256, 3)
@@ -73,7 +73,7 @@ def halved(frame: Any) -> Any:
 
 
 def contrast_similarity(one: Any, other: Any) -> float:
-    """The second factor of SSIM, over all windows that lie inside."""
+    """The contrast-structure factor of SSIM, averaged over all windows inside the frame."""
     from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 
     def mean(values: Any) -> Any:
@@ -95,7 +95,7 @@ def test_flip_is_what_its_paper_describes() -> None:
 
 
 def test_psnr_of_yuv_is_of_bt709_at_limited_range() -> None:
-    """Of flat frames, whose codes follow from the formula."""
+    """Uses flat frames, whose codes follow from the formula."""
     first, second = np.full((2, 10, 14, 3), 128, np.uint8)
     second[:] = (240, 30, 20)
     found = measure_frame(first, second, ("yuv",))
@@ -106,7 +106,7 @@ def test_psnr_of_yuv_is_of_bt709_at_limited_range() -> None:
         return 16 + 219 * luma, 128 + 224 * (blue - luma) / 1.8556, 128 + 224 * (red - luma) / 1.5748
 
     for name, one, other in zip("yuv", codes((128,) * 3), codes((240, 30, 20)), strict=True):
-        # Codes are whole numbers.
+        # Codes are rounded, so each difference is off by up to 1.
         least, most = abs(one - other) - 1, abs(one - other) + 1
         value = found[f"psnr_{name}"]
         assert value is not None
@@ -115,7 +115,7 @@ def test_psnr_of_yuv_is_of_bt709_at_limited_range() -> None:
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A source, and an .inrv file of it."""
+    """A source, and an `.inrv` file encoded from it."""
     folder = tmp_path_factory.mktemp("videos")
     source = write_clip(folder / "source.mp4", moving_gradient(48, 32, 5))
     settings = EncodeSettings(device="cpu", epochs=1, size_bytes=2500)
@@ -126,7 +126,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_an_evaluation_has_a_value_for_each_frame(videos: tuple[Path, Path]) -> None:
     source, file = map(str, videos)
     found = evaluate(source, file, device="cpu")
-    # Frames of 32 rows are too small for MS-SSIM.
+    # MS-SSIM is missing: frames of 32 rows are too small for it.
     assert {*found.values} == {"psnr", "psnr_y", "psnr_u", "psnr_v", "ssim", "flip"}
     assert all(values.shape == (5,) for values in found.values.values())
     with inrcodec.open(file, "cpu") as video:

@@ -1,4 +1,4 @@
-"""PSNR and MS-SSIM: known values, the cap, and what is refused."""
+"""PSNR and MS-SSIM: known values, the cap at 100 dB, and invalid arguments."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_what_is_refused() -> None:
 
 
 def test_ms_ssim() -> None:
-    pytest.importorskip("pytorch_msssim")  # the extra `metrics`, which `dev` contains
+    pytest.importorskip("pytorch_msssim")  # In the extra `metrics`, which `dev` includes.
     frames = np.random.default_rng(0).integers(0, 256, (2, 176, 192, 3), dtype=np.uint8)
     blurred = ((frames + np.roll(frames, 1, axis=2).astype(np.uint16)) // 2).astype(np.uint8)
     assert ms_ssim(frames, frames) == pytest.approx(1, abs=1e-6)

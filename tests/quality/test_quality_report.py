@@ -1,4 +1,4 @@
-"""`inrc report`: what stands on the page, what is refused, and that nothing is left behind."""
+"""`inrc report`: the content of the page, refusals, and that failures leave no files behind."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ from inrcodec.video.images import jpeg_bytes, webp_bytes
 
 pytestmark = pytest.mark.usefixtures("hurried_module")
 NAME = "a <b>&'\".inrv"
-"""A name that would be markup if it were not escaped."""
+"""A file name that is markup unless it is escaped."""
 
 
 class Page(HTMLParser):
-    """The tags and texts of a page; fails on elements that are not closed."""
+    """The tags and texts of a page; fails on unclosed elements."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A source of seven frames, two files of it, and what `encode --json` said of one that was fitted."""
+    """A source of seven frames, two files of it, and the `encode --json` log of one."""
     folder = tmp_path_factory.mktemp("report")
     write_clip(folder / "source.mp4", moving_gradient(48, 32, 7))
     small = EncodeSettings(device="cpu", epochs=1, size_bytes=2500)
@@ -175,7 +175,7 @@ def test_no_frame_is_shown_twice(values: list[float], expected: dict[str, int]) 
 
 
 def decoded(data: str, folder: Path) -> Frames:
-    """The frame of a `data:` address, by PyAV."""
+    """The frame of a `data:` URL, decoded by PyAV."""
     kind, _, body = data.partition(";base64,")
     path = folder / f"picture.{kind.rpartition('/')[2]}"
     path.write_bytes(base64.b64decode(body))
@@ -205,7 +205,7 @@ def test_pictures_are_those_frames_without_loss(made: ReportResult, folder: Path
 def test_maps_are_dark_where_nothing_differs_and_bright_where_much_does() -> None:
     colours = heat(np.array([[0.0, 0.5, 1.0, 2.0]])).astype(int).sum(axis=2)[0]
     assert colours[0] < 10 < colours[1] < colours[2] == colours[3]
-    # The middle of `magma`.
+    # The middle of the colour map `magma`.
     np.testing.assert_allclose(heat(np.array([[0.5]]))[0, 0], (183, 55, 121), atol=1)
 
 
@@ -239,7 +239,7 @@ def test_sections_of_every_family_have_a_group(path: Path) -> None:
 
 
 def results(path: Path, pixels: int, contenders: dict[str, float]) -> Path:
-    """Stored results of made-up contenders, whose sizes are so many times those of the first."""
+    """Stored results of made-up contenders, whose sizes are scaled by the given factors."""
     rows = [
         {
             "clip": "clip",
@@ -465,7 +465,7 @@ def test_an_interrupted_report_leaves_nothing(folder: Path, tmp_path: Path) -> N
     write_clip(tmp_path / "source.mkv", moving_gradient(192, 176, 7))
     shutil.copy(folder / "b.inrv", tmp_path / "b.inrv")
     before = sorted(os.listdir(tmp_path))
-    # It waits where the page would be made.
+    # The evaluation is replaced by a wait.
     script = (
         "import signal, time\n"
         "from inrcodec.cli import main\nfrom inrcodec.quality import evaluation\n"

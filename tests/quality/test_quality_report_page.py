@@ -1,4 +1,4 @@
-"""The page of `inrc report` in a real Chromium: it loads alone, the slider and the charts answer."""
+"""The page of `inrc report` in a real Chromium: it loads no other file, and slider and charts work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PHONE, DESKTOP = (390, 844), (1280, 900)
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page on two files, one of which has a name that would break it."""
+    """The URL of a page on two files, one of which has a name with markup."""
     folder = tmp_path_factory.mktemp("page")
     source = str(write_clip(folder / "source <i>.mp4", moving_gradient(64, 48, 5)))
     files = [str(folder / name) for name in ("a'\"<b>.inrv", "b  c.inrv")]
@@ -47,7 +47,7 @@ def browser() -> Iterator[Any]:
 
 
 class Opened:
-    """A page in a window of a size, and what it said and asked for."""
+    """A page in a window of a given size, with its console messages and requests."""
 
     def __init__(self, browser: Any, address: str, size: tuple[int, int], **options: Any) -> None:
         width, height = size
@@ -67,7 +67,7 @@ class Opened:
         self.context.close()
 
     def place(self) -> int:
-        """Where the slider stands, percent."""
+        """Position of the slider, in percent."""
         return int(self.page.locator(".handle").get_attribute("aria-valuenow"))
 
 
@@ -195,7 +195,7 @@ def test_it_shows_everything_without_script(browser: Any, address: str) -> None:
 
 
 def test_a_screenshot_has_both_pictures_side_by_side(browser: Any, address: str, tmp_path: Path) -> None:
-    """Left of the handle are the pixels of the source, right of it those of the file."""
+    """Pixels left of the handle are the source's, those right of it the file's."""
     with Opened(browser, address, DESKTOP) as opened:
         page, stage = opened.page, opened.page.locator(".stage")
         flat = {side: np.full((48, 64, 3), level, np.uint8) for side, level in (("over", 40), ("under", 220))}

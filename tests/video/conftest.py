@@ -1,4 +1,4 @@
-"""Fixtures of the tests that read and write videos."""
+"""Fixtures for tests that read and write videos."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def notes() -> Notes:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 200 kB; needs the right to mount."""
+    """A file system of 200 kB; skips the test without the right to mount."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]

@@ -1,4 +1,4 @@
-"""The table of input files, each through the real command line; see `benchmarks.inputs`."""
+"""Runs each input file of the table in `benchmarks.inputs` through the real command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound and timestamps through the real command line: encode, info, verify, decode."""
+"""Audio and timestamps through the real command line: encode, info, verify, decode."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def encoded(film: Path) -> Path:
-    """Frames 10 to 44 of the film."""
+    """An `.inrv` file of frames 10 to 44 of the film."""
     output = film.with_suffix(".inrv")
     assert run(["encode", str(film), "-o", str(output), *RANGE, *TINY]) == 0
     return output
@@ -101,7 +101,7 @@ def test_decode_muxes_the_packets_of_its_frames_in_step(
     start = 1.6 + 15 / 25
     source = stored_packets(film, "audio")
     before = {packet.data: packet.seconds for packet in source}
-    # Packets of silence are all alike, those of the tone are not.
+    # Packets of silence are identical, those of the tone are not.
     counts = Counter(packet.data for packet in source)
     loud = [packet for packet in stored_packets(output, "audio") if counts[packet.data] == 1]
     assert len(loud) > 10

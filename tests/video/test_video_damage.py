@@ -1,4 +1,4 @@
-"""Seeking, damaged and unfinished files, and pipes, by the library and by the command line."""
+"""Seeking, damaged and truncated files, and pipes, in the library and on the command line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SKIP = DecodeSettings(device="cpu", precision="float32", skip_damaged=True)
 
 
 def random_film(source: Path) -> bitstream.Stream:
-    """Networks of random weights, one for each twelve frames, beside what the source has beside its video."""
+    """Networks of random weights, one per twelve frames, with audio, chapters and tags of the source."""
     family, segments = HNeRV(), []
     for first in range(0, COUNT, EACH):
         video = VideoInfo(32, 16, min(EACH, COUNT - first))
@@ -60,7 +60,7 @@ def random_film(source: Path) -> bitstream.Stream:
 
 
 class Film:
-    """Fifty frames in five segments with sound, chapters and tags."""
+    """Fifty frames in five segments with audio, chapters and tags."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "film.inrv"
@@ -73,7 +73,7 @@ class Film:
         self.segments = [block for block in self.blocks if block.type == b"SEGM"]
 
     def damaged(self, *types_or_numbers: int | bytes) -> bytes:
-        """The file with one bit changed in these segments and in the first block of these types."""
+        """The file with one bit flipped in each of these segments or first blocks of these types."""
         data = bytearray(self.data)
         for one in types_or_numbers:
             hit = self.segments[one] if isinstance(one, int) else self.first(one)
@@ -100,7 +100,7 @@ def assert_close(found: Frames, expected: Frames) -> None:
 
 
 def frozen(frames: Frames, *lost: range) -> Frames:
-    """What is expected for `frames` when these runs of them are lost."""
+    """The expected output for `frames` if these runs of frames are lost."""
     shown = list(range(len(frames)))
     for run_ in lost:
         stand_in = run_.stop if run_.start == 0 else run_.start - 1
@@ -166,7 +166,7 @@ def test_between_frames_of_a_damaged_file(film: Film, tmp_path: Path) -> None:
 
 
 def test_frames_that_are_not_lost_are_no_error(film: Film, tmp_path: Path) -> None:
-    """Other segments are not read, with and without --skip-damaged."""
+    """Other segments are not read, whether or not `--skip-damaged` is given."""
     path = write(tmp_path / "a.inrv", film.damaged(0, 2, 4))
     for settings in (SKIP, replace(SKIP, skip_damaged=False)):
         asked = replace(settings, frames=FrameRange(12, 24), overwrite=True)
@@ -178,7 +178,7 @@ def test_frames_that_are_not_lost_are_no_error(film: Film, tmp_path: Path) -> No
 
 
 def decoded(path: Path) -> tuple[list[float], int, int]:
-    """Times of the frames, packets of sound and chapters of a video file."""
+    """Times of the frames, number of audio packets, and number of chapters of a video file."""
     with av.open(str(path)) as container:
         times = [frame.time for frame in container.decode(video=0)]
         chapters = len(container.chapters())
@@ -262,7 +262,7 @@ def test_nothing_is_written_when_nothing_is_left(
     path = write(tmp_path / "a.inrv", film.data[:end])
     for options in ([], ["--skip-damaged"]):
         assert run(["decode", path, "-o", str(tmp_path / "a.mp4"), *options]) == 4
-        # Without a segment the option would not help, so it is not advised.
+        # The option is not advised, because without an intact segment it would not help.
         assert "--skip-damaged" not in only_line(capfdbinary.readouterr().err)
         assert os.listdir(tmp_path) == ["a.inrv"]
         assert run(["info", path, *options]) == 4
@@ -270,7 +270,7 @@ def test_nothing_is_written_when_nothing_is_left(
 
 
 def piped(data: bytes, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """A real `inrc` that reads `data` from a pipe."""
+    """Run a real `inrc` process that reads `data` from a pipe."""
     command = [sys.executable, "-m", "inrcodec", *map(str, arguments)]
     return subprocess.run(command, input=data, capture_output=True, env=environment(), timeout=120)
 
@@ -285,7 +285,7 @@ def test_a_pipe_makes_the_same_file(film: Film, tmp_path: Path, suffix: str) -> 
     assert decoded(from_pipe)[1:] == decoded(from_file)[1:]
     assert decoded(from_pipe)[0] == pytest.approx(decoded(from_file)[0], abs=1e-3)
     assert np.array_equal(read_frames(from_pipe), read_frames(from_file))
-    if suffix != ".webm":  # which cannot hold AAC
+    if suffix != ".webm":  # WebM cannot hold AAC.
         assert stored_packets(from_pipe, "audio") == stored_packets(from_file, "audio")
     assert sorted(os.listdir(tmp_path)) == sorted([from_file.name, from_pipe.name])
 
@@ -345,7 +345,7 @@ def test_reports_of_standard_input(film: Film) -> None:
 
 
 def test_the_first_frames_do_not_wait_for_the_end(film: Film) -> None:
-    """Frames come out of a pipe while the rest of the file has not gone in."""
+    """Frames of the first segment come out of a pipe before the rest of the file goes in."""
     command = [sys.executable, "-m", "inrcodec", "decode", "-", "-o", "-", "-q"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()

@@ -1,4 +1,4 @@
-"""Reading: pixels are PyAV's own, selections are exact, and what is no video is refused in one line."""
+"""Reading: pixels match PyAV's, selections are exact, and other files are refused in one line."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_an_extreme_ratio_is_held(exponent: int) -> None:
 def test_more_frames_than_memory_are_refused(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Matroska states no number of frames, only a duration.
+    # Matroska stores no number of frames, only a duration.
     path = write_video(tmp_path / name, gradient(64, 48, 50))
     frame_bytes = 64 * 48 * 3
     monkeypatch.setattr("inrcodec.video.reader.physical_memory_bytes", lambda: 20 * frame_bytes)
@@ -275,7 +275,7 @@ def test_the_display_matrix_is_applied(tmp_path: Path, degrees: int, mirrored: b
         gradient(32, 16),
         prepare=lambda stream: stream.set_display_rotation(degrees, hflip=mirrored),
     )
-    # FFmpeg rotates counter-clockwise, and mirrors after it.
+    # FFmpeg rotates counter-clockwise, then mirrors.
     expected = np.rot90(plain_rgb(path)[0], degrees // 90)
     if mirrored:
         expected = expected[:, ::-1]

@@ -1,4 +1,4 @@
-"""Sound, subtitles, chapters and tags: the same packets come out that went in, in step with the picture."""
+"""Audio, subtitles, chapters and tags: packets survive unchanged and in sync with the picture."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_sound_comes_out_as_it_went_in(
     again = write_film_again(tmp_path / f"b.{target}", clip, extras, notes)
     assert notes.lines == []
     before, after = stored_packets(film, "audio"), stored_packets(again, "audio")
-    if (codec, source) != ("aac", "ts"):  # whose frames lose the headers of the transport stream
+    if (codec, source) != ("aac", "ts"):  # From a transport stream, frames lose its headers.
         assert [packet.data for packet in after] == [packet.data for packet in before]
     assert len(after) == len(before)
     flash, onset = flash_and_onset(again)
@@ -104,7 +104,7 @@ def test_subtitles_chapters_tags_and_languages_come_back(tmp_path: Path, notes: 
         assert titles == [(0, "One"), (1, "Two")]
         languages = {stream.type: stream.language for stream in container.streams}
     assert languages == {"video": None, "audio": "deu", "subtitle": "fra"}
-    video_start = 0.021  # Matroska has no negative times: the priming packet of AAC shifts everything.
+    video_start = 0.021  # Matroska has no negative times, so the priming packet of AAC shifts everything.
     assert [packet.data for packet in stored_packets(again, "subtitle")] == [b"Hello", b"again"]
     times = [packet.seconds - video_start for packet in stored_packets(again, "subtitle")]
     assert times == pytest.approx([0.2, 1.1], abs=0.002)

@@ -1,4 +1,4 @@
-"""Writing: what is written comes back with its colours, timing and shape, whole or not at all."""
+"""Writing: files keep colours, timing and shape, and are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -75,15 +75,15 @@ def test_colours_survive_under_every_tag(tmp_path: Path, matrix: int, full_range
     clip = read_clip(str(tmp_path / "a.mp4"), ALL)
     difference = clip.frames.astype(int) - frames
     assert np.abs(difference).mean() < 2.5
-    # What is written is exact (below); PyAV reads 4:2:0 up to 1.4 levels too dark.
+    # The written samples are exact (see below); PyAV reads 4:2:0 up to 1.4 levels too dark.
     assert np.abs(difference.mean(axis=(0, 1, 2))).max() < 1.6
-    # An RGB source has no matrix of its own: it is written, and tagged, as limited BT.709.
+    # An RGB source has no matrix, so it is written and tagged as limited BT.709.
     expected = color if matrix else ColorTags(1, 13, 1, False)
     assert clip.properties.color == expected
 
 
 LUMA_WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
-"""Of red and blue, by matrix: BT.709, BT.601 (twice), BT.2020."""
+"""Luma weights of red and blue by matrix: BT.709, BT.601 (twice), BT.2020."""
 
 
 def exact_yuv(color: tuple[int, int, int], matrix: int, full_range: bool) -> list[float]:
@@ -120,7 +120,7 @@ def test_a_grey_video_is_as_bright_as_it_should_be(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("matrix", "color_range"), [(2, 1), (1, 1), (1, 2), (6, 2), (9, 1)])
 def test_samples_of_a_source_come_back(tmp_path: Path, matrix: int, color_range: int) -> None:
-    """Source -> RGB -> output gives the YUV samples of the source again, within rounding."""
+    """Source -> RGB -> output restores the YUV samples of the source, except for rounding."""
     source = write_video(
         tmp_path / "source.mkv",
         gradient(32, 24, 2),
@@ -189,7 +189,7 @@ def test_what_ffmpeg_cannot_hold_is_an_output_error(
     tmp_path: Path, name: str, changes: dict[str, Fraction]
 ) -> None:
     frames = gradient(16, 16, 4)
-    if name == "shots" and "frame_rate" in changes:  # images have no rate
+    if name == "shots" and "frame_rate" in changes:  # Images have no frame rate.
         write_all(tmp_path / name, frames, **changes)
         return
     with pytest.raises(OutputError, match=r"exceeds FFmpeg's limit \(2\^31-1\)"):
@@ -216,7 +216,7 @@ def test_images(tmp_path: Path, target: str, first: str) -> None:
         writer.write(frames[5])
         writer.write(frames[6])
         assert np.array_equal(read_clip(str(tmp_path / target), ALL).frames, frames)
-    # Only what was written is replaced.
+    # Only the written images are replaced.
     expected = np.concatenate([frames[:11], frames[5:7]])
     assert np.array_equal(read_clip(str(tmp_path / target), ALL).frames, expected)
 
@@ -278,7 +278,7 @@ def test_targets_that_cannot_be(
 
 def test_an_encoder_that_refuses_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="a.mkv"):
-        # x265 has a smallest size.
+        # Frames this small are below the minimum of x265.
         write_all(tmp_path / "a.mkv", gradient(3, 3), "hevc")
     assert names_in(tmp_path) == []
 

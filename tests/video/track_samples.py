@@ -1,4 +1,4 @@
-"""Real files with sound, subtitles, chapters and tags, made with PyAV alone."""
+"""Video files with audio, subtitles, chapters and tags, made with PyAV alone."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 MILLISECONDS = Fraction(1, 1000)
 FLASH_SECONDS = 1.2
-"""When the picture turns white and the tone begins."""
+"""Time at which the picture turns white and the tone begins."""
 CHAPTERS = [(0, 1000, "One"), (1000, 2000, "Two")]
 SUBTITLES = [(200, 500, "Hello"), (1100, 600, "again")]
 
 
 class Stored(NamedTuple):
-    """A packet as a demuxer gives it."""
+    """A demuxed packet."""
 
     seconds: float
     data: bytes
@@ -33,9 +33,9 @@ def write_film(
     header: bytes | None = None,
     chapter_title: str | None = None,
 ) -> Path:
-    """Two seconds at 25 frames a second whose picture flashes when the tone begins.
+    """Write two seconds at 25 fps whose picture flashes when the tone begins.
 
-    All starts at `delay` seconds, a whole number of frames. `header` is the subtitles' extradata.
+    All streams start at `delay` seconds, a whole number of frames. `header` is the subtitles' extradata.
     """
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream("libx264", rate=25)
@@ -86,7 +86,7 @@ def write_film(
 
 
 def stored_packets(path: Path, kind: str) -> list[Stored]:
-    """The packets of the first stream of sound or subtitles."""
+    """The packets of the first stream of a `kind`, `audio` or `subtitle`."""
     with av.open(str(path)) as container:
         stream = next(stream for stream in container.streams if stream.type == kind)
         packets = [packet for packet in container.demux(stream) if packet.size]
@@ -94,7 +94,7 @@ def stored_packets(path: Path, kind: str) -> list[Stored]:
 
 
 def flash_and_onset(path: Path) -> tuple[float, float]:
-    """When the picture turns bright and when the tone begins, in seconds."""
+    """Seconds at which the picture turns bright and the tone begins; raises `ValueError` for silence."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
     flash = next(frame.time for frame in frames if frame.to_ndarray(format="gray").mean() > 128)

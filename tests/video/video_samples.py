@@ -1,4 +1,4 @@
-"""Real files made with PyAV."""
+"""Video and audio files made with PyAV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Frames = NDArray[np.uint8]
 
 
 class Notes(Silent):
-    """Keeps what was noted."""
+    """Keeps the notes."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -27,7 +27,7 @@ class Notes(Silent):
 
 
 def gradient(width: int, height: int, count: int = 1) -> Frames:
-    """Smooth colours that differ between corners and move a little, (T, height, width, 3)."""
+    """Smooth colours that differ between corners and change slowly, (T, height, width, 3)."""
     row, column = np.mgrid[0:height, 0:width]
     frames = [
         np.stack(
@@ -55,7 +55,7 @@ def write_video(
     colorspace: int | None = None,
     color_range: int | None = None,
 ) -> Path:
-    """One video stream, by PyAV alone: nothing of `inrcodec.video` takes part."""
+    """Write one video stream with PyAV alone, independent of `inrcodec.video`."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height = frames.shape[2], frames.shape[1]
@@ -81,7 +81,7 @@ def write_video(
 
 
 def write_sound(path: Path) -> Path:
-    """A tenth of a second of silence."""
+    """Write a tenth of a second of silence."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44100)
         frame = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
@@ -94,6 +94,6 @@ def write_sound(path: Path) -> Path:
 
 
 def plain_rgb(path: Path) -> Frames:
-    """The frames as PyAV's `rgb24` gives them."""
+    """The frames as PyAV converts them to `rgb24`."""
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
