@@ -1,1 +1,1 @@
-"""One command for every figure that the project states; results are committed as JSON."""
+"""Commands that measure every figure the project publishes; results are committed as JSON."""

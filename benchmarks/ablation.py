@@ -1,10 +1,10 @@
-"""What each part of the `inrc` model is worth: candidates at equal time and equal bytes, in one run.
+"""Ablation of the `inrc` model: encodes variants at equal time and equal size in one run.
 
     python -m benchmarks.ablation bunny-quarter carphone --bpp 0.1 --time 1m --json FILE [--only NAME ...]
 
-Every candidate is a real file of (nearly) the same size, so that their PSNR can be compared; a candidate less
-than 0.2 dB from the model as it is is measured with two more seeds, and so is that. Candidates that the JSON
-file already holds are kept: an interrupted run goes on where it stopped.
+Every candidate is a real file of nearly the same size, so their PSNR values are comparable. If a candidate is
+less than 0.2 dB from the unmodified model, both are measured with two more seeds. An interrupted run
+continues: candidates that the JSON file already contains are not measured again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NEAR_DB, MORE_SEEDS = 0.2, (1, 2)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to encode: options of the model, and constants of modules in place of their own."""
+    """A variant of the encoder: model options, and module constants to patch as (owner, name, value)."""
 
     name: str
     options: tuple[tuple[str, str], ...] = ()
@@ -48,7 +48,7 @@ class Candidate:
 
 
 def _without_contexts() -> Any:
-    """A latent entropy model that knows channel and level only; flags keep their contexts."""
+    """`LatentEntropy.__init__` without contexts: latents only know channel and level, flags keep theirs."""
     original: Callable[..., None] = latent_entropy.LatentEntropy.__init__
 
     def initialise(self: latent_entropy.LatentEntropy, *arguments: Any) -> None:
@@ -83,7 +83,7 @@ CANDIDATES = (
 
 
 def run(candidate: Candidate, clip: str, limits: dict[str, float], seed: int) -> dict[str, Any]:
-    """Figures of one file, which is made and decoded in this process: constants may be others'."""
+    """Figures of one file, encoded and decoded in this process, where the patched constants apply."""
     source = BENCHMARK_CLIPS[clip]
     with tempfile.TemporaryDirectory() as folder, candidate.applied():
         settings = EncodeSettings(
@@ -99,7 +99,7 @@ def run(candidate: Candidate, clip: str, limits: dict[str, float], seed: int) ->
 
 
 def table(results: list[dict[str, Any]]) -> list[str]:
-    """A line a clip and candidate: mean PSNR, its distance from the model as it is, and bytes."""
+    """One line per clip and candidate: bytes, mean PSNR and its difference from the unmodified model."""
     lines = [f"{'clip':14} {'candidate':30} {'bytes':>8} {'PSNR':>7} {'gain':>6} {'seeds':>5}"]
     means: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for result in results:
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--bpp", default="0.1")
     parser.add_argument("--time")
     parser.add_argument("--epochs")
-    parser.add_argument("--only", action="append", help="a candidate by its name; may be repeated")
+    parser.add_argument("--only", action="append", help="name of a candidate; repeatable")
     parser.add_argument("--json", type=Path, required=True)
     options = parser.parse_args()
     limits = {"bpp": float(options.bpp)}

@@ -1,4 +1,4 @@
-"""BD-rates of `inrcodec.quality.bdrate` as lines of text, and the curves that they are of as a plot."""
+"""Formats BD-rates of `inrcodec.quality.bdrate` as text and plots their rate-distortion curves."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def line(row: dict[str, Any]) -> str:
     name = f"{row['clip']:14} {row['test']:10} against {row['anchor']:14} {METRICS[row['metric']]:8}"
     if row["percent"] is None:
         is_short = min(row["points"]) < LEAST_POINTS
-        return f"{name}  no BD-rate: {'fewer than four points' if is_short else 'no quality in common'}"
+        return f"{name}  no BD-rate: {'fewer than four points' if is_short else 'no overlap in quality'}"
     low, high = row["overlap"]
     return f"{name} {row['percent']:+8.1f} %  over {low:.4g} to {high:.4g}"
 
 
 def draw(curves: dict[str, dict[str, Curve]], path: Path) -> None:
-    """One panel for each clip and metric, with the rate on a logarithmic axis."""
+    """Plot one panel per clip and metric, with bits per pixel on a logarithmic axis."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -43,7 +43,7 @@ def draw(curves: dict[str, dict[str, Curve]], path: Path) -> None:
                 linewidth=1 if ordinary else 2,
                 label=name,
             )
-        axes.set(title=clip, xlabel="bits a pixel", ylabel=METRICS[metric], xscale="log")
+        axes.set(title=clip, xlabel="bits per pixel", ylabel=METRICS[metric], xscale="log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())

@@ -1,9 +1,9 @@
-"""Whole encodes through the command line: bytes and PSNR of the file, decoded again from its bytes.
+"""Complete encodes with the command line: file size, and PSNR of the decoded file.
 
     python -m benchmarks.codec bunny --model hnerv --model supermask --bpp 0.06 --time 10m [--json FILE]
 
-Every model gets the same clip, bytes and time; `--epochs` instead of `--time` counts passes over the frames.
-Options that are not listed go to `inrc encode` as they are.
+Every model gets the same clip, size and time; `--epochs` limits passes over the frames instead of time.
+Unknown options are passed to `inrc encode`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from inrcodec.video import read_clip
 
 
 def measure(clip: BenchmarkClip, model: str, output: Path, limits: list[str]) -> dict[str, Any]:
-    """Encode with `model`, then decode the file anew and compare it with the source."""
+    """Encode with `model`, decode the file and compare it with the source."""
     command = [
         "encode",
         clip.path,
@@ -76,9 +76,7 @@ def main() -> None:
     for model in options.model:
         output = options.out / f"{options.clip}-{model}.inrv"
         results.append(measure(BENCHMARK_CLIPS[options.clip], model, output, limits))
-    print(
-        f"{'model':10} {'bytes':>9} {'target':>7} {'bpp':>7} {'PSNR':>6} {'worst':>6} {'epochs':>7} {'s':>6}"
-    )
+    print(f"{'model':10} {'bytes':>9} {'target':>7} {'bpp':>7} {'PSNR':>6} {'p1':>6} {'epochs':>7} {'s':>6}")
     for row in results:
         share = row["file_bytes"] / row["target_bytes"]
         print(

@@ -1,4 +1,4 @@
-"""Speed and size of every symbol coder: `python -m benchmarks.coders [--json FILE]`, on one core."""
+"""Speed and compression of every symbol coder on one core: `python -m benchmarks.coders [--json FILE]`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TARGET_SYMBOLS_PER_SECOND = 20e6
 
 
 def tensors(count: int) -> dict[str, NDArray[np.int32]]:
-    """Made-up tensors of about `count` symbols, one of the kind that each coder is for."""
+    """Random tensors of about `count` symbols, each suited to the coder that its name starts with."""
     generator = np.random.default_rng(1)
     rows = 64
     scales = np.exp2(generator.normal(1.5, 1.0, (rows, 1)))
@@ -35,7 +35,7 @@ def tensors(count: int) -> dict[str, NDArray[np.int32]]:
 
 
 def best_seconds(action: Callable[[], object], repeats: int) -> float:
-    """The shortest of some runs, which other processes disturbed least."""
+    """Seconds of the fastest of `repeats` runs, which other processes disturbed least."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -45,11 +45,11 @@ def best_seconds(action: Callable[[], object], repeats: int) -> float:
 
 
 def measure(name: str, symbols: NDArray[np.int32], repeats: int) -> dict[str, Any]:
-    """Figures of the coder that the tensor's name starts with."""
+    """Figures of the coder that the tensor's name starts with; raises `RuntimeError` if decoding fails."""
     coder: SymbolCoder = next(coder for coder in CODERS.values() if coder.name == name.split()[0])
     payload = coder.encode(symbols)
     if not np.array_equal(coder.decode(payload, symbols.size), symbols.ravel()):
-        raise RuntimeError(f"{coder.name} did not return what it was given")
+        raise RuntimeError(f"{coder.name} decoded symbols that differ from the encoded ones")
     encode_seconds = best_seconds(lambda: coder.encode(symbols), repeats)
     decode_seconds = best_seconds(lambda: coder.decode(payload, symbols.size), repeats)
     cost_seconds = best_seconds(lambda: coder.cost_bits(symbols), repeats)
@@ -67,9 +67,9 @@ def measure(name: str, symbols: NDArray[np.int32], repeats: int) -> dict[str, An
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
-    """Measure, print a table, and write JSON if asked to."""
+    """Measure all coders, print a table and write JSON on request; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coders", description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--symbols", type=int, default=1_500_000)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args(None if arguments is None else list(arguments))

@@ -1,11 +1,11 @@
-"""Fits the numbers of `inrcodec.models.inrc.context_prior` to files, and prints that module's table.
+"""Fits the parameters of `inrcodec.models.inrc.context_prior` to files and prints that module's table.
 
     python -m benchmarks.context_prior FILE.inrv... > TABLE
 
-The files are of the `inrc` family with groups of 16 frames, of several clips and rates. Each counts as much
-as any other, whatever its size: a prior matters to small files. The numbers are part of the format: another
-table would make files that other versions cannot read, so this was run once, before the first version, and is
-kept to show where they come from.
+The files are of the `inrc` family with groups of 16 frames, from several clips and rates. All have the same
+weight, whatever their size, because the prior matters most to small files. The table is part of the format:
+changing it would make existing files unreadable. So this was run once, before the first version, and is kept
+to document the origin of the table.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VALUES_A_LINE = 18
 
 
 def load(path: str) -> tuple[LatentFit, MotionFit]:
-    """The first segment of a file, as its fit left it."""
+    """Latents and motion of the first segment of a file, in the state of its finished fit."""
     stream = bitstream.load(Path(path).read_bytes())
     opened = open_segment(stream.segments[0], stream.header)
     decoded = decode_contextual(opened.config, opened.video, opened.specs, opened.segment.sections)
@@ -48,7 +48,7 @@ def load(path: str) -> tuple[LatentFit, MotionFit]:
 
 
 def fit(files: Sequence[tuple[LatentFit, MotionFit]]) -> tuple[LatentEntropy, MotionEntropy]:
-    """Entropy models for all files at once."""
+    """Fit one pair of entropy models to all files, each scaled by its initial bits."""
     latent, motion = files[0][0].entropy, files[0][1].entropy
     latent_scales = [1 / one.estimated_bits() for one, _ in files]
     motion_scales = [1 / one.fit_entropy(0) for _, one in files]

@@ -1,10 +1,10 @@
-"""Decoding an `.inrv` file: frames a second against the plain decoder, and bfloat16 against float32.
+"""Decoding speed of an `.inrv` file against the plain decoder, and PSNR in bfloat16 against float32.
 
     python -m benchmarks.decoding FILE.inrv --clip bunny [--json FILE]
 
-Ours and the plain network run in turn (A B A B) on one machine. Ours includes parsing, entropy decoding and
-conversion to 8 bits; the plain one is only the network, in float32 NCHW at batch 2, as its authors run it:
-the file's own for `hnerv`, else HNeRV with 1.5 million parameters.
+Our decoder and the plain network alternate (A B A B) on one machine. Our time includes parsing, entropy
+decoding and conversion to 8 bits. The plain time covers only the network, in float32 NCHW at batch 2, as its
+authors run it. The network is the file's own for `hnerv`, otherwise HNeRV with 1.5 million parameters.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PLAIN_PARAMETERS = 1.5e6
 
 
 def seconds_of_ours(path: str, precision: str) -> tuple[float, np.ndarray]:
-    """Wall-clock seconds to open the file and decode every frame, and the frames."""
+    """Wall-clock seconds to open the file and decode all frames, and the frames."""
     started = time.perf_counter()
     with inrcodec.open(path, precision=precision) as video:
         frames = video[:]
@@ -39,7 +39,7 @@ def seconds_of_ours(path: str, precision: str) -> tuple[float, np.ndarray]:
 
 
 def seconds_of_plain(network: PlainHNeRV, grid: tuple[int, int, int], frame_count: int) -> float:
-    """Wall-clock seconds of the plain network for as many frames, in float32."""
+    """Wall-clock seconds of the plain network for `frame_count` frames, in float32."""
     embeddings = torch.randn(PLAIN_BATCH, *grid)
     started = time.perf_counter()
     with torch.inference_mode():
@@ -51,8 +51,8 @@ def seconds_of_plain(network: PlainHNeRV, grid: tuple[int, int, int], frame_coun
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__)
     parser.add_argument("file")
-    parser.add_argument("--clip", choices=BENCHMARK_CLIPS, default="bunny", help="what the file was made of")
-    parser.add_argument("--plain-frames", type=int, default=8, help="frames the plain network decodes a turn")
+    parser.add_argument("--clip", choices=BENCHMARK_CLIPS, default="bunny", help="source clip of the file")
+    parser.add_argument("--plain-frames", type=int, default=8, help="frames per turn of the plain network")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

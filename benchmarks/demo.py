@@ -1,6 +1,6 @@
-"""`make demo`: encode the committed clip, decode it, print what is in the file, leave everything in `out/`.
+"""Demo (`make demo`): encodes the committed clip, decodes it and prints a report; files stay in `out/`.
 
-The clip is fitted at a quarter of its size so that two CPU cores are done in four minutes.
+The clip is scaled to a quarter of its size so that two CPU cores finish in four minutes.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def run(*words: str) -> None:
 
 
 def side_by_side(source: np.ndarray, decoded: np.ndarray, path: Path) -> None:
-    """A PNG of the source frame left and the decoded one right, twice their size."""
+    """Write a PNG with the source frame left and the decoded frame right, at twice their size."""
     both = np.concatenate([source, decoded], axis=1)
     path.write_bytes(png_bytes(both.repeat(2, axis=0).repeat(2, axis=1)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__)
-    parser.add_argument("--time", default="150s", help="wall-clock budget of the encode")
+    parser.add_argument("--time", default="150s", help="wall-clock time of the encode")
     parser.add_argument("--out", type=Path, default=Path("out"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def main() -> None:
     side_by_side(source[middle], frames[middle], picture)
     report = inspect(coded)
     print(
-        f"\n{report.file_bytes} bytes, {report.bpp:.4f} bpp without sound, PSNR {quality.mean_db:.2f} dB "
+        f"\n{report.file_bytes} bytes, {report.bpp:.4f} bpp without audio, PSNR {quality.mean_db:.2f} dB "
         f"(1st percentile {quality.first_percentile_db:.2f} dB)\n"
         f"{coded}, {video}, and {picture}: source left, decoded right, "
         f"frame {middle}, {psnr_db(source[middle], frames[middle]):.2f} dB"

@@ -1,10 +1,10 @@
-"""PSNR against time at equal bytes: how soon which way of fitting is how good. Real files, in one run.
+"""PSNR against time at equal file size for several ways of fitting, with real files in one run.
 
     python -m benchmarks.equal_time bunny-quarter --bpp 0.1 --json FILE [--time 30s ...] [--plot FILE.svg]
 
-Contenders are fitted in turn, each anew for every time; that is what `--time` was, and `seconds` what the
-encode took with all that belongs to it. A time that is too short for one is left out. Rows that the JSON file
-already holds are kept: an interrupted run goes on where it stopped.
+Contenders alternate, each with a new fit for every time. In the results, `time` is `--time` and `seconds` the
+duration of the whole encode. A time too short for a contender gives no row. An interrupted run continues:
+rows that the JSON file already contains are not measured again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TIMES = ("30s", "1m", "2m", "3m")
 
 
 def timed_encode(clip: BenchmarkClip, settings: EncodeSettings) -> tuple[float, EncodeResult]:
-    """The seconds that an encode of the clip's picture takes, from its start until the file is checked."""
+    """Encode a clip without audio; returns the seconds until the file is checked, and the result."""
     settings = replace(settings, source=replace(clip.source, audio=False))
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -42,7 +42,7 @@ def timed_encode(clip: BenchmarkClip, settings: EncodeSettings) -> tuple[float, 
 
 
 def run(clip: str, contender: str, bpp: float, seconds: float) -> dict[str, Any] | None:
-    """Figures of one file; None where the time is too short."""
+    """Figures of one file, or None if the time is too short."""
     settings = EncodeSettings(bpp=bpp, time_seconds=seconds, **CONTENDERS[contender])
     try:
         elapsed, result = timed_encode(BENCHMARK_CLIPS[clip], settings)
@@ -61,7 +61,7 @@ def run(clip: str, contender: str, bpp: float, seconds: float) -> dict[str, Any]
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """A curve for each clip, rate and contender."""
+    """Plot PSNR against seconds, one curve per clip, rate and contender."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.equal_time", description=__doc__)
     parser.add_argument("clip", choices=list(BENCHMARK_CLIPS))
     parser.add_argument("--bpp", type=float, default=0.1)
-    parser.add_argument("--time", action="append", help="such as 30s; may be repeated")
+    parser.add_argument("--time", action="append", help="such as 30s; repeatable")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()

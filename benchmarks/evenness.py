@@ -1,10 +1,10 @@
-"""How even the quality of a file of several segments is, by how its bits are shared out over them.
+"""Evenness of quality across the segments of a file, for several rules that allocate its bits.
 
     python -m benchmarks.evenness [--epochs 30] [--bpp 0.15] [--json FILE]
 
-The clip has five scenes of equal length and size, from a still picture to moving noise, a segment each. It is
-encoded once for each rule: as many steps and bytes in all, shared in another way. What is shown is the PSNR
-of each scene of the file, decoded, and how far apart those are that can be learnt, which the noise cannot.
+The clip has five scenes of equal length and size, from a still image to moving noise, one segment each. It is
+encoded once per rule, always with the same total steps and bytes. The output is the PSNR of each decoded
+scene, and the spread over the scenes without noise, which cannot be learnt.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def equal(runs: Sequence[range], spatial: Values, temporal: Values) -> list[floa
 
 
 def all_change(runs: Sequence[range], spatial: Values, temporal: Values) -> list[float]:
-    """By gradients, with every change between frames, however large."""
+    """Bits by spatial gradients and all changes between frames, however large."""
     return [
         float(spatial[run.start : run.stop].sum() + temporal[run.start + 1 : run.stop].sum()) for run in runs
     ]
@@ -98,7 +98,7 @@ def write_lossless(path: Path, frames: Frames) -> None:
 def measure(
     clip: Path, source: Frames, names: Sequence[str], rule: Rule, asked: EncodeSettings
 ) -> dict[str, Any]:
-    """Encode the clip with bits shared by `rule`; PSNR of each scene."""
+    """Encode the clip with bits allocated by `rule`; returns PSNR and bytes of each scene."""
     output = clip.with_suffix(".inrv")
     with mock.patch("inrcodec.encoder.source.difficulties", rule):
         result = inrcodec.encode(str(clip), str(output), asked)
@@ -109,7 +109,7 @@ def measure(
         "psnr_db": dict(zip(names, psnr.round(3).tolist(), strict=True)),
         "segment_bytes": dict(zip(names, sizes, strict=True)),
         "mean_db": round(float(psnr.mean()), 3),
-        # Without the noise, which no share makes better.
+        # Without the last scene: more bits do not improve noise.
         **{name: round(float(figure(psnr[:-1])), 3) for name, figure in FIGURES.items()},
         "file_bytes": result.file_bytes,
         "target_bytes": result.target_bytes,

@@ -1,10 +1,10 @@
-"""Memory and time of a long video: 20 minutes of 320x180, encoded in draft and decoded.
+"""Memory and time for a long video: encodes 20 minutes of 320x180 with `--preset draft` and decodes them.
 
     python -m benchmarks.long_clip [--minutes 20] [--epochs 0.05] [--bpp 0.015] [--json FILE]
 
-The clip has a new scene every few seconds: parts of the committed clips, mirrored, panned over and lit in
-another way each. Its sound is a tone whose pitch says the minute. Peak memory is what the system counts for
-the process (`ru_maxrss`); more than 3 GiB is a failure.
+The clip changes scene every few seconds. Scenes are parts of the committed clips with random mirroring,
+panning and brightness. The audio is a tone whose pitch rises every minute. Peak memory is `ru_maxrss` of the
+process. Exits with 1 above 3 GiB, or if the decoded video differs in length.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LARGEST_BYTES = 3 << 30
 
 
 def scenes(seed: int = 0) -> Iterator[Frames]:
-    """Frames (180, 320, 3) without end, scene after scene."""
+    """Endless frames (180, 320, 3), scene after scene."""
     random = np.random.default_rng(seed)
     sources = [
         read_clip(BENCHMARK_CLIPS["bunny"].path, SourceSettings(scale=Size(640, 360))).frames,
@@ -52,7 +52,7 @@ def scenes(seed: int = 0) -> Iterator[Frames]:
 
 
 def _scene(source: Frames, length: int, random: np.random.Generator) -> Iterator[Frames]:
-    """A window that moves over the source, which plays forth and back, from some frame on."""
+    """A window that pans over the source, which plays forwards and backwards from a random frame."""
     largest = np.array([source.shape[1] - HEIGHT, source.shape[2] - WIDTH])
     begin, end = random.uniform(0, 1, (2, 2)) * largest
     first, gain = int(random.integers(len(source))), random.uniform(0.6, 1.0, 3)
@@ -69,7 +69,7 @@ def _scene(source: Frames, length: int, random: np.random.Generator) -> Iterator
 
 
 def write_clip(path: Path, minutes: float) -> int:
-    """Write the clip as H.264 and AAC; the number of its frames."""
+    """Write the clip as H.264 and AAC and return its number of frames."""
     frames = round(60 * minutes * RATE)
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "crf": "20"})
@@ -98,14 +98,14 @@ def _tone(second: int) -> av.AudioFrame:
 
 
 def measured(*words: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Run one `inrc` command with `--json`: its report, and its seconds and peak memory in MiB."""
+    """Run one `inrc` command with `--json`; returns its report, and its time and peak memory in MiB."""
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen([sys.executable, "-m", "inrcodec", *words, "--json"], stdout=output)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise SystemExit(f"inrc {words[0]} ended with {process.returncode}")
+            raise SystemExit(f"inrc {words[0]} failed with exit code {process.returncode}")
         output.seek(0)
         report = json.loads(output.read())
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -117,7 +117,7 @@ def measured(*words: str) -> tuple[dict[str, Any], dict[str, float]]:
 
 
 def lengths(path: Path) -> dict[str, float]:
-    """Frames and seconds of a video file, and the seconds of its sound, by its packets."""
+    """Number of frames and seconds of video and audio, from the packets of a file."""
     with av.open(str(path)) as container:
         video = container.streams.video[0].index
         ends: dict[bool, float] = {}

@@ -1,11 +1,12 @@
-"""Our networks against the authors' code, with equal weights.
+"""Compares our networks with the authors' code, with equal weights.
 
-`python -m benchmarks.parity --hnerv DIR --snerv DIR [--json tests/models/parity.json]`, each DIR a checkout
-of the authors' code: haochen-rye/HNeRV, which has a NeRV too, and qwertja/SNeRV. It needs torch, and for
-SNeRV pytorch_wavelets; what else it imports (timm, decord, ...) computes nothing here, and objects stand in
-for what is not installed. Prints the greatest difference of frames and of the embeddings of equal encoders,
-and the numbers of parameters; `--json` records what their code gave, for the tests. Exits with 1 if a
-difference is above 1e-5 or a number differs.
+    python -m benchmarks.parity --hnerv DIR --snerv DIR [--json tests/models/parity.json]
+
+Each DIR is a checkout of the authors' code: haochen-rye/HNeRV, which also contains NeRV, and qwertja/SNeRV.
+Their code needs torch, and SNeRV also needs pytorch_wavelets. Mock objects replace other missing imports
+(timm, decord, ...), which compute nothing here. Prints the largest difference of frames and of embeddings,
+and the parameter counts; `--json` records the results of their code for the tests. Exits with 1 if a
+difference is above 1e-5 or a count differs.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ TOLERANCE = 1e-5
 
 
 def set_weights(network: torch.nn.Module, family: str, config: Any) -> None:
-    """Give every parameter of the authors' network its pattern; raises `ValueError` if tensors differ."""
+    """Set every parameter of the authors' network to its pattern; raises `ValueError` if tensors differ."""
     pairs = list(decoder_pairs(family, config))
     for prefix, _, strides, channels in encoders(family, config):
         pairs += encoder_pairs(prefix, strides, channels)
@@ -53,11 +54,11 @@ def set_weights(network: torch.nn.Module, family: str, config: Any) -> None:
 
 
 def authors_frames(network: Any, family: str, config: Any, video: VideoInfo) -> Array:
-    """Frames (T, 3, height, width) of the authors' decoder, as one batch where theirs takes one."""
+    """Frames (T, 3, height, width) of the authors' decoder, as one batch if it supports batches."""
     count = video.frame_count
     given = {name: torch.from_numpy(value) for name, value in frame_tensors(family, config, video).items()}
     if family == "nerv":
-        # The data loader makes float64 of the times.
+        # Their data loader converts times to float64.
         output = network(torch.tensor([index / count for index in range(count)], dtype=torch.float64))[0]
     elif family == "hnerv":
         output = network(None, input_embed=given["embedding"])[0]
@@ -77,7 +78,7 @@ def authors_frames(network: Any, family: str, config: Any, video: VideoInfo) -> 
 def authors_embeddings(
     authors: Authors, network: Any, family: str, config: Any, video: VideoInfo
 ) -> dict[str, Array]:
-    """What the authors' encoders make of our source clip, in our layout."""
+    """Per-frame tensors that the authors' encoders produce from our source clip, in our layout."""
     if family == "nerv":
         return {}
     frames = torch.from_numpy(source_clip(video)).permute(0, 3, 1, 2) / 255.0
@@ -97,7 +98,7 @@ def authors_embeddings(
 
 
 def compare(authors: Authors, case: Case) -> tuple[dict[str, Any], float]:
-    """The record of one network, and its greatest difference from ours; see the module."""
+    """The record of one network, and its largest difference from ours."""
     family, config = case.family, case.config
     video = video_of(family, config)
     network = authors.network(family, config)
@@ -112,12 +113,12 @@ def compare(authors: Authors, case: Case) -> tuple[dict[str, Any], float]:
         difference = float(np.abs(theirs - ours[name]).max())
         worst = max(worst, difference)
         print(f"{case.name:14} {name:10} {str(theirs.shape):18} deviation {theirs.std():.3f}", end=" ")
-        print(f"greatest difference {difference:.1e}")
+        print(f"largest difference {difference:.1e}")
     return asdict(case) | {name: figures(values) for name, values in results.items()}, worst
 
 
 def count_parameters(authors: Authors, family: str) -> tuple[list[int], bool]:
-    """Parameters of the authors' decoders at the published sizes, and whether ours have as many."""
+    """Parameter counts of the authors' decoders at the published sizes, and whether ours are equal."""
     counts, equal = [], True
     for config in PUBLISHED[family]:
         named = authors.network(family, config).named_parameters()
@@ -130,16 +131,16 @@ def count_parameters(authors: Authors, family: str) -> tuple[list[int], bool]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="our networks against the authors' code")
+    parser = argparse.ArgumentParser(description="compares our networks with the authors' code")
     parser.add_argument("--hnerv", type=Path, required=True, help="checkout of haochen-rye/HNeRV")
     parser.add_argument("--snerv", type=Path, required=True, help="checkout of qwertja/SNeRV")
     parser.add_argument(
-        "--json", type=Path, help="record what their code gave, e.g. tests/models/parity.json"
+        "--json", type=Path, help="record the results of their code, e.g. tests/models/parity.json"
     )
     arguments = parser.parse_args()
     authors = Authors(arguments.hnerv, arguments.snerv)
     results, counts, passed = [], {}, True
-    # Their wavelet transforms are moved to a GPU without being asked; everything runs on the processor here.
+    # Their wavelet transforms always move to a GPU; here everything runs on the CPU.
     with torch.inference_mode(), mock.patch.object(torch.nn.Module, "cuda", lambda self, *_: self):
         for case in SMALL:
             record, worst = compare(authors, case)

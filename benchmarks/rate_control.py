@@ -1,9 +1,9 @@
-"""How much of its target a file fills: twelve targets from 0.01 to 0.3 bits a pixel, by default.
+"""Accuracy of rate control: file size as a share of twelve targets from 0.01 to 0.3 bits per pixel.
 
     python -m benchmarks.rate_control bunny-quarter carphone --epochs 4 [--model inrc] [--json FILE]
 
-Every row is a real file. Its share of the target is meant to lie between 97 and 100 %; the exit code is 1
-where one does not. Rows that the JSON file holds with the same options are kept: an interrupted run goes on.
+Every row is a real file. Exits with 1 if a file fills less than 97 % or more than 100 % of its target. An
+interrupted run continues: rows that the JSON file contains with the same options are not measured again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ KEPT = ("target_bytes", "file_bytes", "extras_bytes", "bpp", "psnr_db", "seconds
 
 
 def targets(least: float = LEAST_BPP, most: float = MOST_BPP, count: int = TARGETS) -> list[str]:
-    """`count` bits a pixel from `least` to `most`, each larger than the last by the same factor."""
+    """`count` bits per pixel from `least` to `most`, spaced by a constant factor."""
     return [f"{least * (most / least) ** (step / (count - 1)):.4f}" for step in range(count)]
 
 
 def share(row: dict[str, Any]) -> float:
-    """What a file fills of its target, which counts neither sound nor tags."""
+    """Size as a fraction of the target; neither includes audio and tags."""
     return float((row["file_bytes"] - row["extras_bytes"]) / row["target_bytes"])
 
 
@@ -62,7 +62,7 @@ def main() -> None:
                     write_report(options.json, "benchmarks.rate_control", [*rows.values()])
             print(line(rows[key]), flush=True)
     missed = [row for row in rows.values() if not LEAST_SHARE <= share(row) <= 1]
-    print(f"{len(rows) - len(missed)} of {len(rows)} files are within {LEAST_SHARE:.0%} and 100 %")
+    print(f"{len(rows) - len(missed)} of {len(rows)} files fill {LEAST_SHARE:.0%} to 100 % of their target")
     sys.exit(bool(missed))
 
 

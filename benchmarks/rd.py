@@ -1,15 +1,15 @@
-"""Rate against distortion: our files at several rates beside ordinary codecs, in one run, with BD-rates.
+"""Rate-distortion curves of our files and of ordinary codecs, with BD-rates, in one run.
 
     python -m benchmarks.rd bunny-quarter carphone --time 5m --model hnerv --model supermask \\
         --against x264:medium,x265:veryslow,svtav1:3 --json FILE [--plot FILE.svg]
 
     python -m benchmarks.rd dev --clips FOLDER --model inrc --epochs 20 --against x264:medium --json FILE
 
-Every point is a real file, decoded again from its bytes by a fresh decoder. A clip is one of
-`benchmarks.record`, or the path of any video; `dev` is all eight clips that development measures on, those
-that are not in the project in FOLDER. Points that the JSON file holds with the same options are kept:
-an interrupted sweep goes on where it stopped, and another model or rival joins it. Options that are not
-listed go to `inrc encode` as they are. Needs the extras `metrics` and `benchmarks`.
+Every point is a real file, decoded by a new decoder. A clip is a name from `benchmarks.record` or the path of
+a video. `dev` is all eight clips of `DEVELOPMENT_CLIPS`; those that are not in the project must be in FOLDER.
+An interrupted sweep continues and can be extended: points that the JSON file contains with the same options
+are not measured again. Unknown options are passed to `inrc encode`. Needs the extras `metrics` and
+`benchmarks`.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ Points = dict[tuple[str, ...], Point]
 
 @dataclass(frozen=True)
 class Task:
-    """One point to be measured, and what tells whether a stored point is the same."""
+    """One point to measure; `key` identifies it among stored points."""
 
     clip: str
     contender: str
-    """A model of ours, or a rival with its preset."""
+    """Name of our model, or rival with preset."""
     setting: str
-    """Bits a pixel of ours, the rate factor of a rival."""
+    """Bits per pixel for ours, rate factor for a rival."""
     options: tuple[str, ...] = ()
     rival: Rival | None = None
 
@@ -65,13 +65,13 @@ class Task:
 
 
 def clip_of(name: str, folder: Path) -> BenchmarkClip:
-    """A clip of the benchmarks by its name, or any video by its path."""
+    """The benchmark clip with that name, otherwise the video with that path."""
     clip = DEVELOPMENT_CLIPS.get(name) or BENCHMARK_CLIPS.get(name)
     return BenchmarkClip(name) if clip is None else in_folder(clip, folder)
 
 
 def tasks_of(options: argparse.Namespace, others: list[str]) -> Iterator[Task]:
-    """Rivals first: they take seconds, and show at once what is to be beaten."""
+    """All points to measure, rivals first: they take seconds and show early what there is to beat."""
     length = ("--epochs", options.epochs) if options.epochs else ("--time", options.time)
     for clip in options.clips:
         for rival in options.against:
@@ -85,7 +85,7 @@ def tasks_of(options: argparse.Namespace, others: list[str]) -> Iterator[Task]:
 
 
 def our_point(task: Task, clip: BenchmarkClip, folder: Path) -> Point:
-    """Bytes and quality of one encode through the command line."""
+    """Size and quality of one encode with the command line."""
     stem = Path(task.clip).stem
     output = folder / f"rd-{stem}-{task.contender}-{task.setting}.inrv"
     figures = measure(clip, task.contender, output, ["--bpp", task.setting, *task.options])
@@ -96,7 +96,7 @@ def our_point(task: Task, clip: BenchmarkClip, folder: Path) -> Point:
 def sweep(
     tasks: Iterable[Task], points: Points, clips: Path, folder: Path, store: Callable[[], None]
 ) -> None:
-    """Measure what `points` lacks, storing after each; clips are in `clips`, our files go to `folder`."""
+    """Measure the tasks missing in `points` and store after each; reads from `clips`, writes to `folder`."""
 
     @cache
     def frames_of(name: str) -> Frames:
@@ -120,7 +120,7 @@ def sweep(
 
 
 def curves_of(points: Points) -> dict[str, dict[str, Curve]]:
-    """By clip and contender (with its options, where it has any), the points from the smallest file up."""
+    """Points by clip and contender with its options, in order of bits per pixel."""
     curves: dict[str, dict[str, Curve]] = {}
     for (clip, contender, _, *options), point in points.items():
         curves.setdefault(clip, {}).setdefault(" ".join([contender, *options]), []).append(point)
@@ -131,7 +131,7 @@ def curves_of(points: Points) -> dict[str, dict[str, Curve]]:
 
 
 def means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of BD-rates against one rival the mean and the worst over all clips, where each clip has one."""
+    """Mean and worst BD-rate of each pair and metric, if there are several clips and all have a BD-rate."""
     grouped: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         grouped.setdefault((row["test"], row["anchor"], row["metric"]), []).append(row)
@@ -154,7 +154,7 @@ def means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def stored(path: Path | None) -> Points:
-    """Points of an earlier run by their keys."""
+    """Points of an earlier run by key."""
     rows = stored_results(path)
     return {(row["clip"], row["contender"], row["setting"], *row["options"]): row["point"] for row in rows}
 
@@ -164,13 +164,13 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     names = ", ".join((DEV, *(DEVELOPMENT_CLIPS | BENCHMARK_CLIPS)))
     parser.add_argument("clips", nargs="+", metavar="CLIP", help=f"{names}, or a file")
     parser.add_argument(
-        "--clips", dest="folder", type=Path, default=Path(), help="folder of the clips of dev"
+        "--clips", dest="folder", type=Path, default=Path(), help="folder with the clips of dev"
     )
     parser.add_argument("--model", action="append", default=[])
-    parser.add_argument("--bpp", help=f"of our files (default: those of the clip, or {BPP})")
+    parser.add_argument("--bpp", help=f"rates of our files (default: those of the clip, or {BPP})")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--time", default="5m", help="of each of our encodes (default: %(default)s)")
-    length.add_argument("--epochs", help="instead of --time")
+    length.add_argument("--time", default="5m", help="time of each of our encodes (default: %(default)s)")
+    length.add_argument("--epochs", help="passes over the frames, instead of --time")
     parser.add_argument("--against", default=RIVALS, help="CODEC:PRESET,... (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the files")
     parser.add_argument("--json", type=Path)

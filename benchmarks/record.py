@@ -1,4 +1,4 @@
-"""How every benchmark describes its machine and stores its figures."""
+"""Clips of the benchmarks, and storage of figures with a description of the machine."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ BUNNY = str(CLIPS / "bunny.mp4")
 
 @dataclass(frozen=True)
 class BenchmarkClip:
-    """A video, the part of it that is measured, and at which rates."""
+    """A video, the part of it to measure, and the rates to measure it at."""
 
     path: str
     crop: Size | None = None
     scale: Size | None = None
     frames: FrameRange = FrameRange()
     bpps: tuple[float, ...] = ()
-    """Bits per pixel of our files where no others are asked for."""
+    """Default bits per pixel of our files."""
 
     @property
     def source(self) -> SourceSettings:
@@ -40,7 +40,7 @@ class BenchmarkClip:
 
     @property
     def options(self) -> list[str]:
-        """The part as options of `inrc encode`."""
+        """Options of `inrc encode` that select the part."""
         named = (("--crop", self.crop), ("--scale", self.scale))
         sizes = [word for name, size in named if size for word in (name, f"{size.width}x{size.height}")]
         stop = "" if self.frames.stop is None else self.frames.stop
@@ -58,7 +58,7 @@ BENCHMARK_CLIPS = {
     "bunny-quarter": BenchmarkClip(BUNNY, Size(1280, 640), Size(320, 160)),
     "carphone": BenchmarkClip(str(CLIPS / "carphone.mp4")),
 }
-"""The clips of every figure: "Bunny" of the papers is the centre crop; half and quarter are box averages."""
+"""Clips behind all figures; `bunny` is the centre crop of the papers, half and quarter are box averages."""
 
 _FINE, _COARSE = (0.03, 0.06, 0.12, 0.24), (0.02, 0.04, 0.08, 0.16)
 DEVELOPMENT_CLIPS = {
@@ -71,16 +71,16 @@ DEVELOPMENT_CLIPS = {
     "foreman": BenchmarkClip("foreman.264", frames=FrameRange(0, 64), bpps=_COARSE),
     "signing": BenchmarkClip("signing.264", bpps=(0.05, 0.1, 0.2, 0.4)),
 }
-"""Eight clips of different kinds. All but the first two are not in the project: `in_folder` says where."""
+"""Eight clips of different kinds. Only the first two are in the project; see `in_folder` for the others."""
 
 
 def in_folder(clip: BenchmarkClip, folder: Path) -> BenchmarkClip:
-    """The clip, its file in `folder` unless it is in the project."""
+    """The clip with its path in `folder`, unless it is in the project."""
     return clip if Path(clip.path).is_absolute() else replace(clip, path=str(folder / clip.path))
 
 
 def machine() -> dict[str, object]:
-    """What figures were measured on: processor, cores, versions, and the GPU that torch sees, if any."""
+    """Description of this machine: processor, cores, versions, and the GPU if torch has one."""
     description: dict[str, object] = {
         "system": platform.platform(),
         "processor": _processor(),
@@ -111,7 +111,7 @@ def _version(name: str) -> str | None:
 
 
 def commit() -> str | None:
-    """The commit measured, with `+` when code or benchmarks have changes; None outside a checkout."""
+    """The measured commit, with `+` if code or benchmarks have local changes; None outside a checkout."""
     here = Path(__file__).parent
     try:
         head = subprocess.run(
@@ -130,7 +130,7 @@ def commit() -> str | None:
 
 
 def stored_results(path: Path | None) -> list[dict[str, Any]]:
-    """What `write_report` wrote before, for a run that goes on; nothing where there is no such file."""
+    """Results that an earlier `write_report` stored, so that a run can continue; empty without a file."""
     if path is None or not path.exists():
         return []
     results: list[dict[str, Any]] = json.loads(path.read_text())["results"]
@@ -138,7 +138,7 @@ def stored_results(path: Path | None) -> list[dict[str, Any]]:
 
 
 def run_record(module: str) -> dict[str, Any]:
-    """The command that this is, its day and the commit that it measures."""
+    """The current command, the date and the measured commit."""
     return {
         "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
@@ -147,7 +147,7 @@ def run_record(module: str) -> dict[str, Any]:
 
 
 def write_report(path: Path, module: str, results: Sequence[dict[str, Any]], **extra: Any) -> None:
-    """Write figures as JSON with the command, the machine and the commit that gave them."""
+    """Write figures as JSON with the command, machine and commit that produced them."""
     report = {
         **run_record(module),
         "machine": machine(),

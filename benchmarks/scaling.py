@@ -1,11 +1,11 @@
-"""What the parts of a long 1080p encode cost on this machine, for the arithmetic of docs/scaling.md.
+"""Costs of the parts of a long 1080p encode on this machine, which docs/scaling.md calculates with.
 
     python -m benchmarks.scaling [--json FILE]
 
-Bunny, scaled to 1920x1080, stands for such a video: a segment of `auto` length is planned at the default
-rate, a few steps of its fit are timed, and reading, shipping and writing. All times are CPU seconds of one
-process with OMP_NUM_THREADS=1, which a busy machine disturbs less than the wall clock. No GPU is measured:
-`hours` has its speed as a parameter.
+Bunny, scaled to 1920x1080, represents such a video. A segment of `auto` length is planned at the default
+rate; reading, shipping, writing and a few steps of its fit are timed. All times are CPU seconds of one
+process with OMP_NUM_THREADS=1, which a busy machine disturbs less than wall-clock time. No GPU is measured:
+its speed is a parameter of `hours`.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ SIZE = Size(1920, 1080)
 HOUR_FRAMES = 25 * 3600
 TIMED_STEPS = 6
 SPEED_UPS = (100, 300, 1000)
-"""Assumed, of a GPU over the core."""
+"""Assumed speed of a GPU relative to the measured core."""
 GPUS = (1, 10, 100)
 
 
 class _Enough(Exception):
-    """Enough steps of a fit were timed."""
+    """Raised to end a fit when enough steps were timed."""
 
 
 class _Stopwatch(Silent):
-    """CPU seconds of the first steps of a fit."""
+    """Records the CPU time at the first steps of a fit."""
 
     def __init__(self) -> None:
         self.marks: list[float] = []
@@ -72,7 +72,10 @@ def cpu_seconds(work: Callable[[], Any]) -> float:
 
 
 def segment_costs(clip: Clip, settings: EncodeSettings) -> tuple[SegmentPlan, _Stopwatch]:
-    """The plan of a segment, and its fit timed; a report follows every step that takes half a second."""
+    """The plan of a segment and the times of its fit.
+
+    Relies on steps that take half a second or more: then every step is followed by a report.
+    """
     plan, watch = plan_segment(clip.properties, settings), _Stopwatch()
     try:
         code_segment(FitJob(plan, clip, settings, choose_device("cpu"), progress=watch))
@@ -82,7 +85,7 @@ def segment_costs(clip: Clip, settings: EncodeSettings) -> tuple[SegmentPlan, _S
 
 
 def write_seconds(plan: SegmentPlan, properties: VideoProperties, count: int) -> float:
-    """CPU seconds to write a file of `count` segments of the planned size, to memory."""
+    """CPU seconds to write a file of `count` segments of the planned size to memory."""
     frames, payload = plan.video.frame_count, bytes(plan.target_bytes)
     header = header_of(replace(properties, frame_count=count * frames), (SIZE.width, SIZE.height))
 
@@ -97,7 +100,7 @@ def write_seconds(plan: SegmentPlan, properties: VideoProperties, count: int) ->
 
 
 def shipping_seconds(clip: Clip) -> float:
-    """CPU seconds to turn a segment's frames into a message and back, as pipes and Ray do."""
+    """CPU seconds to pickle and unpickle a segment's frames, as pipes and Ray do."""
 
     def ship() -> None:
         reduction.ForkingPickler.loads(reduction.ForkingPickler.dumps(clip))
@@ -106,10 +109,10 @@ def shipping_seconds(clip: Clip) -> float:
 
 
 def hours(costs: Mapping[str, float], gpus: int, speed_up: float, epochs: int) -> float:
-    """Wall-clock hours of an hour of video on `gpus`, each `speed_up` times as fast as the core measured.
+    """Wall-clock hours per hour of video on `gpus`, each `speed_up` times as fast as the measured core.
 
-    The survey comes first, alone. Then the driver reads and ships segments, and waves of fits run: whichever
-    of the two takes longer. The file is written last.
+    The survey runs first, alone. Then the driver reads and ships segments while waves of fits run; the longer
+    of the two counts. The file is written last.
     """
     frames, segments = costs["segment_frames"], costs["segments_an_hour"]
     survey = HOUR_FRAMES * costs["survey_cpu_seconds_a_frame"]
@@ -120,13 +123,13 @@ def hours(costs: Mapping[str, float], gpus: int, speed_up: float, epochs: int) -
 
 
 def feeding_seconds(costs: Mapping[str, float]) -> float:
-    """What the driver needs to read and to ship a segment."""
+    """CPU seconds that the driver needs to read and ship one segment."""
     reading = costs["segment_frames"] * costs["reading_cpu_seconds_a_frame"]
     return reading + costs["shipping_cpu_seconds_a_segment"]
 
 
 def busy_gpus(costs: Mapping[str, float], speed_up: float, epochs: int) -> int:
-    """How many GPUs one driver keeps busy: so many segments are read and shipped while one is fitted."""
+    """Number of GPUs that one driver keeps busy: segments it can read and ship while one is fitted."""
     fit = epochs * costs["segment_frames"] * costs["step_cpu_seconds"] / speed_up
     return int(fit / feeding_seconds(costs))
 

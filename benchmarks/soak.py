@@ -1,10 +1,10 @@
-"""Random encodes and decodes, stopped at random moments by random signals, until each is done.
+"""Soak test: random encodes and decodes, stopped by random signals and restarted until they finish.
 
     python -m benchmarks.soak [--rounds 200] [--seed 0] [--json FILE]
 
-A round is one command, run in a process of its own as often as it takes. After every stop the output must be
-absent, what it was before, or complete; in the end it must be byte for byte (videos: frame by frame) what the
-command makes when nobody stops it, and nothing else may be left in its folder. Exits with 1 otherwise.
+A round runs one command, in a new process after every stop. After a stop the output must be absent, unchanged
+or complete. The final output must equal that of an uninterrupted run (videos frame by frame, other files byte
+for byte), and its folder must contain nothing else. Exits with 1 otherwise.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.record import write_report
 EARLIER = b"an earlier file"
 CODES = {
     signal.SIGKILL: {-9},
-    # By the signal itself before Python can handle it.
+    # A signal that arrives before Python can handle it ends the process itself.
     signal.SIGINT: {130, -2},
     signal.SIGTERM: {143, -15},
 }
@@ -59,7 +59,7 @@ TARGETS = ("out.mp4", "out.mkv", "out.webm", "out.y4m", "frames")
 
 @dataclass
 class Round:
-    """One command and what happened to it."""
+    """One command, its stops and the problems found."""
 
     what: str
     stops: list[str] = field(default_factory=list)
@@ -75,14 +75,14 @@ class Soak:
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._seed = folder, seed
         self._seconds: dict[str, float] = {}
-        """Of each command when nobody stops it."""
-        # A shell that starts this in the background has it ignore Ctrl-C, and so would the commands.
+        """Duration of each command without stops."""
+        # A shell makes background jobs ignore SIGINT, which the commands would inherit.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for name, made in CLIPS.items():
             video(folder / name, **made)
 
     def run(self, number: int) -> Round:
-        """Round `number`: the same one for the same seed, but for the speed of the machine."""
+        """Run round `number`; the seed fixes everything but the speed of the machine."""
         random = np.random.default_rng([self._seed, number])
         name = str(random.choice(list(ENCODES)))
         if random.random() < 0.6:
@@ -106,14 +106,14 @@ class Soak:
     def _reference(
         self, what: str, name: str, command: Callable[[Path], tuple[list[str], Path | None]]
     ) -> Path:
-        """What the command makes when nobody stops it."""
+        """Output of an uninterrupted run of the command."""
         folder = self._folder / f"reference {what}"
         if not folder.exists():
             folder.mkdir()
             started = time.monotonic()
             code, said = _finish(_start(*command(folder / name)))
             if code != 0 or os.listdir(folder) != [name]:
-                raise SystemExit(f"{what} ends with {code}: {said}")
+                raise SystemExit(f"{what} failed with exit code {code}: {said}")
             self._seconds[what] = time.monotonic() - started
         return folder / name
 
@@ -143,9 +143,9 @@ class Soak:
             done.problems += problems_after_stop(number, code, output, reference, has_earlier, was_killed)
         code, said = _finish(_start(*command(output)))
         if code != 0:
-            done.problems.append(f"the last run ends with {code}: {said}")
+            done.problems.append(f"the last run failed with exit code {code}: {said}")
         elif not _is_same(output, reference):
-            done.problems.append("the output is not that of a run that nobody stopped")
+            done.problems.append("the output differs from that of an uninterrupted run")
         if os.listdir(folder) != [name]:
             done.problems.append(f"left behind: {sorted(set(os.listdir(folder)) - {name})}")
         shutil.rmtree(folder)
@@ -170,7 +170,7 @@ def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def _stop(process: subprocess.Popen[str], number: signal.Signals, seconds: float) -> tuple[int, str]:
-    """Let it run for a while, then send the signal; 0 where it was done before."""
+    """Send the signal after `seconds`, unless the process ends before; returns exit code and stderr."""
     try:
         _, said = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -182,10 +182,9 @@ def _stop(process: subprocess.Popen[str], number: signal.Signals, seconds: float
 def problems_after_stop(
     number: signal.Signals, code: int, output: Path, reference: Path, has_earlier: bool, was_killed: bool
 ) -> Iterator[str]:
-    """What is wrong with the folder of an output whose process was stopped.
+    """Problems in the folder of an output whose process was stopped.
 
-    What a process left that `was_killed`, this one or an earlier one, may stay until the next has come to its
-    output.
+    If this or an earlier process `was_killed`, its temporary files may remain until a later run finishes.
     """
     allowed = {output.name}
     if code != 0:
@@ -197,13 +196,13 @@ def problems_after_stop(
         yield f"{number.name} leaves {name}"
     if output.is_file() and not (has_earlier and output.read_bytes() == EARLIER):
         if not _is_same(output, reference):
-            yield f"{number.name} leaves an output that is not whole"
+            yield f"{number.name} leaves an incomplete output"
     elif has_earlier and not output.exists():
-        yield f"{number.name} leaves nothing of the earlier file"
+        yield f"{number.name} removes the earlier file"
 
 
 def _is_same(output: Path, reference: Path) -> bool:
-    """Whether two outputs hold the same: images and videos by their frames, other files by their bytes."""
+    """Whether two outputs are equal: videos by their frames, images and other files by their bytes."""
     if output.is_dir():
         names = sorted(os.listdir(reference))
         return sorted(os.listdir(output)) == names and all(

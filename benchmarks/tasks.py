@@ -1,10 +1,10 @@
-"""The tasks of the NeRV and HNeRV papers through the command line: interpolation, inpainting, denoising.
+"""The tasks of the NeRV and HNeRV papers with the command line: interpolation, inpainting, denoising.
 
     python -m benchmarks.tasks bunny-quarter --model hnerv --epochs 100 [--task denoising] [--json FILE]
 
-Every figure is measured on files that were decoded from their bytes and compared with the clean clip.
-Interpolation fits every other frame, so its `--bpp` counts half of the pixels. The denoising filters need
-the extra `benchmarks` (scipy). Options that are not listed (`--bpp 0.1`) go to `inrc encode` as they are.
+All figures compare decoded files with the clean clip. Interpolation fits every other frame, so its `--bpp`
+counts half of the pixels. The denoising filters need the extra `benchmarks` (scipy). Unknown options
+(`--bpp 0.1`) are passed to `inrc encode`.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ Row = dict[str, Any]
 BOXES, BOX_PIXELS, BOX_FRAME = 5, 50, (1280, 640)
 """The fixed masks of HNeRV (section 4.3): boxes 50 pixels wide in frames of 1280x640."""
 NOISE_SHARE = 0.01
-"""Share of the pixels that get noise; white noise of 1 % leaves about 26 dB."""
+"""Share of the pixels with noise; 1 % white noise leaves about 26 dB."""
 EARLY_SHARE = 0.25
-"""Epochs of the early stopped denoising fit over those of the full one."""
+"""Epochs of the early-stopped denoising fit, as a fraction of the full fit."""
 GAUSSIAN_DEVIATION = 0.8
-"""Pixels; what OpenCV takes for a kernel of 3x3."""
+"""Standard deviation in pixels; OpenCV's default for a 3x3 kernel."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """How one model is fitted, and where its files go."""
+    """Model and options of the fits, and the folder for their files."""
 
     model: str
     epochs: float
@@ -68,7 +68,7 @@ class Sample:
 
 
 def lossless(clip: Clip, path: Path) -> Sample:
-    """The clip as FFV1 in RGB, which `inrc encode` reads back unchanged."""
+    """Write the clip as FFV1 in RGB, which `inrc encode` reads without loss."""
     with open_writer(str(path), clip.properties, codec="ffv1", overwrite=True) as writer:
         for frame in clip.frames:
             writer.write(frame)
@@ -78,9 +78,9 @@ def lossless(clip: Clip, path: Path) -> Sample:
 def interpolation(sample: Sample, run: Run) -> Row:
     """Fit frames 0, 2, 4, ... and render those between them (HNeRV, section 4.2, internal generalization).
 
-    PSNR, dB, of held-out and of seen frames, and of held-out ones as the plain average of both neighbours in
-    the source. The last frame of an even number is between nothing and not counted. Raises `ValueError` for
-    less than three frames.
+    Measures the PSNR in dB of held-out and of seen frames, and of the average of both source neighbours as a
+    baseline for held-out frames. With an even number of frames, the last has only one neighbour and is
+    excluded. Raises `ValueError` for fewer than three frames.
     """
     if len(sample.frames) < 3:
         raise ValueError(f"interpolation needs at least 3 frames, found {len(sample.frames)}")
@@ -96,7 +96,7 @@ def interpolation(sample: Sample, run: Run) -> Row:
 
 
 def boxes(width: int, height: int, seed: int = 0) -> NDArray[np.bool_]:
-    """True in the holes (height, width): HNeRV's five boxes, scaled with the frame, at places of the seed."""
+    """Mask (height, width), True in HNeRV's five boxes, which scale with the frame; the seed places them."""
     rows, columns = (
         max(1, round(BOX_PIXELS * size / full))
         for size, full in zip((height, width), reversed(BOX_FRAME), strict=True)
@@ -111,9 +111,9 @@ def boxes(width: int, height: int, seed: int = 0) -> NDArray[np.bool_]:
 def inpainting(sample: Sample, run: Run, seed: int = 0) -> Row:
     """Fit the frames without five boxes, which the network fills (HNeRV, sections 3.2 and 4.3).
 
-    PSNR, dB, against the clean source: `masked` in the boxes and `unmasked` outside; `all` of the decoded
-    frames; `output` of the source with its boxes filled by the network, which is the paper's figure; `input`
-    of the source with its boxes in the mean colour.
+    Measures the PSNR in dB against the clean source: `masked` in the boxes, `unmasked` outside, and `all` of
+    the decoded frames. `output` is the source with boxes filled by the network, the paper's figure; `input`
+    is the source with boxes in the mean colour.
     """
     source = sample.frames
     holes = boxes(source.shape[2], source.shape[1], seed)
@@ -153,11 +153,11 @@ NOISES: Mapping[str, Callable[[Frames, np.random.Generator], Frames]] = {
     "salt-and-pepper": _salt_and_pepper,
     "random": _random,
 }
-"""What becomes of the pixels (N, 3) that noise hits (NeRV, video denoising, table 5)."""
+"""Noise by name, as functions that replace pixels (N, 3) (NeRV, video denoising, table 5)."""
 
 
 def noisy(frames: Frames, noise: str, share: float = NOISE_SHARE, seed: int = 0) -> Frames:
-    """The frames with `noise` on a `share` of their pixels, at places of the seed."""
+    """A copy of the frames with `noise` on a `share` of their pixels, placed by the seed."""
     generator = np.random.default_rng(seed)
     hit = generator.random(frames.shape[:3]) < share
     spoiled = frames.copy()
@@ -166,7 +166,7 @@ def noisy(frames: Frames, noise: str, share: float = NOISE_SHARE, seed: int = 0)
 
 
 def filtered(frames: Frames, name: str) -> Frames | None:
-    """Every frame through the 3x3 `median` or `gaussian` filter of scipy; None where it is not installed."""
+    """Frames after scipy's 3x3 `median` or `gaussian` filter; None if scipy is not installed."""
     if find_spec("scipy") is None:
         return None
     from scipy import ndimage
@@ -183,10 +183,10 @@ def filtered(frames: Frames, name: str) -> Frames | None:
 
 
 def denoising(sample: Sample, run: Run, share: float = NOISE_SHARE, seed: int = 0) -> list[Row]:
-    """Fit noisy frames and compare what is decoded with the clean ones: a row for each of `NOISES`.
+    """Fit noisy frames and compare the decoded with the clean ones; returns one row for each of `NOISES`.
 
-    PSNR, dB: of the noisy frames, of the file after all epochs, of one from a fit of its own that stops after
-    `EARLY_SHARE` of them, and of the median and the Gaussian filter (None without scipy).
+    Measures the PSNR in dB of the noisy frames, of the file after all epochs, of the file from a separate fit
+    with `EARLY_SHARE` of the epochs, and of the median and the Gaussian filter (None without scipy).
     """
     rows = []
     for noise in NOISES:
@@ -219,7 +219,7 @@ def denoising(sample: Sample, run: Run, share: float = NOISE_SHARE, seed: int = 
 def _coded(
     source: Path, run: Run, task: str, encoding: list[str] | None = None, decoding: list[str] | None = None
 ) -> tuple[Row, Frames]:
-    """Encode `source` and decode it again, both by real processes: what was reported, and the frames."""
+    """Encode `source` and decode it in separate processes; returns reported figures and frames."""
     coded, video = (run.folder / f"{task}-{run.model}{suffix}" for suffix in (".inrv", ".mkv"))
     device = ["--device", run.device]
     length = ["--epochs", f"{run.epochs:g}", *device, *run.limits, *(encoding or [])]
@@ -231,7 +231,10 @@ def _coded(
 
 
 def inrc(*words: str | Path) -> Row:
-    """What a command of its own process reports with --json; raises `RuntimeError` with its last words."""
+    """Run a command in a new process and return its `--json` report.
+
+    Raises `RuntimeError` with the last line of its error output.
+    """
     command = [sys.executable, "-m", "inrcodec", *map(str, words), "-y", "-q", "--json"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:
@@ -242,13 +245,13 @@ def inrc(*words: str | Path) -> Row:
 
 
 def _psnr_db(reference: Frames, decoded: Frames, keep: NDArray[np.bool_] | None = None) -> float:
-    """Mean over frames, dB, of the pixels in `keep` (height, width)."""
+    """Mean PSNR over frames in dB, only of the pixels in `keep` (height, width) if given."""
     of_all = None if keep is None else np.broadcast_to(keep, reference.shape[:3])
     return float(psnr_per_frame_db(reference, decoded, of_all).mean())
 
 
 def line(row: Row) -> str:
-    """The figures of a row for a person."""
+    """Format a row as a line of text."""
     figures = {name[5:-3]: value for name, value in row.items() if name.startswith("psnr_")}
     named = "  ".join(f"{name} {value:.2f}" for name, value in figures.items() if value is not None)
     return f"{row['model']:10} {row['task']} {row.get('noise', '')}: {row['file_bytes']} bytes, dB: {named}"
@@ -260,10 +263,10 @@ def main() -> None:
     parser.add_argument("clip", choices=BENCHMARK_CLIPS)
     parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--epochs", type=float, required=True)
-    parser.add_argument("--task", action="append", choices=tasks, help="repeatable; all without it")
-    parser.add_argument("--frames", type=parse_frame_range, default=":", help="a:b, only these")
+    parser.add_argument("--task", action="append", choices=tasks, help="repeatable (default: all)")
+    parser.add_argument("--frames", type=parse_frame_range, default=":", help="only frames a:b")
     parser.add_argument("--noise-share", type=float, default=NOISE_SHARE)
-    parser.add_argument("--seed", type=int, default=0, help="of boxes and noise")
+    parser.add_argument("--seed", type=int, default=0, help="seed of boxes and noise")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the files")
     parser.add_argument("--json", type=Path)
     options, others = parser.parse_known_args()

@@ -1,1 +1,1 @@
-"""The papers' networks: the authors' own programs, their layouts, and a plain HNeRV that stands for them."""
+"""The papers' networks: the authors' programs, their tensor layouts, and a plain HNeRV as a reference."""

@@ -1,7 +1,7 @@
-"""Tensors of the authors' networks, and the way from them to ours: names, shapes, orders of channels.
+"""Tensors of the authors' networks and their conversion to ours: names, shapes, channel orders.
 
-Their values are a pattern of integer arithmetic, so that what the authors' code gave for them can be recorded
-once (`benchmarks.parity`) and be tested for ever without it (`test_models_parity`).
+Values follow a pattern from integer arithmetic. So the results of the authors' code can be recorded once
+(`benchmarks.parity`) and tested without that code (`test_models_parity`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENCODER_CHANNELS = 64
 
 
 def uniform(name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Numbers in (-1, 1), multiples of 2^-16, that depend on the name and their position alone."""
+    """Pseudo-random odd multiples of 2^-17 in (-1, 1), which depend only on the name and the position."""
     mixed = np.arange(math.prod(shape), dtype=np.uint64) + np.uint64(zlib.crc32(name.encode()) << 24)
     # The finaliser of SplitMix64.
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -33,11 +33,11 @@ def uniform(name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Pair:
-    """One tensor of the authors' network, and ours that it becomes."""
+    """One tensor of the authors' network and its conversion to ours."""
 
     authors: str
     shape: tuple[int, ...]
-    """Of the authors' tensor."""
+    """Shape of the authors' tensor."""
     ours: str
     convert: Callable[[Array], Array]
     scale: float
@@ -65,7 +65,7 @@ def decoder_pairs(family: str, config: Any) -> Iterator[Pair]:
 
 
 GAIN = 2.5
-"""Largest weight times the root of the fan in: values stay about as large through such a layer and a GELU."""
+"""Largest weight times the root of the fan-in; values keep their scale through such a layer and a GELU."""
 GAINS = {
     "up": 1.7,
     "now": 1.7,
@@ -76,7 +76,7 @@ GAINS = {
     "b": 0.8,
     "out": 0.8,
 }
-"""Of layers without an activation or beside a residual connection, by the last part of our name."""
+"""Gains for layers without an activation or beside a residual connection, by the last part of our name."""
 
 TRANSPOSED = {"now": "Tconv1", "before": "Tconv2", "after": "Tconv3"}
 
@@ -86,7 +86,7 @@ def _as_it_is(values: Array) -> Array:
 
 
 def _row_column_channel(stride: int) -> Callable[[Array], Array]:
-    """Output channels (channel, row, column) of a pixel shuffle to (row, column, channel)."""
+    """Reorders output channels of a pixel shuffle from (channel, row, column) to (row, column, channel)."""
 
     def convert(values: Array) -> Array:
         split = values.reshape(-1, stride**2, *values.shape[1:])
@@ -96,7 +96,7 @@ def _row_column_channel(stride: int) -> Callable[[Array], Array]:
 
 
 def _weight_of(layer: Convolution, over_time: bool) -> tuple[tuple[int, ...], Callable[[Array], Array]]:
-    """The authors' shape of a layer's weight, and its way to ours."""
+    """The authors' shape of a layer's weight, and its conversion to ours."""
     outputs, inputs, kernel, _ = ours = layer.weight_shape
     if layer.shares_bias:  # transposed: (inputs, channels, row, column)
         transposed = (inputs, layer.output_channels, layer.stride, layer.stride)
@@ -108,7 +108,7 @@ def _weight_of(layer: Convolution, over_time: bool) -> tuple[tuple[int, ...], Ca
 
 
 def _authors_names(family: str, config: Any) -> dict[str, str]:
-    """The authors' module of each of our layers."""
+    """The authors' module names by our layer names."""
     stages = len(config.grid.strides)
     names = {"stem": "decoder.0.conv.downconv"}
     for number in range(1, stages + 1):
@@ -142,7 +142,7 @@ BAND_PARTS = (("mix", "conv1"), ("out", "conv2"))
 
 
 def encoder_pairs(prefix: str, strides: tuple[int, ...], embedding_channels: int) -> Iterator[Pair]:
-    """Every parameter of a ConvNeXt encoder, whose module the authors name `prefix`."""
+    """Every parameter of a ConvNeXt encoder; `prefix` is the authors' module name."""
     incoming = 3
     for stage, stride in enumerate(strides):
         channels = embedding_channels if stage == len(strides) - 1 else ENCODER_CHANNELS
@@ -160,7 +160,7 @@ def encoder_pairs(prefix: str, strides: tuple[int, ...], embedding_channels: int
 
 
 def _affine(theirs: str, ours: str, shape: tuple[int, ...]) -> Iterator[Pair]:
-    """Weight and bias; a linear layer of theirs is a 1x1 convolution here."""
+    """Weight and bias; the authors' linear layers are 1x1 convolutions here."""
     scale = 1.7 / math.sqrt(math.prod(shape[1:]))
     four_axes = (*shape, *[1] * (4 - len(shape)))
     yield Pair(f"{theirs}.weight", shape, f"{ours}.weight", lambda values: values.reshape(four_axes), scale)
@@ -173,7 +173,7 @@ def _norm(theirs: str, ours: str, channels: int) -> Iterator[Pair]:
 
 
 def encoders(family: str, config: Any) -> list[tuple[str, str, tuple[int, ...], int]]:
-    """Each encoder: the authors' name, ours, strides, channels of its embedding."""
+    """Encoders of a network: the authors' name, our name, strides, embedding channels."""
     if family == "nerv":
         return []
     main = (config.grid.strides, config.embedding_channels)

@@ -1,4 +1,4 @@
-"""The networks that are compared with the authors' code, and what ours make of the pattern of weights."""
+"""Networks to compare with the authors' code, and our results for the pattern of weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAMILIES: dict[str, TrainedFamily[Any]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A network that renders in a moment; the narrowest stages are at the least width, 12."""
+    """A small network that renders quickly; its narrowest stages have the minimum width, 12."""
 
     name: str
     family: str
@@ -39,7 +39,7 @@ SMALL = (
     Case("hnerv ablation", "hnerv", HNeRVConfig(Grid(2, 3, (3, 2, 2, 2)), 6, 30, (3, 7), reduction=150)),
     Case("nerv", "nerv", NeRVConfig(Grid(2, 3, (3, 2, 2)), frequencies=80, width=26)),
     Case("snerv", "snerv", SNeRVConfig(Grid(2, 3, (2, 3, 2)), embedding_channels=6, width=18, blocks=2)),
-    # Five stages, and temporal strides of a frame size that the authors' code knows.
+    # The authors' code needs five stages, and only supports the temporal strides of certain frame sizes.
     Case("snerv-t", "snerv-t", SNeRVTConfig(Grid(1, 2, (3, 2, 2, 2, 2)), 6, 3, (3, 2), width=20, blocks=1)),
 )
 BUNNY = VideoInfo(1280, 640, 132)
@@ -57,12 +57,12 @@ PUBLISHED: dict[str, tuple[Any, ...]] = {
         SNeRVTConfig(_BANDS, 16, 3, (2,), width=103, blocks=6),
     ),
 }
-"""The sizes of the papers' tables for Bunny; for NeRV those that the authors' code chooses for 0.35, 0.75,
+"""Networks of the papers' tables for Bunny; for NeRV, those that the authors' code chooses for 0.35, 0.75,
 1.5 and 3 million parameters."""
 
 
 def source_clip(video: VideoInfo) -> NDArray[np.uint8]:
-    """Frames (T, height, width, 3): a gradient that moves, and noise."""
+    """Frames (T, height, width, 3) with a moving gradient and noise."""
     frame, row, column, colour = np.indices((video.frame_count, video.height, video.width, 3))
     noise = uniform("clip", frame.shape)
     smooth = (5 * row + (3 + colour) * column + 17 * frame + 40 * colour) % 200
@@ -71,7 +71,7 @@ def source_clip(video: VideoInfo) -> NDArray[np.uint8]:
 
 
 def frame_tensors(family: str, config: Any, video: VideoInfo) -> dict[str, Array]:
-    """Per-frame tensors in our layout, a pattern too: embeddings, and ranges of the low-pass band."""
+    """Per-frame tensors in our layout with pattern values: embeddings, and ranges of the low-pass band."""
     tensors = {}
     for spec in FAMILIES[family].tensors(config, video):
         if spec.per_frame:
@@ -81,19 +81,19 @@ def frame_tensors(family: str, config: Any, video: VideoInfo) -> dict[str, Array
 
 
 def video_of(family: str, config: Any) -> VideoInfo:
-    """A clip of a few frames that fill the network's output: the authors' code crops nothing."""
+    """A clip of a few frames as large as the network's output, because the authors' code does not crop."""
     width, height = FAMILIES[family].coded_size(config, BUNNY)
     return VideoInfo(width, height, FRAME_COUNT)
 
 
 def parameter_count(family: str, config: Any) -> int:
-    """Transmitted weights and biases of the decoder; embeddings are not counted."""
+    """Number of transmitted weights and biases of the decoder, without embeddings."""
     specs = FAMILIES[family].tensors(config, BUNNY)
     return sum(spec.count for spec in specs if not spec.per_frame)
 
 
 def our_tensors(family: str, config: Any, video: VideoInfo) -> dict[str, Array]:
-    """Every transmitted tensor, as a file would hold it."""
+    """Every transmitted tensor by name, as a file would contain it."""
     weights = {pair.ours: pair.convert(pair.values) for pair in decoder_pairs(family, config)}
     return frame_tensors(family, config, video) | weights
 
@@ -110,7 +110,10 @@ def our_frames(family: str, config: Any, video: VideoInfo, tensors: Mapping[str,
 
 
 def our_embeddings(family: str, config: Any, video: VideoInfo) -> dict[str, Array]:
-    """What our encoders make of `source_clip`: per-frame tensors by name, all frames as one batch."""
+    """Per-frame tensors by name that our encoders produce from `source_clip`, all frames as one batch.
+
+    Raises `ValueError` if the encoders' parameters differ from those of the pattern.
+    """
     import torch
 
     from inrcodec.models.source import SourceFrames
@@ -133,9 +136,9 @@ def our_embeddings(family: str, config: Any, video: VideoInfo) -> dict[str, Arra
 
 
 def figures(values: Array) -> dict[str, Any]:
-    """What is recorded of an array: mean, deviation, and some values by their index when flattened."""
+    """The recorded figures of an array: mean, standard deviation, and some values by flat index."""
     flat = values.astype(np.float64).ravel()
-    # Multiples of the golden section are spread evenly over the array, and are on all rows and columns.
+    # Multiples of the golden ratio spread evenly over the array and hit different rows and columns.
     indices = (np.arange(1, SAMPLES + 1) * flat.size * 0.6180339887).astype(np.int64) % flat.size
     samples = {str(index): round(float(flat[index]), 8) for index in indices.tolist()}
     return {"mean": round(flat.mean(), 8), "deviation": round(flat.std(), 8), "samples": samples}

@@ -1,6 +1,6 @@
-"""The speed reference: HNeRV written the plain way, as its authors' code runs (float32, contiguous NCHW).
+"""The speed reference: a straightforward HNeRV that runs like its authors' code (float32, contiguous NCHW).
 
-It exists to be measured against, so it uses the obvious layers and none of ours.
+It uses the obvious layers of torch and none of ours.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _ConvNeXtBlock(nn.Module):
 
 
 class PlainEncoder(nn.Module):
-    """The ConvNeXt encoder of HNeRV, section 3.1: a strided convolution and one block a stage."""
+    """The ConvNeXt encoder of HNeRV, section 3.1: a strided convolution and one block per stage."""
 
     def __init__(self, embedding_channels: int, strides: tuple[int, ...]) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class PlainEncoder(nn.Module):
 
 
 def batches(frames: Tensor) -> tuple[Iterator[Tensor], int]:
-    """Frames (T, ...) in batches, in another order each epoch and without end; and batches an epoch."""
+    """An endless iterator of batches of frames (T, ...), shuffled each epoch, and the batches per epoch."""
     loader = DataLoader(TensorDataset(frames), BATCH_FRAMES, shuffle=True, drop_last=True)
 
     def forever() -> Iterator[Tensor]:
@@ -106,7 +106,7 @@ def batches(frames: Tensor) -> tuple[Iterator[Tensor], int]:
 
 
 class PlainTraining:
-    """Fits encoder and decoder together, a step at a time: a data loader, Adam, one loss read every step."""
+    """Trains encoder and decoder jointly with a data loader and Adam; reads the loss after every step."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class PlainTraining:
         epochs: int,
         device: torch.device,
     ) -> None:
-        """`frames` (T, 3, H, W) are float32 in [0, 1]; the learning rate falls as a cosine over `epochs`."""
+        """`frames` (T, 3, H, W) are float32 in [0, 1]; `epochs` is the length of the cosine schedule."""
         torch.manual_seed(0)
         self.device = device
         self.encoder = PlainEncoder(embedding_channels, strides).to(device)
@@ -129,7 +129,7 @@ class PlainTraining:
         self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, self.total_steps)
 
     def step(self) -> float:
-        """One step; its mean squared error."""
+        """Do one step and return its mean squared error."""
         frames = next(self._batches).to(self.device)
         loss = F.mse_loss(self.decoder(self.encoder(frames)), frames)
         self._optimizer.zero_grad()

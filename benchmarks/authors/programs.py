@@ -1,7 +1,7 @@
-"""The authors' code, from checkouts of it: their networks, and HNeRV's fitting as their program does it.
+"""The authors' code, loaded from checkouts: their networks, and HNeRV training as in their program.
 
-haochen-rye/HNeRV has a NeRV too, qwertja/SNeRV has SNeRV-T. What they import and do not need here (timm,
-decord, ...) is no requirement: objects stand in for what is not installed.
+haochen-rye/HNeRV also contains NeRV, and qwertja/SNeRV also contains SNeRV-T. Modules that they import but
+do not need here (timm, decord, ...) may be missing: mock objects replace them.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ UNUSED = (
     "torchvision.io",
     "torchvision.transforms.functional",
 )
-"""Modules that their code imports and these networks do without, but for `trunc_normal_`."""
+"""Modules that their code imports, but that these networks do not need except for `trunc_normal_`."""
 TEMPORAL_SIZES = {(3, 2): ("480_960", 5), (2, 2, 2): ("640_1280", 5), (2,): ("640_1280", 20)}
-"""Options of their SNeRV-T, frame size and rows of a temporal embedding, that choose temporal strides."""
+"""Options of their SNeRV-T (frame size, rows of a temporal embedding) by the temporal strides they select."""
 
 
 @contextmanager
 def _stand_ins(folder: Path) -> Iterator[None]:
-    """`folder` on the import path, and an object that answers everything for each module that is missing."""
+    """Put `folder` on the import path and a mock object in place of each missing module."""
     missing: dict[str, Any] = {}
     for name in UNUSED:
         packages = name.split(".")
@@ -65,10 +65,10 @@ def _stand_ins(folder: Path) -> Iterator[None]:
 
 
 class Authors:
-    """The authors' networks and data set, from their checkouts."""
+    """The authors' networks and data set, loaded from their checkouts."""
 
     def __init__(self, hnerv: Path, snerv: Path | None = None) -> None:
-        """Of NeRV and HNeRV alone where there is no checkout of SNeRV."""
+        """Without a checkout of SNeRV, only NeRV and HNeRV are available."""
         with _stand_ins(hnerv):
             self.hnerv: Any = importlib.import_module("model_all")
             self.tools: Any = importlib.import_module("hnerv_utils")
@@ -81,12 +81,12 @@ class Authors:
             self._modules += [self._snerv, self._snerv_t, self._dataset]
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of the files that hold their networks and tools."""
+        """SHA-256 of the files with their networks and tools, by module name."""
         paths = {module.__name__: Path(str(module.__file__)) for module in self._modules}
         return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
 
     def network(self, family: str, config: Any) -> torch.nn.Module:
-        """Their network of our config, as they initialise it."""
+        """Their network for our config, with their initialisation."""
         options: dict[str, Any] = {
             "embed": "",
             "ks": "0_1_5",
@@ -123,7 +123,7 @@ class Authors:
         return network
 
     def with_neighbours(self, frames: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
-        """Each frame, the one before and the one after it, as their data set pairs them."""
+        """Each frame with the previous and the next one, as paired by their data set."""
         clip = self._dataset.VideoDataSet_pn.__new__(self._dataset.VideoDataSet_pn)
         clip.video, clip.img_load, clip.img_transform = list(frames), frames.__getitem__, lambda image: image
         samples = [clip[index] for index in range(len(frames))]
@@ -131,9 +131,10 @@ class Authors:
 
 
 class AuthorsTraining:
-    """Fits their HNeRV by their functions, in the order of their `train` and with README's options for Bunny.
+    """Trains their HNeRV with their functions, in the order of their `train`, with their options for Bunny.
 
-    In their favour frames come from memory, where their program reads an image file for each.
+    The options are from their README. Frames come from memory, which favours them: their program reads an
+    image file for each frame.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class AuthorsTraining:
         self.total_steps, self._done = epochs * each, 0
 
     def step(self) -> Tensor:
-        """One step; PSNR of its frames."""
+        """Do one step and return the PSNR of its frames."""
         with _chosen_algorithms():
             frames, target, mask = self._transform(next(self._batches).to(self.device))
             self.tools.adjust_lr(self._optimizer, self._done / self.total_steps, self._options)
@@ -173,5 +174,5 @@ class AuthorsTraining:
 
 
 def _chosen_algorithms() -> AbstractContextManager[None]:
-    """cuDNN measures which algorithm is fastest, as in their program."""
+    """Let cuDNN choose the fastest algorithm by measurement, as in their program."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=True)

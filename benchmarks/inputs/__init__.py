@@ -1,1 +1,1 @@
-"""Input files of every kind through the command line: `python -m benchmarks.inputs`."""
+"""Encodes and decodes input files of every kind on the command line: `python -m benchmarks.inputs`."""

@@ -1,9 +1,9 @@
-"""Every input file of `inputs.table` through `inrc encode` and `inrc decode`, and what became of it.
+"""Runs every input file of `inputs.table` through `inrc encode` and `inrc decode` and checks the result.
 
     python -m benchmarks.inputs [--only WORD] [--json FILE]
 
-Each is made anew, encoded with a fit of a few steps, decoded to a video, and compared with what PyAV says of
-the source (see `inputs.checks`). Exits with 1 where anything differs from the table.
+Each file is made, encoded with a fit of a few steps, decoded to a video, and compared with PyAV's reading of
+the source (see `inputs.checks`). Exits with 1 if anything differs from the table.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ ERROR, NOTE = "inrc: error: ", "inrc: note: "
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input."""
+    """Result of one input."""
 
     summary: str
-    """What the .inrv holds, or the one line of the refusal."""
+    """Content of the .inrv, or the one-line error."""
     notes: tuple[str, ...]
     failures: tuple[str, ...]
-    """What is not as the table says, or not as in the source; empty where all is well."""
+    """Differences from the table or from the source."""
 
 
 def examine(case: InputFile, folder: Path) -> Outcome:
-    """Make the input in the empty `folder`, encode it, decode it, and compare."""
+    """Make the input in the empty `folder`, encode it, decode it, and check the results."""
     path = folder / case.file
     case.make(path)
     before = sorted(os.listdir(folder))
@@ -58,7 +58,7 @@ def examine(case: InputFile, folder: Path) -> Outcome:
     failures = [f"note: {line}" for line in _unexpected(case.notes, notes)]
     code, lines = _run("decode", str(coded), "-o", str(decoded), "--device", "cpu")
     if code != 0:
-        return Outcome(lines[-1], notes, (*failures, f"decode ends with {code}"))
+        return Outcome(lines[-1], notes, (*failures, f"decode failed with exit code {code}"))
     left = sorted(set(os.listdir(folder)) - {*before, coded.name, decoded.name})
     failures += [f"left behind: {name}" for name in left]
     failures += differences(case, path, coded, decoded)
@@ -66,7 +66,7 @@ def examine(case: InputFile, folder: Path) -> Outcome:
 
 
 def _run(*words: str) -> tuple[int, list[str]]:
-    """One command in this process: its exit code and its lines on stderr."""
+    """Run a command in this process; returns its exit code and its lines on stderr."""
     with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()):
         code = run(words)
     return code, said.getvalue().splitlines()
@@ -92,19 +92,19 @@ def _refusal_failures(
     if code != expected:
         yield f"exit code {code}, not {expected}"
     if case.refusal is not None and (len(errors) != 1 or says not in errors[0]):
-        yield f"expected one line with: {says}"
+        yield f"expected a one-line error with: {says}"
     if sorted(os.listdir(folder)) != before:
         yield f"left behind: {sorted(set(os.listdir(folder)) - set(before))}"
 
 
 def _unexpected(expected: Sequence[str], found: Sequence[str]) -> Iterator[str]:
-    """Notes that are not those of the table, and those of the table that are missing."""
+    """One failure if the notes differ from those in the table."""
     if len(expected) != len(found) or not all(map(str.startswith, found, expected)):
         yield f"expected {list(expected)}, found {list(found)}"
 
 
 def row(case: InputFile, outcome: Outcome) -> dict[str, Any]:
-    """One line of the table, as JSON."""
+    """The result of one input as values for JSON."""
     return {
         "input": case.name,
         "file": case.file if not case.is_piped else f"- ({case.file})",
@@ -117,7 +117,7 @@ def row(case: InputFile, outcome: Outcome) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inputs", description=__doc__)
-    parser.add_argument("--only", default="", help="inputs whose name or file has this word")
+    parser.add_argument("--only", default="", help="only inputs whose name or file contains this word")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows, started = [], time.monotonic()
@@ -132,7 +132,7 @@ def main() -> None:
         name = " ".join(filter(None, (found["file"], found["options"])))
         print(f"{found['input']:33} {name:24} {found['result']}{said}{verdict}", flush=True)
     failed = sum(bool(found["failures"]) for found in rows)
-    print(f"{len(rows)} inputs, {failed} not as they should be, {time.monotonic() - started:.0f} s")
+    print(f"{len(rows)} inputs, {failed} failed, {time.monotonic() - started:.0f} s")
     if options.json:
         write_report(options.json, "benchmarks.inputs", rows)
     sys.exit(failed > 0)

@@ -1,4 +1,4 @@
-"""Whether an .inrv, and the video it is decoded to, are as the source is by PyAV's own reading of both."""
+"""Checks an .inrv and its decoded video against the source, reading both videos with PyAV."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ _UNSPECIFIED, _BT709 = 2, 1
 
 @dataclass(frozen=True)
 class Seen:
-    """A video as PyAV shows it."""
+    """A video as PyAV reads it."""
 
     frames: NDArray[np.uint8]
-    """RGB as stored, not turned, (T, height, width, 3)."""
+    """RGB as stored, before rotation, (T, height, width, 3)."""
     times: list[Fraction]
-    """Seconds from the first frame; of frames without times those of a constant rate."""
+    """Seconds from the first frame; at a constant rate for frames without timestamps."""
     tick: Fraction
-    """Unit of the times, seconds."""
+    """Unit of the times in seconds."""
     primaries: int
     transfer: int
     matrix: int
     is_full_range: bool
     is_rgb: bool
     degrees: int
-    """Counter-clockwise turn for display."""
+    """Counter-clockwise rotation for display."""
     ratio: Fraction
     """Width of a pixel over its height."""
     sound: list[tuple[Fraction, bytes]]
-    """Seconds from the first frame, and payload, of each packet of the first track."""
+    """Time in seconds from the first frame, and payload, of each packet of the first audio track."""
     titles: list[str]
-    """Of the file and of its chapters."""
+    """Titles of the chapters and of the file."""
 
 
 def look_at(path: Path, stream: int = 0, rate: Fraction = Fraction(25)) -> Seen:
-    """The video of a file, or of the images of a folder or a pattern in it."""
+    """Read a video file, or the images of a folder or of a pattern in it."""
     if path.is_dir() or "%" in path.name:
         folder = path if path.is_dir() else path.parent
         names = sorted(folder.iterdir(), key=lambda entry: (len(entry.name), entry.name))
@@ -98,7 +98,7 @@ def _look_at_file(path: Path, number: int, rate: Fraction) -> Seen:
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """All frames but those of packets that cannot be decoded."""
+    """All frames except those of packets that cannot be decoded."""
     for packet in container.demux(stream):
         with suppress(av.FFmpegError):
             yield from stream.decode(packet)
@@ -113,7 +113,7 @@ def _sound(path: Path, start: Fraction) -> list[tuple[Fraction, bytes]]:
 
 
 def differences(case: InputFile, path: Path, coded: Path, output: Path) -> Iterator[str]:
-    """What of the .inrv `coded` or of the video `output` is not as the table or the source at `path` says."""
+    """Differences of the .inrv `coded` and the video `output` from the table and the source at `path`."""
     source, decoded = look_at(path, case.stream, case.rate), look_at(output, 0, case.rate)
     stream = load(coded.read_bytes())
     header = stream.header
@@ -123,7 +123,7 @@ def differences(case: InputFile, path: Path, coded: Path, output: Path) -> Itera
         yield f"decoded frames are {decoded.frames.shape}"
         return
     if header.frame_rate != case.rate or (header.timestamps is not None) != case.is_irregular:
-        yield f"{header.frame_rate} frames/s, table of times: {header.timestamps is not None}"
+        yield f"{header.frame_rate} fps, table of times: {header.timestamps is not None}"
     if len(source.frames) != case.frames:
         yield f"PyAV finds {len(source.frames)} frames"
         return
@@ -136,7 +136,7 @@ def differences(case: InputFile, path: Path, coded: Path, output: Path) -> Itera
 
 
 def _differences_of_times(source: Seen, decoded: Seen, case: InputFile) -> Iterator[str]:
-    """Times are exact, but for those that the source's container has rounded itself."""
+    """One failure if times differ; they are exact unless the source's container has rounded them."""
     is_rounded = not case.is_irregular and (1 / case.rate / source.tick).denominator != 1
     slack = source.tick if is_rounded else Fraction(0)
     worst = max(abs(one - other) for one, other in zip(source.times, decoded.times, strict=True))
@@ -150,11 +150,11 @@ def _differences_of_pixels(
     settings = SourceSettings(bit_depth=8, stream=case.stream if "--stream" in case.options else None)
     upright = np.rot90(source.frames, source.degrees // 90, axes=(1, 2))
     if not np.array_equal(read_clip(str(path), settings).frames, upright):
-        yield "what is fitted is not what PyAV shows"
+        yield "fitted frames are not those that PyAV reads"
     with inrcodec.open(coded, "cpu") as video:
         worst = psnr_per_frame_db(video[:], decoded.frames).min()
     if worst < case.least_output_db:
-        yield f"decoded colours are {worst:.1f} dB from the network's"
+        yield f"PSNR of the decoded video against the network's frames is only {worst:.1f} dB"
 
 
 def _differences_of_tags(source: Seen, decoded: Seen, stream: Stream) -> Iterator[str]:
@@ -162,7 +162,7 @@ def _differences_of_tags(source: Seen, decoded: Seen, stream: Stream) -> Iterato
     stored = (kept.primaries, kept.transfer, kept.matrix, kept.full_range)
     expected = (source.primaries, source.transfer, source.matrix, source.is_full_range)
     if source.is_rgb:
-        # As YUV they need a matrix: every player takes BT.709 where the file says so.
+        # The output is YUV and needs a matrix; players support BT.709 if the file declares it.
         if stored != (*expected[:2], 0, True):
             yield f"colour tags {stored}"
         expected = (*expected[:2], _BT709, False)
@@ -173,23 +173,23 @@ def _differences_of_tags(source: Seen, decoded: Seen, stream: Stream) -> Iterato
         yield f"colour tags of the output {found}, not {expected}"
     ratio = 1 / source.ratio if source.degrees % 180 else source.ratio
     if not stream.header.sample_aspect_ratio == ratio == decoded.ratio:
-        yield f"aspect of a pixel {stream.header.sample_aspect_ratio}, {decoded.ratio}, not {ratio}"
+        yield f"pixel aspect ratio {stream.header.sample_aspect_ratio}, {decoded.ratio}, not {ratio}"
 
 
 def _differences_of_sound(source: Seen, decoded: Seen, stream: Stream, case: InputFile) -> Iterator[str]:
     found = [track.info.codec for track in stream.extras.tracks]
     if found != [codec for codec in (case.sound,) if codec is not None]:
-        yield f"sound {found}"
+        yield f"audio {found}"
     if case.sound is None:
         return
     if [data for _, data in source.sound] != [data for _, data in decoded.sound]:
-        yield f"{len(decoded.sound)} packets of sound are not the source's {len(source.sound)}"
+        yield f"{len(decoded.sound)} audio packets differ from the source's {len(source.sound)}"
     elif abs(source.sound[0][0] - decoded.sound[0][0]) > 1 / case.rate:
-        yield f"sound begins at {float(decoded.sound[0][0])} s, not {float(source.sound[0][0])} s"
+        yield f"audio starts at {float(decoded.sound[0][0])} s, not {float(source.sound[0][0])} s"
 
 
 def summary(coded: Path) -> str:
-    """What an .inrv says of its video, in a line."""
+    """One line about the content of an .inrv."""
     stream = load(coded.read_bytes())
     header, color = stream.header, stream.header.color
     name = MATRIX_NAMES.get(color.matrix, f"matrix {color.matrix}")

@@ -1,4 +1,4 @@
-"""Video files of every kind, made with PyAV alone: nothing of `inrcodec` takes part."""
+"""Makes video files of every kind with PyAV alone, without code from `inrcodec`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 Frames = NDArray[np.uint8]
 MILLISECONDS = Fraction(1, 1000)
 MASTERING = (
-    "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"  # as x265 wants it
+    "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"  # x265's syntax
 )
-os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr by itself and listens to nothing else
+os.environ.setdefault("SVT_LOG", "1")  # nothing else keeps SVT-AV1 from writing to stderr
 SAMPLE_RATE = 48000
 
 
@@ -33,7 +33,7 @@ class Tags(NamedTuple):
 
 
 def picture(width: int, height: int, count: int) -> Frames:
-    """Smooth colours that differ between corners and move a little, (T, height, width, 3)."""
+    """Smooth colours that differ between corners and change slowly, (T, height, width, 3)."""
     row, column = np.mgrid[0:height, 0:width]
     if count == 0:
         return np.empty((0, height, width, 3), np.uint8)
@@ -71,11 +71,11 @@ def video(
     tape: str | None = None,
     attachment: bytes = b"",
 ) -> None:
-    """One film: `count` frames at `rate`, or at `stamps` in milliseconds.
+    """Write a video of `count` frames at `rate`, or at `stamps` in milliseconds.
 
-    `ratio` is that of a pixel, `degrees` those of the display matrix, `sound` a codec of a tone, `others` the
-    sizes of further video streams, which come before this one, and `tape` the time code of the first frame,
-    which .mov keeps in a stream of data.
+    `ratio` is the pixel aspect ratio, `degrees` the rotation of the display matrix, and `sound` the codec of
+    a tone. `others` are the sizes of further video streams, which precede this one. `tape` is the time code
+    of the first frame, which .mov stores in a data stream.
     """
     with av.open(str(path), "w", format=container) as output:
         sizes = [*others, size]
@@ -144,7 +144,7 @@ def _write_tone(output: Any, stream: Any, seconds: float) -> None:
 
 
 def damaged(path: Path, **made: Any) -> None:
-    """A video of key frames and others whose second key frame is noise in its middle."""
+    """Write a video in whose second keyframe the middle third of the bytes is random."""
     options = {"g": "4", **made.pop("options", {})}
     video(path, size=(160, 96), count=12, options=options, **made)
     with av.open(str(path)) as container:
@@ -157,7 +157,7 @@ def damaged(path: Path, **made: Any) -> None:
 
 
 def transparent(path: Path, codec: str) -> None:
-    """Frames whose left half shows through."""
+    """Write frames whose left half is partly transparent."""
     with av.open(str(path), "w") as output:
         stream: Any = output.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 48, 32, "rgba"
@@ -170,14 +170,14 @@ def transparent(path: Path, codec: str) -> None:
 
 
 def cut_short(path: Path, share: float, **made: Any) -> None:
-    """The first `share` of a video's bytes."""
+    """Write a video and keep only the first `share` of its bytes."""
     video(path, **made)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
 
 
 def with_cover(path: Path, has_video: bool) -> None:
-    """Sound with cover art, larger than the video if there is one."""
+    """Write audio with cover art, which is larger than the video if there is one."""
     with av.open(str(path), "w") as output:
         cover: Any = output.add_stream("mjpeg", rate=25)
         cover.width, cover.height, cover.pix_fmt = 200, 200, "yuvj420p"
@@ -196,13 +196,13 @@ def with_cover(path: Path, has_video: bool) -> None:
 
 
 def sound_only(path: Path) -> None:
-    """A tone without any picture."""
+    """Write a tone without video."""
     with av.open(str(path), "w") as output:
         _write_tone(output, output.add_stream("aac", rate=SAMPLE_RATE, layout="stereo"), 0.2)
 
 
 def resized(path: Path) -> None:
-    """A raw H.264 stream whose frames change their size in the middle."""
+    """Write a raw H.264 stream whose frame size changes in the middle."""
     parts = []
     for size in ((48, 32), (32, 32)):
         part = path.with_name(f"{size[0]}.h264")
@@ -213,13 +213,13 @@ def resized(path: Path) -> None:
 
 
 EXIF_QUARTER_TURN = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
-"""One entry: orientation 6, a camera held upright."""
+"""Exif data with one entry: orientation 6, a rotation by 90 degrees."""
 
 
 def images(
     path: Path, suffix: str = "png", codec: str = "png", pixel_format: str = "rgb24", exif: bytes = b""
 ) -> None:
-    """Five numbered images; `path` is a folder or a pattern in one. `exif` goes into JPEG files."""
+    """Write five numbered images; `path` is a folder or a pattern in one, `exif` is for JPEG only."""
     folder = path.parent if "%" in path.name else path
     folder.mkdir(exist_ok=True)
     for index, pixels in enumerate(picture(20, 14, 5)):
@@ -234,7 +234,6 @@ def images(
 
 
 def content(path: Path, data: bytes) -> None:
-    """A file of these bytes."""
     path.write_bytes(data)
 
 

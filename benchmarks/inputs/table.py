@@ -1,4 +1,4 @@
-"""The table of input files: how each is made, and what an encode of it must come to."""
+"""Table of input files: how to make each one, and the expected result of encoding it."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ QUIET_X265 = {"x265-params": "log-level=none"}
 
 @dataclass(frozen=True)
 class InputFile:
-    """One input. What is not said is: accepted, 48x32, 5 frames at 25 a second, without a note."""
+    """One input; by default it is accepted without notes and has 48x32 pixels and 5 frames at 25 fps."""
 
     name: str
-    """What is special about it."""
+    """Special property of the input."""
     file: str
     make: Maker
     size: tuple[int, int] = (48, 32)
-    """As shown: a quarter turn swaps them."""
+    """Displayed width and height, after rotation."""
     frames: int = 5
     rate: Fraction = Fraction(25)
-    """Frames a second; the mean where timestamps are irregular."""
+    """Frames per second; the mean for irregular timestamps."""
     is_irregular: bool = False
     notes: tuple[str, ...] = ()
-    """How the notes begin, in order."""
+    """Beginnings of the expected notes, in order."""
     refusal: tuple[int, str] | None = None
-    """Exit code and what the one line says."""
+    """Exit code, and text that the one-line error contains."""
     options: tuple[str, ...] = ()
-    """Of the encode."""
+    """Options of the encode."""
     output: str = "out.mp4"
-    """What the .inrv is decoded to."""
+    """File name of the decoded video."""
     least_output_db: float = 36.0
-    """PSNR of the decoded video's frames against those of the .inrv; a wrong range or matrix costs more."""
+    """Minimum PSNR of the decoded video against the frames of the .inrv; a wrong range or matrix fails it."""
     is_piped: bool = False
     sound: str | None = None
-    """Codec of the sound that is carried."""
+    """Codec of the audio in the output."""
     stream: int = 0
-    """Which of PyAV's video streams is the one that is coded."""
+    """Index of the coded stream among PyAV's video streams."""
 
 
 CODECS = (
@@ -66,7 +66,7 @@ CODECS = (
     InputFile("MPEG-2", "a.mxf", partial(video, codec="mpeg2video")),
     InputFile("MPEG-1", "a.mpg", partial(video, codec="mpeg1video")),
     InputFile("Motion JPEG, full range", "a.avi", partial(video, codec="mjpeg", pixel_format="yuvj420p")),
-    InputFile("FFV1 gray", "a.mkv", partial(video, codec="ffv1", pixel_format="gray")),
+    InputFile("FFV1 grey", "a.mkv", partial(video, codec="ffv1", pixel_format="gray")),
     InputFile("FFV1 4:4:4", "a.nut", partial(video, codec="ffv1", pixel_format="yuv444p")),
     InputFile("PNG", "a.mov", partial(video, codec="png", pixel_format="rgb24")),
     InputFile(
@@ -82,7 +82,7 @@ CODECS = (
     InputFile("Windows Media 8", "a.asf", partial(video, codec="wmv2")),
     InputFile("YUV4MPEG", "a.y4m", partial(video, codec="wrapped_avframe")),
     InputFile(
-        "DV, interlaced, pixels 8:9", "a.avi",
+        "DV, interlaced, pixel aspect 8:9", "a.avi",
         partial(
             video, codec="dvvideo", pixel_format="yuv411p", size=(720, 480), count=2,
             rate=Fraction(30000, 1001),
@@ -93,14 +93,14 @@ CODECS = (
 
 PIXELS = (
     InputFile(
-        "10 bits", "a.mkv", partial(video, pixel_format="yuv420p10le"),
+        "10-bit", "a.mkv", partial(video, pixel_format="yuv420p10le"),
         refusal=(1, f"has 10 bits per sample (yuv420p10le), {DEPTH}"),
     ),
     InputFile(
-        "10 bits, reduced", "a.mkv", partial(video, pixel_format="yuv420p10le"), options=("--bit-depth", "8")
+        "10-bit, reduced", "a.mkv", partial(video, pixel_format="yuv420p10le"), options=("--bit-depth", "8")
     ),
     InputFile(
-        "ProRes, 10 bits", "a.mov", partial(video, codec="prores_ks", pixel_format="yuv422p10le"),
+        "ProRes, 10-bit", "a.mov", partial(video, codec="prores_ks", pixel_format="yuv422p10le"),
         refusal=(1, f"has 10 bits per sample (yuv422p10le), {DEPTH}"),
     ),
     InputFile(
@@ -108,13 +108,13 @@ PIXELS = (
         options=("--bit-depth", "8"),
     ),
     InputFile(
-        "12 bits RGB", "a.mkv", partial(video, codec="ffv1", pixel_format="gbrp12le"),
+        "12-bit RGB", "a.mkv", partial(video, codec="ffv1", pixel_format="gbrp12le"),
         refusal=(1, f"has 12 bits per sample (gbrp12le), {DEPTH}"),
     ),
     InputFile(
         "transparency", "a.mov", partial(make.transparent, codec="png"), notes=("transparency is not",)
     ),
-    InputFile("alpha that is opaque", "a.mov", partial(video, codec="png", pixel_format="rgba")),
+    InputFile("opaque alpha", "a.mov", partial(video, codec="png", pixel_format="rgba")),
     InputFile(
         "interlaced", "a.mkv", partial(video, options={"x264-params": "tff=1"}), notes=("interlaced video",)
     ),
@@ -122,8 +122,8 @@ PIXELS = (
     InputFile("BT.709, full range", "a.mp4", partial(video, tags=Tags(1, 1, 1, True))),
     InputFile("BT.601", "a.mkv", partial(video, tags=Tags(6, 6, 6))),
     InputFile("BT.2020", "a.mkv", partial(video, tags=Tags(9, 14, 9))),
-    InputFile("PQ in 8 bits", "a.mp4", partial(video, tags=WIDE_GAMUT_PQ), notes=("PQ video is coded",)),
-    InputFile("HLG in 8 bits", "a.mp4", partial(video, tags=WIDE_GAMUT_HLG), notes=("HLG video is coded",)),
+    InputFile("8-bit PQ", "a.mp4", partial(video, tags=WIDE_GAMUT_PQ), notes=("PQ video is coded",)),
+    InputFile("8-bit HLG", "a.mp4", partial(video, tags=WIDE_GAMUT_HLG), notes=("HLG video is coded",)),
     InputFile(
         "HDR mastering metadata", "a.mkv",
         partial(
@@ -132,9 +132,9 @@ PIXELS = (
         ),
         (64, 64), notes=("HDR metadata",),
     ),
-    InputFile("pixels 4:3", "a.mp4", partial(video, ratio=Fraction(4, 3))),
-    InputFile("turned by a quarter", "a.mp4", partial(video, degrees=90), (32, 48)),
-    InputFile("upside down", "a.mov", partial(video, degrees=180)),
+    InputFile("pixel aspect 4:3", "a.mp4", partial(video, ratio=Fraction(4, 3))),
+    InputFile("rotated by 90 degrees", "a.mp4", partial(video, degrees=90), (32, 48)),
+    InputFile("rotated by 180 degrees", "a.mov", partial(video, degrees=180)),
 )  # fmt: skip
 
 SIZES = (
@@ -142,21 +142,21 @@ SIZES = (
         "1x1", "a.mkv", partial(video, codec="ffv1", pixel_format="yuv444p", size=(1, 1)), (1, 1),    ),
     InputFile("1x16", "a.mp4", partial(video, pixel_format="yuv444p", size=(1, 16)), (1, 16)),
     InputFile("16x1", "a.mp4", partial(video, pixel_format="yuv444p", size=(16, 1)), (16, 1)),
-    # Of its colour 4:2:0 keeps one sample.
+    # 4:2:0 keeps only one colour sample.
     InputFile("2x2", "a.mp4", partial(video, size=(2, 2)), (2, 2), least_output_db=25.0),
     InputFile("17x13", "a.mkv", partial(video, pixel_format="yuv444p", size=(17, 13)), (17, 13)),
     InputFile("4096x16", "a.mp4", partial(video, size=(4096, 16), count=2), (4096, 16), 2),
     InputFile("16x4096", "a.mp4", partial(video, size=(16, 4096), count=2), (16, 4096), 2),
-    InputFile("changing", "a.h264", make.resized, refusal=(1, "changes its size from 48x32 to 32x32 at")),
+    InputFile("new size", "a.h264", make.resized, refusal=(1, "changes its size from 48x32 to 32x32 at")),
 )  # fmt: skip
 
 TIMES = (
-    InputFile("1 frame/s", "a.mp4", partial(video, rate=1), rate=Fraction(1)),
-    InputFile("1 frame in 10 s", "a.mp4", partial(video, rate=Fraction(1, 10)), rate=Fraction(1, 10)),
+    InputFile("1 fps", "a.mp4", partial(video, rate=1), rate=Fraction(1)),
+    InputFile("1/10 fps", "a.mp4", partial(video, rate=Fraction(1, 10)), rate=Fraction(1, 10)),
     InputFile(
-        "24000/1001 frames/s", "a.mkv", partial(video, rate=Fraction(24000, 1001)), rate=Fraction(24000, 1001)
+        "24000/1001 fps", "a.mkv", partial(video, rate=Fraction(24000, 1001)), rate=Fraction(24000, 1001)
     ),
-    InputFile("120 frames/s", "a.mp4", partial(video, rate=120), rate=Fraction(120)),
+    InputFile("120 fps", "a.mp4", partial(video, rate=120), rate=Fraction(120)),
     InputFile(
         "variable rate", "a.mp4", partial(video, stamps=UNEVEN), rate=Fraction(40, 9), is_irregular=True
     ),
@@ -164,9 +164,9 @@ TIMES = (
         "variable rate", "a.mkv", partial(video, stamps=UNEVEN), rate=Fraction(40, 9), is_irregular=True
     ),
     InputFile("B-frames and an edit list", "a.mp4", partial(video, options={"bf": "3"}, count=12), frames=12),
-    InputFile("begins at 2 s", "a.mkv", partial(video, stamps=range(2000, 2200, 40))),
+    InputFile("starts at 2 s", "a.mkv", partial(video, stamps=range(2000, 2200, 40))),
     InputFile(
-        "begins before 0", "a.nut", partial(video, codec="mpeg4", stamps=range(-80, 120, 40))
+        "starts before 0", "a.nut", partial(video, codec="mpeg4", stamps=range(-80, 120, 40))
     ),
     InputFile(
         "an edit list hides two frames", "a.mp4", partial(video, stamps=range(-80, 120, 40)), frames=3,
@@ -187,35 +187,35 @@ STREAMS = (
               output="out.mkv", sound="mp2"),
     InputFile("FLAC", "a.mkv", partial(video, sound="flac", count=25), frames=25, output="out.mkv",
               sound="flac"),
-    InputFile("sound left out", "a.mp4", partial(video, sound="aac"), options=("--no-audio",)),
+    InputFile("audio left out", "a.mp4", partial(video, sound="aac"), options=("--no-audio",)),
     InputFile("a chapter and a title", "a.mp4", partial(video, chapters=True)),
     InputFile("a chapter and a title", "a.mkv", partial(video, chapters=True), output="out.mkv"),
     InputFile(
-        "a time code of a tape", "a.mov", partial(video, tape="01:00:00:00"),
+        "a tape time code", "a.mov", partial(video, tape="01:00:00:00"),
         notes=("1 data or attachment stream(s)",),
     ),
     InputFile(
-        "a font for subtitles", "a.mkv", partial(video, attachment=b"font"),
+        "a subtitle font", "a.mkv", partial(video, attachment=b"font"),
         notes=("1 data or attachment stream(s)",),
     ),
     InputFile(
-        "two videos, the larger one", "a.mkv", partial(video, others=[(20, 14)]),
+        "two videos, larger one used", "a.mkv", partial(video, others=[(20, 14)]),
         notes=("2 video streams: number 1 is used",), stream=1,
     ),
     InputFile(
-        "two videos, the other one", "a.mkv", partial(video, others=[(20, 14)]), (20, 14),
+        "two videos, smaller one used", "a.mkv", partial(video, others=[(20, 14)]), (20, 14),
         options=("--stream", "0"),
     ),
     InputFile("cover art beside a video", "a.mp4", partial(make.with_cover, has_video=True), sound="aac"),
     InputFile(
-        "cover art that is not marked", "a.mkv", partial(make.with_cover, has_video=True), sound="aac",
+        "cover art not marked as such", "a.mkv", partial(make.with_cover, has_video=True), sound="aac",
         notes=("2 video streams: number 1 is used",), stream=1,
     ),
     InputFile(
-        "sound with cover art", "a.mp4", partial(make.with_cover, has_video=False),
+        "audio with cover art", "a.mp4", partial(make.with_cover, has_video=False),
         refusal=(1, f"{NO_VIDEO}: it contains only audio"),
     ),
-    InputFile("sound", "a.m4a", make.sound_only, refusal=(1, f"{NO_VIDEO}: it contains only audio")),
+    InputFile("audio", "a.m4a", make.sound_only, refusal=(1, f"{NO_VIDEO}: it contains only audio")),
 )  # fmt: skip
 
 PLACES = (
@@ -226,7 +226,7 @@ PLACES = (
         partial(make.images, suffix="jpg", codec="mjpeg", pixel_format="yuvj420p"), (20, 14), notes=(IMAGES,),
     ),
     InputFile(
-        "photographs turned by Exif", "frames",
+        "photographs rotated by Exif", "frames",
         partial(
             make.images, suffix="jpg", codec="mjpeg", pixel_format="yuvj420p", exif=make.EXIF_QUARTER_TURN
         ),
@@ -237,7 +237,7 @@ PLACES = (
         notes=(IMAGES,),
     ),
     InputFile(
-        "a picture", "a.png", partial(video, codec="png", pixel_format="rgb24", count=1), frames=1
+        "an image", "a.png", partial(video, codec="png", pixel_format="rgb24", count=1), frames=1
     ),
     InputFile(
         "y4m on standard input", "a.y4m", partial(video, codec="wrapped_avframe"), is_piped=True
@@ -247,11 +247,11 @@ PLACES = (
 
 DAMAGE = (
     InputFile(
-        "a damaged key frame", "a.mp4", make.damaged, (160, 96), 12,
+        "a damaged keyframe", "a.mp4", make.damaged, (160, 96), 12,
         notes=(f"{DAMAGED}: the decoder guessed parts of frame 4",),
     ),
     InputFile(
-        "a damaged key frame", "a.ts", partial(make.damaged, codec="mpeg2video"), (160, 96), 12,
+        "a damaged keyframe", "a.ts", partial(make.damaged, codec="mpeg2video"), (160, 96), 12,
         notes=(f"{DAMAGED}: the decoder guessed parts of frame 4",),
     ),
     InputFile(
@@ -260,19 +260,19 @@ DAMAGE = (
         notes=(f"{DAMAGED}: 1 of its packets",),
     ),
     InputFile(
-        "cut off in the middle", "a.mp4", partial(make.cut_short, share=0.5), refusal=(1, NO_VIDEO)
+        "truncated", "a.mp4", partial(make.cut_short, share=0.5), refusal=(1, NO_VIDEO)
     ),
     InputFile(
-        "cut off in the middle", "a.avi",
+        "truncated", "a.avi",
         partial(make.cut_short, share=0.6, codec="rawvideo", count=10), frames=5,
         notes=(f"{DAMAGED}: 1 of its packets", "the container declares 10 frames, 5 can be decoded"),
     ),
-    InputFile("without frames", "a.mp4", partial(video, count=0), refusal=(1, NO_VIDEO)),
-    InputFile("nothing", "a.mp4", partial(make.content, data=b""), refusal=(1, NO_VIDEO)),
+    InputFile("no frames", "a.mp4", partial(video, count=0), refusal=(1, NO_VIDEO)),
+    InputFile("an empty file", "a.mp4", partial(make.content, data=b""), refusal=(1, NO_VIDEO)),
     InputFile("text", "a.txt", partial(make.content, data=b"hello\n" * 30), refusal=(1, NO_VIDEO)),
-    InputFile("text by a video's name", "a.mp4", partial(make.content, data=b"hello\n" * 30),
+    InputFile("text named like a video", "a.mp4", partial(make.content, data=b"hello\n" * 30),
               refusal=(1, NO_VIDEO)),
-    InputFile("nothing on standard input", "a.y4m", partial(make.content, data=b""), is_piped=True,
+    InputFile("empty standard input", "a.y4m", partial(make.content, data=b""), is_piped=True,
               refusal=(1, f"standard input {NO_VIDEO}")),
 )  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""The papers' tables, measured with our files: `python -m benchmarks.paper`."""
+"""Reproduces the papers' tables with our files: `python -m benchmarks.paper`."""

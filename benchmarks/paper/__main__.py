@@ -1,14 +1,13 @@
-"""The tables of the papers on Bunny, from real files: by size, by epochs, ablations, compression.
+"""Reproduces the papers' tables on Bunny with real files: sizes, epochs, ablations, compression, tasks.
 
     python -m benchmarks.paper --scale quick [--jobs 2] [--only sizes] --json FILE
-    python -m benchmarks.paper --scale full --json FILE          (a GPU; any part of it: `--only`)
+    python -m benchmarks.paper --scale full --json FILE          (needs a GPU; `--only` selects a part)
 
-`quick` is the clip at a quarter of its sides and a few epochs, for two CPU cores; what it can show is the
-order of the methods. `full` has the networks of the papers, by their widths; ablations keep the number of
-values instead. All rows of a table have the same epochs. Rows that the JSON file already holds with the same
-options are not fitted again: an interrupted run goes on where it stopped. A row that fails is stored with
-its error, and tried again by the next run. `--only` names tables: sizes, epochs, ablations,
-compression, tasks.
+`quick` uses the clip at a quarter of its width and height and a few epochs, for two CPU cores; it only shows
+how the methods rank. `full` uses the papers' networks with their widths, except that ablations keep the
+number of parameters. All rows of a table have the same epochs. An interrupted run continues: rows that the
+JSON file contains with the same options are not fitted again. A row that fails is stored with its error, and
+the next run retries it. `--only` names tables: sizes, epochs, ablations, compression, tasks.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from inrcodec.video import read_clip
 
 
 def run_task(row: Row, sample: tasks.Sample, folder: Path, device: str) -> list[dict[str, Any]]:
-    """The figures of one task, a line each; denoising has one for each noise and length of the fit."""
+    """Figures of one task as rows; denoising has one row per kind of noise, the other tasks one."""
     task, model = row.name.split()
-    *limits, _, epochs = row.options  # `tasks` has fits of its own lengths.
+    *limits, _, epochs = row.options  # `tasks` sets --epochs itself.
     run = tasks.Run(model, float(epochs), folder / f"paper-{task}-{model}", tuple(limits), device)
     run.folder.mkdir(exist_ok=True)
     if task == "interpolation":
@@ -41,7 +40,7 @@ def run_task(row: Row, sample: tasks.Sample, folder: Path, device: str) -> list[
 
 
 def fit(row: Row, clip: str, folder: Path, device: str) -> dict[str, Any]:
-    """Encode one row to a real file; its figures are those of the file's bytes, decoded again."""
+    """Encode one row to a real file and return the figures of the decoded file."""
     part = BENCHMARK_CLIPS[clip]
     output = folder / f"paper-{row.key.replace('/', '-').replace(' ', '-').replace('%', '')}.inrv"
     words = [*part.options, *row.options, "--no-audio", "--device", device]
@@ -60,7 +59,7 @@ def fit(row: Row, clip: str, folder: Path, device: str) -> dict[str, Any]:
 
 
 def print_tables(results: dict[str, dict[str, Any]], order: list[Row]) -> None:
-    """One block a table: ours beside the paper's."""
+    """Print one block per table, our figures beside the paper's."""
     table = ""
     for row in order:
         figures = results.get(row.key)
@@ -68,7 +67,7 @@ def print_tables(results: dict[str, dict[str, Any]], order: list[Row]) -> None:
             continue
         if row.table != table:
             table = row.table
-            print(f"\n{table:26} {'values':>8} {'bytes':>8} {'PSNR':>6} {'float':>6} {'paper':>6} {'s':>6}")
+            print(f"\n{table:26} {'params':>8} {'bytes':>8} {'PSNR':>6} {'float':>6} {'paper':>6} {'s':>6}")
         if "error" in figures:
             print(f"{row.name:26} {figures['error']}")
             continue
@@ -83,7 +82,7 @@ def print_tables(results: dict[str, dict[str, Any]], order: list[Row]) -> None:
 
 
 def measure(row: Row, scale: Scale, sample: tasks.Sample, folder: Path, device: str) -> dict[str, Any]:
-    """One row of any table, as it is stored."""
+    """Figures of one row of any table, in their stored form."""
     if row.table != "tasks":
         return fit(row, scale.clip, folder, device)
     lines = run_task(row, sample, folder, device)
@@ -91,13 +90,13 @@ def measure(row: Row, scale: Scale, sample: tasks.Sample, folder: Path, device: 
 
 
 def stored(path: Path, scale: Scale) -> dict[str, dict[str, Any]]:
-    """Rows of an earlier run by their keys; ends the program when they are of another scale."""
+    """Rows of an earlier run by key; exits if the file is of another scale."""
     if not path.exists():
         return {}
     report = json.loads(path.read_text())
     if report.get("scale") != scale.name:
         sys.exit(
-            f"{path} has rows of the scale {report.get('scale')}, not of {scale.name}: name another file"
+            f"{path} has rows of scale {report.get('scale')}, not {scale.name}; choose another --json file"
         )
     return {f"{figures['table']}/{figures['name']}": figures for figures in report["results"]}
 
@@ -105,9 +104,9 @@ def stored(path: Path, scale: Scale) -> dict[str, dict[str, Any]]:
 def measure_all(
     wanted: list[Row], measured: Callable[[Row], dict[str, Any]], jobs: int
 ) -> Generator[tuple[Row, dict[str, Any]]]:
-    """Rows as they are done, `jobs` at a time; one that fails has its error and no options.
+    """Measure `jobs` rows in parallel and yield each when done; a failed row has `error` and no `options`.
 
-    When the caller stops, or is interrupted, rows that have not begun are cancelled.
+    If the caller stops or is interrupted, rows that have not started are cancelled.
     """
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -127,10 +126,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.paper", description=__doc__)
     parser.add_argument("--scale", choices=SCALES, default="quick")
     parser.add_argument("--only", action="append", metavar="TABLE", help="sizes, epochs, ablations, ...")
-    parser.add_argument("--jobs", type=int, default=1, help="fits at a time, which share the cores")
+    parser.add_argument("--jobs", type=int, default=1, help="fits in parallel; they share the cores")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the files")
-    parser.add_argument("--json", type=Path, required=True, help="results; rows that it holds are kept")
+    parser.add_argument("--json", type=Path, required=True, help="results; existing rows are kept")
     options = parser.parse_args()
     scale = SCALES[options.scale]
     every = [*rows(scale), *task_rows(scale)]

@@ -1,4 +1,4 @@
-"""What `benchmarks.paper` fits: two scales, and their rows table by table, as options of `inrc encode`."""
+"""Rows that `benchmarks.paper` fits, by scale and table, as options of `inrc encode`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 FLOAT = ("--preset", "paper", "--prune", "0", "--weight-bits", "12", "--embedding-bits", "12")
-"""A fit of float weights, stored so finely that the file shows them as they are."""
+"""Options for a fit of float weights, stored finely enough that rounding them has no visible effect."""
 PAPER_DB: dict[str, dict[str, float]] = {
     "nerv": {"0.35M": 26.99, "0.75M": 28.46, "1.5M": 30.87, "3M": 33.21},
     "hnerv": {"0.35M": 30.15, "0.75M": 32.81, "1.5M": 35.19, "3M": 37.43},
@@ -33,20 +33,20 @@ PUBLISHED: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Networks of the papers at 1280x640 (HNeRV, Table 15; SNeRV, Table 9 and code).
 
-The temporal grid of SNeRV-T is no option: it is the finest that the plan pays for from the size of the file.
-Of its 1.5M network no width is published.
+The temporal grid of SNeRV-T is not an option: the planner chooses the finest that fits the file size. No
+width is published for its 1.5M network.
 """
 
 
 @dataclass(frozen=True)
 class Row:
-    """One fit: what it is called in its table, and the options of `inrc encode` that make it."""
+    """One fit: its table and name, and its options of `inrc encode`."""
 
     table: str
     name: str
     options: tuple[str, ...]
     paper_db: float | None = None
-    """The papers' PSNR at full size."""
+    """PSNR in the papers, at full size."""
 
     @property
     def key(self) -> str:
@@ -55,23 +55,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Scale:
-    """What one of the two scales fits."""
+    """Clip, sizes and training options of a scale."""
 
     name: str
     clip: str
     sizes: dict[str, str]
-    """Parameters of the networks, by what the papers call the size."""
+    """Parameter counts by the papers' name of the size."""
     ablated: str
-    """The size (in the papers' terms) of the ablations and of the table by epochs."""
+    """Size, by the papers' name, for the ablations and the table by epochs."""
     epochs: float
     learning_rate: str
     batch: str
     bpp: str
-    """Of the compared files."""
+    """Bits per pixel in the compression table."""
     loss: dict[str, str]
-    """Of a model, where it is not l2: its authors'."""
+    """The authors' loss by model, if it is not l2."""
     published: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
-    """Model options of the papers' networks by model and size; others are the widest of `sizes` values."""
+    """Model options of the papers' networks by model and size; others are the widest that `sizes` allows."""
 
 
 SCALES = {
@@ -99,18 +99,18 @@ SCALES = {
         published=PUBLISHED,
     ),
 }
-"""A quarter of each side leaves a sixteenth of the pixels, so `quick` has a sixteenth of the parameters."""
+"""`quick` has a sixteenth of the pixels, and therefore a sixteenth of the parameters."""
 
 
 def rows(scale: Scale) -> list[Row]:
-    """All fits of a scale, table by table."""
+    """All fits of a scale except the tasks, table by table."""
     return [*_sizes(scale), *_epochs(scale), *_ablations(scale), *_compression(scale)]
 
 
 def _float_options(scale: Scale, model: str, size: str, is_published: bool = True) -> tuple[str, ...]:
-    """A network of a size, fitted as the papers do, in a file that shows its float weights as they are."""
+    """Options for a network of a given size, fitted as in the papers and stored without visible rounding."""
     parameters = scale.sizes[size]
-    # Three bytes a value are more than 12 bits need: steps stay those of 12 bits.
+    # Three bytes per value are more than 12 bits need, so the file size never coarsens the steps.
     room = str(round(3 * _count(parameters)))
     published = scale.published.get(model, {}).get(size) if is_published else None
     if published is None:
@@ -147,7 +147,7 @@ def _epochs(scale: Scale) -> Iterable[Row]:
 
 
 def _ablations(scale: Scale) -> Iterable[Row]:
-    """HNeRV, Tables 8 to 11; the paper's PSNR is that of 1.5M parameters."""
+    """HNeRV, Tables 8 to 11; the paper's PSNR is for 1.5M parameters."""
     paper = {
         "kernels=1-3": 35.02,
         "kernels=1-7": 35.07,
@@ -166,7 +166,7 @@ def _ablations(scale: Scale) -> Iterable[Row]:
 
 
 def _compression(scale: Scale) -> Iterable[Row]:
-    """Files of equal size: the papers' pipelines, the supermasks of one decoder, and rate-trained fits."""
+    """Files of equal size: the papers' pipelines, supermasks, and fits trained for rate."""
     common = ("--bpp", scale.bpp, "--epochs", str(scale.epochs))
     papers = (*common, "--preset", "paper", "--batch", scale.batch, "--learning-rate", scale.learning_rate)
     yield Row("compression", "nerv dense", ("--model", "nerv", *papers, "--prune", "0"))
@@ -185,7 +185,7 @@ def _compression(scale: Scale) -> Iterable[Row]:
 
 
 def task_rows(scale: Scale) -> list[Row]:
-    """The tasks; the row's options are those of the fits, `benchmarks.tasks` adds the others."""
+    """Rows of the tasks; options are those of the fits, to which `benchmarks.tasks` adds its own."""
     wanted = [("interpolation", model) for model in PAPER_DB]
     wanted += [("inpainting", "hnerv"), ("inpainting", "snerv"), ("denoising", "hnerv")]
     length = ("--epochs", f"{scale.epochs:g}")

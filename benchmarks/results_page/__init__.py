@@ -1,1 +1,1 @@
-"""The page of all stored results: `python -m benchmarks.results_page`."""
+"""Generates the page of all stored results: `python -m benchmarks.results_page`."""

@@ -1,4 +1,4 @@
-"""Tables of what things cost, for the page that `results_page` writes: time, memory, symbols a second."""
+"""Tables of speed, time and memory for the page that `results_page` writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.results_page.tables import Cell, Report, table
 
 def decoding(report: Report) -> Iterator[str]:
     return table(
-        ("frames", "width", "frames a second", "plain network", "ratio", "bfloat16 - float32, dB"),
+        ("frames", "width", "fps", "plain network, fps", "ratio", "bfloat16 - float32, dB"),
         [
             (
                 f"{row['frames']} of {row['width']}x{row['height']}",
@@ -25,26 +25,26 @@ def decoding(report: Report) -> Iterator[str]:
 
 
 def speed(report: Report) -> Iterator[str]:
-    """Ours beside the plain reference, commands with their memory, and races; each where it was measured."""
+    """Ours beside the references, commands with their memory, and races; omits tables without rows."""
     rows = report["results"]
 
     def beside(rival: str, rate: str, ratio: str) -> tuple[Sequence[str], list[Sequence[Cell]]]:
         compared = [row for row in rows if ratio in row]
-        head = ("", "network", "frames a second", rival, "ratio")
+        head = ("", "network", "fps", rival, "ratio")
         lines: list[Sequence[Cell]] = [
             (row["kind"], row["network"], row["frames_per_second"], row[rate], row[ratio]) for row in compared
         ]
-        # Older runs have none.
+        # Older runs did not store ranges.
         if not all(f"{ratio}_range" in row for row in compared):
             return head, lines
         rounds = ["{:.2f} to {:.2f}".format(*row[f"{ratio}_range"]) for row in compared]
         return (*head, "rounds"), [(*line, one) for line, one in zip(lines, rounds, strict=True)]
 
     parts: tuple[tuple[Sequence[str], list[Sequence[Cell]]], ...] = (
-        beside("plain reference", "plain_frames_per_second", "ratio"),
-        beside("the authors' code", "authors_frames_per_second", "authors_ratio"),
+        beside("plain reference, fps", "plain_frames_per_second", "ratio"),
+        beside("authors' code, fps", "authors_frames_per_second", "authors_ratio"),
         (
-            ("command", "seconds", "frames a second", "peak memory, MiB"),
+            ("command", "seconds", "fps", "peak memory, MiB"),
             [
                 (row["command"], row["seconds"], row.get("frames_per_second"), row["peak_bytes"] / 2**20)
                 for row in rows
@@ -52,7 +52,15 @@ def speed(report: Report) -> Iterator[str]:
             ],
         ),
         (
-            ("race", "its epochs", "its PSNR, dB", "its seconds", "our PSNR, dB", "our seconds", "times"),
+            (
+                "race",
+                "plain epochs",
+                "plain PSNR, dB",
+                "plain seconds",
+                "our PSNR, dB",
+                "our seconds",
+                "speed-up",
+            ),
             [
                 (
                     row["network"],
@@ -61,7 +69,7 @@ def speed(report: Report) -> Iterator[str]:
                     row["plain"]["seconds"],
                     row["ours"][-1]["psnr_db"],
                     row["seconds"],
-                    # Of a fit that never was as good there is no ratio.
+                    # A fit that never reached the PSNR has no ratio.
                     row["times_as_fast"] if row["is_reached"] else None,
                 )
                 for row in rows
@@ -76,20 +84,20 @@ def speed(report: Report) -> Iterator[str]:
 
 
 def equal_time(report: Report) -> Iterator[str]:
-    """PSNR by clip, rate, contender and `--time`; nothing where that was too short."""
+    """PSNR by clip, rate, contender and `--time`; an empty cell means that the time was too short."""
     found: dict[tuple[str, float, str], dict[float, float]] = {}
     for row in report["results"]:
         found.setdefault((row["clip"], row["bpp"], row["contender"]), {})[row["time"]] = row["psnr_db"]
     times = sorted({row["time"] for row in report["results"]})
     return table(
-        ("clip", "bits per pixel", "PSNR, dB, after", *(f"{seconds:g} s" for seconds in times)),
+        ("clip", "bits per pixel", "contender, PSNR in dB after", *(f"{seconds:g} s" for seconds in times)),
         [(*key, *(psnr.get(seconds) for seconds in times)) for key, psnr in found.items()],
     )
 
 
 def coders(report: Report) -> Iterator[str]:
     return table(
-        ("tensor", "coder", "bits a symbol", "million symbols a second, coded", "decoded"),
+        ("tensor", "coder", "bits per symbol", "encoding, million symbols/s", "decoding, million symbols/s"),
         [
             (
                 row["tensor"],
@@ -109,12 +117,12 @@ def long_clip(report: Report) -> Iterator[str]:
         video_bytes = encode["file_bytes"] - encode["extras_bytes"]
         yield (
             f"{encode['frames']:,} frames of {encode['width']}x{encode['height']} in {encode['segments']} "
-            f"segments of `{encode['family']}`: {video_bytes:,} bytes of {encode['target_bytes']:,}, and "
-            f"{encode['extras_bytes']:,} of sound."
+            f"segments of `{encode['family']}`: {video_bytes:,} bytes of video (target "
+            f"{encode['target_bytes']:,}) and {encode['extras_bytes']:,} bytes of audio."
         )
         yield ""
         yield from table(
-            ("", "seconds", "processor seconds", "peak memory, MiB"),
+            ("", "seconds", "CPU seconds", "peak memory, MiB"),
             [
                 (name, *(f"{row[name][key]:,.0f}" for key in ("seconds", "processor_seconds", "peak_mib")))
                 for name in ("encode", "decode")
@@ -123,7 +131,7 @@ def long_clip(report: Report) -> Iterator[str]:
 
 
 def scaling(report: Report) -> Iterator[str]:
-    """What [Many workers](scaling.md) computes with."""
+    """Costs that docs/scaling.md calculates with."""
     return table(
         ("", "value"),
         [

@@ -1,4 +1,4 @@
-"""How the stored results of each benchmark become tables of the page that `results_page` writes."""
+"""Tables of quality, size and robustness for the page that `results_page` writes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from inrcodec.quality.bdrate import METRICS, is_rival
 Report = dict[str, Any]
 Cell = str | int | float | None
 BASE = "inrc"
-"""The candidate of an ablation that the others are compared with."""
+"""The candidate that an ablation compares the others with."""
 
 
 def cell(value: Cell, digits: int = 2) -> str:
-    """A figure of a table."""
+    """Format one cell: thousands separated, floats to `digits` decimals, None as an empty cell."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -25,7 +25,7 @@ def cell(value: Cell, digits: int = 2) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
-    """The lines of a table."""
+    """Lines of a Markdown table."""
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:
@@ -33,7 +33,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
 
 
 def rate_distortion(report: Report) -> Iterator[str]:
-    """Points of each model, and BD-rates against each other contender."""
+    """Points of each model and its BD-rates against the other contenders, clip by clip."""
     clips = dict.fromkeys(row["clip"] for row in report["results"])
     for number, clip in enumerate(clips):
         yield from () if number == 0 else ("",)
@@ -44,7 +44,7 @@ def rate_distortion(report: Report) -> Iterator[str]:
             "bytes",
             "bits per pixel",
             "PSNR, dB",
-            "worst in a hundred, dB",
+            "1st percentile, dB",
             "MS-SSIM",
             "commit",
         )
@@ -75,7 +75,7 @@ def _percent(found: Sequence[Report], pair: tuple[str, str], metric: str) -> str
 def rate_control(report: Report) -> Iterator[str]:
     rows = report["results"]
     return table(
-        ("clip", "model", "target, bits per pixel", "target, bytes", "bytes", "filled", "PSNR, dB"),
+        ("clip", "model", "target, bits per pixel", "target, bytes", "bytes", "share of target", "PSNR, dB"),
         [
             (
                 row["clip"],
@@ -93,7 +93,7 @@ def rate_control(report: Report) -> Iterator[str]:
 
 def single(report: Report) -> Iterator[str]:
     return table(
-        ("frames", "model", "values", "seconds", "bytes", "bits per pixel", "PSNR, dB"),
+        ("frames", "model", "parameters", "seconds", "bytes", "bits per pixel", "PSNR, dB"),
         [
             (
                 f"{row['frames']} of {row['width']}x{row['height']}",
@@ -110,14 +110,14 @@ def single(report: Report) -> Iterator[str]:
 
 
 def ablation(report: Report) -> Iterator[str]:
-    """Means over seeds, best first; the difference is to the model as it is, over its own seeds."""
+    """Means over seeds, best first; differences are to the mean of the unmodified model."""
     groups: dict[tuple[str, str], list[Report]] = {}
     for row in report["results"]:
         groups.setdefault((row["clip"], row["candidate"]), []).append(row)
     means = {key: statistics.mean(row["psnr_db"] for row in rows) for key, rows in groups.items()}
     order = sorted(groups, key=lambda key: (key[0], -means[key]))
     return table(
-        ("clip", "candidate", "bytes", "PSNR, dB", "difference", "seeds"),
+        ("clip", "candidate", "bytes", "PSNR, dB", "difference, dB", "seeds"),
         [
             (
                 clip,
@@ -133,14 +133,14 @@ def ablation(report: Report) -> Iterator[str]:
 
 
 def paper(report: Report) -> Iterator[str]:
-    """The papers' rows, then their tasks."""
+    """The papers' tables, then the tasks."""
     fitted = [row for row in report["results"] if "psnr_db" in row]
     tasks = [line for row in report["results"] for line in row.get("lines", ())]
     names = dict.fromkeys(row["table"] for row in fitted)
     for number, name in enumerate(names):
         yield from () if number == 0 else ("",)
         yield from table(
-            (name, "epochs", "values", "bytes", "PSNR, dB", "published, dB"),
+            (name, "epochs", "parameters", "bytes", "PSNR, dB", "published, dB"),
             [
                 (
                     row["name"],
@@ -157,13 +157,13 @@ def paper(report: Report) -> Iterator[str]:
     if tasks:
         yield ""
         yield from table(
-            ("task", "model", "bytes", "figures, dB"),
+            ("task", "model", "bytes", "PSNR, dB"),
             [(row["task"], row["model"], row["file_bytes"], _figures(row)) for row in tasks],
         )
 
 
 def _figures(row: Report) -> str:
-    """What a task measured, by the names that it gave."""
+    """All PSNR values of a task, each with its name."""
     found = {name: value for name, value in row.items() if name.startswith("psnr_") and value is not None}
     return ", ".join(
         f"{name.removeprefix('psnr_').removesuffix('_db').replace('_', ' ')} {value:.2f}"
@@ -174,7 +174,7 @@ def _figures(row: Report) -> str:
 def interpolation(report: Report) -> Iterator[str]:
     rows = sorted(report["results"], key=lambda row: (row["epochs"], row["parameter_count"], row["model"]))
     return table(
-        ("model", "values", "epochs", "bytes", "frames held out, dB", "frames fitted, dB"),
+        ("model", "parameters", "epochs", "bytes", "held-out frames, dB", "fitted frames, dB"),
         [
             (
                 row["model"],
@@ -190,10 +190,10 @@ def interpolation(report: Report) -> Iterator[str]:
 
 
 def evenness(report: Report) -> Iterator[str]:
-    """PSNR of each scene, by the rule that divides the bits."""
+    """PSNR of each scene by allocation rule."""
     scenes = list(report["results"][0]["psnr_db"])
     return table(
-        ("bits divided, PSNR in dB of", *scenes, "deviation without noise, dB", "bytes"),
+        ("allocation, PSNR in dB of", *scenes, "standard deviation without noise, dB", "bytes"),
         [
             (
                 row["rule"],
@@ -208,10 +208,10 @@ def evenness(report: Report) -> Iterator[str]:
 
 def inputs(report: Report) -> Iterator[str]:
     failed = sum(bool(row["failures"]) for row in report["results"])
-    yield f"{len(report['results'])} files of as many kinds, {failed} of them not as they should be."
+    yield f"{len(report['results'])} input files, of which {failed} failed."
     yield ""
     yield from table(
-        ("input", "options", "what became of it", "notes"),
+        ("input", "options", "result", "notes"),
         [
             (row["input"], row["options"], row["result"], "; ".join([*row["notes"], *row["failures"]]))
             for row in report["results"]
@@ -224,8 +224,8 @@ def soak(report: Report) -> Iterator[str]:
     stopped = ", ".join(f"{count} by {name}" for name, count in summary["stopped"].items())
     commands = " and ".join(f"{count} {name}s" for name, count in summary["commands"].items())
     yield (
-        f"{summary['rounds']} commands ({commands}) were stopped at random ({stopped}) and given again: "
-        f"{summary['rounds_with_problems']} with problems, in {summary['seconds']:,} seconds."
+        f"{summary['rounds']} commands ({commands}) were stopped at random ({stopped}) and restarted until "
+        f"done: {summary['rounds_with_problems']} had problems. The test took {summary['seconds']:,} seconds."
     )
     problems = [(row["what"], "; ".join(row["problems"])) for row in report["results"] if row["problems"]]
     if problems:

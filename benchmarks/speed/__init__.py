@@ -1,1 +1,1 @@
-"""Fitting, rendering, coding and start-up, timed in turns: `python -m benchmarks.speed`."""
+"""Measures the speed of fitting, rendering, coding and start-up: `python -m benchmarks.speed`."""

@@ -1,11 +1,11 @@
-"""How fast everything is: fitting, rendering, coding, whole decodes, start-up and memory, in one run.
+"""Speed and memory of fitting, rendering, coding, complete decodes and start-up, in one run.
 
     python -m benchmarks.speed FILE.inrv [--part training ...] [--authors DIR] [--json FILE] [--plot FILE.svg]
 
-Training and rendering run ours and the plain reference (`authors.plain`) in turn, A B, B A, each in a process
-of its own, and with them the authors' code where there is a checkout of haochen-rye/HNeRV. FILE.inrv
-is what the default model makes of a clip; decodes are timed on it. The peak is what products of large
-matrices reach on this machine, in the types of both, and what a copy of memory reaches: the plot's roofs.
+Training and rendering alternate between our network and the plain reference (`authors.plain`), A B, B A, each
+in a separate process. With a checkout of haochen-rye/HNeRV, the authors' code takes turns too. Decodes are
+timed on FILE.inrv, a clip encoded with the default model. The roofs of the plot are peaks measured on this
+machine: products of large matrices in the types of both, and a memory copy.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Rows = list[dict[str, Any]]
 
 
 def peaks() -> dict[str, float]:
-    """Products a second times two, in the types that ours and the plain reference compute in, and bytes a
-    second of a copy (read and written).
+    """Peak operations per second by type of ours and of the plain reference, and bytes per second of a copy.
 
-    A processor without units for bfloat16, where ours is float32 too, takes a minute for one such product.
+    A multiplication and an addition are two operations; a copied byte counts as read and as written. bfloat16
+    is only measured if ours uses it: without units for it, a processor takes a minute for one such product.
     """
     found, device = {}, choose_device("auto")
     for dtype in dict.fromkeys((compute_dtype("auto", device), torch.float32)):
@@ -62,7 +62,7 @@ def _best_seconds(work: Callable[[], object]) -> float:
 
 
 def measure(part: str, file: Path, rounds: int, epochs: int, checkout: Path | None) -> Rows:
-    """The rows of a part."""
+    """Measure one of `PARTS` and return its rows."""
     if part in ("training", "rendering"):
         compared = training if part == "training" else rendering
         return [compared(Contenders.of(network, checkout), rounds) for network in NETWORKS]
@@ -81,20 +81,20 @@ def measure(part: str, file: Path, rounds: int, epochs: int, checkout: Path | No
 
 
 def _is_of(part: str, epochs: int, row: dict[str, Any]) -> bool:
-    """Whether that part gives the row anew. Races of other epochs stay."""
+    """Whether measuring `part` replaces the row; races with other epochs stay."""
     kind = {"one-frame": "one frame", "entropy": "entropy coding"}.get(part, part)
     return bool(row["kind"] == kind and row.get("plain_epochs", epochs) == epochs)
 
 
 def line(row: dict[str, Any], roofs: dict[str, float]) -> str:
-    """A row of the table."""
+    """Format a row as a line of text."""
     name = row.get("network") or row.get("command") or row.get("coder") or f"frame {row.get('frame')}"
     text = f"{row['kind']:14} {name:22}"
     if "ratio" in row:
         share = row["flops_per_second"] / roofs[row["precision"]]
         beside = f", the authors' code {row['authors_ratio']:.2f}" if "authors_ratio" in row else ""
         return (
-            f"{text} {row['frames_per_second']:8.2f} frames/s, plain {row['plain_frames_per_second']:7.2f}:"
+            f"{text} {row['frames_per_second']:8.2f} fps, plain {row['plain_frames_per_second']:7.2f} fps:"
             f" {row['ratio']:5.2f} times as fast{beside}, {share:.0%} of the peak"
         )
     if "encoded_per_second" in row:
@@ -107,12 +107,12 @@ def line(row: dict[str, Any], roofs: dict[str, float]) -> str:
         if not row["is_reached"]:
             return f"{text} {row['seconds']:8.0f} s for {row['ours'][-1]['psnr_db']:.2f} dB only, {plain}"
         return f"{text} {row['seconds']:8.0f} s, {plain}: {row['times_as_fast']:.1f} times as fast"
-    rate = f", {row['frames_per_second']:.1f} frames/s" if "frames_per_second" in row else ""
+    rate = f", {row['frames_per_second']:.1f} fps" if "frames_per_second" in row else ""
     return f"{text} {row['seconds']:8.2f} s{rate}, {row['peak_bytes'] / 2**20:.0f} MiB"
 
 
 def draw(rows: Rows, roofs: dict[str, float], path: Path) -> None:
-    """The roofline: what is reached and what could be, by operations a byte that convolutions move."""
+    """Plot the roofline: achieved and peak operations per second over operations per byte of convolutions."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5.5), layout="constrained")
@@ -131,7 +131,7 @@ def draw(rows: Rows, roofs: dict[str, float], path: Path) -> None:
             intensities = [row["flops_a_frame"] / (size * row["values_a_frame"]) for row in chosen]
             speeds = [row[rate] * row["flops_a_frame"] for row in chosen]
             axes.plot(intensities, speeds, marker, color=colour, label=f"{kind}, {name}")
-    axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="operations a second")
+    axes.set(xscale="log", yscale="log", xlabel="operations per byte", ylabel="operations per second")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path)
@@ -142,8 +142,8 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--part", action="append", choices=PARTS, default=[])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=50, help="of the plain fit that is to be reached")
-    parser.add_argument("--authors", type=Path, help="checkout of haochen-rye/HNeRV, to run in turn too")
+    parser.add_argument("--epochs", type=int, default=50, help="epochs of the plain fit that ours races")
+    parser.add_argument("--authors", type=Path, help="checkout of haochen-rye/HNeRV to compare with")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
@@ -155,7 +155,7 @@ def main() -> None:
     for part in options.part or PARTS:
         rows = [row for row in rows if not _is_of(part, options.epochs, row)]
         found = measure(part, options.file, options.rounds, options.epochs, options.authors)
-        # Other rows may stay from other runs.
+        # Rows of earlier runs stay, so each row names its run.
         rows += [row | {"run": run} for row in found]
         for row in found:
             print(line(row, roofs), flush=True)

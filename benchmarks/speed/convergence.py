@@ -1,4 +1,4 @@
-"""How long a fit takes to be as good as the plain reference after some epochs, for `benchmarks.speed`."""
+"""Time until a fit is as good as the plain reference after some epochs, for `benchmarks.speed`."""
 
 from __future__ import annotations
 
@@ -29,18 +29,20 @@ from inrcodec.system.device import autocast
 
 ALL_FRAMES = 1 << 20
 FIRST_SHARE, GROWTH = 0.04, 1.3
-"""Of the plain fit's epochs; of the length before, for each whole dB that is missing. A length that is too
-great counts against us."""
+"""First length as a fraction of the plain fit's epochs, and growth per whole dB that is missing.
+
+A length that is longer than needed counts against us.
+"""
 FIRST_SECONDS, MOST_SECONDS = 10.0, 600.0
 Trials = list[dict[str, float]]
 
 
 def convergence(epochs: int) -> list[dict[str, Any]]:
-    """How long until we are as good as the plain fit of the smallest network after its epochs.
+    """Races against the plain fit of the smallest network, which runs for `epochs`.
 
-    Once with the same network, both of floats, ours anew with ever longer schedules. And once with files of
-    the default model, not larger than that network is at `SYMBOL_BITS` a weight: from the start of the encode
-    until the file is written and checked.
+    The first race fits the same network in floats, with longer and longer schedules. The second encodes files
+    with the default model, of at most the size of that network at `SYMBOL_BITS` per weight; its time lasts
+    from the start of the encode until the file is written and checked.
     """
     network = replace(NETWORKS[0], frames=ALL_FRAMES)
     contenders = Contenders.of(network)
@@ -80,11 +82,11 @@ def convergence(epochs: int) -> list[dict[str, Any]]:
 def _lengthened(
     fit: Callable[[float], dict[str, float]], first: float, most: float, psnr_db: float
 ) -> Trials:
-    """Fits of ever greater length, until one is as good or as long as may be."""
+    """Fit with increasing lengths from `first` until one reaches `psnr_db` or has the length `most`."""
     tried: Trials = []
     length, missing_db = first, 1.0
     while True:
-        with suppress(TargetUnreachable):  # Too little time to fit anything.
+        with suppress(TargetUnreachable):  # The time was too short to fit anything.
             tried.append(fit(length))
             missing_db = psnr_db - tried[-1]["psnr_db"]
         if missing_db <= 0 or length >= most:

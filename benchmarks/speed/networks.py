@@ -1,4 +1,4 @@
-"""The networks whose speed is measured: ours, the plain one and the authors', the same on the same frames."""
+"""Networks whose speed is measured: ours, the plain one and the authors', all on the same frames."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from inrcodec.system.device import autocast, choose_device, compute_dtype
 from inrcodec.video import read_clip
 
 SYMBOL_BITS = 6.0
-"""What a symbol may take, about as at 0.06 bpp."""
+"""Target bits per symbol, about as at 0.06 bpp."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network and the frames that it is measured on."""
+    """A network and the frames to measure it on."""
 
     name: str
     clip: str
     width: int
     frames: int
     turns: int
-    """Frames of each turn."""
+    """Frames per turn."""
 
 
 NETWORKS = (
@@ -48,7 +48,7 @@ NETWORKS = (
 
 @dataclass(frozen=True)
 class Contenders:
-    """The same network on the same frames: ours, the plain one, and the authors' where it is at hand."""
+    """One network on the same frames: our version, the plain one and, with a checkout, the authors'."""
 
     network: Network
     frames: Tensor
@@ -56,7 +56,7 @@ class Contenders:
     video: VideoInfo
     config: HNeRVConfig
     checkout: Path | None = None
-    """Of the authors' code."""
+    """Checkout of the authors' code."""
 
     @staticmethod
     def of(network: Network, checkout: Path | None = None) -> Contenders:
@@ -83,18 +83,18 @@ class Contenders:
         )
 
     def authors(self, epochs: int = 300) -> AuthorsTraining:
-        """Raises `ValueError` where there is no checkout of their code."""
+        """The authors' training; raises `ValueError` without a checkout of their code."""
         if self.checkout is None:
-            raise ValueError("no checkout of the authors' code is given")
+            raise ValueError("the authors' code needs a checkout; name it with --authors")
         code = Authors(self.checkout)
         return AuthorsTraining(code, self.config, self._images(), epochs, choose_device("auto"))
 
     def rival(self, name: str) -> PlainTraining | AuthorsTraining:
-        """`plain` or `authors`."""
+        """The training named `plain` or `authors`."""
         return self.plain() if name == "plain" else self.authors()
 
     def embedding(self, count: int) -> Tensor:
-        """A random embedding of `count` frames, (B, d, h, w) float32."""
+        """A random embedding for `count` frames, (B, d, h, w) float32."""
         grid = self.config.grid
         return torch.randn(count, self.config.embedding_channels, grid.rows, grid.columns)
 
@@ -103,7 +103,7 @@ class Contenders:
         return self.frames.permute(0, 3, 1, 2).contiguous().float() / 255
 
     def ours(self, is_coded: bool = True) -> Fit:
-        """A fit as `fit.network_training` makes it with the default preset; of floats unless `is_coded`."""
+        """A fit as `fit.network_training` sets it up with the default preset; of floats unless `is_coded`."""
         device, preset = choose_device("auto"), PRESETS["medium"]
         specs = HNeRV().tensors(self.config, self.video)
         network = PrunedRepresentation(HNeRV().representation(self.config, self.video, 0), specs, 0.0)

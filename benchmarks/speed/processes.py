@@ -1,4 +1,4 @@
-"""Whole commands and files, each in a process of its own, for `benchmarks.speed`."""
+"""Time and memory of complete commands, each in a separate process, and of coding, for `benchmarks.speed`."""
 
 from __future__ import annotations
 
@@ -38,29 +38,32 @@ usage = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps([frames, time.perf_counter() - started, usage.ru_maxrss]))
 """
 KIB = 1 if sys.platform == "darwin" else 1024
-"""What `ru_maxrss` counts in."""
+"""Bytes per unit of `ru_maxrss`."""
 
 
 def measured(*command: str) -> tuple[float, int]:
-    """Wall-clock seconds and peak memory in bytes of a command, its own processes not counted."""
+    """Wall-clock seconds and peak memory in bytes of a command; its child processes do not count.
+
+    Raises `RuntimeError` if the command fails.
+    """
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, *command], capture_output=True, text=True, check=True
     )
     code, seconds, peak = json.loads(done.stdout)
     if code:
-        raise RuntimeError(f"{' '.join(command)} ended with {code}: {done.stderr}")
+        raise RuntimeError(f"{' '.join(command)} failed with exit code {code}: {done.stderr}")
     return seconds, peak * KIB
 
 
 def read(file: Path) -> tuple[float, int]:
-    """Seconds from opening a file in a new process, torch loaded, to its last frame, and peak memory."""
+    """Seconds to decode a file in a new process, excluding imports, and its peak memory in bytes."""
     child = subprocess.run([sys.executable, "-c", _READER, file], capture_output=True, text=True, check=True)
     _, seconds, peak = json.loads(child.stdout)
     return seconds, peak * KIB
 
 
 def start_up(file: Path) -> list[dict[str, Any]]:
-    """How long commands take that do nothing but begin."""
+    """Duration and memory of commands that do little but start."""
     commands = {
         "python alone": (sys.executable, "-c", "pass"),
         "inrc --help": (*INRC, "--help"),
@@ -82,7 +85,7 @@ def start_up(file: Path) -> list[dict[str, Any]]:
 
 
 def encoding(folder: Path) -> list[dict[str, Any]]:
-    """Whole encodes of Bunny: peak memory of the default model for one segment and two, and of a network."""
+    """Complete encodes of Bunny: the default model with one segment and with two, and `hnerv` with one."""
     clip, rows = BENCHMARK_CLIPS["bunny"], []
     for frames, model in ((66, ()), (132, ()), (66, ("--model", "hnerv"))):
         options = (*clip.options, *model, "--frames", f"0:{frames}", "--no-audio", "--epochs", "1", "-y")
@@ -100,7 +103,7 @@ def encoding(folder: Path) -> list[dict[str, Any]]:
 
 
 def decoding(file: Path, frames: int, pixels: int, folder: Path) -> list[dict[str, Any]]:
-    """Whole decodes: by the library to memory, and by the command line, its start-up and writing included."""
+    """Complete decodes: by the library to memory, and by the command line including start-up and writing."""
     command = (*INRC, "decode", str(file), "-o")
     ways: dict[str, Callable[[], tuple[float, int]]] = {
         "inrcodec.open": lambda: read(file),
@@ -126,7 +129,10 @@ def decoding(file: Path, frames: int, pixels: int, folder: Path) -> list[dict[st
 
 
 def one_frame(file: Path, frames: int) -> dict[str, Any]:
-    """A frame from the middle of a file that has just been opened, and then the one after it."""
+    """Latency of one frame from the middle of a newly opened file, and of the frame after it.
+
+    Raises `RuntimeError` if the frames differ when they are decoded together.
+    """
     import inrcodec
 
     at = frames // 2
@@ -141,13 +147,16 @@ def one_frame(file: Path, frames: int) -> dict[str, Any]:
             found.append((first, time.perf_counter() - started))
     with inrcodec.open(file) as video:
         if np.abs(video[at : at + 2].astype(int) - [frame, following]).max() > 1:
-            raise RuntimeError("frames are others when they are asked for together")
+            raise RuntimeError("frames that are decoded together differ from frames that are decoded singly")
     first, next_seconds = (statistics.median(one) for one in zip(*found, strict=True))
     return {"kind": "one frame", "frame": at, "first_seconds": first, "next_seconds": next_seconds}
 
 
 def entropy_coding() -> list[dict[str, Any]]:
-    """Symbols a second of each symbol coder, on symbols that are drawn from a Laplace distribution."""
+    """Symbols per second of each symbol coder for symbols from a Laplace distribution.
+
+    Raises `RuntimeError` if a coder decodes other symbols.
+    """
     symbols = np.rint(np.random.default_rng(0).laplace(0, 2, (64, SYMBOLS // 64))).astype(np.int32)
     rows = []
     for coder in CODERS.values():
@@ -161,7 +170,7 @@ def entropy_coding() -> list[dict[str, Any]]:
             decoded = coder.decode(payload, drawn.size)
             decode.append(drawn.size / (time.perf_counter() - started))
         if not np.array_equal(decoded, drawn.ravel()):
-            raise RuntimeError(f"{coder.name} did not return what it was given")
+            raise RuntimeError(f"{coder.name} decoded symbols that differ from the encoded ones")
         rows.append(
             {
                 "kind": "entropy coding",

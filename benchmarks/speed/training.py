@@ -1,4 +1,4 @@
-"""Training and rendering of HNeRV, ours and the plain way, in turn (A B, B A), for `benchmarks.speed`."""
+"""Training and rendering speed of HNeRV: ours alternates with the references, for `benchmarks.speed`."""
 
 from __future__ import annotations
 
@@ -50,35 +50,35 @@ class _Traffic:
 
 
 def training(contenders: Contenders, rounds: int) -> dict[str, Any]:
-    """Frames a second of fitting: the whole step, rate term and optimiser included, at batch 2.
+    """Frames per second of training at batch 2: the whole step, rate term and optimiser included.
 
-    Each turn begins with a step that does not count. In ours the kernel clears the memory that the fit then
-    keeps, which it does once in a fit.
+    Each turn begins with a step that does not count. During ours, the kernel clears memory that the fit then
+    keeps, so this happens only once in a fit.
     """
     measured = _measured(_training_turn, contenders, rounds)
     return _result("training", contenders, measured, *training_work(contenders))
 
 
 def rendering(contenders: Contenders, rounds: int) -> dict[str, Any]:
-    """Frames a second of the decoder network alone, to 8 bits.
+    """Frames per second of the decoder network alone, including conversion to 8 bits.
 
-    Ours in the batches that a decode has, others one or two at once, as they are faster.
+    Ours uses the batches of a decode; the others use batches of one or two frames, whichever is faster.
     """
     measured = _measured(_rendering_turn, contenders, rounds)
     return _result("rendering", contenders, measured, *rendering_work(contenders))
 
 
 def training_work(contenders: Contenders) -> tuple[float, float]:
-    """Operations, and values that convolutions read and write, of fitting one frame."""
+    """Operations for training on one frame, and the values that its convolutions read and write."""
     plain = contenders.plain()
     frames = torch.zeros(BATCH_FRAMES, 3, *contenders.size, device=plain.device)
     flops, values = _counted(plain, lambda: plain.decoder(plain.encoder(frames)))
-    # Each product is made thrice: forwards, for gradients of values and for those of weights.
+    # Each product is computed three times: forward, for gradients of activations, and for those of weights.
     return 3 * flops, 3 * values
 
 
 def rendering_work(contenders: Contenders) -> tuple[float, float]:
-    """Those of rendering one frame."""
+    """Operations for rendering one frame, and the values that its convolutions read and write."""
     plain = contenders.plain()
     embedding = contenders.embedding(BATCH_FRAMES).to(plain.device)
     return _counted(plain, lambda: plain.decoder(embedding))
@@ -197,6 +197,6 @@ def _times_as_fast(rounds: Mapping[str, list[float]], rival: str) -> float:
 
 
 def _range(rounds: Mapping[str, list[float]], rival: str) -> tuple[float, float]:
-    """The least and the greatest ratio of a round."""
+    """The smallest and the largest ratio of a round."""
     ratios = [one / other for one, other in zip(rounds["ours"], rounds[rival], strict=True)]
     return min(ratios), max(ratios)

@@ -1,4 +1,4 @@
-"""Rivals that take turns (A B C, C B A, A B C, ...), each in a process of its own."""
+"""Runs rivals in turn (A B C, C B A, A B C, ...), each in a separate process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 
 Turn = Callable[[], float]
-"""Does some work, and says how many frames a second it did."""
+"""Does some work and returns its frames per second."""
 
 
 def in_turn(rivals: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, list[float]]:
-    """What each says in each round, after one that does not count.
+    """Frames per second of each rival in each round, after one round that does not count.
 
-    A rival is a function, by its module and name or a `partial` of such a one, that makes its turn in the
-    process that takes it: what one keeps of the processor's memory must not serve another.
+    A rival is a picklable function that makes its turn in the process that runs it: memory that one rival
+    keeps allocated must not help another.
     """
     with ExitStack() as processes:
         context = multiprocessing.get_context("spawn")
@@ -30,7 +30,7 @@ def in_turn(rivals: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, 
 
 
 _turn_of_process: list[Turn] = []
-"""One, in the process of a rival."""
+"""Has one entry in the process of a rival."""
 
 
 def _begin(make: Callable[[], Turn]) -> None:

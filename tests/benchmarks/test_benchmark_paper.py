@@ -109,5 +109,5 @@ def test_rows_of_another_scale_are_refused(tmp_path: Path) -> None:
     row = {"table": "sizes", "name": "hnerv", "options": []}
     path.write_text(json.dumps({"scale": "quick", "results": [row]}))
     assert stored(path, SCALES["quick"]) == {"sizes/hnerv": row}
-    with pytest.raises(SystemExit, match="rows of the scale quick, not of full"):
+    with pytest.raises(SystemExit, match="rows of scale quick, not full"):
         stored(path, SCALES["full"])

@@ -31,12 +31,12 @@ def test_the_soak_sees_what_is_left_behind(tmp_path: Path) -> None:
         return list(soak.problems_after_stop(number, -number, output, reference, has_earlier, was_killed))
 
     assert problems(has_earlier=False) == []
-    assert problems(has_earlier=True) == ["SIGTERM leaves nothing of the earlier file"]
+    assert problems(has_earlier=True) == ["SIGTERM removes the earlier file"]
     (folder / ".out.inrv.partial").write_bytes(b"")
     assert problems(has_earlier=False) == ["SIGTERM leaves .out.inrv.partial"]
     assert problems(False, signal.SIGKILL) == []
     output.write_bytes(b"wh")
-    assert problems(False, signal.SIGKILL) == ["SIGKILL leaves an output that is not whole"]
+    assert problems(False, signal.SIGKILL) == ["SIGKILL leaves an incomplete output"]
     output.write_bytes(soak.EARLIER)
     assert problems(True, signal.SIGKILL) == []
     output.write_bytes(b"whole")
