@@ -211,7 +211,7 @@ def test_masks_that_do_not_fit(
     line = refused(source, mask, capfdbinary, "--scale", "30x20")
     assert "mask.png is 61x35" in line and "30x20" in line
     line = refused(source, write_lossless(tmp_path / "m.mkv", moving_mask(3)), capfdbinary)
-    assert "m.mkv has 3 frames, 5 are encoded" in line
+    assert "m.mkv has 3 frames, but 5 are encoded" in line
     assert "does not exist" in refused(source, tmp_path / "none.png", capfdbinary)
     white = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     assert "leaves nothing of frame 0" in refused(source, write_image(tmp_path / "f.png", white), capfdbinary)

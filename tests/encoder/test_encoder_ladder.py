@@ -141,7 +141,7 @@ def test_time_is_shared_by_the_rungs(clip: Path, tmp_path: Path, monkeypatch: py
         (["in.mp4", "--ladder", "1,2", "--bpp", "1"], "--ladder and --bpp exclude each other"),
         (["in.mp4", "--ladder", "1,2", "--size", "1k"], "--ladder and --size exclude each other"),
         (["in.mp4", "--ladder", "1,2", "--psnr", "30"], "--ladder and --psnr exclude each other"),
-        (["in.mp4", "--ladder", "1,x"], "'1,x' is not a list of bits per pixel"),
+        (["in.mp4", "--ladder", "1,x"], "'1,x' is not a ladder of bits per pixel"),
         (["in.mp4", "--ladder", "1,2"], "in.mp4 does not exist"),
         (["-", "--ladder", "1,2"], "reads its source several times"),
     ],
