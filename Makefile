@@ -1,6 +1,6 @@
 # `make demo` and `make test` do everything on a machine that has python3 and make.
 .DELETE_ON_ERROR:
-.PHONY: install demo test test-slow check clean
+.PHONY: install demo test test-fast test-slow check docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,6 +20,10 @@ demo: install
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
+# The inner loop: what runs no process and no fit of its own.
+test-fast: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow and not process'
+
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
@@ -27,6 +31,11 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The generated pages.
+docs: install
+	$(BIN)/python docs/cli_page.py
+	$(BIN)/python -m benchmarks.results_page
 
 clean:
 	rm -rf .venv out .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Checks the prose of the project: docstrings, comments, help texts and pages, sentence by sentence.
+"""Checks the prose of the project: docstrings, comments, messages and pages, sentence by sentence.
 
     python tests/prose.py [FILE...]
 
@@ -19,13 +19,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("inrcodec", "bitstream", "benchmarks", "tests")
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "bitstream/*.md")
-GENERATED = ("docs/results.md",)
+GENERATED = ("docs/cli.md", "docs/results.md")
 """Pages that a program writes; its strings are checked in its source."""
 
 FRAGMENT = re.compile(r"(Of|Those|Who|What)\b(?!.*\?$)", re.DOTALL)
 """Forbidden beginnings of sentences other than questions."""
 QUAINT = re.compile(r"\b(as it comes|goes where|dear(er|est)?|is of no|are of no|of nobody)\b", re.IGNORECASE)
 """Phrases that sound like a literal translation."""
+SHORTEST_MESSAGE = 3
+"""Words of the shortest string literal that is read as prose. Literals of tests are not: they quote."""
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+(?=[A-Z`])|\n\s*\n|\n\s*[-*|#]\s*|\n(?=\s{4,}\S)")
 
 
@@ -52,16 +54,25 @@ class Prose:
 
 
 def python_prose(path: Path) -> Iterator[Prose]:
-    """Yield docstrings, including those of attributes, comments, and help texts of options."""
+    """Yield docstrings, including those of attributes, comments, help texts and messages."""
     name, source = str(path.relative_to(ROOT)), path.read_text()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            if isinstance(node.value.value, str):
-                yield Prose(name, node.lineno, node.value.value)
-        elif isinstance(node, ast.keyword) and node.arg in ("help", "epilog", "description"):
-            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-                yield Prose(name, node.value.lineno, node.value.value)
+    is_quoting = name.startswith("tests/")
+    tree = ast.parse(source)
+    documenting = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr | ast.Constant):
+            text = _text(node)
+            if node in documenting or not is_quoting and len(text.split()) >= SHORTEST_MESSAGE:
+                yield Prose(name, node.lineno, text)
     yield from _comments(name, source)
+
+
+def _text(node: ast.JoinedStr | ast.Constant) -> str:
+    """Return the text of a string; `{}` stands for each value."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    return "".join(str(part) for part in parts)
 
 
 def _comments(name: str, source: str) -> Iterator[Prose]:

@@ -35,6 +35,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
 def rate_distortion(report: Report) -> Iterator[str]:
     """Points of each model and its BD-rates against the other contenders, clip by clip."""
     clips = dict.fromkeys(row["clip"] for row in report["results"])
+    if report.get("means"):
+        yield from _means(report["means"])
+        yield ""
     for number, clip in enumerate(clips):
         yield from () if number == 0 else ("",)
         rows = [row for row in report["results"] if row["clip"] == clip and not is_rival(row["contender"])]
@@ -64,6 +67,27 @@ def _point(row: Report) -> list[Cell]:
     bpp = f"{point['bpp']:.4f}"
     figures = [point["file_bytes"], bpp, point["psnr_db"], point["psnr_p1_db"], ms_ssim]
     return [name, *figures, point.get("commit")]
+
+
+def _means(means: Sequence[Report]) -> Iterator[str]:
+    """BD-rates over all clips of a report."""
+    head = ("model", "against", "by", "clips", "mean BD-rate", "worst BD-rate", "worst clip")
+    names = {metric: name.removesuffix(", dB") for metric, name in METRICS.items()}
+    percents = ("mean_percent", "worst_percent")
+    yield from table(
+        head,
+        [
+            (
+                row["test"],
+                row["anchor"],
+                names[row["metric"]],
+                row["clips"],
+                *(f"{row[one]:+.1f} %" for one in percents),
+                row["worst_clip"],
+            )
+            for row in means
+        ],
+    )
 
 
 def _percent(found: Sequence[Report], pair: tuple[str, str], metric: str) -> str:

@@ -140,7 +140,7 @@ def parse_ladder(text: str) -> tuple[float, ...]:
     rungs = []
     for word in text.split(","):
         if not _PLAIN_NUMBER.fullmatch(word.strip()) or not 0 < float(word) < math.inf:
-            raise ValueError(f"{text!r} is not a ladder of bits per pixel; write, for example, 0.03,0.06,0.12")
+            raise ValueError(f"{text!r} is not a ladder of bits per pixel; write for example 0.03,0.06,0.12")
         rungs.append(float(word))
     if len({rung_path("", one) for one in rungs}) < len(rungs):
         raise ValueError(f"the ladder {text} repeats a number")

@@ -77,7 +77,8 @@ def test_a_wrong_command_would_be_found(words: str) -> None:
 
 def test_every_page_is_searched_for_commands() -> None:
     pages = {page for page, text in PAGES.items() if any("inrc" in words for words in shell_lines(text))}
-    assert pages == set(PAGES) - {"docs/results.md"}
+    without = {"docs/architecture.md", "docs/cli.md", "docs/python.md", "docs/results.md"}
+    assert pages == set(PAGES) - without
 
 
 @PAGE
