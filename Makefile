@@ -20,9 +20,9 @@ demo: install
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-# The inner loop: what runs no process and no fit of its own.
+# The inner loop: tests that encode nothing and start no process.
 test-fast: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow and not process'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow and not end_to_end'
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow

@@ -21,14 +21,9 @@ def page() -> str:
 
     from inrcodec.cli.main import commands
 
-    parts = [HEAD]
+    parts, group = [HEAD], click.Context(commands, info_name="inrc", **commands.context_settings)
     for name, command in commands.commands.items():
-        context = click.Context(
-            command,
-            info_name=f"inrc {name}",
-            terminal_width=WIDTH,
-            help_option_names=["-h", "--help"],
-        )
+        context = click.Context(command, group, info_name=name, terminal_width=WIDTH)
         parts.append(f"## inrc {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

@@ -11,7 +11,8 @@ import inrc_reference
 import numpy as np
 import pytest
 import torch
-from command_line import GOLDEN, ROOT
+from command_line import GOLDEN, environment
+from regenerate_golden_families import configs
 
 import bitstream
 import inrcodec
@@ -64,29 +65,9 @@ def test_golden_files_are_read_by_inspect(name: str) -> None:
     assert (report["width"], report["height"], report["frames"]) == (31, 23, frame_count(name))
     assert (report["family"], report["seed"], report["fps"]) == (family_of(name), 2024, 25.0)
     (segment,) = report["segments"]
-    assert (segment["sections"][0]["name"] == "embedding") == (name not in WITHOUT_EMBEDDING)
-    assert segment["sections"][-1]["name"] == SECTION_AT_THE_END[name]
-
-
-WITHOUT_EMBEDDING = (
-    "inrc",
-    "inrc-smooth",
-    "nerv",
-    "nerv-80-frequencies",
-    "supermask-nerv-uniform-fixed",
-)
-SECTION_AT_THE_END = {
-    "hnerv": "head.bias",
-    "hnerv-variant-row-steps": "head.bias",
-    "inrc": "latent",
-    "inrc-smooth": "latent",
-    "nerv": "head.bias",
-    "nerv-80-frequencies": "head.bias",
-    "snerv": "hh.out.bias",
-    "snerv-t": "hh.out.bias",
-    "supermask-hnerv-signed-learned": "scales",
-    "supermask-nerv-uniform-fixed": "head.levels",
-}
+    family, config = configs()[name]
+    specs = family.tensors(config, VideoInfo(31, 23, frame_count(name)))
+    assert [section["name"] for section in segment["sections"]] == [spec.name for spec in specs]
 
 
 def test_one_has_a_step_for_each_row_and_another_form() -> None:
@@ -160,8 +141,7 @@ def test_the_script_that_writes_them_overwrites_nothing(tmp_path: Path) -> None:
     there = tmp_path / "tests/golden/hnerv.inrv"
     there.write_bytes(b"old")
     command = [sys.executable, str(copy)]
-    root = str(ROOT)
-    done = subprocess.run(command, env={"PYTHONPATH": root}, capture_output=True, timeout=60)
+    done = subprocess.run(command, env=environment(), capture_output=True, timeout=60)
     assert done.returncode == 1
     assert b"exists and differs" in done.stderr
     assert there.read_bytes() == b"old"

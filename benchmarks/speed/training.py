@@ -127,7 +127,9 @@ def _fit(fit: Fit, contenders: Contenders, steps: int) -> None:
 def _rendering_turn(name: str, contenders: Contenders) -> Turn:
     frames, device = contenders.network.turns, choose_device("auto")
     if name == "ours":
-        batch = min(frames, batch_frames(HNeRV().activation_count(contenders.config), device))
+        batch = min(
+            frames, batch_frames(HNeRV().activation_count(contenders.config, contenders.video), device)
+        )
         return partial(_rate, frames // batch * batch, _render_ours(contenders, batch, frames // batch))
     decoder, embedding = contenders.rival(name).decoder, contenders.embedding(BATCH_FRAMES).to(device)
 

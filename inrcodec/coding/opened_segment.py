@@ -116,7 +116,7 @@ def open_segment(segment: Segment, header: StreamHeader) -> OpenedSegment:
     symbol_count, limit = sum(spec.count for spec in specs), DEFAULT_LIMITS.max_symbols
     if symbol_count > limit:
         raise LimitExceeded(f"expected at most {limit} symbols, found {symbol_count}", block="SEGM")
-    activations = family.activation_count(config)
+    activations = family.activation_count(config, video)
     if activations > MAXIMUM_ACTIVATIONS:
         raise LimitExceeded(
             f"expected a network of at most {MAXIMUM_ACTIVATIONS} values a frame, found {activations}",

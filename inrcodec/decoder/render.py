@@ -99,7 +99,7 @@ class SegmentRenderer:
         self.decoder = opened.family.decoder(opened.config, opened.video, tensors)
         first = opened.segment.first_frame
         self._frames = range(first, first + opened.segment.frame_count)
-        activations = opened.family.activation_count(opened.config)
+        activations = opened.family.activation_count(opened.config, opened.video)
         self.batch_frames = batch_frames(activations, device, isinstance(self.decoder, CodesDecoder))
         self._device, self._dtype = device, dtype
         self._quarter_turns = header.rotation // 90

@@ -219,8 +219,11 @@ class Family(Protocol[Config]):
     def tensors(self, config: Config, video: VideoInfo) -> tuple[TensorSpec, ...]:
         """The transmitted tensors, in wire order."""
 
-    def activation_count(self, config: Config) -> int:
-        """Estimated maximum number of values in memory at a time while one frame is rendered."""
+    def activation_count(self, config: Config, video: VideoInfo) -> int:
+        """Estimated maximum number of values in memory at a time while one frame is rendered.
+
+        Decoders refuse a segment above a limit, so the rule is normative: SPEC, section 9.
+        """
 
     def decoder(self, config: Config, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder: ...
 

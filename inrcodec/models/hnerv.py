@@ -159,7 +159,7 @@ class HNeRV(Network):
         embedding = TensorSpec("embedding", Role.EMBEDDING, embedding_shape, per_frame=True)
         return (embedding, *convolution_tensors(config.convolutions))
 
-    def activation_count(self, config: HNeRVConfig) -> int:
+    def activation_count(self, config: HNeRVConfig, video: VideoInfo) -> int:
         return activation_count(config.convolutions, config.grid)
 
     def representation(self, config: HNeRVConfig, video: VideoInfo, seed: int) -> Representation:

@@ -133,7 +133,7 @@ class NeRV(Network):
     def tensors(self, config: NeRVConfig, video: VideoInfo) -> tuple[TensorSpec, ...]:
         return tuple(convolution_tensors(config.convolutions))
 
-    def activation_count(self, config: NeRVConfig) -> int:
+    def activation_count(self, config: NeRVConfig, video: VideoInfo) -> int:
         return activation_count(config.convolutions, config.grid)
 
     def representation(self, config: NeRVConfig, video: VideoInfo, seed: int) -> Representation:

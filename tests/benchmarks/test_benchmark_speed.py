@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from rivals import absent, recorded
 from torch import nn
 
 from benchmarks import equal_time
@@ -24,6 +26,8 @@ from benchmarks.speed.training import rendering, rendering_work, training, train
 from benchmarks.speed.turns import Turn, in_turn
 from inrcodec.models.hnerv import HNeRV
 from inrcodec.models.layers.encoder import ConvNeXtEncoder
+
+pytestmark = pytest.mark.end_to_end
 
 SMALL = Network("small", "bunny-quarter", 16, 4, 4)
 
@@ -66,31 +70,18 @@ def test_the_reference_learns(small: Contenders) -> None:
     assert sum(errors[-4:]) < 0.8 * sum(errors[:4])
 
 
-def _turn(name: str, file: Path) -> Turn:
-    def take() -> float:
-        with file.open("a") as order:
-            order.write(f"{name}{os.getpid()} ")
-        return float(len(file.read_text().split()))
-
-    return take
-
-
 def test_turns_alternate_after_one_that_does_not_count_in_processes_of_their_own(tmp_path: Path) -> None:
     file = tmp_path / "order"
-    rounds = in_turn({name: partial(_turn, name, file) for name in "ABC"}, 2)
+    rounds = in_turn({name: partial(recorded, name, file) for name in "ABC"}, 2)
     order = file.read_text().split()
     assert [one[0] for one in order] == [*"ABC", *"CBA", *"ABC"]
     assert len({*order}) == 3 and len({one[1:] for one in order} | {str(os.getpid())}) == 4
     assert rounds == {"A": [6.0, 7.0], "B": [5.0, 8.0], "C": [4.0, 9.0]}
 
 
-def _absent() -> Turn:
-    raise FileNotFoundError("no such checkout")
-
-
 def test_a_rival_that_cannot_be_made_says_why() -> None:
     with pytest.raises(FileNotFoundError, match="no such checkout"):
-        in_turn({"absent": _absent}, 1)
+        in_turn({"absent": absent}, 1)
 
 
 def test_work_is_counted_for_one_frame(small: Contenders, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,10 +95,17 @@ def test_work_is_counted_for_one_frame(small: Contenders, monkeypatch: pytest.Mo
     assert rendering_work(small)[0] == pytest.approx(rendered[0], rel=1e-6)
 
 
+def _in_this_process(rivals: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, list[float]]:
+    """Stand in for `in_turn`, which has a test of its own and starts a process for each rival."""
+    turns = {name: make() for name, make in rivals.items()}
+    return {name: [turn() for _ in range(rounds + 1)][1:] for name, turn in turns.items()}
+
+
 @pytest.mark.parametrize(("compared", "is_raced"), [(training, True), (rendering, True), (rendering, False)])
 def test_a_row_has_what_the_table_needs(
-    small: Contenders, checkout: Path, compared: Any, is_raced: bool
+    small: Contenders, checkout: Path, compared: Any, is_raced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(speed_training, "in_turn", _in_this_process)
     row = compared(replace(small, checkout=checkout if is_raced else None), 1)
     assert row["frames_per_second"] > 0
     assert row["values_a_frame"] > 3 * small.video.width * small.video.height

@@ -17,6 +17,8 @@ from benchmarks.tasks import NOISES, Run, boxes, filtered, noisy
 from inrcodec.cli.main import run as run_inrc
 from inrcodec.video import Clip, VideoProperties
 
+pytestmark = pytest.mark.end_to_end
+
 COUNT = 6
 LIMITS = ("--bpp", "4", "--device", "cpu")
 

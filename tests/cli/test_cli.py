@@ -25,6 +25,8 @@ from inrcodec.models.registry import FAMILIES
 from inrcodec.system.deadline import Deadline
 from inrcodec.video import VideoProperties, open_writer
 
+pytestmark = pytest.mark.end_to_end
+
 GOLDEN_FILES = sorted(map(str, GOLDEN.glob("*.inrv")))
 """Files of every family."""
 

@@ -16,6 +16,8 @@ from inrcodec.coding.opened_segment import open_segment
 from inrcodec.coding.sections import decode_sections
 from inrcodec.settings.presets import LOSSES
 
+pytestmark = pytest.mark.end_to_end
+
 LARGE = ["--frames", "0:2", "--scale", "176x164", "--bpp", "2", "--epochs", "0.5", "--device", "cpu"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from inrcodec.settings.decode import DecodeSettings
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.source import FrameRange
 
+pytestmark = pytest.mark.end_to_end
+
 COUNT = 5
 CPU = DecodeSettings(device="cpu", precision="float32")
 
@@ -32,25 +35,29 @@ class Encoded:
     """The frames that `open` returns in float32."""
 
 
-def encoded(folder: Path, model: str, options: dict[str, str]) -> Encoded:
+@functools.cache
+def encoded(folder: Path, model: str) -> Encoded:
     clip = write_clip(folder / f"{model}.mp4", moving_gradient(61, 35, COUNT))
     path = folder / f"{model}.inrv"
-    asked = EncodeSettings(
-        model=model, model_options=options, preset="draft", epochs=30, bpp=4.0, device="cpu"
-    )
+    asked = EncodeSettings(model=model, preset="draft", epochs=30, bpp=4.0, device="cpu")
     inrcodec.encode(str(clip), str(path), asked)
     with inrcodec.open(path, "cpu", "float32") as video:
         return Encoded(path, read_frames(clip), video[:])
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("files")
+
+
 @pytest.fixture(scope="module", params=["hnerv", "supermask"])
-def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoded:
-    return encoded(tmp_path_factory.mktemp("files"), request.param, {})
+def sample(request: pytest.FixtureRequest, folder: Path) -> Encoded:
+    return encoded(folder, request.param)
 
 
 @pytest.fixture(scope="module")
-def hnerv(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
-    return encoded(tmp_path_factory.mktemp("files"), "hnerv", {})
+def hnerv(folder: Path) -> Encoded:
+    return encoded(folder, "hnerv")
 
 
 def test_what_is_not_finite_is_black(hnerv: Encoded, monkeypatch: pytest.MonkeyPatch) -> None:

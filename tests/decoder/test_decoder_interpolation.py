@@ -31,6 +31,8 @@ from inrcodec.settings.decode import DecodeSettings
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.source import FrameRange
 
+pytestmark = pytest.mark.end_to_end
+
 WIDTH, HEIGHT, COUNT = 61, 35, 9
 CODED = 5
 CPU = DecodeSettings(device="cpu", precision="float32")

@@ -38,7 +38,9 @@ INRC = [pytest.param(list(line.words), id=name) for name, line in documented_lin
 def parsed(words: list[str]) -> click.Context:
     """The context of a command line, which is parsed but not run."""
     name, *arguments = words
-    return commands.commands[name].make_context(name, arguments)
+    # click keeps the help option of the first context, whose names come from the group.
+    group = click.Context(commands, info_name="inrc", **commands.context_settings)
+    return commands.commands[name].make_context(name, arguments, parent=group)
 
 
 @pytest.mark.parametrize("words", INRC)

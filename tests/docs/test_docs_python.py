@@ -11,6 +11,8 @@ from documented_commands import FENCE, PAGES
 
 import inrcodec
 
+pytestmark = pytest.mark.end_to_end
+
 CHEAPER = {
     "bpp=0.06": "size_bytes=3000",
     "time_seconds=600": "epochs=0.3",

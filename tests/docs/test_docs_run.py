@@ -20,6 +20,8 @@ from documented_commands import SINKS, Line, documented_lines, outputs_of, parse
 
 from inrcodec.cli.main import run
 
+pytestmark = pytest.mark.end_to_end
+
 
 def _parameters() -> Iterator[Any]:
     """All commands; one that adds no word to those before it, or starts workers, is marked slow."""

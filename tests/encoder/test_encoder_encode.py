@@ -33,17 +33,19 @@ from inrcodec.progress import EncodePlan, Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.video import VideoProperties
 
+pytestmark = pytest.mark.end_to_end
+
 DRAFT = EncodeSettings(model="hnerv", device="cpu", preset="draft", epochs=3)
-VARIANTS: list[tuple[str, dict[str, str]]] = [
+COMBINATIONS: list[tuple[str, dict[str, str]]] = [
     ("hnerv", {}),
     ("supermask", {}),
     ("supermask", {"biases": "no", "scales": "fixed", "weights": "uniform"}),
     ("supermask", {"decoder": "nerv"}),
     ("supermask", {"decoder": "nerv", "biases": "no", "scales": "fixed"}),
 ]
-FAMILIES = pytest.mark.parametrize(
+VARIANTS = pytest.mark.parametrize(
     ("model", "options"),
-    VARIANTS,
+    COMBINATIONS,
     ids=["hnerv", "supermask", "supermask-fixed", "supermask-nerv", "supermask-nerv-fixed"],
 )
 
@@ -68,7 +70,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield clip
 
 
-@FAMILIES
+@VARIANTS
 @pytest.mark.parametrize("size", [3200, 7001, 20_000])
 def test_files_fill_the_size_and_never_exceed_it(
     clips: Any, tmp_path: Path, model: str, options: dict[str, str], size: int
@@ -82,7 +84,7 @@ def test_files_fill_the_size_and_never_exceed_it(
     assert os.listdir(tmp_path) == ["a.inrv"]
 
 
-@FAMILIES
+@VARIANTS
 def test_reported_figures_are_those_of_the_file(
     clips: Any, tmp_path: Path, model: str, options: dict[str, str]
 ) -> None:
@@ -105,7 +107,7 @@ def test_reported_figures_are_those_of_the_file(
     assert report.segments[0].parameter_count == result.parameter_count
 
 
-@FAMILIES
+@VARIANTS
 def test_the_same_seed_writes_the_same_bytes(
     clips: Any, tmp_path: Path, model: str, options: dict[str, str]
 ) -> None:
@@ -140,7 +142,7 @@ def test_a_clip_of_one_frame(clips: Any, tmp_path: Path, model: str) -> None:
         assert video[0].shape == (32, 48, 3)
 
 
-@FAMILIES
+@VARIANTS
 def test_the_smallest_reachable_size_is_reached(
     clips: Any, tmp_path: Path, model: str, options: dict[str, str]
 ) -> None:

@@ -28,11 +28,13 @@ from inrcodec.settings.presets import LOSSES
 from inrcodec.video import Clip, VideoProperties, cut_holes, open_writer, read_clip
 from inrcodec.video.images import png_bytes
 
+pytestmark = pytest.mark.end_to_end
+
 WIDTH, HEIGHT, COUNT = 61, 35, 5
 FRAMES = moving_gradient(WIDTH, HEIGHT, COUNT)
 BOX = (slice(8, 19), slice(20, 37))
 FAST = EncodeSettings(bpp=4.0, epochs=2, device="cpu", preset="draft", overwrite=True)
-FAMILIES = pytest.mark.parametrize(
+VARIANTS = pytest.mark.parametrize(
     ("model", "options"),
     [*((family.name, {}) for family in TRAINED), ("supermask", {"decoder": "nerv"})],
     ids=[*(family.name for family in TRAINED), "supermask-nerv"],
@@ -73,7 +75,7 @@ def mask(tmp_path: Path) -> Path:
     return write_image(tmp_path / "mask.png", box_mask())
 
 
-@FAMILIES
+@VARIANTS
 def test_nothing_of_a_hole_reaches_the_file(
     source: Path, mask: Path, tmp_path: Path, model: str, options: dict[str, str]
 ) -> None:
@@ -94,7 +96,7 @@ def test_nothing_of_a_hole_reaches_the_file(
     assert encoded(source, replace(asked, mask=None)) != encoded(other, replace(asked, mask=None))
 
 
-@FAMILIES
+@VARIANTS
 def test_figures_are_those_of_the_pixels_outside(
     source: Path, mask: Path, tmp_path: Path, model: str, options: dict[str, str]
 ) -> None:

@@ -20,6 +20,8 @@ from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import parse_ladder, rung_path
 from inrcodec.system.deadline import Deadline
 
+pytestmark = pytest.mark.end_to_end
+
 SETTINGS = EncodeSettings(model="hnerv", device="cpu", epochs=2)
 QUICK = ["--model", "hnerv", "--epochs", "2", "--device", "cpu"]
 
@@ -126,11 +128,11 @@ def test_time_is_shared_by_the_rungs(clip: Path, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(ladder, "encode_all", encode_all)
     started = time.monotonic()
-    timed = EncodeSettings(model="hnerv", device="cpu", time_seconds=9)
-    whole = Deadline(9, started)
+    timed = EncodeSettings(model="hnerv", device="cpu", time_seconds=4.5)
+    whole = Deadline(4.5, started)
     inrcodec.encode_ladder(str(clip), str(tmp_path / "out.inrv"), [8, 12, 16], timed, deadline=whole)
     assert [one.bpp for one in asked] == [8, 12, 16]
-    assert deadlines[0].seconds == pytest.approx(3, abs=0.1)
+    assert deadlines[0].seconds == pytest.approx(1.5, abs=0.1)
     for one in deadlines:
         assert one.ends <= whole.ends + 1e-3
 

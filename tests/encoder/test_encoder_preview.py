@@ -21,7 +21,7 @@ from inrcodec.progress import FitReport, Picture, Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.files import resume_folder
 
-pytestmark = pytest.mark.usefixtures("hurried_module")
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("hurried_module")]
 WIDTH, HEIGHT, COUNT = 48, 32, 5
 MODELS = ["inrc", "hnerv", "nerv", "snerv", pytest.param("snerv-t", marks=pytest.mark.slow), "supermask"]
 

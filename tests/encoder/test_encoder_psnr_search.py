@@ -27,6 +27,8 @@ from inrcodec.progress import Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.deadline import Deadline
 
+pytestmark = pytest.mark.end_to_end
+
 TINY = ["--model", "hnerv", "--frames", "0:4", "--scale", "32x24", "--device", "cpu"]
 ASKED = EncodeSettings(model="hnerv", device="cpu", epochs=12, psnr_db=16)
 

@@ -26,6 +26,8 @@ from inrcodec.errors import UsageError
 from inrcodec.progress import FitReport, Silent
 from inrcodec.settings.encode import EncodeSettings
 
+pytestmark = pytest.mark.end_to_end
+
 ASKED = [*TWO_SEGMENTS, "--checkpoint", "0.02s"]
 
 

@@ -30,6 +30,8 @@ from inrcodec.progress import Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.source import FrameRange, SourceSettings
 
+pytestmark = pytest.mark.end_to_end
+
 SETTINGS = EncodeSettings(model="hnerv", device="cpu", epochs=4, size_bytes=6000)
 
 

@@ -27,6 +27,8 @@ from inrcodec.video import read_clip, survey_video
 from inrcodec.video.properties import VideoProperties, header_of
 from inrcodec.video.survey import SegmentClips, thumbnail
 
+pytestmark = pytest.mark.end_to_end
+
 DRAFT = EncodeSettings(model="hnerv", device="cpu", preset="draft", epochs=2)
 SCENES = (20, 30, 16)
 
@@ -192,7 +194,7 @@ def test_too_few_bytes_are_told_with_the_least_that_do(scenes: Path, tmp_path: P
 
 
 def test_time_is_shared(scenes: Path, tmp_path: Path) -> None:
-    asked = replace(DRAFT, segment=33, epochs=None, time_seconds=9.0, size_bytes=12_000)
+    asked = replace(DRAFT, segment=33, epochs=None, time_seconds=5.0, size_bytes=12_000)
     result = inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), asked)
     assert result.segments == 2
     assert result.steps >= 10

@@ -38,7 +38,10 @@ ASKED = [*TWO_SEGMENTS, "--checkpoint", "0.02s"]
 SETTINGS = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=8, device="cpu")
 PATIENCE_SECONDS = 240
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
+pytestmark = [
+    pytest.mark.end_to_end,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc"),
+]
 
 
 @contextmanager

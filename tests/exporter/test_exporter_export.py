@@ -27,6 +27,8 @@ from inrcodec.models.graphs import Graph
 from inrcodec.settings import export as checks
 from inrcodec.settings.export import ExportSettings
 
+pytestmark = pytest.mark.end_to_end
+
 HNERV = GOLDEN / "hnerv.inrv"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.inrv") if not path.stem.startswith("inrc"))
 

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,10 @@ from playwright.sync_api import Page, sync_playwright
 
 import inrcodec
 from inrcodec.errors import InrcError
-from inrcodec.exporter.runtime import FILES, copy_runtime
+from inrcodec.exporter.runtime import FILES, VERSION, copy_runtime
 from inrcodec.settings.export import ExportSettings
+
+pytestmark = pytest.mark.end_to_end
 
 NEAR = 2
 """Tolerance in code values: WebAssembly rounds differently, and colours are rounded again."""
@@ -34,8 +38,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder with onnxruntime-web, from the variable INRC_ONNXRUNTIME_WEB or downloaded by npm."""
+def runtime(request: pytest.FixtureRequest) -> str:
+    """A folder with onnxruntime-web, from INRC_ONNXRUNTIME_WEB or from npm, kept in the cache of pytest."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     given = os.environ.get("INRC_ONNXRUNTIME_WEB")
@@ -43,15 +47,19 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> str:
         return given
     if shutil.which("npm") is None:
         pytest.skip("onnxruntime-web is missing: install npm, or name a folder in INRC_ONNXRUNTIME_WEB")
-    folder = tmp_path_factory.mktemp("runtime") / "dist"
-    with pytest.MonkeyPatch.context() as patched:
+    cache = request.config.cache.mkdir("onnxruntime-web")
+    kept = cache / VERSION
+    with TemporaryDirectory(dir=cache) as temporary, pytest.MonkeyPatch.context() as patched:
         # Without a network, npm fails at once instead of after a minute.
         patched.setenv("npm_config_fetch_retries", "0")
         try:
-            copy_runtime(None, folder)
+            if not kept.exists():
+                copy_runtime(None, Path(temporary) / "dist")
+                with suppress(OSError):  # Another process of the tests was faster.
+                    os.replace(Path(temporary) / "dist", kept)
         except InrcError as error:
             pytest.skip(f"npm cannot download onnxruntime-web: {error}")
-    return str(folder)
+    return str(kept)
 
 
 @pytest.fixture(scope="module")

@@ -64,6 +64,8 @@ from inrcodec.settings.decode import DecodeSettings
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.source import FrameRange, SourceSettings
 
+pytestmark = pytest.mark.end_to_end
+
 SETTINGS = EncodeSettings(model="inrc", device="cpu", epochs=2, size_bytes=3000, overwrite=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from codec_samples import Frames, mean_psnr_db, moving_gradient
+from codec_samples import TRAINED, Frames, mean_psnr_db, moving_gradient
 
 from inrcodec.coding.sections import decode_sections
 from inrcodec.coding.trim import SectionCoder
@@ -25,17 +25,25 @@ from inrcodec.system.deadline import Deadline
 from inrcodec.system.memory import KeptMemory
 from inrcodec.video import Clip, VideoProperties
 
+pytestmark = pytest.mark.end_to_end
+
 CPU = torch.device("cpu")
 FRAMES = moving_gradient(48, 32, 16)
 SETTINGS = EncodeSettings(model="hnerv", size_bytes=6000, device="cpu")
-FAMILIES = pytest.mark.parametrize(
+VARIANTS = pytest.mark.parametrize(
     ("model", "options"),
     [
-        ("hnerv", {}),
-        ("supermask", {}),
-        ("supermask", {"decoder": "nerv", "biases": "no", "scales": "fixed"}),
+        pytest.param("hnerv", {}, id="hnerv"),
+        pytest.param("supermask", {}, id="supermask"),
+        pytest.param(
+            "supermask", {"decoder": "nerv", "biases": "no", "scales": "fixed"}, id="supermask-nerv"
+        ),
+        *(
+            pytest.param(family.name, {}, id=family.name, marks=pytest.mark.slow)
+            for family in TRAINED
+            if family.name not in ("hnerv", "supermask")
+        ),
     ],
-    ids=["hnerv", "supermask", "supermask-nerv"],
 )
 
 
@@ -61,7 +69,7 @@ def decoded_psnr_db(plan: SegmentPlan, result: TrainedNetwork) -> float:
     return mean_psnr_db(FRAMES, codes)
 
 
-@FAMILIES
+@VARIANTS
 def test_a_rate_that_a_network_is_too_wide_for_is_named(model: str, options: dict[str, str]) -> None:
     plan = plan_segment(clip_of(FRAMES).properties, replace(SETTINGS, model=model, model_options=options))
     representation = plan.family.representation(plan.config, plan.video, 0)
@@ -139,7 +147,7 @@ def test_memory_is_kept_while_steps_are_made(monkeypatch: pytest.MonkeyPatch) ->
     assert seen == [1] * 6 and kept._within == 0
 
 
-@FAMILIES
+@VARIANTS
 def test_a_fit_learns_and_its_quantised_tensors_still_know_it(model: str, options: dict[str, str]) -> None:
     settings = replace(SETTINGS, model=model, model_options=options)
     short = decoded_psnr_db(*fitted(replace(settings, epochs=0.25)))
@@ -155,7 +163,7 @@ def test_muon_needs_less_than_half_the_epochs_of_adam() -> None:
     assert decoded_psnr_db(*fast) > decoded_psnr_db(*slow) + 3
 
 
-@FAMILIES
+@VARIANTS
 def test_the_same_seed_gives_the_same_values(model: str, options: dict[str, str]) -> None:
     settings = replace(SETTINGS, model=model, model_options=options, epochs=1)
     (_, first), (_, again), (_, other) = (fitted(replace(settings, seed=seed)) for seed in (1, 1, 2))
@@ -164,7 +172,9 @@ def test_the_same_seed_gives_the_same_values(model: str, options: dict[str, str]
     assert any(not np.array_equal(first.values[name], other.values[name]) for name in first.values)
 
 
-@pytest.mark.parametrize("loss", ["l2", "wavelet", pytest.param("l1", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "loss", ["l2", *(pytest.param(loss, marks=pytest.mark.slow) for loss in ("l1", "wavelet"))]
+)
 def test_trained_steps_cost_about_the_bits_of_the_plan(loss: str) -> None:
     """This holds for every loss, because rate control scales by the loss's running mean."""
     plan, result = fitted(replace(SETTINGS, epochs=12, loss=loss))

@@ -107,7 +107,7 @@ def test_arbitrary_bytes_are_a_config_or_an_error(family: AnyFamily, raw: bytes)
         return
     assert family.pack(config) == raw
     assert all(spec.count > 0 for spec in family.tensors(config, VIDEO))
-    assert family.activation_count(config) > 0
+    assert family.activation_count(config, VIDEO) > 0
 
 
 @EVERY

@@ -39,7 +39,7 @@ from inrcodec.video import first_frames
 from inrcodec.video import ordinary_codecs as rivals
 from inrcodec.video.ordinary_codecs import Rival, decoded_frames, encode_stream, parse_rival
 
-pytestmark = pytest.mark.usefixtures("hurried_module")
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("hurried_module")]
 QUICK = ["--epochs", "1", "--device", "cpu", "--against", "x264:ultrafast"]
 
 

@@ -29,6 +29,8 @@ from inrcodec.settings.pages import METRICS
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip
 
+pytestmark = pytest.mark.end_to_end
+
 ALL = tuple(MEASURES)
 
 

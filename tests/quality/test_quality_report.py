@@ -42,7 +42,7 @@ from inrcodec.settings.source import FrameRange, SourceSettings
 from inrcodec.video import read_clip
 from inrcodec.video.images import jpeg_bytes, webp_bytes
 
-pytestmark = pytest.mark.usefixtures("hurried_module")
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("hurried_module")]
 NAME = "a <b>&'\".inrv"
 """A file name that is markup unless it is escaped."""
 
@@ -87,7 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = EncodeSettings(device="cpu", epochs=1, size_bytes=2500)
     inrcodec.encode(str(folder / "source.mp4"), str(folder / NAME), small)
     command = ["encode", folder / "source.mp4", "-o", folder / "b.inrv", "--model", "hnerv", "--size", "6k"]
-    options = ["--epochs", "60", "--segment", "4", "--device", "cpu", "--json", "-q"]
+    options = ["--epochs", "20", "--segment", "4", "--device", "cpu", "--json", "-q"]
     with (folder / "b.json").open("w") as log, redirect_stdout(log):
         assert run([*map(str, command), *options]) == 0
     return folder

@@ -19,7 +19,7 @@ from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.pages import ReportSettings
 from inrcodec.video.images import png_bytes
 
-pytestmark = pytest.mark.usefixtures("hurried_module")
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("hurried_module")]
 PHONE, DESKTOP = (390, 844), (1280, 900)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import math
 import time
@@ -37,6 +38,7 @@ def threads() -> Iterator[int]:
     torch.set_num_threads(before)
 
 
+@functools.cache
 def alone() -> Any:
     """All frames, each decoded by a separate decoder."""
     frames = []

@@ -9,6 +9,8 @@ import pytest
 from benchmarks.inputs.__main__ import examine
 from benchmarks.inputs.table import INPUT_FILES, InputFile
 
+pytestmark = pytest.mark.end_to_end
+
 
 def identity(case: InputFile) -> str:
     return "-".join([case.name, case.file, *case.options]).replace(" ", "_").replace("/", "_")

@@ -18,6 +18,8 @@ from video_samples import gradient, write_video
 from bitstream import load
 from inrcodec.cli.main import run
 
+pytestmark = pytest.mark.end_to_end
+
 TINY = ["--model", "hnerv", "--epochs", "1", "--bpp", "4", "--device", "cpu", "-q"]
 RANGE = ["--frames", "10:45"]
 

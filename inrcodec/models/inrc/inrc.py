@@ -155,7 +155,7 @@ class Inrc:
             TensorSpec("latent", Role.EMBEDDING, latent_shape, per_frame=True),
         )
 
-    def activation_count(self, config: InrcConfig) -> int:
+    def activation_count(self, config: InrcConfig, video: VideoInfo) -> int:
         """The peak while planes are made, or in the network, whose hidden channels are per 2 x 2 pixels."""
         pixels = config.rows * config.columns * CELL * CELL
         return pixels * max(23, 15 + -(-config.width // 4))

@@ -126,7 +126,7 @@ class SNeRV(Network):
         embedding = TensorSpec("embedding", Role.EMBEDDING, shape, per_frame=True)
         return (embedding, spectral.range_tensor(video), *convolution_tensors(config.convolutions))
 
-    def activation_count(self, config: SNeRVConfig) -> int:
+    def activation_count(self, config: SNeRVConfig, video: VideoInfo) -> int:
         grid, sizes = config.grid, spectral.stage_sizes(config.width, config.grid)
         embedding = config.embedding_channels * grid.rows * grid.columns
         # A stage keeps its input, and its output before and after the pixel shuffle.

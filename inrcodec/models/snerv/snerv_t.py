@@ -130,7 +130,7 @@ class SNeRVT(Network):
             *convolution_tensors(config.convolutions),
         )
 
-    def activation_count(self, config: SNeRVTConfig) -> int:
+    def activation_count(self, config: SNeRVTConfig, video: VideoInfo) -> int:
         grid, sizes = config.grid, spectral.stage_sizes(config.width, config.grid)
         temporal = config.temporal_grid
         embeddings = config.embedding_channels * grid.rows * grid.columns

@@ -196,7 +196,7 @@ class Supermask(Network):
             specs.append(TensorSpec("scales", Role.SCALE, (len(config.convolutions), level_count)))
         return tuple(specs)
 
-    def activation_count(self, config: SupermaskConfig) -> int:
+    def activation_count(self, config: SupermaskConfig, video: VideoInfo) -> int:
         return activation_count(config.convolutions, config.grid)
 
     def representation(self, config: SupermaskConfig, video: VideoInfo, seed: int) -> Representation:
