@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
+
+from inrcodec.cli.main import commands
+
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 CARPHONE = str(ROOT / "benchmarks" / "clips" / "carphone.mp4")
@@ -17,6 +21,16 @@ def inrc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Complete
     """Run `inrc` in a process whose streams are not terminals."""
     command = [sys.executable, "-m", "inrcodec", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, cwd=cwd, env=environment(), timeout=120)
+
+
+def parsed(name: str, arguments: list[str]) -> click.Context:
+    """Context of a command line that is parsed but not run.
+
+    It has a parent like a real one: click keeps the help option of the first context of a command, and the
+    names of that option come from the group.
+    """
+    group = click.Context(commands, info_name="inrc", **commands.context_settings)
+    return commands.commands[name].make_context(name, arguments, parent=group)
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -8,13 +8,12 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
-import click
 import pytest
+from command_line import parsed
 
 from benchmarks.paper.__main__ import measure_all, stored
 from benchmarks.paper.rows import SCALES, Row, Scale, rows, task_rows
 from benchmarks.record import BENCHMARK_CLIPS
-from inrcodec.cli.encode import encode
 from inrcodec.plan.network import plan_segment
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.video import VideoProperties
@@ -24,9 +23,8 @@ def settings_of(row: Row) -> EncodeSettings:
     words = [*row.options, "in.mp4", "-o", "out.inrv"]
     if row.table == "tasks":
         words += ["--model", row.name.split()[1]]
-    with encode.make_context("encode", words) as context:
+    with parsed("encode", words) as context:
         asked: dict[str, Any] = context.params
-    assert isinstance(encode, click.Command)
     names = ("model", "bpp", "size_bytes", "parameters", "preset", "prune", "weight_bits", "embedding_bits")
     more = ("model_options", "loss", "epochs", "learning_rate")
     return EncodeSettings(**{name: asked[name] for name in (*names, *more)})

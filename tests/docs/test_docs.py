@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import pytest
+from command_line import parsed
 from documented_commands import FENCE, PAGES, ROOT, documented_lines, shell_lines
 
 from benchmarks.authors.networks import BUNNY, FAMILIES, PUBLISHED, parameter_count
@@ -35,17 +36,9 @@ OPTION = re.compile(r"`(--[a-z-]+)")
 INRC = [pytest.param(list(line.words), id=name) for name, line in documented_lines().items()]
 
 
-def parsed(words: list[str]) -> click.Context:
-    """The context of a command line, which is parsed but not run."""
-    name, *arguments = words
-    # click keeps the help option of the first context, whose names come from the group.
-    group = click.Context(commands, info_name="inrc", **commands.context_settings)
-    return commands.commands[name].make_context(name, arguments, parent=group)
-
-
 @pytest.mark.parametrize("words", INRC)
 def test_commands_are_valid(words: list[str]) -> None:
-    context = parsed(words)
+    context = parsed(words[0], words[1:])
     given = context.params
     if context.info_name == "decode":
         DecodeSettings(**{one.name: given[one.name] for one in fields(DecodeSettings) if one.name in given})

@@ -161,7 +161,7 @@ def test_the_smallest_reachable_size_is_reached(
         assert video[:].shape == (4, 13, 17, 3)
 
 
-@pytest.mark.parametrize("model", ["hnerv", "supermask"])
+@pytest.mark.parametrize("model", ["hnerv", pytest.param("supermask", marks=pytest.mark.slow)])
 def test_a_wall_clock_budget_makes_a_valid_file(clips: Any, tmp_path: Path, model: str) -> None:
     sample, output = clips(48, 32, 4), str(tmp_path / "a.inrv")
     asked = replace(DRAFT, model=model, size_bytes=4000, epochs=None, time_seconds=3.0)

@@ -36,8 +36,15 @@ BOX = (slice(8, 19), slice(20, 37))
 FAST = EncodeSettings(bpp=4.0, epochs=2, device="cpu", preset="draft", overwrite=True)
 VARIANTS = pytest.mark.parametrize(
     ("model", "options"),
-    [*((family.name, {}) for family in TRAINED), ("supermask", {"decoder": "nerv"})],
-    ids=[*(family.name for family in TRAINED), "supermask-nerv"],
+    [
+        *(
+            pytest.param(
+                family.name, {}, id=family.name, marks=[pytest.mark.slow] if family.name == "snerv-t" else []
+            )
+            for family in TRAINED
+        ),
+        pytest.param("supermask", {"decoder": "nerv"}, id="supermask-nerv"),
+    ],
 )
 
 

@@ -23,7 +23,10 @@ from inrcodec.system.files import resume_folder
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("hurried_module")]
 WIDTH, HEIGHT, COUNT = 48, 32, 5
-MODELS = ["inrc", "hnerv", "nerv", "snerv", pytest.param("snerv-t", marks=pytest.mark.slow), "supermask"]
+MODELS = [
+    *("inrc", "hnerv", "nerv", "supermask"),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("snerv", "snerv-t")),
+]
 
 
 @pytest.fixture(scope="module")

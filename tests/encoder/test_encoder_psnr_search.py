@@ -127,12 +127,12 @@ def test_the_smallest_file_may_be_better_than_what_was_asked_for(clip: Path, tmp
 
 def test_time_is_that_of_the_whole_search(clip: Path, tmp_path: Path) -> None:
     started, encodes = time.monotonic(), Encodes()
-    asked, whole = replace(ASKED, epochs=None, time_seconds=12.0, psnr_db=90), Deadline(12.0, started)
+    asked, whole = replace(ASKED, epochs=None, time_seconds=6.0, psnr_db=90), Deadline(6.0, started)
     with pytest.raises(TargetUnreachable, match="give more --time"):
         encode_to_psnr(str(clip), str(tmp_path / "a.inrv"), asked, Silent(), encodes, whole)
     assert len(encodes.deadlines) >= 2
     for one in encodes.deadlines:
-        assert one.ends <= started + 12
+        assert one.ends <= started + 6
 
 
 def test_too_little_time_is_told(clip: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_file_gets_better_at_its_own_size(clip: str, first: str, tmp_path: Pat
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(family.name, marks=[pytest.mark.slow] if family.name == "snerv-t" else [])
+        pytest.param(family.name, marks=[pytest.mark.slow] if family.name.startswith("snerv") else [])
         for family in TRAINED
     ],
 )

@@ -577,7 +577,9 @@ def test_verify_decodes_the_symbols(encoded: Path, tmp_path: Path) -> None:
         verify(str(path))
 
 
-@pytest.mark.parametrize("kind", ["flat", "gradient", "still"])
+@pytest.mark.parametrize(
+    "kind", ["gradient", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("flat", "still"))]
+)
 def test_more_bytes_than_there_is_use_for(tmp_path: Path, kind: str) -> None:
     """The file has the best quality, and holds latents at the same step they were chosen for."""
     frames = moving_gradient(64, 48, 6)
