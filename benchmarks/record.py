@@ -71,7 +71,8 @@ DEVELOPMENT_CLIPS = {
     "foreman": BenchmarkClip("foreman.264", frames=FrameRange(0, 64), bpps=_COARSE),
     "signing": BenchmarkClip("signing.264", bpps=(0.05, 0.1, 0.2, 0.4)),
 }
-"""Eight clips of different kinds. Only the first two are in the project; see `in_folder` for the others."""
+"""Eight clips of different kinds. Only the first two are in the project; benchmarks/clips/CREDITS.md names
+the origin of the others, which `in_folder` looks for in a folder."""
 
 
 def in_folder(clip: BenchmarkClip, folder: Path) -> BenchmarkClip:

@@ -12,6 +12,7 @@ from inrcodec.version import __version__
 
 if TYPE_CHECKING:
     from bitstream import BitstreamError as BitstreamError
+    from inrcodec.decoder.decode import DecodeResult as DecodeResult
     from inrcodec.decoder.decode import decode as decode
     from inrcodec.decoder.info import inspect as info
     from inrcodec.decoder.info import verify as verify
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from inrcodec.decoder.video import open_video as open
     from inrcodec.encoder.encode import encode as encode
     from inrcodec.encoder.ladder import encode_ladder as encode_ladder
+    from inrcodec.encoder.result import EncodeResult as EncodeResult
     from inrcodec.errors import InrcError as InrcError
     from inrcodec.errors import NotAVideo as NotAVideo
     from inrcodec.errors import OutputError as OutputError
     from inrcodec.errors import TargetUnreachable as TargetUnreachable
     from inrcodec.errors import UsageError as UsageError
     from inrcodec.exporter.export import export as export
+    from inrcodec.progress import EncodePlan as EncodePlan
+    from inrcodec.progress import FitReport as FitReport
+    from inrcodec.progress import Picture as Picture
     from inrcodec.progress import Progress as Progress
     from inrcodec.progress import Silent as Silent
     from inrcodec.quality.comparison.compare import compare as compare
@@ -42,13 +47,18 @@ if TYPE_CHECKING:
 _HOMES = {
     "BitstreamError": "bitstream:BitstreamError",
     "ComparisonSettings": "inrcodec.settings.pages:ComparisonSettings",
+    "DecodeResult": "inrcodec.decoder.decode:DecodeResult",
     "DecodeSettings": "inrcodec.settings.decode:DecodeSettings",
+    "EncodePlan": "inrcodec.progress:EncodePlan",
+    "EncodeResult": "inrcodec.encoder.result:EncodeResult",
     "EncodeSettings": "inrcodec.settings.encode:EncodeSettings",
     "ExportSettings": "inrcodec.settings.export:ExportSettings",
+    "FitReport": "inrcodec.progress:FitReport",
     "FrameRange": "inrcodec.settings.source:FrameRange",
     "InrcError": "inrcodec.errors:InrcError",
     "NotAVideo": "inrcodec.errors:NotAVideo",
     "OutputError": "inrcodec.errors:OutputError",
+    "Picture": "inrcodec.progress:Picture",
     "Progress": "inrcodec.progress:Progress",
     "ReportSettings": "inrcodec.settings.pages:ReportSettings",
     "Silent": "inrcodec.progress:Silent",
@@ -73,13 +83,18 @@ _HOMES = {
 __all__ = [
     "BitstreamError",
     "ComparisonSettings",
+    "DecodeResult",
     "DecodeSettings",
+    "EncodePlan",
+    "EncodeResult",
     "EncodeSettings",
     "ExportSettings",
+    "FitReport",
     "FrameRange",
     "InrcError",
     "NotAVideo",
     "OutputError",
+    "Picture",
     "Progress",
     "ReportSettings",
     "Silent",

@@ -154,6 +154,7 @@ class Part:
     """Whether a repeated note is passed on; several encodes of one source make the same notes."""
     _whole: Part | None = field(default=None, repr=False)
     _done: float = 0.0
+    _pace: float = 0.0
     _running: dict[Part, FitReport] = field(default_factory=dict)
     _noted: set[str] = field(default_factory=set)
 
@@ -186,12 +187,14 @@ class Part:
         whole = sum(part.share for part, _ in running)
         fraction = min(1.0, self._done + sum(part.share * one.fraction for part, one in running))
         pace = sum(part.share * (1 - one.fraction) / max(one.seconds_left, 1e-3) for part, one in running)
+        # Parts that have just ended say nothing about the pace of those that follow.
+        self._pace = pace or self._pace
         return FitReport(
             fraction=fraction,
             psnr_db=sum(part.share * one.psnr_db for part, one in running) / whole,
             predicted_bpp=sum(part.share * one.predicted_bpp for part, one in running) / whole,
             steps_per_second=sum(one.steps_per_second for _, one in running),
-            seconds_left=(1 - fraction) / pace if pace > 0 else 0.0,
+            seconds_left=(1 - fraction) / self._pace if self._pace > 0 else 0.0,
         )
 
     def stage(self, name: str, done: int, total: int) -> None:

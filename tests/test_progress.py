@@ -53,6 +53,8 @@ def test_parts_after_this_one_take_as_long_as_this_one() -> None:
     first.fit(report(0.5, 10))
     # Each part takes 20 seconds; 10 seconds of this one are left, and all of the other.
     assert (told.fits[-1].fraction, told.fits[-1].seconds_left) == (0.25, pytest.approx(30))
+    first.fit(report(1.0, 0))
+    assert (told.fits[-1].fraction, told.fits[-1].seconds_left) == (0.5, pytest.approx(20))
     first.end()
     second.fit(report(0.0, 20))
     assert (told.fits[-1].fraction, told.fits[-1].seconds_left) == (0.5, pytest.approx(20))

@@ -27,8 +27,8 @@ The tables show:
 
 - The default model needs fewer bits than x264 medium on one rendered clip and two of seven filmed ones,
   and more on the others. It needs more bits than SVT-AV1 on all eight (rd-dev).
-- It is far ahead of the papers' networks: on Bunny at a half, after seven minutes, of the papers'
-  pipeline after thirty (rd-bunny-half).
+- It is far ahead of the papers' networks: on Bunny at half size, seven minutes of it beat thirty minutes of
+  the papers' pipeline (rd-bunny-half).
 - Muon is ahead of Adam at equal time, most in short fits (equal-time).
 - Among networks of equal size, SNeRV overtakes HNeRV between 12 and 24 epochs. Learned scales of
   supermasks beat fixed ones, as published. A supermask over HNeRV's decoder beats a dense NeRV of equal

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from inrcodec.errors import UsageError
-from inrcodec.settings import notation as arguments
+from inrcodec.settings import notation
 from inrcodec.settings.decode import MOST_FPS_SCALE
 from inrcodec.settings.encode import CHECKPOINT_SECONDS, LARGEST_SEED, SETTLED_BY_FILE, EncodeSettings
 from inrcodec.settings.presets import FEWEST_BITS, LOSSES, MOST_BITS, MOST_PRUNED, OPTIMIZERS, PRESETS
@@ -28,7 +28,7 @@ Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
 class _Parsed(_ParamType):
-    """A type whose values are parsed by a function of `arguments`; its `ValueError` is a usage error."""
+    """A type whose values are parsed by a function of `notation`; its `ValueError` is a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -43,16 +43,16 @@ class _Parsed(_ParamType):
             self.fail(str(error), parameter, context)
 
 
-FILE_SIZE = _Parsed("bytes", arguments.parse_file_size)
-COUNT = _Parsed("count", arguments.parse_count)
-LADDER = _Parsed("BPP,BPP,...", arguments.parse_ladder)
-DURATION = _Parsed("duration", arguments.parse_duration)
-MOMENT = _Parsed("time", arguments.parse_moment)
-FRAMES = _Parsed("a:b", arguments.parse_frame_range)
-PICTURE = _Parsed("WxH", arguments.parse_picture_size)
-SEGMENT = _Parsed("auto|scene|N", arguments.parse_segment_rule)
-WORKERS = _Parsed("workers", arguments.parse_workers)
-DEVICE = _Parsed("auto|cpu|cuda[:n]|mps", arguments.parse_device)
+FILE_SIZE = _Parsed("bytes", notation.parse_file_size)
+COUNT = _Parsed("count", notation.parse_count)
+LADDER = _Parsed("BPP,BPP,...", notation.parse_ladder)
+DURATION = _Parsed("duration", notation.parse_duration)
+MOMENT = _Parsed("time", notation.parse_moment)
+FRAMES = _Parsed("a:b", notation.parse_frame_range)
+PICTURE = _Parsed("WxH", notation.parse_picture_size)
+SEGMENT = _Parsed("auto|scene|N", notation.parse_segment_rule)
+WORKERS = _Parsed("workers", notation.parse_workers)
+DEVICE = _Parsed("auto|cpu|cuda[:n]|mps", notation.parse_device)
 POSITIVE = click.FloatRange(min=0, min_open=True, max=float("inf"), max_open=True)
 FPS_SCALE = click.IntRange(1, MOST_FPS_SCALE)
 _BITS = click.IntRange(FEWEST_BITS, MOST_BITS)
@@ -148,14 +148,15 @@ def model_options(command: Command) -> Command:
             "model_options",
             multiple=True,
             metavar="KEY=VALUE",
-            callback=lambda context, parameter, texts: arguments.parse_model_options(texts),
+            callback=lambda context, parameter, texts: notation.parse_model_options(texts),
             help="Option of the model, such as width=32; docs/ lists them.  Repeatable.",
         ),
         click.option(
             "--model",
             default=EncodeSettings.model,
-            show_default="inrc; hnerv if an option needs a trained network",
-            help="Model to fit; `inrc models` lists them.",
+            show_default=False,
+            help="Model to fit; `inrc models` lists them.  [default: inrc, or hnerv if an option needs a "
+            "trained network]",
         ),
     ):
         command = option(command)
@@ -172,6 +173,16 @@ def refuse_what_is_settled(context: click.Context) -> None:
             raise UsageError(f"--resume-from continues the file's networks: leave {parameter.opts[0]} out")
 
 
+_STREAM = click.option(
+    "--stream", type=click.IntRange(0), help="Number of the video stream.  [default: largest]"
+)
+_FRAME_OPTIONS = (
+    click.option("--scale", type=PICTURE, help="Resize frames after --crop, such as to 640x320."),
+    click.option("--crop", type=PICTURE, help="Keep the centre of each frame, such as 1280x640."),
+    click.option("--every", type=click.IntRange(1), default=1, help="Keep every N-th frame.  [default: 1]"),
+    click.option("--frames", type=FRAMES, default=":", help="Frames A to B-1, from 0.  [default: all]"),
+)
+"""Which frames of a source, and which part of them; decorators apply from the last one."""
 _BIT_DEPTH = click.option(
     "--bit-depth",
     type=click.Choice(["8"]),
@@ -184,19 +195,12 @@ def source_options(command: Command) -> Command:
     """Add --frames to --no-audio: the part of the source to encode."""
     for option in (
         _NO_AUDIO,
-        click.option(
-            "--stream", type=click.IntRange(0), help="Number of the video stream.  [default: largest]"
-        ),
+        _STREAM,
         _BIT_DEPTH,
         click.option(
             "--mask", help="Image or video of the coded size: white pixels are holes to fill (not for inrc)."
         ),
-        click.option("--scale", type=PICTURE, help="Resize frames after --crop, such as to 640x320."),
-        click.option("--crop", type=PICTURE, help="Keep the centre of each frame, such as 1280x640."),
-        click.option(
-            "--every", type=click.IntRange(1), default=1, help="Keep every N-th frame.  [default: 1]"
-        ),
-        click.option("--frames", type=FRAMES, default=":", help="Frames A to B-1, from 0.  [default: all]"),
+        *_FRAME_OPTIONS,
     ):
         command = option(command)
     return command
@@ -204,18 +208,7 @@ def source_options(command: Command) -> Command:
 
 def picture_options(command: Command) -> Command:
     """Add --frames to --stream: the frames of the source to compare with."""
-    for option in (
-        click.option(
-            "--stream", type=click.IntRange(0), help="Number of the video stream.  [default: largest]"
-        ),
-        _BIT_DEPTH,
-        click.option("--scale", type=PICTURE, help="Resize frames after --crop, such as to 640x320."),
-        click.option("--crop", type=PICTURE, help="Keep the centre of each frame, such as 1280x640."),
-        click.option(
-            "--every", type=click.IntRange(1), default=1, help="Keep every N-th frame.  [default: 1]"
-        ),
-        click.option("--frames", type=FRAMES, default=":", help="Frames A to B-1, from 0.  [default: all]"),
-    ):
+    for option in (_STREAM, _BIT_DEPTH, *_FRAME_OPTIONS):
         command = option(command)
     return command
 

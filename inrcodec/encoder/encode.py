@@ -28,8 +28,8 @@ def encode(
 ) -> EncodeResult:
     """Encode the video `source` to `output`, an `.inrv` file that appears only when it is complete.
 
-    Repeating an interrupted encode resumes it; see `resume`. `deadline` replaces `settings.time_seconds` if
-    the time began before this call.
+    Repeating an interrupted encode resumes it; see `resume`. `deadline` is that of `settings.time_seconds`
+    if the time began before this call.
 
     Raises `UsageError`, `NotAVideo`, `OutputError` and `TargetUnreachable`; if the target is a size, the last
     is raised before any fitting.
@@ -53,6 +53,8 @@ def encode_all(
     exception takes the place of its result. Raises `UsageError` and `InrcError` for faults that affect all.
     """
     settings, progress = settings or EncodeSettings(), progress or Silent()
+    if deadline is not None and deadline.is_limited and settings.time_seconds is None:
+        raise UsageError("a deadline needs settings with time_seconds")
     deadline = deadline or Deadline(settings.time_seconds)
     family_of(settings)
     if settings.resume_from is not None and len(requests) > 1:
@@ -61,14 +63,14 @@ def encode_all(
     refused = refusals(requests, settings)
     if len(refused) == len(requests):
         return _all_refused(refused, ended)
-    with previewed(requests, settings, progress) as (settings, progress):
-        if settings.psnr_db is not None:
+    with previewed(requests, settings, progress) as (plain, told):
+        if plain.psnr_db is not None:
             from inrcodec.encoder.psnr_search import search_each
 
-            return search_each(requests, settings, progress, deadline, ended, refused, encode)
+            return search_each(requests, plain, told, deadline, ended, refused, encode)
         from inrcodec.encoder.sources import encode_sources
 
-        return encode_sources(requests, settings, progress, deadline, ended, refused)
+        return encode_sources(requests, plain, told, deadline, ended, refused)
 
 
 def _all_refused(refused: dict[int, Exception], ended: Ended | None) -> list[EncodeResult | Exception]:

@@ -79,9 +79,9 @@ def search_each(
     sources that were refused before any work, by index.
     """
     results: list[EncodeResult | Exception] = []
-    whole = Part(progress)
     for index, (source, output) in enumerate(requests):
-        part = whole.part(1 / len(requests), name=source if len(requests) > 1 else "")
+        # A search does not know how many fits it takes, so reports are of one fit, not of a share of the job.
+        part = Part(progress, name=source if len(requests) > 1 else "")
         share = deadline.share(1 / (len(requests) - index)) if len(requests) > 1 else deadline
         try:
             if index in refused:
@@ -89,7 +89,6 @@ def search_each(
             result: EncodeResult | Exception = encode_to_psnr(source, output, settings, part, encode, share)
         except Exception as error:
             result = error
-        part.end()
         results.append(result)
         if ended is not None:
             ended(index, result)

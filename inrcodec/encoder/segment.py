@@ -59,13 +59,15 @@ def code_segment(job: FitJob) -> CodedSegment:
     held = _held(job, fit.held(job.plan))
     fitted = fit.fit(job)
     data = fitted.plan.file(fitted.sections)
-    psnr = _decoded_psnr_db(data, job)
+    is_unchanged = held is not None and held.data == data
+    psnr = held.psnr_db if held is not None and is_unchanged else _decoded_psnr_db(data, job)
     factor = fitted.step_factor
     # Without an unquantised model, or for a kept segment, the loss by quantisation counts as 0.
     losses = fitted.sampled_psnr_db - psnr[fitted.sampled] if len(fitted.sampled) else np.zeros(1)
-    is_kept = held is not None and (held.data == data or bool(held.psnr_db.mean() > psnr.mean()))
+    is_kept = is_unchanged or held is not None and bool(held.psnr_db.mean() > psnr.mean())
     if held is not None and is_kept:
-        progress.detail(f"the fit ends at {psnr.mean():.2f} dB: kept the earlier segment")
+        if not is_unchanged:
+            progress.detail(f"the fit ends at {psnr.mean():.2f} dB: kept the earlier segment")
         data, psnr, factor, losses = held.data, held.psnr_db, held.step_factor, np.zeros(1)
     figures = SegmentFigures(
         psnr_db=tuple(psnr.tolist()),

@@ -49,8 +49,8 @@ def check_options(family: AnyFamily, settings: EncodeSettings) -> None:
         )
     if settings.mask is not None:
         raise UsageError(f"{family.name} codes every pixel; --mask needs another --model")
-    for flag in settings.of_training:
-        raise UsageError(f"{family.name} has a fit of its own; {flag} needs another --model")
+    if flags := settings.of_training:
+        raise UsageError(f"{family.name} has a fit of its own; {next(iter(flags))} needs another --model")
 
 
 def family_by_wire_id(wire_id: int) -> AnyFamily:

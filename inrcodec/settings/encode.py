@@ -175,18 +175,15 @@ def _check_procedure(settings: EncodeSettings) -> None:
         raise UsageError(f"unknown optimizer {settings.procedure.optimizer!r}; known: {known}")
     if not 0 <= settings.procedure.prune <= MOST_PRUNED:
         raise UsageError(f"--prune: expected 0 to {MOST_PRUNED}, found {settings.prune}")
-    for name, bits in (
-        ("--weight-bits", settings.weight_bits),
-        ("--embedding-bits", settings.embedding_bits),
-    ):
-        if bits is not None and PRESETS[settings.preset].minmax is None:
+    for name in ("weight_bits", "embedding_bits"):
+        flag, bits, preset = flag_of(name), getattr(settings, name), settings.preset
+        if bits is not None and PRESETS[preset].minmax is None:
             by_range = ", ".join(name for name, preset in PRESETS.items() if preset.minmax)
-            flag, preset = flag_of(name), settings.preset
             raise UsageError(
                 f"{flag} needs --preset {by_range}: preset {preset} learns its quantisation steps"
             )
         if bits is not None and not FEWEST_BITS <= bits <= MOST_BITS:
-            raise UsageError(f"{flag_of(name)}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
+            raise UsageError(f"{flag}: expected {FEWEST_BITS} to {MOST_BITS}, found {bits}")
 
 
 def _check_workers(workers: str | None) -> None:

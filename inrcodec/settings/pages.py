@@ -67,10 +67,6 @@ class ComparisonSettings:
             raise UsageError("name at least one --model, and one codec to compare it with (--against)")
         if self.time_seconds is not None and self.epochs is not None:
             raise UsageError("--time and --epochs exclude each other; give one of them")
-        if self.keep is not None and not os.path.isdir(self.keep):
-            if os.path.exists(self.keep):
-                raise UsageError(f"--keep: {self.keep} is not a folder")
-            check_output_file(os.path.abspath(self.keep), False)
 
     @property
     def total_seconds(self) -> float | None:
@@ -90,7 +86,12 @@ def check_report(source: str, files: Sequence[str], output: str, settings: Repor
 
 
 def check_comparison(source: str, output: str, settings: ComparisonSettings) -> None:
-    """Raise `UsageError` for an unsuitable source or page, `OutputError` for an unwritable output."""
+    """Raise `UsageError` for an unsuitable source, page or folder, `OutputError` for an unwritable output."""
+    keep = settings.keep
+    if keep is not None and not os.path.isdir(keep):
+        if os.path.exists(keep):
+            raise UsageError(f"--keep: {keep} is not a folder")
+        check_output_file(os.path.abspath(keep), False)
     if is_pipe(source):
         raise UsageError(
             f"compare reads its source several times, and {source} can be read only once: save it as a file"

@@ -32,9 +32,9 @@ LOSSES: Mapping[str, LossNeeds] = {
     "l1+ms-ssim": LossNeeds(161, metrics=True),
     "wavelet": LossNeeds(21, metrics=True),
 }
-"""Losses that a fit can minimise; see `training.losses`."""
+"""Losses that a fit can minimise; see `fit.training.losses`."""
 OPTIMIZERS = ("muon", "adam")
-"""Optimisers for the weights of convolutions; see `training.optimizers`."""
+"""Optimisers for the weights of convolutions; see `fit.training.optimizers`."""
 
 
 @dataclass(frozen=True)

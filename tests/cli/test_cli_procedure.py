@@ -114,8 +114,14 @@ GRIDS = ["--model", "inrc"]
         (["--optimizer", "sgd"], "'sgd' is not one of 'muon', 'adam'"),
         (["--prune", "0.97"], "--prune"),
         (["--prune", "0.1", "--model", "supermask"], "supermask has no weights"),
-        (["--weight-bits", "8"], "needs --preset paper: preset medium learns its quantisation steps"),
-        (["--embedding-bits", "6", "--preset", "slow"], "preset slow learns its quantisation steps"),
+        (
+            ["--weight-bits", "8"],
+            "error: --weight-bits needs --preset paper: preset medium learns its ",
+        ),
+        (
+            ["--embedding-bits", "6", "--preset", "slow"],
+            "error: --embedding-bits needs --preset paper: ",
+        ),
         (["--preset", "paper", "--weight-bits", "1"], "--weight-bits"),
         ([*GRIDS, "--mask", CARPHONE], "inrc codes every pixel; --mask needs another --model"),
         ([*GRIDS, "--preset", "paper"], "--preset paper needs a trained network, which inrc is not"),

@@ -165,7 +165,7 @@ DRAFT = EncodeSettings(
 )
 
 
-@pytest.mark.parametrize("change", ["seed", "state", pytest.param("source", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("change", ["seed", "source", "state"])
 def test_another_request_keeps_the_work_unless_it_is_told_to_overwrite(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
