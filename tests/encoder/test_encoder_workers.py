@@ -286,6 +286,7 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.slow
 def test_a_ray_cluster_of_its_own_ends_with_the_encode(
     clip: Path, tmp_path: Path, ray_folder: dict[str, str]
 ) -> None:
