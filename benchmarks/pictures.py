@@ -1,7 +1,7 @@
 """Draws the pictures of README and docs/inrc.md: what a file of the default model holds, and where it stands.
 
     python -m benchmarks.pictures model --out docs/inrc.png
-    python -m benchmarks.pictures standing --results benchmarks/results/rd-dev.json --out docs/standing.png
+    python -m benchmarks.pictures standing --out docs/standing.png
 
 The first encodes 33 frames of the committed Carphone clip and shows the parts of one of them. The second
 shows a frame of Bunny beside its decoded one, above rate-distortion curves of some clips of `benchmarks.rd`.
@@ -33,6 +33,9 @@ from inrcodec.video import read_clip
 FRAMES, SHOWN = 33, 8
 """Frames of the clip that are encoded, and the one that is shown: of the first level between two anchors."""
 BPP, EPOCHS = 0.1, 20
+RESULTS = Path(__file__).parent / "results" / "rd-dev.json"
+SHOWN_CLIPS = ("bunny-quarter", "carphone", "dog", "blocks")
+"""Clips of `RESULTS` whose curves README shows, from the best standing to the worst."""
 ARROW = "#d03020"
 GAIN = 4
 """Factor that makes the difference visible."""
@@ -120,12 +123,12 @@ def _draw_latents(panels: Any, opened: OpenedSegment, tensors: dict[str, NDArray
         axes.set(xticks=[], yticks=[])
 
 
-def standing_picture(results: Path, clips: list[str], out: Path) -> None:
-    """A frame of Bunny and its decoded one, above rate-distortion curves of `clips`."""
+def standing_picture(out: Path) -> None:
+    """A frame of Bunny and its decoded one, above rate-distortion curves of `SHOWN_CLIPS`."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullLocator
 
-    rows = json.loads(results.read_text())["results"]
+    rows = json.loads(RESULTS.read_text())["results"]
     clip = DEVELOPMENT_CLIPS["bunny-quarter"]
     frames = read_clip(clip.path, clip.source).frames
     middle = len(frames) // 2
@@ -143,7 +146,7 @@ def standing_picture(results: Path, clips: list[str], out: Path) -> None:
     for axes, frame, title in zip(above.subplots(1, 2), (frames[middle], decoded), titles, strict=True):
         axes.imshow(frame)
         axes.set(title=title, xticks=[], yticks=[])
-    for axes, name in zip(below.subplots(1, len(clips)), clips, strict=True):
+    for axes, name in zip(below.subplots(1, len(SHOWN_CLIPS)), SHOWN_CLIPS, strict=True):
         curves: dict[str, list[tuple[float, float]]] = {}
         for row in rows:
             if row["clip"] == name and row["contender"] != "x265:medium":
@@ -166,14 +169,12 @@ def standing_picture(results: Path, clips: list[str], out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pictures", description=__doc__)
     parser.add_argument("picture", choices=("model", "standing"))
-    parser.add_argument("--results", type=Path, help="JSON of benchmarks.rd, for the second picture")
-    parser.add_argument("--clip", action="append", default=[], help="clips of these results")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     if options.picture == "model":
         model_picture(options.out)
     else:
-        standing_picture(options.results, options.clip, options.out)
+        standing_picture(options.out)
 
 
 if __name__ == "__main__":

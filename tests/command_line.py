@@ -23,7 +23,7 @@ def inrc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Complete
     return subprocess.run(command, capture_output=True, cwd=cwd, env=environment(), timeout=120)
 
 
-def parsed(name: str, arguments: list[str]) -> click.Context:
+def context_of(name: str, arguments: list[str]) -> click.Context:
     """Context of a command line that is parsed but not run.
 
     It has a parent like a real one: click keeps the help option of the first context of a command, and the

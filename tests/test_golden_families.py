@@ -67,7 +67,31 @@ def test_golden_files_are_read_by_inspect(name: str) -> None:
     (segment,) = report["segments"]
     family, config = configs()[name]
     specs = family.tensors(config, VideoInfo(31, 23, frame_count(name)))
-    assert [section["name"] for section in segment["sections"]] == [spec.name for spec in specs]
+    names = [section["name"] for section in segment["sections"]]
+    assert names == [spec.name for spec in specs]
+    assert (names[0] == "embedding") == (name not in WITHOUT_EMBEDDING)
+    assert names[-1] == SECTION_AT_THE_END[name]
+
+
+WITHOUT_EMBEDDING = (
+    "inrc",
+    "inrc-smooth",
+    "nerv",
+    "nerv-80-frequencies",
+    "supermask-nerv-uniform-fixed",
+)
+SECTION_AT_THE_END = {
+    "hnerv": "head.bias",
+    "hnerv-variant-row-steps": "head.bias",
+    "inrc": "latent",
+    "inrc-smooth": "latent",
+    "nerv": "head.bias",
+    "nerv-80-frequencies": "head.bias",
+    "snerv": "hh.out.bias",
+    "snerv-t": "hh.out.bias",
+    "supermask-hnerv-signed-learned": "scales",
+    "supermask-nerv-uniform-fixed": "head.levels",
+}
 
 
 def test_one_has_a_step_for_each_row_and_another_form() -> None:

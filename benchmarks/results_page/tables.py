@@ -11,6 +11,7 @@ from inrcodec.quality.bdrate import METRICS, is_rival
 
 Report = dict[str, Any]
 Cell = str | int | float | None
+METRIC_NAMES = {metric: name.removesuffix(", dB") for metric, name in METRICS.items()}
 BASE = "inrc"
 """The candidate that an ablation compares the others with."""
 
@@ -56,7 +57,7 @@ def rate_distortion(report: Report) -> Iterator[str]:
         pairs = dict.fromkeys((row["test"], row["anchor"]) for row in found)
         yield ""
         yield from table(
-            (f"BD-rate of {clip}", "against", *(name.removesuffix(", dB") for name in METRICS.values())),
+            (f"BD-rate of {clip}", "against", *METRIC_NAMES.values()),
             [(*pair, *(_percent(found, pair, metric) for metric in METRICS)) for pair in pairs],
         )
 
@@ -72,7 +73,6 @@ def _point(row: Report) -> list[Cell]:
 def _means(means: Sequence[Report]) -> Iterator[str]:
     """BD-rates over all clips of a report."""
     head = ("model", "against", "by", "clips", "mean BD-rate", "worst BD-rate", "worst clip")
-    names = {metric: name.removesuffix(", dB") for metric, name in METRICS.items()}
     percents = ("mean_percent", "worst_percent")
     yield from table(
         head,
@@ -80,7 +80,7 @@ def _means(means: Sequence[Report]) -> Iterator[str]:
             (
                 row["test"],
                 row["anchor"],
-                names[row["metric"]],
+                METRIC_NAMES[row["metric"]],
                 row["clips"],
                 *(f"{row[one]:+.1f} %" for one in percents),
                 row["worst_clip"],

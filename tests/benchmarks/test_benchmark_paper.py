@@ -9,7 +9,7 @@ from time import sleep
 from typing import Any
 
 import pytest
-from command_line import parsed
+from command_line import context_of
 
 from benchmarks.paper.__main__ import measure_all, stored
 from benchmarks.paper.rows import SCALES, Row, Scale, rows, task_rows
@@ -23,7 +23,7 @@ def settings_of(row: Row) -> EncodeSettings:
     words = [*row.options, "in.mp4", "-o", "out.inrv"]
     if row.table == "tasks":
         words += ["--model", row.name.split()[1]]
-    with parsed("encode", words) as context:
+    with context_of("encode", words) as context:
         asked: dict[str, Any] = context.params
     names = ("model", "bpp", "size_bytes", "parameters", "preset", "prune", "weight_bits", "embedding_bits")
     more = ("model_options", "loss", "epochs", "learning_rate")

@@ -116,11 +116,11 @@ GRIDS = ["--model", "inrc"]
         (["--prune", "0.1", "--model", "supermask"], "supermask has no weights"),
         (
             ["--weight-bits", "8"],
-            "error: --weight-bits needs --preset paper: preset medium learns its ",
+            "error: --weight-bits needs --preset paper: preset medium learns its quantisation steps",
         ),
         (
             ["--embedding-bits", "6", "--preset", "slow"],
-            "error: --embedding-bits needs --preset paper: ",
+            "error: --embedding-bits needs --preset paper: preset slow learns its quantisation steps",
         ),
         (["--preset", "paper", "--weight-bits", "1"], "--weight-bits"),
         ([*GRIDS, "--mask", CARPHONE], "inrc codes every pixel; --mask needs another --model"),

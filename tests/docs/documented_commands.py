@@ -239,7 +239,7 @@ def outputs_of(line: Line, folder: Path) -> list[Path]:
     if words[0] == "export":
         return [*made, folder / output / "manifest.json"]
     if output.endswith("/") and words[0] == "decode":
-        return [*made, *sorted((folder / output).glob("*.png"))]
+        output += "%05d.png"
     if output.endswith("/"):
         sources = words[1 : words.index("-o")]
         return [*made, *(folder / output / f"{Path(one).stem}.inrv" for one in sources)]

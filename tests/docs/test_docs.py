@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 import pytest
-from command_line import parsed
+from command_line import context_of
 from documented_commands import FENCE, PAGES, ROOT, documented_lines, shell_lines
 
 from benchmarks.authors.networks import BUNNY, FAMILIES, PUBLISHED, parameter_count
@@ -38,7 +38,7 @@ INRC = [pytest.param(list(line.words), id=name) for name, line in documented_lin
 
 @pytest.mark.parametrize("words", INRC)
 def test_commands_are_valid(words: list[str]) -> None:
-    context = parsed(words[0], words[1:])
+    context = context_of(words[0], words[1:])
     given = context.params
     if context.info_name == "decode":
         DecodeSettings(**{one.name: given[one.name] for one in fields(DecodeSettings) if one.name in given})

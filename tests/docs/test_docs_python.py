@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
+from codec_samples import moving_gradient, write_clip
 from command_line import GOLDEN
-from documented_commands import FENCE, PAGES
+from documented_commands import COUNT, FENCE, HEIGHT, PAGES, WIDTH
 
 import inrcodec
+from inrcodec import EncodeSettings
 
 pytestmark = pytest.mark.end_to_end
 
@@ -39,13 +40,11 @@ def test_pages_have_python() -> None:
 
 
 @pytest.mark.parametrize("page", WITH_CODE)
-def test_its_blocks_run(
-    page: str, hurried: None, stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_blocks_run(page: str, hurried: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copy(stand_ins / "in.mp4", "in.mp4")
+    write_clip(tmp_path / "in.mp4", moving_gradient(WIDTH, HEIGHT, COUNT))
     if page == "docs/report.md":
-        shutil.copy(stand_ins / "out.inrv", "out.inrv")
+        inrcodec.encode("in.mp4", "out.inrv", EncodeSettings(size_bytes=3000, epochs=0.3, device="cpu"))
     if page == "docs/export.md":
         inrcodec.export(str(GOLDEN / "hnerv.inrv"), "folder")
     names: dict[str, object] = {"__name__": "__main__"}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documented_commands import SINKS, Line, documented_lines, outputs_of, parsed
+from documented_commands import SINKS, Line, documented_lines, make_stand_ins, outputs_of, parsed
 
 from inrcodec.cli.main import run
 
@@ -38,6 +38,13 @@ def _parameters() -> Iterator[Any]:
 
 
 LINES = list(_parameters())
+
+
+@pytest.fixture(scope="session")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stand-ins")
+    make_stand_ins(folder)
+    return folder
 
 
 @pytest.fixture
