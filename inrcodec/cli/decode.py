@@ -18,7 +18,7 @@ from inrcodec.cli.options import (
 )
 from inrcodec.errors import UsageError
 from inrcodec.settings.decode import DecodeSettings
-from inrcodec.system.files import STDOUT
+from inrcodec.system.names import STDOUT
 
 
 @click.command()

@@ -27,7 +27,8 @@ from inrcodec.errors import UsageError
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.deadline import Deadline
-from inrcodec.system.files import STDOUT, output_paths, resume_remark
+from inrcodec.system.names import STDOUT, resume_remark
+from inrcodec.system.outputs import output_paths
 
 
 @click.command()

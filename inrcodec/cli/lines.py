@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from inrcodec.progress import EncodePlan, FitReport
 from inrcodec.settings.notation import duration_text
-from inrcodec.system.files import STDIN
+from inrcodec.system.names import STDIN
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 60

@@ -15,7 +15,8 @@ from inrcodec.errors import UsageError
 from inrcodec.settings.pages import METRICS, ComparisonSettings, ReportSettings
 from inrcodec.settings.presets import PRESETS
 from inrcodec.settings.source import SourceSettings
-from inrcodec.system.files import check_output_file, check_paths
+from inrcodec.system.files import check_output_file
+from inrcodec.system.names import check_paths
 
 
 @click.command(name="eval")

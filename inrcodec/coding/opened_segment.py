@@ -24,7 +24,7 @@ from bitstream import (
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.registry import family_by_wire_id
-from inrcodec.system.files import STDIN, is_pipe
+from inrcodec.system.names import STDIN, is_pipe
 
 AnyReader = StreamReader | ForwardReader
 MAXIMUM_ACTIVATIONS = 1 << 31

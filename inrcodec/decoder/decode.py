@@ -15,7 +15,7 @@ from bitstream import Loss
 from inrcodec.coding.opened_segment import salvage_advised
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.decode import DecodeSettings
-from inrcodec.system.files import STDIN, check_paths
+from inrcodec.system.names import STDIN, check_paths
 
 
 @dataclass(frozen=True)

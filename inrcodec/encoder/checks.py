@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from inrcodec.errors import InrcError, UsageError
 from inrcodec.settings.encode import TARGETS, EncodeSettings, flag_of
-from inrcodec.system.files import check_output_file, check_paths, is_pipe, resume_folder
+from inrcodec.system.files import check_output_file
+from inrcodec.system.names import check_paths, is_pipe, resume_folder
 
 PREVIEW_MARK = "inrc --preview"
 """Text near the beginning of each `--preview` file, by which it is recognised."""

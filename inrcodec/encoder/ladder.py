@@ -16,7 +16,8 @@ from inrcodec.progress import Part, Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import rung_path
 from inrcodec.system.deadline import Deadline
-from inrcodec.system.files import check_new_outputs, check_paths
+from inrcodec.system.files import check_new_outputs
+from inrcodec.system.names import check_paths
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from inrcodec.models.family import VideoInfo
 from inrcodec.progress import Part, Progress
 from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings
 from inrcodec.system.deadline import Deadline
-from inrcodec.system.files import claimed_output, output_errors, rereadable
+from inrcodec.system.files import claimed_output, output_errors
+from inrcodec.system.pipes import rereadable
 from inrcodec.video import survey_video
 
 Encode = Callable[[str, str, EncodeSettings, Progress, Deadline], EncodeResult]

@@ -37,7 +37,8 @@ from inrcodec.errors import UsageError
 from inrcodec.fit.training.checkpoint import Checkpoints
 from inrcodec.progress import Progress
 from inrcodec.settings.encode import EncodeSettings
-from inrcodec.system.files import replace_file, resume_folder
+from inrcodec.system.files import replace_file
+from inrcodec.system.names import resume_folder
 from inrcodec.version import __version__
 from inrcodec.video import Survey
 

@@ -27,7 +27,8 @@ from inrcodec.plan.warm_start import continued_plans, read_origin
 from inrcodec.progress import Part
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.deadline import Deadline
-from inrcodec.system.files import check_output_file, claimed_output, output_errors, rereadable
+from inrcodec.system.files import check_output_file, claimed_output, output_errors
+from inrcodec.system.pipes import rereadable
 from inrcodec.video import check_mask_length, cut_holes, read_extras, survey_video
 from inrcodec.video.properties import header_of, part_properties
 from inrcodec.video.survey import SegmentClips

@@ -21,7 +21,7 @@ from inrcodec.exporter.manifest import OPSET
 from inrcodec.exporter.runtime import check_runtime, copy_runtime
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.export import ExportSettings
-from inrcodec.system.files import STDIN, check_paths
+from inrcodec.system.names import STDIN, check_paths
 
 RUNTIME = "runtime"
 """Folder of the page's onnxruntime-web."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from inrcodec.errors import UsageError
 from inrcodec.exporter.manifest import is_export
-from inrcodec.system.files import check_folder_of, output_errors, temporary_folder_beside
+from inrcodec.system.files import output_errors, temporary_folder_beside
+from inrcodec.system.names import check_folder_of
 
 
 def check_export_folder(source: str, output: str, overwrite: bool) -> None:

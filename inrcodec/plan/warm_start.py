@@ -26,7 +26,7 @@ from inrcodec.plan.budget import (
 )
 from inrcodec.plan.network import SegmentPlan, check_fit
 from inrcodec.settings.encode import SETTLED_BY_FILE, EncodeSettings, flag_of
-from inrcodec.system.files import STDIN, is_pipe
+from inrcodec.system.names import STDIN, is_pipe
 from inrcodec.video.properties import VideoProperties, header_of
 
 

@@ -20,7 +20,8 @@ from inrcodec.errors import UsageError
 from inrcodec.progress import Part, Progress, Silent
 from inrcodec.quality.frame_metrics import MEASURES, Frame, Measured, Metric, measure_frame
 from inrcodec.settings.source import SourceSettings
-from inrcodec.system.files import STDIN, atomic_output, is_pipe
+from inrcodec.system.files import atomic_output
+from inrcodec.system.names import STDIN, is_pipe
 from inrcodec.video import FrameReading
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from inrcodec.errors import UsageError
 from inrcodec.settings.presets import AUTO
 from inrcodec.settings.source import SourceSettings
-from inrcodec.system.files import check_output_file, check_paths, is_pipe
+from inrcodec.system.files import check_output_file
+from inrcodec.system.names import check_paths, is_pipe
 
 METRICS = ("psnr", "yuv", "ssim", "ms-ssim", "flip")
 """Metrics of `inrc eval`; see `frame_metrics`."""

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
-from inrcodec.system.files import atomic_output, check_folder_of, output_error, temporary_folder_beside
+from inrcodec.system.files import atomic_output, output_error, temporary_folder_beside
+from inrcodec.system.names import check_folder_of
 from inrcodec.video.color import to_pixel_format
 from inrcodec.video.containers import BEYOND_FFMPEG
 from inrcodec.video.properties import VideoProperties

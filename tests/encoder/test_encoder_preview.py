@@ -19,7 +19,7 @@ from inrcodec.encoder.preview import PictureFile
 from inrcodec.errors import InrcError, OutputError, TargetUnreachable, UsageError
 from inrcodec.progress import FitReport, Picture, Silent
 from inrcodec.settings.encode import EncodeSettings
-from inrcodec.system.files import resume_folder
+from inrcodec.system.names import resume_folder
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("hurried_module")]
 WIDTH, HEIGHT, COUNT = 48, 32, 5

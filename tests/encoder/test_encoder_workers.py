@@ -32,7 +32,7 @@ from inrcodec.plan.cuts import share_of_time
 from inrcodec.progress import Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import parse_workers
-from inrcodec.system.files import output_paths
+from inrcodec.system.outputs import output_paths
 
 ASKED = [*TWO_SEGMENTS, "--checkpoint", "0.02s"]
 SETTINGS = EncodeSettings(model="hnerv", size_bytes=9000, segment=6, epochs=8, device="cpu")

@@ -15,14 +15,9 @@ import pytest
 from command_line import environment
 
 from inrcodec.errors import NotAVideo, OutputError, UsageError
-from inrcodec.system.files import (
-    atomic_output,
-    check_output_file,
-    check_paths,
-    rereadable,
-    same_file,
-    temporary_folder_beside,
-)
+from inrcodec.system.files import atomic_output, check_output_file, temporary_folder_beside
+from inrcodec.system.names import check_paths, same_file
+from inrcodec.system.pipes import rereadable
 
 
 def test_the_file_appears_at_the_end_with_ordinary_permissions(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""The .inrv files that sources are encoded to, from the names of sources and output."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from inrcodec.errors import UsageError
+from inrcodec.system.files import output_error
+from inrcodec.system.names import STDIN, check_folder_of
+
+
+def output_paths(sources: Sequence[str], output: str) -> list[str]:
+    """The .inrv file of each source: `output` itself, or NAME.inrv in it if it is a folder.
+
+    A missing folder is created if `output` ends in a slash. Raises `UsageError` for several sources without a
+    folder and for two sources of one name, and `OutputError` if the folder cannot be created.
+    """
+    is_named = output.endswith(("/", os.sep))
+    if not is_named and not os.path.isdir(output):
+        if len(sources) > 1:
+            raise UsageError(f"{len(sources)} sources need a folder; write -o {output}/")
+        return [output]
+    paths: dict[str, str] = {}
+    for source in sources:
+        path = os.path.join(output, f"{_stem(source)}.inrv")
+        if path in paths:
+            raise UsageError(f"{paths[path]} and {source} would both be {path}; encode them one by one")
+        paths[path] = source
+    if not os.path.isdir(output):
+        check_folder_of(Path(output))
+        try:
+            os.mkdir(output)
+        except OSError as error:
+            raise output_error(output, error) from error
+    return list(paths)
+
+
+def _stem(source: str) -> str:
+    """The name of a source without its suffix; for numbered images without a name, that of their folder."""
+    if source == STDIN:
+        return "stdin"
+    path = Path(source)
+    name = re.sub(r"%\d*d", "", path.stem).strip(" ._-") if "%" in path.name else path.stem
+    return name or path.absolute().parent.name or "video"
