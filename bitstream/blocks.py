@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, Protocol
 
 from bitstream.errors import BadMagic, BitstreamError, Corrupt, LimitExceeded, Truncated, UnsupportedVersion
 from bitstream.fields import Reader, Writer
@@ -84,13 +84,20 @@ def encode_block(block_type: bytes, payload: bytes) -> bytes:
     return writer.getvalue()
 
 
+class Readable(Protocol):
+    """A file that a scanner reads; it need not be seekable."""
+
+    def read(self, count: int, /) -> bytes:
+        """At most `count` bytes; none at the end."""
+
+
 class BlockScanner:
     """Reads a file forward, head first and then block by block; the file need not be seekable.
 
     It allocates nothing for a declared length before the bytes have arrived.
     """
 
-    def __init__(self, file: BinaryIO, *, offset: int = 0, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, file: Readable, *, offset: int = 0, limits: Limits = DEFAULT_LIMITS) -> None:
         self._file = file
         self._limits = limits
         self.offset = offset
@@ -175,7 +182,7 @@ class BlockScanner:
             raise Corrupt("expected the end of the file after TAIL", offset=self.offset, block="TAIL")
 
 
-def iterate_blocks(file: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Iterator[Block]:
+def iterate_blocks(file: Readable, limits: Limits = DEFAULT_LIMITS) -> Iterator[Block]:
     """Check the head and yield every block up to TAIL, from a file that need not be seekable.
 
     A damaged block ends the iteration with its error. The blocks before it are intact, so their segments can

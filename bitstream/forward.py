@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, NamedTuple, NoReturn, Self
 
 from bitstream.assembly import Assembly
 from bitstream.blocks import BlockScanner
@@ -17,6 +17,7 @@ from bitstream.errors import BitstreamError, Corrupt
 from bitstream.extras import Extras, TrackInfo
 from bitstream.header import IndexEntry, Segment
 from bitstream.limits import DEFAULT_LIMITS, Limits
+from bitstream.positions import FileSource
 from bitstream.reader import Summary
 
 
@@ -27,7 +28,7 @@ class _Arrived(NamedTuple):
 
 
 class ForwardReader:
-    """Reads a path or a file that need not be seekable, one segment after another.
+    """Reads a path, bytes or a file that need not be seekable, one segment after another.
 
     Frames must be requested in ascending order. `extras` and `summary` read what follows the segments (audio,
     chapters, tags, the index) and check everything as `load` does. Memory holds at most two segments, and the
@@ -40,13 +41,14 @@ class ForwardReader:
 
     def __init__(
         self,
-        file: BinaryIO | os.PathLike[str] | str,
+        file: FileSource,
         limits: Limits = DEFAULT_LIMITS,
         skip_damaged: bool = False,
     ) -> None:
         self._limits = limits
+        self._process = os.getpid()
         self._owned = isinstance(file, (str, os.PathLike))
-        self._file: BinaryIO = open(file, "rb") if isinstance(file, (str, os.PathLike)) else file
+        self._file = _opened(file)
         self._scanner = BlockScanner(self._file, limits=limits)
         self._assembly = Assembly(limits)
         self._damage = Damage(limits) if skip_damaged else None
@@ -94,6 +96,10 @@ class ForwardReader:
 
     def _read_segment(self) -> _Arrived | None:
         """Take the next segment into the window; None at the end of the file."""
+        if os.getpid() != self._process:
+            raise io.UnsupportedOperation(
+                "a forked process cannot continue to read a pipe: its other readers would miss what it takes"
+            )
         arrived = next(self._arriving, None)
         if arrived is None:
             self._is_complete = True
@@ -192,6 +198,12 @@ class ForwardReader:
         if self._owned:
             self._file.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "what is read only forward, from a pipe for instance, cannot be pickled: save it as a file, and "
+            "open that by its path"
+        )
+
     def __enter__(self) -> Self:
         return self
 
@@ -202,6 +214,12 @@ class ForwardReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _opened(file: FileSource) -> BinaryIO:
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return io.BytesIO(file)
+    return open(file, "rb") if isinstance(file, (str, os.PathLike)) else file
 
 
 def _stop(entry: IndexEntry) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, Self
 
 from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
 from bitstream.assembly import read_index, read_segment, read_tail
@@ -25,6 +24,7 @@ from bitstream.header import (
     tiling_fault,
 )
 from bitstream.limits import DEFAULT_LIMITS, Limits
+from bitstream.positions import Cursor, FileSource, open_positioned
 from bitstream.timestamps import with_times
 
 TAIL_BYTES = BLOCK_OVERHEAD_BYTES + 8
@@ -54,19 +54,21 @@ class Summary:
 
 
 class StreamReader:
-    """Opens a path or a seekable binary file; `segment(i)` reads and checks that one block only.
+    """Opens a path, bytes or a seekable binary file; `segment(i)` reads and checks that one block only.
 
     Raises `BitstreamError` when the head, STRM, TIME, INDX, TAIL, `qual` or `meta` is damaged or when blocks
     do not fill the file exactly. A damaged segment is found only when it is read, so the others stay usable.
     A file object stays open and belongs to the caller.
+
+    Threads may share a reader. So may forked processes, unless its file object is none of the operating
+    system. A reader of a path or of bytes is pickled as these, and opened again with them.
     """
 
-    def __init__(self, file: BinaryIO | os.PathLike[str] | str, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, file: FileSource, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self._owned = isinstance(file, (str, os.PathLike))
-        self._file: BinaryIO = open(file, "rb") if isinstance(file, (str, os.PathLike)) else file
+        self._file = open_positioned(file)
+        self._size = self._file.size
         try:
-            self._size = self._file.seek(0, os.SEEK_END)
             self._open()
         except BaseException:
             self.close()
@@ -108,8 +110,7 @@ class StreamReader:
         return index_at
 
     def _scanner(self, offset: int) -> BlockScanner:
-        self._file.seek(offset)
-        return BlockScanner(self._file, offset=offset, limits=self._limits)
+        return BlockScanner(Cursor(self._file, offset), offset=offset, limits=self._limits)
 
     def _checked_block(self, scanner: BlockScanner, block_type: bytes) -> Block:
         """Read the next block, which must have this type and end within the file."""
@@ -248,8 +249,10 @@ class StreamReader:
 
     def close(self) -> None:
         """Close the file if it was opened here."""
-        if self._owned:
-            self._file.close()
+        self._file.close()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        return type(self), (self._file.origin(), self._limits)
 
     def __enter__(self) -> Self:
         return self
@@ -263,7 +266,7 @@ class StreamReader:
         self.close()
 
 
-def probe(file: BinaryIO | os.PathLike[str] | str, limits: Limits = DEFAULT_LIMITS) -> Summary:
+def probe(file: FileSource, limits: Limits = DEFAULT_LIMITS) -> Summary:
     """Return header, index, quality and metadata of a file without reading any segment."""
     with StreamReader(file, limits) as reader:
         return reader.summary()
