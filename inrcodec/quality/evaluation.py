@@ -23,6 +23,7 @@ from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import atomic_output
 from inrcodec.system.names import STDIN, is_pipe
 from inrcodec.video import FrameReading
+from inrcodec.video.planes import Picture
 
 
 @dataclass(frozen=True)
@@ -131,19 +132,19 @@ def evaluate(
             _Opened(decoded, SourceSettings(), device, stack, progress),
         ]
         total = max(video.frame_count for video in videos)
-        first, second = (video.frames for video in videos)
+        first, second = (video.pictures for video in videos)
         shape: tuple[int, ...] = ()
         while True:
             one, other = next(first, None), next(second, None)
             if one is None or other is None:
                 break
-            if one.shape != other.shape:
-                sizes = [f"{frame.shape[1]}x{frame.shape[0]}" for frame in (one, other)]
+            if one.pixels.shape != other.pixels.shape:
+                sizes = [f"{frame.shape[1]}x{frame.shape[0]}" for frame in (one.pixels, other.pixels)]
                 raise UsageError(
                     f"{reference} has frames of {sizes[0]}, {decoded} of {sizes[1]}: repeat the --crop and "
                     "--scale of the encode"
                 )
-            shape = one.shape
+            shape = one.pixels.shape
             found.append(measure_frame(one, other, names))
             progress.stage("comparing", len(found), max(total, len(found)))
     if (one is None) != (other is None):
@@ -175,9 +176,9 @@ def frames_at(
         opened = _Opened(path, source or SourceSettings(), device, stack, progress or Silent())
         if opened.video is not None:
             return [opened.video[index] for index in indices]
-        for index, frame in zip(range(max(indices) + 1), opened.frames, strict=False):
+        for index, picture in zip(range(max(indices) + 1), opened.pictures, strict=False):
             if index in indices:
-                found[index] = frame
+                found[index] = picture.pixels
     if len(found) < len(set(indices)):
         raise UsageError(f"{path} no longer contains frame {max(indices)}: it was changed; run again")
     return [found[index] for index in indices]
@@ -225,7 +226,7 @@ class _Opened:
         """0 if the number is unknown before reading."""
         self.video: Video | None = None
         """Random access to the frames; None unless this is an .inrv file."""
-        self.frames: Iterator[Frame]
+        self.pictures: Iterator[Picture]
         if self.file_bytes is not None and _is_ours(path):
             if source != SourceSettings():
                 raise UsageError(
@@ -233,11 +234,11 @@ class _Opened:
                 )
             self.file_bytes -= probe(path).extras_bytes
             self.video = stack.enter_context(open_video(path, device))
-            self.frames, self.frame_count = iter(self.video), len(self.video)
+            self.pictures, self.frame_count = map(Picture, self.video), len(self.video)
         else:
-            reading = iter(FrameReading(path, source, Part(progress, has_stages=False)))
+            reading = FrameReading(path, source, Part(progress, has_stages=False)).pictures()
             stack.callback(reading.close)
-            self.frames = reading
+            self.pictures = reading
 
 
 def _is_ours(path: str) -> bool:

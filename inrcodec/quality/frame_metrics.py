@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrcodec.metrics import ms_ssim, psnr_db
+from inrcodec.video.planes import Picture, Sampling
 
 Frame = NDArray[np.uint8]
 """(height, width, 3)."""
@@ -43,7 +44,7 @@ class Measure:
     name: str
     """Name for `--metric`."""
     metrics: tuple[Metric, ...]
-    measure: Callable[[Frame, Frame], Measured]
+    measure: Callable[[Picture, Picture], Measured]
     library: str | None = None
     """Module that it imports, from the extra `metrics`; None if it needs none."""
 
@@ -52,29 +53,29 @@ class Measure:
         return self.library is None or find_spec(self.library) is not None
 
 
-def _psnr(reference: Frame, decoded: Frame) -> Measured:
-    return {"psnr": psnr_db(reference, decoded)}
+def _psnr(reference: Picture, decoded: Picture) -> Measured:
+    return {"psnr": psnr_db(reference.pixels, decoded.pixels)}
 
 
-def _yuv(reference: Frame, decoded: Frame) -> Measured:
-    from inrcodec.video.color import yuv_planes
-
-    planes = zip("yuv", yuv_planes(reference), yuv_planes(decoded), strict=True)
+def _yuv(reference: Picture, decoded: Picture) -> Measured:
+    sampling = reference.sampling or decoded.sampling or Sampling()
+    planes = zip("yuv", reference.planes(sampling), decoded.planes(sampling), strict=True)
     return {f"psnr_{name}": psnr_db(first, second) for name, first, second in planes}
 
 
-def _ssim(reference: Frame, decoded: Frame) -> Measured:
+def _ssim(reference: Picture, decoded: Picture) -> Measured:
     import torch
     from pytorch_msssim import ssim
 
-    if min(reference.shape[:2]) < SSIM_WINDOW:
+    if min(reference.pixels.shape[:2]) < SSIM_WINDOW:
         return {"ssim": None}
-    first, second = (torch.from_numpy(frame).permute(2, 0, 1)[None].float() for frame in (reference, decoded))
+    frames = (reference.pixels, decoded.pixels)
+    first, second = (torch.from_numpy(frame).permute(2, 0, 1)[None].float() for frame in frames)
     return {"ssim": float(ssim(first, second, data_range=255, win_size=SSIM_WINDOW))}
 
 
-def _ms_ssim(reference: Frame, decoded: Frame) -> Measured:
-    return {"ms_ssim": ms_ssim(reference[None], decoded[None])}
+def _ms_ssim(reference: Picture, decoded: Picture) -> Measured:
+    return {"ms_ssim": ms_ssim(reference.pixels[None], decoded.pixels[None])}
 
 
 def flip_map(reference: Frame, decoded: Frame) -> NDArray[np.float32]:
@@ -91,8 +92,8 @@ def flip_map(reference: Frame, decoded: Frame) -> NDArray[np.float32]:
     return found
 
 
-def _flip(reference: Frame, decoded: Frame) -> Measured:
-    return {"flip": float(flip_map(reference, decoded).mean(dtype=np.float64))}
+def _flip(reference: Picture, decoded: Picture) -> Measured:
+    return {"flip": float(flip_map(reference.pixels, decoded.pixels).mean(dtype=np.float64))}
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -109,8 +110,12 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
-def measure_frame(reference: Frame, decoded: Frame, names: Sequence[str]) -> Measured:
-    """Measure one frame by the measures `names`. Raises `ValueError` for frames of different shapes."""
+def measure_frame(reference: Picture, decoded: Picture, names: Sequence[str]) -> Measured:
+    """Measure one frame by the measures `names`. Raises `ValueError` for frames of different shapes.
+
+    PSNR of Y, U and V is measured in the samples that the reference stores. For RGB and .inrv files these are
+    the samples that the decoded video stores, or BT.709 with limited range and 4:2:0 if that has none, too.
+    """
     found: Measured = {}
     for name in names:
         found |= MEASURES[name].measure(reference, decoded)

@@ -1,23 +1,23 @@
-"""Colour tags of PyAV frames as H.273 code points, and conversion of RGB frames back to YUV by such tags."""
+"""Colour tags of PyAV frames as H.273 code points."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 from av import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation
-from numpy.typing import NDArray
+from av.video.reformatter import ColorRange
 
 from bitstream.header import ColorTags
 
 UNSPECIFIED = 2
 _IDENTITY_MATRIX = 0
-_BT709_MATRIX = 1
+BT709_MATRIX = 1
 _KNOWN_MATRICES = frozenset({1, 2, 4, 5, 6, 7, 9})
 """Matrices that swscale converts: BT.709, unspecified, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020."""
 _RESERVED = frozenset({0, 3})
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+_LARGEST_SD = (1279, 576)
+"""Width and height, pixels, up to which players take a video without a matrix for BT.601."""
 
 
 def color_tags(frame: VideoFrame) -> ColorTags:
@@ -26,11 +26,26 @@ def color_tags(frame: VideoFrame) -> ColorTags:
         matrix, full_range = _IDENTITY_MATRIX, True
     else:
         matrix = UNSPECIFIED if frame.colorspace in _RESERVED else int(frame.colorspace)
-        full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+        full_range = is_full_range(frame)
     primaries, transfer = (
         UNSPECIFIED if code in _RESERVED else int(code) for code in (frame.color_primaries, frame.color_trc)
     )
     return ColorTags(primaries=primaries, transfer=transfer, matrix=matrix, full_range=full_range)
+
+
+def assume_matrix(frame: VideoFrame) -> None:
+    """Tag a YUV frame without a matrix as BT.709 if it is larger than standard definition, as players do."""
+    is_large = frame.width > _LARGEST_SD[0] or frame.height > _LARGEST_SD[1]
+    if is_large and color_tags(frame).matrix == UNSPECIFIED:
+        frame.colorspace = BT709_MATRIX
+
+
+def is_full_range(frame: VideoFrame) -> bool:
+    """Whether black and white have the codes 0 and 255, not 16 and 235; grey without a tag has them."""
+    name = frame.format.name
+    if frame_is_grey(name):
+        return frame.color_range != ColorRange.MPEG
+    return frame.color_range == ColorRange.JPEG or name.startswith("yuvj")
 
 
 def is_convertible(tags: ColorTags) -> bool:
@@ -51,49 +66,16 @@ def tags_as_yuv(tags: ColorTags, can_be_tagged: bool) -> ColorTags:
     reads back the colours that were written.
     """
     if tags.matrix == _IDENTITY_MATRIX or tags.matrix not in _KNOWN_MATRICES:
-        matrix = _BT709_MATRIX if can_be_tagged else UNSPECIFIED
+        matrix = BT709_MATRIX if can_be_tagged else UNSPECIFIED
         return replace(tags, matrix=matrix, full_range=False)
     return tags
-
-
-def to_pixel_format(rgb: NDArray[np.uint8], pixel_format: str, tags: ColorTags) -> VideoFrame:
-    """An RGB frame (height, width, 3) converted to `pixel_format` by the matrix and the range of `tags`.
-
-    Samples are within 1 of the exact formula. (swscale's fast path from 4:2:0 back to RGB truncates, so PyAV,
-    unlike a browser, reads them about one level darker.)
-    """
-    frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-    if not frame_is_rgb(pixel_format):
-        color_range = ColorRange.JPEG if tags.full_range else ColorRange.MPEG
-        # PyAV copies the source frame's matrix to the converted frame, and swscale converts by that.
-        frame.colorspace = tags.matrix
-        frame = frame.reformat(
-            format=pixel_format,
-            interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
-            dst_color_range=color_range,
-        )
-        frame.colorspace = tags.matrix
-        frame.color_range = color_range
-    elif pixel_format != "rgb24":
-        frame = frame.reformat(format=pixel_format)
-    frame.color_primaries = tags.primaries
-    frame.color_trc = tags.transfer
-    return frame
-
-
-def yuv_planes(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Y (height, width), U and V at half of both, of an RGB frame: BT.709, limited range, 4:2:0."""
-    height, width = rgb.shape[:2]
-    frame = to_pixel_format(rgb, "yuv420p", ColorTags(matrix=_BT709_MATRIX))
-    planes = []
-    for plane, (rows, columns) in zip(
-        frame.planes, [(height, width)] + 2 * [(-(-height // 2), -(-width // 2))], strict=True
-    ):
-        lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        planes.append(lines[:rows, :columns].copy())
-    return planes
 
 
 def frame_is_rgb(pixel_format: str) -> bool:
     """Whether a PyAV pixel format holds RGB samples."""
     return pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr"))
+
+
+def frame_is_grey(pixel_format: str) -> bool:
+    """Whether a PyAV pixel format holds luma without chroma."""
+    return pixel_format.startswith(("gray", "ya8", "ya16"))

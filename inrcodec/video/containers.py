@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from bitstream import Extras
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.progress import Progress
-from inrcodec.video.color import frame_is_rgb, tags_as_yuv, to_pixel_format
+from inrcodec.video.color import frame_is_rgb, tags_as_yuv
+from inrcodec.video.conversion import to_pixel_format
 from inrcodec.video.muxer import HeldPackets, TrackMuxer
 from inrcodec.video.properties import VideoProperties
 from inrcodec.video.timestamps import OutputClock

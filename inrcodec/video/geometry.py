@@ -12,17 +12,12 @@ from numpy.typing import NDArray
 
 from inrcodec.errors import UsageError
 from inrcodec.settings.source import Size
+from inrcodec.video.conversion import rgb_pixels
 from inrcodec.video.side_data import side_data
 
 Frame = NDArray[np.uint8]
 """RGB, (height, width, 3)."""
 Turn = Callable[[Frame], Frame]
-
-
-def rgb_pixels(frame: VideoFrame) -> Frame:
-    """The frame in RGB, converted by PyAV's `rgb24` with the frame's own matrix and range."""
-    pixels: Frame = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-    return pixels
 
 
 def is_transparent(frame: VideoFrame) -> bool:
@@ -69,8 +64,13 @@ def centre_crop(frame: Frame, size: Size) -> Frame:
     height, width = frame.shape[:2]
     if size.width > width or size.height > height:
         raise UsageError(f"--crop {size.width}x{size.height} is larger than the frames ({width}x{height})")
-    top, left = (height - size.height) // 2, (width - size.width) // 2
+    top, left = crop_margins(height, width, size)
     return frame[top : top + size.height, left : left + size.width]
+
+
+def crop_margins(height: int, width: int, size: Size) -> tuple[int, int]:
+    """Rows above and columns left of the central `size` of a frame."""
+    return (height - size.height) // 2, (width - size.width) // 2
 
 
 def scale(frame: Frame, size: Size) -> Frame:

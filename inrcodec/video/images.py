@@ -22,8 +22,8 @@ from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.system.files import atomic_output, output_error, temporary_folder_beside
 from inrcodec.system.names import check_folder_of
-from inrcodec.video.color import to_pixel_format
 from inrcodec.video.containers import BEYOND_FFMPEG
+from inrcodec.video.conversion import to_pixel_format
 from inrcodec.video.properties import VideoProperties
 from inrcodec.video.sources import number_field
 

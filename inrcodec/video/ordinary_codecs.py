@@ -17,15 +17,14 @@ from typing import cast
 
 import av
 import numpy as np
-from av import VideoFrame
 from av.codec.codec import UnknownCodecError
-from av.video.reformatter import ColorRange, Interpolation
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
 from inrcodec.errors import InrcError, UsageError
-from inrcodec.video.color import to_pixel_format
+from inrcodec.video.conversion import rgb_pixels, to_pixel_format
 
 Frames = NDArray[np.uint8]
 RATE = Fraction(25)
@@ -158,7 +157,8 @@ def decoded_frames(data: bytes, rival: Rival, height: int, width: int) -> Iterat
         av.open(io.BytesIO(data), "r", format=rival.encoder.muxer) as container,
     ):
         for frame in container.decode(video=0):
-            yield _to_rgb(frame)[:height, :width]
+            frame.colorspace, frame.color_range = _BT709.matrix, ColorRange.MPEG
+            yield rgb_pixels(frame)[:height, :width]
 
 
 @contextmanager
@@ -169,16 +169,3 @@ def _failures(rival: Rival, does: str, width: int, height: int) -> Iterator[None
     except (av.FFmpegError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RivalFailed(f"{rival.name} cannot {does} frames of {width}x{height}: {reason}") from error
-
-
-def _to_rgb(frame: VideoFrame) -> Frames:
-    converted = frame.reformat(
-        format="rgb24",
-        src_colorspace=_BT709.matrix,
-        src_color_range=ColorRange.MPEG,
-        interpolation=Interpolation.BICUBIC
-        | Interpolation.ACCURATE_RND
-        | Interpolation.FULL_CHR_H_INT
-        | Interpolation.FULL_CHR_H_INP,
-    )
-    return converted.to_ndarray(format="rgb24").astype(np.uint8, copy=False)

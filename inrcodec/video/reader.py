@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
-from inrcodec.video.color import color_tags
+from inrcodec.video.color import assume_matrix, color_tags
+from inrcodec.video.conversion import rgb_pixels
 from inrcodec.video.frame_checks import FrameChecks
-from inrcodec.video.geometry import Frame, Turn, centre_crop, rgb_pixels, scale
+from inrcodec.video.geometry import Frame, Turn, centre_crop, scale
+from inrcodec.video.planes import Picture, picture_of
 from inrcodec.video.properties import Clip, VideoProperties, Window
 from inrcodec.video.sources import Source, open_source
 from inrcodec.video.timestamps import held_ratio, timing_of
@@ -54,6 +56,12 @@ class FrameReading:
         self.window: Window
 
     def __iter__(self) -> Generator[Frame, None, None]:
+        with closing(self.pictures()) as pictures:
+            for picture in pictures:
+                yield picture.pixels
+
+    def pictures(self) -> Generator[Picture, None, None]:
+        """Yield the same frames, each also with the luma and chroma that the video stores."""
         check_source(self._source)
         with open_source(self._path, self._progress, self._source.stream) as opened:
             try:
@@ -85,7 +93,7 @@ def range_text(frames: FrameRange) -> str:
 
 def _read(
     path: str, opened: Source, source: SourceSettings, progress: Progress, is_held: bool
-) -> Generator[Frame, None, tuple[VideoProperties, Window]]:
+) -> Generator[Picture, None, tuple[VideoProperties, Window]]:
     """Yield the frames; return their common properties and where they lie in the source."""
     count = 0
     first: VideoFrame | None = None
@@ -94,6 +102,7 @@ def _read(
     total = _expected_count(opened, source)
     with closing(_selected_frames(opened, source.frames)) as frames:
         for index, frame in enumerate(frames):
+            assume_matrix(frame)
             if first is None:
                 first = frame
                 if is_held:
@@ -102,11 +111,11 @@ def _read(
             timestamps.append(frame.pts)
             if index % source.every:
                 continue
-            pixels = _fitted(frame, turn, source)
-            height, width = pixels.shape[:2]
+            picture = picture_of(frame, _fitted(frame, turn, source), turn, is_sideways, source)
+            height, width = picture.pixels.shape[:2]
             count += 1
             progress.stage("reading", count, max(total, count))
-            yield pixels
+            yield picture
     if first is None:
         raise NotAVideo(_no_frames(path, source.frames))
     _note_what_is_missing(opened, len(timestamps), source.frames, progress)

@@ -13,7 +13,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from inrcodec.video.color import tags_as_yuv, to_pixel_format
+from inrcodec.video.color import tags_as_yuv
+from inrcodec.video.conversion import to_pixel_format
 from inrcodec.video.properties import VideoProperties
 
 

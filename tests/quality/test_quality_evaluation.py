@@ -28,6 +28,7 @@ from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.pages import METRICS
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip
+from inrcodec.video.planes import Picture
 
 pytestmark = pytest.mark.end_to_end
 
@@ -45,7 +46,7 @@ def pair(height: int = 120, width: int = 176) -> tuple[Frames, Frames]:
 
 def test_psnr_and_ssim_are_those_of_another_library() -> None:
     reference, decoded = pair()
-    found = measure_frame(reference, decoded, ("psnr", "ssim"))
+    found = measure_frame(Picture(reference), Picture(decoded), ("psnr", "ssim"))
     assert found["psnr"] == pytest.approx(peak_signal_noise_ratio(reference, decoded), abs=1e-9)
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
     expected = structural_similarity(reference, decoded, channel_axis=2, **options)
@@ -66,7 +67,7 @@ def test_ms_ssim_is_the_product_of_its_scales() -> None:
             product[colour] *= value**weight
         if scale < len(weights) - 1:
             reference, decoded = (halved(frame) for frame in (reference, decoded))
-    found = measure_frame(*pair(176, 208), ("ms-ssim",))["ms_ssim"]
+    found = measure_frame(*map(Picture, pair(176, 208)), ("ms-ssim",))["ms_ssim"]
     assert found == pytest.approx(product.mean(), abs=1e-4)
 
 
@@ -92,15 +93,19 @@ def test_flip_is_what_its_paper_describes() -> None:
     reference, decoded = pair()
     found = frame_metrics.flip_map(reference, decoded)
     np.testing.assert_allclose(found, flip(reference, decoded), atol=2e-3, rtol=0)
-    assert measure_frame(reference, decoded, ("flip",))["flip"] == pytest.approx(found.mean(), abs=1e-6)
-    assert measure_frame(reference, reference, ("flip",))["flip"] == pytest.approx(0, abs=1e-6)
+    assert measure_frame(Picture(reference), Picture(decoded), ("flip",))["flip"] == pytest.approx(
+        found.mean(), abs=1e-6
+    )
+    assert measure_frame(Picture(reference), Picture(reference), ("flip",))["flip"] == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_psnr_of_yuv_is_of_bt709_at_limited_range() -> None:
     """Uses flat frames, whose codes follow from the formula."""
     first, second = np.full((2, 10, 14, 3), 128, np.uint8)
     second[:] = (240, 30, 20)
-    found = measure_frame(first, second, ("yuv",))
+    found = measure_frame(Picture(first), Picture(second), ("yuv",))
 
     def codes(colour: Any) -> Any:
         red, green, blue = (value / 255 for value in colour)

@@ -12,13 +12,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_samples import Frames, Notes, gradient, plain_rgb, write_video
+from video_samples import Frames, Notes, gradient, plain_rgb
 
+from benchmarks.inputs.colours import LUMA_WEIGHTS
 from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.settings.source import SourceSettings
 from inrcodec.video import VideoProperties, check_target, open_writer, read_clip
-from inrcodec.video.color import to_pixel_format
+from inrcodec.video.conversion import to_pixel_format
 from inrcodec.video.timestamps import OutputClock
 
 ALL = SourceSettings()
@@ -35,8 +36,10 @@ def properties(frames: Frames, **changes: object) -> VideoProperties:
     return VideoProperties(**(fields | changes))  # type: ignore[arg-type]
 
 
-def write_all(path: Path, frames: Frames, codec: str | None = None, **changes: object) -> None:
-    with open_writer(str(path), properties(frames, **changes), codec) as writer:
+def write_all(
+    path: Path, frames: Frames, codec: str | None = None, crf: int | None = None, **changes: object
+) -> None:
+    with open_writer(str(path), properties(frames, **changes), codec, crf) as writer:
         for frame in frames:
             writer.write(frame)
 
@@ -71,19 +74,14 @@ def test_codecs(tmp_path: Path, codec: str, capfd: pytest.CaptureFixture[str]) -
 def test_colours_survive_under_every_tag(tmp_path: Path, matrix: int, full_range: bool) -> None:
     frames = gradient(128, 96, 2)
     color = ColorTags(primaries=1, transfer=13, matrix=matrix, full_range=full_range)
-    write_all(tmp_path / "a.mp4", frames, color=color)
+    write_all(tmp_path / "a.mp4", frames, crf=0, color=color)
     clip = read_clip(str(tmp_path / "a.mp4"), ALL)
     difference = clip.frames.astype(int) - frames
-    assert np.abs(difference).mean() < 2.5
-    # The written samples are exact (see below); PyAV reads 4:2:0 up to 1.4 levels too dark.
-    assert np.abs(difference.mean(axis=(0, 1, 2))).max() < 1.6
+    assert np.abs(difference).mean() < 1
+    assert np.abs(difference.mean(axis=(0, 1, 2))).max() < 0.1
     # An RGB source has no matrix, so it is written and tagged as limited BT.709.
     expected = color if matrix else ColorTags(1, 13, 1, False)
     assert clip.properties.color == expected
-
-
-LUMA_WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
-"""Luma weights of red and blue by matrix: BT.709, BT.601 (twice), BT.2020."""
 
 
 def exact_yuv(color: tuple[int, int, int], matrix: int, full_range: bool) -> list[float]:
@@ -98,7 +96,7 @@ def exact_yuv(color: tuple[int, int, int], matrix: int, full_range: bool) -> lis
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv444p"])
-@pytest.mark.parametrize("matrix", LUMA_WEIGHTS)
+@pytest.mark.parametrize("matrix", [1, 5, 6, 9])
 @pytest.mark.parametrize("full_range", [False, True])
 def test_samples_are_those_of_the_exact_formula(pixel_format: str, matrix: int, full_range: bool) -> None:
     tags = ColorTags(primaries=1, transfer=1, matrix=matrix, full_range=full_range)
@@ -107,7 +105,7 @@ def test_samples_are_those_of_the_exact_formula(pixel_format: str, matrix: int, 
         picture = to_pixel_format(np.full((16, 16, 3), color, np.uint8), pixel_format, tags)
         for plane, exact in zip(picture.planes, exact_yuv(color, matrix, full_range), strict=True):
             samples = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-            assert np.abs(samples[:, : plane.width] - min(exact, 255.0)).max() < 1.1, color
+            assert np.abs(samples[:, : plane.width] - min(exact, 255.0)).max() < 0.6, color
 
 
 def test_a_grey_video_is_as_bright_as_it_should_be(tmp_path: Path) -> None:
@@ -116,27 +114,6 @@ def test_a_grey_video_is_as_bright_as_it_should_be(tmp_path: Path) -> None:
         with av.open(str(tmp_path / f"{grey}.mp4")) as container:
             for frame in container.decode(video=0):
                 assert np.abs(frame.to_ndarray()[:32].astype(int) - (16 + 219 * grey / 255)).max() <= 1
-
-
-@pytest.mark.parametrize(("matrix", "color_range"), [(2, 1), (1, 1), (1, 2), (6, 2), (9, 1)])
-def test_samples_of_a_source_come_back(tmp_path: Path, matrix: int, color_range: int) -> None:
-    """Source -> RGB -> output restores the YUV samples of the source, except for rounding."""
-    source = write_video(
-        tmp_path / "source.mkv",
-        gradient(32, 24, 2),
-        "ffv1",
-        colorspace=matrix,
-        color_range=color_range,
-    )
-    clip = read_clip(str(source), ALL)
-    assert clip.properties.color.matrix == matrix
-    assert clip.properties.color.full_range == (color_range == 2)
-    with open_writer(str(tmp_path / "a.y4m"), clip.properties) as writer:
-        for frame in clip.frames:
-            writer.write(frame)
-    with av.open(str(source)) as before, av.open(str(tmp_path / "a.y4m")) as after:
-        for one, other in zip(before.decode(video=0), after.decode(video=0), strict=True):
-            assert np.abs(one.to_ndarray().astype(int) - other.to_ndarray()).mean() < 1
 
 
 def test_aspect_ratio_and_timing_survive(tmp_path: Path) -> None:

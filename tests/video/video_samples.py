@@ -11,6 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.inputs.colours import exact_rgb
 from inrcodec.progress import Silent
 
 Frames = NDArray[np.uint8]
@@ -97,3 +98,9 @@ def plain_rgb(path: Path) -> Frames:
     """The frames as PyAV converts them to `rgb24`."""
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def exact_frames(path: Path) -> NDArray[np.float64]:
+    """The frames in RGB (T, height, width, 3) by the exact formula, unrounded."""
+    with av.open(str(path)) as container:
+        return np.stack([exact_rgb(frame) for frame in container.decode(video=0)])

@@ -1,0 +1,141 @@
+"""Luma and chroma as a video stores them, for quality measured in the source's own samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from av import VideoFrame
+from av.video.plane import VideoPlane
+from numpy.typing import NDArray
+
+from bitstream.header import ColorTags
+from inrcodec.settings.source import SourceSettings
+from inrcodec.video.color import BT709_MATRIX, color_tags, frame_is_grey, frame_is_rgb
+from inrcodec.video.conversion import as_planar, block_of, plane_samples, to_pixel_format
+from inrcodec.video.geometry import Turn, crop_margins, unturned
+
+Plane = NDArray[np.uint8]
+"""(height, width)."""
+_BT601_MATRIX = 6
+_LIKE_BT601 = frozenset({2, 5, 6})
+"""Matrices that are BT.601: unspecified (for a small video), BT.470BG, SMPTE 170M."""
+_NAMES = {(1, 1): "yuv444p", (1, 2): "yuv422p", (2, 2): "yuv420p"}
+"""Pixel formats by rows and columns of the block of pixels that shares a chroma sample."""
+_NEUTRAL = 128
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How 8-bit luma and chroma follow from RGB; the default is that of most videos."""
+
+    block: tuple[int, int] = (2, 2)
+    """Rows and columns of the block of pixels that shares a chroma sample: 4:4:4, 4:2:2 or 4:2:0."""
+    matrix: int = BT709_MATRIX
+    """H.273 code point."""
+    full_range: bool = False
+
+
+def sampling_of(frame: VideoFrame) -> Sampling | None:
+    """The sampling of a frame, None for RGB. Grey and larger blocks than 4:2:0 has count as 4:4:4."""
+    if frame_is_rgb(frame.format.name) or frame.format.has_palette:
+        return None
+    tags, block = color_tags(frame), block_of(frame.format)
+    matrix = _BT601_MATRIX if tags.matrix in _LIKE_BT601 else tags.matrix
+    return Sampling(block if block in _NAMES else (1, 1), matrix, tags.full_range)
+
+
+def stored_planes(frame: VideoFrame, sampling: Sampling) -> list[Plane] | None:
+    """Y, U and V of a frame of this sampling as they are stored; None if they are not of 8 bits."""
+    if frame.format.components[0].bits != 8:
+        return None
+    if frame_is_grey(frame.format.name):
+        luma = _samples(frame.reformat(format="gray").planes[0])
+        return [luma, *(2 * [np.full_like(luma, _NEUTRAL)])]
+    if block_of(frame.format) != sampling.block:
+        return None
+    return [_samples(plane) for plane in as_planar(frame).planes[:3]]
+
+
+def yuv_planes(rgb: NDArray[np.uint8], sampling: Sampling) -> list[Plane]:
+    """Y, U and V of an RGB frame (height, width, 3); a cut block repeats its last row or column."""
+    height, width = rgb.shape[:2]
+    rows, columns = sampling.block
+    whole = np.pad(rgb, ((0, -height % rows), (0, -width % columns), (0, 0)), mode="edge")
+    tags = ColorTags(matrix=sampling.matrix, full_range=sampling.full_range)
+    luma, *chroma = to_pixel_format(whole, _NAMES[sampling.block], tags).planes
+    return [_samples(luma)[:height, :width], *(_samples(plane) for plane in chroma)]
+
+
+def _samples(plane: VideoPlane) -> Plane:
+    return plane_samples(plane, np.uint8)
+
+
+class Picture:
+    """A frame in RGB, and in the luma and chroma in which its video stores it."""
+
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        sampling: Sampling | None = None,
+        stored: Callable[[], list[Plane] | None] = lambda: None,
+    ) -> None:
+        """Wrap `pixels` (height, width, 3).
+
+        `sampling` is None if the video is RGB. `stored` returns the planes as stored. It returns None if they
+        no longer exist, as in a scaled picture.
+        """
+        self.pixels = pixels
+        self.sampling = sampling
+        self._stored = stored
+
+    def planes(self, sampling: Sampling) -> list[Plane]:
+        """Y, U and V in `sampling`: as stored if the video has this sampling, else converted from RGB."""
+        stored = self._stored() if sampling == self.sampling else None
+        return yuv_planes(self.pixels, sampling) if stored is None else stored
+
+
+def picture_of(
+    frame: VideoFrame,
+    pixels: NDArray[np.uint8],
+    turn: Turn,
+    is_sideways: bool,
+    source: SourceSettings,
+) -> Picture:
+    """The picture of a frame whose RGB was turned, cropped and scaled to `pixels`."""
+    found = sampling_of(frame)
+    if found is None:
+        return Picture(pixels)
+    block = found.block[::-1] if is_sideways else found.block
+    if block not in _NAMES:
+        return Picture(pixels, replace(found, block=(1, 1)))
+    return Picture(
+        pixels, replace(found, block=block), partial(_placed_planes, frame, found, turn, block, source)
+    )
+
+
+def _placed_planes(
+    frame: VideoFrame, sampling: Sampling, turn: Turn, block: tuple[int, int], source: SourceSettings
+) -> list[Plane] | None:
+    """The stored planes, turned and cropped; None if the picture was scaled, or cut inside a block."""
+    planes = stored_planes(frame, sampling)
+    if planes is None or source.scale is not None:
+        return None
+    # A turn about a cut block would move its other pixels to the far edge.
+    if turn is not unturned and (frame.height % sampling.block[0] or frame.width % sampling.block[1]):
+        return None
+    planes = [turn(plane) for plane in planes]
+    if source.crop is None:
+        return planes
+    size = source.crop
+    height, width = planes[0].shape
+    top, left = crop_margins(height, width, size)
+    if top % block[0] or left % block[1]:
+        return None
+    cropped = []
+    for plane, (rows, columns) in zip(planes, ((1, 1), block, block), strict=True):
+        bottom, right = -(-(top + size.height) // rows), -(-(left + size.width) // columns)
+        cropped.append(plane[top // rows : bottom, left // columns : right])
+    return cropped
