@@ -24,6 +24,7 @@ from inrcodec.cli.group import ClosedPipe, Commands, Interrupted, NoCommand, Ter
 from inrcodec.cli.info import info, models, verify
 from inrcodec.cli.quality import compare, evaluate, report
 from inrcodec.errors import UNEXPECTED, explained
+from inrcodec.system.openmp import sleep_at_barriers
 from inrcodec.version import __version__
 
 _IMPORTED = time.monotonic()
@@ -91,6 +92,7 @@ def _say_stopped(how: str, stop: BaseException, argv: Sequence[str] | None) -> N
 
 def main() -> None:
     """The command `inrc`."""
+    sleep_at_barriers()
     signal.signal(signal.SIGTERM, _on_sigterm)
     code = run(started=_IMPORTED)
     if code == EXIT_INTERRUPTED:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from inrcodec.errors import WorkerLost
 from inrcodec.progress import EncodePlan, FitReport, Picture
+from inrcodec.system.openmp import sleep_at_barriers
 
 if TYPE_CHECKING:
     from inrcodec.encoder.workers.job import Outcome, ProgressOf, SegmentJob, SegmentKey
@@ -193,9 +194,7 @@ def serve(connection: Connection, device: str, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    # By default, waiting threads spin on cores that other workers need: on two cores, two workers of two
-    # threads took 111 s when spinning and 17 s when sleeping, for the same bytes.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    sleep_at_barriers()
     import torch
 
     from inrcodec.encoder.workers.job import outcome_of, portable

@@ -1,0 +1,15 @@
+"""Settings of OpenMP, which runs torch's threads and reads its environment once, when torch is loaded."""
+
+from __future__ import annotations
+
+import os
+
+
+def sleep_at_barriers() -> None:
+    """Let threads sleep while they wait for each other, unless the environment says otherwise.
+
+    By default they spin for about 10 ms on cores that other processes need, which then hold up the thread
+    that is waited for. On two cores, two workers of two threads took 111 s when spinning and 17 s when
+    sleeping, for the same bytes.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
