@@ -61,7 +61,8 @@ def encoded(clip: BenchmarkClip, model: str, output: Path, limits: list[str]) ->
     """
     words = ["encode", clip.path, "-o", str(output), *clip.options, "--model", model, *limits]
     command = [sys.executable, "-m", "inrcodec", *words, "--no-audio", "-y", "--json"]
-    started, lines, expected = time.monotonic(), [], {}
+    started, lines = time.monotonic(), list[str]()
+    expected: dict[str, float] = {}
     with tempfile.TemporaryFile("w+") as report:
         with subprocess.Popen(command, stdout=report, stderr=subprocess.PIPE, text=True) as process:
             for line in process.stderr or ():
