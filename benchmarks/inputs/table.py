@@ -169,8 +169,7 @@ TIMES = (
         "starts before 0", "a.nut", partial(video, codec="mpeg4", stamps=range(-80, 120, 40))
     ),
     InputFile(
-        "an edit list hides two frames", "a.mp4", partial(video, stamps=range(-80, 120, 40)), frames=3,
-        notes=("the container declares 5 frames, 3 can be decoded",),
+        "an edit list hides two frames", "a.mp4", partial(video, stamps=range(-80, 120, 40)), frames=3
     ),
     InputFile("one frame", "a.mp4", partial(video, count=1), frames=1),
 )  # fmt: skip
@@ -269,6 +268,11 @@ DAMAGE = (
     ),
     InputFile("no frames", "a.mp4", partial(video, count=0), refusal=(1, NO_VIDEO)),
     InputFile("an empty file", "a.mp4", partial(make.content, data=b""), refusal=(1, NO_VIDEO)),
+    InputFile("a playlist", "a.m3u8", partial(make.content, data=b"#EXTM3U\n#EXTINF:1,\nb.ts\n"),
+              refusal=(1, "inrc does not read the format hls")),
+    InputFile("a concat script named like a video", "a.mp4",
+              partial(make.content, data=b"ffconcat version 1.0\nfile b.mp4\n"),
+              refusal=(1, "inrc does not read the format concat")),
     InputFile("text", "a.txt", partial(make.content, data=b"hello\n" * 30), refusal=(1, NO_VIDEO)),
     InputFile("text named like a video", "a.mp4", partial(make.content, data=b"hello\n" * 30),
               refusal=(1, NO_VIDEO)),

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from bitstream import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
 from inrcodec.errors import OutputError
 from inrcodec.progress import Progress
+from inrcodec.video.layouts import plain_layout
 
 _TS_NONSTRICT = 0x20000
 """FFmpeg's flag AVFMT_TS_NONSTRICT: the container allows equal decoding timestamps."""
@@ -234,6 +235,6 @@ def _set_parameters(stream: Stream, info: TrackInfo) -> None:
         audio = stream.codec_context
         audio.sample_rate = info.sample_rate
         if info.layout:
-            audio.layout = info.layout
+            audio.layout = plain_layout(info.layout)
         if info.sample_format:
             audio.format = info.sample_format

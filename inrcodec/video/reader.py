@@ -214,8 +214,8 @@ def _kept_rate(rate: Fraction, every: int) -> Fraction:
 def _note_what_is_missing(opened: Source, count: int, frames: FrameRange, progress: Progress) -> None:
     if frames.stop is not None and count < frames.stop - frames.start:
         progress.note(f"the video ends at frame {frames.start + count}, before {frames.stop}")
-    elif frames.stop is None and count + frames.start < opened.claimed_frame_count:
-        promised = opened.claimed_frame_count
+    promised = opened.claimed_frame_count - opened.hidden_frame_count
+    if frames.stop is None and count + frames.start < promised:
         progress.note(f"the container declares {promised} frames, {count + frames.start} can be decoded")
 
 

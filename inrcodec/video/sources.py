@@ -18,18 +18,16 @@ from av.video.stream import VideoStream
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import FrameRange
+from inrcodec.video.demuxer import check_size, demux, open_input
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 IMAGE_FRAME_RATE = Fraction(25)
 _NUMBER_FIELD = re.compile(r"%(0\d+)?d")
-_TEXT_AS_ART = "tty"
-"""FFmpeg's demuxer that renders any .txt as a video of a terminal; refused, because nobody means that."""
-
 _STILL_CODECS = frozenset({"bmp", "gif", "mjpeg", "png", "tiff", "webp"})
 """Codecs of pictures that files carry beside a video: previews, and covers not marked as such."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Source:
     """An opened video: the properties its container states, and its frames in display order."""
 
@@ -42,6 +40,8 @@ class Source:
     """Frame count stated by the container, unreliable; 0 where it states none."""
     estimated_frame_count: int
     """The claimed count, else one computed from the duration; 0 where neither is known."""
+    hidden_frame_count: int = 0
+    """Frames read so far that an edit list hides: they are claimed, but not among the frames."""
 
 
 def number_field(name: str) -> re.Match[str] | None:
@@ -65,14 +65,7 @@ def open_source(path: str, progress: Progress, stream: int | None = None) -> Ite
         count = len(images)
         yield Source(_image_frames(images), IMAGE_FRAME_RATE, 1 / IMAGE_FRAME_RATE, Fraction(1), count, count)
         return
-    if not Path(path).exists():
-        raise UsageError(f"{path} does not exist")
-    try:
-        # Without `file:`, FFmpeg would take a name with a colon for a protocol.
-        container = av.open(f"file:{path}", metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise NotAVideo(f"{path} is not a video: {error.strerror or error}") from error
-    with container:
+    with open_input(path) as container:
         yield _container_source(container, path, progress, stream)
 
 
@@ -83,7 +76,12 @@ def find_images(path: str) -> list[Path] | None:
     """
     target = Path(path)
     if target.is_dir():
-        names = [entry for entry in target.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES]
+        names = [
+            entry
+            for entry in target.iterdir()
+            # macOS keeps attributes of 001.PNG in ._001.PNG on file systems that have none.
+            if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
+        ]
         if not names:
             raise UsageError(f"{path} is a folder without images")
         return sorted(names, key=_natural_order)
@@ -109,7 +107,7 @@ def _natural_order(path: Path) -> list[tuple[int, str]]:
 def _image_frames(images: list[Path]) -> Iterator[VideoFrame]:
     for image in images:
         try:
-            with av.open(f"file:{image}") as container:
+            with open_input(str(image)) as container:
                 frame = next(container.decode(video=0), None)
         except (av.FFmpegError, IndexError) as error:
             raise NotAVideo(f"{image} cannot be read as an image") from error
@@ -120,21 +118,23 @@ def _image_frames(images: list[Path]) -> Iterator[VideoFrame]:
 
 
 def _container_source(container: InputContainer, path: str, progress: Progress, number: int | None) -> Source:
-    stream = _chosen_video(container, path, progress, number)
+    stream = chosen_video(container, path, progress, number)
     # With frame threads, FFmpeg conceals damage differently each time it reads a damaged stream.
     stream.thread_type = "SLICE"
     frame_rate = stream.average_rate or stream.guessed_rate or IMAGE_FRAME_RATE
     if frame_rate <= 0:
         frame_rate = IMAGE_FRAME_RATE
     claimed = max(0, stream.frames)
-    return Source(
-        frames=_container_frames(container, stream, progress),
+    source = Source(
+        frames=iter(()),
         frame_rate=frame_rate,
         time_base=stream.time_base or 1 / frame_rate,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
         claimed_frame_count=claimed,
         estimated_frame_count=claimed or round(_duration_seconds(container, stream) * frame_rate),
     )
+    source.frames = _container_frames(container, stream, source, progress)
+    return source
 
 
 def _duration_seconds(container: InputContainer, stream: VideoStream) -> Fraction:
@@ -144,14 +144,15 @@ def _duration_seconds(container: InputContainer, stream: VideoStream) -> Fractio
     return max(Fraction(0), Fraction(container.duration or 0, av.time_base))
 
 
-def _chosen_video(
-    container: InputContainer, path: str, progress: Progress, number: int | None
-) -> VideoStream:
+def chosen_video(container: InputContainer, path: str, progress: Progress, number: int | None) -> VideoStream:
     """Video `number`, or the one with the largest pictures; cover art of an audio file does not count."""
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not videos or container.format.name == _TEXT_AS_ART:
+    if not videos:
         found = "only audio" if container.streams.audio else "no video stream"
         raise NotAVideo(f"{path} is not a video: it contains {found}")
+    tiles = sum(bool(s.disposition & Disposition.dependent) for s in videos)
+    if tiles and container.format.name.startswith("mov"):
+        raise NotAVideo(f"{path} is a picture made of {tiles} tiles, which are not joined; convert it to PNG")
     if number is not None and not 0 <= number < len(videos):
         raise UsageError(f"--stream {number}: {path} has {len(videos)} video stream(s), numbered from 0")
     stream = max(videos, key=_worth) if number is None else videos[number]
@@ -160,6 +161,7 @@ def _chosen_video(
         progress.note(f"{len(videos)} video streams: number {chosen} is used, --stream selects another")
     if stream.codec_context is None:
         raise NotAVideo(f"{path} cannot be decoded: its codec is unknown")
+    check_size(path, stream.codec_context.width, stream.codec_context.height)
     return stream
 
 
@@ -177,11 +179,11 @@ def _worth(stream: VideoStream) -> tuple[bool, int, bool]:
 
 
 def _container_frames(
-    container: InputContainer, stream: VideoStream, progress: Progress
+    container: InputContainer, stream: VideoStream, source: Source, progress: Progress
 ) -> Iterator[VideoFrame]:
-    """Frames in display order; damaged packets are skipped and reported once."""
+    """Frames in display order; damaged packets are skipped and reported once, hidden frames are counted."""
     damaged = 0
-    packets = container.demux(stream)
+    packets = demux(container, stream)
     while True:
         try:
             packet = next(packets, None)
@@ -190,6 +192,7 @@ def _container_frames(
             break
         if packet is None:
             break
+        source.hidden_frame_count += packet.is_discard
         try:
             decoded = stream.decode(packet)
         except av.error.EOFError:

@@ -1,0 +1,152 @@
+"""Reads the audio and subtitles of a source: which streams, their parameters, and their packets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Stream
+
+from bitstream import DEFAULT_LIMITS, Packet, Track, TrackInfo, TrackKind
+from inrcodec.progress import Progress, Silent
+from inrcodec.video.demuxer import demux, open_input
+from inrcodec.video.layouts import plain_layout
+from inrcodec.video.listing import Listing, list_streams
+from inrcodec.video.sources import chosen_video
+from inrcodec.video.tags import carried_tags
+
+_MOST_PROBED_BYTES = 1 << 30
+"""Part of a file that is searched for streams where some appear late; FFmpeg holds its packets in memory."""
+
+_PRIMED_CODECS = frozenset({"aac", "ac3", "eac3", "mp2", "mp3", "opus", "vorbis"})
+"""Codecs whose first packets only fill the decoder."""
+_MOST_PRIMING_PACKETS = 3
+"""An edit list that hides more packets at the start has cut away sound."""
+
+
+@dataclass
+class _Reading:
+    """The tracks read in one pass over a source."""
+
+    tracks: list[Track] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    late: int = 0
+    """Streams that were found only after opening."""
+
+
+def read_tracks(path: str, number: int | None, progress: Progress) -> list[Track]:
+    """All audio and subtitles that belong to video `number` (None for the one that is chosen) of the file.
+
+    Streams that appear later than FFmpeg looks for them are found by a second pass, which looks further.
+    Anything that cannot be carried is reported to `progress`. Raises as `open_source` does.
+    """
+    with open_input(path) as container:
+        reading, size = _read(container, path, number), min(container.size, _MOST_PROBED_BYTES)
+    if reading.late:
+        with open_input(path, probed_bytes=size) as container:
+            reading = _read(container, path, number)
+    if reading.late:
+        reading.notes.append(f"{reading.late} stream(s) that begin late in the file are not carried")
+    for note in reading.notes:
+        progress.note(note)
+    return reading.tracks
+
+
+def _read(container: InputContainer, path: str, number: int | None) -> _Reading:
+    reading = _Reading()
+    listing = list_streams(container)
+    infos: dict[int, TrackInfo] = {}
+    streams = _streams_beside(container, path, number, listing, reading)
+    for stream in streams[: DEFAULT_LIMITS.max_tracks]:
+        try:
+            infos[stream.index] = _info(stream, listing)
+        except ValueError as error:
+            reading.notes.append(f"one {stream.type} stream is not carried: {error}")
+    if len(streams) > DEFAULT_LIMITS.max_tracks:
+        reading.notes.append(
+            f"only the first {DEFAULT_LIMITS.max_tracks} of {len(streams)} tracks are carried"
+        )
+    packets = _packets(container, infos, reading)
+    reading.tracks = [Track(info, tuple(packets[index])) for index, info in infos.items()]
+    reading.late = max(0, list_streams(container).stream_count - len(container.streams))
+    return reading
+
+
+def _streams_beside(
+    container: InputContainer, path: str, number: int | None, listing: Listing, reading: _Reading
+) -> list[Stream]:
+    """Audio, then subtitles; of several programmes, only of those with the chosen video."""
+    streams: list[Stream] = [*container.streams.audio, *container.streams.subtitles]
+    video = chosen_video(container, path, Silent(), number).index
+    own = frozenset[int]().union(*(program for program in listing.programs if video in program))
+    others = frozenset[int]().union(*listing.programs) - own if own else frozenset[int]()
+    kept = [stream for stream in streams if stream.index not in others]
+    if len(kept) < len(streams):
+        reading.notes.append(
+            f"{len(streams) - len(kept)} audio or subtitle stream(s) of other programmes are not carried"
+        )
+    return kept
+
+
+def _packets(
+    container: InputContainer, infos: dict[int, TrackInfo], reading: _Reading
+) -> dict[int, list[Packet]]:
+    """Packets by stream index, in file order, without what an edit list removes."""
+    packets: dict[int, list[Packet]] = {index: [] for index in infos}
+    priming: dict[int, list[Packet]] = {
+        index: [] for index, info in infos.items() if info.codec in _PRIMED_CODECS
+    }
+    lost = 0
+    try:
+        # All streams are read, because only a whole pass shows whether further ones appear.
+        for packet in demux(container, *container.streams):
+            index, data = packet.stream_index, bytes(packet)
+            pts = packet.dts if packet.pts is None else packet.pts
+            if index not in packets or not data:
+                continue
+            if pts is None:
+                lost += 1
+                continue
+            dts, duration = pts if packet.dts is None else packet.dts, max(packet.duration or 0, 0)
+            carried = Packet(pts, dts, duration, packet.is_keyframe, data)
+            if not packet.is_discard:
+                packets[index].append(carried)
+            elif index in priming and not packets[index]:
+                priming[index].append(carried)
+    except av.FFmpegError:
+        reading.notes.append("the input is damaged: its audio or subtitles end early")
+    if lost:
+        reading.notes.append(f"{lost} audio or subtitle packets have no timestamp and are not carried")
+    for index, first in priming.items():
+        if len(first) <= _MOST_PRIMING_PACKETS:
+            packets[index][:0] = first
+    return packets
+
+
+def _info(stream: Stream, listing: Listing) -> TrackInfo:
+    """The parameters of a stream. Raises `ValueError` if they are unknown."""
+    context = stream.codec_context
+    if context is None or stream.time_base is None:
+        raise ValueError("its codec is unknown")
+    info = TrackInfo(
+        TrackKind.AUDIO if isinstance(stream, AudioStream) else TrackKind.SUBTITLE,
+        context.codec.canonical_name,
+        stream.time_base,
+        carried_tags(stream.metadata),
+        disposition=int(stream.disposition),
+        extradata=context.extradata or b"",
+    )
+    if not isinstance(stream, AudioStream):
+        return info
+    audio = stream.codec_context
+    if stream.index not in listing.layouts:
+        raise ValueError("no sound was found in it")
+    return replace(
+        info,
+        sample_rate=audio.sample_rate,
+        layout=plain_layout(listing.layouts[stream.index]),
+        sample_format=audio.format.name if audio.format else "",
+        bit_rate=audio.bit_rate or 0,
+    )

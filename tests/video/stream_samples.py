@@ -1,0 +1,157 @@
+"""Files with unusual streams: custom channel layouts, late and hidden sound, several programmes."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+RATE = 22050
+_PACKET_BYTES = 188
+
+
+def _tone(seconds: float, channels: int = 1) -> Any:
+    time = np.arange(round(RATE * seconds)) / RATE
+    samples = np.round(9000 * np.sin(2 * np.pi * 440 * time)).astype(np.int16)
+    layout = {1: "mono", 2: "stereo", 3: "3.0"}[channels]
+    frame = av.AudioFrame.from_ndarray(np.repeat(samples, channels)[None], format="s16", layout=layout)
+    frame.sample_rate = RATE
+    return frame
+
+
+def write_sound_at(
+    path: Path,
+    start: float,
+    *,
+    codec: str = "mp2",
+    video: str = "mpeg2video",
+    frames: int = 25,
+    seconds: float = 1.0,
+    channels: int = 1,
+    options: dict[str, str] | None = None,
+    size: int = 16,
+) -> Path:
+    """Write `frames` pictures at 25 fps, and a tone of `seconds` from `start` on (s, may be negative)."""
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream: Any = container.add_stream(video, rate=25)
+        stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
+        sound: Any = container.add_stream(
+            codec, rate=RATE, layout={1: "mono", 2: "stereo", 3: "3.0"}[channels]
+        )
+        packets = []
+        for index in range(frames):
+            pixels = np.full((size, size, 3), 40 + index % 100, np.uint8)
+            packets += stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24"))
+        packets += stream.encode(None)
+        tone = _tone(seconds, channels)
+        tone.pts = round(RATE * start)
+        packets += [*sound.encode(tone), *sound.encode(None)]
+        for packet in sorted(packets, key=lambda one: one.dts * one.time_base):
+            container.mux(packet)
+    return path
+
+
+def reorder_channels(path: Path) -> None:
+    """Declare another order of the three channels of a .mov: centre, left, right."""
+    data = path.read_bytes()
+    native, reordered = struct.pack(">I", 113 << 16 | 3), struct.pack(">I", 114 << 16 | 3)
+    at = data.index(b"chan") + 8
+    assert data[at : at + 4] == native
+    path.write_bytes(data[:at] + reordered + data[at + 4 :])
+
+
+def hide_sound(path: Path) -> None:
+    """Declare in the header of an .flv only video, so that sound appears with its first packet."""
+    data = bytearray(path.read_bytes())
+    data[4] = 1
+    path.write_bytes(data)
+
+
+def join_programmes(target: Path, parts: list[Path]) -> None:
+    """Interleave transport streams of different programmes and packet ids under one table of programmes."""
+    packets = [
+        [data[at : at + _PACKET_BYTES] for at in range(0, len(data), _PACKET_BYTES)]
+        for data in (part.read_bytes() for part in parts)
+    ]
+    tables = [next(packet for packet in one if _packet_id(packet) == 0) for one in packets]
+    entries = b"".join(table[5 + 8 : 5 + 12] for table in tables)
+    section = b"\0\xb0" + (5 + len(entries) + 4).to_bytes(2)[1:] + b"\0\1\xc1\0\0" + entries
+    section += _crc32_mpeg(section).to_bytes(4)
+    table = tables[0][:4] + b"\0" + section
+    joined = [table.ljust(_PACKET_BYTES, b"\xff")]
+    for number in range(max(map(len, packets))):
+        joined += [
+            one[number] for one in packets if number < len(one) and _packet_id(one[number]) not in (0, 17)
+        ]
+    target.write_bytes(b"".join(joined))
+
+
+def _packet_id(packet: bytes) -> int:
+    return int.from_bytes(packet[1:3]) & 0x1FFF
+
+
+def _crc32_mpeg(data: bytes) -> int:
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C11DB7 if value >> 31 else 0)) & 0xFFFFFFFF
+    return value
+
+
+def write_tiles(path: Path, count: int) -> Path:
+    """Write an AVIF picture that is a row of `count` tiles of 64x64 (ISO/IEC 23008-12, section 6.6.2.3)."""
+    whole = path.with_name("tile.avif")
+    with av.open(str(whole), "w") as container:
+        stream: Any = container.add_stream("libsvtav1", rate=25, options={"preset": "12"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        grey = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 120, np.uint8), format="rgb24")
+        container.mux([*stream.encode(grey), *stream.encode(None)])
+    data = whole.read_bytes()
+    config, tile = _found_box(data, b"av1C"), _found_box(data, b"mdat")[8:]
+    grid = bytes([0, 0, 0, count - 1]) + struct.pack(">HH", 64 * count, 64)
+    tiles = range(2, count + 2)
+    entries = [(1, b"grid"), *((item, b"av01") for item in tiles)]
+    infos = b"".join(
+        _full_box(b"infe", 2, struct.pack(">HH", item, 0) + kind + b"\0") for item, kind in entries
+    )
+    sizes = [_full_box(b"ispe", 0, struct.pack(">II", width, 64)) for width in (64 * count, 64)]
+    properties = [struct.pack(">HBB", 1, 1, 1), *(struct.pack(">HBBB", item, 2, 2, 0x83) for item in tiles)]
+    links = b"".join([struct.pack(">I", count + 1), *properties])
+    references = _box(b"dimg", struct.pack(f">HH{count}H", 1, count, *tiles))
+
+    def meta(start: int) -> bytes:
+        places = [(1, start, len(grid))]
+        places += [(item, start + len(grid) + len(tile) * (item - 2), len(tile)) for item in tiles]
+        located = b"".join(struct.pack(">HHHII", item, 0, 1, *place) for item, *place in places)
+        return _full_box(
+            b"meta",
+            0,
+            _full_box(b"hdlr", 0, bytes(4) + b"pict" + bytes(13))
+            + _full_box(b"pitm", 0, struct.pack(">H", 1))
+            + _full_box(b"iloc", 0, b"\x44\0" + struct.pack(">H", count + 1) + located)
+            + _full_box(b"iinf", 0, struct.pack(">H", count + 1) + infos)
+            + _full_box(b"iref", 0, references)
+            + _box(b"iprp", _box(b"ipco", b"".join(sizes) + config) + _full_box(b"ipma", 0, links)),
+        )
+
+    brand = _box(b"ftyp", b"avif" + bytes(4) + b"avifmif1miaf")
+    start = len(brand) + len(meta(0)) + 8
+    path.write_bytes(brand + meta(start) + _box(b"mdat", grid + tile * count))
+    return path
+
+
+def _box(kind: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload) + 8) + kind + payload
+
+
+def _full_box(kind: bytes, version: int, payload: bytes) -> bytes:
+    return _box(kind, struct.pack(">I", version << 24) + payload)
+
+
+def _found_box(data: bytes, kind: bytes) -> bytes:
+    at = data.index(kind) - 4
+    return data[at : at + int.from_bytes(data[at : at + 4])]

@@ -1,0 +1,289 @@
+"""Which streams of a source are read, and which files are refused before anything of them is decoded."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+import zlib
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.audio.layout import AudioLayout
+from hypothesis import given
+from hypothesis import strategies as st
+from stream_samples import (
+    hide_sound,
+    join_programmes,
+    reorder_channels,
+    write_sound_at,
+    write_tiles,
+)
+from video_samples import Notes, gradient, write_video
+
+from bitstream import Extras
+from inrcodec.errors import NotAVideo
+from inrcodec.settings.source import SourceSettings
+from inrcodec.video import demuxer, open_writer, read_clip, read_extras, source_tracks
+from inrcodec.video.images import png_bytes
+from inrcodec.video.layouts import plain_layout
+from inrcodec.video.properties import VideoProperties
+from inrcodec.video.sources import find_images
+
+WHOLE = SourceSettings()
+SQUARE = VideoProperties(16, 16, 4, Fraction(25), Fraction(1, 12800))
+
+
+def read_all(path: Path, notes: Notes, source: SourceSettings = WHOLE) -> Extras:
+    return read_extras(str(path), source, read_clip(str(path), source, notes).window, notes)
+
+
+def carried_through(path: Path, extras: Extras, notes: Notes) -> list[bytes]:
+    """Packets of the first audio track of a file written with `extras`."""
+    with open_writer(str(path), SQUARE, progress=notes, extras=extras) as writer:
+        writer.write(np.zeros((16, 16, 3), np.uint8))
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+@pytest.mark.parametrize(
+    "name, plain",
+    [
+        ("stereo", "stereo"),
+        ("5.1(side)", "5.1(side)"),
+        ("22.2", "22.2"),
+        ("FL+FR", "stereo"),
+        ("2 channels (FL+LFE)", "2 channels (FL+LFE)"),
+        ("FR+FL", "2 channels"),
+        ("FL+FR+FL", "3 channels"),
+        ("FL@Left+FR", "stereo"),
+        ("UNSD+FL", "2 channels"),
+        ("ambisonic 1", "4 channels"),
+        ("ambisonic 1+stereo", "6 channels"),
+        ("512 channels", "512 channels"),
+    ],
+)
+def test_layouts_with_a_map_become_a_number_of_channels(name: str, plain: str) -> None:
+    assert plain_layout(name) == plain
+
+
+@pytest.mark.parametrize("name", ["", "round", "0 channels", "513 channels", "2147483647 channels"])
+def test_impossible_layouts_are_refused(name: str) -> None:
+    with pytest.raises(ValueError):
+        plain_layout(name)
+
+
+CHANNELS = [AudioLayout(hex(1 << bit)).channels[0].name for bit in (*range(18), *range(29, 45), 61, 62)]
+
+
+@given(st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=64))
+def test_a_layout_keeps_its_channels_exactly_in_native_order(names: list[str]) -> None:
+    layout = AudioLayout(plain_layout("+".join(names)))
+    found = [channel.name for channel in layout.channels]
+    is_native = sorted(set(names), key=CHANNELS.index) == names and len(names) <= 24
+    assert found == (names if is_native else ["NONE"] * len(names))
+
+
+def in_its_own_process(code: str, *arguments: str | Path) -> str:
+    """Return what the code prints; a crash of the process fails the test."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+READ_AND_WRITE = """
+import sys
+from inrcodec.progress import Silent
+from inrcodec.settings.source import SourceSettings
+from inrcodec.video import open_writer, read_clip, read_extras
+clip = read_clip(sys.argv[1], SourceSettings())
+extras = read_extras(sys.argv[1], SourceSettings(), clip.window, Silent())
+with open_writer(sys.argv[2], clip.properties, progress=Silent(), extras=extras) as writer:
+    for frame in clip.frames:
+        writer.write(frame)
+print(*(track.info.layout for track in extras.tracks))
+"""
+
+
+def test_a_source_with_reordered_channels_crashes_nothing(tmp_path: Path) -> None:
+    film = write_sound_at(tmp_path / "a.mov", 0, codec="pcm_s16le", video="mpeg4", channels=3, frames=5)
+    reorder_channels(film)
+    assert in_its_own_process(READ_AND_WRITE, film, tmp_path / "b.mov") == "3 channels\n"
+    with av.open(str(film)) as before, av.open(str(tmp_path / "b.mov")) as after:
+        sound = [
+            b"".join(bytes(packet) for packet in container.demux(audio=0)) for container in (before, after)
+        ]
+    assert sound[0] == sound[1] and sound[0]
+
+
+WRITE_LAYOUT = """
+import sys
+from fractions import Fraction
+import numpy as np
+from bitstream import Extras, Packet, Track, TrackInfo, TrackKind
+from inrcodec.progress import Silent
+from inrcodec.video import open_writer
+from inrcodec.video.properties import VideoProperties
+target, codec, layout, form = sys.argv[1:]
+info = TrackInfo(TrackKind.AUDIO, codec, Fraction(1, 48000), {}, 48000, layout, form)
+extras = Extras((Track(info, (Packet(0, 0, 20, True, bytes(120)),)),))
+with open_writer(target, VideoProperties(16, 16, 1, Fraction(25), Fraction(1, 25)), extras=extras) as writer:
+    writer.write(np.zeros((16, 16, 3), np.uint8))
+"""
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mov"])
+@pytest.mark.parametrize("layout", ["FL+FR+FL", "FR+FL", "3 channels (FC+FL+FR)", "ambisonic 1+FR+FL"])
+def test_no_layout_of_a_track_crashes_the_writer(tmp_path: Path, suffix: str, layout: str) -> None:
+    target = tmp_path / f"a.{suffix}"
+    in_its_own_process(WRITE_LAYOUT, target, "pcm_s16le", layout, "s16")
+    with av.open(str(target)) as container:
+        channels = container.streams.audio[0].codec_context.channels
+    assert channels == AudioLayout(layout).nb_channels
+
+
+def test_sound_that_begins_late_is_carried_whole(tmp_path: Path, notes: Notes) -> None:
+    film = write_sound_at(tmp_path / "a.ts", 12, frames=325)
+    with av.open(str(write_sound_at(tmp_path / "b.ts", 0)), "r") as container:
+        expected = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    extras = read_all(film, notes)
+    (track,) = extras.tracks
+    assert [packet.data for packet in track.packets] == expected
+    assert float(track.packets[0].pts * track.info.time_base) == pytest.approx(12 - 0.0218, abs=0.001)
+    assert (track.info.sample_rate, track.info.layout) == (22050, "mono")
+    assert carried_through(tmp_path / "c.mkv", extras, notes) == expected
+    assert notes.lines == []
+
+
+@pytest.mark.parametrize("can_look_further", [True, False])
+def test_a_stream_that_appears_after_the_probe(
+    tmp_path: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch, can_look_further: bool
+) -> None:
+    film = write_sound_at(tmp_path / "a.flv", 7, codec="libmp3lame", video="flv", frames=200)
+    hide_sound(film)
+    monkeypatch.setattr(demuxer, "_PROBED_BYTES", 2000)
+    if not can_look_further:
+        monkeypatch.setattr(source_tracks, "_MOST_PROBED_BYTES", 2000)
+    extras = read_all(film, notes)
+    if can_look_further:
+        assert [track.info.codec for track in extras.tracks] == ["mp3"]
+        assert len(extras.tracks[0].packets) > 30 and notes.lines == []
+    else:
+        assert extras.tracks == ()
+        assert notes.lines == ["1 stream(s) that begin late in the file are not carried"]
+
+
+@pytest.mark.parametrize("number, width, own", [(None, 32, 2), (1, 32, 2), (0, 16, 1)])
+def test_sound_belongs_to_the_programme_of_the_picture(
+    tmp_path: Path, notes: Notes, number: int | None, width: int, own: int
+) -> None:
+    parts = [
+        write_sound_at(
+            tmp_path / f"{service}.ts",
+            0,
+            size=16 * service,
+            seconds=0.5 * service,
+            options={
+                "mpegts_service_id": str(service),
+                "mpegts_start_pid": str(0x100 * service),
+                "mpegts_pmt_start_pid": str(0x1000 + service),
+            },
+        )
+        for service in (1, 2)
+    ]
+    join_programmes(tmp_path / "both.ts", parts)
+    extras = read_all(tmp_path / "both.ts", notes, SourceSettings(stream=number))
+    with av.open(str(parts[own - 1])) as container:
+        assert container.streams.video[0].width == width
+        expected = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    assert [[packet.data for packet in track.packets] for track in extras.tracks] == [expected]
+    assert "1 audio or subtitle stream(s) of other programmes are not carried" in notes.lines
+
+
+@pytest.mark.parametrize("codec, suffix", [("aac", "mp4"), ("pcm_s16le", "mov")])
+def test_sound_that_an_edit_list_removed_is_not_carried(
+    tmp_path: Path, notes: Notes, codec: str, suffix: str
+) -> None:
+    film = write_sound_at(tmp_path / f"a.{suffix}", -0.5, codec=codec, video="mpeg4", seconds=1.5)
+    with av.open(str(film)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+        expected = [bytes(packet) for packet in packets if packet.pts + packet.duration > 0]
+    assert len(expected) < len(packets) - 8
+    extras = read_all(film, notes)
+    assert [packet.data for packet in extras.tracks[0].packets] == expected
+    assert notes.lines == []
+
+
+def test_frames_that_an_edit_list_hides_are_not_missing(tmp_path: Path, notes: Notes) -> None:
+    stamps = list(range(-80, 120, 40))
+    film = write_video(tmp_path / "a.mp4", gradient(16, 16, 5), timestamps=stamps)
+    assert len(read_clip(str(film), WHOLE, notes).frames) == 3
+    assert notes.lines == []
+
+
+PLAYLISTS = {
+    "hls": ("a.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nb.ts\n#EXT-X-ENDLIST\n"),
+    "concat": ("a.mp4", "ffconcat version 1.0\nfile b.ts\n"),
+    "sdp": (
+        "a.mkv",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_file_that_names_others_is_refused_by_its_format(tmp_path: Path, notes: Notes, name: str) -> None:
+    write_sound_at(tmp_path / "b.ts", 0)
+    file, text = PLAYLISTS[name]
+    (tmp_path / file).write_text(text)
+    with pytest.raises(NotAVideo, match=f"inrc does not read the format {name}"):
+        read_clip(str(tmp_path / file), WHOLE, notes)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_text(text)
+    with pytest.raises(NotAVideo):
+        read_clip(str(tmp_path / "images"), WHOLE, notes)
+
+
+def test_a_name_with_a_number_field_is_one_file(tmp_path: Path, notes: Notes) -> None:
+    for name in ("a1.png", "a2.png", "a%d.png"):
+        (tmp_path / name).write_bytes(png_bytes(gradient(16, 16)[0]))
+    with pytest.raises(NotAVideo, match="inrc does not read the format image2"):
+        read_clip(str(tmp_path / "a%d.png"), WHOLE, notes)
+
+
+def bomb(width: int, height: int) -> dict[str, bytes]:
+    """Small images that declare many pixels, by file name."""
+    header = struct.pack(">II5B", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((width + 7) // 8 + 1) * height, 9)
+    chunks = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    )
+    screen = struct.pack("<HH", width, height)
+    gif = b"GIF89a" + screen + b"\x80\0\0" + bytes(6) + b"," + bytes(4) + screen + b"\0\2\2\x44\1\0;"
+    return {"a.png": b"\x89PNG\r\n\x1a\n" + chunks, "a.gif": gif}
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif", "in/a.png"])
+def test_pictures_too_large_are_refused_by_their_size(tmp_path: Path, notes: Notes, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(bomb(16000, 16000)[path.name])
+    with pytest.raises(NotAVideo, match="16000x16000 pixels, and at most 134,217,728"):
+        read_clip(str(path.parent if path.parent != tmp_path else path), WHOLE, notes)
+
+
+def test_a_picture_made_of_tiles_is_refused(tmp_path: Path, notes: Notes) -> None:
+    with pytest.raises(NotAVideo, match="made of 3 tiles"):
+        read_clip(str(write_tiles(tmp_path / "a.avif", 3)), WHOLE, notes)
+
+
+def test_files_of_macos_beside_images_are_no_images(tmp_path: Path) -> None:
+    for name in ("001.PNG", "._001.PNG", ".DS_Store", ".hidden.png"):
+        (tmp_path / name).write_bytes(b"x")
+    assert find_images(str(tmp_path)) == [tmp_path / "001.PNG"]
