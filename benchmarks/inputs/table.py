@@ -268,7 +268,7 @@ DAMAGE = (
     ),
     InputFile("no frames", "a.mp4", partial(video, count=0), refusal=(1, NO_VIDEO)),
     InputFile("an empty file", "a.mp4", partial(make.content, data=b""), refusal=(1, NO_VIDEO)),
-    InputFile("a playlist", "a.m3u8", partial(make.content, data=b"#EXTM3U\n#EXTINF:1,\nb.ts\n"),
+    InputFile("a playlist", "a.m3u8", partial(make.content, data=b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n"),
               refusal=(1, "inrc does not read the format hls")),
     InputFile("a concat script named like a video", "a.mp4",
               partial(make.content, data=b"ffconcat version 1.0\nfile b.mp4\n"),
