@@ -53,9 +53,7 @@ def model_picture(out: Path) -> None:
         with open_stream(path) as reader:
             segment = next(iter(reader.segments()))[2]
             opened = open_segment(segment, reader.header)
-        tensors = segment_tensors(
-            opened.family, opened.config, opened.video, opened.specs, opened.segment.sections
-        )
+        tensors = segment_tensors(opened)
     figure = Figure(figsize=(12, 8.6), layout="constrained", dpi=110)
     rows: Any = figure.subfigures(3, 1, height_ratios=(0.95, 0.8, 0.95))
     _draw_hierarchy(rows[0].subplots(), opened.config.tree(opened.video))

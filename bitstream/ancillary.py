@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bitstream.blocks import Block, block_name
-from bitstream.errors import Corrupt, LimitExceeded, UnsupportedVersion
+from bitstream.errors import Corrupt, UnsupportedVersion
 from bitstream.extras import Chapter, Extras, Track, read_chapters, read_metadata
 from bitstream.header import Quality, is_ancillary
 from bitstream.limits import Limits
@@ -28,11 +26,7 @@ class AncillaryBlocks:
                 "found a critical block of unknown type: use a newer release", offset=offset, block=name
             )
         self._count += 1
-        if self._count > self._limits.max_ancillary_blocks:
-            allowed = self._limits.max_ancillary_blocks
-            raise LimitExceeded(
-                f"expected at most {allowed} ancillary blocks, found more", offset=offset, block=name
-            )
+        self._limits.check("max_ancillary_blocks", self._count, offset=offset, block=name)
 
     def add(self, block: Block) -> bool:
         """Read a `qual` or `meta` block and return True; return False for any other type."""
@@ -76,11 +70,8 @@ class ExtrasBlocks:
             require_first(self._chapters, block)
             self._chapters = read_chapters(reader)
         else:
-            if len(self._tracks) >= self._limits.max_tracks:
-                raise reader.fault(LimitExceeded, f"expected at most {self._limits.max_tracks} tracks")
-            # The limit holds for the whole file: earlier tracks have used up part of it.
-            limits = replace(self._limits, max_packets=self._limits.max_packets - self._packet_count)
-            self._tracks.append(Track.read(block.reader(limits)))
+            reader.check_limit("max_tracks", len(self._tracks) + 1)
+            self._tracks.append(Track.read(reader, self._packet_count))
             self._packet_count += len(self._tracks[-1].packets)
 
     def extras(self) -> Extras:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
 from bitstream.blocks import Block, BlockHead, block_name
-from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.errors import Corrupt
 from bitstream.extras import EXTRA_TYPES, Extras, TrackInfo
 from bitstream.header import (
     KNOWN_ANCILLARY_TYPES,
@@ -104,11 +104,7 @@ class Assembly:
         self.header = with_times(self.header, block, self._limits)
 
     def _add_segment(self, block: Block) -> Segment:
-        if len(self.entries) >= self._limits.max_segments:
-            allowed = self._limits.max_segments
-            raise LimitExceeded(
-                f"expected at most {allowed} segments, found more", offset=block.offset, block="SEGM"
-            )
+        self._limits.check("max_segments", len(self.entries) + 1, offset=block.offset, block="SEGM")
         segment = read_segment(block, self._limits)
         first, stop = segment.first_frame, segment.first_frame + segment.frame_count
         least = self.entries[-1].first_frame + self.entries[-1].frame_count if self.entries else 0

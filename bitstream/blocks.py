@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from bitstream.errors import BadMagic, BitstreamError, Corrupt, LimitExceeded, Truncated, UnsupportedVersion
+from bitstream.errors import BadMagic, BitstreamError, Corrupt, Truncated, UnsupportedVersion
 from bitstream.fields import Reader, Writer
 from bitstream.header import is_block_type
 from bitstream.limits import DEFAULT_LIMITS, Limits
@@ -57,8 +57,8 @@ class Block(NamedTuple):
 
 
 def block_name(block_type: bytes) -> str:
-    """A block type as text for error messages."""
-    return block_type.decode("ascii", "backslashreplace")
+    """A block type as text for error messages; bytes that are no printable ASCII become escapes."""
+    return block_type.decode("latin-1").encode("unicode_escape").decode("ascii")
 
 
 def encode_head() -> bytes:
@@ -153,12 +153,7 @@ class BlockScanner:
         name = block_name(block_type)
         if not is_block_type(block_type):
             raise Corrupt(f"expected a type of four letters, found {block_type!r}", offset=start, block=name)
-        if payload_bytes > self._limits.max_block_bytes:
-            raise LimitExceeded(
-                f"expected at most {self._limits.max_block_bytes} payload bytes, found {payload_bytes}",
-                offset=start + 4,
-                block=name,
-            )
+        self._limits.check("max_block_bytes", payload_bytes, offset=start + 4, block=name)
         return BlockHead(block_type, start, payload_bytes)
 
     def read_payload(self, head: BlockHead) -> Block:

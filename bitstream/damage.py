@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bitstream.assembly import Assembly
 from bitstream.blocks import Block, BlockScanner, block_name
-from bitstream.errors import BitstreamError, Corrupt, LimitExceeded, Truncated, UnsupportedVersion
+from bitstream.errors import BitstreamError, Corrupt, Truncated, UnsupportedVersion
 from bitstream.header import IndexEntry, Segment
 from bitstream.limits import Limits
 
@@ -75,8 +75,7 @@ class Damage:
 
     def add(self, offset: int, block_type: bytes, error: BitstreamError) -> None:
         """Note that the block at this offset cannot be used. Raises LimitExceeded after too many."""
-        if len(self._faults) >= self._limits.max_segments:
-            raise LimitExceeded("expected fewer damaged blocks", offset=offset, block=block_name(block_type))
+        self._limits.check("max_segments", len(self._faults) + 1, offset=offset, block=block_name(block_type))
         what = _CONTENTS.get(block_type, f"a block of type {block_name(block_type)}")
         self._faults.setdefault(offset, (what, error))
 

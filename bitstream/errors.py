@@ -43,4 +43,20 @@ class Corrupt(BitstreamError):
 
 
 class LimitExceeded(BitstreamError):
-    """A declared size is larger than this reader accepts."""
+    """A declared size, or the work that a file asks for, is larger than this reader accepts.
+
+    `limit` is the name of the field of `Limits`, and `found` the value that it would have to be.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str = "",
+        found: int = 0,
+        offset: int | None = None,
+        block: str | None = None,
+    ) -> None:
+        super().__init__(message, offset=offset, block=block)
+        self.limit = limit
+        self.found = found

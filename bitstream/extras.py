@@ -10,7 +10,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
-from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
 from bitstream.limits import DEFAULT_LIMITS, Limits
 from bitstream.records import (
@@ -52,7 +52,7 @@ class Text:
     def read(self, reader: Reader) -> str:
         start = reader.offset
         try:
-            return str(reader.blob(getattr(reader.limits, self.limit)), "utf-8")
+            return str(reader.blob(self.limit), "utf-8")
         except UnicodeDecodeError as error:
             raise reader.fault(Corrupt, f"expected UTF-8 text: {error}", start) from None
 
@@ -159,12 +159,15 @@ class Track:
         require_within("max_block_bytes", len(writer) - begin)
 
     @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read the payload of a `trak` block to its end. Raises `BitstreamError`."""
+    def read(cls, reader: Reader, counted_packets: int = 0) -> Self:
+        """Read the payload of a `trak` block to its end. Raises `BitstreamError`.
+
+        `counted_packets` are those of the file's earlier tracks.
+        """
         info = TrackInfo.read(reader)
         packets: list[Packet] = []
         expected, last_duration = 0, 0
-        for _ in range(read_count(reader, "max_packets", _LEAST_PACKET_BYTES)):
+        for _ in range(read_count(reader, "max_packets", _LEAST_PACKET_BYTES, counted_packets)):
             start = reader.offset
             pts = expected + reader.signed_varint()
             # Equal numbers share one object, because there may be millions of packets.
@@ -252,9 +255,7 @@ def check_metadata(metadata: Mapping[str, str], size: int, limits: Limits = DEFA
 
 def read_metadata(reader: Reader) -> dict[str, str]:
     """Read the payload of a `meta` block to its end."""
-    allowed = reader.limits.max_metadata_bytes
-    if reader.remaining > allowed:
-        raise reader.fault(LimitExceeded, f"expected at most {allowed} bytes, found {reader.remaining}")
+    reader.check_limit("max_metadata_bytes", reader.remaining)
     metadata = _read_texts(reader)
     reader.expect_end()
     return metadata

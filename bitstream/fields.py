@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable
 from fractions import Fraction
 
-from bitstream.errors import BitstreamError, Corrupt, LimitExceeded, Truncated
+from bitstream.errors import BitstreamError, Corrupt, Truncated
 from bitstream.limits import DEFAULT_LIMITS, Limits
 
 MAX_U32 = (1 << 32) - 1
@@ -128,6 +128,10 @@ class Reader:
         """Return an error of this kind at `offset`, or at the next byte, for the caller to raise."""
         return kind(message, offset=self.offset if offset is None else offset, block=self.block)
 
+    def check_limit(self, name: str, found: int, offset: int | None = None) -> None:
+        """Raise LimitExceeded at `offset`, or at the next byte, if `found` is above the limit `name`."""
+        self.limits.check(name, found, offset=self.offset if offset is None else offset, block=self.block)
+
     def require(self, size: int) -> None:
         """Raise Truncated unless `size` more bytes are there."""
         if size > self.remaining:
@@ -199,10 +203,9 @@ class Reader:
             )
         return Fraction(numerator, denominator)
 
-    def blob(self, maximum: int) -> bytes:
-        """A varint length and that many bytes. Raises LimitExceeded for a length above `maximum`."""
+    def blob(self, limit: str) -> bytes:
+        """A varint length and that many bytes. Raises LimitExceeded for a length above the limit's."""
         start = self.offset
         size = self.varint()
-        if size > maximum:
-            raise self.fault(LimitExceeded, f"expected at most {maximum} bytes, found {size}", start)
+        self.check_limit(limit, size, start)
         return bytes(self.raw(size))

@@ -45,7 +45,7 @@ class ForwardReader:
         limits: Limits = DEFAULT_LIMITS,
         skip_damaged: bool = False,
     ) -> None:
-        self._limits = limits
+        self.limits = limits
         self._process = os.getpid()
         self._owned = isinstance(file, (str, os.PathLike))
         self._file = _opened(file)
@@ -91,7 +91,7 @@ class ForwardReader:
                 return
 
     def _salvaged(self, damage: Damage) -> Iterator[tuple[IndexEntry, Segment]]:
-        salvage = Salvage(self._assembly, damage, self._limits)
+        salvage = Salvage(self._assembly, damage, self.limits)
         return salvage.segments(self._scanner, None, until_tail=True)
 
     def _read_segment(self) -> _Arrived | None:

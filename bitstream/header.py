@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
 
-from bitstream.errors import LimitExceeded
 from bitstream.extras import EXTRA_TYPES, Extras
 from bitstream.fields import MAX_U32, MAX_U64, Reader, Writer
 from bitstream.records import (
@@ -207,9 +206,6 @@ def read_stream_header(reader: Reader) -> StreamHeader:
     """Read the payload of a STRM block to its end, within the reader's limits."""
     start = reader.offset
     header = StreamHeader.read(reader)
-    pixels = header.coded_width * header.coded_height
-    if pixels > reader.limits.max_pixels:
-        allowed = reader.limits.max_pixels
-        raise reader.fault(LimitExceeded, f"expected at most {allowed} pixels, found {pixels}", start)
+    reader.check_limit("max_pixels", header.coded_width * header.coded_height, start)
     reader.expect_end()
     return header

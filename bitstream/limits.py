@@ -1,13 +1,19 @@
-"""Limits on the sizes that a file declares, so that a small file cannot exhaust a machine."""
+"""Limits on the sizes and the work that a file declares, so that a small file cannot exhaust a machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bitstream.errors import LimitExceeded
+
+ACTIVATION_BYTES, SYMBOL_BYTES, TIMESTAMP_BYTES = 4, 12, 64
+"""Bytes of memory for each value that rendering a frame holds, for each symbol of a segment, and for each
+frame of a file with a TIME block. SPEC.md, section 9."""
+
 
 @dataclass(frozen=True)
 class Limits:
-    """Largest values accepted. Each is checked before memory of that size is allocated.
+    """Largest values accepted. Each is checked before memory or time of that size is spent.
 
     SPEC.md requires every reader to accept files within the defaults. A reader may be given smaller limits,
     on a server for instance, or larger ones.
@@ -17,7 +23,8 @@ class Limits:
     """Pixels of width and of height, coded and displayed."""
     max_pixels: int = 1 << 27
     """Pixels of one coded frame."""
-    max_frames: int = 1 << 28
+    max_frames: int = 1 << 24
+    """Frames of a file: three days at 60 frames per second."""
     max_segments: int = 1 << 16
     max_block_bytes: int = 1 << 30
     """Payload bytes of one block."""
@@ -39,6 +46,24 @@ class Limits:
     """Frames of a file with a TIME block."""
     max_symbols: int = 1 << 27
     """Symbols of one section, and of all sections of a segment together."""
+    max_frame_multiplications: int = 1 << 43
+    """Multiplications that rendering one frame takes: about a minute and a half of a processor."""
+    max_segment_multiplications: int = 1 << 54
+    """Multiplications that rendering all frames of a segment takes."""
+    max_memory: int = 1 << 32
+    """Bytes that decoding a segment and rendering one of its frames takes, as SPEC.md estimates them."""
+
+    def check(self, name: str, found: int, *, offset: int | None = None, block: str | None = None) -> None:
+        """Raise `LimitExceeded` if `found` is above the limit `name`; `offset` and `block` say where."""
+        allowed = getattr(self, name)
+        if found > allowed:
+            raise LimitExceeded(
+                f"expected at most {name} = {allowed:,}, found {found:,}",
+                limit=name,
+                found=found,
+                offset=offset,
+                block=block,
+            )
 
 
 DEFAULT_LIMITS = Limits()

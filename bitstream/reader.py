@@ -65,7 +65,7 @@ class StreamReader:
     """
 
     def __init__(self, file: FileSource, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._limits = limits
+        self.limits = limits
         self._file = open_positioned(file)
         self._size = self._file.size
         try:
@@ -78,10 +78,10 @@ class StreamReader:
         scanner = self._scanner(0)
         self.version = scanner.read_head()
         block = self._checked_block(scanner, b"STRM")
-        self.header = read_stream_header(block.reader(self._limits))
+        self.header = read_stream_header(block.reader(self.limits))
         if scanner.read_block_head().type == b"TIME":
             block = self._checked_block(self._scanner(block.end), b"TIME")
-            self.header = with_times(self.header, block, self._limits)
+            self.header = with_times(self.header, block, self.limits)
         index_at = self._read_index(block.end)
         self._walk_gaps(block.end, index_at)
 
@@ -95,7 +95,7 @@ class StreamReader:
         except BitstreamError as error:
             message = "expected TAIL as the last 20 bytes: the file is cut off, or damaged there"
             raise Corrupt(message, offset=tail_at, block="TAIL") from error
-        index_at = read_tail(tail, self._limits)
+        index_at = read_tail(tail, self.limits)
         if not first <= index_at <= tail_at - BLOCK_OVERHEAD_BYTES:
             raise Corrupt(
                 f"expected INDX within {first}..{tail_at}, found {index_at}",
@@ -105,12 +105,12 @@ class StreamReader:
         index_block = self._checked_block(self._scanner(index_at), b"INDX")
         if index_block.end != tail_at:
             raise Corrupt(f"expected TAIL at {index_block.end}", offset=index_at, block="INDX")
-        self.index: tuple[IndexEntry, ...] = read_index(index_block, self._limits).entries
+        self.index: tuple[IndexEntry, ...] = read_index(index_block, self.limits).entries
         self._check_index(index_at)
         return index_at
 
     def _scanner(self, offset: int) -> BlockScanner:
-        return BlockScanner(Cursor(self._file, offset), offset=offset, limits=self._limits)
+        return BlockScanner(Cursor(self._file, offset), offset=offset, limits=self.limits)
 
     def _checked_block(self, scanner: BlockScanner, block_type: bytes) -> Block:
         """Read the next block, which must have this type and end within the file."""
@@ -152,7 +152,7 @@ class StreamReader:
 
     def _walk_gaps(self, first: int, last: int) -> None:
         """Read the ancillary blocks between the segments. Gaps must consist of whole blocks."""
-        known = AncillaryBlocks(self._limits)
+        known = AncillaryBlocks(self.limits)
         unknown: list[BlockHead] = []
         extras: list[BlockHead] = []
         for at, end in self._gaps(first, last):
@@ -179,7 +179,7 @@ class StreamReader:
             raise IndexError(f"expected a segment of 0..{len(self.index) - 1}, found {number}")
         entry = self.index[number]
         block = self._checked_block(self._scanner(entry.offset), b"SEGM")
-        segment = read_segment(block, self._limits)
+        segment = read_segment(block, self.limits)
         found = IndexEntry(block.offset, block.end - block.offset, segment.first_frame, segment.frame_count)
         if found != entry:
             raise Corrupt(
@@ -211,7 +211,7 @@ class StreamReader:
 
         Raises `BitstreamError`.
         """
-        blocks = ExtrasBlocks(self._limits)
+        blocks = ExtrasBlocks(self.limits)
         for head in self.extras_blocks:
             if with_tracks or head.type != b"trak":
                 blocks.add(self._checked_block(self._scanner(head.offset), head.type))
@@ -225,7 +225,7 @@ class StreamReader:
         tracks = [head for head in self.extras_blocks if head.type == b"trak"]
         blocks = [self._checked_block(self._scanner(head.offset), head.type) for head in tracks]
         return tuple(
-            (TrackInfo.read(block.reader(self._limits)), block.end - block.offset) for block in blocks
+            (TrackInfo.read(block.reader(self.limits)), block.end - block.offset) for block in blocks
         )
 
     def segment_number(self, frame: int) -> int:
@@ -252,7 +252,7 @@ class StreamReader:
         self._file.close()
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
-        return type(self), (self._file.origin(), self._limits)
+        return type(self), (self._file.origin(), self.limits)
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
 from typing import Any, ClassVar, Protocol, Self
 
-from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.errors import Corrupt
 from bitstream.fields import MAX_U32, MAX_U64, Reader, Writer, to_float32
 from bitstream.limits import DEFAULT_LIMITS
 
@@ -110,11 +110,8 @@ class Varint:
     def read(self, reader: Reader) -> int:
         start = reader.offset
         value = reader.varint()
-        if self.limit is not None and value > getattr(reader.limits, self.limit):
-            allowed = getattr(reader.limits, self.limit)
-            raise reader.fault(
-                LimitExceeded, f"expected at most {self.limit} = {allowed}, found {value}", start
-            )
+        if self.limit is not None:
+            reader.check_limit(self.limit, value, start)
         return value
 
 
@@ -220,7 +217,7 @@ class Blob:
         writer.blob(value)
 
     def read(self, reader: Reader) -> bytes:
-        return reader.blob(getattr(reader.limits, self.limit))
+        return reader.blob(self.limit)
 
 
 @dataclass(frozen=True)
@@ -284,13 +281,14 @@ class Sequence:
         return tuple(self.record.read(reader) for _ in range(count))
 
 
-def read_count(reader: Reader, limit: str, least_bytes: int) -> int:
-    """Read a count of entries of at least `least_bytes` each. Raises `BitstreamError` before allocation."""
+def read_count(reader: Reader, limit: str, least_bytes: int, counted: int = 0) -> int:
+    """Read a count of entries of at least `least_bytes` each. Raises `BitstreamError` before allocation.
+
+    `counted` are the entries read elsewhere that the same limit counts.
+    """
     start = reader.offset
     count = reader.varint()
-    allowed = getattr(reader.limits, limit)
-    if count > allowed:
-        raise reader.fault(LimitExceeded, f"expected at most {limit} = {allowed}, found {count}", start)
+    reader.check_limit(limit, counted + count, start)
     if count * least_bytes > reader.remaining:
         raise reader.fault(
             Corrupt, f"expected room for {count} entries, found {reader.remaining} bytes", start

@@ -27,9 +27,9 @@ class SalvageReader(StreamReader):
     """
 
     def _open(self) -> None:
-        self._damage = Damage(self._limits)
-        self._assembly = Assembly(self._limits)
-        salvage = Salvage(self._assembly, self._damage, self._limits)
+        self._damage = Damage(self.limits)
+        self._assembly = Assembly(self.limits)
+        salvage = Salvage(self._assembly, self._damage, self.limits)
         scanner = self._scanner(0)
         self.version = scanner.read_head()
         block = self._checked_block(scanner, b"STRM")

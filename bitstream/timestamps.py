@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 from bitstream.blocks import Block
-from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.errors import Corrupt
 from bitstream.fields import Writer
 from bitstream.header import TIMESTAMP_BOUND, Section, StreamHeader
-from bitstream.limits import DEFAULT_LIMITS, Limits
+from bitstream.limits import DEFAULT_LIMITS, TIMESTAMP_BYTES, Limits
 
 _LARGEST_SYMBOL = (1 << 31) - 1
 
@@ -53,21 +53,26 @@ def encode_times(times: tuple[int, ...]) -> bytes:
 
 def with_times(header: StreamHeader, block: Block, limits: Limits = DEFAULT_LIMITS) -> StreamHeader:
     """Return the header with the timestamps of a `TIME` block. Raises `BitstreamError` if it is invalid."""
-    # Imported here because it loads NumPy, and most files have no such block.
+    # Imported here because most files have no such block, and then need no NumPy.
+    import numpy as np
+
     from bitstream.coders import decode_section
 
-    reader = block.reader(limits)
-    allowed = limits.max_timestamps
-    if header.frame_count > allowed:
-        raise reader.fault(LimitExceeded, f"expected at most {allowed} times, found {header.frame_count}")
-    if header.frame_count < 2:
+    reader, count = block.reader(limits), header.frame_count
+    reader.check_limit("max_timestamps", count)
+    reader.check_limit("max_memory", TIMESTAMP_BYTES * count)
+    if count < 2:
         raise reader.fault(Corrupt, "expected no times for a single frame")
     unit = reader.varint(TIMESTAMP_BOUND)
-    section = Section(reader.u8(), (), reader.blob(limits.max_block_bytes))
+    section = Section(reader.u8(), (), reader.blob("max_block_bytes"))
     reader.expect_end()
-    steps = decode_section(section, header.frame_count - 1, limits).tolist()
-    if unit < 1 or min(steps) < 1 or unit * sum(steps) >= TIMESTAMP_BOUND:
+    # Sums of at most 2^22 symbols of 32 bits; larger counts, which only a person allows, would wrap at 2^32.
+    times = np.zeros(count, dtype=np.int64)
+    steps = decode_section(section, count - 1, limits)
+    np.cumsum(steps, out=times[1:], dtype=np.int64)
+    if unit < 1 or int(steps.min()) < 1 or unit * int(times[-1]) >= TIMESTAMP_BOUND:
         raise reader.fault(Corrupt, "expected times that rise and stay below 2^60", block.offset)
-    if math.gcd(*steps) != 1:
+    if int(np.gcd.reduce(steps)) != 1:
         raise reader.fault(Corrupt, "expected steps without a common factor", block.offset)
-    return replace(header, timestamps=tuple(accumulate((unit * step for step in steps), initial=0)))
+    times *= unit
+    return replace(header, timestamps=tuple(times.tolist()))

@@ -12,6 +12,7 @@ from inrcodec.version import __version__
 
 if TYPE_CHECKING:
     from bitstream import BitstreamError as BitstreamError
+    from bitstream import Limits as Limits
     from inrcodec.decoder.decode import DecodeResult as DecodeResult
     from inrcodec.decoder.decode import decode as decode
     from inrcodec.decoder.info import inspect as info
@@ -56,6 +57,7 @@ _HOMES = {
     "FitReport": "inrcodec.progress:FitReport",
     "FrameRange": "inrcodec.settings.source:FrameRange",
     "InrcError": "inrcodec.errors:InrcError",
+    "Limits": "bitstream:Limits",
     "NotAVideo": "inrcodec.errors:NotAVideo",
     "OutputError": "inrcodec.errors:OutputError",
     "Picture": "inrcodec.progress:Picture",
@@ -92,6 +94,7 @@ __all__ = [
     "FitReport",
     "FrameRange",
     "InrcError",
+    "Limits",
     "NotAVideo",
     "OutputError",
     "Picture",

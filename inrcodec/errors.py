@@ -57,13 +57,15 @@ class OutputError(InrcError):
 
 def explained(error: Exception) -> tuple[str, int]:
     """The message and the exit code for an exception that a command raised."""
-    from bitstream.errors import BitstreamError
+    from bitstream.errors import BitstreamError, LimitExceeded
 
     if isinstance(error, InrcError):
         return str(error), error.exit_code
     if isinstance(error, BitstreamError):
         notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-        return f"not an intact .inrv file: {error} [{type(error).__name__}]{notes}", EXIT_CORRUPT
+        is_limit = isinstance(error, LimitExceeded)
+        what = "the file is beyond a limit" if is_limit else "not an intact .inrv file"
+        return f"{what}: {error} [{type(error).__name__}]{notes}", EXIT_CORRUPT
     if is_out_of_memory(error):
         return _OUT_OF_MEMORY, EXIT_FAILED
     return f"{UNEXPECTED} {type(error).__name__}: {error} (-v shows where)", EXIT_FAILED

@@ -17,6 +17,7 @@ from regenerate_golden_families import configs
 import bitstream
 import inrcodec
 from inrcodec.coding.grid_sections import segment_tensors
+from inrcodec.coding.opened_segment import open_segment
 from inrcodec.coding.sections import row_count
 from inrcodec.decoder.info import inspect
 from inrcodec.models.family import VideoInfo
@@ -141,11 +142,12 @@ def test_one_has_a_whole_hierarchy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["inrc", "inrc-smooth"])
 def test_a_decoder_written_from_the_specification_shows_the_same_hierarchy(name: str) -> None:
-    path, video = GOLDEN / f"{name}.inrv", VideoInfo(31, 23, 6)
-    (segment,) = bitstream.load(path.read_bytes()).segments
-    config = Inrc().unpack(segment.config, video, segment.seed)
+    path = GOLDEN / f"{name}.inrv"
+    stream = bitstream.load(path.read_bytes())
+    segment = open_segment(stream.segments[0], stream.header)
+    config = segment.config
     assert config.is_smooth == (name == "inrc-smooth")
-    tensors = segment_tensors(Inrc(), config, video, Inrc().tensors(config, video), segment.sections)
+    tensors = segment_tensors(segment)
     with inrcodec.open(path, "cpu", "float32") as opened:
         difference = opened[:].astype(int) - inrc_reference.frames_of(tensors, config, 23, 31)
     assert np.abs(difference).max() <= 1

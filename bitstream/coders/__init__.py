@@ -16,7 +16,7 @@ from bitstream.coders.levels import LevelsCoder
 from bitstream.coders.packed import PackedCoder
 from bitstream.coders.tally import Tally
 from bitstream.coders.uniform import UniformCoder
-from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.errors import Corrupt
 from bitstream.header import Section
 from bitstream.limits import DEFAULT_LIMITS, Limits
 
@@ -68,10 +68,7 @@ def decode_section(section: Section, count: int, limits: Limits = DEFAULT_LIMITS
 
     Raises `BitstreamError` if the coder is unknown, the count is above the limit, or the payload is damaged.
     """
-    if count > limits.max_symbols:
-        raise LimitExceeded(
-            f"expected at most {limits.max_symbols} symbols in a section, found {count}", block="SEGM"
-        )
+    limits.check("max_symbols", count, block="SEGM")
     return coder_by_id(section.coder).decode(section.payload, count)
 
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitstream.coders.tally import Tally
-from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.errors import Corrupt
 from bitstream.fields import Reader
-from bitstream.limits import DEFAULT_LIMITS
 
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 
@@ -66,9 +65,6 @@ class TalliedCoder:
         if count < 0:
             raise ValueError(f"expected a count of at least 0, found {count}")
         reader = Reader(payload, block=f"coder {self.name}")
-        if count > DEFAULT_LIMITS.max_symbols:
-            allowed = DEFAULT_LIMITS.max_symbols
-            raise reader.fault(LimitExceeded, f"expected at most {allowed} symbols, found {count}")
         if count == 0:
             reader.expect_end()
         return reader

@@ -11,7 +11,8 @@ is coded at once, so one call codes all symbols of a class. A flag has only the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
+from itertools import accumulate, chain, repeat
 from typing import Any
 
 import numpy as np
@@ -54,52 +55,99 @@ def check_knots(knots: NDArray[Any]) -> NDArray[np.int64]:
     return signed
 
 
-def class_log_odds(knots: NDArray[np.int64], index: int) -> tuple[int, ...]:
-    """The four log-odds of a class in 1/64 nats, interpolated in quarters between two knots."""
-    knot, quarter = divmod(index, QUARTERS)
-    following = knots[min(knot + 1, len(knots) - 1)]
-    mixed = (QUARTERS - quarter) * knots[knot] + quarter * following
-    return tuple(int(value) for value in mixed)
+def class_log_odds(knots: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The four log-odds of each class in 1/64 nats, (classes, 4), in quarters between two knots."""
+    knot, quarter = np.divmod(np.arange(class_count(len(knots))), QUARTERS)
+    following = knots[np.minimum(knot + 1, len(knots) - 1)]
+    mixed: NDArray[np.int64] = (QUARTERS - quarter)[:, None] * knots[knot] + quarter[:, None] * following
+    return mixed
 
 
 @cache
-def odds(log_odds: int) -> int:
-    """2^32 times the odds for log-odds of at least 0 in 1/64 nats. Normative."""
-    value = ONE
-    for _ in range(log_odds):
-        value = value * ODDS_STEP >> 32
-    return value
+def all_odds() -> tuple[int, ...]:
+    """2^32 times the odds for each log-odds of knots from 0 up, in 1/64 nats. Normative."""
+    steps = repeat(ODDS_STEP, QUARTERS * MAX_LOG_ODDS)
+    return tuple(accumulate(steps, lambda value, step: value * step >> 32, initial=ONE))
+
+
+def event_odds(log_odds: int) -> tuple[int, int]:
+    """The weights of an event of these log-odds in 1/64 nats and of its opposite. Normative."""
+    odds = all_odds()[abs(log_odds)]
+    return (odds, ONE) if log_odds >= 0 else (ONE, odds)
 
 
 def share(weight: int, log_odds: int) -> int:
     """The share of `weight` for an event of these log-odds in 1/64 nats, rounded down. Normative."""
-    event, others = (odds(log_odds), ONE) if log_odds >= 0 else (ONE, odds(-log_odds))
+    event, others = event_odds(log_odds)
     return weight * event // (event + others)
 
 
-def class_frequencies(log_odds: tuple[int, ...], max_magnitude: int) -> Frequencies:
-    """Frequencies of the symbols -M..M, (2 M + 1,), from a class's log-odds in 1/64 nats. Normative.
+def class_weights(log_odds: NDArray[np.int64], max_magnitude: int) -> NDArray[np.int64]:
+    """Weights of the magnitudes 0..M in each class, (M + 1, classes), of total 2^32. Normative.
 
-    The weight 2^32 is split at each magnitude in turn, and magnitude M gets the remainder. Both signs of a
-    magnitude share its weight equally. Symbol 0 gets what rounding leaves.
+    `log_odds` are those of the classes in 1/64 nats, (classes, 4). The weight 2^32 is split at each magnitude
+    in turn, and magnitude M gets the remainder.
+
+    A file may ask for 2^15 magnitudes in every class, so all classes take a step at once, and in floating
+    point: a weight below 2^32 is exact, and its share is exact too unless it lies within rounding of a whole
+    number. Integers find such shares afterwards, and their classes are computed again.
     """
-    size = 2 * max_magnitude + 1
-    left = ONE
-    sides = []
-    for magnitude in range(max_magnitude + 1):
-        last = magnitude == max_magnitude
-        weight = left if last else share(left, log_odds[min(magnitude, DECISIONS - 1)])
-        left -= weight
-        sides.append(1 + (weight * (TOTAL - size) >> 33))
-    side = np.array(sides[1:], dtype=np.uint64)
+    pairs = [[event_odds(int(value)) for value in one] for one in log_odds]
+    events, others = np.ascontiguousarray(np.array(pairs, dtype=np.uint64).transpose(2, 1, 0))
+    shares = events / (events + others).astype(np.float64)
+    weights = np.zeros((max_magnitude + 1, len(log_odds)))
+    left = np.full(len(log_odds), float(ONE))
+    for weight, part in zip(weights[:-1], chain(shares, repeat(shares[-1])), strict=False):
+        np.multiply(left, part, out=weight)
+        np.floor(weight, out=weight)
+        np.subtract(left, weight, out=left)
+    weights[-1] = left
+    whole = weights.astype(np.int64)
+    for number in np.flatnonzero(~_are_shares(whole, events, events + others)):
+        whole[:, number] = _exact_weights(log_odds[number], max_magnitude)
+    return whole
+
+
+def _are_shares(
+    weights: NDArray[np.int64], events: NDArray[np.uint64], totals: NDArray[np.uint64]
+) -> NDArray[np.bool_]:
+    """For each class, whether every weight is the exact share, rounded down, of what was left before it."""
+    parts = weights[:-1].astype(np.uint64)
+    left = np.uint64(ONE) - np.cumsum(parts, axis=0) + parts
+    exact = np.ones(parts.shape[1], dtype=np.bool_)
+    for decision, (event, total) in enumerate(zip(events, totals, strict=True)):
+        rows = slice(decision, None if decision == DECISIONS - 1 else decision + 1)
+        # Modulo 2^64, which cannot hide an error: remainders are off by less than twice a total, below 2^57.
+        exact &= (left[rows] * event - parts[rows] * total < total).all(axis=0)
+    return exact
+
+
+def _exact_weights(log_odds: NDArray[np.int64], max_magnitude: int) -> list[int]:
+    """The weights of one class, (M + 1,), by integers alone."""
+    pairs = [event_odds(int(value)) for value in log_odds]
+    weights, left = [], ONE
+    for magnitude in range(max_magnitude):
+        event, other = pairs[min(magnitude, DECISIONS - 1)]
+        weights.append(left * event // (event + other))
+        left -= weights[-1]
+    return [*weights, left]
+
+
+def frequencies_of_weights(weights: NDArray[np.int64]) -> Frequencies:
+    """Frequencies of the symbols -M..M, (2 M + 1,), from the weights of magnitudes, (M + 1,). Normative.
+
+    Both signs of a magnitude share its weight equally. Symbol 0 gets what rounding leaves.
+    """
+    size = 2 * len(weights) - 1
+    side = np.uint64(1) + (weights[1:].astype(np.uint64) * np.uint64(TOTAL - size) >> np.uint64(33))
     centre = np.uint64(TOTAL) - np.uint64(2) * side.sum(dtype=np.uint64)
     frequencies: Frequencies = np.concatenate((side[::-1], [centre], side)).astype(np.uint64)
     return frequencies
 
 
-def flag_frequencies(log_odds: tuple[int, ...]) -> Frequencies:
-    """Frequencies of the flags 0 and 1, (2,), from a class's log-odds in 1/64 nats. Normative."""
-    zero = 1 + (share(ONE, log_odds[0]) * (TOTAL - 2) >> 32)
+def flag_frequencies(log_odds: int) -> Frequencies:
+    """Frequencies of the flags 0 and 1, (2,), from a class's first log-odds in 1/64 nats. Normative."""
+    zero = 1 + (share(ONE, log_odds) * (TOTAL - 2) >> 32)
     return np.array([zero, TOTAL - zero], dtype=np.uint64)
 
 
@@ -109,22 +157,25 @@ class ClassModels:
     def __init__(self, knots: NDArray[Any], max_magnitude: int) -> None:
         if not 1 <= max_magnitude <= MAX_MAGNITUDE:
             raise ValueError(f"expected a largest magnitude of 1..{MAX_MAGNITUDE}, found {max_magnitude}")
-        self._knots = check_knots(knots)
+        self._log_odds = class_log_odds(check_knots(knots))
         self.max_magnitude = max_magnitude
-        self.count = class_count(len(self._knots))
+        self.count = len(self._log_odds)
         self._built: dict[int, Any] = {}
         self._flags: dict[int, Any] = {}
 
     def __getitem__(self, index: int) -> Any:
         if index not in self._built:
-            frequencies = class_frequencies(class_log_odds(self._knots, index), self.max_magnitude)
-            self._built[index] = frequency_model(frequencies)
+            self._built[index] = frequency_model(frequencies_of_weights(self._weights[:, index]))
         return self._built[index]
+
+    @cached_property
+    def _weights(self) -> NDArray[np.int64]:
+        return class_weights(self._log_odds, self.max_magnitude)
 
     def flag(self, index: int) -> Any:
         """The model of a flag of this class."""
         if index not in self._flags:
-            self._flags[index] = frequency_model(flag_frequencies(class_log_odds(self._knots, index)))
+            self._flags[index] = frequency_model(flag_frequencies(int(self._log_odds[index, 0])))
         return self._flags[index]
 
     def groups(self, classes: NDArray[Any]) -> tuple[NDArray[np.intp], Iterator[tuple[int, int, int]]]:

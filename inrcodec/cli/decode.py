@@ -9,6 +9,7 @@ import click
 from inrcodec.cli import console
 from inrcodec.cli.console import Verbosity
 from inrcodec.cli.info import say_lost
+from inrcodec.cli.limits import limits_option
 from inrcodec.cli.lines import decode_line, written_text
 from inrcodec.cli.options import (
     DEVICE,
@@ -50,6 +51,7 @@ from inrcodec.system.names import STDOUT
     "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True
 )
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
+@limits_option
 @reporting_options
 def decode(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> int:
     """Render the .inrv file SOURCE as a video or as images.

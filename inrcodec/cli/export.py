@@ -8,6 +8,7 @@ import click
 
 from inrcodec.cli import console
 from inrcodec.cli.console import Verbosity
+from inrcodec.cli.limits import limits_option
 from inrcodec.cli.lines import export_lines
 from inrcodec.cli.options import reporting_options
 from inrcodec.settings.export import EXPORT_CHECKS, ExportSettings
@@ -30,6 +31,7 @@ from inrcodec.settings.export import EXPORT_CHECKS, ExportSettings
     help="Frames to compare with `inrc decode`: some (first, middle and last of each segment) or all.",
 )
 @click.option("-y", "overwrite", is_flag=True, help="Replace an earlier export.")
+@limits_option
 @reporting_options
 def export(source: str, output: str, quiet: bool, verbose: bool, as_json: bool, **plain: Any) -> None:
     """Export the decoder of FILE.inrv as ONNX models with their inputs.

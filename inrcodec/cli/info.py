@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import click
 
+from bitstream.limits import Limits
 from inrcodec.cli import console, tables
+from inrcodec.cli.limits import limits_option
 from inrcodec.cli.lines import Lost, lost_lines
 from inrcodec.errors import EXIT_CORRUPT
 
@@ -27,15 +29,16 @@ def say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
 @click.argument("file")
 @verbose_option
 @click.option("--skip-damaged", is_flag=True, help="Report what is intact in a damaged file; exit code 4.")
+@limits_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
-def info(file: str, skip_damaged: bool, as_json: bool) -> int:
+def info(file: str, skip_damaged: bool, limits: Limits, as_json: bool) -> int:
     """Show what the .inrv FILE contains and how many bits each part takes.
 
     FILE `-` is standard input.
     """
     from inrcodec.decoder.info import inspect
 
-    report = inspect(file, skip_damaged)
+    report = inspect(file, skip_damaged, limits)
     if as_json:
         console.print_json(report.as_dict())
     else:
@@ -60,15 +63,16 @@ def models(as_json: bool) -> None:
 @click.command()
 @click.argument("file")
 @verbose_option
+@limits_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line.")
-def verify(file: str, as_json: bool) -> None:
+def verify(file: str, limits: Limits, as_json: bool) -> None:
     """Check every checksum and every symbol of the .inrv FILE.
 
     FILE `-` is standard input.
     """
     from inrcodec.decoder.info import verify as verify_file
 
-    report = verify_file(file)
+    report = verify_file(file, limits)
     if as_json:
         console.print_json({"path": file, "intact": True, "file_bytes": report.file_bytes})
     else:

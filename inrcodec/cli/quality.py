@@ -7,8 +7,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from bitstream.limits import Limits
 from inrcodec.cli import console, tables
 from inrcodec.cli.console import Verbosity
+from inrcodec.cli.limits import limits_option
 from inrcodec.cli.lines import comparison_line, report_line
 from inrcodec.cli.options import DEVICE, DURATION, LADDER, POSITIVE, picture_options, reporting_options, taken
 from inrcodec.errors import UsageError
@@ -33,6 +35,7 @@ from inrcodec.system.names import check_paths
 @click.option("--csv", "table", metavar="FILE.csv", help="Also write a table with one line per frame.")
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing table.")
+@limits_option
 @reporting_options
 def evaluate(
     reference: str,
@@ -41,6 +44,7 @@ def evaluate(
     table: str | None,
     device: str,
     overwrite: bool,
+    limits: Limits,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -62,7 +66,7 @@ def evaluate(
     from inrcodec.quality.evaluation import evaluate as compare
 
     with console.progress_for(verbosity) as progress:
-        found = compare(reference, decoded, selected, metrics, device, progress)
+        found = compare(reference, decoded, selected, metrics, device, progress, limits)
     if table is not None:
         found.write_csv(table, overwrite)
     if as_json:
@@ -91,6 +95,7 @@ def evaluate(
 )
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option("-y", "overwrite", is_flag=True, help="Replace an existing page.")
+@limits_option
 @reporting_options
 def report(
     source: str,
@@ -100,6 +105,7 @@ def report(
     logs: tuple[str, ...],
     device: str,
     overwrite: bool,
+    limits: Limits,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -117,6 +123,7 @@ def report(
         logs,
         device,
         overwrite,
+        limits,
     )
     from inrcodec.quality.report.write import write_report
 

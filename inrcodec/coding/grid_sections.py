@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitstream import Corrupt, Section
+from bitstream import DEFAULT_LIMITS, Corrupt, Limits, Section
 from bitstream.coder_ids import CoderId
 from bitstream.coders import decode_section, encode_smallest
 from bitstream.coders.conditional import MAX_LOG_ODDS, ConditionalDecoder, ConditionalEncoder
 from bitstream.fields import Reader, Writer
+from inrcodec.coding.opened_segment import OpenedSegment
 from inrcodec.coding.sections import decode_sections
-from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
+from inrcodec.models.family import TensorSpec, VideoInfo
 from inrcodec.models.inrc.context_prior import context_prior
 from inrcodec.models.inrc.contexts import ContextModel
 from inrcodec.models.inrc.hierarchy import Hierarchy
@@ -113,13 +114,12 @@ class DecodedGrids:
     symbols: GridSymbols
 
 
-def segment_tensors(
-    family: AnyFamily, config: Any, video: VideoInfo, specs: Sequence[TensorSpec], sections: Sequence[Section]
-) -> dict[str, NDArray[Any]]:
+def segment_tensors(opened: OpenedSegment) -> dict[str, NDArray[Any]]:
     """Decode the tensors of a segment of any family, by name; raises `BitstreamError`."""
-    if not family.has_contexts:
-        return dict(decode_sections(specs, sections))
-    decoded = decode_contextual(config, video, specs, sections)
+    specs, sections, limits = opened.specs, opened.segment.sections, opened.limits
+    if not opened.family.has_contexts:
+        return dict(decode_sections(specs, sections, limits))
+    decoded = decode_contextual(opened.config, opened.video, specs, sections, limits)
     symbols = decoded.symbols
     return {
         **decoded.network,
@@ -131,7 +131,11 @@ def segment_tensors(
 
 
 def decode_contextual(
-    config: InrcConfig, video: VideoInfo, specs: Sequence[TensorSpec], sections: Sequence[Section]
+    config: InrcConfig,
+    video: VideoInfo,
+    specs: Sequence[TensorSpec],
+    sections: Sequence[Section],
+    limits: Limits = DEFAULT_LIMITS,
 ) -> DecodedGrids:
     """Inverse of `encode_contextual`; raises `BitstreamError`."""
     if len(sections) != len(specs):
@@ -143,7 +147,7 @@ def decode_contextual(
         spec.name: _parameters(spec, section, prior[spec.name])
         for spec, section in zip(specs[:count], sections[:count], strict=True)
     }
-    network = decode_sections(specs[count:-2], sections[count:-2])
+    network = decode_sections(specs[count:-2], sections[count:-2], limits)
     motion, latent = sections[-2:]
     with _Opened(motion, parameters["context.motion.knots"]) as decoder:
         grids = _code_motion(decoder, parameters, None, config, tree)

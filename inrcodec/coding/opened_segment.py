@@ -14,21 +14,20 @@ from bitstream import (
     BitstreamError,
     Corrupt,
     ForwardReader,
-    LimitExceeded,
+    Limits,
     SalvageReader,
     Segment,
     StreamHeader,
     StreamReader,
     Truncated,
 )
+from bitstream.limits import ACTIVATION_BYTES, SYMBOL_BYTES
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.registry import family_by_wire_id
 from inrcodec.system.names import STDIN, is_pipe
 
 AnyReader = StreamReader | ForwardReader
-MAXIMUM_ACTIVATIONS = 1 << 31
-"""Most values in memory while one frame is rendered: 4 GiB in bfloat16, enough for 8K video."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +40,30 @@ class OpenedSegment:
     video: VideoInfo
     specs: tuple[TensorSpec, ...]
     """The segment's tensors, one per section, in wire order."""
+    limits: Limits
 
 
-def open_stream(path: str | os.PathLike[str], skip_damaged: bool = False, forward: bool = False) -> AnyReader:
+def open_stream(
+    path: str | os.PathLike[str],
+    skip_damaged: bool = False,
+    forward: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> AnyReader:
     """Open the file at `path`, or standard input for `-`; raises `UsageError` and `BitstreamError`.
 
     Pipes, and all files with `forward`, are read from front to end; see `ForwardReader`. With `skip_damaged`
-    damage is skipped and listed in `losses`.
+    damage is skipped and listed in `losses`. A file beyond the `limits` is refused with `LimitExceeded`.
     """
     random_access = SalvageReader if skip_damaged else StreamReader
     try:
         if os.fspath(path) == STDIN:
             file = _standard_input()
             if not forward and file.seekable() and file.tell() == 0:
-                return random_access(file)
-            return ForwardReader(file, skip_damaged=skip_damaged)
+                return random_access(file, limits)
+            return ForwardReader(file, limits, skip_damaged)
         if forward or is_pipe(path):
-            return ForwardReader(path, skip_damaged=skip_damaged)
-        return random_access(path)
+            return ForwardReader(path, limits, skip_damaged)
+        return random_access(path, limits)
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
     except IsADirectoryError as error:
@@ -74,35 +79,37 @@ def _standard_input() -> BinaryIO:
 
 
 @contextmanager
-def salvage_advised(path: str | os.PathLike[str], skip_damaged: bool) -> Iterator[None]:
+def salvage_advised(
+    path: str | os.PathLike[str], skip_damaged: bool, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[None]:
     """Add a note to a `BitstreamError` raised in the block if --skip-damaged would help."""
     try:
         yield
     except (Corrupt, Truncated) as error:
-        if not skip_damaged and _is_salvageable(path, error):
+        if not skip_damaged and _is_salvageable(path, error, limits):
             error.add_note("--skip-damaged decodes what is intact")
         raise
 
 
-def _is_salvageable(path: str | os.PathLike[str], error: BitstreamError) -> bool:
+def _is_salvageable(path: str | os.PathLike[str], error: BitstreamError, limits: Limits) -> bool:
     """Whether the file has an intact segment or, for a pipe, which cannot be read again, may have one."""
     if os.fspath(path) == STDIN or is_pipe(path):
         return error.block not in ("head", "STRM")
     try:
-        with SalvageReader(path) as reader:
+        with SalvageReader(path, limits) as reader:
             _, _, segment = next(reader.segments())
-            open_segment(segment, reader.header)
+            open_segment(segment, reader.header, limits)
     except (BitstreamError, StopIteration, OSError):
         return False
     return True
 
 
-def open_segment(segment: Segment, header: StreamHeader) -> OpenedSegment:
+def open_segment(segment: Segment, header: StreamHeader, limits: Limits = DEFAULT_LIMITS) -> OpenedSegment:
     """The family, config and tensors of a segment.
 
     Raises `Corrupt` for a config that the family refuses, and for a wrong coded size or number of sections.
-    Raises `LimitExceeded` if the tensors together have more symbols than one section may have, or if
-    rendering a frame takes too much memory: a file of a few bytes must not claim all memory of a machine.
+    Raises `LimitExceeded` if the segment takes more memory or multiplications than the `limits` allow: a file
+    of a few bytes must not claim a machine.
     """
     family = family_by_wire_id(segment.family)
     video = VideoInfo(header.width, header.height, segment.frame_count)
@@ -113,13 +120,18 @@ def open_segment(segment: Segment, header: StreamHeader) -> OpenedSegment:
     specs = family.tensors(config, video)
     if len(specs) != len(segment.sections):
         raise Corrupt(f"expected {len(specs)} sections, found {len(segment.sections)}", block="SEGM")
-    symbol_count, limit = sum(spec.count for spec in specs), DEFAULT_LIMITS.max_symbols
-    if symbol_count > limit:
-        raise LimitExceeded(f"expected at most {limit} symbols, found {symbol_count}", block="SEGM")
-    activations = family.activation_count(config, video)
-    if activations > MAXIMUM_ACTIVATIONS:
-        raise LimitExceeded(
-            f"expected a network of at most {MAXIMUM_ACTIVATIONS} values a frame, found {activations}",
-            block="SEGM",
-        )
-    return OpenedSegment(segment, family, config, video, specs)
+    symbols = sum(spec.count for spec in specs)
+    multiplications = family.multiplication_count(config, video)
+    for name, asked in (
+        ("max_symbols", symbols),
+        ("max_frame_multiplications", multiplications),
+        ("max_segment_multiplications", multiplications * video.frame_count),
+        ("max_memory", memory_bytes(family.activation_count(config, video), symbols)),
+    ):
+        limits.check(name, asked, block="SEGM")
+    return OpenedSegment(segment, family, config, video, specs, limits)
+
+
+def memory_bytes(activations: int, symbols: int) -> int:
+    """Bytes that decoding a segment and rendering one of its frames takes. Normative."""
+    return ACTIVATION_BYTES * activations + SYMBOL_BYTES * symbols

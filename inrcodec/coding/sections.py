@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bitstream import Corrupt, Section
+from bitstream import DEFAULT_LIMITS, Corrupt, Limits, Section
 from bitstream.coders import decode_section, encode_smallest
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 
@@ -45,16 +45,16 @@ def encode_section(spec: TensorSpec, value: NDArray[np.float32], step: Steps | N
 
 
 def decode_sections(
-    specs: Sequence[TensorSpec], sections: Sequence[Section]
+    specs: Sequence[TensorSpec], sections: Sequence[Section], limits: Limits = DEFAULT_LIMITS
 ) -> dict[str, NDArray[np.float32]]:
     """Decode the tensors, dequantised, by name; raises `BitstreamError`."""
     if len(sections) != len(specs):
         raise Corrupt(f"expected {len(specs)} sections, found {len(sections)}", offset=None, block="SEGM")
-    return {spec.name: _decode(spec, section) for spec, section in zip(specs, sections, strict=True)}
+    return {spec.name: _decode(spec, section, limits) for spec, section in zip(specs, sections, strict=True)}
 
 
-def _decode(spec: TensorSpec, section: Section) -> NDArray[np.float32]:
-    symbols = _from_rows(spec, decode_section(section, spec.count))
+def _decode(spec: TensorSpec, section: Section, limits: Limits) -> NDArray[np.float32]:
+    symbols = decode_section(section, spec.count, limits)
     is_stepped = spec.role in STEPPED_ROLES
     step_counts = sorted({1, row_count(spec)}) if is_stepped else [0]
     if len(section.steps) not in step_counts:
@@ -62,17 +62,14 @@ def _decode(spec: TensorSpec, section: Section) -> NDArray[np.float32]:
         message = f"{spec.name}: expected {expected} steps, found {len(section.steps)}"
         raise Corrupt(message, offset=None, block="SEGM")
     if is_stepped:
-        # In float64, which cannot overflow; the product is rounded to float32 once.
-        values = symbols * _steps_of_values(spec, section.steps)
-        if np.abs(values).max(initial=0.0) > np.finfo(np.float32).max:
-            raise Corrupt(f"{spec.name}: a value is not finite", offset=None, block="SEGM")
-        return values.astype(np.float32)
+        rows = symbols.reshape(row_count(spec), -1)
+        return _from_rows(spec, _dequantised(spec.name, rows, np.array(section.steps)))
     lowest, highest = (0, spec.level_count) if spec.role is Role.LEVELS else (0, 0xFFFF)
     if symbols.size and (symbols.min() < lowest or symbols.max() > highest):
         raise Corrupt(f"{spec.name}: a symbol is outside {lowest}..{highest}", offset=None, block="SEGM")
     if spec.role is Role.LEVELS:
-        return symbols.astype(np.float32)
-    scales = symbols.astype("<u2").view("<f2").astype(np.float32)
+        return _from_rows(spec, symbols.astype(np.float32))
+    scales = _from_rows(spec, symbols).astype("<u2").view("<f2").astype(np.float32)
     if not np.isfinite(scales).all():
         raise Corrupt(f"{spec.name}: a scale is not finite", offset=None, block="SEGM")
     return scales
@@ -95,16 +92,24 @@ def to_rows(spec: TensorSpec, values: NDArray[_Number]) -> NDArray[_Number]:
     return np.ascontiguousarray(values).reshape(row_count(spec), -1)
 
 
-def _steps_of_values(spec: TensorSpec, steps: tuple[float, ...]) -> NDArray[np.float64]:
-    """Steps, one in all or one per row, in a shape that broadcasts with the tensor's."""
-    shape = [1] * len(spec.shape)
-    shape[1 if spec.role is Role.EMBEDDING else 0] = len(steps)
-    return np.array(steps, dtype=np.float64).reshape(shape)
+def _dequantised(name: str, rows: NDArray[np.int32], steps: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Symbols (rows, columns) times the step of their row; raises `Corrupt` for a value beyond float32.
+
+    Products are exact in float64 and rounded to float32 once. NumPy makes a few thousand of them at a time,
+    because there may be 2^27.
+    """
+    if rows.size:
+        largest = np.maximum(rows.max(axis=1).astype(np.float64), -rows.min(axis=1).astype(np.float64))
+        if (largest * steps).max() > np.finfo(np.float32).max:
+            raise Corrupt(f"{name}: a value is not finite", offset=None, block="SEGM")
+    values = np.empty(rows.shape, dtype=np.float32)
+    np.multiply(rows, steps[:, None], out=values, dtype=np.float64, casting="unsafe")
+    return values
 
 
-def _from_rows(spec: TensorSpec, symbols: NDArray[np.int32]) -> NDArray[np.int32]:
+def _from_rows(spec: TensorSpec, values: NDArray[_Number]) -> NDArray[_Number]:
     """Inverse of `to_rows`, from the flat wire order to the tensor's shape."""
     if spec.role is Role.EMBEDDING:
         frames, channels, *rest = spec.shape
-        return np.ascontiguousarray(np.moveaxis(symbols.reshape(channels, frames, *rest), 0, 1))
-    return symbols.reshape(spec.shape)
+        return np.ascontiguousarray(np.moveaxis(values.reshape(channels, frames, *rest), 0, 1))
+    return values.reshape(spec.shape)

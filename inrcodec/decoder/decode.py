@@ -49,7 +49,7 @@ def decode(
     from inrcodec.video.writer import check_target
 
     check_target(output, settings.codec, settings.crf, settings.overwrite)
-    with salvage_advised(source, settings.skip_damaged):
+    with salvage_advised(source, settings.skip_damaged, settings.limits):
         return _decode(source, output, settings, progress)
 
 
@@ -60,7 +60,9 @@ def _decode(source: str, output: str, settings: DecodeSettings, progress: Progre
     from inrcodec.video.writer import holds_extras, note_dropped_tracks
 
     started = time.monotonic()
-    with open_video(source, settings.device, settings.precision, settings.skip_damaged) as video:
+    with open_video(
+        source, settings.device, settings.precision, settings.skip_damaged, settings.limits
+    ) as video:
         selected = video.select(settings.frames, settings.at_seconds)
         positions = PositionsBetween(selected, settings.fps_scale)
         check_one_picture(output, len(positions))

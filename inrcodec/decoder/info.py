@@ -9,7 +9,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bitstream import BitstreamError, Loss, StreamHeader, TrackInfo, TrackKind
+from bitstream import DEFAULT_LIMITS, BitstreamError, Limits, Loss, StreamHeader, TrackInfo, TrackKind
 from bitstream.coder_ids import coder_name
 from inrcodec.coding.opened_segment import OpenedSegment, open_segment, open_stream, salvage_advised
 
@@ -136,31 +136,31 @@ class FileReport:
         }
 
 
-def inspect(path: str, skip_damaged: bool = False) -> FileReport:
+def inspect(path: str, skip_damaged: bool = False, limits: Limits = DEFAULT_LIMITS) -> FileReport:
     """Read the header of every segment and check its checksum, without decoding symbols.
 
-    Raises `UsageError` for a missing file and `BitstreamError` for anything but an intact `.inrv`; with
-    `skip_damaged` only if no segment is intact.
+    Raises `UsageError` for a missing file and `BitstreamError` for anything but an intact `.inrv` within the
+    `limits`; with `skip_damaged` only if no segment is intact.
     """
-    with salvage_advised(path, skip_damaged):
-        return _report(path, decode_symbols=False, skip_damaged=skip_damaged)
+    with salvage_advised(path, skip_damaged, limits):
+        return _report(path, limits, decode_symbols=False, skip_damaged=skip_damaged)
 
 
-def verify(path: str) -> FileReport:
+def verify(path: str, limits: Limits = DEFAULT_LIMITS) -> FileReport:
     """Do the same as `inspect`, and also check every block's checksum and decode every section's symbols.
 
-    Raises as `inspect` does; a file that passes decodes on every machine.
+    Raises as `inspect` does; a file that passes decodes on every machine that has the memory.
     """
-    return _report(path, decode_symbols=True)
+    return _report(path, limits, decode_symbols=True)
 
 
-def _report(path: str, decode_symbols: bool, skip_damaged: bool = False) -> FileReport:
+def _report(path: str, limits: Limits, decode_symbols: bool, skip_damaged: bool = False) -> FileReport:
     # Reading by the index would skip blocks of unknown type; reading from front to end checks every byte.
-    with open_stream(path, skip_damaged, forward=decode_symbols) as reader:
+    with open_stream(path, skip_damaged, forward=decode_symbols, limits=limits) as reader:
         segments = []
         for number, entry, segment in reader.segments():
             try:
-                opened = open_segment(segment, reader.header)
+                opened = open_segment(segment, reader.header, limits)
                 if decode_symbols:
                     _decode_symbols(opened)
             except BitstreamError as error:
@@ -192,7 +192,7 @@ def _decode_symbols(opened: OpenedSegment) -> None:
     # Imported here, because it loads NumPy, which a report on the headers does not need.
     from inrcodec.coding.grid_sections import segment_tensors
 
-    segment_tensors(opened.family, opened.config, opened.video, opened.specs, opened.segment.sections)
+    segment_tensors(opened)
 
 
 def _track_report(info: TrackInfo, block_bytes: int) -> TrackReport:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bitstream import BitstreamError, Segment, StreamHeader, StreamReader
+from bitstream import DEFAULT_LIMITS, BitstreamError, Limits, Segment, StreamHeader, StreamReader
 from inrcodec.coding.grid_sections import segment_tensors
 from inrcodec.coding.opened_segment import AnyReader, open_segment
 from inrcodec.models.family import CodesDecoder
@@ -83,18 +83,23 @@ class Renderers:
         self._beside.shutdown(cancel_futures=True)
 
     def _make(self, segment: Segment) -> SegmentRenderer:
-        return SegmentRenderer(segment, self._reader.header, self._device, self._dtype)
+        reader = self._reader
+        return SegmentRenderer(segment, reader.header, self._device, self._dtype, reader.limits)
 
 
 class SegmentRenderer:
     """Renders frames of one segment of a file; raises `BitstreamError` if it is not intact."""
 
     def __init__(
-        self, segment: Segment, header: StreamHeader, device: torch.device, dtype: torch.dtype
+        self,
+        segment: Segment,
+        header: StreamHeader,
+        device: torch.device,
+        dtype: torch.dtype,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        opened = open_segment(segment, header)
-        sections = opened.segment.sections
-        arrays = segment_tensors(opened.family, opened.config, opened.video, opened.specs, sections)
+        opened = open_segment(segment, header, limits)
+        arrays = segment_tensors(opened)
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         self.decoder = opened.family.decoder(opened.config, opened.video, tensors)
         first = opened.segment.first_frame
@@ -103,6 +108,11 @@ class SegmentRenderer:
         self.batch_frames = batch_frames(activations, device, isinstance(self.decoder, CodesDecoder))
         self._device, self._dtype = device, dtype
         self._quarter_turns = header.rotation // 90
+
+    @property
+    def stop(self) -> int:
+        """The frame after the segment's last."""
+        return self._frames.stop
 
     def holds(self, position: float) -> bool:
         return int(position) in self._frames

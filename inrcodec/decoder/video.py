@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Self, overload
 
 import numpy as np
 
-from bitstream import BitstreamError, Extras, ForwardReader, Loss
+from bitstream import DEFAULT_LIMITS, BitstreamError, Extras, ForwardReader, Limits, Loss
 from inrcodec.coding.opened_segment import AnyReader, open_stream
 from inrcodec.decoder.render import Frames, Renderers, SegmentRenderer
 from inrcodec.errors import UsageError
@@ -28,17 +29,19 @@ def open_video(
     device: str = "auto",
     precision: str = "auto",
     skip_damaged: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Video:
     """Open an `.inrv` file for random access to its frames; a pipe or `-` (standard input) only goes forward.
 
     `video[i]` is a frame (height, width, 3) uint8, `video[a:b]` an array of them, `len(video)` their number.
     Raises `UsageError` for a missing file and `BitstreamError` for one that is not intact. With
     `skip_damaged` a lost frame repeats the last intact one before it, or at the start the first one after it;
-    `video.losses()` lists the lost frames.
+    `video.losses()` lists the lost frames. A file that asks for more than the `limits` allow, now or when a
+    frame is needed, is refused with `bitstream.LimitExceeded`.
     """
     # Checked before the file is opened, because after an error nothing would close it.
     compute_dtype(precision, choose_device(device))
-    return Video(open_stream(source, skip_damaged), device, precision)
+    return Video(open_stream(source, skip_damaged, limits=limits), device, precision)
 
 
 class Video:
@@ -160,10 +163,10 @@ class Video:
 
     def _prepare(self, renderer: SegmentRenderer, frames: Sequence[float], at: int) -> None:
         """Start decoding the segment that is needed after this one."""
-        following = (frames[later] for later in range(at, len(frames)))
-        outside = next((position for position in following if not renderer.holds(position)), None)
-        if outside is not None:
-            self._renderers.prepare(self._reader.locate(int(outside))[0])
+        # Frames ascend nearly always; in another order a segment may be prepared that is not the next one.
+        outside = bisect_left(frames, renderer.stop, lo=at)
+        if outside < len(frames):
+            self._renderers.prepare(self._reader.locate(int(frames[outside]))[0])
 
     def _is_frozen(self, place: tuple[int, int], position: float) -> bool:
         """Whether a position lies in the gap that this frame of this segment fills."""

@@ -70,11 +70,14 @@ def export(
     # Imported late: torch and ONNX load only when there is something to export.
     from inrcodec.exporter.segments import SegmentExport
 
-    with open_stream(source) as reader, exported_folder(source, output, settings.overwrite) as folder:
+    with (
+        open_stream(source, limits=settings.limits) as reader,
+        exported_folder(source, output, settings.overwrite) as folder,
+    ):
         if settings.web:
             _write_page(folder, settings.runtime)
         page_bytes = _size_of([*folder.rglob("*")])
-        work = SegmentExport(folder, reader.header, settings.check, progress)
+        work = SegmentExport(folder, reader.header, settings, progress)
         for number, _, segment in reader.segments():
             work.add(number, segment)
         manifest = work.manifest("video" if source == STDIN else os.path.basename(source))

@@ -18,6 +18,7 @@ from inrcodec.exporter.values import write_stored
 from inrcodec.models.graphs import GraphDecoder
 from inrcodec.models.registry import family_by_wire_id
 from inrcodec.progress import Progress
+from inrcodec.settings.export import ExportSettings
 from inrcodec.video.properties import VideoProperties, displayed, properties_of
 from inrcodec.video.timestamps import frame_time
 
@@ -28,8 +29,10 @@ LARGEST_DIFFERENCE = 1
 class SegmentExport:
     """Exports segments one by one into a folder, checks each, and describes them all in a manifest."""
 
-    def __init__(self, folder: Path, header: StreamHeader, check: str, progress: Progress) -> None:
-        self._folder, self._header, self._check, self._progress = folder, header, check, progress
+    def __init__(
+        self, folder: Path, header: StreamHeader, settings: ExportSettings, progress: Progress
+    ) -> None:
+        self._folder, self._header, self._settings, self._progress = folder, header, settings, progress
         self._writer = GraphWriter(folder, header.rotation // 90)
         self._segments: list[ExportedSegment] = []
         self.checked_frames = self.largest_difference = 0
@@ -41,7 +44,8 @@ class SegmentExport:
         exported, and `OSError`.
         """
         self._progress.stage("exporting", segment.first_frame, self._header.frame_count)
-        renderer = SegmentRenderer(segment, self._header, torch.device("cpu"), torch.float32)
+        cpu = torch.device("cpu")
+        renderer = SegmentRenderer(segment, self._header, cpu, torch.float32, self._settings.limits)
         family = family_by_wire_id(segment.family)
         if not isinstance(renderer.decoder, GraphDecoder):
             raise UsageError(f"files of {family.name} cannot be exported")
@@ -66,7 +70,7 @@ class SegmentExport:
 
     def _compare(self, player: SegmentPlayer, renderer: SegmentRenderer) -> None:
         segment = player.segment
-        places = checked_places(segment.frame_count, self._check)
+        places = checked_places(segment.frame_count, self._settings.check)
         for done, place in enumerate(places):
             frame = segment.first_frame + place
             expected, found = renderer.render([frame])[0], player.frame(place)

@@ -225,6 +225,12 @@ class Family(Protocol[Config]):
         Decoders refuse a segment above a limit, so the rule is normative: SPEC, section 9.
         """
 
+    def multiplication_count(self, config: Config, video: VideoInfo) -> int:
+        """Estimated number of multiplications that rendering one frame takes.
+
+        Normative for the same reason.
+        """
+
     def decoder(self, config: Config, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder: ...
 
 

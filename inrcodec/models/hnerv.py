@@ -40,6 +40,7 @@ from inrcodec.models.layers.layout import (
     convolution_tensors,
     embedding_channels_for,
     hnerv_convolutions,
+    multiplication_count,
     read_grid,
     widest_affordable,
     write_grid,
@@ -161,6 +162,9 @@ class HNeRV(Network):
 
     def activation_count(self, config: HNeRVConfig, video: VideoInfo) -> int:
         return activation_count(config.convolutions, config.grid)
+
+    def multiplication_count(self, config: HNeRVConfig, video: VideoInfo) -> int:
+        return multiplication_count(config.convolutions, config.grid)
 
     def representation(self, config: HNeRVConfig, video: VideoInfo, seed: int) -> Representation:
         return HNeRVRepresentation(config, video, seed)

@@ -37,6 +37,7 @@ from inrcodec.models.layers.layout import (
     activation_count,
     choose_grid,
     convolution_tensors,
+    multiplication_count,
     nerv_convolutions,
     read_grid,
     widest_affordable,
@@ -135,6 +136,9 @@ class NeRV(Network):
 
     def activation_count(self, config: NeRVConfig, video: VideoInfo) -> int:
         return activation_count(config.convolutions, config.grid)
+
+    def multiplication_count(self, config: NeRVConfig, video: VideoInfo) -> int:
+        return multiplication_count(config.convolutions, config.grid)
 
     def representation(self, config: NeRVConfig, video: VideoInfo, seed: int) -> Representation:
         return NeRVRepresentation(config, video, seed)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitstream import probe
+from bitstream import DEFAULT_LIMITS, Limits, probe
 from bitstream.blocks import MAGIC
 from inrcodec.decoder.video import Video, open_video
 from inrcodec.errors import UsageError
@@ -116,21 +116,28 @@ def evaluate(
     measures: Sequence[str] | None = None,
     device: str = "auto",
     progress: Progress | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluation:
     """Compare `decoded`, an .inrv file or any video, with the part of `reference` that `source` selects.
 
     `measures` are names of `frame_metrics.MEASURES`; the default is all that are installed. Memory holds one
     frame of each video, or what rendering needs for an .inrv file. Raises `UsageError` if the videos differ
-    in size or length, and for an unavailable measure.
+    in size or length, and for an unavailable measure, and `BitstreamError` for an .inrv file that is damaged
+    or beyond the `limits`.
     """
     progress = progress or Silent()
     names = _usable(measures, progress)
     found: list[Measured] = []
     with ExitStack() as stack:
         videos = [
-            _Opened(reference, source or SourceSettings(), device, stack, progress),
-            _Opened(decoded, SourceSettings(), device, stack, progress),
+            _Opened(reference, source or SourceSettings(), device, stack, progress, limits),
+            _Opened(decoded, SourceSettings(), device, stack, progress, limits),
         ]
+        counts = [video.frame_count for video in videos]
+        if all(counts) and counts[0] != counts[1]:
+            raise UsageError(
+                f"{reference} has {counts[0]:,} frames, {decoded} has {counts[1]:,}: they cannot be compared"
+            )
         total = max(video.frame_count for video in videos)
         first, second = (video.pictures for video in videos)
         shape: tuple[int, ...] = ()
@@ -165,6 +172,7 @@ def frames_at(
     source: SourceSettings | None = None,
     device: str = "auto",
     progress: Progress | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> list[Frame]:
     """The frames `indices` of an .inrv file or of the selected part of a video, each (height, width, 3).
 
@@ -173,7 +181,7 @@ def frames_at(
     """
     found: dict[int, Frame] = {}
     with ExitStack() as stack:
-        opened = _Opened(path, source or SourceSettings(), device, stack, progress or Silent())
+        opened = _Opened(path, source or SourceSettings(), device, stack, progress or Silent(), limits)
         if opened.video is not None:
             return [opened.video[index] for index in indices]
         for index, picture in zip(range(max(indices) + 1), opened.pictures, strict=False):
@@ -217,7 +225,13 @@ class _Opened:
     """An .inrv file or a video, read frame by frame. Raises `UsageError`."""
 
     def __init__(
-        self, path: str, source: SourceSettings, device: str, stack: ExitStack, progress: Progress
+        self,
+        path: str,
+        source: SourceSettings,
+        device: str,
+        stack: ExitStack,
+        progress: Progress,
+        limits: Limits,
     ) -> None:
         if path == STDIN or is_pipe(path):
             raise UsageError(f"{path}: both videos must be read from files, not from pipes")
@@ -232,8 +246,8 @@ class _Opened:
                 raise UsageError(
                     f"{path}: parts of .inrv files cannot be compared; name the source video first"
                 )
-            self.file_bytes -= probe(path).extras_bytes
-            self.video = stack.enter_context(open_video(path, device))
+            self.file_bytes -= probe(path, limits).extras_bytes
+            self.video = stack.enter_context(open_video(path, device, limits=limits))
             self.pictures, self.frame_count = map(Picture, self.video), len(self.video)
         else:
             reading = FrameReading(path, source, Part(progress, has_stages=False)).pictures()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from bitstream.limits import DEFAULT_LIMITS, Limits
 from inrcodec.errors import UsageError
 from inrcodec.settings.source import FrameRange
 
@@ -34,6 +35,8 @@ class DecodeSettings:
     codec: str | None = None
     crf: int | None = None
     overwrite: bool = False
+    limits: Limits = DEFAULT_LIMITS
+    """Limits on the work and memory that the file asks for."""
 
     def __post_init__(self) -> None:
         if self.at_seconds is not None and self.frames != FrameRange():

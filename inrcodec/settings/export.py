@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from bitstream.limits import DEFAULT_LIMITS, Limits
 from inrcodec.errors import UsageError
 
 EXPORT_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
@@ -25,6 +26,8 @@ class ExportSettings:
     check: str = "some"
     """Frames to compare with our decoder's: `some` (first, middle and last of each segment) or `all`."""
     overwrite: bool = False
+    limits: Limits = DEFAULT_LIMITS
+    """Limits on the work and memory that the file asks for."""
 
     def __post_init__(self) -> None:
         if self.check not in EXPORT_CHECKS:

@@ -6,15 +6,17 @@ import math
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import fields
 from fractions import Fraction
 
+from bitstream.limits import Limits
 from inrcodec.errors import UsageError
 from inrcodec.settings.source import FrameRange, SegmentRule, Size
 
-_BYTES_PER_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+_BYTES_PER_SUFFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SECONDS_PER_UNIT = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _NUMBER = r"\d+(?:\.\d+)?"
-_FILE_SIZE = re.compile(rf"({_NUMBER})([kmg]?)b?", re.IGNORECASE)
+_FILE_SIZE = re.compile(rf"({_NUMBER})([kmgt]?)b?", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(_NUMBER)
 _DURATION = re.compile(rf"(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:({_NUMBER})s)?", re.IGNORECASE)
 _FRAME_RANGE = re.compile(r"(\d*):(\d*)")
@@ -133,6 +135,27 @@ def parse_model_options(texts: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"model option {key!r} is given twice")
         options[key] = value
     return options
+
+
+def limit_name(field: str) -> str:
+    """Name of a field of `Limits` on the command line: `max_block_bytes` is `block-bytes`."""
+    return field.removeprefix("max_").replace("_", "-")
+
+
+def parse_limits(texts: Iterable[str]) -> Limits:
+    """Parse `NAME=VALUE` texts, such as `frames=20M` or `memory=2G`; raises `UsageError`."""
+    known = {limit_name(one.name): one.name for one in fields(Limits)}
+    values: dict[str, int] = {}
+    for text in texts:
+        name, separator, number = text.partition("=")
+        if name not in known or not separator:
+            names = ", ".join(known)
+            raise UsageError(f"--limits: expected NAME=VALUE with a name of {names}, found {text!r}")
+        value = _scaled_number(number)
+        if value < 1:
+            raise UsageError(f"--limits: {number!r} is not a number; write 20000000, 20M or 2G")
+        values[known[name]] = value
+    return Limits(**values)
 
 
 def parse_ladder(text: str) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bitstream.limits import DEFAULT_LIMITS, Limits
 from inrcodec.errors import UsageError
 from inrcodec.settings.presets import AUTO
 from inrcodec.settings.source import SourceSettings
@@ -30,6 +31,8 @@ class ReportSettings:
     """Files of `inrc encode --json`; each names the output that it describes."""
     device: str = "auto"
     overwrite: bool = False
+    limits: Limits = DEFAULT_LIMITS
+    """Limits on the work and memory that each file asks for."""
 
 
 @dataclass(frozen=True)

@@ -116,8 +116,11 @@ def test_what_follows_the_last_symbol_is_an_error(coder: SymbolCoder) -> None:
 
 @each_coder
 def test_counts_are_limited(coder: SymbolCoder) -> None:
-    with pytest.raises(LimitExceeded):
-        coder.decode(b"\x00\x00", (1 << 27) + 1)
+    section = Section(coder.wire_id, (), b"\x00\x00")
+    with pytest.raises(LimitExceeded, match="max_symbols = 134,217,728, found 134,217,729"):
+        decode_section(section, (1 << 27) + 1)
+    with pytest.raises(LimitExceeded, match="max_symbols = 3, found 4"):
+        decode_section(section, 4, Limits(max_symbols=3))
     with pytest.raises(ValueError):
         coder.decode(b"\x00\x00", -1)
 

@@ -11,6 +11,7 @@ import pytest
 from bitstream_samples import edges, steady
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from bitstream import BitstreamError, Corrupt, Section
@@ -22,11 +23,12 @@ from bitstream.coders.conditional import (
     MAX_MAGNITUDE,
     ConditionalDecoder,
     ConditionalEncoder,
+    all_odds,
     class_count,
-    class_frequencies,
     class_log_odds,
+    class_weights,
     flag_frequencies,
-    odds,
+    frequencies_of_weights,
     share,
 )
 
@@ -117,6 +119,35 @@ def test_golden_payload() -> None:
 # Frequencies
 
 
+def class_frequencies(log_odds: tuple[int, int, int, int], bound: int) -> NDArray[np.uint64]:
+    """Frequencies of one class, (2 bound + 1,)."""
+    return frequencies_of_weights(class_weights(np.array([log_odds]), bound)[:, 0])
+
+
+@given(knots=arrays(np.int64, (20, 4), elements=edges(-255, 255)), bound=edges(1, 400))
+@steady
+def test_weights_of_all_classes_at_once_are_those_of_integers(knots: Integers, bound: int) -> None:
+    weights = class_weights(class_log_odds(knots), bound)
+    assert (weights.sum(axis=0) == 1 << 32).all()
+    listed = knots.tolist()
+    for number in range(0, weights.shape[1], 5):
+        found = frequencies_of_weights(weights[:, number]).tolist()
+        assert found == reference.contextual_frequencies(listed, number, bound)
+
+
+def test_a_share_next_to_a_whole_number_is_exact() -> None:
+    """The float of 1/3 of a weight that 3 divides may lie on either side of the whole number."""
+    rng = np.random.default_rng(7)
+    log_odds = rng.integers(-1020, 1021, (500, 4))
+    weights = class_weights(log_odds, 700)
+    for place, one in enumerate(log_odds):
+        left = 1 << 32
+        for magnitude in range(700):
+            weight = share(left, int(one[min(magnitude, 3)]))
+            assert weights[magnitude, place] == weight
+            left -= weight
+
+
 @given(log_odds=log_odds, bound=edges(1, 300))
 @steady
 def test_frequencies_are_exact(log_odds: tuple[int, int, int, int], bound: int) -> None:
@@ -128,7 +159,7 @@ def test_frequencies_are_exact(log_odds: tuple[int, int, int, int], bound: int) 
 
 @pytest.mark.parametrize("value", [-255, 255])
 def test_frequencies_of_the_largest_alphabet(value: int) -> None:
-    frequencies = class_frequencies((4 * value,) * 4, MAX_MAGNITUDE)
+    frequencies = class_frequencies((4 * value, 4 * value, 4 * value, 4 * value), MAX_MAGNITUDE)
     assert int(frequencies.sum()) == TOTAL and int(frequencies.min()) >= 1
 
 
@@ -150,7 +181,7 @@ def test_frequencies_are_the_probabilities_of_the_decisions(
 def test_frequencies_of_flags_are_the_probabilities_of_the_first_decision(
     log_odds: tuple[int, int, int, int],
 ) -> None:
-    zero, one = flag_frequencies(log_odds).tolist()
+    zero, one = flag_frequencies(log_odds[0]).tolist()
     assert zero + one == TOTAL and min(zero, one) >= 1
     assert zero / TOTAL == pytest.approx(1 / (1 + math.exp(-log_odds[0] / 64)), abs=3 / TOTAL)
 
@@ -158,17 +189,17 @@ def test_frequencies_of_flags_are_the_probabilities_of_the_first_decision(
 def test_odds_are_those_of_the_exponential_function() -> None:
     """The recurrence is normative; this catches a wrong constant."""
     for log_odds in range(1021):
-        assert odds(log_odds) / 2**32 == pytest.approx(math.exp(log_odds / 64), rel=1e-6)
+        assert all_odds()[log_odds] / 2**32 == pytest.approx(math.exp(log_odds / 64), rel=1e-6)
     for log_odds in range(-1020, 1021):
         assert share(1 << 60, log_odds) / 2**60 == pytest.approx(1 / (1 + math.exp(-log_odds / 64)), rel=1e-6)
 
 
 def test_classes_lie_between_knots() -> None:
     assert class_count(3) == 9
-    assert class_log_odds(KNOTS, 0) == (360, 160, 120, 80)
-    assert class_log_odds(KNOTS, 3) == (90 + 60, 40 + 30, 30 + 15, 20)
-    assert class_log_odds(KNOTS, 4) == (80, 40, 20, 0)
-    assert class_log_odds(KNOTS, 8) == (-120, -80, -100, -120)
+    assert tuple(class_log_odds(KNOTS)[0]) == (360, 160, 120, 80)
+    assert tuple(class_log_odds(KNOTS)[3]) == (90 + 60, 40 + 30, 30 + 15, 20)
+    assert tuple(class_log_odds(KNOTS)[4]) == (80, 40, 20, 0)
+    assert tuple(class_log_odds(KNOTS)[8]) == (-120, -80, -100, -120)
 
 
 def test_size_is_close_to_the_ideal() -> None:
@@ -177,7 +208,7 @@ def test_size_is_close_to_the_ideal() -> None:
     symbols = np.empty(len(classes), dtype=np.int32)
     ideal_bits = 0.0
     for number in range(9):
-        ends = 1 / (1 + np.exp(-np.array(class_log_odds(KNOTS, number)) / 64))[[0, 1, 2, *[3] * 17]]
+        ends = 1 / (1 + np.exp(-class_log_odds(KNOTS)[number] / 64))[[0, 1, 2, *[3] * 17]]
         ends = np.append(ends, 1)
         magnitudes = ends * np.concatenate(([1], np.cumprod(1 - ends)[:-1]))
         both = np.concatenate((magnitudes[:0:-1] / 2, magnitudes[:1], magnitudes[1:] / 2))

@@ -12,7 +12,7 @@ from bitstream_samples import FLOAT32_MAX, HEADER, edges, rationals, steady
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitstream import BitstreamError, ColorTags, Corrupt, LimitExceeded, Quality, Section, Truncated
+from bitstream import BitstreamError, ColorTags, Corrupt, LimitExceeded, Limits, Quality, Section, Truncated
 from bitstream.fields import Reader, Writer, to_float32
 from bitstream.records import Record
 
@@ -54,7 +54,7 @@ def test_rational_round_trip(value: Fraction) -> None:
 @given(data=st.binary(max_size=300))
 @steady
 def test_blob_round_trip(data: bytes) -> None:
-    assert Reader(written(lambda writer: writer.blob(data))).blob(300) == data
+    assert Reader(written(lambda writer: writer.blob(data))).blob("max_extradata_bytes") == data
 
 
 @pytest.mark.parametrize(("name", "bits"), [("u8", 8), ("u16", 16), ("u32", 32), ("u64", 64)])
@@ -118,8 +118,8 @@ def test_errors_say_where_and_what() -> None:
     assert str(BitstreamError("plain")) == "plain"
     with pytest.raises(Corrupt, match="expected the end, found 1 more bytes"):
         reader.expect_end()
-    with pytest.raises(LimitExceeded, match="expected at most 1 bytes, found 2"):
-        Reader(b"\x02ab").blob(1)
+    with pytest.raises(LimitExceeded, match="expected at most max_extradata_bytes = 1, found 2"):
+        Reader(b"\x02ab", limits=Limits(max_extradata_bytes=1)).blob("max_extradata_bytes")
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bitstream import BitstreamError, Corrupt, Section
+from bitstream import DEFAULT_LIMITS, BitstreamError, Corrupt, Section, Segment
 from inrcodec.coding.grid_sections import GridSymbols, encode_contextual, segment_tensors
+from inrcodec.coding.opened_segment import OpenedSegment
 from inrcodec.coding.sections import encode_section
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.inrc.inrc import Inrc
@@ -63,7 +64,9 @@ def sections_of(config: InrcConfig, video: VideoInfo, largest: int = 3) -> tuple
 def decoded(
     config: InrcConfig, video: VideoInfo, sections: tuple[Section, ...]
 ) -> dict[str, NDArray[np.generic]]:
-    return segment_tensors(FAMILY, config, video, FAMILY.tensors(config, video), sections)
+    segment = Segment(0, video.frame_count, FAMILY.wire_id, 0, FAMILY.pack(config), sections)
+    specs = FAMILY.tensors(config, video)
+    return segment_tensors(OpenedSegment(segment, FAMILY, config, video, specs, DEFAULT_LIMITS))
 
 
 CONFIG = config_of(VIDEO)

@@ -60,6 +60,6 @@ def test_wide_features_of_early_stages_count_as_memory() -> None:
         sections = tuple(Section(1, (1.0,), b"\0\0") for _ in family.tensors(config, video))
         open_segment(Segment(0, 2, family.wire_id, 0, family.pack(config), sections), header)
 
-    open_with(width=50)
-    with pytest.raises(LimitExceeded, match="values a frame"):
+    open_with(width=20)
+    with pytest.raises(LimitExceeded, match="max_memory = 4,294,967,296, found"):
         open_with(width=100)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bitstream.errors import Corrupt, LimitExceeded
+from bitstream.errors import Corrupt
 from bitstream.fields import Reader, Writer
 from bitstream.limits import DEFAULT_LIMITS
 from inrcodec.errors import UsageError
@@ -73,7 +73,7 @@ class Inrc:
     summary = "inrc: latent and motion grids in a hierarchy of frames, refined by a small network"
 
     def most_frames(self, width: int, height: int) -> int:
-        """The most frames of `width` x `height` pixels that a reader accepts in one segment."""
+        """The most frames of `width` x `height` pixels that every reader accepts in one segment."""
         rows, columns = node_counts(VideoInfo(width, height, 1))
         symbols = CHANNELS * 4 * rows * columns + MOTION_CHANNELS * motion_cells(rows, columns)
         return min(MOST_FRAMES, (DEFAULT_LIMITS.max_symbols - OTHER_SYMBOLS) // symbols)
@@ -127,9 +127,9 @@ class Inrc:
         rows, columns, group, width, exponent, most, smooth = (reader.varint() for _ in range(7))
         reader.expect_end()
         config = InrcConfig(rows, columns, group, width, exponent, most, bool(smooth))
-        if video.frame_count > self.most_frames(video.width, video.height):
+        if video.frame_count > MOST_FRAMES:
             # Checked before the hierarchy is built, which takes memory and time for every frame.
-            raise LimitExceeded(f"{video.frame_count} frames are too many for one inrc segment", block="SEGM")
+            raise reader.fault(Corrupt, f"expected at most {MOST_FRAMES} frames, found {video.frame_count}")
         known = (
             (config.rows, config.columns) == node_counts(video)
             and 1 <= config.group_frames <= MOST_GROUP_FRAMES
@@ -159,6 +159,11 @@ class Inrc:
         """The peak while planes are made, or in the network, whose hidden channels are per 2 x 2 pixels."""
         pixels = config.rows * config.columns * CELL * CELL
         return pixels * max(23, 15 + -(-config.width // 4))
+
+    def multiplication_count(self, config: InrcConfig, video: VideoInfo) -> int:
+        """Lookups, transform and border filter, about 512 for each pixel, and the network's convolutions."""
+        pixels = config.rows * config.columns * CELL * CELL
+        return pixels * (512 + 27 * config.width)
 
     def decoder(self, config: InrcConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
         from inrcodec.models.inrc.decoder import Reconstruction

@@ -235,6 +235,17 @@ def activation_count(layers: Sequence[Convolution], grid: Grid) -> int:
     return most
 
 
+def multiplication_count(layers: Sequence[Convolution], grid: Grid) -> int:
+    """Multiplications of one frame: the weights of each layer, times the pixels at which it is computed."""
+    stem, *later = layers
+    pixels = grid.rows * grid.columns
+    total = stem.weight_count * (1 if stem.output_channels > later[0].input_channels else pixels)
+    for layer in later:
+        total += pixels * layer.weight_count
+        pixels *= layer.stride**2
+    return total
+
+
 @dataclass(frozen=True)
 class Rectangle:
     """A rectangle of a frame or of features: rows top..bottom, columns left..right, ends excluded."""

@@ -133,6 +133,12 @@ class SNeRV(Network):
         stages = (before + 2 * after for before, after in zip((0, *sizes), sizes, strict=False))
         return embedding + max(spectral.band_activations(config.width, grid), *stages)
 
+    def multiplication_count(self, config: SNeRVConfig, video: VideoInfo) -> int:
+        # A stage's convolution is computed before its pixel shuffle.
+        at = (config.grid.rows * config.grid.columns, *spectral.stage_pixels(config.grid))
+        stages = sum(layer.weight_count * pixels for layer, pixels in zip(config.stages, at, strict=False))
+        return stages + spectral.band_multiplications(config.width, config.grid, config.blocks)
+
     def representation(self, config: SNeRVConfig, video: VideoInfo, seed: int) -> Representation:
         return SNeRVRepresentation(config, video, seed)
 

@@ -144,6 +144,10 @@ class SNeRVT(Network):
         peaks[-1] += 3 * sizes[-3]
         return embeddings + max(peaks)
 
+    def multiplication_count(self, config: SNeRVTConfig, video: VideoInfo) -> int:
+        stages = sum(layer.weight_count * config.computed_at(layer) for layer in config.stages)
+        return stages + spectral.band_multiplications(config.width, config.grid, config.blocks)
+
     def representation(self, config: SNeRVTConfig, video: VideoInfo, seed: int) -> Representation:
         from inrcodec.models.snerv.temporal_blocks import SNeRVTRepresentation
 

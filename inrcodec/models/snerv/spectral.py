@@ -11,7 +11,9 @@ SNeRV, section 3.2 and Tables 6 and 9. MFU: multi-resolution fusion unit; HFR: h
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 
 from bitstream.errors import Corrupt
 from bitstream.fields import Reader
@@ -98,11 +100,14 @@ def range_tensor(video: VideoInfo) -> TensorSpec:
 
 def stage_sizes(width: int, grid: Grid) -> tuple[int, ...]:
     """Number of feature values of a frame after the stem and after each stage."""
-    sizes, cells = [width * grid.rows * grid.columns], grid.rows * grid.columns
-    for channels, stride in zip(stage_widths(width, grid.strides), grid.strides, strict=True):
-        cells *= stride**2
-        sizes.append(channels * cells)
-    return tuple(sizes)
+    widths = (width, *stage_widths(width, grid.strides))
+    return tuple(channels * pixels for channels, pixels in zip(widths, stage_pixels(grid), strict=True))
+
+
+def stage_pixels(grid: Grid) -> tuple[int, ...]:
+    """Number of pixels of the features of the stem and of each stage."""
+    cells = grid.rows * grid.columns
+    return tuple(cells * scale**2 for scale in accumulate(grid.strides, operator.mul, initial=1))
 
 
 def band_activations(width: int, grid: Grid, moments: int = 1) -> int:
@@ -119,6 +124,17 @@ def band_activations(width: int, grid: Grid, moments: int = 1) -> int:
     # Bands have three channels: those done, beside the features of the next; then the inverse transform.
     bands = fine + max(2 * fine + 15 * pixels, 57 * pixels)
     return moments * (coarse + middle) + fine + max(first, second, bands)
+
+
+def band_multiplications(width: int, grid: Grid, blocks: int) -> int:
+    """Multiplications of one frame in the layers of `band_convolutions`."""
+    coarse, middle, fine = stage_pixels(grid)[-3:]
+    total = 0
+    for layer in band_convolutions(stage_widths(width, grid.strides), grid.strides, blocks):
+        first_fusion = layer.name.startswith("fuse1")
+        at = coarse if layer.name == "fuse1.up" else middle if first_fusion or layer.stride > 1 else fine
+        total += at * layer.weight_count
+    return total
 
 
 def blocks_for(width: int) -> int:

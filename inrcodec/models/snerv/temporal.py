@@ -44,7 +44,8 @@ class SNeRVTConfig:
         return Grid(self.grid.rows * scale // reduction, self.grid.columns * scale // reduction, strides)
 
     @property
-    def convolutions(self) -> tuple[Convolution, ...]:
+    def stages(self) -> tuple[Convolution, ...]:
+        """Stem, temporal stem and up-sampling stages."""
         widths, strides = spectral.stage_widths(self.width, self.grid.strides), self.grid.strides
         channels = widths[SPATIAL_STAGES - 1]
         layers = [Convolution("stem", self.embedding_channels, self.width, 1)]
@@ -58,7 +59,28 @@ class SNeRVTConfig:
             layers += [spectral.transposed(f"{name}.{moment}", before, after, stride) for moment in moments]
             layers.append(Convolution(f"{name}.widen", taps * after, 2 * after, 3))
             layers.append(Convolution(f"{name}.narrow", taps * 2 * after, after, 3))
-        return (*layers, *spectral.band_convolutions(widths, strides, self.blocks))
+        return tuple(layers)
+
+    @property
+    def convolutions(self) -> tuple[Convolution, ...]:
+        widths, strides = spectral.stage_widths(self.width, self.grid.strides), self.grid.strides
+        return (*self.stages, *spectral.band_convolutions(widths, strides, self.blocks))
+
+    def computed_at(self, layer: Convolution) -> int:
+        """Pixels at which a layer of `stages` is computed for one frame, moments counted apart."""
+        place, _, part = layer.name.partition(".")
+        if place == "temporal":
+            ups = int(part.removeprefix("up")) - 1 if part.startswith("up") else 0
+            cells = self.temporal_grid.rows * self.temporal_grid.columns
+            return 2 * cells * math.prod(self.temporal_strides[:ups]) ** 2
+        pixels = spectral.stage_pixels(self.grid)
+        if place == "stem":
+            return pixels[0]
+        number = int(place.removeprefix("stage"))
+        if part not in ("widen", "narrow"):
+            return pixels[number - 1]
+        is_once = number <= SPATIAL_STAGES or (part == "narrow" and number == len(self.grid.strides))
+        return pixels[number] if is_once else 3 * pixels[number]
 
 
 def _temporal_stem(embedding_channels: int, channels: int, strides: tuple[int, ...]) -> list[Convolution]:

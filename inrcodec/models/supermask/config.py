@@ -82,6 +82,10 @@ def random_layer(config: SupermaskConfig, index: int) -> NDArray[np.float32]:
     fan_in = layer.input_channels * layer.kernel**2
     deviation = kaiming_deviation(fan_in, config.densities[0] / DENSITY_UNIT)
     if config.weights == "signed":
-        return random_signs(config.seed, index, layer.weight_shape) * np.float32(deviation)
-    # A uniform variable on (-1, 1) has variance 1/3.
-    return random_uniform(config.seed, index, layer.weight_shape) * np.float32(deviation * math.sqrt(3.0))
+        weights = random_signs(config.seed, index, layer.weight_shape)
+        weights *= np.float32(deviation)
+    else:
+        weights = random_uniform(config.seed, index, layer.weight_shape)
+        # A uniform variable on (-1, 1) has variance 1/3.
+        weights *= np.float32(deviation * math.sqrt(3.0))
+    return weights

@@ -17,6 +17,7 @@ from inrcodec.models.layers.per_frame import PerFrameDecoder
 from inrcodec.models.layers.trainable import FrameEncoder, Trainable, capped_groups
 from inrcodec.models.source import SourceFrames
 from inrcodec.models.supermask.config import SupermaskConfig, random_layer
+from inrcodec.models.supermask.random_weights import CHUNK_WORDS
 
 SCORE_DEVIATION = 0.1
 """Standard deviation of initial scores; with `SCORE_RATE` it sets how soon a weight can change level."""
@@ -81,13 +82,35 @@ def masked_decoder(
     config: SupermaskConfig, video: VideoInfo, tensors: Mapping[str, Tensor]
 ) -> PerFrameDecoder:
     """A decoder whose weights are rebuilt once, from the seed, the levels and the scales."""
-    device = next(iter(tensors.values())).device
-    weights = {**tensors, **masked_weights(config, tensors, frozen_weights(config, device))}
+    levels = {f"{layer.name}.levels" for layer in config.convolutions}
+    others = {name: value for name, value in tensors.items() if name not in levels}
+    weights = {**others, **_decoded_weights(config, tensors)}
     return PerFrameDecoder(
         video.frame_count,
-        lambda positions: {"embedding": _embeddings(config, video, tensors, positions)},
+        lambda positions: {"embedding": _embeddings(config, video, others, positions)},
         lambda values: upsample(config.convolutions, weights, values["embedding"], config.grid, video),
     )
+
+
+def _decoded_weights(config: SupermaskConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same as `masked_weights`, in little more memory than the result: there may be 2^27 weights."""
+    weights = {}
+    for index, layer in enumerate(config.convolutions):
+        levels = tensors[f"{layer.name}.levels"]
+        weight = torch.from_numpy(random_layer(config, index)).to(levels.device)
+        sums = _cumulative(_scales(config, tensors, index, weight))
+        pieces = [torch.split(one.reshape(-1), CHUNK_WORDS) for one in (weight, levels)]
+        for part, level in zip(*pieces, strict=True):
+            part *= sums[level.to(torch.int64)]
+        weights[f"{layer.name}.weight"] = weight
+    return weights
+
+
+def _scales(config: SupermaskConfig, tensors: Mapping[str, Tensor], index: int, random: Tensor) -> Tensor:
+    """The scales of one layer, learned or fixed, where its `random` weights are."""
+    if config.scales == "learned":
+        return tensors["scales"][index].float()
+    return random.new_full((len(config.densities),), config.initial_scale)
 
 
 def _embeddings(
@@ -195,10 +218,7 @@ def masked_weights(
     weights = {}
     for index, layer in enumerate(config.convolutions):
         random = frozen[layer.name]
-        if config.scales == "learned":
-            scales = tensors["scales"][index].float()
-        else:
-            scales = random.new_full((len(config.densities),), config.initial_scale)
+        scales = _scales(config, tensors, index, random)
         levels = tensors[f"{layer.name}.levels"]
         weights[f"{layer.name}.weight"] = _MaskedWeight.apply(levels, scales, random)  # type: ignore[no-untyped-call]
     return weights

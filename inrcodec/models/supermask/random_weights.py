@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORD_BITS = 64
+CHUNK_WORDS = 1 << 20
+"""Words made at a time: a network may have 2^27 weights."""
 
 
 def raw_words(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
@@ -20,7 +22,14 @@ def raw_words(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
 
     `seed` and `stream` are unsigned 64-bit integers; a stream is one tensor of a network.
     """
-    generator = np.random.Philox(key=np.array([seed, stream], dtype=np.uint64))
+    return _words(_generator(seed, stream), count)
+
+
+def _generator(seed: int, stream: int) -> np.random.Philox:
+    return np.random.Philox(key=np.array([seed, stream], dtype=np.uint64))
+
+
+def _words(generator: np.random.Philox, count: int) -> NDArray[np.uint64]:
     return np.asarray(generator.random_raw(count), dtype=np.uint64)
 
 
@@ -29,14 +38,20 @@ def random_signs(seed: int, stream: int, shape: tuple[int, ...]) -> NDArray[np.f
     count = math.prod(shape)
     words = raw_words(seed, stream, -(-count // WORD_BITS))
     bits = np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little", count=count)
-    return (bits.astype(np.float32) * np.float32(2) - np.float32(1)).reshape(shape)
+    signs = bits.astype(np.float32)
+    signs *= np.float32(2)
+    signs -= np.float32(1)
+    return signs.reshape(shape)
 
 
 def random_uniform(seed: int, stream: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Uniform values in (-1, 1): a word's top 24 bits u give (2u + 1 - 2^24) / 2^24, exact in float32."""
-    words = raw_words(seed, stream, math.prod(shape))
-    top = (words >> np.uint64(40)).astype(np.int64)
-    return ((2 * top + 1 - 2**24) / 2.0**24).astype(np.float32).reshape(shape)
+    generator, values = _generator(seed, stream), np.empty(math.prod(shape), dtype=np.float32)
+    for start in range(0, len(values), CHUNK_WORDS):
+        part = values[start : start + CHUNK_WORDS]
+        top = (_words(generator, len(part)) >> np.uint64(40)).astype(np.int64)
+        part[:] = (2 * top + 1 - 2**24) / 2.0**24
+    return values.reshape(shape)
 
 
 def kaiming_deviation(fan_in: int, density: float) -> float:

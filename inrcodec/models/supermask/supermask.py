@@ -36,6 +36,7 @@ from inrcodec.models.layers.layout import (
     activation_count,
     choose_grid,
     embedding_channels_for,
+    multiplication_count,
     read_grid,
     widest,
     write_grid,
@@ -198,6 +199,9 @@ class Supermask(Network):
 
     def activation_count(self, config: SupermaskConfig, video: VideoInfo) -> int:
         return activation_count(config.convolutions, config.grid)
+
+    def multiplication_count(self, config: SupermaskConfig, video: VideoInfo) -> int:
+        return multiplication_count(config.convolutions, config.grid)
 
     def representation(self, config: SupermaskConfig, video: VideoInfo, seed: int) -> Representation:
         from inrcodec.models.supermask.masks import SupermaskRepresentation

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bitstream import DEFAULT_LIMITS, Limits
 from inrcodec.decoder.info import inspect
 from inrcodec.progress import Part, Progress
 from inrcodec.quality import bdrate
@@ -65,17 +66,19 @@ class ReportInputs:
     device: str = "auto"
     measures: Sequence[str] | None = None
     """Measures taken for every frame; None for all that are installed."""
+    limits: Limits = DEFAULT_LIMITS
+    """Limits on the work and memory that each file asks for."""
 
 
 def gather(inputs: ReportInputs, progress: Progress) -> Evidence:
     """Measure the files and make the pictures. Raises as `write_report` does, except for the output."""
     files, device = inputs.files, inputs.device
-    held = [inspect(path) for path in files]
+    held = [inspect(path, limits=inputs.limits) for path in files]
     measured = []
     told = Part(progress, repeats_notes=False)
     for path in files:
         measured.append(
-            evaluate(inputs.source, path, inputs.selected, inputs.measures, device, progress=told)
+            evaluate(inputs.source, path, inputs.selected, inputs.measures, device, told, inputs.limits)
         )
         if len(files) > 1:
             progress.detail(f"measured {path}")
@@ -84,7 +87,7 @@ def gather(inputs: ReportInputs, progress: Progress) -> Evidence:
     pictures = make_pictures(
         chosen,
         frames_at(inputs.source, indices, inputs.selected, device),
-        [frames_at(path, indices, device=device) for path in files],
+        [frames_at(path, indices, device=device, limits=inputs.limits) for path in files],
     )
     families = [one.segments[0].family for one in held]
     first = measured[0]

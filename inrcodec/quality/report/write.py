@@ -40,5 +40,6 @@ def write_report(
         [clip for path in settings.results for clip in read_results(path)],
         read_logs(settings.logs, files),
         settings.device,
+        limits=settings.limits,
     )
     return write_page(gather(inputs, progress), output, settings.overwrite)
