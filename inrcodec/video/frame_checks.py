@@ -8,7 +8,7 @@ from inrcodec.errors import NotAVideo
 from inrcodec.progress import Progress
 from inrcodec.settings.source import SourceSettings
 from inrcodec.video.color import color_tags, hdr_name, is_convertible
-from inrcodec.video.geometry import Turn, display_turn, is_transparent, unturned
+from inrcodec.video.geometry import TRANSPARENCY_NOTE, Turn, display_turn, is_transparent, unturned
 from inrcodec.video.side_data import NOT_CARRIED, side_data
 
 
@@ -66,7 +66,7 @@ class FrameChecks:
                 self._tell(f"{NOT_CARRIED[data.type]} is not carried".replace("s is not", "s are not"))
         if "transparency" not in self._said and is_transparent(frame):
             self._said.add("transparency")
-            self._tell("transparency is not carried: pixels are coded as if opaque")
+            self._tell(TRANSPARENCY_NOTE)
         if frame.interlaced_frame:
             self._tell("interlaced video is coded as whole frames; the order of fields is lost")
         if frame.is_corrupt and "damage" not in self._said:

@@ -18,6 +18,7 @@ from inrcodec.video.side_data import side_data
 Frame = NDArray[np.uint8]
 """RGB, (height, width, 3)."""
 Turn = Callable[[Frame], Frame]
+TRANSPARENCY_NOTE = "transparency is not carried: pixels are coded as if opaque"
 
 
 def is_transparent(frame: VideoFrame) -> bool:

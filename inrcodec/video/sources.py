@@ -18,7 +18,11 @@ from av.video.stream import VideoStream
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import FrameRange
+from inrcodec.video.alpha import AlphaLayer
+from inrcodec.video.cropping import cropped
 from inrcodec.video.demuxer import check_size, demux, open_input
+from inrcodec.video.geometry import TRANSPARENCY_NOTE
+from inrcodec.video.listing import list_streams
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 IMAGE_FRAME_RATE = Fraction(25)
@@ -134,6 +138,9 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
         estimated_frame_count=claimed or round(_duration_seconds(container, stream) * frame_rate),
     )
     source.frames = _container_frames(container, stream, source, progress)
+    cropping = list_streams(container).croppings.get(stream.index)
+    if cropping is not None:
+        source.frames = cropped(source.frames, cropping)
     return source
 
 
@@ -183,6 +190,7 @@ def _container_frames(
 ) -> Iterator[VideoFrame]:
     """Frames in display order; damaged packets are skipped and reported once, hidden frames are counted."""
     damaged = 0
+    alpha: AlphaLayer | None = AlphaLayer(stream)
     packets = demux(container, stream)
     while True:
         try:
@@ -193,6 +201,9 @@ def _container_frames(
         if packet is None:
             break
         source.hidden_frame_count += packet.is_discard
+        if alpha is not None and alpha.is_transparent(packet):
+            progress.note(TRANSPARENCY_NOTE)
+            alpha = None
         try:
             decoded = stream.decode(packet)
         except av.error.EOFError:

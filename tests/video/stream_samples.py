@@ -155,3 +155,31 @@ def _full_box(kind: bytes, version: int, payload: bytes) -> bytes:
 def _found_box(data: bytes, kind: bytes) -> bytes:
     at = data.index(kind) - 4
     return data[at : at + int.from_bytes(data[at : at + 4])]
+
+
+SEGMENT, TRACKS, TRACK, VIDEO = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\xe0"
+"""Elements of Matroska (RFC 9559)."""
+
+
+def insert_elements(path: Path, parents: tuple[bytes, ...], elements: dict[bytes, int]) -> None:
+    """Add unsigned elements of a byte to the first element with these parents, of a .mkv."""
+    added = b"".join(kind + b"\x81" + bytes([value]) for kind, value in elements.items())
+    path.write_bytes(_with_elements(path.read_bytes(), parents, added))
+
+
+def _with_elements(data: bytes, parents: tuple[bytes, ...], added: bytes) -> bytes:
+    if not parents:
+        return data + added
+    at = 0
+    while True:
+        length_of_id, length_of_size = 9 - data[at].bit_length(), 0
+        kind, at = data[at : at + length_of_id], at + length_of_id
+        length_of_size = 9 - data[at].bit_length()
+        mark = 1 << 7 * length_of_size
+        size = int.from_bytes(data[at : at + length_of_size]) ^ mark
+        start = at + length_of_size
+        end = len(data) if size == mark - 1 else start + size
+        if kind == parents[0]:
+            inner = _with_elements(data[start:end], parents[1:], added)
+            return data[:at] + (len(inner) | 1 << 56).to_bytes(8) + inner + data[end:]
+        at = end

@@ -16,7 +16,12 @@ from av.audio.layout import AudioLayout
 from hypothesis import given
 from hypothesis import strategies as st
 from stream_samples import (
+    SEGMENT,
+    TRACK,
+    TRACKS,
+    VIDEO,
     hide_sound,
+    insert_elements,
     join_programmes,
     reorder_channels,
     write_sound_at,
@@ -28,10 +33,12 @@ from bitstream import Extras
 from inrcodec.errors import NotAVideo
 from inrcodec.settings.source import SourceSettings
 from inrcodec.video import demuxer, open_writer, read_clip, read_extras, source_tracks
+from inrcodec.video.cropping import cropped
 from inrcodec.video.images import png_bytes
 from inrcodec.video.layouts import plain_layout
+from inrcodec.video.listing import Cropping
 from inrcodec.video.properties import VideoProperties
-from inrcodec.video.sources import find_images
+from inrcodec.video.sources import find_images, open_source
 
 WHOLE = SourceSettings()
 SQUARE = VideoProperties(16, 16, 4, Fraction(25), Fraction(1, 12800))
@@ -128,6 +135,7 @@ import numpy as np
 from bitstream import Extras, Packet, Track, TrackInfo, TrackKind
 from inrcodec.progress import Silent
 from inrcodec.video import open_writer
+from inrcodec.video.listing import Cropping
 from inrcodec.video.properties import VideoProperties
 target, codec, layout, form = sys.argv[1:]
 info = TrackInfo(TrackKind.AUDIO, codec, Fraction(1, 48000), {}, 48000, layout, form)
@@ -287,3 +295,66 @@ def test_files_of_macos_beside_images_are_no_images(tmp_path: Path) -> None:
     for name in ("001.PNG", "._001.PNG", ".DS_Store", ".hidden.png"):
         (tmp_path / name).write_bytes(b"x")
     assert find_images(str(tmp_path)) == [tmp_path / "001.PNG"]
+
+
+CROP_BOTTOM, CROP_TOP, CROP_LEFT, CROP_RIGHT = b"\x54\xaa", b"\x54\xbb", b"\x54\xcc", b"\x54\xdd"
+DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = b"\x54\xb0", b"\x54\xba", b"\x54\xb2"
+
+
+@pytest.mark.parametrize("left, right, top, bottom", [(0, 0, 8, 8), (3, 1, 0, 5), (2, 4, 6, 0)])
+@pytest.mark.parametrize("pixel_format", ["yuv444p", "gray", "bgr0"])
+def test_cropping_of_the_container_is_applied(
+    tmp_path: Path, notes: Notes, left: int, right: int, top: int, bottom: int, pixel_format: str
+) -> None:
+    film = write_video(tmp_path / "a.mkv", gradient(40, 32, 3), "ffv1", pixel_format)
+    whole = read_clip(str(film), WHOLE, notes).frames
+    crop = {CROP_LEFT: left, CROP_RIGHT: right, CROP_TOP: top, CROP_BOTTOM: bottom}
+    insert_elements(film, (SEGMENT, TRACKS, TRACK, VIDEO), crop)
+    clip = read_clip(str(film), WHOLE, notes)
+    assert np.array_equal(clip.frames, whole[:, top : 32 - bottom, left : 40 - right])
+    assert notes.lines == []
+
+
+def test_chroma_is_cropped_with_its_luma(tmp_path: Path, notes: Notes) -> None:
+    film = write_video(tmp_path / "a.mkv", gradient(40, 32, 2), "ffv1", "yuv420p")
+    with av.open(str(film)) as container:
+        before = next(container.decode(video=0)).to_ndarray()
+    insert_elements(film, (SEGMENT, TRACKS, TRACK, VIDEO), {CROP_LEFT: 8, CROP_TOP: 4})
+    with open_source(str(film), notes) as source:
+        after = next(source.frames).to_ndarray()
+    expected = [before[4:32, 8:], *(plane.reshape(16, 20)[2:, 4:] for plane in (before[32:40], before[40:]))]
+    assert np.array_equal(after.ravel(), np.concatenate([plane.ravel() for plane in expected]))
+
+
+@pytest.mark.parametrize("display, ratio", [((40, 16), Fraction(1)), ((60, 16), Fraction(3, 2))])
+def test_a_cropped_picture_keeps_its_shape(
+    tmp_path: Path, notes: Notes, display: tuple[int, int], ratio: Fraction
+) -> None:
+    film = write_video(tmp_path / "a.mkv", gradient(40, 32, 3), "ffv1")
+    size = {DISPLAY_WIDTH: display[0], DISPLAY_HEIGHT: display[1], DISPLAY_UNIT: 0}
+    insert_elements(film, (SEGMENT, TRACKS, TRACK, VIDEO), {CROP_TOP: 8, CROP_BOTTOM: 8, **size})
+    properties = read_clip(str(film), WHOLE, notes).properties
+    assert (properties.width, properties.height, properties.sample_aspect_ratio) == (40, 16, ratio)
+
+
+def test_cropping_that_leaves_nothing_is_ignored() -> None:
+    frame = av.VideoFrame.from_ndarray(gradient(40, 32)[0], format="rgb24")
+    assert next(cropped([frame], Cropping(0, 0, 16, 16))) is frame
+
+
+@pytest.mark.parametrize("codec", ["libvpx-vp9", "libvpx"])
+@pytest.mark.parametrize("opacity, is_noted", [(90, True), (255, False)])
+def test_transparency_beside_the_pictures_of_a_webm_is_noted(
+    tmp_path: Path, notes: Notes, codec: str, opacity: int, is_noted: bool
+) -> None:
+    with av.open(str(tmp_path / "a.webm"), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"auto-alt-ref": "0"})
+        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuva420p"
+        for pixels in gradient(32, 16, 3):
+            alpha = np.full((16, 32, 1), 255, np.uint8)
+            alpha[4:, 8:] = opacity
+            frame = av.VideoFrame.from_ndarray(np.concatenate([pixels, alpha], axis=2), format="rgba")
+            container.mux(stream.encode(frame.reformat(format="yuva420p")))
+        container.mux(stream.encode(None))
+    assert len(read_clip(str(tmp_path / "a.webm"), WHOLE, notes).frames) == 3
+    assert notes.lines == (["transparency is not carried: pixels are coded as if opaque"] if is_noted else [])
