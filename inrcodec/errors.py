@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 EXIT_FAILED = 1
 EXIT_CORRUPT = 4
 UNEXPECTED = "unexpected"
@@ -68,6 +70,8 @@ def explained(error: Exception) -> tuple[str, int]:
         return f"{what}: {error} [{type(error).__name__}]{notes}", EXIT_CORRUPT
     if is_out_of_memory(error):
         return _OUT_OF_MEMORY, EXIT_FAILED
+    if isinstance(error, OSError) and isinstance(error.filename, (str, bytes)):
+        return f"cannot access {os.fsdecode(error.filename)}: {error.strerror}", EXIT_FAILED
     return f"{UNEXPECTED} {type(error).__name__}: {error} (-v shows where)", EXIT_FAILED
 
 

@@ -6,7 +6,6 @@ rich is imported only where it draws, so that `--help` and plain output do not w
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -71,13 +70,6 @@ def print_line(line: str) -> None:
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on stdout."""
     print(json.dumps(value, indent=2, allow_nan=False), flush=True)
-
-
-def abandon_stdout() -> None:
-    """Redirect stdout to the null device; else the interpreter reports the closed pipe when it exits."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
-    os.close(nothing)
 
 
 class PlainProgress(Silent):

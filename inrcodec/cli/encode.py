@@ -78,8 +78,8 @@ def encode(
         code, rows = encode_several(requests, rungs, settings, deadline, verbosity)
     except KeyboardInterrupt:
         raise Interrupted(resume_remark(requests)) from None
-    except Terminated:
-        raise Terminated(resume_remark(requests)) from None
+    except Terminated as stop:
+        raise type(stop)(resume_remark(requests)) from None
     if as_json:
         console.print_json({"files": rows})
     return code

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import Any
 
 import click
 
+from inrcodec.errors import InrcError, UsageError, explained
+
 
 class Terminated(BaseException):
     """SIGTERM arrived. Not an `Exception`, so that only clean-up code intercepts it."""
+
+    exit_code, name = 143, "terminated"
+
+
+class HungUp(Terminated):
+    """SIGHUP arrived: the terminal was closed."""
+
+    exit_code, name = 129, "hung up"
 
 
 class Interrupted(Exception):
@@ -17,7 +28,7 @@ class Interrupted(Exception):
 
 
 class ClosedPipe(Exception):
-    """The reader of our output has closed the pipe; renamed because click handles EPIPE itself."""
+    """The reader of standard output has closed the pipe; not an `OSError`, because click handles EPIPE."""
 
 
 class NoCommand(click.UsageError):
@@ -33,11 +44,21 @@ class Commands(click.Group):
         return super().parse_args(context, words)
 
     def invoke(self, context: click.Context) -> Any:
+        _check_working_directory()
         try:
             return super().invoke(context)
         except KeyboardInterrupt:
             raise Interrupted from None
         except OSError as error:
             if error.errno == errno.EPIPE:
-                raise ClosedPipe from None
+                # Not standard output, which raises `ClosedPipe`; click would exit without a message.
+                raise InrcError(explained(error)[0]) from error
             raise
+
+
+def _check_working_directory() -> None:
+    """Raise `UsageError` if it was removed: no relative name can be found, and torch ends the process."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError("the working directory no longer exists; change to another folder") from error

@@ -20,17 +20,18 @@ from inrcodec.cli import console
 from inrcodec.cli.decode import decode
 from inrcodec.cli.encode import encode
 from inrcodec.cli.export import export
-from inrcodec.cli.group import ClosedPipe, Commands, Interrupted, NoCommand, Terminated
+from inrcodec.cli.group import ClosedPipe, Commands, HungUp, Interrupted, NoCommand, Terminated
 from inrcodec.cli.info import info, models, verify
 from inrcodec.cli.quality import compare, evaluate, report
+from inrcodec.cli.streams import prepare_streams
 from inrcodec.errors import UNEXPECTED, explained
 from inrcodec.system.openmp import sleep_at_barriers
+from inrcodec.system.signals import HANG_UP
 from inrcodec.version import __version__
 
 _IMPORTED = time.monotonic()
 """Approximate start of the process, from which `--time` counts."""
 EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -45,6 +46,10 @@ for command in (encode, decode, info, models, verify, evaluate, report, compare,
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
     raise Terminated
+
+
+def _on_sighup(number: int, frame: FrameType | None) -> None:
+    raise HungUp
 
 
 def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
@@ -62,10 +67,9 @@ def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
         _say_stopped("interrupted", stop, argv)
         return EXIT_INTERRUPTED
     except Terminated as stop:
-        _say_stopped("terminated", stop, argv)
-        return EXIT_TERMINATED
-    except (ClosedPipe, BrokenPipeError):
-        console.abandon_stdout()
+        _say_stopped(stop.name, stop, argv)
+        return stop.exit_code
+    except ClosedPipe:
         return 0
     except NoCommand as error:
         console.say(error.format_message())
@@ -92,8 +96,12 @@ def _say_stopped(how: str, stop: BaseException, argv: Sequence[str] | None) -> N
 
 def main() -> None:
     """The command `inrc`."""
+    prepare_streams()
     sleep_at_barriers()
     signal.signal(signal.SIGTERM, _on_sigterm)
+    # `nohup` starts the process with SIGHUP ignored; Windows has no such signal.
+    if HANG_UP is not None and signal.getsignal(HANG_UP) != signal.SIG_IGN:
+        signal.signal(HANG_UP, _on_sighup)
     code = run(started=_IMPORTED)
     if code == EXIT_INTERRUPTED:
         # CPython remembers an interrupt that passed through `exec` (as imports of torch do), and would end by

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inrcodec.errors import UsageError
 from inrcodec.exporter.manifest import is_export
-from inrcodec.system.files import output_errors, temporary_folder_beside
+from inrcodec.system.files import output_errors, sync_folder, temporary_folder_beside
 from inrcodec.system.names import check_folder_of
 
 
@@ -45,6 +45,7 @@ def exported_folder(source: str, output: str, overwrite: bool) -> Iterator[Path]
         check_export_folder(source, output, overwrite)
         if not target.exists():
             made.rename(target)
+            sync_folder(target.parent)
             return
         try:
             target.rename(replaced)
@@ -53,3 +54,4 @@ def exported_folder(source: str, output: str, overwrite: bool) -> Iterator[Path]
             if replaced.exists():
                 replaced.rename(target)
             raise
+        sync_folder(target.parent)

@@ -87,9 +87,9 @@ def claimed_output(path: str | os.PathLike[str], overwrite: bool = False) -> Ite
 
     Until then it has a fixed hidden name in the same folder and is locked. No other process can claim the
     output meanwhile, and a file left by a killed process is reused. Any exception, KeyboardInterrupt too,
-    removes the file. The bytes are on disk before the rename. Raises `UsageError` as `check_output_file` does
-    and if another process has claimed the output, and `OutputError` if the file system refuses the file or
-    its name.
+    removes the file. The bytes are on disk before the rename, and the rename before the block ends. Raises
+    `UsageError` as `check_output_file` does and if another process has claimed the output, and `OutputError`
+    if the file system refuses the file or its name.
     """
     target = Path(os.path.realpath(path))
     with output_errors(path):
@@ -106,6 +106,7 @@ def claimed_output(path: str | os.PathLike[str], overwrite: bool = False) -> Ite
                 if not HAS_LOCKS:
                     file.close()
                 os.replace(temporary, target)
+                sync_folder(target.parent)
         except BaseException:
             # Remove it while it is locked: afterwards another process may own the name.
             if not HAS_LOCKS:
@@ -122,6 +123,24 @@ def atomic_output(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
         yield file
 
 
+def sync_folder(folder: Path) -> None:
+    """Write the names in `folder` to the disk: otherwise a power cut may undo a rename. Raises `OSError`."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return  # Windows
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return  # A folder may be writable and not readable.
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems have no such operation.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Replace the file at `path` by `data` atomically.
 
@@ -134,6 +153,7 @@ def replace_file(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        sync_folder(path.parent)
     finally:
         with suppress(OSError):
             os.unlink(temporary)

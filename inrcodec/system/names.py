@@ -30,14 +30,23 @@ def check_paths(source: str, output: str, may_be_piped: bool = False) -> None:
     """
     if source == STDIN and may_be_piped:
         return
-    if not os.path.exists(source) and "%" not in source:
-        raise UsageError(f"{source} does not exist")
+    if "%" not in source:
+        _check_exists(source)
     if same_file(source, output):
         raise UsageError(f"{output} is the input itself; name another output")
     target = Path(os.path.realpath(output))
     for kind in ("partial", COPY):
         if same_file(source, str(partial_beside(target, kind))):
             raise UsageError(f"{source} has the name of a temporary file for {output}; rename it")
+
+
+def _check_exists(path: str) -> None:
+    try:
+        os.stat(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def same_file(first: str, second: str) -> bool:

@@ -1,4 +1,4 @@
-"""Defers Ctrl-C and SIGTERM to the end of a step, so that a saved state is complete."""
+"""Defers Ctrl-C, SIGTERM and SIGHUP to the end of a step, so that a saved state is complete."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANG_UP = getattr(signal, "SIGHUP", None)
+"""The signal of a terminal that was closed; None on Windows."""
+_SIGNALS = [number for number in (signal.SIGINT, signal.SIGTERM, HANG_UP) if number is not None]
 
 
 class DeferredSignals:

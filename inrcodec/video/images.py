@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
-from inrcodec.system.files import atomic_output, output_error, temporary_folder_beside
+from inrcodec.system.files import atomic_output, output_error, sync_folder, temporary_folder_beside
 from inrcodec.system.names import check_folder_of
 from inrcodec.video.containers import BEYOND_FFMPEG
 from inrcodec.video.conversion import to_pixel_format
@@ -98,6 +98,7 @@ def write_images(
             series.folder.mkdir(exist_ok=True)
             for number in range(first_number, writer.next_number):
                 os.replace(staged.path(number), series.path(number))
+            sync_folder(series.folder)
         except OSError as error:
             raise output_error(target, error) from error
 

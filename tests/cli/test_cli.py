@@ -250,7 +250,9 @@ def test_codes_of_a_real_process(tmp_path: Path) -> None:
     assert not (tmp_path / "a.inrv").exists()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_an_interrupted_encode_says_how_to_resume(tmp_path: Path, number: signal.Signals, code: int) -> None:
     arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), "--epochs", "90000", *SMALL[:-4]]
     arguments += ["--checkpoint", "0.1s", "--model", "hnerv"]

@@ -134,15 +134,18 @@ def test_a_worker_that_is_killed_is_replaced(clip: Path, alone: bytes, tmp_path:
 
 
 @pytest.mark.slow
-def test_an_interrupt_ends_the_workers_and_their_fits_go_on(clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_an_interrupt_ends_the_workers_and_their_fits_go_on(
+    clip: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     output, alone, longer = tmp_path / "a.inrv", tmp_path / "alone.inrv", replace(SETTINGS, epochs=60)
     with started(*encode(clip, output, "--epochs", "60", "--workers", "local:2")) as process:
         folder = tmp_path / "a.inrv.resume"
         waited_for(lambda: (folder / "segment-0.fit").exists() and (folder / "segment-1.fit").exists())
         family = descendants(process.pid)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in said
     assert said.splitlines()[-1].endswith("--workers local:2")
     assert len(family) >= 2

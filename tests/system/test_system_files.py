@@ -15,7 +15,12 @@ import pytest
 from command_line import environment
 
 from inrcodec.errors import NotAVideo, OutputError, UsageError
-from inrcodec.system.files import atomic_output, check_output_file, temporary_folder_beside
+from inrcodec.system.files import (
+    atomic_output,
+    check_output_file,
+    replace_file,
+    temporary_folder_beside,
+)
 from inrcodec.system.names import check_paths, same_file
 from inrcodec.system.pipes import rereadable
 
@@ -237,3 +242,22 @@ def test_an_input_with_the_name_of_a_temporary_file_is_left_alone(tmp_path: Path
     with pytest.raises(UsageError, match="rename it"):
         check_paths(str(source), str(tmp_path / "a.inrv"), may_be_piped=True)
     assert source.read_bytes() == b"precious"
+
+
+def test_a_rename_is_on_disk_when_the_file_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[bool, list[str]]] = []
+
+    def recorded(descriptor: int) -> None:
+        is_folder = os.path.samestat(os.fstat(descriptor), tmp_path.stat())
+        synced.append((is_folder, sorted(os.listdir(tmp_path))))
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    with atomic_output(tmp_path / "a") as file:
+        file.write(b"content")
+    replace_file(tmp_path / "b", b"content")
+    assert synced == [
+        (False, [".a.partial"]),
+        (True, ["a"]),
+        (False, ["a", f"b.{os.getpid()}.partial"]),
+        (True, ["a", "b"]),
+    ]

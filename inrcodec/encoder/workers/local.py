@@ -3,8 +3,8 @@
 parent: job -> pipe -> worker: fit ... -> pipe -> parent: reports, finally the outcome
 
 A worker ends when its pipe closes, because the parent has ended, or at SIGTERM, after a fit has saved a
-checkpoint. Only the parent handles Ctrl-C. This module does not load torch, because a worker must set its
-number of threads first.
+checkpoint. Only the parent handles Ctrl-C and SIGHUP. This module does not load torch, because a worker must
+set its number of threads first.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from inrcodec.errors import WorkerLost
 from inrcodec.progress import EncodePlan, FitReport, Picture
 from inrcodec.system.openmp import sleep_at_barriers
+from inrcodec.system.signals import HANG_UP
 
 if TYPE_CHECKING:
     from inrcodec.encoder.workers.job import Outcome, ProgressOf, SegmentJob, SegmentKey
@@ -176,17 +177,18 @@ class LocalWorkers:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Delay Ctrl-C; a process started meanwhile inherits the mask, so it never receives Ctrl-C."""
+    """Delay Ctrl-C and SIGHUP; a process started meanwhile inherits the mask, so it never receives them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     # Started first, because its start would lift the mask.
     resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    held = {signal.SIGINT} if HANG_UP is None else {signal.SIGINT, HANG_UP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
 
 
 def serve(connection: Connection, device: str, threads: int) -> None:
