@@ -9,12 +9,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av import VideoFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from video_samples import gradient
 
-from benchmarks.inputs.colours import LUMA_WEIGHTS
+from benchmarks.inputs.colours import LUMA_WEIGHTS, exact_rgb
 from bitstream.header import ColorTags
 from inrcodec.quality.evaluation import evaluate
 from inrcodec.settings.source import Size, SourceSettings
@@ -248,3 +249,32 @@ def test_a_player_sees_the_colours_that_were_fitted(tmp_path: Path) -> None:
         exact = [low + luma_gain * values[0], *(128 + chroma_gain * value for value in values[1:])]
         for plane, value in zip(found, exact, strict=True):
             assert np.abs(plane - value).max() <= 0.6
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "planar"),
+    [
+        *(
+            (name, name)
+            for name in ("yuv410p", "yuv411p", "yuv440p", "yuvj422p", "yuv420p10le", "yuv444p12le")
+        ),
+        ("nv12", "yuv420p"),
+        ("nv16", "yuv422p"),
+        ("yuyv422", "yuv422p"),
+        ("uyvy422", "yuv422p"),
+        ("yuva420p", "yuv420p"),
+        ("p010le", "yuv420p10le"),
+    ],
+)
+def test_every_layout_of_samples_is_read_by_the_exact_formula(pixel_format: str, planar: str) -> None:
+    random = np.random.default_rng(5)
+    frame = VideoFrame(38, 22, planar)
+    bits = frame.format.components[0].bits
+    kind = np.uint16 if bits > 8 else np.uint8
+    shapes = [(plane.height, plane.width) for plane in frame.planes]
+    scale = 1 << (bits - 8)
+    frame = frame_of([random.integers(64 * scale, 190 * scale, shape, kind) for shape in shapes], planar)
+    frame.colorspace, frame.color_range = 1, 2 if "j" in planar else 1
+    same = frame if pixel_format == planar else frame.reformat(format=pixel_format)
+    same.colorspace, same.color_range = frame.colorspace, frame.color_range
+    assert np.abs(rgb_pixels(same) - exact_rgb(frame)).max() < 0.52
