@@ -7,6 +7,7 @@ from bitstream.errors import Corrupt, UnsupportedVersion
 from bitstream.extras import Chapter, Extras, Track, read_chapters, read_metadata
 from bitstream.header import Quality, is_ancillary
 from bitstream.limits import Limits
+from bitstream.timestamps import read_last
 
 
 class AncillaryBlocks:
@@ -17,6 +18,7 @@ class AncillaryBlocks:
         self._count = 0
         self.quality: Quality | None = None
         self.metadata: dict[str, str] | None = None
+        self.last_duration: int | None = None
 
     def count(self, block_type: bytes, offset: int) -> None:
         """Count the next block. Raises UnsupportedVersion for a critical type, LimitExceeded for too many."""
@@ -29,7 +31,7 @@ class AncillaryBlocks:
         self._limits.check("max_ancillary_blocks", self._count, offset=offset, block=name)
 
     def add(self, block: Block) -> bool:
-        """Read a `qual` or `meta` block and return True; return False for any other type."""
+        """Read a block of `KNOWN_ANCILLARY_TYPES` and return True; return False for any other type."""
         if block.type == b"qual":
             require_first(self.quality, block)
             reader = block.reader(self._limits)
@@ -38,6 +40,9 @@ class AncillaryBlocks:
         elif block.type == b"meta":
             require_first(self.metadata, block)
             self.metadata = read_metadata(block.reader(self._limits))
+        elif block.type == b"last":
+            require_first(self.last_duration, block)
+            self.last_duration = read_last(block, self._limits)
         else:
             return False
         return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
 from bitstream.blocks import Block, BlockHead, block_name
 from bitstream.errors import Corrupt
@@ -44,6 +46,13 @@ def read_tail(block: Block, limits: Limits) -> int:
     return offset
 
 
+def require_at(offset: int | None, block: Block) -> None:
+    """Raise Corrupt unless the block begins where STRM, or TIME before it, ended."""
+    if block.offset != offset:
+        name = block_name(block.type)
+        raise Corrupt(f"expected {name} right after STRM and only there", offset=block.offset, block=name)
+
+
 class Assembly:
     """Takes the blocks of a file in order, checks that they agree, and keeps everything but the segments.
 
@@ -55,6 +64,7 @@ class Assembly:
         self._limits = limits
         self._extras = ExtrasBlocks(limits)
         self._times_at: int | None = None
+        self._last_at: int | None = None
         self._index: Block | None = None
         self.header: StreamHeader | None = None
         self.entries: list[IndexEntry] = []
@@ -85,7 +95,7 @@ class Assembly:
             )
         if block.type == b"STRM":
             self.header = read_stream_header(block.reader(self._limits))
-            self._times_at = block.end
+            self._times_at = self._last_at = block.end
         elif block.type == b"TIME":
             self._add_times(block)
         elif block.type == b"SEGM":
@@ -99,9 +109,9 @@ class Assembly:
         return None
 
     def _add_times(self, block: Block) -> None:
-        if self.header is None or block.offset != self._times_at:
-            raise Corrupt("expected TIME right after STRM and only there", offset=block.offset, block="TIME")
-        self.header = with_times(self.header, block, self._limits)
+        require_at(self._times_at, block)
+        self.header = with_times(self.stream_header(), block, self._limits)
+        self._last_at = block.end
 
     def _add_segment(self, block: Block) -> Segment:
         self._limits.check("max_segments", len(self.entries) + 1, offset=block.offset, block="SEGM")
@@ -120,12 +130,16 @@ class Assembly:
 
     def _add_ancillary(self, block: Block) -> None:
         self.ancillary.count(block.type, block.offset)
+        if block.type == b"last":
+            require_at(self._last_at, block)
         head = BlockHead(block.type, block.offset, len(block.payload))
         if block.type in EXTRA_TYPES:
             self._extras.add(block)
             self.extras_heads.append(head)
         elif not self.ancillary.add(block):
             self.unknown_heads.append(head)
+        elif block.type == b"last" and self.header is not None:
+            self.header = replace(self.header, last_duration=self.ancillary.last_duration)
 
     def _add_index(self, block: Block) -> None:
         if read_index(block, self._limits).entries != tuple(self.entries):

@@ -13,7 +13,7 @@ from bitstream.fields import Writer
 from bitstream.header import Index, IndexEntry, Quality, Segment, Stream, StreamHeader, tiling_fault
 from bitstream.limits import DEFAULT_LIMITS, Limits
 from bitstream.records import record_bytes
-from bitstream.timestamps import encode_times
+from bitstream.timestamps import encode_last, encode_times
 
 
 class StreamWriter:
@@ -28,6 +28,9 @@ class StreamWriter:
         self._put(encode_block(b"STRM", record_bytes(header)))
         if header.timestamps is not None:
             self._put(encode_block(b"TIME", encode_times(header.timestamps)))
+        if header.last_duration is not None:
+            # Before the segments, because a reader of a pipe needs it before the last frame is written.
+            self._put(encode_block(b"last", encode_last(header.last_duration)))
 
     def _put(self, data: bytes) -> None:
         self._file.write(data)

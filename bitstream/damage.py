@@ -19,6 +19,7 @@ _CONTENTS = {
     b"TAIL": "the index",
     b"qual": "the measured quality",
     b"meta": "the metadata",
+    b"last": "the duration of the last frame",
     b"tags": "the tags",
     b"chap": "the chapters",
     b"trak": "an audio or subtitle track",

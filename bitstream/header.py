@@ -25,7 +25,7 @@ from bitstream.records import (
     wire,
 )
 
-KNOWN_ANCILLARY_TYPES = (b"qual", b"meta")
+KNOWN_ANCILLARY_TYPES = (b"qual", b"meta", b"last")
 TIMESTAMP_BOUND = 1 << 60
 """Exclusive bound of timestamps, in units of the time base."""
 
@@ -72,9 +72,13 @@ class StreamHeader(Record):
     color: ColorTags = wire(Nested(ColorTags), ColorTags())
     timestamps: tuple[int, ...] | None = None
     """One per frame, rising from 0, stored in the TIME block; None for a constant frame rate."""
+    last_duration: int | None = None
+    """Duration of the last frame in units of `time_base`, stored in `last`; None means 1 / `frame_rate`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.last_duration is not None and not 1 <= self.last_duration < TIMESTAMP_BOUND:
+            raise ValueError(f"StreamHeader: expected a duration below 2^60, found {self.last_duration}")
         times = self.timestamps
         if times is not None and (len(times) != self.frame_count or times[0] != 0):
             raise ValueError(f"StreamHeader: expected {self.frame_count} times from 0, found {len(times)}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
 from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
-from bitstream.assembly import read_index, read_segment, read_tail
+from bitstream.assembly import read_index, read_segment, read_tail, require_at
 from bitstream.blocks import BLOCK_OVERHEAD_BYTES, Block, BlockHead, BlockScanner, Version, block_name
 from bitstream.damage import Loss
 from bitstream.errors import BitstreamError, Corrupt, Truncated
@@ -162,12 +162,16 @@ class StreamReader:
                 self._require_inside(head, end)
                 known.count(head.type, head.offset)
                 if head.type in KNOWN_ANCILLARY_TYPES:
-                    known.add(scanner.read_payload(head))
+                    block = scanner.read_payload(head)
+                    if block.type == b"last":
+                        require_at(first, block)
+                    known.add(block)
                 elif head.type in EXTRA_TYPES:
                     extras.append(head)
                 else:
                     unknown.append(head)
                 at = head.end
+        self.header = replace(self.header, last_duration=known.last_duration)
         self.quality = known.quality
         self.metadata: Mapping[str, str] = known.metadata or {}
         self.ancillary = tuple(unknown)

@@ -1,10 +1,12 @@
-"""Timestamps of videos without a constant frame rate: the block `TIME`."""
+"""When frames are shown: the table `TIME` of an irregular rate, and `last`, how long the last frame lasts."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
+from typing import Protocol
 
 from bitstream.blocks import Block
 from bitstream.errors import Corrupt
@@ -13,6 +15,40 @@ from bitstream.header import TIMESTAMP_BOUND, Section, StreamHeader
 from bitstream.limits import DEFAULT_LIMITS, TIMESTAMP_BYTES, Limits
 
 _LARGEST_SYMBOL = (1 << 31) - 1
+
+
+class Timed(Protocol):
+    """The fields of a `StreamHeader` that say when its frames are shown."""
+
+    @property
+    def frame_count(self) -> int: ...
+    @property
+    def frame_rate(self) -> Fraction: ...
+    @property
+    def time_base(self) -> Fraction: ...
+    @property
+    def timestamps(self) -> tuple[int, ...] | None: ...
+    @property
+    def last_duration(self) -> int | None: ...
+
+
+def frame_time(video: Timed, index: int) -> Fraction:
+    """Time at which a frame is shown, in seconds from the first frame."""
+    if video.timestamps is None:
+        return index / video.frame_rate
+    return video.timestamps[index] * video.time_base
+
+
+def last_seconds(video: Timed) -> Fraction:
+    """How long the last frame is shown, in seconds."""
+    if video.last_duration is None:
+        return 1 / video.frame_rate
+    return video.last_duration * video.time_base
+
+
+def duration(video: Timed) -> Fraction:
+    """Time from the first frame to the end of the last, in seconds."""
+    return frame_time(video, video.frame_count - 1) + last_seconds(video)
 
 
 def times_fault(times: tuple[int, ...]) -> str | None:
@@ -76,3 +112,20 @@ def with_times(header: StreamHeader, block: Block, limits: Limits = DEFAULT_LIMI
         raise reader.fault(Corrupt, "expected steps without a common factor", block.offset)
     times *= unit
     return replace(header, timestamps=tuple(times.tolist()))
+
+
+def encode_last(duration: int) -> bytes:
+    """Return the payload of a `last` block for a duration in units of the time base."""
+    writer = Writer()
+    writer.varint(duration)
+    return writer.getvalue()
+
+
+def read_last(block: Block, limits: Limits = DEFAULT_LIMITS) -> int:
+    """Return the duration of the last frame, in units of the time base. Raises `BitstreamError`."""
+    reader = block.reader(limits)
+    found = reader.varint(TIMESTAMP_BOUND - 1)
+    reader.expect_end()
+    if found < 1:
+        raise reader.fault(Corrupt, "expected a duration above 0", block.offset)
+    return found

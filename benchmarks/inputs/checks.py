@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 import inrcodec
 from benchmarks.inputs.colours import exact_rgb
 from benchmarks.inputs.table import InputFile
-from bitstream import Stream, load
+from bitstream import Stream, StreamHeader, load
+from bitstream.timestamps import last_seconds
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.settings.source import SourceSettings
 from inrcodec.video import read_clip
@@ -41,6 +42,8 @@ class Seen:
     """RGB as stored, before rotation, (T, height, width, 3)."""
     times: list[Fraction]
     """Seconds from the first frame; at a constant rate for frames without timestamps."""
+    lasts: Fraction
+    """Stated duration of the last frame in seconds; 0 if none is stated."""
     tick: Fraction
     """Unit of the times in seconds."""
     primaries: int
@@ -91,6 +94,7 @@ def _look_at_file(path: Path, number: int, rate: Fraction) -> Seen:
     return Seen(
         frames=np.stack([exact_rgb(frame) for frame in decoded]),
         times=times,
+        lasts=decoded[-1].duration * tick,
         tick=tick,
         primaries=primaries,
         transfer=transfer,
@@ -143,7 +147,7 @@ def differences(case: InputFile, path: Path, coded: Path, output: Path) -> Itera
     if len(source.frames) != case.frames:
         yield f"PyAV finds {len(source.frames)} frames"
         return
-    yield from _differences_of_times(source, decoded, case)
+    yield from _differences_of_times(source, decoded, header, case)
     yield from _differences_of_pixels(source, decoded, case, path, coded)
     yield from _differences_of_tags(source, decoded, stream)
     yield from _differences_of_sound(source, decoded, stream, case)
@@ -151,13 +155,22 @@ def differences(case: InputFile, path: Path, coded: Path, output: Path) -> Itera
         yield f"titles {decoded.titles}, not {source.titles}"
 
 
-def _differences_of_times(source: Seen, decoded: Seen, case: InputFile) -> Iterator[str]:
+def _differences_of_times(
+    source: Seen, decoded: Seen, header: StreamHeader, case: InputFile
+) -> Iterator[str]:
     """One failure if times differ; they are exact unless the source's container has rounded them."""
+    if case.times is not None:
+        source = replace(source, times=[Fraction(time, 1000) for time in case.times])
     is_rounded = not case.is_irregular and (1 / case.rate / source.tick).denominator != 1
     slack = source.tick if is_rounded else Fraction(0)
     worst = max(abs(one - other) for one, other in zip(source.times, decoded.times, strict=True))
     if worst > slack:
         yield f"times differ by up to {float(worst)} s"
+    expected = 1 / case.rate if case.lasts is None else case.lasts
+    if last_seconds(header) != expected:
+        yield f"the last frame lasts {float(last_seconds(header))} s, not {float(expected)} s"
+    if case.lasts is not None and abs(decoded.lasts - expected) > decoded.tick:
+        yield f"the last frame of the output lasts {float(decoded.lasts)} s, not {float(expected)} s"
 
 
 def _differences_of_pixels(

@@ -62,6 +62,8 @@ def video(
     container: str | None = None,
     options: Mapping[str, str] | None = None,
     stamps: Sequence[int] | None = None,
+    unit: Fraction = MILLISECONDS,
+    lasts: int | None = None,
     tags: Tags | None = None,
     ratio: Fraction | None = None,
     degrees: int = 0,
@@ -71,20 +73,23 @@ def video(
     tape: str | None = None,
     attachment: bytes = b"",
 ) -> None:
-    """Write a video of `count` frames at `rate`, or at `stamps` in milliseconds.
+    """Write a video of `count` frames at `rate`, or at `stamps` in units of `unit` seconds.
 
-    `ratio` is the pixel aspect ratio, `degrees` the rotation of the display matrix, and `sound` the codec of
-    a tone. `others` are the sizes of further video streams, which precede this one. `tape` is the time code
-    of the first frame, which .mov stores in a data stream.
+    `lasts` is the duration of the last frame in these units. `ratio` is the pixel aspect ratio, `degrees` the
+    rotation of the display matrix, and `sound` the codec of a tone. `others` are the sizes of further video
+    streams, which precede this one. `tape` is the time code of the first frame, which .mov stores in a data
+    stream.
     """
-    with av.open(str(path), "w", format=container) as output:
+    is_told = stamps is not None and path.suffix in (".mp4", ".mov")
+    scale = {"video_track_timescale": str(unit.denominator)} if is_told else {}
+    with av.open(str(path), "w", format=container, options=scale) as output:
         sizes = [*others, size]
         streams: list[Any] = [
             output.add_stream(codec, rate=Fraction(rate), options=dict(options or {})) for _ in sizes
         ]
         for stream, (width, height) in zip(streams, sizes, strict=True):
             stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
-            _prepare(stream, stamps, tags, ratio, degrees)
+            _prepare(stream, None if stamps is None else unit, tags, ratio, degrees)
         tone: Any = output.add_stream(sound, rate=SAMPLE_RATE, layout="stereo") if sound else None
         if tape is not None:
             output.metadata["timecode"] = tape
@@ -100,19 +105,41 @@ def video(
             for index, pixels in enumerate(picture(width, height, count)):
                 frame = _frame(pixels, pixel_format, tags)
                 if stamps is not None:
-                    frame.pts, frame.time_base = stamps[index], MILLISECONDS
-                output.mux(stream.encode(frame))
-            output.mux(stream.encode(None))
+                    frame.pts, frame.time_base = stamps[index], unit
+                output.mux(_lasting(stream.encode(frame), stamps, lasts))
+            output.mux(_lasting(stream.encode(None), stamps, lasts))
         if tone is not None:
             _write_tone(output, tone, float(count / Fraction(rate)))
 
 
+def _lasting(packets: list[Any], stamps: Sequence[int] | None, lasts: int | None) -> list[Any]:
+    """The packets, that of the last frame with its duration."""
+    for packet in packets:
+        if stamps is not None and lasts is not None and packet.pts == stamps[-1]:
+            packet.duration = lasts
+    return packets
+
+
+def stamped(path: Path, stamps: Sequence[int]) -> None:
+    """Write frames whose timestamps in milliseconds need not rise; only Matroska stores such."""
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuvj420p"
+        stream.codec_context.time_base = MILLISECONDS
+        for index, pixels in enumerate(picture(48, 32, len(stamps))):
+            frame = _frame(pixels, "yuvj420p", None)
+            frame.pts, frame.time_base = index, MILLISECONDS
+            for packet in stream.encode(frame):
+                packet.pts, packet.dts = stamps[index], index - len(stamps)
+                output.mux(packet)
+
+
 def _prepare(
-    stream: Any, stamps: Sequence[int] | None, tags: Tags | None, ratio: Fraction | None, degrees: int
+    stream: Any, unit: Fraction | None, tags: Tags | None, ratio: Fraction | None, degrees: int
 ) -> None:
     context = stream.codec_context
-    if stamps is not None:
-        context.time_base = MILLISECONDS
+    if unit is not None:
+        context.time_base = unit
     if tags is not None:
         context.color_primaries, context.color_trc, context.colorspace = tags[:3]
         context.color_range = int(ColorRange.JPEG if tags.full_range else ColorRange.MPEG)

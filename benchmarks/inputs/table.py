@@ -11,6 +11,7 @@ from benchmarks.inputs.makers import Maker, Tags, video
 
 WIDE_GAMUT_PQ, WIDE_GAMUT_HLG = Tags(9, 16, 9), Tags(9, 18, 9)
 UNEVEN = (0, 40, 300, 310, 900)
+COARSE = (0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14)
 DEPTH = "this version codes 8: --bit-depth 8 reduces it"
 NO_VIDEO = "is not a video"
 IMAGES = "images have no frame rate; 25 fps is assumed"
@@ -32,6 +33,10 @@ class InputFile:
     rate: Fraction = Fraction(25)
     """Frames per second; the mean for irregular timestamps."""
     is_irregular: bool = False
+    times: tuple[int, ...] | None = None
+    """Milliseconds of each frame, where they are not the source's."""
+    lasts: Fraction | None = None
+    """Duration of the last frame, seconds; None if it is 1 / `rate`."""
     notes: tuple[str, ...] = ()
     """Beginnings of the expected notes, in order."""
     refusal: tuple[int, str] | None = None
@@ -161,7 +166,8 @@ TIMES = (
         "variable rate", "a.mp4", partial(video, stamps=UNEVEN), rate=Fraction(40, 9), is_irregular=True
     ),
     InputFile(
-        "variable rate", "a.mkv", partial(video, stamps=UNEVEN), rate=Fraction(40, 9), is_irregular=True
+        "variable rate", "a.mkv", partial(video, stamps=UNEVEN), rate=Fraction(40, 9), is_irregular=True,
+        lasts=Fraction(1, 25),
     ),
     InputFile("B-frames and an edit list", "a.mp4", partial(video, options={"bf": "3"}, count=12), frames=12),
     InputFile("starts at 2 s", "a.mkv", partial(video, stamps=range(2000, 2200, 40))),
@@ -172,6 +178,43 @@ TIMES = (
         "an edit list hides two frames", "a.mp4", partial(video, stamps=range(-80, 120, 40)), frames=3
     ),
     InputFile("one frame", "a.mp4", partial(video, count=1), frames=1),
+    *(
+        InputFile(
+            "a held last frame", f"a.{name}", partial(made, stamps=(0, 1000, 3000), lasts=5000, count=3),
+            frames=3, rate=Fraction(2, 3), is_irregular=True, lasts=Fraction(5), output=output,
+        )
+        for name, output, made in (
+            ("mp4", "out.mp4", partial(video, options={"bf": "0"})),
+            ("mp4", "out.mkv", partial(video, options={"bf": "0"})),
+            ("mkv", "out.mov", video),
+            ("mkv", "out.webm", video),
+            ("webm", "out.mp4", partial(video, codec="libvpx-vp9")),
+            ("gif", "out.mp4", partial(video, codec="gif", pixel_format="rgb8")),
+        )
+    ),
+    InputFile(
+        "a constant rate and a held last frame", "a.mp4",
+        partial(video, stamps=range(0, 200, 40), lasts=2000, options={"bf": "0"}), lasts=Fraction(2),
+    ),
+    InputFile(
+        "29.97 fps in milliseconds", "a.mkv", partial(video, rate=Fraction(30000, 1001), count=30), frames=30,
+        rate=Fraction(30000, 1001),
+    ),
+    InputFile(
+        "tenths of a second", "a.mp4",
+        partial(video, stamps=COARSE, unit=Fraction(1, 10), lasts=1, rate=10, count=12), frames=12,
+        rate=Fraction(55, 7), is_irregular=True, lasts=Fraction(1, 10),
+    ),
+    InputFile(
+        "a repeated timestamp", "a.mkv", partial(make.stamped, stamps=(0, 20, 60, 60, 300)),
+        rate=Fraction(40, 3), is_irregular=True, times=(0, 20, 60, 61, 300), lasts=Fraction(1, 25),
+        notes=("1 of 5 timestamps repeat or go back and is moved",),
+    ),
+    InputFile(
+        "a timestamp that goes back", "a.mkv", partial(make.stamped, stamps=(0, 20, 60, 40, 300)),
+        rate=Fraction(40, 3), is_irregular=True, times=(0, 20, 60, 61, 300), lasts=Fraction(1, 25),
+        notes=("1 of 5 timestamps repeat or go back and is moved",),
+    ),
 )  # fmt: skip
 
 STREAMS = (

@@ -81,6 +81,8 @@ def print_comparison(result: ComparisonResult) -> None:
 
 def report_lines(report: FileReport) -> list[str]:
     """Lines on the file as a whole: size, video, rate, quality and metadata."""
+    from bitstream.timestamps import duration
+
     header = report.header
     color = header.color
     color_range = "full" if color.full_range else "limited"
@@ -89,7 +91,8 @@ def report_lines(report: FileReport) -> list[str]:
     psnr = "not measured" if report.psnr_db is None else f"{report.psnr_db:.2f} dB"
     return [
         f"{printable(report.path)}: {report.file_bytes:,} bytes, format {report.format_version}",
-        f"video    {header.width}x{header.height}, {header.frame_count} frames, "
+        f"video    {header.width}x{header.height}, {header.frame_count} frames in "
+        f"{float(duration(header)):.6g} s, "
         f"{float(header.frame_rate):.6g} fps{irregular}, {header.bit_depth} bits, "
         f"pixel aspect {header.sample_aspect_ratio}, {rotation}"
         f"colour {color.primaries}/{color.transfer}/{color.matrix} {color_range}",

@@ -11,6 +11,7 @@ from typing import Any
 
 from bitstream import DEFAULT_LIMITS, BitstreamError, Limits, Loss, StreamHeader, TrackInfo, TrackKind
 from bitstream.coder_ids import coder_name
+from bitstream.timestamps import duration
 from inrcodec.coding.opened_segment import OpenedSegment, open_segment, open_stream, salvage_advised
 
 _STEP_BYTES = 4
@@ -120,6 +121,7 @@ class FileReport:
             "frame_rate": str(header.frame_rate),
             "time_base": str(header.time_base),
             "has_timestamps": header.timestamps is not None,
+            "duration": float(duration(header)),
             "sample_aspect_ratio": str(header.sample_aspect_ratio),
             "rotation": header.rotation,
             "bit_depth": header.bit_depth,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from bitstream import Segment, StreamHeader
+from bitstream.timestamps import frame_time
 from inrcodec.decoder.render import SegmentRenderer
 from inrcodec.errors import InrcError, UsageError
 from inrcodec.exporter.manifest import ExportedSegment, Manifest
@@ -20,7 +21,6 @@ from inrcodec.models.registry import family_by_wire_id
 from inrcodec.progress import Progress
 from inrcodec.settings.export import ExportSettings
 from inrcodec.video.properties import VideoProperties, displayed, properties_of
-from inrcodec.video.timestamps import frame_time
 
 LARGEST_DIFFERENCE = 1
 """Largest difference, of 255, that rounding may cause between an export and our decoder in float32."""

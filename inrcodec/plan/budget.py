@@ -119,7 +119,7 @@ class SharedBudget:
     ) -> None:
         """`runs` are each segment's frames; `header` is the file's, and but for frames each segment's too."""
         self.total_bytes, self._runs, self._is_masked = total_bytes, tuple(runs), is_masked
-        self._header = replace(header, timestamps=None)
+        self._header = replace(header, timestamps=None, last_duration=None)
         self._shares = [one / math.fsum(difficulties) for one in difficulties]
         self._common_bytes = container_bytes(header, is_masked) + FILE_ROOM_BYTES
 

@@ -12,6 +12,7 @@ from typing import BinaryIO, Self
 
 import av
 import numpy as np
+from av import VideoFrame
 from av.codec import Codec
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
@@ -22,9 +23,9 @@ from inrcodec.errors import OutputError, UsageError
 from inrcodec.progress import Progress
 from inrcodec.video.color import frame_is_rgb, tags_as_yuv
 from inrcodec.video.conversion import to_pixel_format
-from inrcodec.video.muxer import HeldPackets, TrackMuxer
+from inrcodec.video.muxer import PLAY_FROM_FRAME_0, HeldPackets, TrackMuxer
+from inrcodec.video.output_clock import OutputClock
 from inrcodec.video.properties import VideoProperties
-from inrcodec.video.timestamps import OutputClock
 
 FORMATS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".webm": "webm"}
 """FFmpeg's container name by file suffix."""
@@ -55,6 +56,7 @@ _ALIASES: Mapping[str, str] = {
     "vp9": "libvpx-vp9",
     "av1": "libsvtav1",
 }
+_WITH_B_FRAMES = ("libx264", "libx265")
 _RGB_FORMATS = ("gbrp", "bgr0", "rgb24", "rgb0")
 _SVT_LOG_ERRORS = "1"
 LEAST_X265_WIDTH = 64
@@ -152,13 +154,19 @@ class ContainerWriter:
                 "use the default codec"
             )
         self._pixel_format = pixel_format(Codec(name, "w"), properties.width, properties.height)
-        self._clock = OutputClock(properties)
+        self._properties = properties
         self._tags = tags_as_yuv(properties.color, can_be_tagged=True)
         with self._errors():
-            self._container = av.open(file, "w", format=FORMATS[suffix])
+            self._clock = OutputClock(properties)
+            self._container = av.open(file, "w", format=FORMATS[suffix], options=self._muxer_options(suffix))
             self._stream = self._add_stream(name, properties, crf)
             self._tracks = None if callable(extras) else self._track_muxer(extras)
             self._held = HeldPackets(Path(target).resolve().parent) if callable(extras) else None
+
+    def _muxer_options(self, suffix: str) -> dict[str, str]:
+        timescale = self._clock.track_timescale
+        is_told = timescale is not None and FORMATS[suffix] in PLAY_FROM_FRAME_0
+        return {"video_track_timescale": str(timescale)} if is_told else {}
 
     def _track_muxer(self, extras: Extras) -> TrackMuxer:
         return TrackMuxer(self._container, self._target, extras, self._progress)
@@ -186,6 +194,9 @@ class ContainerWriter:
             context.colorspace = self._tags.matrix
             context.color_range = int(ColorRange.JPEG if self._tags.full_range else ColorRange.MPEG)
         context.thread_type = "AUTO"
+        if self._clock.last_duration is not None and name.startswith(_WITH_B_FRAMES):
+            # An .mp4 stores durations in decoding order: the last frame must be the last there too.
+            context.max_b_frames = 0
         return stream
 
     def write(self, frame: NDArray[np.uint8]) -> None:
@@ -194,7 +205,7 @@ class ContainerWriter:
             picture = to_pixel_format(frame, self._pixel_format, self._tags)
             picture.time_base = self._clock.time_base
             picture.pts = self._clock.timestamp(self._count)
-            packets = self._stream.encode(picture)
+            packets = self._encoded(picture)
             if self._held is not None:
                 self._held.add(packets)
             elif self._tracks is not None:
@@ -202,9 +213,19 @@ class ContainerWriter:
                 self._tracks.mux_until(picture.pts * self._clock.time_base)
         self._count += 1
 
+    def _encoded(self, picture: VideoFrame | None) -> list[av.Packet[VideoStream]]:
+        """Packets that the encoder puts out for a picture, or at the end for None."""
+        packets = self._stream.encode(picture)
+        if self._clock.last_duration is not None:
+            final = self._clock.timestamp(self._properties.frame_count - 1)
+            for packet in packets:
+                if packet.pts == final:
+                    packet.duration = self._clock.last_duration
+        return packets
+
     def _finish(self) -> None:
         """Flush the encoder and mux the packets that waited for the extras."""
-        packets = self._stream.encode(None)
+        packets = self._encoded(None)
         tracks = self._tracks
         if callable(self._extras) and self._held is not None:
             self._held.add(packets)

@@ -24,7 +24,7 @@ from inrcodec.video.layouts import plain_layout
 
 _TS_NONSTRICT = 0x20000
 """FFmpeg's flag AVFMT_TS_NONSTRICT: the container allows equal decoding timestamps."""
-_PLAY_FROM_FRAME_0 = ("mp4", "mov")
+PLAY_FROM_FRAME_0 = ("mp4", "mov")
 """Containers whose edit lists start playback at the first frame; the others also play what precedes it."""
 _PRIMING_SECONDS = Fraction(1, 10)
 """Audio before the first frame up to this length may be a codec's priming samples, which nobody hears."""
@@ -134,7 +134,7 @@ class TrackMuxer:
 
     def _note_what_is_not_played(self) -> None:
         """Note how much audio precedes the first frame in a container that does not play it."""
-        if self._container.format.name not in _PLAY_FROM_FRAME_0:
+        if self._container.format.name not in PLAY_FROM_FRAME_0:
             return
         for timed in self._tracks.values():
             info, first = timed.track.info, timed.track.packets[:1]

@@ -35,6 +35,8 @@ class VideoProperties:
     color: ColorTags = field(default_factory=ColorTags)
     timestamps: tuple[int, ...] | None = None
     """Timestamp of each frame, in units of the time base from 0 on; None at a constant frame rate."""
+    last_duration: int | None = None
+    """Duration of the last frame in units of the time base; None if it lasts 1 / `frame_rate`."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,10 @@ class Clip:
 
 
 def part_properties(properties: VideoProperties, frames: range) -> VideoProperties:
-    """Properties of the segment `frames`; timestamps are kept only if it is the whole video."""
+    """Properties of the segment `frames`; its times are kept only if it is the whole video."""
     if len(frames) == properties.frame_count:
         return properties
-    return replace(properties, frame_count=len(frames), timestamps=None)
+    return replace(properties, frame_count=len(frames), timestamps=None, last_duration=None)
 
 
 def properties_of(header: StreamHeader) -> VideoProperties:

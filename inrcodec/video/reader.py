@@ -13,6 +13,7 @@ import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
+from bitstream.timestamps import duration
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
@@ -23,7 +24,7 @@ from inrcodec.video.geometry import Frame, Turn, centre_crop, scale
 from inrcodec.video.planes import Picture, picture_of
 from inrcodec.video.properties import Clip, VideoProperties, Window
 from inrcodec.video.sources import Source, open_source
-from inrcodec.video.timestamps import held_ratio, timing_of
+from inrcodec.video.timestamps import Timing, held_ratio, timing_of
 
 
 def read_clip(path: str, source: SourceSettings, progress: Progress | None = None) -> Clip:
@@ -99,9 +100,15 @@ def _read(
     first: VideoFrame | None = None
     checks = FrameChecks(path, source, progress)
     timestamps: list[int | None] = []
+    last: VideoFrame | None = None
+    following: VideoFrame | None = None
     total = _expected_count(opened, source)
     with closing(_selected_frames(opened, source.frames)) as frames:
         for index, frame in enumerate(frames):
+            if source.frames.stop == source.frames.start + index:
+                following = frame
+                break
+            last = frame
             assume_matrix(frame)
             if first is None:
                 first = frame
@@ -116,12 +123,13 @@ def _read(
             count += 1
             progress.stage("reading", count, max(total, count))
             yield picture
-    if first is None:
+    if first is None or last is None:
         raise NotAVideo(_no_frames(path, source.frames))
-    _note_what_is_missing(opened, len(timestamps), source.frames, progress)
     time_base = first.time_base or opened.time_base
     kept_rate = _kept_rate(opened.frame_rate, source.every)
-    timing = timing_of(timestamps[:: source.every], time_base, kept_rate, progress)
+    end = _end_of(opened, last, following, time_base)
+    timing = timing_of(timestamps[:: source.every], end, time_base, kept_rate, progress)
+    _note_what_is_missing(opened, len(timestamps), timing.start, source.frames, progress)
     ratio = opened.sample_aspect_ratio
     properties = VideoProperties(
         width=width,
@@ -132,12 +140,37 @@ def _read(
         sample_aspect_ratio=_scaled_ratio(1 / ratio if is_sideways else ratio, first, is_sideways, source),
         color=color_tags(first),
         timestamps=timing.timestamps,
+        last_duration=None if _is_thinned(timing, source.every) else timing.last_duration,
     )
-    return properties, _window(opened, time_base, timestamps, source.frames)
+    stop = None if following is None else timing.start + duration(properties)
+    return properties, Window(timing.start, source.frames.start > 0, stop)
 
 
 def _selected_frames(opened: Source, frames: FrameRange) -> Generator[VideoFrame, None, None]:
-    yield from islice(opened.frames, frames.start, frames.stop)
+    """The selected frames and the one after them, which tells how long the last of them is shown."""
+    yield from islice(opened.frames, frames.start, None if frames.stop is None else frames.stop + 1)
+
+
+def _is_thinned(timing: Timing, every: int) -> bool:
+    """Whether the last kept frame only lasts less than the others because frames after it are missing."""
+    last = timing.last_duration
+    is_shorter = last is not None and last * timing.time_base < 1 / timing.frame_rate
+    return every > 1 and timing.timestamps is None and is_shorter
+
+
+def _end_of(
+    opened: Source, last: VideoFrame, following: VideoFrame | None, time_base: Fraction
+) -> Fraction | None:
+    """When the last frame ends, in units of `time_base`; None if the source does not say."""
+    if following is not None:
+        return None if following.pts is None else Fraction(following.pts)
+    if last.pts is None:
+        return None
+    ends = [Fraction(last.pts + last.duration)] if opened.has_durations else []
+    if opened.stated_end is not None and not opened.is_cut_off:
+        ends.append(opened.stated_end / time_base)
+    end = max(ends, default=Fraction(last.pts))
+    return end if end > last.pts else None
 
 
 def _expected_count(opened: Source, source: SourceSettings) -> int:
@@ -211,20 +244,18 @@ def _kept_rate(rate: Fraction, every: int) -> Fraction:
     return rate if every == 1 else held_ratio(rate / every)
 
 
-def _note_what_is_missing(opened: Source, count: int, frames: FrameRange, progress: Progress) -> None:
+def _note_what_is_missing(
+    opened: Source, count: int, start: Fraction, frames: FrameRange, progress: Progress
+) -> None:
+    """Note what the container promises beyond `count` frames, the first of them at `start` seconds."""
+    if opened.is_rate_assumed and count > 1:
+        progress.note(f"nothing states the frame rate; {opened.frame_rate} fps is assumed")
     if frames.stop is not None and count < frames.stop - frames.start:
         progress.note(f"the video ends at frame {frames.start + count}, before {frames.stop}")
     promised = opened.claimed_frame_count - opened.hidden_frame_count
     if frames.stop is None and count + frames.start < promised:
         progress.note(f"the container declares {promised} frames, {count + frames.start} can be decoded")
-
-
-def _window(opened: Source, time_base: Fraction, timestamps: list[int | None], frames: FrameRange) -> Window:
-    """Where the selected frames lie on the source's clock, from the timestamps of the first and last."""
-    known = [(index, stamp) for index, stamp in enumerate(timestamps) if stamp is not None]
-    index, stamp = known[0] if known else (-frames.start, 0)
-    start = stamp * time_base - index / opened.frame_rate
-    is_cut = frames.stop is not None and len(timestamps) == frames.stop - frames.start
-    index, stamp = known[-1] if known else (-frames.start, 0)
-    end = stamp * time_base + (len(timestamps) - index) / opened.frame_rate
-    return Window(start, frames.start > 0, end if is_cut else None)
+    elif frames.stop is None and opened.is_cut_off:
+        rest = Fraction(0) if opened.stated_end is None else (opened.stated_end - start) * opened.frame_rate
+        whole = f" of about {frames.start + round(rest)}" if rest > count else ""
+        progress.note(f"the input is cut off: {frames.start + count}{whole} frames can be decoded")

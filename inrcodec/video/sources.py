@@ -23,6 +23,8 @@ from inrcodec.video.cropping import cropped
 from inrcodec.video.demuxer import check_size, demux, open_input
 from inrcodec.video.geometry import TRANSPARENCY_NOTE
 from inrcodec.video.listing import list_streams
+from inrcodec.video.stated import WITH_DURATIONS, has_timestamps, stated_end, stated_rate
+from inrcodec.video.truncation import is_cut_off
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 IMAGE_FRAME_RATE = Fraction(25)
@@ -46,6 +48,14 @@ class Source:
     """The claimed count, else one computed from the duration; 0 where neither is known."""
     hidden_frame_count: int = 0
     """Frames read so far that an edit list hides: they are claimed, but not among the frames."""
+    is_rate_assumed: bool = False
+    """Whether nothing states the frame rate."""
+    has_durations: bool = False
+    """Whether the durations of frames are stated, not guessed from the rate."""
+    stated_end: Fraction | None = None
+    """Time on the source's clock at which the container says that the video ends, or earlier, seconds."""
+    is_cut_off: bool = False
+    """Whether the file is shorter than its container says."""
 
 
 def number_field(name: str) -> re.Match[str] | None:
@@ -125,9 +135,8 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
     stream = chosen_video(container, path, progress, number)
     # With frame threads, FFmpeg conceals damage differently each time it reads a damaged stream.
     stream.thread_type = "SLICE"
-    frame_rate = stream.average_rate or stream.guessed_rate or IMAGE_FRAME_RATE
-    if frame_rate <= 0:
-        frame_rate = IMAGE_FRAME_RATE
+    rate = stated_rate(container, stream)
+    frame_rate = rate or IMAGE_FRAME_RATE
     claimed = max(0, stream.frames)
     source = Source(
         frames=iter(()),
@@ -136,6 +145,10 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
         claimed_frame_count=claimed,
         estimated_frame_count=claimed or round(_duration_seconds(container, stream) * frame_rate),
+        is_rate_assumed=rate is None,
+        has_durations=container.format.name.startswith(WITH_DURATIONS),
+        stated_end=stated_end(container, stream),
+        is_cut_off=bool(is_cut_off(path)),
     )
     source.frames = _container_frames(container, stream, source, progress)
     cropping = list_streams(container).croppings.get(stream.index)
@@ -191,6 +204,7 @@ def _container_frames(
     """Frames in display order; damaged packets are skipped and reported once, hidden frames are counted."""
     damaged = 0
     alpha: AlphaLayer | None = AlphaLayer(stream)
+    is_raw = not has_timestamps(container)
     packets = demux(container, stream)
     while True:
         try:
@@ -212,7 +226,10 @@ def _container_frames(
             # Each decoder raises its own kind of error for damaged data.
             damaged += 1
             continue
-        yield from decoded
+        for frame in decoded:
+            if is_raw:
+                frame.pts = None
+            yield frame
     if damaged:
         progress.note(f"the input is damaged: {damaged} of its packets could not be decoded")
 

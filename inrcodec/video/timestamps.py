@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
-from bitstream.timestamps import times_fault
+from bitstream.header import TIMESTAMP_BOUND
+from bitstream.timestamps import duration, frame_time, times_fault
 from inrcodec.errors import UsageError
 from inrcodec.progress import Progress
+from inrcodec.video.mending import Mended, apart, mended
 from inrcodec.video.properties import LARGEST_TERM, VideoProperties, Window
 
-_FALLBACK_TIME_BASE = Fraction(1, 1_000_000)
+_FINE_UNIT = Fraction(1, 500)
+"""Seconds. Nobody sees times rounded to milliseconds or 1/600 s, but those rounded to 1/100 s (GIF)."""
+_MOST_SPREAD = Fraction(17, 16)
+"""Units between the errors of timestamps that were rounded to one unit, after a finer one."""
+_LONGEST_STEP = (1 << 31) - 2
+"""Units between two frames, one less than a file stores at most."""
 _ROUNDING = Fraction(1, 1_000_000)
 """Seconds by which a requested time may fall short of the frame it means."""
 
@@ -21,12 +30,16 @@ _ROUNDING = Fraction(1, 1_000_000)
 class Timing:
     """Timing of a run of frames, as a file stores it."""
 
+    start: Fraction
+    """Time of the first frame on the source's clock, seconds."""
     frame_rate: Fraction
     """Frames per second; approximately the mean where there are timestamps."""
     time_base: Fraction
     """Unit of the timestamps, seconds."""
     timestamps: tuple[int, ...] | None = None
     """Timestamp of each frame, in units of the time base from 0 on; None at a constant rate."""
+    last_duration: int | None = None
+    """Duration of the last frame in units of the time base; None if it lasts 1 / `frame_rate`."""
 
 
 def held_ratio(ratio: Fraction) -> Fraction:
@@ -37,59 +50,110 @@ def held_ratio(ratio: Fraction) -> Fraction:
 
 
 def timing_of(
-    stamps: Sequence[int | None], time_base: Fraction, frame_rate: Fraction, progress: Progress
+    stamps: Sequence[int | None],
+    end: Fraction | None,
+    time_base: Fraction,
+    frame_rate: Fraction,
+    progress: Progress,
 ) -> Timing:
-    """Timing of frames with timestamps `stamps` in a source that declares `frame_rate`.
+    """Timing of frames with timestamps `stamps`, the last shown until `end`, in units of `time_base`.
 
-    A table is kept only if the rate is not constant. Containers round timestamps to their time base, so if a
-    frame does not last a whole number of units, timestamps within one unit of a constant rate are regular.
-    Missing timestamps, or ones that do not increase, are replaced by regular ones, with a note.
+    `frame_rate` is the rate that the source declares; an `end` of None is unknown. A table is kept only if
+    the rate is not constant. Timestamps that are missing or do not rise are mended, with a note.
     """
     known = [(index, stamp) for index, stamp in enumerate(stamps) if stamp is not None]
-    if not known or is_regular(known, 1 / (frame_rate * time_base)):
-        return Timing(frame_rate, time_base)
-    first = known[0][1]
-    times = tuple(stamp - first for _, stamp in known)
-    steps = {late - early for early, late in zip(times, times[1:], strict=False)}
-    is_complete = len(known) == len(stamps)
-    if is_complete and len(steps) == 1 and min(steps) > 0:
-        return Timing(held_ratio(1 / (min(steps) * time_base)), time_base)
-    fault = times_fault(times) if is_complete else "some are missing"
-    if fault is not None:
-        progress.note(
-            f"timestamps are irregular and cannot be kept ({fault}); "
-            f"a constant {float(frame_rate):.6g} fps replaces them"
-        )
-        return Timing(frame_rate, time_base)
-    mean_rate = held_ratio((len(times) - 1) / (times[-1] * time_base))
-    progress.detail(f"timestamps are irregular and kept in a table, mean {float(mean_rate):.6g} fps")
-    return Timing(mean_rate, time_base, times)
-
-
-def is_regular(known: Sequence[tuple[int, int]], ticks_per_frame: Fraction) -> bool:
-    """Whether timestamps by frame number fit a constant rate, up to rounding to whole ticks."""
-    first_index, first_stamp = known[0]
-    slack = 0 if ticks_per_frame.denominator == 1 else 1
-    return all(
-        abs(stamp - first_stamp - (index - first_index) * ticks_per_frame) <= slack for index, stamp in known
+    period = 1 / (frame_rate * time_base)
+    if not known:
+        return Timing(Fraction(0), frame_rate, time_base)
+    start = known[0][1] - known[0][0] * period
+    if is_regular(known, period, time_base):
+        last = known[-1][1] + (len(stamps) - 1 - known[-1][0]) * period
+        return _constant(start, frame_rate, time_base, None if end is None else end - last)
+    rising = mended(stamps, period)
+    if rising is None:
+        fault = "most of them do not rise"
+    else:
+        end = None if end is None else end * rising.per_unit
+        timing, fault = _of_rising(rising.times, time_base / rising.per_unit, end)
+        if timing is not None:
+            _note_mending(rising, timing, progress)
+            return timing
+    progress.note(
+        f"timestamps are irregular and cannot be kept ({fault}); "
+        f"a constant {float(frame_rate):.6g} fps replaces them"
     )
+    return Timing(start * time_base, frame_rate, time_base)
 
 
-def frame_time(properties: VideoProperties, index: int) -> Fraction:
-    """Time at which a frame is shown, in seconds from the first frame."""
-    if properties.timestamps is None:
-        return index / properties.frame_rate
-    return properties.timestamps[index] * properties.time_base
+def is_regular(known: Sequence[tuple[int, int]], period: Fraction, time_base: Fraction) -> bool:
+    """Whether timestamps by frame number are those of a constant rate, rounded to whole units.
+
+    A frame lasts `period` units of `time_base` seconds. If that is a whole number, nothing was rounded. Else
+    one rounding explains all timestamps if they are off by less than a unit from one another. A coarse unit
+    may be what the times are meant to be, so that only a fine one is taken as rounded.
+    """
+    errors = [stamp - index * period for index, stamp in known]
+    spread = max(errors) - min(errors)
+    return spread == 0 or (period.denominator > 1 and time_base <= _FINE_UNIT and spread < _MOST_SPREAD)
+
+
+def _constant(start: Fraction, rate: Fraction, time_base: Fraction, last: Fraction | None) -> Timing:
+    """Timing at a constant rate; `start` and the duration of the last frame are in units of the time base."""
+    period = 1 / (rate * time_base)
+    rounding = 0 if period.denominator == 1 else 1
+    is_held = last is not None and abs(last - period) > rounding
+    return Timing(start * time_base, rate, time_base, None, _stored(last) if is_held else None)
+
+
+def _of_rising(
+    times: tuple[int, ...], time_base: Fraction, end: Fraction | None
+) -> tuple[Timing | None, str]:
+    """Timing of frames with rising timestamps, or None and why a file cannot store it."""
+    steps = {late - early for early, late in pairwise(times)}
+    start, last = Fraction(times[0]), None if end is None else end - times[-1]
+    if len(steps) == 1:
+        return _constant(start, held_ratio(1 / (min(steps) * time_base)), time_base, last), ""
+    coarser = math.ceil(Fraction(max(steps), math.gcd(*steps) * _LONGEST_STEP))
+    stored = tuple(apart((time - times[0]) // coarser for time in times))
+    unit = coarser * time_base
+    fault = times_fault(stored)
+    if fault is None and max(unit.as_integer_ratio()) > LARGEST_TERM:
+        fault = "their unit is out of range"
+    if fault is not None:
+        return None, fault
+    rate = held_ratio((len(stored) - 1) / (stored[-1] * unit))
+    is_held = last is not None and last / coarser != 1 / (rate * unit)
+    lasting = _stored(last / coarser) if is_held and last is not None else None
+    return Timing(start * time_base, rate, unit, stored, lasting), ""
+
+
+def _stored(duration: Fraction | None) -> int | None:
+    """A duration in whole units, or None for one that a file cannot store."""
+    whole = 0 if duration is None else round(duration)
+    return whole if 1 <= whole < TIMESTAMP_BOUND else None
+
+
+def _note_mending(rising: Mended, timing: Timing, progress: Progress) -> None:
+    count = len(rising.times)
+    if rising.moved:
+        is_are = "is" if rising.moved == 1 else "are"
+        progress.note(
+            f"{rising.moved} of {count} timestamps repeat or go back and {is_are} moved, the others are kept"
+        )
+    if rising.missing:
+        progress.note(f"{rising.missing} of {count} frames have no timestamp: they are spread evenly")
+    if timing.timestamps is not None:
+        mean = float(timing.frame_rate)
+        progress.detail(f"timestamps are irregular and kept in a table, mean {mean:.6g} fps")
 
 
 def frame_shown_at(properties: VideoProperties, seconds: Fraction | float) -> int:
     """Number of the frame shown at a time in seconds from the first frame; raises `UsageError` for none.
 
-    The last frame lasts for the mean frame duration. A time up to a microsecond before a frame counts as the
-    frame's own, because times are often rounded.
+    A time up to a microsecond before a frame counts as the frame's own, because times are often rounded.
     """
     last = frame_time(properties, properties.frame_count - 1)
-    end = last + 1 / properties.frame_rate
+    end = duration(properties)
     if not 0 <= seconds < end:
         raise UsageError(
             f"no frame is shown at {float(seconds):.6g} s: the video runs from 0 to {float(end):.6g} s, "
@@ -111,9 +175,15 @@ def window_of(properties: VideoProperties, frames: range) -> Window:
 
 def selected_properties(properties: VideoProperties, frames: range, scale: int) -> VideoProperties:
     """Properties of an output with `frames` and `scale` - 1 interpolated ones between any two."""
-    frame_rate = properties.frame_rate * scale
+    is_cut = frames.stop < properties.frame_count
+    last = properties.last_duration
+    selected = replace(
+        properties, frame_count=(len(frames) - 1) * scale + 1, frame_rate=properties.frame_rate * scale
+    )
     if properties.timestamps is None:
-        return replace(properties, frame_rate=frame_rate)
+        return replace(selected, last_duration=None if is_cut else last)
+    if is_cut:
+        last = properties.timestamps[frames.stop] - properties.timestamps[frames.stop - 1]
     times = properties.timestamps[frames.start : frames.stop]
     scaled = [scale * (time - times[0]) for time in times]
     between = [
@@ -122,34 +192,8 @@ def selected_properties(properties: VideoProperties, frames: range, scale: int) 
         for step in range(scale)
     ]
     return replace(
-        properties,
-        frame_rate=frame_rate,
+        selected,
         time_base=properties.time_base / scale,
         timestamps=(*between, scaled[-1]),
+        last_duration=None if last is None else scale * last,
     )
-
-
-class OutputClock:
-    """Timestamps of an output's frames, in a time base that FFmpeg can hold.
-
-    At a constant rate this is the source's time base if a frame lasts a whole number of its units, else one
-    frame: a coarse time base (Matroska's milliseconds at 29.97 fps) would make the frames jitter.
-    """
-
-    def __init__(self, properties: VideoProperties) -> None:
-        self._times = properties.timestamps
-        self._unit = properties.time_base
-        self._ticks = 1 / (properties.frame_rate * properties.time_base)
-        fits = max(properties.time_base.as_integer_ratio()) <= LARGEST_TERM
-        if self._times is not None:
-            self.time_base = properties.time_base if fits else _FALLBACK_TIME_BASE
-        elif fits and self._ticks.denominator == 1 and self._ticks >= 1:
-            self.time_base = properties.time_base
-        else:
-            self.time_base, self._ticks = 1 / properties.frame_rate, Fraction(1)
-
-    def timestamp(self, index: int) -> int:
-        """Timestamp of frame `index`, in units of `time_base`."""
-        if self._times is None:
-            return round(index * self._ticks)
-        return round(self._times[index] * self._unit / self.time_base)

@@ -114,7 +114,7 @@ def open_writer(
 
     The output appears, complete, when the block ends without an exception; after an exception neither it nor
     its temporary file is left. `-` is y4m on standard output, and a .png takes one frame.
-    `properties.frame_count` is ignored, so part of a video may be written. Images are numbered from
+    `properties.frame_count` only tells which frame lasts for `last_duration`. Images are numbered from
     `first_number`, and `overwrite` replaces no image with another number. `extras` are copied into video
     files; a function that returns them is called after the last frame. Anything the target cannot carry is
     reported to `progress`.
@@ -176,3 +176,5 @@ def _note_what_is_dropped(
     if properties.timestamps is not None:
         rate = float(properties.frame_rate)
         progress.note(f"timestamps are irregular; {name} gets a constant {rate:.6g} fps")
+    elif properties.last_duration is not None:
+        progress.note(f"the duration of the last frame is lost: {name} cannot store it")

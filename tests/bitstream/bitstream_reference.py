@@ -342,6 +342,17 @@ def frame_times(data: bytes) -> list[Fraction]:
     return [total * unit * time_base for total in (0, *accumulate(steps))]
 
 
+def end_time(data: bytes) -> Fraction:
+    """Time in seconds at which the last frame ends (SPEC.md, sections 4 and 4.2)."""
+    content = dict(blocks(data))
+    stream = content[b"STRM"]
+    for _ in range(5):
+        stream.varint()
+    frame_rate, time_base = stream.rational(), stream.rational()
+    lasts = content[b"last"].varint() * time_base if b"last" in content else 1 / frame_rate
+    return frame_times(data)[-1] + lasts
+
+
 def tags(data: bytes) -> dict[str, str]:
     """The payload of `tags` (SPEC.md, section 6)."""
     return dict(blocks(data))[b"tags"].texts()

@@ -59,7 +59,7 @@ sections = st.builds(Section, edges(0, 255), steps, st.binary(max_size=40))
 decibels = st.sampled_from((0.0, math.inf, 4294967.294)) | st.floats(0, 200)
 ancillary = st.tuples(
     st.from_regex(rb"\A[a-z][A-Za-z]{3}\Z").filter(
-        lambda name: name not in (b"qual", b"meta", b"tags", b"chap", b"trak")
+        lambda name: name not in (b"last", b"qual", b"meta", b"tags", b"chap", b"trak")
     ),
     st.binary(max_size=20),
 )
@@ -80,6 +80,7 @@ def headers(draw: st.DrawFn, frame_count: int) -> StreamHeader:
         sample_aspect_ratio=draw(rationals),
         rotation=draw(st.sampled_from((0, 90, 180, 270))),
         bit_depth=draw(edges(8, 16)),
+        last_duration=draw(st.none() | edges(1, (1 << 60) - 1)),
         color=draw(st.builds(ColorTags, edges(0, 255), edges(0, 255), edges(0, 255), st.booleans())),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,17 @@ def film() -> dict[str, bytes]:
     }
 
 
+def held() -> dict[str, bytes]:
+    """Files whose last frame is held, at a constant rate and at an irregular one."""
+    segment = Segment(0, 3, 0, 0, b"", ())
+    regular = StreamHeader(2, 2, 2, 2, 3, Fraction(25), Fraction(1, 1000), last_duration=2500)
+    irregular = replace(regular, timestamps=(0, 1000, 3000), last_duration=5000)
+    return {
+        "version-1-held.inrv": dump(Stream(regular, (segment,))),
+        "version-1-held-irregular.inrv": dump(Stream(irregular, (segment,))),
+    }
+
+
 def files() -> dict[str, bytes]:
     """Every golden file by name."""
     header = StreamHeader(
@@ -155,6 +167,7 @@ def files() -> dict[str, bytes]:
         "version-1.inrv": dump(full),
         "version-1.json": (json.dumps(expected) + "\n").encode(),
         **film(),
+        **held(),
     }
 
 

@@ -60,6 +60,11 @@ def with_stream(payload: bytes) -> bytes:
     return file_of(strm, SEGM, segment_at=len(HEAD) + len(strm))
 
 
+def with_last(*payloads: bytes) -> bytes:
+    blocks = [encode_block(b"last", payload) for payload in payloads]
+    return file_of(STRM, *blocks, SEGM, segment_at=SEGM_AT + sum(map(len, blocks)))
+
+
 def with_segment(payload: bytes) -> bytes:
     segm = encode_block(b"SEGM", payload)
     body = HEAD + STRM + segm
@@ -125,6 +130,12 @@ ATTACKS: dict[str, tuple[bytes, type[BitstreamError]]] = {
     "unknown critical block": (file_of(STRM, SEGM, encode_block(b"LATE", b"")), UnsupportedVersion),
     "block type is no text": (file_of(STRM, SEGM, b"\x00\x01\x02\x03" + QUAL[4:]), Corrupt),
     "two quality blocks": (file_of(STRM, SEGM, QUAL, QUAL), Corrupt),
+    "no duration": (with_last(b""), Truncated),
+    "a duration of 0": (with_last(b"\0"), Corrupt),
+    "a duration of 2^60": (with_last(varints(1 << 60)), Corrupt),
+    "a long duration": (with_last(b"\1\1"), Corrupt),
+    "two durations": (with_last(b"\1", b"\1"), Corrupt),
+    "a duration after the segment": (file_of(STRM, SEGM, encode_block(b"last", b"\1")), Corrupt),
     "short quality": (file_of(STRM, SEGM, encode_block(b"qual", bytes(3))), Truncated),
     "long quality": (file_of(STRM, SEGM, encode_block(b"qual", bytes(5))), Corrupt),
     "two metadata blocks": (file_of(STRM, SEGM, *[encode_block(b"meta", varints(0))] * 2), Corrupt),

@@ -20,6 +20,7 @@ from bitstream import Quality, Section, Segment, Stream, StreamHeader, Track
 from bitstream.coders import CODERS, decode_section
 from bitstream.coders.gaussian import RATIOS
 from bitstream.coders.laplace import THETAS
+from bitstream.timestamps import duration
 
 GOLDEN = Path(__file__).parent / "golden"
 SPECIFICATION = (Path(bitstream.__file__).parent / "SPEC.md").read_text()
@@ -107,6 +108,20 @@ def test_a_golden_film_decodes_with_the_reference() -> None:
         assert reference.decode_symbols(coder, payload, len(values)) == values
     constant, _ = golden("version-1")
     assert reference.frame_times(constant)[3] == 3 * Fraction(1001, 30000)
+
+
+@pytest.mark.parametrize(("name", "end"), [("held", "129/50"), ("held-irregular", "8")])
+def test_golden_files_hold_their_last_frame(name: str, end: str) -> None:
+    data = (GOLDEN / f"version-1-{name}.inrv").read_bytes()
+    header = bitstream.load(data).header
+    assert str(duration(header)) == str(reference.end_time(data)) == end
+    for reader in (
+        bitstream.StreamReader(io.BytesIO(data)),
+        bitstream.SalvageReader(io.BytesIO(data)),
+        bitstream.ForwardReader(io.BytesIO(data)),
+    ):
+        assert reader.header == header
+    assert reference.end_time(golden("version-1")[0]) == 10 * Fraction(1001, 30000)
 
 
 def test_golden_files_are_what_their_script_writes() -> None:

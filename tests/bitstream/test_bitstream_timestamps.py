@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from bitstream import (
     BitstreamError,
     Corrupt,
+    ForwardReader,
     LimitExceeded,
     Limits,
+    SalvageReader,
     Segment,
     Stream,
     StreamReader,
@@ -24,7 +26,8 @@ from bitstream import (
     load,
 )
 from bitstream.blocks import encode_block
-from bitstream.timestamps import encode_times, times_fault
+from bitstream.header import TIMESTAMP_BOUND
+from bitstream.timestamps import duration, encode_times, frame_time, times_fault
 
 
 def timed(times: tuple[int, ...]) -> Stream:
@@ -102,3 +105,26 @@ def test_the_number_of_times_is_limited() -> None:
     data = dump(timed((0, 40, 100)))
     with pytest.raises(LimitExceeded):
         load(data, Limits(max_timestamps=2))
+
+
+@steady
+@given(edges(1, TIMESTAMP_BOUND - 1), st.sampled_from((None, (0, 40, 100))))
+def test_the_duration_of_the_last_frame_comes_back(last: int, times: tuple[int, ...] | None) -> None:
+    stream = timed((0, 40, 100))
+    header = dataclasses.replace(stream.header, timestamps=times, last_duration=last)
+    data = dump(dataclasses.replace(stream, header=header))
+    assert load(data).header == StreamReader(io.BytesIO(data)).header == header
+    assert ForwardReader(io.BytesIO(data)).header == header
+    assert duration(header) == frame_time(header, 2) + last * header.time_base
+
+
+def test_a_damaged_duration_of_the_last_frame_is_left_out() -> None:
+    stream = timed((0, 40, 100))
+    header = dataclasses.replace(stream.header, last_duration=7)
+    data = bytearray(dump(dataclasses.replace(stream, header=header)))
+    data[data.index(b"last") + 8] ^= 1
+    with pytest.raises(Corrupt):
+        load(bytes(data))
+    with SalvageReader(io.BytesIO(bytes(data))) as reader:
+        assert reader.header == stream.header
+        assert [loss.what for loss in reader.losses()] == ["the duration of the last frame"]

@@ -20,7 +20,7 @@ from inrcodec.errors import OutputError, UsageError
 from inrcodec.settings.source import SourceSettings
 from inrcodec.video import VideoProperties, check_target, open_writer, read_clip
 from inrcodec.video.conversion import to_pixel_format
-from inrcodec.video.timestamps import OutputClock
+from inrcodec.video.output_clock import OutputClock
 
 ALL = SourceSettings()
 

@@ -1,0 +1,89 @@
+"""Timestamps that repeat, go back or are missing: moved by as little as possible, the others stay exact."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+Stamp = tuple[int, int]
+"""Number of a frame, and its timestamp."""
+
+
+class Mended(NamedTuple):
+    """Rising timestamps of all frames."""
+
+    times: tuple[int, ...]
+    per_unit: int
+    """Parts into which the source's time base was divided, to make room for frames that share a timestamp."""
+    moved: int
+    """Timestamps that did not rise and were moved."""
+    missing: int
+    """Frames without a timestamp, which got one."""
+
+
+def mended(stamps: Sequence[int | None], period: Fraction) -> Mended | None:
+    """Timestamps that rise, for frames of `period` time units; None if most of those present do not rise.
+
+    The largest set of timestamps that rise stays, and of several such sets the one that holds the earlier
+    frames. A frame of the rest is shown at the possible time that is nearest to its own timestamp or, without
+    one, at an even distance from its neighbours.
+    """
+    known = [(index, stamp) for index, stamp in enumerate(stamps) if stamp is not None]
+    kept = _longest_rising(known)
+    if 2 * len(kept) < len(known) or not kept:
+        return None
+    per_unit = max(
+        (math.ceil((after - before) / (late - early)) for (before, early), (after, late) in pairwise(kept)),
+        default=1,
+    )
+    times = [0] * len(stamps)
+    for index, stamp in kept:
+        times[index] = stamp * per_unit
+    own = [None if stamp is None else stamp * per_unit for stamp in stamps]
+    first, last = kept[0][0], kept[-1][0]
+    step = max(1, round(period * per_unit))
+    for index in reversed(range(first)):
+        wanted = own[index]
+        latest = times[index + 1] - 1
+        times[index] = times[index + 1] - step if wanted is None else min(wanted, latest)
+    for (before, _), (after, _) in pairwise(kept):
+        _fill(times, own, before, after)
+    for index in range(last + 1, len(times)):
+        wanted = own[index]
+        times[index] = times[index - 1] + step if wanted is None else max(wanted, times[index - 1] + 1)
+    return Mended(tuple(times), per_unit, len(known) - len(kept), len(stamps) - len(known))
+
+
+def apart(times: Iterable[int]) -> Iterator[int]:
+    """Times, each at least one unit after the one before it."""
+    return accumulate(times, lambda before, time: max(time, before + 1))
+
+
+def _fill(times: list[int], own: Sequence[int | None], before: int, after: int) -> None:
+    """Set the times of the frames between two whose times are set."""
+    start, end = times[before], times[after]
+    for index in range(before + 1, after):
+        wanted = own[index]
+        if wanted is None:
+            wanted = start + (end - start) * (index - before) // (after - before)
+        times[index] = min(max(wanted, times[index - 1] + 1), end - (after - index))
+
+
+def _longest_rising(known: Sequence[Stamp]) -> list[Stamp]:
+    """The longest run of rising timestamps with any between them left out; of several, the earliest."""
+    # `ends[n]` is the negated largest timestamp with which n + 1 rising ones begin, among those seen so far.
+    ends: list[int] = []
+    lengths = []
+    for _, stamp in reversed(known):
+        place = bisect_left(ends, -stamp)
+        ends[place : place + 1] = [-stamp]
+        lengths.append(place + 1)
+    kept: list[Stamp] = []
+    for one, length in zip(known, reversed(lengths), strict=True):
+        if length == len(ends) - len(kept) and (not kept or one[1] > kept[-1][1]):
+            kept.append(one)
+    return kept

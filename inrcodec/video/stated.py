@@ -1,0 +1,64 @@
+"""Reads what a container, or a raw stream itself, states about the times of a video."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+_NO_TIMESTAMPS = 0x0080
+"""FFmpeg's flag AVFMT_NOTIMESTAMPS: a raw stream, whose timestamps the demuxer makes up."""
+_PICTURES = "_pipe"
+"""End of the names of FFmpeg's demuxers for single pictures."""
+_MATROSKA, _MATROSKA_UNIT = "matroska", Fraction(1, 1000)
+WITH_DURATIONS = (_MATROSKA, "gif", "apng")
+"""Beginnings of the names of FFmpeg's demuxers for containers that state how long each frame is shown.
+
+An .mp4 states how long it is until the next frame is decoded."""
+_WITH_ENDS = ("mov", "gif", "avi")
+"""Beginnings of the names of demuxers for containers that state the duration of each stream."""
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+
+
+def has_timestamps(container: InputContainer) -> bool:
+    """Whether the container has timestamps: a raw stream has none, and those of its frames are made up."""
+    return not container.format.flags & _NO_TIMESTAMPS
+
+
+def stated_rate(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Frames per second that the container states, or a raw stream itself; None if neither does."""
+    if not has_timestamps(container):
+        rates: list[Fraction | None] = [stream.codec_context.framerate]
+    elif container.format.name.endswith(_PICTURES):
+        rates = []
+    else:
+        rates = [stream.average_rate, stream.guessed_rate]
+    return next((rate for rate in rates if rate and rate > 0), None)
+
+
+def stated_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Time at which the container says that the video ends, in seconds; None if it does not say."""
+    end: Fraction | None = None
+    if container.format.name.startswith(_WITH_ENDS) and stream.duration and stream.time_base:
+        end = ((stream.start_time or 0) + stream.duration) * stream.time_base
+    elif container.format.name.startswith(_MATROSKA):
+        whole = Fraction(container.duration or 0, av.time_base)
+        written = _clock_seconds(stream.metadata.get("DURATION", ""))
+        # A tag that was copied from another file may exceed this one's duration.
+        if written is not None and written <= whole + _MATROSKA_UNIT:
+            end = written
+        elif len(container.streams) == 1:
+            end = whole
+    return end
+
+
+def _clock_seconds(text: str) -> Fraction | None:
+    """Seconds of a time such as 00:00:03.023000000."""
+    found = _CLOCK.fullmatch(text)
+    if found is None:
+        return None
+    hours, minutes, seconds = found.groups()
+    return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)

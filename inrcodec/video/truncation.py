@@ -1,0 +1,88 @@
+"""Whether a file ends before the end that its own container declares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+_EBML_HEADER, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_TS_PACKET, _TS_SYNC = 188, b"\x47"
+_ENDINGS = {b"GIF8": b";", b"\x89PNG": b"IEND\xae\x42\x60\x82"}
+"""Last bytes of a complete file, by its first bytes."""
+
+
+def is_cut_off(path: str) -> bool | None:
+    """Whether the file at `path` is shorter than its container declares; None if that does not say."""
+    size = Path(path).stat().st_size
+    with open(path, "rb") as file:
+        head = file.read(12)
+        for begin, ending in _ENDINGS.items():
+            if head.startswith(begin):
+                file.seek(max(0, size - 64))
+                return not file.read().rstrip(b"\0").endswith(ending)
+        if head.startswith(_EBML_HEADER):
+            return _ends_beyond(_matroska_end(file), size)
+        if head.startswith(b"RIFF"):
+            return _ends_beyond(_riff_end(file, size), size)
+        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+            return _ends_beyond(_boxes_end(file, size), size)
+        if head.startswith(_TS_SYNC) and _begins_at(file, _TS_PACKET, _TS_SYNC):
+            return size % _TS_PACKET != 0
+    return None
+
+
+def _ends_beyond(end: int | None, size: int) -> bool | None:
+    return None if end is None else end > size
+
+
+def _begins_at(file: BinaryIO, offset: int, data: bytes) -> bool:
+    file.seek(offset)
+    return file.read(len(data)) == data
+
+
+def _matroska_end(file: BinaryIO) -> int | None:
+    """End of the first segment; None if the file does not state it, as live recordings do not."""
+    at = 0
+    for name in (_EBML_HEADER, _SEGMENT):
+        if not _begins_at(file, at, name):
+            return None
+        first = file.read(1)
+        if not first or first == b"\0":
+            return None
+        length = 9 - first[0].bit_length()
+        digits = 7 * length
+        value = int.from_bytes(first + file.read(length - 1), "big") & ((1 << digits) - 1)
+        if value == (1 << digits) - 1:
+            return None
+        at = file.tell() + value
+    return at
+
+
+def _riff_end(file: BinaryIO, size: int) -> int | None:
+    """End of the last RIFF chunk; None if its writer never filled it in."""
+    at = end = 0
+    while at < size and _begins_at(file, at, b"RIFF"):
+        length = int.from_bytes(file.read(4), "little")
+        if length in (0, 0xFFFFFFFF):
+            return None
+        at += 8 + length
+        end = at
+        at += length % 2
+    return end
+
+
+def _boxes_end(file: BinaryIO, size: int) -> int | None:
+    """End of the last top-level box of an .mp4 or .mov."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        length, name = int.from_bytes(file.read(4), "big"), file.read(4)
+        if length == 1:
+            length = int.from_bytes(file.read(8), "big")
+        if length == 0:
+            return size
+        if length < 8 or len(name) < 4 or not name.isascii():
+            # Something other than boxes follows: no box says where the file ends.
+            return None
+        at += length
+    return at

@@ -1,0 +1,316 @@
+"""When frames are shown: rates and timestamps of real files, and how long the last frame lasts."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from video_samples import Notes, gradient, write_video
+
+from benchmarks.inputs import makers as make
+from bitstream.timestamps import duration
+from inrcodec.errors import UsageError
+from inrcodec.progress import Silent
+from inrcodec.settings.source import FrameRange, SourceSettings
+from inrcodec.video import open_writer, read_clip
+from inrcodec.video.mending import mended
+from inrcodec.video.output_clock import OutputClock
+from inrcodec.video.properties import VideoProperties
+from inrcodec.video.timestamps import Timing, frame_shown_at, selected_properties, timing_of
+
+ALL = SourceSettings()
+MILLISECONDS = Fraction(1, 1000)
+NTSC = Fraction(30000, 1001)
+RATES = (NTSC, Fraction(24000, 1001), Fraction(60000, 1001), Fraction(12), Fraction(15), Fraction(120))
+
+
+def timing(stamps: list[int | None], unit: Fraction, rate: Fraction, notes: Notes | None = None) -> Timing:
+    return timing_of(stamps, None, unit, rate, notes or Silent())
+
+
+gaps = st.lists(st.integers(1, 400), min_size=4, max_size=40)
+
+
+@given(gaps, st.data())
+def test_one_wrong_timestamp_leaves_the_others_exact(steps: list[int], data: st.DataObject) -> None:
+    right = [*accumulate(steps, initial=0)]
+    wrong = data.draw(st.integers(1, len(right) - 2))
+    stamps: list[int | None] = [*right]
+    # Between its neighbours it would be no fault.
+    stamps[wrong] = data.draw(st.integers(-50, right[wrong - 1]) | st.integers(right[wrong + 1], 9999))
+    found = mended(stamps, Fraction(40))
+    assert found is not None and found.missing == 0
+    assert all(later > early for early, later in pairwise(found.times))
+    times = [Fraction(time, found.per_unit) for time in found.times]
+    changed = [index for index, stamp in enumerate(stamps) if times[index] != stamp]
+    assert len(changed) <= 1 == found.moved
+    if stamps[wrong] == right[wrong - 1]:
+        assert times[wrong] - right[wrong - 1] == Fraction(1, found.per_unit)
+
+
+@given(st.lists(st.none() | st.integers(-100, 100), min_size=2, max_size=30), st.integers(1, 50))
+def test_mended_timestamps_rise_and_keep_the_longest_run(stamps: list[int | None], period: int) -> None:
+    found = mended(stamps, Fraction(period))
+    known = [stamp for stamp in stamps if stamp is not None]
+    longest = max((len(run) for run in _rising_runs(known)), default=0)
+    if found is None:
+        assert 2 * longest < len(known) or not known
+        return
+    assert found.moved == len(known) - longest
+    assert found.missing == len(stamps) - len(known)
+    assert len(found.times) == len(stamps)
+    assert all(later > early for early, later in pairwise(found.times))
+    same = sum(
+        stamp is not None and stamp * found.per_unit == time
+        for stamp, time in zip(stamps, found.times, strict=True)
+    )
+    assert same >= longest
+
+
+def _rising_runs(stamps: list[int]) -> list[list[int]]:
+    """The longest rising run that ends at each timestamp, by trying all that may precede it."""
+    best: list[list[int]] = []
+    for index, stamp in enumerate(stamps):
+        before = [run for run in best[:index] if run[-1] < stamp]
+        best.append([*max(before, key=len, default=[]), stamp])
+    return best
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [
+        ([0, 20, 20, 60], (0, 20, 21, 60)),
+        ([0, 20, 20, 20, 20, 60], (0, 20, 21, 22, 23, 60)),
+        ([0, 40, 80, 60, 160], (0, 40, 80, 81, 160)),
+        ([0, 40, 900, 120, 160], (0, 40, 119, 120, 160)),
+        ([0, 40, None, None, 160, None], (0, 40, 80, 120, 160, 200)),
+        ([None, None, 90, 140], (0, 40, 80, 130)),
+        ([0, 40, 90, 90], (0, 40, 90, 91)),
+        # There is no room for a unit: the unit is halved.
+        ([0, 1, 1, 2, 3], (0, 2, 3, 4, 6)),
+    ],
+)
+def test_timestamps_are_mended(stamps: list[int | None], expected: tuple[int, ...]) -> None:
+    found = mended(stamps, Fraction(40))
+    assert found is not None
+    assert tuple(time - found.times[0] for time in found.times) == expected
+
+
+def test_mending_is_noted_once_for_each_kind(notes: Notes) -> None:
+    found = timing([0, 20, 20, None, 90, 300], MILLISECONDS, Fraction(25), notes)
+    assert found.timestamps == (0, 20, 21, 66, 90, 300)
+    assert notes.lines == [
+        "1 of 6 timestamps repeat or go back and is moved, the others are kept",
+        "1 of 6 frames have no timestamp: they are spread evenly",
+    ]
+
+
+def test_times_without_any_order_are_replaced(notes: Notes) -> None:
+    assert timing([90, 60, 30, 0], MILLISECONDS, Fraction(25), notes).timestamps is None
+    assert "a constant 25 fps replaces them" in notes.lines[0]
+
+
+@given(
+    st.sampled_from(RATES),
+    st.sampled_from((MILLISECONDS, Fraction(1, 600), Fraction(1, 90000))),
+    st.fractions(0, 1),
+    st.integers(2, 200),
+)
+def test_rounding_to_a_fine_unit_keeps_the_rate_constant(
+    rate: Fraction, unit: Fraction, phase: Fraction, count: int
+) -> None:
+    stamps: list[int | None] = [int(index / (rate * unit) + phase) for index in range(count)]
+    found = timing(stamps, unit, rate)
+    assert (found.timestamps, found.frame_rate) == (None, rate)
+
+
+@given(gaps, st.sampled_from((Fraction(1, 10), Fraction(1, 25), Fraction(1, 100), MILLISECONDS)), st.data())
+def test_times_of_a_table_are_exact_and_those_without_one_are_regular(
+    steps: list[int], unit: Fraction, data: st.DataObject
+) -> None:
+    steps = data.draw(st.sampled_from((steps, [1 + step % 2 for step in steps])))
+    stamps: list[int | None] = [*accumulate(steps, initial=0)]
+    mean = Fraction(len(steps), sum(steps)) / unit
+    found = timing(stamps, unit, mean)
+    slack = 0 if unit > Fraction(1, 500) else 2 * unit
+    for index, stamp in enumerate(stamps):
+        assert stamp is not None
+        if found.timestamps is None:
+            assert abs(index / found.frame_rate - stamp * unit) <= slack
+        else:
+            assert found.timestamps[index] * found.time_base == stamp * unit
+
+
+def test_nanoseconds_that_a_file_cannot_count_are_rounded_not_thrown_away(notes: Notes) -> None:
+    stamps: list[int | None] = [0, 5_000_000_001, 10_000_000_000, 16_000_000_000]
+    found = timing(stamps, Fraction(1, 10**9), Fraction(25), notes)
+    assert found.timestamps is not None and notes.lines == []
+    for stamp, time in zip(stamps, found.timestamps, strict=True):
+        assert stamp is not None
+        assert abs(time * found.time_base - Fraction(stamp, 10**9)) <= Fraction(4, 10**9)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm"])
+@pytest.mark.parametrize(
+    ("unit", "times"),
+    [
+        (Fraction(1, 10**9), (0, 5 * 10**9, 10 * 10**9, 16 * 10**9)),
+        (Fraction(1, 10**9), (0, 1, 2, 5 * 10**9)),
+        (Fraction(1, 2**31 - 1), (0, 2**30, 2**31, 2**33)),
+        (MILLISECONDS, (0, 1000, 3 * 10**9, 3 * 10**9 + 1000)),
+        (Fraction(7, 3), (0, 1, 3, 4)),
+    ],
+)
+def test_every_container_takes_every_unit(
+    tmp_path: Path, suffix: str, unit: Fraction, times: tuple[int, ...]
+) -> None:
+    last = times[-1] - times[-2]
+    rate = (3 / (times[-1] * unit)).limit_denominator(2**31 - 1)
+    properties = VideoProperties(16, 16, 4, rate, unit, timestamps=times, last_duration=last)
+    with open_writer(str(tmp_path / f"a.{suffix}"), properties) as writer:
+        for frame in gradient(16, 16, 4):
+            writer.write(frame)
+    with av.open(str(tmp_path / f"a.{suffix}")) as container:
+        frames = list(container.decode(video=0))
+    rounding = MILLISECONDS if suffix in ("mkv", "webm") else Fraction(1, 400_000)
+    rounding = max(rounding, Fraction(1, 100)) if times[-1] * unit > 10**6 else rounding
+    for frame, time in zip(frames, times, strict=True):
+        assert frame.pts is not None and frame.time_base is not None
+        assert abs(frame.pts * frame.time_base - time * unit) <= rounding
+
+
+@given(st.lists(st.integers(1, 1 << 40), min_size=1, max_size=8), st.sampled_from((1, 90_000, 10**9)))
+def test_the_times_of_an_output_rise(steps: list[int], scale: int) -> None:
+    times = tuple(accumulate(steps, initial=0))
+    properties = VideoProperties(2, 2, len(times), Fraction(1), Fraction(1, scale), timestamps=times)
+    try:
+        clock = OutputClock(properties)
+    except OverflowError:
+        assert max(steps) / scale > 2**30
+        return
+    written = [clock.timestamp(index) for index in range(len(times))]
+    assert all(1 <= later - early <= 2**30 + 1 for early, later in pairwise(written))
+
+
+RAW = {
+    "h264": ("libx264", "yuv420p", {}),
+    "hevc": ("libx265", "yuv420p", {"x265-params": "log-level=none"}),
+    "m2v": ("mpeg2video", "yuv420p", {}),
+    "m1v": ("mpeg1video", "yuv420p", {}),
+}
+
+
+@pytest.mark.parametrize("rate", [Fraction(50), Fraction(24000, 1001)])
+@pytest.mark.parametrize("suffix", RAW)
+def test_a_raw_stream_has_the_rate_that_it_states(
+    tmp_path: Path, suffix: str, rate: Fraction, notes: Notes
+) -> None:
+    codec, pixels, options = RAW[suffix]
+    path = write_video(tmp_path / f"a.{suffix}", gradient(64, 64, 10), codec, pixels, rate, options=options)
+    read = read_clip(str(path), ALL, notes).properties
+    assert (read.frame_rate, read.timestamps, duration(read)) == (rate, None, 10 / rate)
+    assert notes.lines == []
+
+
+def test_the_rate_of_a_raw_stream_that_states_none_is_assumed_with_a_note(
+    tmp_path: Path, notes: Notes
+) -> None:
+    path = write_video(tmp_path / "a.mjpeg", gradient(32, 32, 5), "mjpeg", "yuvj420p", Fraction(50))
+    assert read_clip(str(path), ALL, notes).properties.frame_rate == 25
+    assert notes.lines == ["nothing states the frame rate; 25 fps is assumed"]
+
+
+def held(folder: Path, name: str = "a.mkv", **made: Any) -> Path:
+    make.video(folder / name, stamps=(0, 1000, 3000), lasts=5000, count=3, **made)
+    return folder / name
+
+
+def test_the_last_frame_is_shown_as_long_as_the_source_shows_it(tmp_path: Path) -> None:
+    read = read_clip(str(held(tmp_path)), ALL).properties
+    assert (read.last_duration, duration(read)) == (5000, 8)
+    assert frame_shown_at(read, Fraction(79999, 10000)) == 2
+    with pytest.raises(UsageError, match="the video runs from 0 to 8 s"):
+        frame_shown_at(read, 8)
+
+
+def test_the_end_of_a_selection_is_where_the_next_frame_begins(tmp_path: Path) -> None:
+    path = str(held(tmp_path))
+    first = read_clip(path, SourceSettings(frames=FrameRange(0, 2)))
+    assert (first.properties.timestamps, duration(first.properties), first.window.stop) == (None, 3, 3)
+    assert first.properties.last_duration == 2000
+    rest = read_clip(path, SourceSettings(frames=FrameRange(1, 3)))
+    assert (duration(rest.properties), rest.window.start, rest.window.stop) == (7, 1, None)
+    thinned = read_clip(path, SourceSettings(every=2)).properties
+    assert duration(thinned) == 8
+
+
+def test_a_part_of_a_decoded_video_ends_where_the_next_frame_begins() -> None:
+    timed = VideoProperties(
+        16, 16, 4, Fraction(4), MILLISECONDS, timestamps=(0, 40, 300, 310), last_duration=90
+    )
+    assert selected_properties(timed, range(0, 2), 1).last_duration == 260
+    assert selected_properties(timed, range(1, 4), 1).last_duration == 90
+    doubled = selected_properties(timed, range(4), 2)
+    assert (doubled.frame_count, duration(doubled)) == (7, duration(timed))
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "libsvtav1"])
+@pytest.mark.parametrize("times", [None, (0, 40, 300, 310)])
+def test_an_output_holds_its_last_frame(tmp_path: Path, codec: str, times: tuple[int, ...] | None) -> None:
+    properties = VideoProperties(64, 64, 4, NTSC, MILLISECONDS, timestamps=times, last_duration=2500)
+    for suffix in ("mp4", "mkv"):
+        path = tmp_path / f"a.{suffix}"
+        with open_writer(str(path), properties, codec) as writer:
+            for frame in gradient(64, 64, 4):
+                writer.write(frame)
+        with av.open(str(path)) as container:
+            assert container.duration is not None
+            assert abs(Fraction(container.duration, av.time_base) - duration(properties)) <= 2 * MILLISECONDS
+        kept = read_clip(str(path), ALL).properties
+        assert abs(duration(kept) - duration(properties)) <= 2 * MILLISECONDS
+
+
+def test_what_cannot_hold_the_last_frame_is_noted(tmp_path: Path, notes: Notes) -> None:
+    properties = VideoProperties(16, 16, 1, Fraction(25), MILLISECONDS, last_duration=2500)
+    with open_writer(str(tmp_path / "a.y4m"), properties, progress=notes) as writer:
+        writer.write(gradient(16, 16)[0])
+    assert len(notes.lines) == 1 and "the duration of the last frame is lost" in notes.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [("a.mkv", "libx264", "yuv420p"), ("a.webm", "libvpx-vp9", "yuv420p"), ("a.ts", "mpeg2video", "yuv420p")],
+)
+@pytest.mark.parametrize("share", [0.4, 0.7])
+def test_a_file_that_is_cut_off_is_said(
+    tmp_path: Path, notes: Notes, name: str, codec: str, pixels: str, share: float
+) -> None:
+    path = write_video(tmp_path / name, gradient(96, 64, 75), codec, pixels)
+    whole = path.read_bytes()
+    read_clip(str(path), ALL, notes)
+    assert notes.lines == []
+    path.write_bytes(whole[: int(share * len(whole)) | 1])
+    found = len(read_clip(str(path), ALL, notes).frames)
+    assert found < 75
+    of = "" if name == "a.ts" else " of about 75"
+    assert f"the input is cut off: {found}{of} frames can be decoded" in notes.lines
+
+
+def test_a_file_that_may_go_on_is_not_called_cut_off(tmp_path: Path, notes: Notes) -> None:
+    live = io.BytesIO()
+    with av.open(live, "w", format="matroska", options={"live": "1"}) as container:
+        stream: Any = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for pixels in gradient(48, 32, 5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    (tmp_path / "a.mkv").write_bytes(live.getvalue())
+    assert len(read_clip(str(tmp_path / "a.mkv"), ALL, notes).frames) == 5
+    assert notes.lines == []
