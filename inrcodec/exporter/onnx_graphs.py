@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from inrcodec.exporter.manifest import OPSET, GraphFile
-from inrcodec.models.graphs import FrameGraphs, Graph
+from inrcodec.models.graphs import FrameGraphs, FrameValues, Graph
 from inrcodec.models.layers.codes import CODES
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -137,6 +137,6 @@ def _silenced() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _example(values: Tensor) -> Tensor:
+def _example(values: FrameValues) -> Tensor:
     """The first frame's values, as a graph takes them."""
     return values[:1].float()

@@ -109,4 +109,7 @@ def _times(video: VideoProperties) -> tuple[float, ...] | None:
     """Time at which each frame is shown, seconds; None at a constant rate."""
     if video.timestamps is None:
         return None
-    return tuple(float(frame_time(video, index)) for index in range(video.frame_count))
+    # The quotient of two integers is rounded once, as the float of their fraction would be, in a tenth of the
+    # time: there may be 2^22 frames.
+    numerator, denominator = video.time_base.as_integer_ratio()
+    return tuple(stamp * numerator / denominator for stamp in video.timestamps)

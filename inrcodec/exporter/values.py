@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import gzip
-from itertools import accumulate
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrcodec.exporter.manifest import StoredFile
-from inrcodec.models.graphs import Stored
+from inrcodec.models.graphs import FrameValues, Stored
 
 WORTH = 0.5
 """Largest share of a file's size that compression may leave; else it stays plain, for any program to read."""
+CHUNK_FRAMES = 256
+"""Frames in memory at a time. The first ones decide whether compression is worth it."""
 _WHOLE = (np.int8, np.int16, np.int32)
 
 
 def write_stored(folder: Path, name: str, stored: Stored) -> StoredFile:
     """Write the values of all frames to the file `name` in `folder`; raises `OSError`."""
-    values = _smallest(stored.values.detach().cpu().numpy())
-    plain = [np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes() for value in values]
-    packed = [gzip.compress(frame, 9, mtime=0) for frame in plain]
-    is_packed = sum(map(len, packed)) <= WORTH * sum(map(len, plain))
-    (folder / name).write_bytes(b"".join(packed if is_packed else plain))
-    offsets = tuple(accumulate(map(len, packed), initial=0)) if is_packed else None
-    return StoredFile(name, str(values.dtype), (1, *values.shape[1:]), stored.scale, offsets)
+    kind = _smallest_type(stored.values)
+    first = [*islice(_frames(stored.values, kind), CHUNK_FRAMES)]
+    is_packed = sum(len(_packed(frame)) for frame in first) <= WORTH * sum(map(len, first))
+    offsets = [0]
+    with open(folder / name, "wb") as file:
+        for frame in _frames(stored.values, kind):
+            data = _packed(frame) if is_packed else frame
+            file.write(data)
+            if is_packed:
+                offsets.append(offsets[-1] + len(data))
+    shape = (1, *stored.values[:1].shape[1:])
+    return StoredFile(name, str(kind), shape, stored.scale, tuple(offsets) if is_packed else None)
+
+
+def _packed(frame: bytes) -> bytes:
+    return gzip.compress(frame, 9, mtime=0)
 
 
 def read_stored(folder: Path, stored: StoredFile, frame: int) -> NDArray[np.float32]:
@@ -43,12 +56,26 @@ def read_stored(folder: Path, stored: StoredFile, frame: int) -> NDArray[np.floa
     return values * np.float32(stored.scale)
 
 
-def _smallest(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Integers in the smallest type that holds them, all else as float32."""
-    if not np.issubdtype(values.dtype, np.integer):
-        return values.astype(np.float32)
-    least, most = int(values.min(initial=0)), int(values.max(initial=0))
+def _chunks(values: FrameValues) -> Iterator[NDArray[np.generic]]:
+    """Yield the values of a few frames at a time, (frames, ...)."""
+    for start in range(0, len(values), CHUNK_FRAMES):
+        yield values[start : start + CHUNK_FRAMES].detach().cpu().numpy()
+
+
+def _frames(values: FrameValues, kind: np.dtype[Any]) -> Iterator[bytes]:
+    """Yield the little-endian bytes of each frame's values."""
+    for chunk in _chunks(values):
+        for frame in chunk.astype(kind.newbyteorder("<")):
+            yield frame.tobytes()
+
+
+def _smallest_type(values: FrameValues) -> np.dtype[Any]:
+    """The smallest type that holds all integers, or float32 for other values."""
+    if values[:1].is_floating_point():
+        return np.dtype(np.float32)
+    ranges = [(int(chunk.min()), int(chunk.max())) for chunk in _chunks(values)]
+    least, most = min(low for low, _ in ranges), max(high for _, high in ranges)
     for kind in _WHOLE:
         if np.iinfo(kind).min <= least and most <= np.iinfo(kind).max:
-            return values.astype(kind)
+            return np.dtype(kind)
     raise ValueError(f"expected values of 32 bits, found {least}..{most}")

@@ -17,11 +17,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class FrameValues(Protocol):
+    """The values of T frames, in order: a tensor, or values that are computed where they are sliced."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, frames: slice) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Stored:
     """A value stored for every frame of a segment: `scale` times `values`."""
 
-    values: Tensor
+    values: FrameValues
     """(T, ...), float32 or integers; a graph takes the values of one frame as float32 (1, ...)."""
     scale: float = 1.0
 
