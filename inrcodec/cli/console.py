@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from inrcodec.cli.lines import error_line, fit_text, plan_lines, quality_line
 from inrcodec.errors import UsageError
 from inrcodec.progress import EncodePlan, FitReport, Silent
+from inrcodec.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -43,7 +44,7 @@ def verbosity_of(quiet: bool, verbose: bool) -> Verbosity:
 
 def say(message: str) -> None:
     """Print one line on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 def say_quality(values_db: Sequence[float]) -> None:
@@ -64,7 +65,7 @@ def say_error(message: str) -> None:
 
 def print_line(line: str) -> None:
     """Print one line of the result on stdout."""
-    print(line, flush=True)
+    print(printable(line), flush=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -127,7 +128,7 @@ class PlainProgress(Silent):
         return True
 
     def _line(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print(printable(text), file=self._stream, flush=True)
 
 
 class LiveProgress(PlainProgress):
@@ -157,9 +158,9 @@ class LiveProgress(PlainProgress):
         if self._task is None or name != self._task_name:
             if self._task is not None:
                 bars.remove_task(self._task)
-            self._task = bars.add_task(name, total=total, text=text)
+            self._task = bars.add_task(printable(name), total=total, text="")
             self._task_name = name
-        bars.update(self._task, completed=done, total=total, text=text)
+        bars.update(self._task, completed=done, total=total, text=printable(text))
 
     def _started_bars(self) -> Bars:
         if self._bars is None:
@@ -167,7 +168,7 @@ class LiveProgress(PlainProgress):
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
             self._bars = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 TaskProgressColumn(),
                 TextColumn("{task.fields[text]}", markup=False),
@@ -182,7 +183,9 @@ class LiveProgress(PlainProgress):
         if self._bars is None:
             super()._line(text)
         else:
-            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            from rich.text import Text
+
+            self._bars.console.print(Text(printable(text)), highlight=False, soft_wrap=True)
 
 
 def progress_for(verbosity: Verbosity) -> PlainProgress:

@@ -76,5 +76,5 @@ def verify(file: str, limits: Limits, as_json: bool) -> None:
     if as_json:
         console.print_json({"path": file, "intact": True, "file_bytes": report.file_bytes})
     else:
-        name, segments = tables.printable(file), len(report.segments)
-        console.print_line(f"{name}: intact, {report.file_bytes:,} bytes, {segments} segment(s)")
+        segments = len(report.segments)
+        console.print_line(f"{file}: intact, {report.file_bytes:,} bytes, {segments} segment(s)")

@@ -72,7 +72,8 @@ def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
     except ClosedPipe:
         return 0
     except NoCommand as error:
-        console.say(error.format_message())
+        for line in error.format_message().splitlines():
+            console.say(line)
         return error.exit_code
     except click.ClickException as error:
         console.say_error(error.format_message())
@@ -80,7 +81,8 @@ def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
     except Exception as error:
         message, code = explained(error)
         if is_verbose and message.startswith(UNEXPECTED):
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                console.say(line)
         console.say_error(message)
         return code
 

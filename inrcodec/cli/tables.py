@@ -5,7 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from inrcodec.text import printable
+
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from inrcodec.decoder.info import FileReport, SegmentReport
     from inrcodec.quality.comparison.result import ComparisonResult
     from inrcodec.quality.evaluation import Evaluation
@@ -21,14 +25,12 @@ def print_report(report: FileReport) -> None:
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     for line in report_lines(report):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(_plain(line), soft_wrap=True)
     for segment in report.segments:
         console.print(_segment_table(report, segment))
     if len(report.segments) > 1:
         for name, bits in [("container", report.container_bits), *report.extra_rows]:
-            console.print(
-                f"{printable(name)}: {bits:,} bits, {_share(bits, report)} of the file", markup=False
-            )
+            console.print(_plain(f"{name}: {bits:,} bits, {_share(bits, report)} of the file"))
     sys.stdout.flush()
 
 
@@ -41,9 +43,10 @@ def print_evaluation(evaluation: Evaluation) -> None:
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     size = "" if evaluation.bpp is None else f", {evaluation.file_bytes:,} bytes, {evaluation.bpp:.4f} bpp"
     console.print(
-        f"{printable(evaluation.decoded)}: {evaluation.frame_count} frames of "
-        f"{evaluation.width}x{evaluation.height}{size}",
-        markup=False,
+        _plain(
+            f"{evaluation.decoded}: {evaluation.frame_count} frames of "
+            f"{evaluation.width}x{evaluation.height}{size}"
+        ),
         soft_wrap=True,
     )
     table = Table(box=box.SIMPLE_HEAD)
@@ -72,10 +75,10 @@ def print_comparison(result: ComparisonResult) -> None:
         for number, name in enumerate(texts.head):
             table.add_column(name, justify="left" if number < 2 else "right")
         for row in texts.rows:
-            table.add_row(*map(printable, row))
+            table.add_row(*map(_plain, row))
         console.print(table)
     for line in (*remarks(result.contenders, result.left_out), result.verdict):
-        console.print(printable(line), markup=False, soft_wrap=True)
+        console.print(_plain(line), soft_wrap=True)
     sys.stdout.flush()
 
 
@@ -90,7 +93,7 @@ def report_lines(report: FileReport) -> list[str]:
     irregular = "" if header.timestamps is None else " (irregular)"
     psnr = "not measured" if report.psnr_db is None else f"{report.psnr_db:.2f} dB"
     return [
-        f"{printable(report.path)}: {report.file_bytes:,} bytes, format {report.format_version}",
+        f"{report.path}: {report.file_bytes:,} bytes, format {report.format_version}",
         f"video    {header.width}x{header.height}, {header.frame_count} frames in "
         f"{float(duration(header)):.6g} s, "
         f"{float(header.frame_rate):.6g} fps{irregular}, {header.bit_depth} bits, "
@@ -98,15 +101,15 @@ def report_lines(report: FileReport) -> list[str]:
         f"colour {color.primaries}/{color.transfer}/{color.matrix} {color_range}",
         f"rate     {report.bpp:.4f} bpp",
         f"quality  {psnr}",
-        *(f"{printable(key):<8} {printable(value)}" for key, value in report.metadata.items()),
+        *(f"{key:<8} {value}" for key, value in report.metadata.items()),
     ]
 
 
-def printable(text: str) -> str:
-    """`text` with unprintable characters replaced: text from a file must not control the terminal."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+def _plain(text: str) -> Text:
+    """`text` as it is, for rich: neither markup nor names of emoji."""
+    from rich.text import Text
+
+    return Text(printable(text))
 
 
 def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
@@ -115,8 +118,10 @@ def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
 
     last = segment.first_frame + segment.frame_count - 1
     table = Table(
-        title=f"frames {segment.first_frame} to {last}: {segment.family}, seed {segment.seed}, "
-        f"{segment.parameter_count:,} transmitted values",
+        title=_plain(
+            f"frames {segment.first_frame} to {last}: {segment.family}, seed {segment.seed}, "
+            f"{segment.parameter_count:,} transmitted values"
+        ),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         show_footer=True,
@@ -135,7 +140,7 @@ def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
         share = _share(section.bits, report)
         table.add_row(section.name, section.role, shape, section.coder, f"{section.bits:,}", share)
     for name, bits in rows:
-        table.add_row(printable(name), "", "", "", f"{bits:,}", _share(bits, report))
+        table.add_row(_plain(name), "", "", "", f"{bits:,}", _share(bits, report))
     return table
 
 

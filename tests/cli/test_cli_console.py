@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
+from command_line import GOLDEN, environment
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bitstream import StreamHeader
+import bitstream
+from bitstream import Extras, Packet, StreamHeader, Track, TrackInfo, TrackKind
 from inrcodec.cli import console, tables
 from inrcodec.cli.console import LiveProgress, PlainProgress, Verbosity, say_error
 from inrcodec.cli.lines import quality_line
-from inrcodec.cli.tables import printable
+from inrcodec.cli.main import run
 from inrcodec.decoder.info import FileReport
 from inrcodec.progress import EncodePlan, FitReport, Progress
+from inrcodec.text import printable
 
 PLAN = EncodePlan("a.mp4", 1280, 640, 132, "hnerv", 1_500_000, 811_008, "cpu", 185.0, None)
 REPORT = FitReport(0.25, 31.234, 0.0591, 12.34, 99.0)
@@ -100,6 +109,55 @@ def test_json_has_no_infinity(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_text_of_a_file_cannot_steer_the_terminal() -> None:
     assert printable("plain \x1b[31m") == "plain \N{REPLACEMENT CHARACTER}[31m"
+
+
+STRANGE = ("\x1b[2J", "\x9b31m", "\r", "\n", "\u202e", "\u2066", "\udc80", "\x00", "\x7f", "\u200b")
+"""Escape sequences, control characters, changes of direction, a surrogate, an invisible space."""
+
+
+@given(text=st.lists(st.sampled_from([*STRANGE, *"aé語[]/:"]) | st.characters(), max_size=9).map("".join))
+def test_what_is_printed_is_one_line_of_printable_characters(text: str) -> None:
+    def note(text: str) -> None:
+        PlainProgress(Verbosity.VERBOSE).note(text)
+
+    for write in (console.say, console.say_error, console.print_line, note):
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            write(text)
+        written = out.getvalue() + err.getvalue()
+        assert written.endswith("\n")
+        assert written[:-1].isprintable()
+
+
+@pytest.mark.parametrize("text", [*STRANGE[:6], "[/]", "[red]x[/red]", "[link=http://x]x[/link]", ":boom:"])
+def test_texts_of_a_file_are_shown_as_they_are(text: str, tmp_path: Path) -> None:
+    """As FORCE_COLOR would: rich writes styles and links, if a text asks for them."""
+    stream = bitstream.load((GOLDEN / "nerv.inrv").read_bytes())
+    info = TrackInfo(TrackKind.SUBTITLE, text, Fraction(1, 1000), {"language": text, "title": text})
+    extras = Extras((Track(info, (Packet(0, 0, 1000, True, b"hello"),)),), (), {"title": text})
+    path, strange = tmp_path / "a.inrv", replace(stream, metadata={text: text}, extras=extras)
+    path.write_bytes(bitstream.dump(strange))
+    shown = printable(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "inrcodec", "info", str(path)],
+        env=environment(FORCE_COLOR="1", PYTHONIOENCODING="utf-8"),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    lines = done.stdout.decode().replace("\x1b[", "").splitlines()
+    assert f"{shown:<8} {shown}" in lines
+    assert sum(f"subtitle {shown} {shown}" in line for line in lines) == 1
+    assert b"\x1b]8" not in done.stdout
+    assert text == "\n" or text.encode() not in done.stdout.replace(shown.encode(), b"")
+
+
+def test_a_block_type_is_shown_as_escapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = (GOLDEN / "nerv.inrv").read_bytes()
+    path = tmp_path / "a.inrv"
+    path.write_bytes(data.replace(b"SEGM", b"\x1b[2J", 1))
+    assert run(["info", str(path)]) == 4
+    assert "(block \\x1b[2J, offset 45)" in capsys.readouterr().err
 
 
 def test_quality_over_frames_is_a_row_of_blocks() -> None:

@@ -6,6 +6,8 @@ import html
 import json
 from typing import Any
 
+from inrcodec.text import printable
+
 _VOID = {"img", "input", "link", "meta"}
 
 
@@ -19,7 +21,9 @@ Child = str | None
 
 def escaped(text: str) -> Markup:
     """Escape text for an element or a quoted attribute; markup is returned unchanged."""
-    return text if isinstance(text, Markup) else Markup(html.escape(text, quote=True))
+    if isinstance(text, Markup):
+        return text
+    return Markup(html.escape("\n".join(map(printable, text.split("\n"))), quote=True))
 
 
 def joined(*children: Child) -> Markup:
