@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from bitstream.errors import BadMagic, BitstreamError, Corrupt, Truncated, UnsupportedVersion
+from bitstream.errors import FOUND_BYTES, BadMagic, Corrupt, Truncated, UnsupportedVersion
 from bitstream.fields import Reader, Writer
 from bitstream.header import is_block_type
 from bitstream.limits import DEFAULT_LIMITS, Limits
@@ -123,8 +123,12 @@ class BlockScanner:
         while 0 < len(magic) < len(MAGIC) and (more := self._file.read(len(MAGIC) - len(magic))):
             magic += more
         if magic != MAGIC:
-            kind: type[BitstreamError] = Truncated if magic and MAGIC.startswith(magic) else BadMagic
-            raise kind(f"expected the magic {MAGIC!r}, found {magic!r}", offset=0, block="head")
+            message = f"not an .inrv file: expected the magic {MAGIC!r}, found {magic!r}"
+            if magic and MAGIC.startswith(magic):
+                raise Truncated(message, offset=0, block="head")
+            error = BadMagic(message, offset=0, block="head")
+            error.found = magic + self._file.read(FOUND_BYTES - len(magic))
+            raise error
         self.offset += len(MAGIC)
         rest = self._read(HEAD_BYTES - len(MAGIC), "head")
         reader = Reader(rest, base_offset=len(MAGIC), block="head")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+FOUND_BYTES = 512
+"""Length of `BadMagic.found`: enough for two packets of MPEG-TS."""
+
 
 class BitstreamError(Exception):
     """A file that cannot be read as an `.inrv` stream.
@@ -28,6 +31,9 @@ class BitstreamError(Exception):
 
 class BadMagic(BitstreamError):
     """The file does not start with the magic bytes, so it is not an `.inrv` file."""
+
+    found = b""
+    """The first bytes of the file, at most `FOUND_BYTES`, from which a caller may recognise its kind."""
 
 
 class UnsupportedVersion(BitstreamError):

@@ -59,15 +59,17 @@ class OutputError(InrcError):
 
 def explained(error: Exception) -> tuple[str, int]:
     """The message and the exit code for an exception that a command raised."""
-    from bitstream.errors import BitstreamError, LimitExceeded
+    from bitstream.errors import BadMagic, BitstreamError, LimitExceeded
 
     if isinstance(error, InrcError):
         return str(error), error.exit_code
     if isinstance(error, BitstreamError):
         notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
         is_limit = isinstance(error, LimitExceeded)
-        what = "the file is beyond a limit" if is_limit else "not an intact .inrv file"
-        return f"{what}: {error} [{type(error).__name__}]{notes}", EXIT_CORRUPT
+        what = "the file is beyond a limit: " if is_limit else "not an intact .inrv file: "
+        # A file without the magic bytes is something else, and says so itself.
+        what = "" if isinstance(error, BadMagic) else what
+        return f"{what}{error} [{type(error).__name__}]{notes}", EXIT_CORRUPT
     if is_out_of_memory(error):
         return _OUT_OF_MEMORY, EXIT_FAILED
     if isinstance(error, OSError) and isinstance(error.filename, (str, bytes)):

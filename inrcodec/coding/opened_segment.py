@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from bitstream import (
     DEFAULT_LIMITS,
+    BadMagic,
     BitstreamError,
     Corrupt,
     ForwardReader,
@@ -25,6 +26,7 @@ from bitstream.limits import ACTIVATION_BYTES, SYMBOL_BYTES
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.registry import family_by_wire_id
+from inrcodec.system.file_kind import look_of
 from inrcodec.system.names import STDIN, is_pipe
 
 AnyReader = StreamReader | ForwardReader
@@ -64,6 +66,9 @@ def open_stream(
         if forward or is_pipe(path):
             return ForwardReader(path, limits, skip_damaged)
         return random_access(path, limits)
+    except BadMagic as error:
+        name = "standard input" if path == STDIN else path
+        raise BadMagic(f"{name} is not an .inrv file{look_of(error.found)}") from error
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
     except IsADirectoryError as error:

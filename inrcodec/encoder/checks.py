@@ -11,6 +11,7 @@ from inrcodec.errors import InrcError, UsageError
 from inrcodec.settings.encode import TARGETS, EncodeSettings, flag_of
 from inrcodec.system.files import check_output_file
 from inrcodec.system.names import check_paths, is_pipe, resume_folder
+from inrcodec.system.outputs import check_inrv_name
 
 PREVIEW_MARK = "inrc --preview"
 """Text near the beginning of each `--preview` file, by which it is recognised."""
@@ -24,6 +25,7 @@ def refusals(requests: Sequence[tuple[str, str]], settings: EncodeSettings) -> d
             check_paths(source, output, may_be_piped=True)
             if settings.mask is not None:
                 check_paths(settings.mask, output)
+            check_inrv_name(output)
             check_output_file(output, settings.overwrite, settings.size_bytes or 0)
         except InrcError as error:
             found[index] = error

@@ -18,6 +18,7 @@ from inrcodec.settings.notation import rung_path
 from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import check_new_outputs
 from inrcodec.system.names import check_paths
+from inrcodec.system.outputs import check_inrv_name
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def ladder_rungs(
     Raises `UsageError` for an impossible request, before any work.
     """
     check_ladder([source for source, _ in requests], bpps, settings)
+    for _, output in requests:
+        check_inrv_name(output)
     rungs = [Rung(source, rung_path(output, bpp), bpp) for bpp in bpps for source, output in requests]
     for rung in rungs:
         check_paths(rung.source, rung.output)

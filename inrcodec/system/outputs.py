@@ -11,6 +11,17 @@ from inrcodec.errors import UsageError
 from inrcodec.system.files import output_error
 from inrcodec.system.names import STDIN, check_folder_of
 
+SUFFIX = ".inrv"
+
+
+def check_inrv_name(output: str) -> None:
+    """Raise `UsageError` unless the name ends in .inrv or is that of a folder, which others refuse or use."""
+    if output.lower().endswith(SUFFIX) or os.path.isdir(output):
+        return
+    stem, suffix = os.path.splitext(output)
+    other = "`inrc decode` makes videos from it" if suffix else f"{output}/ is a folder"
+    raise UsageError(f"{output}: encode writes .inrv files; write -o {stem}{SUFFIX} ({other})")
+
 
 def output_paths(sources: Sequence[str], output: str) -> list[str]:
     """The .inrv file of each source: `output` itself, or NAME.inrv in it if it is a folder.
@@ -25,7 +36,7 @@ def output_paths(sources: Sequence[str], output: str) -> list[str]:
         return [output]
     paths: dict[str, str] = {}
     for source in sources:
-        path = os.path.join(output, f"{_stem(source)}.inrv")
+        path = os.path.join(output, f"{_stem(source)}{SUFFIX}")
         if path in paths:
             raise UsageError(f"{paths[path]} and {source} would both be {path}; encode them one by one")
         paths[path] = source

@@ -192,6 +192,16 @@ FAILURES = [
     (2, ["encode", CARPHONE, "-o", "there.inrv"], "exists already"),
     (2, ["encode", CARPHONE, "-o", "missing/a.inrv"], "missing does not exist"),
     (2, ["encode", "tiny.mp4", "-o", "tiny.mp4", "-y"], "is the input itself"),
+    (
+        2,
+        ["encode", CARPHONE, "-o", "out.mp4"],
+        "out.mp4: encode writes .inrv files; write -o out.inrv (`inrc dec",
+    ),
+    (2, ["encode", CARPHONE, "-o", "tiny.mp4", "-y"], "write -o tiny.inrv"),
+    (2, ["encode", CARPHONE, "-o", "out"], "write -o out.inrv (out/ is a folder)"),
+    (2, ["encode", CARPHONE, "-o", "v1.2/out.x"], "write -o v1.2/out.inrv"),
+    (2, ["encode", CARPHONE, "-o", "out.mkv", "--ladder", "1,2"], "write -o out.inrv"),
+    (2, ["encode", CARPHONE, "-o", "out.mkv", "--psnr", "30"], "write -o out.inrv"),
     (2, ["encode", CARPHONE], "Missing option '-o'"),
     (2, ["encode", CARPHONE, "-o", "-"], "not to standard output"),
     (2, ["encode", CARPHONE, "-o", "a.inrv", "--bpp", "0.1", "--size", "8k"], "--bpp and --size exclude"),
@@ -203,10 +213,19 @@ FAILURES = [
     (2, ["encode", CARPHONE, "-o", "a.inrv", "--crop", "999x9"], "larger than the frames (176x144)"),
     (2, ["encode", CARPHONE, "-o", "a.inrv", "-q", "-v"], "-q and -v exclude"),
     (3, ["encode", "tiny.mp4", "-o", "a.inrv", "--bpp", "0.06"], ""),
-    (4, ["decode", "text.txt", "-o", "a.mp4"], "BadMagic"),
-    (4, ["decode", "empty.mp4", "-o", "a.mp4"], "BadMagic"),
-    (4, ["info", "text.txt"], "BadMagic"),
-    (4, ["verify", CARPHONE], "BadMagic"),
+    (
+        4,
+        ["decode", "text.txt", "-o", "a.mp4"],
+        "text.txt is not an .inrv file (it looks like text) [BadMagic]",
+    ),
+    (4, ["decode", "empty.mp4", "-o", "a.mp4"], "empty.mp4 is not an .inrv file (it is empty)"),
+    (4, ["decode", "tiny.mp4", "-o", "a.mp4"], "tiny.mp4 is not an .inrv file (it looks like MP4)"),
+    (4, ["decode", "deep.mkv", "-o", "a.mp4", "--skip-damaged"], "(it looks like Matroska (MKV))"),
+    (4, ["info", "tiny.mp4"], "error: tiny.mp4 is not an .inrv file (it looks like MP4)"),
+    (4, ["verify", "tiny.mp4"], "error: tiny.mp4 is not an .inrv file (it looks like MP4)"),
+    (4, ["export", "tiny.mp4", "-o", "x"], "error: tiny.mp4 is not an .inrv file (it looks like MP4)"),
+    (4, ["report", "tiny.mp4", "text.txt", "-o", "a.html"], "text.txt is not an .inrv file"),
+    (4, ["encode", "tiny.mp4", "-o", "a.inrv", "--resume-from", "tiny.mp4"], "tiny.mp4 is not an .inrv file"),
     (2, ["info", "missing.inrv"], "does not exist"),
     (2, ["info", "empty-folder"], "is a folder"),
     (2, ["decode", "missing.inrv", "-o", "a.mp4"], "does not exist"),
@@ -235,6 +254,14 @@ def test_failures_are_one_line_and_one_code(
     assert message in only_line(captured.err)
     assert sorted(os.listdir(tmp_path)) == before
     assert (tmp_path / "there.inrv").read_bytes() == b"earlier"
+
+
+def test_standard_input_of_another_kind_is_recognised() -> None:
+    command = [sys.executable, "-m", "inrcodec", "info", "-"]
+    begin = Path(CARPHONE).read_bytes()[:1000]
+    done = subprocess.run(command, input=begin, capture_output=True, env=environment(), timeout=60)
+    assert done.returncode == 4
+    assert "standard input is not an .inrv file (it looks like MP4)" in only_line(done.stderr)
 
 
 def test_codes_of_a_real_process(tmp_path: Path) -> None:
