@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from bitstream.limits import Limits
 from inrcodec.cli import console, tables
 from inrcodec.cli.limits import limits_option
 from inrcodec.cli.lines import Lost, lost_lines
 from inrcodec.errors import EXIT_CORRUPT
+
+if TYPE_CHECKING:
+    from bitstream.limits import Limits
+
 
 verbose_option = click.option(
     "-v", "--verbose", is_flag=True, expose_value=False, help="Print tracebacks of unexpected errors."

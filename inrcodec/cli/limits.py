@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from bitstream.errors import LimitExceeded
 from inrcodec.settings.notation import limit_name, parse_limits
 
 
@@ -17,6 +16,9 @@ def limits_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def advised(*arguments: Any, **named: Any) -> Any:
+        # Imported here, because `--help` does not wait for the format.
+        from bitstream.errors import LimitExceeded
+
         try:
             return command(*arguments, **named)
         except LimitExceeded as error:

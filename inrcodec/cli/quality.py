@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from bitstream.limits import Limits
 from inrcodec.cli import console, tables
 from inrcodec.cli.console import Verbosity
 from inrcodec.cli.limits import limits_option
@@ -19,6 +18,9 @@ from inrcodec.settings.presets import PRESETS
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import check_output_file
 from inrcodec.system.names import check_paths
+
+if TYPE_CHECKING:
+    from bitstream.limits import Limits
 
 
 @click.command(name="eval")

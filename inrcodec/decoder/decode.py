@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from bitstream import Loss
+from bitstream import DEFAULT_LIMITS, Loss
 from inrcodec.coding.opened_segment import salvage_advised
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.decode import DecodeSettings
@@ -49,7 +49,7 @@ def decode(
     from inrcodec.video.writer import check_target
 
     check_target(output, settings.codec, settings.crf, settings.overwrite)
-    with salvage_advised(source, settings.skip_damaged, settings.limits):
+    with salvage_advised(source, settings.skip_damaged, settings.limits or DEFAULT_LIMITS):
         return _decode(source, output, settings, progress)
 
 
@@ -61,7 +61,7 @@ def _decode(source: str, output: str, settings: DecodeSettings, progress: Progre
 
     started = time.monotonic()
     with open_video(
-        source, settings.device, settings.precision, settings.skip_damaged, settings.limits
+        source, settings.device, settings.precision, settings.skip_damaged, settings.limits or DEFAULT_LIMITS
     ) as video:
         selected = video.select(settings.frames, settings.at_seconds)
         positions = PositionsBetween(selected, settings.fps_scale)

@@ -15,6 +15,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from bitstream import DEFAULT_LIMITS
 from inrcodec.coding.opened_segment import open_stream
 from inrcodec.exporter.folder import check_export_folder, exported_folder
 from inrcodec.exporter.manifest import OPSET
@@ -71,13 +72,13 @@ def export(
     from inrcodec.exporter.segments import SegmentExport
 
     with (
-        open_stream(source, limits=settings.limits) as reader,
+        open_stream(source, limits=settings.limits or DEFAULT_LIMITS) as reader,
         exported_folder(source, output, settings.overwrite) as folder,
     ):
         if settings.web:
             _write_page(folder, settings.runtime)
         page_bytes = _size_of([*folder.rglob("*")])
-        work = SegmentExport(folder, reader.header, settings, progress)
+        work = SegmentExport(folder, reader.header, reader.limits, settings.check, progress)
         for number, _, segment in reader.segments():
             work.add(number, segment)
         manifest = work.manifest("video" if source == STDIN else os.path.basename(source))

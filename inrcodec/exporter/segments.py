@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bitstream import Segment, StreamHeader
-from bitstream.timestamps import frame_time
+from bitstream import Limits, Segment, StreamHeader
 from inrcodec.decoder.render import SegmentRenderer
 from inrcodec.errors import InrcError, UsageError
 from inrcodec.exporter.manifest import ExportedSegment, Manifest
@@ -19,7 +18,6 @@ from inrcodec.exporter.values import write_stored
 from inrcodec.models.graphs import GraphDecoder
 from inrcodec.models.registry import family_by_wire_id
 from inrcodec.progress import Progress
-from inrcodec.settings.export import ExportSettings
 from inrcodec.video.properties import VideoProperties, displayed, properties_of
 
 LARGEST_DIFFERENCE = 1
@@ -30,9 +28,10 @@ class SegmentExport:
     """Exports segments one by one into a folder, checks each, and describes them all in a manifest."""
 
     def __init__(
-        self, folder: Path, header: StreamHeader, settings: ExportSettings, progress: Progress
+        self, folder: Path, header: StreamHeader, limits: Limits, check: str, progress: Progress
     ) -> None:
-        self._folder, self._header, self._settings, self._progress = folder, header, settings, progress
+        self._folder, self._header, self._progress = folder, header, progress
+        self._limits, self._check = limits, check
         self._writer = GraphWriter(folder, header.rotation // 90)
         self._segments: list[ExportedSegment] = []
         self.checked_frames = self.largest_difference = 0
@@ -45,7 +44,7 @@ class SegmentExport:
         """
         self._progress.stage("exporting", segment.first_frame, self._header.frame_count)
         cpu = torch.device("cpu")
-        renderer = SegmentRenderer(segment, self._header, cpu, torch.float32, self._settings.limits)
+        renderer = SegmentRenderer(segment, self._header, cpu, torch.float32, self._limits)
         family = family_by_wire_id(segment.family)
         if not isinstance(renderer.decoder, GraphDecoder):
             raise UsageError(f"files of {family.name} cannot be exported")
@@ -70,7 +69,7 @@ class SegmentExport:
 
     def _compare(self, player: SegmentPlayer, renderer: SegmentRenderer) -> None:
         segment = player.segment
-        places = checked_places(segment.frame_count, self._settings.check)
+        places = checked_places(segment.frame_count, self._check)
         for done, place in enumerate(places):
             frame = segment.first_frame + place
             expected, found = renderer.render([frame])[0], player.frame(place)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from bitstream.limits import DEFAULT_LIMITS, Limits
 from inrcodec.errors import UsageError
 from inrcodec.settings.source import FrameRange
+
+if TYPE_CHECKING:
+    from bitstream.limits import Limits
 
 MOST_FPS_SCALE = 64
 """Largest factor on the frame rate: 24 fps become 1536."""
@@ -35,8 +38,8 @@ class DecodeSettings:
     codec: str | None = None
     crf: int | None = None
     overwrite: bool = False
-    limits: Limits = DEFAULT_LIMITS
-    """Limits on the work and memory that the file asks for."""
+    limits: Limits | None = None
+    """Limits on the work and memory that the file asks for; None for the defaults."""
 
     def __post_init__(self) -> None:
         if self.at_seconds is not None and self.frames != FrameRange():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from bitstream.limits import DEFAULT_LIMITS, Limits
 from inrcodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from bitstream.limits import Limits
 
 EXPORT_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 EXPORT_CHECKS = ("some", "all")
@@ -26,8 +29,8 @@ class ExportSettings:
     check: str = "some"
     """Frames to compare with our decoder's: `some` (first, middle and last of each segment) or `all`."""
     overwrite: bool = False
-    limits: Limits = DEFAULT_LIMITS
-    """Limits on the work and memory that the file asks for."""
+    limits: Limits | None = None
+    """Limits on the work and memory that the file asks for; None for the defaults."""
 
     def __post_init__(self) -> None:
         if self.check not in EXPORT_CHECKS:

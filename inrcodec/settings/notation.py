@@ -8,10 +8,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import fields
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from bitstream.limits import Limits
 from inrcodec.errors import UsageError
 from inrcodec.settings.source import FrameRange, SegmentRule, Size
+
+if TYPE_CHECKING:
+    from bitstream.limits import Limits
 
 _BYTES_PER_SUFFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SECONDS_PER_UNIT = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -144,6 +147,9 @@ def limit_name(field: str) -> str:
 
 def parse_limits(texts: Iterable[str]) -> Limits:
     """Parse `NAME=VALUE` texts, such as `frames=20M` or `memory=2G`; raises `UsageError`."""
+    # Imported here, because `--help` does not wait for the format.
+    from bitstream.limits import Limits
+
     known = {limit_name(one.name): one.name for one in fields(Limits)}
     values: dict[str, int] = {}
     for text in texts:

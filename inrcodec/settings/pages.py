@@ -6,13 +6,16 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bitstream.limits import DEFAULT_LIMITS, Limits
 from inrcodec.errors import UsageError
 from inrcodec.settings.presets import AUTO
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import check_output_file
 from inrcodec.system.names import check_paths, is_pipe
+
+if TYPE_CHECKING:
+    from bitstream.limits import Limits
 
 METRICS = ("psnr", "yuv", "ssim", "ms-ssim", "flip")
 """Metrics of `inrc eval`; see `frame_metrics`."""
@@ -31,8 +34,8 @@ class ReportSettings:
     """Files of `inrc encode --json`; each names the output that it describes."""
     device: str = "auto"
     overwrite: bool = False
-    limits: Limits = DEFAULT_LIMITS
-    """Limits on the work and memory that each file asks for."""
+    limits: Limits | None = None
+    """Limits on the work and memory that each file asks for; None for the defaults."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from command_line import CARPHONE, GOLDEN, SMALL, environment, inrc, only_line
 
+from bitstream import Limits
 from inrcodec.cli.main import run
 from inrcodec.errors import UsageError
 from inrcodec.models.registry import FAMILIES
@@ -333,7 +334,7 @@ def test_a_full_disk(encoded: Path, full_disk: Path, capfdbinary: pytest.Capture
 def test_an_unexpected_error_shows_its_place_with_v_only(
     encoded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(path: str, skip_damaged: bool) -> None:
+    def broken(path: str, skip_damaged: bool, limits: Limits) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("inrcodec.decoder.info.inspect", broken)
@@ -360,7 +361,7 @@ def test_memory_that_runs_out_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    def greedy(path: str, skip_damaged: bool) -> None:
+    def greedy(path: str, skip_damaged: bool, limits: Limits) -> None:
         raise error
 
     capfdbinary.readouterr()

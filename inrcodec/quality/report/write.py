@@ -29,6 +29,7 @@ def write_report(
     settings, progress = settings or ReportSettings(), progress or Silent()
     check_report(source, files, output, settings)
     # Everything below needs torch, whose import takes two seconds.
+    from bitstream import DEFAULT_LIMITS
     from inrcodec.quality.report.gather import ReportInputs, gather, write_page
     from inrcodec.quality.report.logs import read_logs
     from inrcodec.quality.report.rates import read_results
@@ -40,6 +41,6 @@ def write_report(
         [clip for path in settings.results for clip in read_results(path)],
         read_logs(settings.logs, files),
         settings.device,
-        limits=settings.limits,
+        limits=settings.limits or DEFAULT_LIMITS,
     )
     return write_page(gather(inputs, progress), output, settings.overwrite)
