@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import takewhile
+from threading import RLock
 from types import TracebackType
-from typing import Self, overload
+from typing import Any, Self, overload
+from weakref import WeakSet
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from inrcodec.decoder.render import Frames, Renderers, SegmentRenderer
 from inrcodec.errors import UsageError
 from inrcodec.settings.source import FrameRange
 from inrcodec.system.device import choose_device, compute_dtype
+from inrcodec.system.threads import one_thread_if_forked
 from inrcodec.video import cut_extras
 from inrcodec.video.properties import displayed, properties_of
 from inrcodec.video.timestamps import frame_shown_at, window_of
@@ -45,14 +48,29 @@ def open_video(
 
 
 class Video:
-    """Frames of an open `.inrv` file; a segment is parsed when one of its frames is needed."""
+    """Frames of an open `.inrv` file; a segment is parsed when one of its frames is needed.
+
+    Threads may share a video: they take turns, and one segment is in memory for all. So may forked processes,
+    such as the workers of a `DataLoader`; each decodes its own segment, on one thread of torch. Pickling takes
+    the path or the bytes of the file and opens them again; it raises `TypeError` for a file object or a pipe.
+    """
 
     def __init__(self, reader: AnyReader, device: str = "auto", precision: str = "auto") -> None:
         self._reader = reader
+        self._options = device, precision
         self.device = choose_device(device)
         self.dtype = compute_dtype(precision, self.device)
         self.properties = displayed(properties_of(reader.header))
-        self._renderers = Renderers(reader, self.device, self.dtype)
+        self._start()
+        _VIDEOS.add(self)
+
+    def _start(self) -> None:
+        """Begin with nothing rendered: a forked process has no threads, and locks may be held for ever."""
+        self._lock = RLock()
+        self._renderers = Renderers(self._reader, self.device, self.dtype)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        return type(self), (self._reader, *self._options)
 
     def __len__(self) -> int:
         return self.properties.frame_count
@@ -85,10 +103,12 @@ class Video:
         self.close()
 
     def close(self) -> None:
-        try:
-            self._renderers.close()
-        finally:
-            self._reader.close()
+        """Close the file, in this process only."""
+        with self._lock:
+            try:
+                self._renderers.close()
+            finally:
+                self._reader.close()
 
     def select(self, frames: FrameRange, at_seconds: Fraction | float | None = None) -> range:
         """Frame numbers of a range, or of the one shown at a time; raises `UsageError` if there are none."""
@@ -102,7 +122,9 @@ class Video:
 
     def extras(self, frames: range, with_tracks: bool = True) -> Extras:
         """Audio and subtitles (`with_tracks`), chapters and tags of these frames; raises `BitstreamError`."""
-        return cut_extras(self._reader.extras(with_tracks), window_of(self.properties, frames))
+        with self._lock:
+            extras = self._reader.extras(with_tracks)
+        return cut_extras(extras, window_of(self.properties, frames))
 
     def extras_source(self, frames: range, with_tracks: bool = True) -> Extras | Callable[[], Extras]:
         """`extras`, or a function that returns them later: in a pipe they follow the video."""
@@ -112,14 +134,16 @@ class Video:
 
     def has_tracks(self) -> bool:
         """Whether the file has audio or subtitles, without reading them; a pipe is read to its end."""
-        return any(head.type == b"trak" for head in self._reader.summary().extras)
+        with self._lock:
+            return any(head.type == b"trak" for head in self._reader.summary().extras)
 
     def losses(self, frames: range | None = None) -> tuple[Loss, ...]:
         """The losses found so far among these frames, or all frames, and outside the video.
 
         Segments that were not needed yet have not been checked. A pipe is read to its end.
         """
-        return self._reader.losses(frames)
+        with self._lock:
+            return self._reader.losses(frames)
 
     def frame_at(self, seconds: Fraction | float) -> Frames:
         """The frame (height, width, 3) shown at a time in seconds from the first one; raises `UsageError`."""
@@ -141,25 +165,33 @@ class Video:
 
         A number that is not whole is a position between two frames, as in `at`.
         """
-        at, prepared = 0, -1
+        at, segment = 0, -1
         while at < len(frames):
+            with self._lock:
+                segment, batch = self._batch(frames, at, segment)
+            yield batch
+            at += len(batch)
+
+    def _batch(self, frames: Sequence[float], at: int, before: int) -> tuple[int, Frames]:
+        """Render some of `frames` from the one at `at` on; also return the number of their segment.
+
+        If it is another one than `before`, the segment that follows it is prepared.
+        """
+        one_thread_if_forked()
+        while True:
             number, shown = self._reader.locate(int(frames[at]))
             try:
                 renderer = self._renderers.of(number)
+                break
             except BitstreamError as error:
                 self._reader.discard(number, error)
-                continue
-            if number != prepared and self._renderers.looks_ahead:
-                self._prepare(renderer, frames, at)
-                prepared = number
-            ahead = frames[at : at + renderer.batch_frames]
-            if shown == int(frames[at]):
-                wanted = [*takewhile(renderer.holds, ahead)]
-                yield renderer.render(wanted)
-            else:
-                wanted = [*takewhile(partial(self._is_frozen, (number, shown)), ahead)]
-                yield np.repeat(renderer.render([shown]), len(wanted), axis=0)
-            at += len(wanted)
+        if number != before and self._renderers.looks_ahead:
+            self._prepare(renderer, frames, at)
+        ahead = frames[at : at + renderer.batch_frames]
+        if shown == int(frames[at]):
+            return number, renderer.render([*takewhile(renderer.holds, ahead)])
+        count = len([*takewhile(partial(self._is_frozen, (number, shown)), ahead)])
+        return number, np.repeat(renderer.render([shown]), count, axis=0)
 
     def _prepare(self, renderer: SegmentRenderer, frames: Sequence[float], at: int) -> None:
         """Start decoding the segment that is needed after this one."""
@@ -171,3 +203,16 @@ class Video:
     def _is_frozen(self, place: tuple[int, int], position: float) -> bool:
         """Whether a position lies in the gap that this frame of this segment fills."""
         return int(position) != place[1] and self._reader.locate(int(position)) == place
+
+
+_VIDEOS: WeakSet[Video] = WeakSet()
+"""All videos of this process, which a forked one starts anew."""
+
+
+def _after_fork() -> None:
+    for video in [*_VIDEOS]:
+        video._start()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import cache
-from threading import Barrier
+from threading import Barrier, Lock
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 
 MOST_WORKERS = 4
 """Maximum number of workers; more frames are seldom independent of each other."""
+
+_making = Lock()
+_is_forked = False
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,6 +25,26 @@ def _take(threads: int) -> None:
     """Set torch's threads for this thread; torch fixes the number for a thread only once it is queried."""
     torch.set_num_threads(threads)
     torch.get_num_threads()
+
+
+def _after_fork() -> None:
+    """Forget the threads of the parent, which a forked process does not have."""
+    global _making, _is_forked
+    _making, _is_forked = Lock(), True
+    _pool.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def one_thread_if_forked() -> None:
+    """Make torch use one thread in a forked process, as the workers of a `DataLoader` do.
+
+    OpenMP would wait for ever for threads of the parent.
+    """
+    if _is_forked and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
 
 
 @cache
@@ -44,9 +68,11 @@ class Threads:
     """
 
     def __init__(self, device: torch.device) -> None:
-        threads = torch.get_num_threads() if device.type == "cpu" else 1
         self._device = device.type
-        self._pool = _pool(threads) if threads > 1 else None
+        # Making a pool changes the number for a moment.
+        with _making:
+            threads = torch.get_num_threads() if device.type == "cpu" else 1
+            self._pool = _pool(threads) if threads > 1 else None
 
     @property
     def are_many(self) -> bool:
