@@ -60,8 +60,8 @@ class StreamReader:
     do not fill the file exactly. A damaged segment is found only when it is read, so the others stay usable.
     A file object stays open and belongs to the caller.
 
-    Threads may share a reader. So may forked processes, unless its file object is none of the operating
-    system. A reader of a path or of bytes is pickled as these, and opened again with them.
+    Threads may share a reader, and so may forked processes unless it reads a file object that the operating
+    system does not know, such as one of gzip. A reader is pickled as its path or bytes and its limits.
     """
 
     def __init__(self, file: FileSource, limits: Limits = DEFAULT_LIMITS) -> None:

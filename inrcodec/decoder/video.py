@@ -51,8 +51,9 @@ class Video:
     """Frames of an open `.inrv` file; a segment is parsed when one of its frames is needed.
 
     Threads may share a video: they take turns, and one segment is in memory for all. So may forked processes,
-    such as the workers of a `DataLoader`; each decodes its own segment, on one thread of torch. Pickling takes
-    the path or the bytes of the file and opens them again; it raises `TypeError` for a file object or a pipe.
+    such as the workers of a `DataLoader`: each decodes its own segments, on one thread of torch. A video is
+    pickled as the path or the bytes of its file, which are opened again; pickling one of a file object or a
+    pipe raises `TypeError`.
     """
 
     def __init__(self, reader: AnyReader, device: str = "auto", precision: str = "auto") -> None:

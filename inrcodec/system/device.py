@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Lock
 
 import torch
 
@@ -83,6 +86,40 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
-def repeatable_convolutions() -> AbstractContextManager[None]:
-    """A context in which cuDNN uses the same algorithms in every run, and float32 is not reduced to TF32."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+_flags_lock = Lock()
+_flags = ExitStack()
+_flag_users = 0
+
+
+@contextmanager
+def repeatable_convolutions() -> Iterator[None]:
+    """A context in which cuDNN uses the same algorithms in every run, and float32 is not reduced to TF32.
+
+    All threads share the flags of cuDNN: the first to enter sets them, and the last to leave restores them.
+    """
+    global _flag_users
+    with _flags_lock:
+        if _flag_users == 0:
+            _flags.enter_context(
+                torch.backends.cudnn.flags(
+                    enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+                )
+            )
+        _flag_users += 1
+    try:
+        yield
+    finally:
+        with _flags_lock:
+            _flag_users -= 1
+            if _flag_users == 0:
+                _flags.close()
+
+
+def _after_fork() -> None:
+    """Make a new lock: a thread that the forked process does not have may hold the old one."""
+    global _flags_lock
+    _flags_lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

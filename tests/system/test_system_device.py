@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from inrcodec.errors import UsageError
-from inrcodec.system.device import autocast, choose_device, compute_dtype, describe_device
+from inrcodec.system.device import (
+    autocast,
+    choose_device,
+    compute_dtype,
+    describe_device,
+    repeatable_convolutions,
+)
 
 CPU = torch.device("cpu")
 
@@ -51,3 +57,17 @@ def test_convolutions_run_in_the_chosen_precision() -> None:
         with autocast(CPU, dtype):
             assert torch.nn.functional.conv2d(frame, weight).dtype == dtype
     assert weight.dtype == torch.float32
+
+
+def test_threads_leave_the_flags_of_cudnn_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    first, second = repeatable_convolutions(), repeatable_convolutions()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert torch.backends.cudnn.deterministic
+    second.__exit__(None, None, None)
+    assert not torch.backends.cudnn.deterministic
+    with pytest.raises(KeyError), repeatable_convolutions():
+        raise KeyError
+    assert not torch.backends.cudnn.deterministic
