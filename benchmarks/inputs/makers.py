@@ -64,6 +64,7 @@ def video(
     stamps: Sequence[int] | None = None,
     unit: Fraction = MILLISECONDS,
     lasts: int | None = None,
+    begins: int = 0,
     tags: Tags | None = None,
     ratio: Fraction | None = None,
     degrees: int = 0,
@@ -75,14 +76,16 @@ def video(
 ) -> None:
     """Write a video of `count` frames at `rate`, or at `stamps` in units of `unit` seconds.
 
-    `lasts` is the duration of the last frame in these units. `ratio` is the pixel aspect ratio, `degrees` the
-    rotation of the display matrix, and `sound` the codec of a tone. `others` are the sizes of further video
-    streams, which precede this one. `tape` is the time code of the first frame, which .mov stores in a data
-    stream.
+    `lasts` is the duration of the last frame in these units, and `begins` the second at which the clock of
+    the file begins. `ratio` is the pixel aspect ratio, `degrees` the rotation of the display matrix, and
+    `sound` the codec of a tone. `others` are the sizes of further video streams, which precede this one.
+    `tape` is the time code of the first frame, which .mov stores in a data stream.
     """
     is_told = stamps is not None and path.suffix in (".mp4", ".mov")
-    scale = {"video_track_timescale": str(unit.denominator)} if is_told else {}
-    with av.open(str(path), "w", format=container, options=scale) as output:
+    wanted = {"output_ts_offset": str(begins)} if begins else {}
+    if is_told:
+        wanted["video_track_timescale"] = str(unit.denominator)
+    with av.open(str(path), "w", format=container, options=wanted) as output:
         sizes = [*others, size]
         streams: list[Any] = [
             output.add_stream(codec, rate=Fraction(rate), options=dict(options or {})) for _ in sizes
@@ -201,6 +204,15 @@ def cut_short(path: Path, share: float, **made: Any) -> None:
     video(path, **made)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
+
+
+def joined(path: Path, begins: Sequence[int], **made: Any) -> None:
+    """Write files whose clocks begin at these seconds, one after the other into one file."""
+    data = b""
+    for second in begins:
+        video(path, begins=second, **made)
+        data += path.read_bytes()
+    path.write_bytes(data)
 
 
 def with_cover(path: Path, has_video: bool) -> None:

@@ -215,6 +215,15 @@ TIMES = (
         rate=Fraction(40, 3), is_irregular=True, times=(0, 20, 60, 61, 300), lasts=Fraction(1, 25),
         notes=("1 of 5 timestamps repeat or go back and is moved",),
     ),
+    *(
+        InputFile(
+            f"times that {name}", "a.ts",
+            partial(make.joined, begins=begins, codec="mpeg2video", sound="mp2", count=25), frames=50,
+            times=tuple(range(0, 2000, 40)), output="out.mkv", sound="mp2",
+            notes=("times begin again or jump 1 time(s)",),
+        )
+        for name, begins in (("begin again", (0, 0)), ("jump by an hour", (0, 3600)), ("go back", (3600, 0)))
+    ),
 )  # fmt: skip
 
 STREAMS = (

@@ -39,6 +39,11 @@ class Listing:
     programs: tuple[frozenset[int], ...]
     """The streams of each programme of a transport stream."""
 
+    def other_programs(self, stream: int) -> frozenset[int]:
+        """The streams that are only in programmes without `stream`."""
+        own = frozenset[int]().union(*(program for program in self.programs if stream in program))
+        return frozenset[int]().union(*self.programs) - own if own else frozenset()
+
 
 def list_streams(container: InputContainer) -> Listing:
     """Read FFmpeg's listing of an opened source."""

@@ -16,6 +16,7 @@ from inrcodec.video.layouts import plain_layout
 from inrcodec.video.listing import Listing, list_streams
 from inrcodec.video.sources import chosen_video
 from inrcodec.video.tags import carried_tags
+from inrcodec.video.timeline import Timeline, read_timeline, rising
 
 _MOST_PROBED_BYTES = 1 << 30
 """Part of a file that is searched for streams where some appear late; FFmpeg holds its packets in memory."""
@@ -68,7 +69,8 @@ def _read(container: InputContainer, path: str, number: int | None) -> _Reading:
         reading.notes.append(
             f"only the first {DEFAULT_LIMITS.max_tracks} of {len(streams)} tracks are carried"
         )
-    packets = _packets(container, infos, reading)
+    timeline = read_timeline(path, chosen_video(container, path, Silent(), number).index)
+    packets = _packets(container, infos, timeline, reading)
     reading.tracks = [Track(info, tuple(packets[index])) for index, info in infos.items()]
     reading.late = max(0, list_streams(container).stream_count - len(container.streams))
     return reading
@@ -80,8 +82,7 @@ def _streams_beside(
     """Audio, then subtitles; of several programmes, only of those with the chosen video."""
     streams: list[Stream] = [*container.streams.audio, *container.streams.subtitles]
     video = chosen_video(container, path, Silent(), number).index
-    own = frozenset[int]().union(*(program for program in listing.programs if video in program))
-    others = frozenset[int]().union(*listing.programs) - own if own else frozenset[int]()
+    others = listing.other_programs(video)
     kept = [stream for stream in streams if stream.index not in others]
     if len(kept) < len(streams):
         reading.notes.append(
@@ -91,7 +92,7 @@ def _streams_beside(
 
 
 def _packets(
-    container: InputContainer, infos: dict[int, TrackInfo], reading: _Reading
+    container: InputContainer, infos: dict[int, TrackInfo], timeline: Timeline, reading: _Reading
 ) -> dict[int, list[Packet]]:
     """Packets by stream index, in file order, without what an edit list removes."""
     packets: dict[int, list[Packet]] = {index: [] for index in infos}
@@ -101,7 +102,7 @@ def _packets(
     lost = 0
     try:
         # All streams are read, because only a whole pass shows whether further ones appear.
-        for packet in demux(container, *container.streams):
+        for packet in timeline.move(demux(container, *container.streams)):
             index, data = packet.stream_index, bytes(packet)
             pts = packet.dts if packet.pts is None else packet.pts
             if index not in packets or not data:
@@ -122,6 +123,10 @@ def _packets(
     for index, first in priming.items():
         if len(first) <= _MOST_PRIMING_PACKETS:
             packets[index][:0] = first
+    if timeline.is_joined:
+        for index, info in infos.items():
+            if info.kind == TrackKind.AUDIO:
+                packets[index] = [*rising(packets[index])]
     return packets
 
 

@@ -24,6 +24,7 @@ from inrcodec.video.demuxer import check_size, demux, open_input
 from inrcodec.video.geometry import TRANSPARENCY_NOTE
 from inrcodec.video.listing import list_streams
 from inrcodec.video.stated import WITH_DURATIONS, has_timestamps, stated_end, stated_rate
+from inrcodec.video.timeline import Timeline, read_timeline
 from inrcodec.video.truncation import is_cut_off
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -150,7 +151,13 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
         stated_end=stated_end(container, stream),
         is_cut_off=bool(is_cut_off(path)),
     )
-    source.frames = _container_frames(container, stream, source, progress)
+    timeline = read_timeline(path, stream.index)
+    if timeline.is_joined:
+        source.estimated_frame_count = round(timeline.video_seconds * frame_rate)
+        progress.note(
+            f"times begin again or jump {len(timeline.positions) - 1} time(s): the parts follow one another"
+        )
+    source.frames = _container_frames(container, stream, timeline, source, progress)
     cropping = list_streams(container).croppings.get(stream.index)
     if cropping is not None:
         source.frames = cropped(source.frames, cropping)
@@ -199,13 +206,13 @@ def _worth(stream: VideoStream) -> tuple[bool, int, bool]:
 
 
 def _container_frames(
-    container: InputContainer, stream: VideoStream, source: Source, progress: Progress
+    container: InputContainer, stream: VideoStream, timeline: Timeline, source: Source, progress: Progress
 ) -> Iterator[VideoFrame]:
     """Frames in display order; damaged packets are skipped and reported once, hidden frames are counted."""
     damaged = 0
     alpha: AlphaLayer | None = AlphaLayer(stream)
     is_raw = not has_timestamps(container)
-    packets = demux(container, stream)
+    packets = timeline.move(demux(container, stream))
     while True:
         try:
             packet = next(packets, None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from bitstream.timestamps import duration
 from inrcodec.errors import UsageError
 from inrcodec.progress import Silent
 from inrcodec.settings.source import FrameRange, SourceSettings
-from inrcodec.video import open_writer, read_clip
+from inrcodec.video import open_writer, read_clip, read_extras
 from inrcodec.video.mending import mended
 from inrcodec.video.output_clock import OutputClock
 from inrcodec.video.properties import VideoProperties
@@ -314,3 +315,60 @@ def test_a_file_that_may_go_on_is_not_called_cut_off(tmp_path: Path, notes: Note
     (tmp_path / "a.mkv").write_bytes(live.getvalue())
     assert len(read_clip(str(tmp_path / "a.mkv"), ALL, notes).frames) == 5
     assert notes.lines == []
+
+
+PARTS = {
+    "ts": {"codec": "mpeg2video", "sound": "mp2"},
+    "vob": {"codec": "mpeg2video", "sound": "mp2"},
+    "m2ts": {"codec": "libx264", "sound": "aac"},
+}
+
+
+@pytest.mark.parametrize("begins", [(0, 0), (0, 3600), (3600, 0), (7, 0, 7200, 3)])
+@pytest.mark.parametrize("suffix", PARTS)
+def test_parts_of_a_file_follow_one_another_and_stay_in_step(
+    tmp_path: Path, notes: Notes, suffix: str, begins: tuple[int, ...]
+) -> None:
+    path, parts = tmp_path / f"a.{suffix}", len(begins)
+    made: dict[str, Any] = {**PARTS[suffix], "count": 50}
+    make.video(path, **made)
+    one = read_clip(str(path), ALL)
+    (sound,) = read_extras(str(path), ALL, one.window, notes).tracks
+    make.joined(path, begins, **made)
+    joined = read_clip(str(path), ALL, notes)
+    (track,) = read_extras(str(path), ALL, joined.window, notes).tracks
+    assert notes.lines == [f"times begin again or jump {parts - 1} time(s): the parts follow one another"]
+    assert (joined.properties.timestamps, joined.properties.frame_rate) == (None, 25)
+    assert len(joined.frames) == 50 * parts and len(track.packets) == parts * len(sound.packets)
+    assert all(later.dts > early.dts for early, later in pairwise(track.packets))
+    for part in range(parts):
+        shift = round(2 * part / track.info.time_base)
+        found = track.packets[part * len(sound.packets) :][: len(sound.packets)]
+        errors = [after.pts - shift - before.pts for before, after in zip(sound.packets, found, strict=True)]
+        # Only sound that the last part still covers is moved.
+        assert errors[8:] == [0] * len(errors[8:])
+        assert 0 <= max(errors) * track.info.time_base <= Fraction(1, 10)
+
+
+def test_sound_that_pauses_is_no_new_part(tmp_path: Path, notes: Notes) -> None:
+    path = tmp_path / "a.ts"
+    with av.open(str(path), "w") as container:
+        film: Any = container.add_stream("mpeg2video", rate=25)
+        film.width, film.height, film.pix_fmt = 48, 32, "yuv420p"
+        tone: Any = container.add_stream("mp2", rate=48000, layout="stereo")
+        silence = np.zeros((1, 2 * 1152), np.int16)
+        for index in range(500):
+            picture = av.VideoFrame.from_ndarray(gradient(48, 32)[0], format="rgb24")
+            picture = picture.reformat(format="yuv420p")
+            picture.pts = index
+            container.mux(film.encode(picture))
+            if index < 25 or index > 400:
+                frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="stereo")
+                frame.sample_rate, frame.pts = 48000, 1920 * index
+                container.mux(tone.encode(frame))
+        container.mux(film.encode(None))
+        container.mux(tone.encode(None))
+    read = read_clip(str(path), ALL, notes)
+    assert notes.lines == [] and duration(read.properties) == 20
+    (track,) = read_extras(str(path), ALL, read.window, notes).tracks
+    assert track.packets[-1].pts * track.info.time_base > 19
