@@ -14,6 +14,7 @@ from typing import BinaryIO
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.system.locks import HAS_LOCKS, locked_file, locked_folder
 from inrcodec.system.names import check_folder_of, resume_folder
+from inrcodec.system.private import create_private
 
 
 def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
@@ -142,13 +143,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replace the file at `path` by `data` atomically.
+    """Replace the file at `path` by `data` atomically; only this user can read it.
 
     Several processes may do so at once; the last one wins. Raises `OSError`.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with open(temporary, "wb") as file:
+        with create_private(temporary) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

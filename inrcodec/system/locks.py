@@ -12,10 +12,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from inrcodec.errors import UsageError
+from inrcodec.system.private import open_or_create, open_private_folder
 
 try:
     import fcntl
@@ -47,12 +49,13 @@ def shortened(name: str, longest_bytes: int) -> str:
 def locked_file(target: Path) -> tuple[BinaryIO, Path]:
     """The temporary file of `target`, empty, locked and open for reading and writing, and its path.
 
-    Closing it ends the lock. Raises `UsageError` if another process holds it, or `OSError`.
+    Closing it ends the lock. Raises `UsageError` if another process holds it or another user planted it, and
+    `OSError`.
     """
     path = partial_beside(target)
     while True:
         # `r+` with O_CREAT neither empties the file before it is locked nor forces writes to its end.
-        file = open(path, "r+b", opener=_create)
+        file = open(path, "r+b", opener=open_or_create)
         try:
             _lock(file.fileno(), target)
             # Its last owner may have renamed or removed it between the two calls.
@@ -69,11 +72,14 @@ def locked_folder(target: Path) -> tuple[int | None, Path]:
     """The same for a folder: the descriptor that holds the lock (None without locks), and its path."""
     path = partial_beside(target)
     while True:
-        path.mkdir(exist_ok=True)
+        is_new = False
+        with suppress(FileExistsError):
+            path.mkdir(0o700)
+            is_new = True
         if not HAS_LOCKS:
             return None, path
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            descriptor = open_private_folder(path, is_new)
         except FileNotFoundError:
             continue
         try:
@@ -86,10 +92,6 @@ def locked_folder(target: Path) -> tuple[int | None, Path]:
             os.close(descriptor)
             raise
         os.close(descriptor)
-
-
-def _create(name: str, flags: int) -> int:
-    return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _lock(descriptor: int, target: Path) -> None:

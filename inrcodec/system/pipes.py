@@ -14,15 +14,17 @@ from inrcodec.errors import InrcError, UsageError
 from inrcodec.system.files import output_errors
 from inrcodec.system.locks import partial_beside
 from inrcodec.system.names import COPY, STDIN, is_pipe
+from inrcodec.system.private import create_private
 
 
 @contextmanager
 def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
     """A path from which `source` can be read repeatedly: standard input and pipes are copied first.
 
-    The copy has a fixed hidden name beside `output`, which the caller has claimed. It is removed when the
-    block ends, as is a copy that a killed process left. Errors about the copy name the source instead. Raises
-    `UsageError` if standard input is a terminal, and `OutputError` if there is no room for the copy.
+    The copy has a fixed hidden name beside `output`, which the caller has claimed, and only this user can
+    read it. It is removed when the block ends, as is a copy that a killed process left. Errors about the copy
+    name the source instead. Raises `UsageError` if standard input is a terminal, and `OutputError` if there
+    is no room for the copy.
     """
     copy = partial_beside(Path(os.path.realpath(output)), COPY)
     try:
@@ -31,7 +33,7 @@ def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
                 copy.unlink()
             yield source
             return
-        with output_errors(copy), _opened_pipe(source) as pipe, open(copy, "wb") as file:
+        with output_errors(copy), _opened_pipe(source) as pipe, create_private(copy) as file:
             shutil.copyfileobj(pipe, file, 1 << 20)
         yield str(copy)
     except InrcError as error:

@@ -1,0 +1,122 @@
+"""In a shared folder, nothing that another user planted is used, read or followed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from foreign import plant
+
+from inrcodec.errors import InrcError, OutputError, UsageError
+from inrcodec.system.files import atomic_output, replace_file, temporary_folder_beside
+from inrcodec.system.pipes import rereadable
+from inrcodec.system.private import make_private_folder, read_own, secure_folder
+
+USERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {
+    ".a.partial": atomic_output,
+    ".b.partial": lambda target: temporary_folder_beside(target.with_name("b")),
+}
+"""The user of each temporary name, for an output named `a`."""
+
+
+@pytest.fixture
+def precious(tmp_path: Path) -> Path:
+    """A file that nothing may touch, in a folder of its own."""
+    (tmp_path / "own").mkdir()
+    path = tmp_path / "own" / "precious"
+    path.write_bytes(b"kept")
+    return path
+
+
+@pytest.mark.parametrize("name", [".a.partial", ".b.partial"])
+@pytest.mark.parametrize("kind", ["link to a file", "link to a folder", "dangling link", "pipe", "hard link"])
+def test_what_is_no_file_or_folder_of_ours_is_refused(
+    tmp_path: Path, precious: Path, name: str, kind: str
+) -> None:
+    path = tmp_path / name
+    if kind.endswith("link"):
+        if kind == "hard link":
+            os.link(precious, path)
+        else:
+            path.symlink_to("missing")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(precious if kind == "link to a file" else precious.parent)
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(InrcError) as refused, USERS[name](tmp_path / "a"):
+        pass
+    assert isinstance(refused.value, (OutputError, UsageError)) and str(tmp_path) in str(refused.value)
+    assert precious.read_bytes() == b"kept" and os.listdir(precious.parent) == ["precious"]
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("name", [".a.partial", ".b.partial"])
+def test_what_belongs_to_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / name
+    path.mkdir() if name == ".b.partial" else path.write_bytes(b"planted")
+    plant(path, monkeypatch)
+    with pytest.raises(UsageError, match=f"{name} belongs to another user"), USERS[name](tmp_path / "a"):
+        pass
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "file of another user"])
+def test_the_copy_of_a_pipe_is_a_new_file(
+    tmp_path: Path, precious: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    copy, source = tmp_path / ".a.source", tmp_path / "fifo"
+    os.mkfifo(source)
+    if kind == "link":
+        copy.symlink_to(precious)
+    elif kind == "pipe":
+        os.mkfifo(copy)
+    else:
+        copy.write_bytes(b"planted")
+        plant(copy, monkeypatch)
+    threading.Thread(target=lambda: source.write_bytes(b"content"), daemon=True).start()
+    with rereadable(str(source), tmp_path / "a") as path:
+        assert Path(path).read_bytes() == b"content"
+        assert Path(path).stat().st_mode & 0o777 == 0o600
+    assert not copy.exists() and precious.read_bytes() == b"kept"
+
+
+def test_temporary_folders_are_of_one_user(tmp_path: Path) -> None:
+    left = tmp_path / ".a.partial"
+    left.mkdir(mode=0o777)
+    left.chmod(0o777)
+    for _ in range(2):
+        with temporary_folder_beside(tmp_path / "a") as folder:
+            assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_private_files_and_folders(tmp_path: Path, precious: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "private"
+    make_private_folder(folder)
+    make_private_folder(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    replace_file(folder / "key", b"secret")
+    assert (folder / "key").stat().st_mode & 0o777 == 0o600
+    assert read_own(folder / "key") == b"secret"
+    (folder / "link").symlink_to("key")
+    os.link(precious, folder / "hard")
+    os.mkfifo(folder / "pipe")
+    for name in ("link", "hard", "pipe", "missing", "."):
+        with pytest.raises(OSError):
+            read_own(folder / name)
+    (tmp_path / "linked").symlink_to(folder)
+    with pytest.raises(UsageError, match="linked is a link, which is not followed"):
+        secure_folder(tmp_path / "linked")
+    plant(folder / "key", monkeypatch)
+    with pytest.raises(PermissionError):
+        read_own(folder / "key")
+    plant(folder, monkeypatch)
+    with pytest.raises(UsageError, match="private belongs to another user"):
+        make_private_folder(folder)
