@@ -13,7 +13,7 @@ from bitstream.blocks import Block, BlockHead, Version, iterate_blocks
 from bitstream.container import StreamWriter, dump, load
 from bitstream.damage import Loss
 from bitstream.errors import BadMagic, BitstreamError, Corrupt, LimitExceeded, Truncated, UnsupportedVersion
-from bitstream.extras import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
+from bitstream.extras import Chapter, Extras, Packet, Padding, Track, TrackInfo, TrackKind
 from bitstream.forward import ForwardReader
 from bitstream.header import ColorTags, IndexEntry, Quality, Section, Segment, Stream, StreamHeader
 from bitstream.limits import DEFAULT_LIMITS, Limits
@@ -36,6 +36,7 @@ __all__ = [
     "Limits",
     "Loss",
     "Packet",
+    "Padding",
     "Quality",
     "SalvageReader",
     "Section",

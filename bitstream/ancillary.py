@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitstream.blocks import Block, block_name
 from bitstream.errors import Corrupt, UnsupportedVersion
-from bitstream.extras import Chapter, Extras, Track, read_chapters, read_metadata
+from bitstream.extras import Chapter, Extras, Padding, Track, read_chapters, read_metadata, read_paddings
 from bitstream.header import Quality, is_ancillary
 from bitstream.limits import Limits
 from bitstream.timestamps import read_last
@@ -56,7 +58,7 @@ def require_first(present: object | None, block: Block) -> None:
 
 
 class ExtrasBlocks:
-    """Collects the contents of blocks of `EXTRA_TYPES`. Tags and chapters may appear once."""
+    """Collects the contents of blocks of `EXTRA_TYPES`. All but tracks may appear once."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -64,6 +66,8 @@ class ExtrasBlocks:
         self._packet_count = 0
         self._chapters: tuple[Chapter, ...] | None = None
         self._tags: dict[str, str] | None = None
+        self._video_tags: dict[str, str] | None = None
+        self._paddings: tuple[Padding, ...] | None = None
 
     def add(self, block: Block) -> None:
         """Read a block of one of `EXTRA_TYPES`. Raises `BitstreamError` if it is not intact."""
@@ -74,6 +78,12 @@ class ExtrasBlocks:
         elif block.type == b"chap":
             require_first(self._chapters, block)
             self._chapters = read_chapters(reader)
+        elif block.type == b"vtag":
+            require_first(self._video_tags, block)
+            self._video_tags = read_metadata(reader)
+        elif block.type == b"pads":
+            require_first(self._paddings, block)
+            self._paddings = read_paddings(reader)
         else:
             reader.check_limit("max_tracks", len(self._tracks) + 1)
             self._tracks.append(Track.read(reader, self._packet_count))
@@ -81,4 +91,8 @@ class ExtrasBlocks:
 
     def extras(self) -> Extras:
         """Everything read so far."""
-        return Extras(tuple(self._tracks), self._chapters or (), self._tags or {})
+        tracks, paddings = self._tracks, self._paddings or ()
+        # In a damaged file tracks may be missing, and the others cannot be told apart.
+        if len(paddings) == len(tracks):
+            tracks = [replace(track, padding=one) for track, one in zip(tracks, paddings, strict=True)]
+        return Extras(tuple(tracks), self._chapters or (), self._tags or {}, self._video_tags or {})

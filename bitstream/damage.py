@@ -22,7 +22,9 @@ _CONTENTS = {
     b"last": "the duration of the last frame",
     b"tags": "the tags",
     b"chap": "the chapters",
+    b"vtag": "the tags of the video",
     b"trak": "an audio or subtitle track",
+    b"pads": "the padding of the audio",
 }
 """Text of a loss by block type. A lost segment is reported by its frames instead."""
 _MOST_REASONS = 3

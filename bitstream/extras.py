@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from bitstream.errors import Corrupt
@@ -24,37 +23,13 @@ from bitstream.records import (
     require_within,
     wire,
 )
+from bitstream.texts import Text, Texts, read_texts, write_texts
 
-EXTRA_TYPES = (b"tags", b"chap", b"trak")
+EXTRA_TYPES = (b"tags", b"chap", b"vtag", b"trak", b"pads")
 """Ancillary block types that make up `Extras`."""
 _TIME_BOUND = 1 << 60
 """Exclusive bound of timestamps and durations, so that sums of a few fit into 64 bits."""
 _LEAST_PACKET_BYTES = 5
-
-
-@dataclass(frozen=True)
-class Text:
-    """UTF-8 text as a blob; `limit` names the field of Limits that bounds its bytes."""
-
-    limit: str
-
-    def check(self, value: Any) -> str:
-        if not isinstance(value, str):
-            raise TypeError(f"expected a string, found {type(value).__name__}")
-        value.encode()
-        return value
-
-    def write(self, writer: Writer, value: str) -> None:
-        text = value.encode()
-        require_within(self.limit, len(text))
-        writer.blob(text)
-
-    def read(self, reader: Reader) -> str:
-        start = reader.offset
-        try:
-            return str(reader.blob(self.limit), "utf-8")
-        except UnicodeDecodeError as error:
-            raise reader.fault(Corrupt, f"expected UTF-8 text: {error}", start) from None
 
 
 @dataclass(frozen=True)
@@ -71,22 +46,6 @@ class Time:
 
     def read(self, reader: Reader) -> int:
         return reader.signed_varint()
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Texts by key, in the layout of `encode_metadata`."""
-
-    def check(self, value: Any) -> Mapping[str, str]:
-        for text in (*value.keys(), *value.values()):
-            Text("max_metadata_bytes").check(text)
-        return MappingProxyType(dict(value))
-
-    def write(self, writer: Writer, value: Mapping[str, str]) -> None:
-        _write_texts(writer, value)
-
-    def read(self, reader: Reader) -> dict[str, str]:
-        return _read_texts(reader)
 
 
 class TrackKind(IntEnum):
@@ -132,11 +91,33 @@ class Packet(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Padding(Record):
+    """Decoded samples of each channel that a player leaves out, as those that only fill the decoder."""
+
+    start: int = wire(Varint(), 0)
+    """Samples before the first one that is played."""
+    end: int = wire(Varint(), 0)
+    """Samples after the last one that is played."""
+
+
+NO_PADDING = Padding()
+
+
+@dataclass(frozen=True)
+class PaddingList(Record):
+    """The payload of a `pads` block."""
+
+    paddings: tuple[Padding, ...] = wire(Sequence(Padding, "max_tracks", least_bytes=2))
+
+
+@dataclass(frozen=True)
 class Track:
     """An audio or subtitle stream, with its packets in the order of the source."""
 
     info: TrackInfo
     packets: tuple[Packet, ...]
+    padding: Padding = NO_PADDING
+    """Stored in a `pads` block."""
 
     def write(self, writer: Writer) -> None:
         """Append the payload of a `trak` block. Raises ValueError for bad packets or beyond the limits."""
@@ -208,6 +189,8 @@ class Extras:
     chapters: tuple[Chapter, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of the whole file: `title`, `artist` and the like."""
+    video_tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the video stream: `title` and `language`."""
 
     @cached_property
     def payload_sizes(self) -> tuple[int, ...]:
@@ -223,10 +206,14 @@ def extras_blocks(extras: Extras) -> Iterator[tuple[bytes, bytes]]:
         yield b"tags", encode_metadata(extras.tags)
     if extras.chapters:
         yield b"chap", record_bytes(ChapterList(extras.chapters))
+    if extras.video_tags:
+        yield b"vtag", encode_metadata(extras.video_tags)
     for track in extras.tracks:
         writer = Writer()
         track.write(writer)
         yield b"trak", writer.getvalue()
+    if any(track.padding != NO_PADDING for track in extras.tracks):
+        yield b"pads", record_bytes(PaddingList(tuple(track.padding for track in extras.tracks)))
 
 
 def read_chapters(reader: Reader) -> tuple[Chapter, ...]:
@@ -236,10 +223,17 @@ def read_chapters(reader: Reader) -> tuple[Chapter, ...]:
     return chapters
 
 
+def read_paddings(reader: Reader) -> tuple[Padding, ...]:
+    """Read the payload of a `pads` block to its end."""
+    paddings = PaddingList.read(reader).paddings
+    reader.expect_end()
+    return paddings
+
+
 def encode_metadata(metadata: Mapping[str, str]) -> bytes:
     """Return keys and texts as the payload of a `meta` block. Raises ValueError beyond the limits."""
     writer = Writer()
-    _write_texts(writer, metadata)
+    write_texts(writer, metadata)
     check_metadata(metadata, len(writer))
     return writer.getvalue()
 
@@ -256,27 +250,6 @@ def check_metadata(metadata: Mapping[str, str], size: int, limits: Limits = DEFA
 def read_metadata(reader: Reader) -> dict[str, str]:
     """Read the payload of a `meta` block to its end."""
     reader.check_limit("max_metadata_bytes", reader.remaining)
-    metadata = _read_texts(reader)
+    metadata = read_texts(reader)
     reader.expect_end()
     return metadata
-
-
-def _write_texts(writer: Writer, texts: Mapping[str, str]) -> None:
-    require_within("max_metadata_entries", len(texts))
-    writer.varint(len(texts))
-    text = Text("max_metadata_bytes")
-    for key, value in texts.items():
-        text.write(writer, key)
-        text.write(writer, value)
-
-
-def _read_texts(reader: Reader) -> dict[str, str]:
-    text = Text("max_metadata_bytes")
-    texts: dict[str, str] = {}
-    for _ in range(read_count(reader, "max_metadata_entries", least_bytes=2)):
-        start = reader.offset
-        key, value = text.read(reader), text.read(reader)
-        if key in texts:
-            raise reader.fault(Corrupt, f"expected every key once, found {key!r} again", start)
-        texts[key] = value
-    return texts

@@ -9,7 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from bitstream import ColorTags, Quality, Section, Segment, Stream, StreamHeader
+from bitstream.extras import EXTRA_TYPES
 from bitstream.fields import to_float32
+from bitstream.header import KNOWN_ANCILLARY_TYPES
 
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 """Use the same examples on every run, and no time limits, so that no test fails on a slow machine."""
@@ -59,7 +61,7 @@ sections = st.builds(Section, edges(0, 255), steps, st.binary(max_size=40))
 decibels = st.sampled_from((0.0, math.inf, 4294967.294)) | st.floats(0, 200)
 ancillary = st.tuples(
     st.from_regex(rb"\A[a-z][A-Za-z]{3}\Z").filter(
-        lambda name: name not in (b"last", b"qual", b"meta", b"tags", b"chap", b"trak")
+        lambda name: name not in (*KNOWN_ANCILLARY_TYPES, *EXTRA_TYPES)
     ),
     st.binary(max_size=20),
 )

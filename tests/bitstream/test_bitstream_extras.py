@@ -19,6 +19,7 @@ from bitstream import (
     LimitExceeded,
     Limits,
     Packet,
+    Padding,
     StreamReader,
     Track,
     TrackInfo,
@@ -43,13 +44,20 @@ INFO = TrackInfo(
     disposition=1,
     extradata=b"\x11\x90",
 )
-SOUND = Track(INFO, tuple(Packet(1024 * n - 1024, 1024 * n - 1024, 1024, True, b"abc") for n in range(5)))
+SOUND = Track(
+    INFO,
+    tuple(Packet(1024 * n - 1024, 1024 * n - 1024, 1024, True, b"abc") for n in range(5)),
+    Padding(1024, 300),
+)
 TITLES = Track(
     TrackInfo(TrackKind.SUBTITLE, "subrip", Fraction(1, 1000), {}),
     (Packet(500, 500, 2000, True, b"Hello"), Packet(1200, 1200, 0, False, b"again")),
 )
 EXTRAS = Extras(
-    (SOUND, TITLES), (Chapter(Fraction(1, 1000), -3, 2000, {"title": "One"}),), {"title": "Film", "": ""}
+    (SOUND, TITLES),
+    (Chapter(Fraction(1, 1000), -3, 2000, {"title": "One"}),),
+    {"title": "Film", "": ""},
+    {"title": "Director's cut", "language": "jpn"},
 )
 STREAM = dataclasses.replace(MINIMAL, extras=EXTRAS)
 
@@ -71,10 +79,11 @@ infos = st.builds(
     edges(0, (1 << 32) - 1),
     st.binary(max_size=9),
 )
-tracks = st.builds(Track, infos, st.lists(packets, max_size=4).map(tuple))
+paddings = st.builds(Padding, edges(0, (1 << 32) - 1), edges(0, (1 << 32) - 1))
+tracks = st.builds(Track, infos, st.lists(packets, max_size=4).map(tuple), paddings)
 chapters = st.builds(Chapter, rationals, times, times, texts)
 extras = st.builds(
-    Extras, st.lists(tracks, max_size=3).map(tuple), st.lists(chapters, max_size=3).map(tuple), texts
+    Extras, st.lists(tracks, max_size=3).map(tuple), st.lists(chapters, max_size=3).map(tuple), texts, texts
 )
 
 
@@ -163,8 +172,8 @@ def test_limits_hold_in_both_readers(limits: Limits) -> None:
         StreamReader(io.BytesIO(data), limits).extras()
 
 
-@pytest.mark.parametrize("name", [b"chap", b"tags"])
-def test_chapters_and_tags_appear_once(name: bytes) -> None:
+@pytest.mark.parametrize("name", [b"chap", b"tags", b"vtag", b"pads"])
+def test_all_but_tracks_appear_once(name: bytes) -> None:
     blocks = dict(extras_blocks(EXTRAS))
     data = dump(STREAM)
     at, block = data.index(name), encode_block(name, blocks[name])
