@@ -257,7 +257,8 @@ STREAMS = (
         "two videos, smaller one used", "a.mkv", partial(video, others=[(20, 14)]), (20, 14),
         options=("--stream", "0"),
     ),
-    InputFile("cover art beside a video", "a.mp4", partial(make.with_cover, has_video=True), sound="aac"),
+    InputFile("cover art beside a video", "a.mp4", partial(make.with_cover, has_video=True), sound="aac",
+              notes=("cover art is not carried",)),
     InputFile(
         "cover art not marked as such", "a.mkv", partial(make.with_cover, has_video=True), sound="aac",
         notes=("2 video streams: number 1 is used",), stream=1,

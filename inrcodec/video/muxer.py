@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import heapq
-import io
 import math
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
-from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from bitstream import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
 from inrcodec.errors import OutputError
 from inrcodec.progress import Progress
-from inrcodec.video.layouts import plain_layout
+from inrcodec.video.output_tracks import add_stream, muxed_packet, timed_by_samples
+from inrcodec.video.tags import named_tags, needs_named_tags
 
 _TS_NONSTRICT = 0x20000
 """FFmpeg's flag AVFMT_TS_NONSTRICT: the container allows equal decoding timestamps."""
@@ -28,6 +27,8 @@ PLAY_FROM_FRAME_0 = ("mp4", "mov")
 """Containers whose edit lists start playback at the first frame; the others also play what precedes it."""
 _PRIMING_SECONDS = Fraction(1, 10)
 """Audio before the first frame up to this length may be a codec's priming samples, which nobody hears."""
+_UNHEARD_SECONDS = Fraction(1, 100)
+"""A shift between sound and picture that nobody notices."""
 _MOST_INT32 = (1 << 31) - 1
 
 
@@ -43,8 +44,10 @@ class _TimedTrack:
         self.dropped = 0
         """Packets dropped so far."""
 
-    def timed_packets(self) -> Iterator[tuple[Fraction, int, Packet]]:
-        """Decoding time in seconds, stream index and packet; drops those whose dts decreases or exceeds pts.
+    def timed_packets(self) -> Iterator[tuple[Fraction, int, Packet, int]]:
+        """Decoding time in seconds, stream index, packet, and how many of its last samples are not played.
+
+        Packets whose dts decreases or exceeds their pts are dropped.
 
         Equal timestamps are allowed for subtitles in every container and for audio in Matroska. Elsewhere
         FFmpeg requires them to increase, so a packet that repeats one is moved a unit later.
@@ -60,7 +63,8 @@ class _TimedTrack:
                 dts = int(least)
                 packet = packet._replace(dts=dts, pts=max(packet.pts, dts))
             least = packet.dts + self._step
-            yield packet.dts * self.track.info.time_base, self.stream.index, packet
+            unplayed = self.track.padding.end if packet.data is self.track.packets[-1].data else 0
+            yield packet.dts * self.track.info.time_base, self.stream.index, packet, unplayed
 
 
 class HeldPackets:
@@ -108,9 +112,12 @@ class TrackMuxer:
         self._progress = progress
         may_repeat = bool(container.format.flags & _TS_NONSTRICT)
         self._tracks: dict[int, _TimedTrack] = {}
-        for track in extras.tracks:
+        container.streams.video[0].metadata.update(extras.video_tags)
+        is_quicktime = container.format.name in PLAY_FROM_FRAME_0
+        for stored in extras.tracks:
+            track = timed_by_samples(stored, _UNHEARD_SECONDS if is_quicktime else Fraction(0))
             try:
-                stream, written_base = _add_stream(container, track)
+                stream, written_base = add_stream(container, track)
             except (ValueError, OverflowError, av.FFmpegError):
                 progress.note(f"a track of {_name(track.info)} is dropped: {target} cannot hold it")
                 continue
@@ -121,7 +128,10 @@ class TrackMuxer:
             *(track.timed_packets() for track in self._tracks.values()), key=lambda timed: timed[0]
         )
         self._next = next(self._packets, None)
-        container.metadata.update(extras.tags)
+        is_named = needs_named_tags(extras.tags, container.format.name)
+        container.metadata.update(named_tags(extras.tags) if is_named else extras.tags)
+        if is_named:
+            cast(Any, container).container_options["movflags"] = "use_metadata_tags"
         chapters = [chapter for chapter in extras.chapters if _is_possible(chapter)]
         if len(chapters) < len(extras.chapters):
             progress.note(
@@ -148,10 +158,12 @@ class TrackMuxer:
     def mux_until(self, seconds: Fraction | None) -> None:
         """Mux the packets up to this time, or all that remain for None. Raises `OutputError`."""
         while self._next is not None and (seconds is None or self._next[0] <= seconds):
-            _, index, packet = self._next
+            _, index, packet, unplayed = self._next
             timed = self._tracks[index]
             try:
-                self._container.mux_one(_muxed(packet, timed.stream, timed.track.info.time_base))
+                self._container.mux_one(
+                    muxed_packet(packet, timed.stream, timed.track.info.time_base, unplayed)
+                )
             except (av.FFmpegError, OverflowError) as error:
                 raise OutputError(
                     f"cannot write {self._target}: failed at a packet of {_name(timed.track.info)}: "
@@ -184,57 +196,3 @@ def _as_pyav(number: int, chapter: Chapter) -> Any:
         time_base = Fraction(1, av.time_base)
     times = {"start": start, "end": end, "time_base": time_base}
     return {"id": number, **times, "metadata": dict(chapter.metadata)}
-
-
-def _muxed(packet: Packet, stream: Stream, time_base: Fraction) -> av.Packet[Stream]:
-    """The packet for PyAV and a stream of the output."""
-    muxed: av.Packet[Stream] = av.Packet(packet.data)
-    muxed.stream, muxed.time_base = stream, time_base
-    muxed.pts, muxed.dts, muxed.duration = packet.pts, packet.dts, packet.duration
-    muxed.is_keyframe = packet.is_key
-    return muxed
-
-
-def _add_stream(container: OutputContainer, track: Track) -> tuple[Stream, Fraction]:
-    """A stream for packets of `track`, and the time base they get in the file.
-
-    Raises `ValueError`, `OverflowError` or an error of PyAV if the container refuses them.
-
-    Without an encoder PyAV adds only copies of a template stream, so the template is made in a scratch
-    container and its copy gets the parameters. A rehearsal first writes a file with only this track's first
-    packet, because a container that has refused a stream can no longer be written.
-    """
-    name, info = container.format.name, track.info
-    with av.open(io.BytesIO(), "w", format=name) as scratch:
-        template = scratch.add_stream(info.codec)
-        if template.type != TrackKind(info.kind).name.lower():
-            raise ValueError(f"{info.codec} is not a codec for this kind of track")
-        with av.open(io.BytesIO(), "w", format=name) as rehearsal:
-            stream = rehearsal.add_stream_from_template(template, opaque=True)
-            _set_parameters(stream, info)
-            rehearsal.start_encoding()
-            written_base = stream.time_base or info.time_base
-            for packet in track.packets[:1]:
-                first = packet._replace(dts=min(packet.pts, packet.dts))
-                rehearsal.mux_one(_muxed(first, stream, info.time_base))
-        stream = container.add_stream_from_template(template, opaque=True)
-    _set_parameters(stream, info)
-    return stream, written_base
-
-
-def _set_parameters(stream: Stream, info: TrackInfo) -> None:
-    """Set the stream's parameters; raises `ValueError` or `OverflowError` for values FFmpeg does not know."""
-    stream.time_base = info.time_base
-    stream.disposition = Disposition(info.disposition)
-    stream.metadata.update(info.metadata)
-    context = stream.codec_context
-    context.time_base = info.time_base
-    context.bit_rate = info.bit_rate
-    context.extradata = info.extradata or None
-    if isinstance(stream, AudioStream):
-        audio = stream.codec_context
-        audio.sample_rate = info.sample_rate
-        if info.layout:
-            audio.layout = plain_layout(info.layout)
-        if info.sample_format:
-            audio.format = info.sample_format

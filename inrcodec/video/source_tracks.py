@@ -9,22 +9,18 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Stream
 
-from bitstream import DEFAULT_LIMITS, Packet, Track, TrackInfo, TrackKind
+from bitstream import DEFAULT_LIMITS, Track, TrackInfo, TrackKind
 from inrcodec.progress import Progress, Silent
 from inrcodec.video.demuxer import demux, open_input
 from inrcodec.video.layouts import plain_layout
 from inrcodec.video.listing import Listing, list_streams
+from inrcodec.video.packets import PacketCollector
 from inrcodec.video.sources import chosen_video
-from inrcodec.video.tags import carried_tags
+from inrcodec.video.tags import stream_tags
 from inrcodec.video.timeline import Timeline, read_timeline, rising
 
 _MOST_PROBED_BYTES = 1 << 30
 """Part of a file that is searched for streams where some appear late; FFmpeg holds its packets in memory."""
-
-_PRIMED_CODECS = frozenset({"aac", "ac3", "eac3", "mp2", "mp3", "opus", "vorbis"})
-"""Codecs whose first packets only fill the decoder."""
-_MOST_PRIMING_PACKETS = 3
-"""An edit list that hides more packets at the start has cut away sound."""
 
 
 @dataclass
@@ -70,8 +66,7 @@ def _read(container: InputContainer, path: str, number: int | None) -> _Reading:
             f"only the first {DEFAULT_LIMITS.max_tracks} of {len(streams)} tracks are carried"
         )
     timeline = read_timeline(path, chosen_video(container, path, Silent(), number).index)
-    packets = _packets(container, infos, timeline, reading)
-    reading.tracks = [Track(info, tuple(packets[index])) for index, info in infos.items()]
+    reading.tracks = _packed(container, infos, timeline, reading)
     reading.late = max(0, list_streams(container).stream_count - len(container.streams))
     return reading
 
@@ -91,43 +86,30 @@ def _streams_beside(
     return kept
 
 
-def _packets(
+def _packed(
     container: InputContainer, infos: dict[int, TrackInfo], timeline: Timeline, reading: _Reading
-) -> dict[int, list[Packet]]:
-    """Packets by stream index, in file order, without what an edit list removes."""
-    packets: dict[int, list[Packet]] = {index: [] for index in infos}
-    priming: dict[int, list[Packet]] = {
-        index: [] for index, info in infos.items() if info.codec in _PRIMED_CODECS
-    }
-    lost = 0
+) -> list[Track]:
+    """The tracks of these streams, by stream index, with their packets in file order."""
+    collectors = {index: PacketCollector(info) for index, info in infos.items()}
     try:
         # All streams are read, because only a whole pass shows whether further ones appear.
         for packet in timeline.move(demux(container, *container.streams)):
-            index, data = packet.stream_index, bytes(packet)
-            pts = packet.dts if packet.pts is None else packet.pts
-            if index not in packets or not data:
-                continue
-            if pts is None:
-                lost += 1
-                continue
-            dts, duration = pts if packet.dts is None else packet.dts, max(packet.duration or 0, 0)
-            carried = Packet(pts, dts, duration, packet.is_keyframe, data)
-            if not packet.is_discard:
-                packets[index].append(carried)
-            elif index in priming and not packets[index]:
-                priming[index].append(carried)
+            if packet.stream_index in collectors:
+                collectors[packet.stream_index].add(packet)
     except av.FFmpegError:
         reading.notes.append("the input is damaged: its audio or subtitles end early")
+    lost = sum(collector.lost for collector in collectors.values())
     if lost:
         reading.notes.append(f"{lost} audio or subtitle packets have no timestamp and are not carried")
-    for index, first in priming.items():
-        if len(first) <= _MOST_PRIMING_PACKETS:
-            packets[index][:0] = first
+    tracks = [collector.track() for collector in collectors.values()]
     if timeline.is_joined:
-        for index, info in infos.items():
-            if info.kind == TrackKind.AUDIO:
-                packets[index] = [*rising(packets[index])]
-    return packets
+        tracks = [
+            replace(track, packets=tuple(rising(track.packets)))
+            if track.info.kind == TrackKind.AUDIO
+            else track
+            for track in tracks
+        ]
+    return tracks
 
 
 def _info(stream: Stream, listing: Listing) -> TrackInfo:
@@ -139,7 +121,7 @@ def _info(stream: Stream, listing: Listing) -> TrackInfo:
         TrackKind.AUDIO if isinstance(stream, AudioStream) else TrackKind.SUBTITLE,
         context.codec.canonical_name,
         stream.time_base,
-        carried_tags(stream.metadata),
+        stream_tags(stream.metadata),
         disposition=int(stream.disposition),
         extradata=context.extradata or b"",
     )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from av.container import InputContainer
+from av.stream import Disposition
 
-from bitstream import DEFAULT_LIMITS, Chapter, Extras, Packet, Track, TrackKind
+from bitstream import DEFAULT_LIMITS, Chapter, Extras, Packet, Padding, Track, TrackKind
 from bitstream.extras import extras_blocks
-from inrcodec.progress import Progress
+from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import SourceSettings
 from inrcodec.video.demuxer import open_input
 from inrcodec.video.properties import Window
 from inrcodec.video.source_tracks import read_tracks
-from inrcodec.video.sources import find_images
-from inrcodec.video.tags import carried_tags
+from inrcodec.video.sources import chosen_video, find_images
+from inrcodec.video.tags import carried_tags, stream_tags
 
+_OF_VIDEO = ("title", "language")
+"""Tags of the video stream that are carried."""
 _TITLES = "bin_data"
 """FFmpeg's codec name for the stream of chapter titles in an .mp4, which it also reads as chapters."""
 
@@ -39,9 +43,13 @@ def read_extras(path: str, source: SourceSettings, window: Window, progress: Pro
         others = [stream for stream in container.streams if stream.type in ("data", "attachment")]
         if chapters:
             others = [stream for stream in others if stream.name != _TITLES]
+        if any(stream.disposition & Disposition.attached_pic for stream in container.streams.video):
+            progress.note("cover art is not carried")
         if others:
             progress.note(f"{len(others)} data or attachment stream(s) are not carried")
-        whole = Extras(tuple(tracks), chapters, carried_tags(container.metadata))
+        video = chosen_video(container, path, Silent(), source.stream)
+        video_tags = {name: tag for name, tag in stream_tags(video.metadata).items() if name in _OF_VIDEO}
+        whole = Extras(tuple(tracks), chapters, carried_tags(container.metadata), video_tags)
     return _within_limits(cut_extras(whole, window), progress)
 
 
@@ -53,7 +61,9 @@ def cut_extras(extras: Extras, window: Window) -> Extras:
     """
     tracks = tuple(_cut_track(track, window) for track in extras.tracks)
     chapters = (_cut_chapter(chapter, window) for chapter in extras.chapters)
-    return Extras(tracks, tuple(chapter for chapter in chapters if chapter is not None), extras.tags)
+    return replace(
+        extras, tracks=tracks, chapters=tuple(chapter for chapter in chapters if chapter is not None)
+    )
 
 
 def _cut_track(track: Track, window: Window) -> Track:
@@ -75,7 +85,15 @@ def _cut_track(track: Track, window: Window) -> Track:
             end = min(end, limit)
         dts = min(packet.dts - shift, begin) if begin else begin
         packets.append(packet._replace(pts=begin, dts=dts, duration=end - begin))
-    return Track(track.info, tuple(packets))
+    return Track(track.info, tuple(packets), _cut_padding(track, packets))
+
+
+def _cut_padding(track: Track, packets: Sequence[Packet]) -> Padding:
+    """The padding that is left of a track that was cut to `packets`: that of packets that are still there."""
+    if not packets:
+        return Padding()
+    starts, ends = (packets[at].data is track.packets[at].data for at in (0, -1))
+    return Padding(track.padding.start if starts else 0, track.padding.end if ends else 0)
 
 
 def _cut_chapter(chapter: Chapter, window: Window) -> Chapter | None:
@@ -123,10 +141,12 @@ def _within_limits(extras: Extras, progress: Progress) -> Extras:
         progress.note(f"only the first {len(chapters)} of {len(extras.chapters)} chapters are carried")
     if not _is_writable(Extras(chapters=chapters), "chapters are not carried", progress):
         chapters = ()
-    tags = extras.tags
+    tags, video_tags = extras.tags, extras.video_tags
     if not _is_writable(Extras(tags=tags), "tags are not carried", progress):
         tags = {}
-    return Extras(tuple(tracks), chapters, tags)
+    if not _is_writable(Extras(video_tags=video_tags), "tags of the video are not carried", progress):
+        video_tags = {}
+    return Extras(tuple(tracks), chapters, tags, video_tags)
 
 
 def _is_writable(extras: Extras, otherwise: str, progress: Progress) -> bool:

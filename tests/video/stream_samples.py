@@ -13,12 +13,12 @@ RATE = 22050
 _PACKET_BYTES = 188
 
 
-def _tone(seconds: float, channels: int = 1) -> Any:
-    time = np.arange(round(RATE * seconds)) / RATE
+def _tone(seconds: float, rate: int, channels: int) -> Any:
+    time = np.arange(round(rate * seconds)) / rate
     samples = np.round(9000 * np.sin(2 * np.pi * 440 * time)).astype(np.int16)
     layout = {1: "mono", 2: "stereo", 3: "3.0"}[channels]
     frame = av.AudioFrame.from_ndarray(np.repeat(samples, channels)[None], format="s16", layout=layout)
-    frame.sample_rate = RATE
+    frame.sample_rate = rate
     return frame
 
 
@@ -33,21 +33,22 @@ def write_sound_at(
     channels: int = 1,
     options: dict[str, str] | None = None,
     size: int = 16,
+    rate: int = RATE,
 ) -> Path:
     """Write `frames` pictures at 25 fps, and a tone of `seconds` from `start` on (s, may be negative)."""
     with av.open(str(path), "w", options=options or {}) as container:
         stream: Any = container.add_stream(video, rate=25)
         stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
         sound: Any = container.add_stream(
-            codec, rate=RATE, layout={1: "mono", 2: "stereo", 3: "3.0"}[channels]
+            codec, rate=rate, layout={1: "mono", 2: "stereo", 3: "3.0"}[channels]
         )
         packets = []
         for index in range(frames):
             pixels = np.full((size, size, 3), 40 + index % 100, np.uint8)
             packets += stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24"))
         packets += stream.encode(None)
-        tone = _tone(seconds, channels)
-        tone.pts = round(RATE * start)
+        tone = _tone(seconds, rate, channels)
+        tone.pts = round(rate * start)
         packets += [*sound.encode(tone), *sound.encode(None)]
         for packet in sorted(packets, key=lambda one: one.dts * one.time_base):
             container.mux(packet)
