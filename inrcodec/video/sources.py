@@ -23,6 +23,7 @@ from inrcodec.video.cropping import cropped
 from inrcodec.video.demuxer import check_size, demux, open_input
 from inrcodec.video.geometry import TRANSPARENCY_NOTE
 from inrcodec.video.listing import list_streams
+from inrcodec.video.reordering import DisplayTimes
 from inrcodec.video.stated import WITH_DURATIONS, has_timestamps, stated_end, stated_rate
 from inrcodec.video.timeline import Timeline, read_timeline
 from inrcodec.video.truncation import is_cut_off
@@ -212,6 +213,7 @@ def _container_frames(
     damaged = 0
     alpha: AlphaLayer | None = AlphaLayer(stream)
     is_raw = not has_timestamps(container)
+    times = DisplayTimes(container, stream)
     packets = timeline.move(demux(container, stream))
     while True:
         try:
@@ -225,6 +227,7 @@ def _container_frames(
         if alpha is not None and alpha.is_transparent(packet):
             progress.note(TRANSPARENCY_NOTE)
             alpha = None
+        times.sent(packet)
         try:
             decoded = stream.decode(packet)
         except av.error.EOFError:
@@ -232,8 +235,10 @@ def _container_frames(
         except av.FFmpegError:
             # Each decoder raises its own kind of error for damaged data.
             damaged += 1
+            times.failed(packet)
             continue
         for frame in decoded:
+            times.shown(frame)
             if is_raw:
                 frame.pts = None
             yield frame

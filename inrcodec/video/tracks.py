@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import gcd
 
 from av.container import InputContainer
 from av.stream import Disposition
@@ -14,7 +15,7 @@ from bitstream.extras import extras_blocks
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import SourceSettings
 from inrcodec.video.demuxer import open_input
-from inrcodec.video.properties import Window
+from inrcodec.video.properties import LARGEST_TERM, Window
 from inrcodec.video.source_tracks import read_tracks
 from inrcodec.video.sources import chosen_video, find_images
 from inrcodec.video.tags import carried_tags, stream_tags
@@ -66,7 +67,8 @@ def cut_extras(extras: Extras, window: Window) -> Extras:
     )
 
 
-def _cut_track(track: Track, window: Window) -> Track:
+def _cut_track(stored: Track, window: Window) -> Track:
+    track = _in_common_units(stored, window.start)
     shift, limit = _in_units(window, track.info.time_base)
     packets: list[Packet] = []
     for packet in track.packets:
@@ -86,6 +88,23 @@ def _cut_track(track: Track, window: Window) -> Track:
         dts = min(packet.dts - shift, begin) if begin else begin
         packets.append(packet._replace(pts=begin, dts=dts, duration=end - begin))
     return Track(track.info, tuple(packets), _cut_padding(track, packets))
+
+
+def _in_common_units(track: Track, start: Fraction) -> Track:
+    """The track in units that divide `start` as well; an .avi counts its audio in whole packets of MP3."""
+    unit = track.info.time_base
+    common = Fraction(
+        gcd(unit.numerator * start.denominator, start.numerator * unit.denominator),
+        unit.denominator * start.denominator,
+    )
+    if common == unit or max(common.as_integer_ratio()) > LARGEST_TERM:
+        return track
+    scale = int(unit / common)
+    packets = (
+        packet._replace(pts=packet.pts * scale, dts=packet.dts * scale, duration=packet.duration * scale)
+        for packet in track.packets
+    )
+    return replace(track, info=replace(track.info, time_base=common), packets=tuple(packets))
 
 
 def _cut_padding(track: Track, packets: Sequence[Packet]) -> Padding:

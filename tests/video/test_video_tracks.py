@@ -426,3 +426,22 @@ def test_cover_art_is_noted(tmp_path: Path, notes: Notes) -> None:
     with_cover(tmp_path / "a.mp4", has_video=True)
     read_film(tmp_path / "a.mp4", notes)
     assert notes.lines == ["cover art is not carried"]
+
+
+@pytest.mark.parametrize("video", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("target", ["mkv", "mp4"])
+def test_sound_of_an_avi_with_b_frames_stays_in_step(
+    tmp_path: Path, notes: Notes, video: str, target: str
+) -> None:
+    film = write_film(tmp_path / "a.avi", "libmp3lame", video=video, options={"bf": "2"})
+    with av.open(str(film)) as container:
+        assert container.streams.audio[0].time_base == Fraction(1152, 48000)
+    clip, extras = read_film(film, notes)
+    assert clip.properties.frame_rate == 25 and clip.properties.timestamps is None and notes.lines == []
+    (track,) = extras.tracks
+    first = track.packets[0].pts * track.info.time_base
+    assert first == -clip.window.start
+    again = write_film_again(tmp_path / f"b.{target}", clip, extras, notes)
+    flash, onset = flash_and_onset(again)
+    before = flash_and_onset(film)
+    assert abs((flash - onset) - (before[0] - before[1])) < FRAME_SECONDS / 2

@@ -32,14 +32,16 @@ def write_film(
     rate: int = 48000,
     header: bytes | None = None,
     chapter_title: str | None = None,
+    video: str = "libx264",
+    options: dict[str, str] | None = None,
 ) -> Path:
     """Write two seconds at 25 fps whose picture flashes when the tone begins.
 
     All streams start at `delay` seconds, a whole number of frames. `header` is the subtitles' extradata.
     """
     with av.open(str(path), "w") as container:
-        video: Any = container.add_stream("libx264", rate=25)
-        video.width, video.height, video.pix_fmt = 32, 16, "yuv420p"
+        stream: Any = container.add_stream(video, rate=25, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
         sound: Any = container.add_stream(codec, rate=rate)
         sound.layout = "stereo"
         sound.metadata["language"] = "deu"
@@ -67,8 +69,8 @@ def write_film(
             value = 235 if index / 25 >= FLASH_SECONDS else 16
             frame = av.VideoFrame.from_ndarray(np.full((16, 32, 3), value, np.uint8), format="rgb24")
             frame.pts, frame.time_base = round(index * 40 + 1000 * delay), MILLISECONDS
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
         seconds = np.arange(2 * rate) / rate
         tone = np.where(seconds >= FLASH_SECONDS, 0.5 * np.sin(2 * np.pi * 1000 * seconds), 0)
         samples = np.repeat(np.round(32767 * tone).astype(np.int16), 2)[None]
