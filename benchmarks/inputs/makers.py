@@ -206,11 +206,16 @@ def cut_short(path: Path, share: float, **made: Any) -> None:
     path.write_bytes(data[: int(share * len(data))])
 
 
-def joined(path: Path, begins: Sequence[int], **made: Any) -> None:
-    """Write files whose clocks begin at these seconds, one after the other into one file."""
+def joined(
+    path: Path, begins: Sequence[int], ratios: Sequence[Fraction | None] = (None,), **made: Any
+) -> None:
+    """Write files whose clocks begin at these seconds, one after the other into one file.
+
+    Their pixel aspect ratios are those of `ratios` in turn.
+    """
     data = b""
-    for second in begins:
-        video(path, begins=second, **made)
+    for number, second in enumerate(begins):
+        video(path, begins=second, ratio=ratios[number % len(ratios)], **made)
         data += path.read_bytes()
     path.write_bytes(data)
 

@@ -138,6 +138,11 @@ PIXELS = (
         (64, 64), notes=("HDR metadata",),
     ),
     InputFile("pixel aspect 4:3", "a.mp4", partial(video, ratio=Fraction(4, 3))),
+    InputFile(
+        "pixel aspect that changes", "a.h264",
+        partial(make.joined, begins=(0, 0), ratios=(Fraction(8, 9), Fraction(4, 3))), frames=10,
+        notes=("the pixel aspect ratio changes from 8/9 to 4/3",),
+    ),
     InputFile("rotated by 90 degrees", "a.mp4", partial(video, degrees=90), (32, 48)),
     InputFile("rotated by 180 degrees", "a.mov", partial(video, degrees=180)),
 )  # fmt: skip

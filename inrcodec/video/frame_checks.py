@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from av import VideoFrame
 
 from inrcodec.errors import NotAVideo
@@ -10,6 +12,25 @@ from inrcodec.settings.source import SourceSettings
 from inrcodec.video.color import color_tags, hdr_name, is_convertible
 from inrcodec.video.geometry import TRANSPARENCY_NOTE, Turn, display_turn, is_transparent, unturned
 from inrcodec.video.side_data import NOT_CARRIED, side_data
+
+
+class AspectCheck:
+    """Notes once that the pixels of a video change their aspect ratio."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._first: Fraction | None = None
+        self._is_noted = False
+
+    def check(self, ratio: Fraction | None) -> None:
+        """Check the ratio of the frames decoded last, width over height; None is unknown, as good as 1."""
+        ratio = ratio or Fraction(1)
+        self._first = self._first or ratio
+        if ratio != self._first and not self._is_noted:
+            self._is_noted = True
+            self._progress.note(
+                f"the pixel aspect ratio changes from {self._first} to {ratio}: all frames get the first"
+            )
 
 
 class FrameChecks:

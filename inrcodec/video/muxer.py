@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +30,8 @@ _PRIMING_SECONDS = Fraction(1, 10)
 """Audio before the first frame up to this length may be a codec's priming samples, which nobody hears."""
 _UNHEARD_SECONDS = Fraction(1, 100)
 """A shift between sound and picture that nobody notices."""
+_MATROSKA_UNIT = Fraction(1, 1000)
+"""Seconds in which FFmpeg writes .mkv and .webm."""
 _MOST_INT32 = (1 << 31) - 1
 
 
@@ -132,15 +135,29 @@ class TrackMuxer:
         container.metadata.update(named_tags(extras.tags) if is_named else extras.tags)
         if is_named:
             cast(Any, container).container_options["movflags"] = "use_metadata_tags"
-        chapters = [chapter for chapter in extras.chapters if _is_possible(chapter)]
-        if len(chapters) < len(extras.chapters):
-            progress.note(
-                f"{len(extras.chapters) - len(chapters)} chapters are dropped: they end before they begin, "
+        self._add_chapters(extras.chapters)
+        self._note_what_is_not_played()
+
+    def _add_chapters(self, chapters: Iterable[Chapter]) -> None:
+        """Add chapters to the container, which stay with their frames."""
+        moved = [_chapter_later(chapter, self._lead()) for chapter in chapters]
+        possible = [chapter for chapter in moved if _is_possible(chapter)]
+        if len(possible) < len(moved):
+            self._progress.note(
+                f"{len(moved) - len(possible)} chapters are dropped: they end before they begin, "
                 "or beyond the range of FFmpeg's timestamps"
             )
-        if chapters:
-            container.set_chapters([_as_pyav(number, chapter) for number, chapter in enumerate(chapters, 1)])
-        self._note_what_is_not_played()
+        if possible:
+            self._container.set_chapters(
+                [_as_pyav(number, chapter) for number, chapter in enumerate(possible, 1)]
+            )
+
+    def _lead(self) -> Fraction:
+        """Seconds by which the container delays all packets because a track begins before the first frame."""
+        if self._container.format.name in PLAY_FROM_FRAME_0:
+            return Fraction(0)
+        begins = [_heard_from(timed.track) for timed in self._tracks.values() if timed.track.packets]
+        return max(Fraction(0), -round(min(begins, default=Fraction(0)) / _MATROSKA_UNIT) * _MATROSKA_UNIT)
 
     def _note_what_is_not_played(self) -> None:
         """Note how much audio precedes the first frame in a container that does not play it."""
@@ -183,9 +200,24 @@ def _name(info: TrackInfo) -> str:
     return f"{info.codec} ({TrackKind(info.kind).name.lower()})"
 
 
+def _heard_from(track: Track) -> Fraction:
+    """Time of the first sample that is played, in seconds."""
+    begin = track.packets[0].pts * track.info.time_base
+    return begin + Fraction(track.padding.start, max(1, track.info.sample_rate))
+
+
 def _is_possible(chapter: Chapter) -> bool:
     """Whether it does not end before it begins, or after 2^31 s: FFmpeg counts nanoseconds in 64 bits."""
     return 0 <= chapter.start <= chapter.end and chapter.end * chapter.time_base <= _MOST_INT32
+
+
+def _chapter_later(chapter: Chapter, lead: Fraction) -> Chapter:
+    """The chapter some seconds later; what lies before the start of the output is cut off."""
+    unit, start, end = chapter.time_base, chapter.start, chapter.end
+    if lead:
+        unit = Fraction(1, av.time_base)
+        start, end = (round((time * chapter.time_base + lead) / unit) for time in (start, end))
+    return replace(chapter, time_base=unit, start=max(0, start) if end >= 0 else start, end=end)
 
 
 def _as_pyav(number: int, chapter: Chapter) -> Any:

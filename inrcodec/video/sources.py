@@ -21,6 +21,7 @@ from inrcodec.settings.source import FrameRange
 from inrcodec.video.alpha import AlphaLayer
 from inrcodec.video.cropping import cropped
 from inrcodec.video.demuxer import check_size, demux, open_input
+from inrcodec.video.frame_checks import AspectCheck
 from inrcodec.video.geometry import TRANSPARENCY_NOTE
 from inrcodec.video.listing import list_streams
 from inrcodec.video.reordering import DisplayTimes
@@ -214,6 +215,7 @@ def _container_frames(
     alpha: AlphaLayer | None = AlphaLayer(stream)
     is_raw = not has_timestamps(container)
     times = DisplayTimes(container, stream)
+    ratios = AspectCheck(progress)
     packets = timeline.move(demux(container, stream))
     while True:
         try:
@@ -242,6 +244,8 @@ def _container_frames(
             if is_raw:
                 frame.pts = None
             yield frame
+        if decoded:
+            ratios.check(stream.codec_context.sample_aspect_ratio)
     if damaged:
         progress.note(f"the input is damaged: {damaged} of its packets could not be decoded")
 

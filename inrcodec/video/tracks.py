@@ -118,9 +118,11 @@ def _cut_padding(track: Track, packets: Sequence[Packet]) -> Padding:
 def _cut_chapter(chapter: Chapter, window: Window) -> Chapter | None:
     shift, limit = _in_units(window, chapter.time_base)
     start, end = chapter.start - shift, chapter.end - shift
-    if (limit is not None and start >= limit) or end < 0 or (window.begins_inside and end == 0):
+    if (limit is not None and start >= limit) or (window.begins_inside and end <= 0):
         return None
-    return replace(chapter, start=max(start, 0), end=end if limit is None else min(end, limit))
+    # A chapter may begin with sound that precedes the first frame of the video.
+    start = max(start, 0) if window.begins_inside else start
+    return replace(chapter, start=start, end=end if limit is None else min(end, limit))
 
 
 def _in_units(window: Window, time_base: Fraction) -> tuple[int, int | None]:

@@ -16,18 +16,20 @@ from hypothesis import strategies as st
 from video_samples import Notes, gradient, write_video
 
 from benchmarks.inputs import makers as make
+from bitstream import Chapter, Extras, Track
 from bitstream.timestamps import duration
 from inrcodec.errors import UsageError
 from inrcodec.progress import Silent
 from inrcodec.settings.source import FrameRange, SourceSettings
-from inrcodec.video import open_writer, read_clip, read_extras
+from inrcodec.video import cut_extras, open_writer, read_clip, read_extras
 from inrcodec.video.mending import mended
 from inrcodec.video.output_clock import OutputClock
-from inrcodec.video.properties import VideoProperties
+from inrcodec.video.properties import VideoProperties, Window
 from inrcodec.video.timestamps import Timing, frame_shown_at, selected_properties, timing_of
 
 ALL = SourceSettings()
 MILLISECONDS = Fraction(1, 1000)
+SECOND = VideoProperties(16, 16, 25, Fraction(25), MILLISECONDS)
 NTSC = Fraction(30000, 1001)
 RATES = (NTSC, Fraction(24000, 1001), Fraction(60000, 1001), Fraction(12), Fraction(15), Fraction(120))
 
@@ -372,3 +374,37 @@ def test_sound_that_pauses_is_no_new_part(tmp_path: Path, notes: Notes) -> None:
     assert notes.lines == [] and duration(read.properties) == 20
     (track,) = read_extras(str(path), ALL, read.window, notes).tracks
     assert track.packets[-1].pts * track.info.time_base > 19
+
+
+@pytest.mark.parametrize("lead", [Fraction(0), Fraction(1, 2), Fraction(-1, 2)])
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4", "mov"])
+def test_chapters_stay_with_their_frames(tmp_path: Path, notes: Notes, suffix: str, lead: Fraction) -> None:
+    source = tmp_path / "source.webm"
+    make.video(source, codec="libvpx", sound="libopus", count=25)
+    (sound,) = read_extras(str(source), ALL, read_clip(str(source), ALL).window, notes).tracks
+    ticks = round(lead / sound.info.time_base)
+    packets = tuple(one._replace(pts=one.pts - ticks, dts=one.dts - ticks) for one in sound.packets)
+    chapters = (
+        Chapter(MILLISECONDS, -round(1000 * max(lead, 0)), 400, {}),
+        Chapter(MILLISECONDS, 400, 800, {}),
+    )
+    extras = Extras((Track(sound.info, packets),), chapters)
+    with open_writer(str(tmp_path / f"a.{suffix}"), SECOND, extras=extras, progress=notes) as writer:
+        for frame in gradient(16, 16, 25):
+            writer.write(frame)
+    with av.open(str(tmp_path / f"a.{suffix}")) as container:
+        first = next(container.decode(video=0))
+        assert first.pts is not None and first.time_base is not None
+        begin = first.pts * first.time_base
+        starts = [one["start"] * one["time_base"] - begin for one in container.chapters()]
+    assert abs(starts[1] - Fraction(2, 5)) <= MILLISECONDS
+    is_heard = suffix in ("mkv", "webm")
+    assert abs(starts[0] + (max(lead, 0) if is_heard else 0)) <= MILLISECONDS
+
+
+def test_a_chapter_that_begins_with_sound_before_the_video_is_kept_whole(tmp_path: Path) -> None:
+    chapter = Chapter(MILLISECONDS, 0, 1500, {})
+    (kept,) = cut_extras(Extras(chapters=(chapter,)), Window(Fraction(1, 2))).chapters
+    assert (kept.start, kept.end) == (-500, 1000)
+    (cut,) = cut_extras(Extras(chapters=(chapter,)), Window(Fraction(1, 2), begins_inside=True)).chapters
+    assert (cut.start, cut.end) == (0, 1000)
