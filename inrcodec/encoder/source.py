@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitstream import Quality, StreamWriter
+from bitstream import DEFAULT_LIMITS, Quality, StreamWriter
 from inrcodec.encoder.progress import SourceProgress
 from inrcodec.encoder.result import EncodeResult
 from inrcodec.encoder.resume import Resumable, request_of
 from inrcodec.encoder.segment import CodedSegment
 from inrcodec.encoder.workers.job import SegmentJob, Workers
-from inrcodec.errors import InrcError, NetworkTooLarge, WorkerLost
+from inrcodec.errors import InrcError, NetworkTooLarge, UsageError, WorkerLost
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.registry import family_of
@@ -65,7 +65,7 @@ class SourceEncoding:
     def _prepare(self) -> None:
         """Read the source once, plan, and load the finished segments of an earlier attempt."""
         settings, progress = self._settings, self._progress
-        survey = survey_video(self._path, settings.source, LARGEST_SEGMENT_BYTES, progress)
+        survey = survey_video(self._path, settings.source, LARGEST_SEGMENT_BYTES, progress, self._check_size)
         self._extras = read_extras(self._path, settings.source, survey.window, progress)
         if settings.mask is not None and survey.clip is not None:
             survey = replace(survey, clip=cut_holes(survey.clip, settings.mask, progress))
@@ -76,6 +76,12 @@ class SourceEncoding:
         self._coded = [self._resumable.finished(number) for number in range(len(self.runs))]
         if self._resumable.is_resumed:
             progress.note(f"resuming: {self.finished_count} of {len(self.runs)} segments are finished")
+
+    def _check_size(self, width: int, height: int) -> None:
+        """Raise `UsageError` for frames that no file could hold."""
+        most = family_of(self._settings).most_frames(width, height)
+        if most == 0 or max(width, height) > DEFAULT_LIMITS.max_dimension:
+            raise UsageError(f"frames of {width}x{height} pixels are too large; shrink them with --scale")
 
     def _plan(self) -> None:
         """Cut the video and plan its networks."""

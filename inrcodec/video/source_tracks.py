@@ -31,6 +31,8 @@ class _Reading:
     notes: list[str] = field(default_factory=list)
     late: int = 0
     """Streams that were found only after opening."""
+    silent: int = 0
+    """Streams of audio in which no sound was found before opening."""
 
 
 def read_tracks(path: str, number: int | None, progress: Progress) -> list[Track]:
@@ -41,11 +43,13 @@ def read_tracks(path: str, number: int | None, progress: Progress) -> list[Track
     """
     with open_input(path) as container:
         reading, size = _read(container, path, number), min(container.size, _MOST_PROBED_BYTES)
-    if reading.late:
+    if reading.late or reading.silent:
         with open_input(path, probed_bytes=size) as container:
             reading = _read(container, path, number)
     if reading.late:
         reading.notes.append(f"{reading.late} stream(s) that begin late in the file are not carried")
+    if reading.silent:
+        reading.notes.append(f"{reading.silent} audio stream(s) in which no sound was found are not carried")
     for note in reading.notes:
         progress.note(note)
     return reading.tracks
@@ -57,6 +61,10 @@ def _read(container: InputContainer, path: str, number: int | None) -> _Reading:
     infos: dict[int, TrackInfo] = {}
     streams = _streams_beside(container, path, number, listing, reading)
     for stream in streams[: DEFAULT_LIMITS.max_tracks]:
+        is_known = stream.codec_context is not None
+        if is_known and isinstance(stream, AudioStream) and stream.index not in listing.layouts:
+            reading.silent += 1
+            continue
         try:
             infos[stream.index] = _info(stream, listing)
         except ValueError as error:
@@ -128,8 +136,6 @@ def _info(stream: Stream, listing: Listing) -> TrackInfo:
     if not isinstance(stream, AudioStream):
         return info
     audio = stream.codec_context
-    if stream.index not in listing.layouts:
-        raise ValueError("no sound was found in it")
     return replace(
         info,
         sample_rate=audio.sample_rate,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,15 +42,24 @@ class Survey:
     """The whole video, or None if it was too large to hold."""
 
 
-def survey_video(path: str, source: SourceSettings, held_bytes: int, progress: Progress) -> Survey:
+def survey_video(
+    path: str,
+    source: SourceSettings,
+    held_bytes: int,
+    progress: Progress,
+    check_size: Callable[[int, int], None] | None = None,
+) -> Survey:
     """Read the frames that `source` selects once; keep them if together they take at most `held_bytes`.
 
-    Raises `UsageError` and `NotAVideo` as `read_clip` does.
+    `check_size` is called with width and height of the first frame, before any other is read. Raises what it
+    raises, and `UsageError` and `NotAVideo` as `read_clip` does.
     """
     reading, meter = FrameReading(path, source, progress), _Meter()
     held: list[Frame] | None = []
     size = 0
     for frame in reading:
+        if size == 0 and check_size is not None:
+            check_size(frame.shape[1], frame.shape[0])
         meter.add(frame)
         size += frame.nbytes
         if held is not None:

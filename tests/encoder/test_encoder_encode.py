@@ -32,6 +32,7 @@ from inrcodec.plan.network import plan_segment
 from inrcodec.progress import EncodePlan, Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.video import VideoProperties
+from inrcodec.video.images import png_bytes
 
 pytestmark = pytest.mark.end_to_end
 
@@ -191,6 +192,15 @@ def test_a_video_beyond_the_format_is_refused_before_it_is_fitted() -> None:
     tall = VideoProperties(8, 40_000, 1, Fraction(25), Fraction(1, 25))
     with pytest.raises(UsageError, match="too large"):
         plan_segment(tall, replace(DRAFT, bpp=0.5))
+
+
+def test_frames_too_large_for_a_file_are_refused_at_the_first_one(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.png").write_bytes(png_bytes(np.zeros((2, 33_000, 3), np.uint8)))
+    (tmp_path / "in" / "2.png").write_bytes(b"never read")
+    with pytest.raises(UsageError, match="33000x2 pixels are too large; shrink them with --scale"):
+        inrcodec.encode(str(tmp_path / "in"), str(tmp_path / "a.inrv"), replace(DRAFT, size_bytes=4000))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
 
 
 def test_the_papers_pipeline_loses_little_by_quantising_afterwards(clips: Any, tmp_path: Path) -> None:

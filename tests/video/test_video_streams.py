@@ -168,6 +168,19 @@ def test_sound_that_begins_late_is_carried_whole(tmp_path: Path, notes: Notes) -
     assert notes.lines == []
 
 
+def test_sound_that_begins_after_the_probe(
+    tmp_path: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # FFmpeg looks at the last 250 kB too.
+    film = write_sound_at(tmp_path / "a.ts", 12, frames=1500)
+    monkeypatch.setattr(demuxer, "_PROBED_BYTES", 5000)
+    assert [len(track.packets) for track in read_all(film, notes).tracks] == [20]
+    assert notes.lines == []
+    monkeypatch.setattr(source_tracks, "_MOST_PROBED_BYTES", 5000)
+    assert read_all(film, notes).tracks == ()
+    assert notes.lines == ["1 audio stream(s) in which no sound was found are not carried"]
+
+
 @pytest.mark.parametrize("can_look_further", [True, False])
 def test_a_stream_that_appears_after_the_probe(
     tmp_path: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch, can_look_further: bool
