@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from inrcodec.errors import InrcError, UsageError
 from inrcodec.settings.encode import TARGETS, EncodeSettings, flag_of
-from inrcodec.system.files import check_output_file
+from inrcodec.system.files import check_output_file, output_errors
 from inrcodec.system.names import check_paths, is_pipe, resume_folder
 from inrcodec.system.outputs import check_inrv_name
+from inrcodec.system.private import secure_folder
 
 PREVIEW_MARK = "inrc --preview"
 """Text near the beginning of each `--preview` file, by which it is recognised."""
@@ -27,9 +28,21 @@ def refusals(requests: Sequence[tuple[str, str]], settings: EncodeSettings) -> d
                 check_paths(settings.mask, output)
             check_inrv_name(output)
             check_output_file(output, settings.overwrite, settings.size_bytes or 0)
+            check_resume_folder(output)
         except InrcError as error:
             found[index] = error
     return found
+
+
+def check_resume_folder(output: str) -> None:
+    """Raise `UsageError` if another user planted the folder where an encode to `output` keeps its state.
+
+    Only this user can use the folder from then on. Raises `OutputError` if the file system refuses.
+    """
+    folder = resume_folder(output)
+    if folder.is_symlink() or folder.is_dir():
+        with output_errors(folder):
+            secure_folder(folder)
 
 
 def check_ladder(sources: Sequence[str], bpps: Sequence[float], settings: EncodeSettings) -> None:

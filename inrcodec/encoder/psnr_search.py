@@ -10,9 +10,8 @@ of a full fit over a trial of the same size is guessed for the first full fit, w
 from __future__ import annotations
 
 import dataclasses
-import json
+import hashlib
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from inrcodec.encoder.result import EncodeResult, Ended
-from inrcodec.encoder.resume import FolderWriter, Resumable, request_of
+from inrcodec.encoder.resume import Resumable, request_of
+from inrcodec.encoder.resume_folder import FolderWriter
 from inrcodec.encoder.size_search import CLOSE_DB, Point, SizeSearch
 from inrcodec.errors import TargetUnreachable
 from inrcodec.models.family import VideoInfo
@@ -46,6 +46,7 @@ CLOSING_SECONDS = 0.3
 """Part of `--time` that is reserved for copying the result to the output, seconds."""
 ENOUGH_BYTES_PER_PIXEL = 3.0
 """Maximum size tried, bytes per pixel: that of uncompressed pixels."""
+_FITS = "fits.json"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class _Fit:
     size_bytes: int
     is_trial: bool
     result: EncodeResult
+    digest: str
+    """SHA-256 of its file, hexadecimal."""
 
     @property
     def point(self) -> Point:
@@ -224,7 +227,7 @@ class _Search:
                 if is_trial or self.fits:
                     return None
                 raise
-            fit = _Fit(size, is_trial, result)
+            fit = _Fit(size, is_trial, result, _digest_of(self._path(number)))
             self._known = []
         self.fits.append(fit)
         (self.sizes.trials if is_trial else self.sizes.fits).append(fit.point)
@@ -261,18 +264,31 @@ class _Search:
 
     def _save(self) -> None:
         fits = [dataclasses.asdict(one) for one in [*self.fits, *self._known[len(self.fits) :]]]
-        self._write(self._folder.path / "fits.json", json.dumps(fits).encode())
+        self._write(self._folder.path / _FITS, self._folder.sealed(_FITS, fits))
 
     def _read(self) -> list[_Fit]:
-        """The fits of an earlier attempt, up to the first whose file is incomplete."""
+        """The fits of an earlier attempt, up to the first whose file is missing or another."""
         if not self.resumable.is_resumed:
             return []
         known: list[_Fit] = []
         try:
-            for one in json.loads((self._folder.path / "fits.json").read_text()):
-                known.append(_Fit(one["size_bytes"], one["is_trial"], EncodeResult(**one["result"])))
-                if os.path.getsize(self._path(len(known) - 1)) != known[-1].result.file_bytes:
+            for one in self._folder.read_sealed(_FITS):
+                known.append(_Fit(**{**one, "result": EncodeResult(**one["result"])}))
+                if _digest_of(self._path(len(known) - 1)) != known[-1].digest:
                     return known[:-1]
-        except (OSError, ValueError, KeyError, TypeError):
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError):
+            path = self._folder.path / _FITS
+            self.progress.note(f"{path} is damaged or belongs to another encode; searching from the start")
             return []
         return known
+
+
+def _digest_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal; empty if it is missing."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""

@@ -1,6 +1,6 @@
 """Stores the state of an interrupted encode beside its output, so that the same command resumes it.
 
-    OUTPUT.resume/state.json           what is encoded and how; the time used
+    OUTPUT.resume/state.json           what is encoded and how; the time used; the key
     OUTPUT.resume/segment-0.inrv       a finished segment, as a separate file
     OUTPUT.resume/segment-0.json       its figures; the segment is finished once this file exists
     OUTPUT.resume/segment-1.fit        the checkpoint of an interrupted fit
@@ -10,8 +10,9 @@ A search for a PSNR (see `psnr_search`) stores state.json and
     OUTPUT.resume/fits.json            the finished fits and their results
     OUTPUT.resume/fit-0.inrv           the file of a finished fit; fit-1.inrv.resume/ is an interrupted one
 
-The files are JSON, `.inrv` and tensors, none of which can run code. Figures and checkpoints identify their
-request, so those of another request are never used. The folder is removed when the output is complete.
+The files are JSON, `.inrv` and tensors, none of which can run code. Seals tie figures, segments and
+checkpoints to their request, plan and key (see `resume_folder`), so those of another encode are never used.
+The folder is removed when the output is complete.
 """
 
 from __future__ import annotations
@@ -19,26 +20,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import re
-import time
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bitstream import BitstreamError, load
+from bitstream import BitstreamError
+from inrcodec.encoder.checks import check_resume_folder
+from inrcodec.encoder.resume_folder import KEY_BYTES, FolderWriter, ResumeFolder, identity_of
 from inrcodec.encoder.segment import CodedSegment, SegmentFigures
 from inrcodec.errors import UsageError
-from inrcodec.fit.training.checkpoint import Checkpoints
+from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.settings.encode import EncodeSettings
-from inrcodec.system.files import replace_file
 from inrcodec.system.names import resume_folder
+from inrcodec.system.private import read_own
 from inrcodec.version import __version__
 from inrcodec.video import Survey
 
@@ -75,61 +77,6 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
     return as_json
 
 
-@dataclass(frozen=True)
-class ResumeFolder:
-    """The folder's path and request; every process that fits a segment of the encode gets a copy."""
-
-    path: Path
-    request: Mapping[str, Any]
-    """See `request_of`."""
-    device: str
-    """Description of the device that fits segments."""
-    started: float
-    """Start of the encode, less the time used by earlier attempts: `time.monotonic()`, which all processes of
-    a machine share."""
-    interval_seconds: float
-
-    def fit_path(self, number: int) -> Path:
-        """Path of the checkpoint of segment `number`."""
-        return self.path / f"segment-{number}.fit"
-
-    def checkpoints(self, number: int, progress: Progress) -> Checkpoints:
-        """Checkpoints of the fit of segment `number`."""
-        write, path = FolderWriter(self, progress), self.fit_path(number)
-        return Checkpoints(path, self.identity, self.interval_seconds, write, progress.note)
-
-    @cached_property
-    def identity(self) -> str:
-        """SHA-256 of the request, hexadecimal."""
-        return hashlib.sha256(json.dumps(self.request, sort_keys=True).encode()).hexdigest()
-
-
-class FolderWriter:
-    """Writes files of the folder, and the time used.
-
-    If the folder cannot be written, it reports that once, and the encode continues without resume files.
-    """
-
-    def __init__(self, folder: ResumeFolder, progress: Progress) -> None:
-        self._folder, self._progress = folder, progress
-        self._is_writable = True
-
-    def __call__(self, path: Path, data: bytes) -> None:
-        if not self._is_writable:
-            return
-        folder = self._folder
-        used_seconds = time.monotonic() - folder.started
-        state = {"request": folder.request, "device": folder.device, "used_seconds": used_seconds}
-        try:
-            os.makedirs(folder.path, exist_ok=True)
-            replace_file(folder.path / "state.json", json.dumps(state, indent=2).encode())
-            replace_file(path, data)
-        except OSError as error:
-            self._is_writable = False
-            reason = error.strerror or error
-            self._progress.note(f"this encode cannot be resumed: cannot write to {folder.path}: {reason}")
-
-
 class Resumable:
     """The folder of one encode, with the results of earlier attempts."""
 
@@ -144,24 +91,36 @@ class Resumable:
     ) -> None:
         """`request` is from `request_of`; `started` is the start of the encode, as `time.monotonic()`.
 
-        Raises `UsageError` if the folder contains work of another request, unless `overwrite` discards it, or
-        files that inrc did not write.
+        Raises `UsageError` if the folder contains work of another request or a damaged state, unless
+        `overwrite` discards them, or files that inrc did not write, and if it belongs to another user.
         """
-        self._path = resume_folder(output)
-        state, used_seconds = self._read_json("state.json") or {}, 0.0
-        self.is_resumed = state.get("request") == request
-        self._check_folder(state.get("request"), request, settings.overwrite, progress)
-        if self.is_resumed:
-            used_seconds = float(state["used_seconds"])
+        self._path, self._progress = resume_folder(output), progress
+        check_resume_folder(output)
+        state = self._state()
+        self.is_resumed = state is not None and state["request"] == request
+        self._check_folder(state, request, settings.overwrite)
+        key, used_seconds = secrets.token_bytes(KEY_BYTES), 0.0
+        if state is not None and self.is_resumed:
+            key, used_seconds = bytes.fromhex(state["key"]), state["used_seconds"]
             if state["device"] != device:
                 progress.note(f"this encode began on {state['device']}: the file may differ slightly")
         self.folder = ResumeFolder(
-            self._path, request, device, started - used_seconds, settings.checkpoint_seconds
+            self._path, request, device, started - used_seconds, settings.checkpoint_seconds, key
         )
         self._write = FolderWriter(self.folder, progress)
 
+    def _state(self) -> dict[str, Any] | None:
+        """The content of state.json; None if it is missing or damaged."""
+        state = self._read_json("state.json")
+        if state is None or state.keys() != {"key", "request", "device", "used_seconds"}:
+            return None
+        key, used = state["key"], state["used_seconds"]
+        is_key = isinstance(key, str) and re.fullmatch(f"[0-9a-f]{{{2 * KEY_BYTES}}}", key)
+        is_time = isinstance(used, float) and 0 <= used < math.inf
+        return state if is_key and is_time and isinstance(state["request"], dict) else None
+
     def _check_folder(
-        self, before: Any, request: Mapping[str, Any], overwrite: bool, progress: Progress
+        self, state: Mapping[str, Any] | None, request: Mapping[str, Any], overwrite: bool
     ) -> None:
         names = os.listdir(self._path) if self._path.is_dir() else []
         foreign = sorted(name for name in names if not _OURS.fullmatch(name))
@@ -170,36 +129,43 @@ class Resumable:
         if self.is_resumed or not names:
             return
         if any(name.startswith(_WORK) for name in names):
-            others = _differences(before, request)
+            others = "state" if state is None else _differences(state["request"], request)
+            if state is None and not overwrite:
+                raise UsageError(
+                    f"{self._path} contains an unfinished encode with a damaged state.json; delete "
+                    "the folder, or add -y to discard it"
+                )
             if not overwrite:
                 raise UsageError(
                     f"{self._path} contains an unfinished encode with another {others}; repeat its command "
                     "to resume it, or add -y to discard it"
                 )
-            progress.note(f"{self._path} had another {others}: discarded, starting again")
+            self._progress.note(f"{self._path} had another {others}: discarded, starting again")
         self.remove()
 
-    def finished(self, number: int) -> CodedSegment | None:
-        """The stored segment `number`, or None if it is missing, damaged or of another request."""
-        stored = self._read_json(f"segment-{number}.json")
-        if stored is None or stored.get("request") != self.folder.identity:
-            return None
+    def finished(self, number: int, plan: SegmentPlan) -> CodedSegment | None:
+        """The stored segment `number`, or None if it is missing, damaged or of another encode or plan."""
+        path = self._path / f"segment-{number}.inrv"
         try:
-            data = (self._path / f"segment-{number}.inrv").read_bytes()
-            load(data)
-            figures: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in stored["figures"].items()
+            data = read_own(path)
+            figures = self.folder.read_sealed(f"segment-{number}.json", identity_of(plan), data)
+            values: dict[str, Any] = {
+                name: tuple(one) if isinstance(one, list) else one for name, one in figures.items()
             }
-            return CodedSegment(data, SegmentFigures(**figures))
-        except (OSError, BitstreamError, KeyError, TypeError, AttributeError):
+            coded = CodedSegment(data, SegmentFigures(**values))
+            _check_suits(coded, plan)
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError, BitstreamError, TypeError, AttributeError):
+            self._progress.note(f"{path} is damaged or belongs to another encode; fitting its segment again")
+            return None
+        return coded
 
-    def store(self, number: int, coded: CodedSegment) -> None:
+    def store(self, number: int, plan: SegmentPlan, coded: CodedSegment) -> None:
         """Store a finished segment and remove the checkpoint of its fit."""
+        name, figures = f"segment-{number}.json", dataclasses.asdict(coded.figures)
         self._write(self._path / f"segment-{number}.inrv", coded.data)
-        stored = {"request": self.folder.identity, "figures": dataclasses.asdict(coded.figures)}
-        self._write(self._path / f"segment-{number}.json", json.dumps(stored).encode())
+        self._write(self._path / name, self.folder.sealed(name, figures, identity_of(plan), coded.data))
         self._forget_fit(number)
 
     def give_up(self, number: int) -> None:
@@ -218,8 +184,8 @@ class Resumable:
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
         try:
-            value = json.loads((self._path / name).read_text())
-        except (OSError, ValueError):
+            value = json.loads(read_own(self._path / name))
+        except (OSError, ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
 
@@ -228,13 +194,22 @@ def _remove(folder: Path) -> None:
     """Remove our files in `folder` and in the resume folders of a search, and each folder left empty."""
     with suppress(OSError):
         for name in os.listdir(folder):
+            path = folder / name
             if _OURS.fullmatch(name):
-                _remove(folder / name) if name.endswith(".resume") else (folder / name).unlink()
+                _remove(path) if name.endswith(".resume") and not path.is_symlink() else path.unlink()
         folder.rmdir()
 
 
-def _differences(before: Any, request: Mapping[str, Any]) -> str:
+def _check_suits(coded: CodedSegment, plan: SegmentPlan) -> None:
+    """Raise `ValueError` unless a segment has the family, seed, frames and at most the size of its plan."""
+    segment = coded.segment
+    found = (segment.family, segment.seed, segment.first_frame, segment.frame_count)
+    if found != (plan.family.wire_id, plan.seed, 0, plan.video.frame_count):
+        raise ValueError("expected the segment of the plan")
+    if len(coded.data) > plan.target_bytes:
+        raise ValueError("expected a segment of at most the planned size")
+
+
+def _differences(before: Mapping[str, Any], request: Mapping[str, Any]) -> str:
     """Names of the settings in which two requests differ."""
-    if not isinstance(before, dict):
-        return "state"
     return ", ".join(name for name in request if before.get(name) != request[name]) or "state"

@@ -73,7 +73,7 @@ class SourceEncoding:
         self._plan()
         request, device = request_of(settings, survey), self._workers.description
         self._resumable = Resumable(self._output, request, device, self._deadline.started, settings, progress)
-        self._coded = [self._resumable.finished(number) for number in range(len(self.runs))]
+        self._coded = [self._resumable.finished(*numbered) for numbered in enumerate(self._plans)]
         if self._resumable.is_resumed:
             progress.note(f"resuming: {self.finished_count} of {len(self.runs)} segments are finished")
 
@@ -168,7 +168,7 @@ class SourceEncoding:
 
     def accept(self, number: int, coded: CodedSegment) -> None:
         """Store the coded segment `number`."""
-        self._resumable.store(number, coded)
+        self._resumable.store(number, self._plans[number], coded)
         self._coded[number] = coded
 
     def give_up(self, number: int, error: Exception) -> Exception:

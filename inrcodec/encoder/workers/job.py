@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 import torch
 
-from inrcodec.encoder.resume import ResumeFolder
+from inrcodec.encoder.resume_folder import ResumeFolder
 from inrcodec.encoder.segment import CodedSegment, code_segment
 from inrcodec.errors import InrcError, WorkerLost, explained
 from inrcodec.fit.job import FitJob
@@ -88,7 +88,7 @@ def outcome_of(
 
     With `saves`, the fit saves checkpoints in the job's folder, and resumes from the last one there.
     """
-    checkpoints = job.folder.checkpoints(job.key[1], progress) if saves else None
+    checkpoints = job.folder.checkpoints(job.key[1], job.plan, progress) if saves else None
     fit_job = FitJob(job.plan, job.clip, job.settings, device, job.deadline, progress, checkpoints)
     try:
         return code_segment(fit_job)

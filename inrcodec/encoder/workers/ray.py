@@ -125,9 +125,11 @@ class RayWorkers:
                 if job is None:
                     has_more = False
                     break
+                # Nodes keep no checkpoints, so the key of this encode's folder stays here.
+                sent = replace(job, folder=replace(job.folder, key=b""))
                 # A signal handler that raises inside Ray's calls would cause a SystemError.
                 with DeferredSignals():
-                    self._tasks[task.remote(job, self._uses_gpu, __version__)] = job.key
+                    self._tasks[task.remote(sent, self._uses_gpu, __version__)] = job.key
             with DeferredSignals():
                 ready, _ = ray.wait(list(self._tasks), timeout=POLL_SECONDS) if self._tasks else ([], [])
                 outcomes = [(one, _result(one, self._tasks[one])) for one in ready]

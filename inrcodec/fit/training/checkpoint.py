@@ -1,8 +1,8 @@
-"""Checkpoints of a fit: everything that its next step depends on, as tensors behind a digest."""
+"""Checkpoints of a fit: everything that its next step depends on, as tensors behind a seal."""
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import io
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 import torch
 
-_DIGEST_BYTES = 32
+from inrcodec.system.private import read_own
+
+SEAL_BYTES = 32
 
 
 class Stateful(Protocol):
@@ -26,20 +28,21 @@ class Stateful(Protocol):
 class Checkpoints:
     """The checkpoint of one fit; `is_due` says when `interval_seconds` have passed since it was saved.
 
-    A digest of `identity` and the content precedes the tensors. A checkpoint that is damaged or belongs to
-    another fit is reported to `note` and ignored. `write(path, data)` stores the bytes, whole or not at all,
-    and must not raise. Tensors are read with `weights_only`, so a checkpoint cannot run code.
+    `seal` makes a digest of `SEAL_BYTES`, which precedes the tensors, with a key of this encode. A checkpoint
+    that is damaged or belongs to another fit is reported to `note` and ignored. `write(path, data)` stores
+    the bytes, whole or not at all, and must not raise. Tensors are read with `weights_only`, so a checkpoint
+    cannot run code.
     """
 
     def __init__(
         self,
         path: Path,
-        identity: str,
+        seal: Callable[[bytes], bytes],
         interval_seconds: float,
         write: Callable[[Path, bytes], None],
         note: Callable[[str], None],
     ) -> None:
-        self._path, self._identity, self._interval_seconds = path, identity.encode(), interval_seconds
+        self._path, self._seal, self._interval_seconds = path, seal, interval_seconds
         self._write, self._note = write, note
         self._saved_at = time.monotonic()
 
@@ -47,18 +50,18 @@ class Checkpoints:
     def _found(self) -> bytes | None:
         """The saved tensors, serialised; None if there is no valid checkpoint."""
         try:
-            data = self._path.read_bytes()
-        except OSError:
+            data = read_own(self._path)
+        except FileNotFoundError:
             return None
-        if data[:_DIGEST_BYTES] != self._digest(data[_DIGEST_BYTES:]):
+        except OSError:
+            data = b""
+        seal, content = data[:SEAL_BYTES], data[SEAL_BYTES:]
+        if not hmac.compare_digest(seal, self._seal(content)):
             self._note(
                 f"{self._path} is damaged or belongs to another encode; fitting its segment from the start"
             )
             return None
-        return data[_DIGEST_BYTES:]
-
-    def _digest(self, content: bytes) -> bytes:
-        return hashlib.sha256(self._identity + content).digest()
+        return content
 
     @property
     def exists(self) -> bool:
@@ -75,7 +78,7 @@ class Checkpoints:
         states = {name: part.state_dict() for name, part in parts.items()}
         torch.save({"parts": states, "position": dict(position)}, buffer)
         content = buffer.getvalue()
-        self._write(self._path, self._digest(content) + content)
+        self._write(self._path, self._seal(content) + content)
         self._saved_at = time.monotonic()
 
     def load(self, parts: Mapping[str, Stateful], device: torch.device) -> dict[str, Any] | None:
