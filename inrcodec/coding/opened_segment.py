@@ -23,11 +23,13 @@ from bitstream import (
     Truncated,
 )
 from bitstream.limits import ACTIVATION_BYTES, SYMBOL_BYTES
+from bitstream.positions import FileSource
+from inrcodec.coding.stream_source import is_file_object, is_path, is_read_once, name_of
 from inrcodec.errors import UsageError
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
 from inrcodec.models.registry import family_by_wire_id
 from inrcodec.system.file_kind import look_of
-from inrcodec.system.names import STDIN, is_pipe
+from inrcodec.system.names import STDIN
 
 AnyReader = StreamReader | ForwardReader
 
@@ -46,35 +48,35 @@ class OpenedSegment:
 
 
 def open_stream(
-    path: str | os.PathLike[str],
+    source: FileSource,
     skip_damaged: bool = False,
     forward: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> AnyReader:
-    """Open the file at `path`, or standard input for `-`; raises `UsageError` and `BitstreamError`.
+    """Open a path (`-` is standard input), bytes or a file object; raises `UsageError` and `BitstreamError`.
 
-    Pipes, and all files with `forward`, are read from front to end; see `ForwardReader`. With `skip_damaged`
-    damage is skipped and listed in `losses`. A file beyond the `limits` is refused with `LimitExceeded`.
+    Pipes, and all files with `forward`, are read from front to end; see `ForwardReader`. A file object that
+    can seek is read from its first byte on. With `skip_damaged` damage is skipped and listed in `losses`. A
+    file beyond the `limits` is refused with `LimitExceeded`.
     """
-    random_access = SalvageReader if skip_damaged else StreamReader
+    name, once = name_of(source), is_read_once(source)
+    if name == STDIN and is_path(source):
+        name, source = "standard input", _standard_input()
+        once = not (source.seekable() and source.tell() == 0)
     try:
-        if os.fspath(path) == STDIN:
-            file = _standard_input()
-            if not forward and file.seekable() and file.tell() == 0:
-                return random_access(file, limits)
-            return ForwardReader(file, limits, skip_damaged)
-        if forward or is_pipe(path):
-            return ForwardReader(path, limits, skip_damaged)
-        return random_access(path, limits)
+        if once or forward:
+            if not once and is_file_object(source):
+                source.seek(0)
+            return ForwardReader(source, limits, skip_damaged)
+        return (SalvageReader if skip_damaged else StreamReader)(source, limits)
     except BadMagic as error:
-        name = "standard input" if path == STDIN else path
         raise BadMagic(f"{name} is not an .inrv file{look_of(error.found)}") from error
     except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist") from error
+        raise UsageError(f"{name} does not exist") from error
     except IsADirectoryError as error:
-        raise UsageError(f"{path} is a folder, not an .inrv file") from error
+        raise UsageError(f"{name} is a folder, not an .inrv file") from error
     except PermissionError as error:
-        raise UsageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
+        raise UsageError(f"{name} cannot be read: {os.strerror(error.errno or 0)}") from error
 
 
 def _standard_input() -> BinaryIO:
@@ -85,23 +87,23 @@ def _standard_input() -> BinaryIO:
 
 @contextmanager
 def salvage_advised(
-    path: str | os.PathLike[str], skip_damaged: bool, limits: Limits = DEFAULT_LIMITS
+    source: FileSource, skip_damaged: bool, limits: Limits = DEFAULT_LIMITS
 ) -> Iterator[None]:
     """Add a note to a `BitstreamError` raised in the block if --skip-damaged would help."""
     try:
         yield
     except (Corrupt, Truncated) as error:
-        if not skip_damaged and _is_salvageable(path, error, limits):
+        if not skip_damaged and _is_salvageable(source, error, limits):
             error.add_note("--skip-damaged decodes what is intact")
         raise
 
 
-def _is_salvageable(path: str | os.PathLike[str], error: BitstreamError, limits: Limits) -> bool:
+def _is_salvageable(source: FileSource, error: BitstreamError, limits: Limits) -> bool:
     """Whether the file has an intact segment or, for a pipe, which cannot be read again, may have one."""
-    if os.fspath(path) == STDIN or is_pipe(path):
+    if is_read_once(source):
         return error.block not in ("head", "STRM")
     try:
-        with SalvageReader(path, limits) as reader:
+        with SalvageReader(source, limits) as reader:
             _, _, segment = next(reader.segments())
             open_segment(segment, reader.header, limits)
     except (BitstreamError, StopIteration, OSError):

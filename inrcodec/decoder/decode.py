@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 from bitstream import DEFAULT_LIMITS, Loss
+from bitstream.positions import FileSource
 from inrcodec.coding.opened_segment import salvage_advised
+from inrcodec.coding.stream_source import check_source
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.decode import DecodeSettings
-from inrcodec.system.names import STDIN, check_paths
+from inrcodec.system.names import StrPath
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,19 @@ class DecodeResult:
 
 
 def decode(
-    source: str, output: str, settings: DecodeSettings | None = None, progress: Progress | None = None
+    source: FileSource,
+    output: StrPath,
+    settings: DecodeSettings | None = None,
+    progress: Progress | None = None,
 ) -> DecodeResult:
-    """Decode the file `source`, or standard input for `-`, to `output`: a video, images, y4m, or `-`.
+    """Decode an `.inrv` file to `output`: a video, images, y4m, or `-`.
 
+    `source` is a path (`-` is standard input), the bytes of the file, or a binary file object.
     With `settings.skip_damaged` the intact parts are decoded, and the result lists what is lost. Raises
     `UsageError`, `OutputError` and `BitstreamError`.
     """
-    settings, progress = settings or DecodeSettings(), progress or Silent()
-    if source != STDIN:
-        check_paths(source, output)
+    settings, progress, output = settings or DecodeSettings(), progress or Silent(), os.fspath(output)
+    check_source(source, output)
     # PyAV, which checks the target, loads here; torch only loads when there is something to decode.
     from inrcodec.video.writer import check_target
 
@@ -53,7 +59,7 @@ def decode(
         return _decode(source, output, settings, progress)
 
 
-def _decode(source: str, output: str, settings: DecodeSettings, progress: Progress) -> DecodeResult:
+def _decode(source: FileSource, output: str, settings: DecodeSettings, progress: Progress) -> DecodeResult:
     from inrcodec.decoder.video import open_video
     from inrcodec.video import check_one_picture, open_writer
     from inrcodec.video.timestamps import selected_properties

@@ -11,8 +11,10 @@ from typing import Any
 
 from bitstream import DEFAULT_LIMITS, BitstreamError, Limits, Loss, StreamHeader, TrackInfo, TrackKind
 from bitstream.coder_ids import coder_name
+from bitstream.positions import FileSource
 from bitstream.timestamps import duration
 from inrcodec.coding.opened_segment import OpenedSegment, open_segment, open_stream, salvage_advised
+from inrcodec.coding.stream_source import name_of
 
 _STEP_BYTES = 4
 
@@ -65,6 +67,7 @@ class FileReport:
     """A whole file."""
 
     path: str
+    """`<bytes>` or `<file>` if it was read from one without a name."""
     file_bytes: int
     format_version: str
     header: StreamHeader
@@ -138,27 +141,30 @@ class FileReport:
         }
 
 
-def inspect(path: str, skip_damaged: bool = False, limits: Limits = DEFAULT_LIMITS) -> FileReport:
+def inspect(source: FileSource, skip_damaged: bool = False, limits: Limits = DEFAULT_LIMITS) -> FileReport:
     """Read the header of every segment and check its checksum, without decoding symbols.
 
+    The source is a path (`-` is standard input), the bytes of a file, or a binary file object.
     Raises `UsageError` for a missing file and `BitstreamError` for anything but an intact `.inrv` within the
     `limits`; with `skip_damaged` only if no segment is intact.
     """
-    with salvage_advised(path, skip_damaged, limits):
-        return _report(path, limits, decode_symbols=False, skip_damaged=skip_damaged)
+    with salvage_advised(source, skip_damaged, limits):
+        return _report(source, limits, decode_symbols=False, skip_damaged=skip_damaged)
 
 
-def verify(path: str, limits: Limits = DEFAULT_LIMITS) -> FileReport:
+def verify(source: FileSource, limits: Limits = DEFAULT_LIMITS) -> FileReport:
     """Do the same as `inspect`, and also check every block's checksum and decode every section's symbols.
 
     Raises as `inspect` does; a file that passes decodes on every machine that has the memory.
     """
-    return _report(path, limits, decode_symbols=True)
+    return _report(source, limits, decode_symbols=True)
 
 
-def _report(path: str, limits: Limits, decode_symbols: bool, skip_damaged: bool = False) -> FileReport:
+def _report(
+    source: FileSource, limits: Limits, decode_symbols: bool, skip_damaged: bool = False
+) -> FileReport:
     # Reading by the index would skip blocks of unknown type; reading from front to end checks every byte.
-    with open_stream(path, skip_damaged, forward=decode_symbols, limits=limits) as reader:
+    with open_stream(source, skip_damaged, forward=decode_symbols, limits=limits) as reader:
         segments = []
         for number, entry, segment in reader.segments():
             try:
@@ -176,7 +182,7 @@ def _report(path: str, limits: Limits, decode_symbols: bool, skip_damaged: bool 
         lost = reader.losses()
     quality = summary.quality
     return FileReport(
-        path=path,
+        path=name_of(source),
         file_bytes=summary.file_bytes,
         format_version=f"{summary.version.major}.{summary.version.minor}",
         header=summary.header,

@@ -16,6 +16,7 @@ from weakref import WeakSet
 import numpy as np
 
 from bitstream import DEFAULT_LIMITS, BitstreamError, Extras, ForwardReader, Limits, Loss
+from bitstream.positions import FileSource
 from inrcodec.coding.opened_segment import AnyReader, open_stream
 from inrcodec.decoder.render import Frames, Renderers, SegmentRenderer
 from inrcodec.errors import UsageError
@@ -28,14 +29,16 @@ from inrcodec.video.timestamps import frame_shown_at, window_of
 
 
 def open_video(
-    source: str | os.PathLike[str],
+    source: FileSource,
     device: str = "auto",
     precision: str = "auto",
     skip_damaged: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Video:
-    """Open an `.inrv` file for random access to its frames; a pipe or `-` (standard input) only goes forward.
+    """Open an `.inrv` file for random access to its frames: a path, its bytes, or a binary file object.
 
+    A pipe, `-` (standard input) and a file object that cannot seek only go forward. One that can is read from
+    its first byte on; it stays open, and belongs to the caller.
     `video[i]` is a frame (height, width, 3) uint8, `video[a:b]` an array of them, `len(video)` their number.
     Raises `UsageError` for a missing file and `BitstreamError` for one that is not intact. With
     `skip_damaged` a lost frame repeats the last intact one before it, or at the start the first one after it;

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from inrcodec.errors import InrcError, UsageError
 from inrcodec.settings.encode import TARGETS, EncodeSettings, flag_of
 from inrcodec.system.files import check_output_file, output_errors
-from inrcodec.system.names import check_paths, is_pipe, resume_folder
+from inrcodec.system.names import StrPath, check_paths, is_pipe, resume_folder
 from inrcodec.system.outputs import check_inrv_name
 from inrcodec.system.private import secure_folder
 
@@ -64,9 +64,9 @@ def check_preview(settings: EncodeSettings, requests: Sequence[tuple[str, str]])
 
     An existing file is replaced with `settings.overwrite`; a resumed encode also replaces an earlier preview.
     """
-    path = settings.preview
-    if path is None:
+    if settings.preview is None:
         return
+    path = os.fspath(settings.preview)
     if not path.lower().endswith(".png"):
         raise UsageError(f"--preview: expected a name ending in .png, found {path}")
     if settings.workers is not None:
@@ -87,7 +87,7 @@ def _is_preview(path: str) -> bool:
         return False
 
 
-def _is_in(path: str, taken: str) -> bool:
+def _is_in(path: str, taken: StrPath) -> bool:
     """Whether `path` is the file `taken`, or an image in that folder or of that pattern."""
     folder, name = os.path.split(os.path.realpath(path))
     parent, pattern = os.path.split(os.path.realpath(taken))

@@ -7,6 +7,7 @@ Requests that cannot work are refused before torch is loaded.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from inrcodec.encoder.checks import check_preview, refusals
@@ -17,11 +18,12 @@ from inrcodec.models.registry import family_of
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.deadline import Deadline
+from inrcodec.system.names import StrPath
 
 
 def encode(
-    source: str,
-    output: str,
+    source: StrPath,
+    output: StrPath,
     settings: EncodeSettings | None = None,
     progress: Progress | None = None,
     deadline: Deadline | None = None,
@@ -34,7 +36,7 @@ def encode(
     Raises `UsageError`, `NotAVideo`, `OutputError` and `TargetUnreachable`; if the target is a size, the last
     is raised before any fitting.
     """
-    (result,) = encode_all([(source, output)], settings, progress, deadline=deadline)
+    (result,) = encode_all([(os.fspath(source), os.fspath(output))], settings, progress, deadline=deadline)
     if isinstance(result, Exception):
         raise result
     return result

@@ -5,6 +5,7 @@ Every rung is a separate fit, because networks of different widths share no tens
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import rung_path
 from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import check_new_outputs
-from inrcodec.system.names import check_paths
+from inrcodec.system.names import StrPath, check_paths
 from inrcodec.system.outputs import check_inrv_name
 
 
@@ -31,8 +32,8 @@ class Rung:
 
 
 def encode_ladder(
-    source: str,
-    output: str,
+    source: StrPath,
+    output: StrPath,
     bpps: Sequence[float],
     settings: EncodeSettings | None = None,
     progress: Progress | None = None,
@@ -44,7 +45,7 @@ def encode_ladder(
     the first failed rung, as `encode.encode` does; later rungs are still encoded.
     """
     settings = settings or EncodeSettings()
-    rungs = ladder_rungs([(source, output)], bpps, settings)
+    rungs = ladder_rungs([(os.fspath(source), os.fspath(output))], bpps, settings)
     results = encode_rungs(rungs, settings, progress or Silent(), deadline=deadline)
     for result in results:
         if isinstance(result, Exception):

@@ -75,7 +75,7 @@ def previewed(
     if settings.preview is None:
         yield settings, progress
         return
-    file = PictureFile(settings.preview)
+    file = PictureFile(os.fspath(settings.preview))
     before = [_identity(output) for _, output in requests]
     try:
         yield (

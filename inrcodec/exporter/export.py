@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from bitstream import DEFAULT_LIMITS
+from bitstream.positions import FileSource
 from inrcodec.coding.opened_segment import open_stream
+from inrcodec.coding.stream_source import check_source, name_of
 from inrcodec.exporter.folder import check_export_folder, exported_folder
 from inrcodec.exporter.manifest import OPSET
 from inrcodec.exporter.runtime import check_runtime, copy_runtime
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.export import ExportSettings
-from inrcodec.system.names import STDIN, check_paths
+from inrcodec.system.names import STDIN, StrPath
 
 RUNTIME = "runtime"
 """Folder of the page's onnxruntime-web."""
@@ -52,20 +54,23 @@ class ExportResult:
 
 
 def export(
-    source: str, output: str, settings: ExportSettings | None = None, progress: Progress | None = None
+    source: FileSource,
+    output: StrPath,
+    settings: ExportSettings | None = None,
+    progress: Progress | None = None,
 ) -> ExportResult:
-    """Write the decoder of the file `source`, or of standard input for `-`, as ONNX into a new folder.
+    """Write the decoder of an `.inrv` file as ONNX into a new folder.
 
+    `source` is a path (`-` is standard input), the bytes of the file, or a binary file object.
     The folder `output` gets `manifest.json`, the models and their inputs, and with `settings.web` a page
     (docs/export.md says how they belong together). Frames made by the models are compared with our decoder's
     before the folder appears. Raises `UsageError`, `OutputError`, `BitstreamError`, and `InrcError` if a
     model's frames differ.
     """
-    settings, progress = settings or ExportSettings(), progress or Silent()
-    started = time.monotonic()
-    if source != STDIN:
-        check_paths(source, output)
-    check_export_folder(source, output, settings.overwrite)
+    settings, progress, output = settings or ExportSettings(), progress or Silent(), os.fspath(output)
+    started, name = time.monotonic(), name_of(source)
+    check_source(source, output)
+    check_export_folder(name, output, settings.overwrite)
     if settings.web:
         check_runtime(settings.runtime)
     # Imported late: torch and ONNX load only when there is something to export.
@@ -73,7 +78,7 @@ def export(
 
     with (
         open_stream(source, limits=settings.limits or DEFAULT_LIMITS) as reader,
-        exported_folder(source, output, settings.overwrite) as folder,
+        exported_folder(name, output, settings.overwrite) as folder,
     ):
         if settings.web:
             _write_page(folder, settings.runtime)
@@ -81,7 +86,7 @@ def export(
         work = SegmentExport(folder, reader.header, reader.limits, settings.check, progress)
         for number, _, segment in reader.segments():
             work.add(number, segment)
-        manifest = work.manifest("video" if source == STDIN else os.path.basename(source))
+        manifest = work.manifest("video" if name in (STDIN, "<bytes>", "<file>") else os.path.basename(name))
         manifest.dump(folder)
         models = [*folder.glob("*.onnx")]
         inputs = [folder / one.file for part in manifest.segments for one in part.stored.values()]
@@ -99,7 +104,7 @@ def export(
         )
 
 
-def _write_page(folder: Path, runtime: str | None) -> None:
+def _write_page(folder: Path, runtime: StrPath | None) -> None:
     """Write the page and the onnxruntime-web that it needs."""
     with as_file(files("inrcodec.exporter") / "web") as page:
         shutil.copytree(page, folder, dirs_exist_ok=True)

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from inrcodec.errors import InrcError, UsageError
+from inrcodec.system.names import StrPath
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
@@ -27,7 +28,7 @@ FILES = (
 _LONGEST_SECONDS = 600.0
 
 
-def check_runtime(folder: str | None) -> None:
+def check_runtime(folder: StrPath | None) -> None:
     """Raise `UsageError` unless `folder` contains the runtime or, for None, npm is installed."""
     if folder is not None:
         _dist_of(folder)
@@ -37,7 +38,7 @@ def check_runtime(folder: str | None) -> None:
         )
 
 
-def copy_runtime(folder: str | None, target: Path) -> None:
+def copy_runtime(folder: StrPath | None, target: Path) -> None:
     """Copy the runtime's files into the new folder `target`, from `folder` or, for None, through npm.
 
     Raises `UsageError`, `InrcError` if npm brings nothing or another package, and `OSError`.
@@ -67,7 +68,7 @@ def unpack_runtime(package: Path, target: Path) -> None:
                 shutil.copyfileobj(file, copy)
 
 
-def _dist_of(folder: str) -> Path:
+def _dist_of(folder: StrPath) -> Path:
     """Folder of the runtime's files in an unpacked package or its dist; raises `UsageError`."""
     for place in (Path(folder), Path(folder) / "dist", Path(folder) / "package" / "dist"):
         if all((place / name).is_file() for name in FILES):

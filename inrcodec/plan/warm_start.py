@@ -6,6 +6,7 @@ Family, config, seed and segments come from the file, and fits start from its de
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -63,9 +64,9 @@ def read_origin(settings: EncodeSettings, properties: VideoProperties) -> Origin
     Raises `UsageError` for a file that is missing, has other frames or contradicts other settings, and
     `BitstreamError` for a damaged file.
     """
-    path = settings.resume_from
-    if path is None:
+    if settings.resume_from is None:
         return None
+    path = os.fspath(settings.resume_from)
     if path == STDIN or is_pipe(path):
         raise UsageError(f"--resume-from {path}: expected a file, found a pipe")
     with open_stream(path) as reader:

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from bitstream import DEFAULT_LIMITS, Limits, probe
 from bitstream.blocks import MAGIC
+from bitstream.positions import FileSource
+from inrcodec.coding.stream_source import is_path, is_read_once, name_of
 from inrcodec.decoder.video import Video, open_video
 from inrcodec.errors import UsageError
 from inrcodec.progress import Part, Progress, Silent
 from inrcodec.quality.frame_metrics import MEASURES, Frame, Measured, Metric, measure_frame
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import atomic_output
-from inrcodec.system.names import STDIN, is_pipe
+from inrcodec.system.names import StrPath
 from inrcodec.video import FrameReading
 from inrcodec.video.planes import Picture
 
@@ -97,7 +99,7 @@ class Evaluation:
             },
         }
 
-    def write_csv(self, path: str, overwrite: bool) -> None:
+    def write_csv(self, path: StrPath, overwrite: bool) -> None:
         """Write a line for each frame. Raises `UsageError` and `OutputError`."""
         text = io.StringIO()
         names = [metric.name for metric in self.metrics]
@@ -110,8 +112,8 @@ class Evaluation:
 
 
 def evaluate(
-    reference: str,
-    decoded: str,
+    reference: FileSource,
+    decoded: FileSource,
     source: SourceSettings | None = None,
     measures: Sequence[str] | None = None,
     device: str = "auto",
@@ -120,6 +122,7 @@ def evaluate(
 ) -> Evaluation:
     """Compare `decoded`, an .inrv file or any video, with the part of `reference` that `source` selects.
 
+    Both are paths; of an .inrv file, also its bytes or a binary file object that can seek.
     `measures` are names of `frame_metrics.MEASURES`; the default is all that are installed. Memory holds one
     frame of each video, or what rendering needs for an .inrv file. Raises `UsageError` if the videos differ
     in size or length, and for an unavailable measure, and `BitstreamError` for an .inrv file that is damaged
@@ -133,10 +136,11 @@ def evaluate(
             _Opened(reference, source or SourceSettings(), device, stack, progress, limits),
             _Opened(decoded, SourceSettings(), device, stack, progress, limits),
         ]
+        original, copy = videos[0].name, videos[1].name
         counts = [video.frame_count for video in videos]
         if all(counts) and counts[0] != counts[1]:
             raise UsageError(
-                f"{reference} has {counts[0]:,} frames, {decoded} has {counts[1]:,}: they cannot be compared"
+                f"{original} has {counts[0]:,} frames, {copy} has {counts[1]:,}: they cannot be compared"
             )
         total = max(video.frame_count for video in videos)
         first, second = (video.pictures for video in videos)
@@ -148,14 +152,14 @@ def evaluate(
             if one.pixels.shape != other.pixels.shape:
                 sizes = [f"{frame.shape[1]}x{frame.shape[0]}" for frame in (one.pixels, other.pixels)]
                 raise UsageError(
-                    f"{reference} has frames of {sizes[0]}, {decoded} of {sizes[1]}: repeat the --crop and "
+                    f"{original} has frames of {sizes[0]}, {copy} of {sizes[1]}: repeat the --crop and "
                     "--scale of the encode"
                 )
             shape = one.pixels.shape
             found.append(measure_frame(one, other, names))
             progress.stage("comparing", len(found), max(total, len(found)))
     if (one is None) != (other is None):
-        longer = reference if other is None else decoded
+        longer = original if other is None else copy
         raise UsageError(
             f"{longer} has more than the {len(found)} frames of the other: repeat the --frames and --every "
             "of the encode"
@@ -163,7 +167,7 @@ def evaluate(
     there = _measured([metric for name in names for metric in MEASURES[name].metrics], found[0], progress)
     values = {metric.name: np.array([row[metric.name] for row in found], dtype=float) for metric in there}
     size = videos[1].file_bytes
-    return Evaluation(reference, decoded, shape[1], shape[0], size, there, values, len(found))
+    return Evaluation(original, copy, shape[1], shape[0], size, there, values, len(found))
 
 
 def frames_at(
@@ -226,36 +230,42 @@ class _Opened:
 
     def __init__(
         self,
-        path: str,
+        video: FileSource,
         source: SourceSettings,
         device: str,
         stack: ExitStack,
         progress: Progress,
         limits: Limits,
     ) -> None:
-        if path == STDIN or is_pipe(path):
-            raise UsageError(f"{path}: both videos must be read from files, not from pipes")
-        self.file_bytes = os.path.getsize(path) if os.path.isfile(path) else None
+        self.name = name_of(video)
+        if is_read_once(video):
+            raise UsageError(f"{self.name}: both videos must be read from files, not from pipes")
+        self.file_bytes: int | None = None
+        """Size of the video, without audio, subtitles and metadata for an .inrv file; None for images."""
         self.frame_count = 0
         """0 if the number is unknown before reading."""
         self.video: Video | None = None
         """Random access to the frames; None unless this is an .inrv file."""
         self.pictures: Iterator[Picture]
-        if self.file_bytes is not None and _is_ours(path):
+        if not is_path(video) or _is_ours(video):
             if source != SourceSettings():
                 raise UsageError(
-                    f"{path}: parts of .inrv files cannot be compared; name the source video first"
+                    f"{self.name}: parts of .inrv files cannot be compared; name the source video first"
                 )
-            self.file_bytes -= probe(path, limits).extras_bytes
-            self.video = stack.enter_context(open_video(path, device, limits=limits))
+            summary = probe(video, limits)
+            self.file_bytes = summary.file_bytes - summary.extras_bytes
+            self.video = stack.enter_context(open_video(video, device, limits=limits))
             self.pictures, self.frame_count = map(Picture, self.video), len(self.video)
-        else:
-            reading = FrameReading(path, source, Part(progress, has_stages=False)).pictures()
-            stack.callback(reading.close)
-            self.pictures = reading
+            return
+        self.file_bytes = os.path.getsize(video) if os.path.isfile(video) else None
+        reading = FrameReading(self.name, source, Part(progress, has_stages=False)).pictures()
+        stack.callback(reading.close)
+        self.pictures = reading
 
 
-def _is_ours(path: str) -> bool:
+def _is_ours(path: StrPath) -> bool:
+    if not os.path.isfile(path):
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(len(MAGIC)) == MAGIC

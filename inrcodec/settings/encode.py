@@ -21,6 +21,7 @@ from inrcodec.settings.presets import (
     Preset,
 )
 from inrcodec.settings.source import SegmentRule, SourceSettings
+from inrcodec.system.names import StrPath
 
 DEFAULT_BPP = 0.06
 CHECKPOINT_SECONDS = 60.0
@@ -83,7 +84,7 @@ class EncodeSettings:
     """
     embedding_bits: int | None = field(default=None, metadata=_TRAINING)
     source: SourceSettings = SourceSettings()
-    mask: str | None = None
+    mask: StrPath | None = None
     """An image, or a video with a frame for each encoded frame; white pixels are holes to fill."""
     segment: SegmentRule = "auto"
     checkpoint_seconds: float = CHECKPOINT_SECONDS
@@ -93,10 +94,10 @@ class EncodeSettings:
 
     Processes are spawned, so a script that uses them must guard its code by `if __name__ == "__main__"`.
     """
-    resume_from: str | None = None
+    resume_from: StrPath | None = None
     """An .inrv file of the same frames whose fit continues. Model, options, parameters, seed and segments are
     the file's, and so is the size unless one is given."""
-    preview: str | None = None
+    preview: StrPath | None = None
     """A PNG file that shows a frame of the source beside its fit while the fit runs."""
     overwrite: bool = False
 

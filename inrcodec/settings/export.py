@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from inrcodec.errors import UsageError
+from inrcodec.system.names import StrPath
 
 if TYPE_CHECKING:
     from bitstream.limits import Limits
@@ -24,7 +25,7 @@ class ExportSettings:
 
     web: bool = False
     """Whether to add a page that plays the export."""
-    runtime: str | None = None
+    runtime: StrPath | None = None
     """Folder with onnxruntime-web for the page; None fetches it through npm."""
     check: str = "some"
     """Frames to compare with our decoder's: `some` (first, middle and last of each segment) or `all`."""

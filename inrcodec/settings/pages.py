@@ -12,7 +12,7 @@ from inrcodec.errors import UsageError
 from inrcodec.settings.presets import AUTO
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import check_output_file
-from inrcodec.system.names import check_paths, is_pipe
+from inrcodec.system.names import StrPath, check_paths, is_pipe
 
 if TYPE_CHECKING:
     from bitstream.limits import Limits
@@ -28,9 +28,9 @@ class ReportSettings:
     """The settings of `inrc report`."""
 
     source: SourceSettings = SourceSettings()
-    results: Sequence[str] = ()
+    results: Sequence[StrPath] = ()
     """Files of `python -m benchmarks.rd --json` with other codecs to plot beside the files."""
-    logs: Sequence[str] = ()
+    logs: Sequence[StrPath] = ()
     """Files of `inrc encode --json`; each names the output that it describes."""
     device: str = "auto"
     overwrite: bool = False
@@ -61,7 +61,7 @@ class ComparisonSettings:
     epochs: float | None = None
     against: Sequence[str] = ("x264:medium", "x265:medium", "svtav1:6")
     """Ordinary codecs, as CODEC:PRESET."""
-    keep: str | None = None
+    keep: StrPath | None = None
     """Folder to keep our files in; None removes them."""
     device: str = "auto"
     overwrite: bool = False
@@ -106,7 +106,7 @@ def check_comparison(source: str, output: str, settings: ComparisonSettings) -> 
     _check_page((source,), output, settings.overwrite)
 
 
-def _check_page(inputs: Sequence[str], output: str, overwrite: bool) -> None:
+def _check_page(inputs: Sequence[StrPath], output: str, overwrite: bool) -> None:
     """Raise as the two functions above, for a page made from the files `inputs`."""
     if not output.endswith((".html", ".htm")):
         raise UsageError(f"-o: expected a name that ends with .html, found {output}")

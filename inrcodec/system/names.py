@@ -10,6 +10,7 @@ from pathlib import Path
 from inrcodec.errors import UsageError
 from inrcodec.system.locks import partial_beside, shortened
 
+StrPath = str | os.PathLike[str]
 STDIN = STDOUT = "-"
 COPY = "source"
 """Kind of the temporary name for a copy of a pipe."""
@@ -23,11 +24,12 @@ def check_folder_of(target: Path) -> None:
         raise UsageError(f"the folder {target.parent} does not exist; create it first")
 
 
-def check_paths(source: str, output: str, may_be_piped: bool = False) -> None:
+def check_paths(source: StrPath, output: StrPath, may_be_piped: bool = False) -> None:
     """Raise `UsageError` unless `source` exists and is not the output; patterns of images are not checked.
 
     If it `may_be_piped`, `-` is standard input.
     """
+    source, output = os.fspath(source), os.fspath(output)
     if source == STDIN and may_be_piped:
         return
     if "%" not in source:
@@ -57,7 +59,7 @@ def same_file(first: str, second: str) -> bool:
         return False
 
 
-def is_pipe(path: str | os.PathLike[str]) -> bool:
+def is_pipe(path: StrPath) -> bool:
     """Whether this is standard input, a pipe, a socket or a character device, which can be read only once."""
     if os.fspath(path) == STDIN:
         return True
@@ -68,7 +70,7 @@ def is_pipe(path: str | os.PathLike[str]) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
 
 
-def resume_folder(output: str | os.PathLike[str]) -> Path:
+def resume_folder(output: StrPath) -> Path:
     """The folder where an encode to `output` keeps what it needs to resume after an interruption."""
     target = Path(os.path.realpath(output))
     return target.with_name(f"{shortened(target.name, _LONGEST_RESUMED)}.resume")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from inrcodec.errors import UsageError
 from inrcodec.progress import Progress
 from inrcodec.settings.source import FrameRange, SourceSettings
+from inrcodec.system.names import StrPath
 from inrcodec.video.properties import Clip
 from inrcodec.video.reader import FrameReading, read_clip
 
@@ -18,7 +20,7 @@ WHITE = 128
 _LUMA_THOUSANDTHS = np.array([299, 587, 114], dtype=np.uint32)
 
 
-def cut_holes(clip: Clip, path: str, progress: Progress, part: range | None = None) -> Clip:
+def cut_holes(clip: Clip, path: StrPath, progress: Progress, part: range | None = None) -> Clip:
     """The clip without the pixels that are white in the mask, an image or a video at `path`.
 
     A single image masks all frames. For a clip that is only the frames `part` of a longer video, the same
@@ -49,25 +51,25 @@ def cut_holes(clip: Clip, path: str, progress: Progress, part: range | None = No
     return replace(clip, keep=keep)
 
 
-def check_mask_length(path: str, frame_count: int) -> None:
+def check_mask_length(path: StrPath, frame_count: int) -> None:
     """Raise `UsageError` unless the mask at `path` has one frame or `frame_count` frames."""
     found = _frame_count(path)
     if found not in (1, frame_count):
         raise UsageError(_wrong_length(path, found, frame_count))
 
 
-def _wrong_length(path: str, found: int, expected: int) -> str:
+def _wrong_length(path: StrPath, found: int, expected: int) -> str:
     return f"--mask {path} has {found} frames, but {expected} are encoded; give one image, or as many frames"
 
 
-def _frame_count(path: str) -> int:
-    return sum(1 for _ in FrameReading(path, SourceSettings(bit_depth=8)))
+def _frame_count(path: StrPath) -> int:
+    return sum(1 for _ in FrameReading(os.fspath(path), SourceSettings(bit_depth=8)))
 
 
-def _read_mask(path: str, part: range | None) -> NDArray[np.bool_]:
+def _read_mask(path: StrPath, part: range | None) -> NDArray[np.bool_]:
     """True where a pixel is kept, (T, height, width), T the frames of the mask."""
     source = SourceSettings(bit_depth=8)
     if part is not None and _frame_count(path) > 1:
         source = replace(source, frames=FrameRange(part.start, part.stop))
-    frames = read_clip(path, source).frames
+    frames = read_clip(os.fspath(path), source).frames
     return np.stack([frame @ _LUMA_THOUSANDTHS < 1000 * WHITE for frame in frames])

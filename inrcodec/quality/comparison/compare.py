@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from inrcodec.progress import Part, Progress, Silent
 from inrcodec.settings.pages import ComparisonSettings, check_comparison
+from inrcodec.system.names import StrPath
 
 if TYPE_CHECKING:
     from inrcodec.quality.comparison.result import ComparisonResult
 
 
 def compare(
-    source: str,
-    output: str,
+    source: StrPath,
+    output: StrPath,
     settings: ComparisonSettings | None = None,
     progress: Progress | None = None,
 ) -> ComparisonResult:
@@ -26,6 +28,7 @@ def compare(
     nothing is left to compare, raises the error of the first encode.
     """
     settings, progress = settings or ComparisonSettings(), Part(progress or Silent(), repeats_notes=False)
+    source, output = os.fspath(source), os.fspath(output)
     check_comparison(source, output, settings)
     # Everything below needs torch, whose import takes two seconds.
     from inrcodec.quality.comparison.flow import compare_checked

@@ -51,10 +51,11 @@ def compare_checked(
         said = verdict(comparisons)
         foreword = foreword_of(said, contenders, comparisons, left_out)
         page = write_page(replace(evidence, foreword=foreword), output, settings.overwrite)
-        if settings.keep is not None:
-            keep_files(made, settings.keep, settings.overwrite)
+        keep = None if settings.keep is None else os.fspath(settings.keep)
+        if keep is not None:
+            keep_files(made, keep, settings.overwrite)
     return ComparisonResult(
-        page, selected.frames, tuple(contenders), tuple(comparisons), tuple(left_out), said, settings.keep
+        page, selected.frames, tuple(contenders), tuple(comparisons), tuple(left_out), said, keep
     )
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.pages import ReportSettings, check_report
+from inrcodec.system.names import StrPath
 
 if TYPE_CHECKING:
     from inrcodec.quality.report.gather import ReportResult
 
 
 def write_report(
-    source: str,
-    files: Sequence[str],
-    output: str,
+    source: StrPath,
+    files: Sequence[StrPath],
+    output: StrPath,
     settings: ReportSettings | None = None,
     progress: Progress | None = None,
 ) -> ReportResult:
@@ -27,7 +29,8 @@ def write_report(
     `NotAVideo` and `OutputError`.
     """
     settings, progress = settings or ReportSettings(), progress or Silent()
-    check_report(source, files, output, settings)
+    source, output, paths = os.fspath(source), os.fspath(output), [os.fspath(file) for file in files]
+    check_report(source, paths, output, settings)
     # Everything below needs torch, whose import takes two seconds.
     from bitstream import DEFAULT_LIMITS
     from inrcodec.quality.report.gather import ReportInputs, gather, write_page
@@ -37,9 +40,9 @@ def write_report(
     inputs = ReportInputs(
         source,
         settings.source,
-        files,
-        [clip for path in settings.results for clip in read_results(path)],
-        read_logs(settings.logs, files),
+        paths,
+        [clip for path in settings.results for clip in read_results(os.fspath(path))],
+        read_logs([os.fspath(path) for path in settings.logs], paths),
         settings.device,
         limits=settings.limits or DEFAULT_LIMITS,
     )
