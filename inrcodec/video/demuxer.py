@@ -18,7 +18,7 @@ from bitstream import DEFAULT_LIMITS
 from inrcodec.errors import NotAVideo, UsageError
 
 FORMATS = (
-    *("3dostr", "4xm", "amv", "anm", "apng", "apv", "asf", "asf_o", "av1", "avi", "avs", "avs2", "avs3"),
+    *("3dostr", "4xm", "anm", "apng", "apv", "asf", "asf_o", "av1", "avi", "avs", "avs2", "avs3"),
     *("bethsoftvid", "bfi", "bink", "bmv", "cavsvideo", "cdxl", "cine", "dhav", "dirac", "dnxhd", "dv"),
     *("dxa", "ea", "evc", "film_cpk", "filmstrip", "flic", "flv", "gif", "gxf", "h261", "h263", "h264"),
     *("hevc", "idcin", "iff", "ifv", "ingenient", "ipmovie", "ipu", "ivf", "ivr", "jpegxl_anim", "jv"),
@@ -27,7 +27,7 @@ FORMATS = (
     *("mxf", "mxg", "nc", "nsv", "nut", "nuv", "obu", "ogg", "paf", "pdv", "pmp", "psxstr", "pva", "r3d"),
     *("rl2", "rm", "roq", "rpl", "sdr2", "ser", "sga", "siff", "smjpeg", "smk", "smush", "swf", "thp"),
     *("tiertexseq", "tmv", "ty", "usm", "vc1", "vc1test", "vivo", "vividas", "vmd", "vvc", "wc3movie"),
-    *("webp", "wsvqa", "wtv", "xmv", "yop", "yuv4mpegpipe"),
+    *("wsvqa", "wtv", "xmv", "yop", "yuv4mpegpipe"),
     *("bmp_pipe", "dds_pipe", "dpx_pipe", "exr_pipe", "gem_pipe", "gif_pipe", "hdr_pipe", "j2k_pipe"),
     *("jpeg_pipe", "jpegls_pipe", "jpegxl_pipe", "pam_pipe", "pbm_pipe", "pcx_pipe", "pfm_pipe", "pgm_pipe"),
     *("pgmyuv_pipe", "pgx_pipe", "phm_pipe", "png_pipe", "ppm_pipe", "psd_pipe", "qoi_pipe", "sgi_pipe"),

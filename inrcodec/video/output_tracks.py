@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from math import lcm
+from math import floor, lcm
 from typing import Any, cast
 
 import av
@@ -33,6 +33,8 @@ _MATROSKA_CODECS = {
     "vorbis": b"A_VORBIS",
 }
 """Names of the codecs that have padding (the codec registry of Matroska, draft-ietf-cellar-codec)."""
+_LATEST = 1 << 62
+"""Limit of times, so that FFmpeg's 64 bits hold sums of two."""
 _SKIP_SAMPLES = 11
 """FFmpeg's AV_PKT_DATA_SKIP_SAMPLES."""
 
@@ -47,10 +49,12 @@ def timed_by_samples(track: Track, snap: Fraction) -> Track:
     if padding == NO_PADDING or not track.packets or not info.sample_rate:
         return replace(track, padding=NO_PADDING)
     unit = Fraction(1, lcm(info.time_base.denominator, info.sample_rate))
-    if unit.denominator > LARGEST_TERM:
+    latest = max(abs(time) for one in track.packets for time in (one.pts, one.dts, one.duration))
+    if unit.denominator > LARGEST_TERM or latest * info.time_base / unit > _LATEST:
         return replace(track, padding=NO_PADDING)
     begin = track.packets[0].pts * info.time_base + Fraction(padding.start, info.sample_rate)
-    heard = round(begin / info.time_base) * info.time_base if padding.start else begin
+    # FFmpeg rounds halves away from 0, and here the rounded time is that before 0.
+    heard = floor(begin / info.time_base + Fraction(1, 2)) * info.time_base if padding.start else begin
     shift = -heard if padding.start and -snap < heard < 0 else Fraction(0)
 
     def ticks(time: int) -> int:

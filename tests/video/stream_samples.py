@@ -11,6 +11,8 @@ import numpy as np
 
 RATE = 22050
 _PACKET_BYTES = 188
+_FIELDS = {b"stsd": 8, b"mp4v": 78}
+"""Bytes of fields before the boxes in a box."""
 
 
 def _tone(seconds: float, rate: int, channels: int) -> Any:
@@ -184,3 +186,21 @@ def _with_elements(data: bytes, parents: tuple[bytes, ...], added: bytes) -> byt
             inner = _with_elements(data[start:end], parents[1:], added)
             return data[:at] + (len(inner) | 1 << 56).to_bytes(8) + inner + data[end:]
         at = end
+
+
+def insert_clean_aperture(path: Path, width: int, height: int) -> None:
+    """Declare in a .mov of MPEG-4 that only the central `width` x `height` pixels are shown."""
+    aperture = _box(b"clap", struct.pack(">8i", width, 1, height, 1, 0, 1, 0, 1))
+    parents = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4v")
+    path.write_bytes(_with_box(path.read_bytes(), parents, aperture))
+
+
+def _with_box(data: bytes, parents: tuple[bytes, ...], added: bytes) -> bytes:
+    if not parents:
+        return data + added
+    at = 0
+    while data[at + 4 : at + 8] != parents[0]:
+        at += int.from_bytes(data[at : at + 4])
+    end, start = at + int.from_bytes(data[at : at + 4]), at + 8 + _FIELDS.get(parents[0], 0)
+    inner = data[at + 8 : start] + _with_box(data[start:end], parents[1:], added)
+    return data[:at] + _box(parents[0], inner) + data[end:]

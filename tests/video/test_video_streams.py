@@ -21,6 +21,7 @@ from stream_samples import (
     TRACKS,
     VIDEO,
     hide_sound,
+    insert_clean_aperture,
     insert_elements,
     join_programmes,
     reorder_channels,
@@ -253,6 +254,14 @@ def test_frames_that_an_edit_list_hides_are_not_missing(tmp_path: Path, notes: N
     assert notes.lines == []
 
 
+def test_formats_are_those_of_ffmpeg_and_read_one_file() -> None:
+    for name in demuxer.FORMATS:
+        assert av.ContainerFormat(name, "r").is_input
+    others = {"hls", "concat", "dash", "sdp", "rtsp", "rtp", "sap", "image2", "image2pipe", "lavfi", "tty"}
+    others |= {"svg_pipe", "vobsub", "webm_dash_manifest", "ffmetadata", "x11grab", "fbdev"}
+    assert not others & set(demuxer.FORMATS)
+
+
 PLAYLISTS = {
     "hls": ("a.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nb.ts\n#EXT-X-ENDLIST\n"),
     "concat": ("a.mp4", "ffconcat version 1.0\nfile b.ts\n"),
@@ -354,6 +363,13 @@ def test_a_cropped_picture_keeps_its_shape(
     insert_elements(film, (SEGMENT, TRACKS, TRACK, VIDEO), {CROP_TOP: 8, CROP_BOTTOM: 8, **size})
     properties = read_clip(str(film), WHOLE, notes).properties
     assert (properties.width, properties.height, properties.sample_aspect_ratio) == (40, 16, ratio)
+
+
+def test_the_clean_aperture_of_quicktime_is_applied(tmp_path: Path, notes: Notes) -> None:
+    film = write_video(tmp_path / "a.mov", gradient(64, 48, 3), "mpeg4", "yuv420p")
+    whole = read_clip(str(film), WHOLE, notes).frames
+    insert_clean_aperture(film, 60, 40)
+    assert np.array_equal(read_clip(str(film), WHOLE, notes).frames, whole[:, 4:44, 2:62])
 
 
 def test_cropping_that_leaves_nothing_is_ignored() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stream_samples import write_sound_at
 from track_samples import flash_and_onset, stored_packets, write_film
 from video_samples import Notes, gradient, write_video
@@ -413,6 +417,22 @@ def test_as_many_samples_are_played_as_before(
     assert notes.lines == []
 
 
+@pytest.mark.parametrize("delay", [0, 7])
+def test_an_mp4_states_as_many_samples_as_the_webm_plays(tmp_path: Path, notes: Notes, delay: int) -> None:
+    film = write_sound_at(
+        tmp_path / "a.webm", 0, codec="libopus", video="libvpx", frames=50, seconds=2, rate=48000
+    )
+    clip, extras = read_film(film, notes)
+    moved = cut_extras(extras, Window(Fraction(delay, 1000), False, None))
+    again = write_film_again(tmp_path / "b.mp4", clip, moved, notes)
+    assert samples_of(film) == 96_000
+    with av.open(str(again)) as container:
+        sound = container.streams.audio[0]
+        assert sound.duration * sound.time_base == 2
+        # FFmpeg plays the last packet of an .mp4 to its end.
+    assert samples_of(again) == 96_000 + extras.tracks[0].padding.end
+
+
 def test_padding_belongs_to_the_first_and_the_last_packet() -> None:
     info = TrackInfo(TrackKind.AUDIO, "opus", Fraction(1, 1000), {}, 48000)
     packets = tuple(Packet(at, at, 20, True, bytes([at])) for at in range(0, 200, 20))
@@ -448,3 +468,35 @@ def test_sound_of_an_avi_with_b_frames_stays_in_step(
     flash, onset = flash_and_onset(again)
     before = flash_and_onset(film)
     assert abs((flash - onset) - (before[0] - before[1])) < FRAME_SECONDS / 2
+
+
+EXTREMES = st.sampled_from((0, 1, 312, 48_000, (1 << 31) - 1, (1 << 32) - 1))
+UNITS = (Fraction(1, 1000), Fraction(1, 48_000), Fraction(1152, 44_100), Fraction(1, (1 << 32) - 1))
+TIMES = st.integers(-(1 << 60) + 1, (1 << 60) - 1) | st.integers(-2000, 2000)
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=60)
+@given(
+    codec=st.sampled_from(("opus", "aac", "mp3", "pcm_s16le", "vorbis")),
+    suffix=st.sampled_from(("mkv", "mp4", "webm")),
+    padding=st.builds(Padding, EXTREMES, EXTREMES),
+    rate=EXTREMES,
+    unit=st.sampled_from(
+        (Fraction(1, 1000), Fraction(1, 48_000), Fraction(1152, 44_100), Fraction(1, 2**32 - 1))
+    ),
+    times=st.lists(TIMES, max_size=4),
+    header=st.binary(max_size=24),
+)
+def test_no_padding_of_a_strange_file_breaks_the_writer(
+    codec: str,
+    suffix: str,
+    padding: Padding,
+    rate: int,
+    unit: Fraction,
+    times: list[int],
+    header: bytes,
+) -> None:
+    info = TrackInfo(TrackKind.AUDIO, codec, unit, {}, rate, "stereo", extradata=header)
+    packets = tuple(Packet(time, time, 20, True, bytes(40)) for time in sorted(times))
+    with tempfile.TemporaryDirectory() as folder, suppress(OutputError):
+        write_black(Path(folder) / f"a.{suffix}", Extras((Track(info, packets, padding),)), Notes())
