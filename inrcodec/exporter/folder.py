@@ -11,10 +11,12 @@ from inrcodec.errors import UsageError
 from inrcodec.exporter.manifest import is_export
 from inrcodec.system.files import output_errors, sync_folder, temporary_folder_beside
 from inrcodec.system.names import check_folder_of
+from inrcodec.system.private import check_link
 
 
 def check_export_folder(source: str, output: str, overwrite: bool) -> None:
     """Raise `UsageError` if `output` exists, unless it is an export (or empty) and `overwrite` is set."""
+    check_link(Path(output))
     target = Path(os.path.realpath(output))
     if target.is_dir():
         if not overwrite:

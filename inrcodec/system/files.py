@@ -14,7 +14,7 @@ from typing import BinaryIO
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.system.locks import HAS_LOCKS, locked_file, locked_folder
 from inrcodec.system.names import check_folder_of, resume_folder
-from inrcodec.system.private import create_private
+from inrcodec.system.private import check_link, create_private
 
 
 def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
@@ -60,6 +60,7 @@ def _reserve(descriptor: int, folder: Path, size_bytes: int) -> None:
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
+    check_link(target)
     if target.is_dir():
         raise UsageError(f"{target} is a folder; name a file in it")
     if target.exists():

@@ -96,6 +96,18 @@ def open_private_folder(path: Path, is_new: bool = False) -> int:
     return descriptor
 
 
+def check_link(path: Path) -> None:
+    """Raise `UsageError` if `path` is a link that another user may have planted.
+
+    Links of this user, of root and of the owner of their folder are followed, as by Linux in /tmp. Resolving
+    the name of an output bypasses that protection of Linux.
+    """
+    if not path.is_symlink() or not hasattr(os, "geteuid"):
+        return
+    if os.lstat(path).st_uid not in (os.geteuid(), 0, os.stat(path.parent).st_uid):
+        raise UsageError(f"{path} is a link of another user, which is not followed; name another output")
+
+
 def _is_own(status: os.stat_result) -> bool:
     return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
 

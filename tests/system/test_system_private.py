@@ -13,7 +13,8 @@ import pytest
 from foreign import plant
 
 from inrcodec.errors import InrcError, OutputError, UsageError
-from inrcodec.system.files import atomic_output, replace_file, temporary_folder_beside
+from inrcodec.exporter.folder import check_export_folder
+from inrcodec.system.files import atomic_output, check_output_file, replace_file, temporary_folder_beside
 from inrcodec.system.pipes import rereadable
 from inrcodec.system.private import make_private_folder, read_own, secure_folder
 
@@ -120,3 +121,26 @@ def test_private_files_and_folders(tmp_path: Path, precious: Path, monkeypatch: 
     plant(folder, monkeypatch)
     with pytest.raises(UsageError, match="private belongs to another user"):
         make_private_folder(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to another user")
+@pytest.mark.parametrize("destination", ["own/precious", "own/new"])
+def test_an_output_that_is_a_link_of_another_user_is_not_followed(
+    tmp_path: Path, precious: Path, monkeypatch: pytest.MonkeyPatch, destination: str
+) -> None:
+    (tmp_path / "a").symlink_to(destination)
+    check_output_file(tmp_path / "a", overwrite=True)
+    plant(tmp_path / "a", monkeypatch)
+    for use in (
+        lambda: check_output_file(tmp_path / "a", overwrite=True),
+        lambda: atomic_output(tmp_path / "a", overwrite=True).__enter__(),
+        lambda: check_export_folder("a.inrv", str(tmp_path / "a"), overwrite=True),
+    ):
+        with pytest.raises(UsageError, match="a is a link of another user"):
+            use()
+    assert os.listdir(precious.parent) == ["precious"] and precious.read_bytes() == b"kept"
+    # The owner of a folder may have links in it.
+    os.chown(tmp_path, 65534, 65534)
+    with atomic_output(tmp_path / "a", overwrite=True) as file:
+        file.write(b"new")
+    assert (tmp_path / destination).read_bytes() == b"new"
