@@ -185,7 +185,8 @@ def gaussian_profile(index: int) -> list[int]:
 
 def shaped_frequencies(profile: list[int], centre: int, span: int) -> list[int]:
     weights = [profile[abs(k - centre)] if abs(k - centre) < len(profile) else 0 for k in range(span + 1)]
-    frequencies = [1 + weight * (TOTAL - span - 1) // sum(weights) for weight in weights]
+    total = sum(weights)
+    frequencies = [1 + weight * (TOTAL - span - 1) // total for weight in weights]
     frequencies[centre] += TOTAL - sum(frequencies)
     return frequencies
 
