@@ -35,7 +35,7 @@ def redirected(redirections: str, *arguments: str | Path, cwd: Path) -> subproce
     return subprocess.run(["sh", "-c", script], capture_output=True, cwd=cwd, env=environment(), timeout=120)
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("closed", [">&-", "2>/dev/full", "<&- >&- 2>&-"])
 def test_an_encode_needs_no_stream(tmp_path: Path, closed: str) -> None:
     done = redirected(closed, "encode", CARPHONE, "-o", "a.inrv", "-v", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -89,7 +89,7 @@ def test_an_encode_goes_on_when_the_reader_of_its_display_leaves(tmp_path: Path)
 def test_another_pipe_that_breaks_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    def broken(path: str, skip_damaged: bool) -> None:
+    def broken(*arguments: object) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
     capfdbinary.readouterr()
