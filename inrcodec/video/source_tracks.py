@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import av
@@ -9,7 +11,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Stream
 
-from bitstream import DEFAULT_LIMITS, Track, TrackInfo, TrackKind
+from bitstream import DEFAULT_LIMITS, Packet, Track, TrackInfo, TrackKind
 from inrcodec.progress import Progress, Silent
 from inrcodec.video.demuxer import demux, open_input
 from inrcodec.video.layouts import plain_layout
@@ -19,6 +21,10 @@ from inrcodec.video.sources import chosen_video
 from inrcodec.video.tags import stream_tags
 from inrcodec.video.timeline import Timeline, read_timeline, rising
 
+_RENUMBERED = ("mpegts", "mpeg")
+"""Formats whose streams may change their numbers midway."""
+_LEAST_RUN = 8
+"""Packets of a stream between two of another that it goes on in."""
 _MOST_PROBED_BYTES = 1 << 30
 """Part of a file that is searched for streams where some appear late; FFmpeg holds its packets in memory."""
 
@@ -117,7 +123,44 @@ def _packed(
             else track
             for track in tracks
         ]
-    return tracks
+    return list(_continued(tracks)) if container.format.name in _RENUMBERED else tracks
+
+
+def _continued(tracks: list[Track]) -> Iterator[Track]:
+    """The tracks, where audio that goes on in a stream of another number is one: broadcasts renumber them."""
+    waiting = list(tracks)
+    while waiting:
+        track = waiting.pop(0)
+        for other in list(waiting):
+            packets = _taking_turns(track, other) if _is_alike(track.info, other.info) else None
+            if packets is not None:
+                track = replace(track, packets=tuple(rising(packets)))
+                waiting.remove(other)
+        yield track
+
+
+def _is_alike(one: TrackInfo, other: TrackInfo) -> bool:
+    """Whether packets of both can be in one track of audio."""
+    alike = replace(
+        other, bit_rate=one.bit_rate, sample_format=one.sample_format, disposition=one.disposition
+    )
+    return one == alike and one.kind == TrackKind.AUDIO
+
+
+def _taking_turns(one: Track, other: Track) -> list[Packet] | None:
+    """The packets of both if they follow one another in long runs; None if they are side by side.
+
+    A run may reach into the next one by two packets.
+    """
+    now, later = deque(one.packets), deque(other.packets)
+    packets: list[Packet] = []
+    turns = 0
+    while now or later:
+        if not now or (later and now[0].dts - later[0].dts > 2 * now[0].duration):
+            now, later = later, now
+            turns += 1
+        packets.append(now.popleft())
+    return packets if turns <= min(len(one.packets), len(other.packets)) // _LEAST_RUN else None
 
 
 def _info(stream: Stream, listing: Listing) -> TrackInfo:

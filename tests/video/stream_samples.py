@@ -36,8 +36,12 @@ def write_sound_at(
     options: dict[str, str] | None = None,
     size: int = 16,
     rate: int = RATE,
+    delay: int = 0,
 ) -> Path:
-    """Write `frames` pictures at 25 fps, and a tone of `seconds` from `start` on (s, may be negative)."""
+    """Write `frames` pictures at 25 fps, and a tone of `seconds` from `start` on (s, may be negative).
+
+    Everything is `delay` seconds later.
+    """
     with av.open(str(path), "w", options=options or {}) as container:
         stream: Any = container.add_stream(video, rate=25)
         stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
@@ -53,6 +57,8 @@ def write_sound_at(
         tone.pts = round(rate * start)
         packets += [*sound.encode(tone), *sound.encode(None)]
         for packet in sorted(packets, key=lambda one: one.dts * one.time_base):
+            packet.pts += int(delay / packet.time_base)
+            packet.dts += int(delay / packet.time_base)
             container.mux(packet)
     return path
 

@@ -28,6 +28,7 @@ from stream_samples import (
     write_sound_at,
     write_tiles,
 )
+from track_samples import stored_packets
 from video_samples import Notes, gradient, write_video
 
 from bitstream import Extras, Padding
@@ -198,6 +199,50 @@ def test_a_stream_that_appears_after_the_probe(
     else:
         assert extras.tracks == ()
         assert notes.lines == ["1 stream(s) that begin late in the file are not carried"]
+
+
+def test_sound_goes_on_in_a_stream_of_another_number(tmp_path: Path, notes: Notes) -> None:
+    parts = [
+        write_sound_at(
+            tmp_path / f"{part}.ts",
+            0,
+            frames=50,
+            seconds=2,
+            delay=2 * part,
+            options={"mpegts_start_pid": str(0x200 if part == 1 else 0x100)},
+        )
+        for part in range(3)
+    ]
+    (tmp_path / "all.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    (track,) = read_all(tmp_path / "all.ts", notes).tracks
+    expected = [packet.data for part in parts for packet in stored_packets(part, "audio")]
+    assert [packet.data for packet in track.packets] == expected
+    times = [float(packet.pts * track.info.time_base) for packet in track.packets]
+    assert times == sorted(times) and times[-1] == pytest.approx(6, abs=0.1)
+    assert [line for line in notes.lines if "video streams" not in line] == []
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_sound_beside_other_sound_stays_a_track_of_its_own(tmp_path: Path, notes: Notes, start: int) -> None:
+    film = write_sound_at(tmp_path / "a.ts", 0, frames=100, seconds=4)
+    with av.open(str(film)) as source, av.open(str(tmp_path / "b.ts"), "w") as target:
+        video, sound = source.streams
+        streams = [target.add_stream_from_template(stream) for stream in (video, sound, sound)]
+        for packet in source.demux():
+            data, stream = bytes(packet), packet.stream
+            for copy in streams[stream.index :] if packet.size else ():
+                if copy is streams[2] and packet.pts * packet.time_base < start:
+                    continue
+                again = av.Packet(data)
+                again.stream, again.time_base = copy, packet.time_base
+                again.pts, again.dts, again.duration = packet.pts, packet.dts, packet.duration
+                if (stream is video) == (copy is streams[0]):
+                    target.mux(again)
+    tracks = read_all(tmp_path / "b.ts", notes).tracks
+    packets = [[packet.data for packet in track.packets] for track in tracks]
+    assert packets[0] == [packet.data for packet in stored_packets(film, "audio")]
+    assert len(packets) == 2 and packets[1] == packets[0][-len(packets[1]) :]
+    assert len(packets[1]) == pytest.approx(len(packets[0]) * (4 - start) / 4, abs=2)
 
 
 @pytest.mark.parametrize("number, width, own", [(None, 32, 2), (1, 32, 2), (0, 16, 1)])
