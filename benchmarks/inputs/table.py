@@ -314,7 +314,7 @@ DAMAGE = (
     InputFile(
         "a packet that cannot be decoded", "a.mkv",
         partial(make.damaged, codec="mjpeg", pixel_format="yuvj420p"), (160, 96), 11, Fraction(250, 11), True,
-        notes=(f"{DAMAGED}: 1 of its packets",),
+        lasts=Fraction(1, 25), notes=(f"{DAMAGED}: 1 of its packets",),
     ),
     InputFile(
         "truncated", "a.mp4", partial(make.cut_short, share=0.5), refusal=(1, NO_VIDEO)
