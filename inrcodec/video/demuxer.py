@@ -16,6 +16,7 @@ from av.stream import Stream
 
 from bitstream import DEFAULT_LIMITS
 from inrcodec.errors import NotAVideo, UsageError
+from inrcodec.video.truncation import is_cut_off
 
 FORMATS = (
     *("3dostr", "4xm", "anm", "apng", "apv", "asf", "asf_o", "av1", "avi", "avs", "avs2", "avs3"),
@@ -105,6 +106,8 @@ def _opened(path: str, probe: Mapping[str, str]) -> InputContainer:
     except av.FFmpegError as error:
         refused = [name for _, name, text in messages if text.startswith("Format not on whitelist")]
         reason = f"inrc does not read the format {refused[0]}" if refused else error.strerror or error
+        if not refused and is_cut_off(path):
+            reason = "it is cut off before the index that says where its frames are"
         raise NotAVideo(f"{path} is not a video: {reason}") from error
     sizes = [match for _, _, text in messages if (match := _OVERSIZED.match(text)) is not None]
     videos = [stream.codec_context for stream in container.streams.video]

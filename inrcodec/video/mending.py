@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -56,6 +57,22 @@ def mended(stamps: Sequence[int | None], period: Fraction) -> Mended | None:
         wanted = own[index]
         times[index] = times[index - 1] + step if wanted is None else max(wanted, times[index - 1] + 1)
     return Mended(tuple(times), per_unit, len(known) - len(kept), len(stamps) - len(known))
+
+
+def on_grid(stamps: Sequence[int | None], period: Fraction) -> list[int | None]:
+    """The timestamps at multiples of `period` from one another, if they are most of all; None for the others.
+
+    For sources most of whose times are guessed, some of them wrongly, if the guesses are regular at all.
+    """
+    phases = [None if stamp is None else stamp - round(index * period) for index, stamp in enumerate(stamps)]
+    known = Counter(phase for phase in phases if phase is not None)
+    if not known:
+        return list(stamps)
+    usual, _ = known.most_common(1)[0]
+    hits = [phase is not None and abs(phase - usual) <= 1 for phase in phases]
+    if 2 * sum(hits) <= known.total():
+        return list(stamps)
+    return [stamp if is_hit else None for stamp, is_hit in zip(stamps, hits, strict=True)]
 
 
 def apart(times: Iterable[int]) -> Iterator[int]:

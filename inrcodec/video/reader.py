@@ -21,6 +21,7 @@ from inrcodec.video.color import assume_matrix, color_tags
 from inrcodec.video.conversion import rgb_pixels
 from inrcodec.video.frame_checks import FrameChecks
 from inrcodec.video.geometry import Frame, Turn, centre_crop, scale
+from inrcodec.video.mending import on_grid
 from inrcodec.video.planes import Picture, picture_of
 from inrcodec.video.properties import Clip, VideoProperties, Window
 from inrcodec.video.sources import Source, open_source
@@ -128,7 +129,10 @@ def _read(
     time_base = first.time_base or opened.time_base
     kept_rate = _kept_rate(opened.frame_rate, source.every)
     end = _end_of(opened, last, following, time_base)
-    timing = timing_of(timestamps[:: source.every], end, time_base, kept_rate, progress)
+    stamps = timestamps[:: source.every]
+    if opened.has_guessed_times:
+        stamps = on_grid(stamps, 1 / (kept_rate * time_base))
+    timing = timing_of(stamps, end, time_base, kept_rate, progress)
     _note_what_is_missing(opened, len(timestamps), timing.start, source.frames, progress)
     ratio = opened.sample_aspect_ratio
     properties = VideoProperties(

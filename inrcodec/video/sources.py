@@ -25,7 +25,14 @@ from inrcodec.video.frame_checks import AspectCheck
 from inrcodec.video.geometry import TRANSPARENCY_NOTE
 from inrcodec.video.listing import list_streams
 from inrcodec.video.reordering import DisplayTimes
-from inrcodec.video.stated import WITH_DURATIONS, has_timestamps, stated_end, stated_rate
+from inrcodec.video.stated import (
+    GUESSED_TIMES,
+    WITH_DURATIONS,
+    has_header_duration,
+    has_timestamps,
+    stated_end,
+    stated_rate,
+)
 from inrcodec.video.timeline import Timeline, read_timeline
 from inrcodec.video.truncation import is_cut_off
 
@@ -53,6 +60,8 @@ class Source:
     """Frames read so far that an edit list hides: they are claimed, but not among the frames."""
     is_rate_assumed: bool = False
     """Whether nothing states the frame rate."""
+    has_guessed_times: bool = False
+    """Whether FFmpeg guesses the times of most frames, because the file has them for a few only."""
     has_durations: bool = False
     """Whether the durations of frames are stated, not guessed from the rate."""
     stated_end: Fraction | None = None
@@ -138,7 +147,7 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
     stream = chosen_video(container, path, progress, number)
     # With frame threads, FFmpeg conceals damage differently each time it reads a damaged stream.
     stream.thread_type = "SLICE"
-    rate = stated_rate(container, stream)
+    rate, is_cut = stated_rate(container, stream), bool(is_cut_off(path))
     frame_rate = rate or IMAGE_FRAME_RATE
     claimed = max(0, stream.frames)
     source = Source(
@@ -149,9 +158,10 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
         claimed_frame_count=claimed,
         estimated_frame_count=claimed or round(_duration_seconds(container, stream) * frame_rate),
         is_rate_assumed=rate is None,
+        has_guessed_times=container.format.name == GUESSED_TIMES,
         has_durations=container.format.name.startswith(WITH_DURATIONS),
-        stated_end=stated_end(container, stream),
-        is_cut_off=bool(is_cut_off(path)),
+        stated_end=None if is_cut and not has_header_duration(container) else stated_end(container, stream),
+        is_cut_off=is_cut,
     )
     timeline = read_timeline(path, stream.index)
     if timeline.is_joined:

@@ -18,6 +18,8 @@ WITH_DURATIONS = (_MATROSKA, "gif", "apng")
 """Beginnings of the names of FFmpeg's demuxers for containers that state how long each frame is shown.
 
 An .mp4 states how long it is until the next frame is decoded."""
+GUESSED_TIMES = "mpeg"
+"""FFmpeg's demuxer for program streams (VOB), which have a time at the start of a packet of 2,048 bytes."""
 _WITH_ENDS = ("mov", "gif", "avi")
 """Beginnings of the names of demuxers for containers that state the duration of each stream."""
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
@@ -26,6 +28,11 @@ _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 def has_timestamps(container: InputContainer) -> bool:
     """Whether the container has timestamps: a raw stream has none, and those of its frames are made up."""
     return not container.format.flags & _NO_TIMESTAMPS
+
+
+def has_header_duration(container: InputContainer) -> bool:
+    """Whether the duration is that of the whole file, also where a part of it is missing."""
+    return container.format.name.startswith(_MATROSKA)
 
 
 def stated_rate(container: InputContainer, stream: VideoStream) -> Fraction | None:
@@ -43,7 +50,9 @@ def stated_end(container: InputContainer, stream: VideoStream) -> Fraction | Non
     """Time at which the container says that the video ends, in seconds; None if it does not say."""
     end: Fraction | None = None
     if container.format.name.startswith(_WITH_ENDS) and stream.duration and stream.time_base:
-        end = ((stream.start_time or 0) + stream.duration) * stream.time_base
+        # Where an .mp4 consists of fragments, FFmpeg's duration is the end of the last.
+        start = (stream.start_time or 0) if stream.frames else 0
+        end = (start + stream.duration) * stream.time_base
     elif container.format.name.startswith(_MATROSKA):
         whole = Fraction(container.duration or 0, av.time_base)
         written = _clock_seconds(stream.metadata.get("DURATION", ""))

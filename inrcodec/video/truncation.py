@@ -7,27 +7,39 @@ from typing import BinaryIO
 
 _EBML_HEADER, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _TS_PACKET, _TS_SYNC = 188, b"\x47"
+_FLV_TAGS = (b"\x08", b"\x09", b"\x12")
+"""Types of tags: audio, video and script data."""
 _ENDINGS = {b"GIF8": b";", b"\x89PNG": b"IEND\xae\x42\x60\x82"}
 """Last bytes of a complete file, by its first bytes."""
 
 
 def is_cut_off(path: str) -> bool | None:
     """Whether the file at `path` is shorter than its container declares; None if that does not say."""
-    size = Path(path).stat().st_size
-    with open(path, "rb") as file:
-        head = file.read(12)
-        for begin, ending in _ENDINGS.items():
-            if head.startswith(begin):
-                file.seek(max(0, size - 64))
-                return not file.read().rstrip(b"\0").endswith(ending)
-        if head.startswith(_EBML_HEADER):
-            return _ends_beyond(_matroska_end(file), size)
-        if head.startswith(b"RIFF"):
-            return _ends_beyond(_riff_end(file, size), size)
-        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            return _ends_beyond(_boxes_end(file, size), size)
-        if head.startswith(_TS_SYNC) and _begins_at(file, _TS_PACKET, _TS_SYNC):
-            return size % _TS_PACKET != 0
+    if not Path(path).is_file():
+        return None
+    try:
+        with open(path, "rb") as file:
+            return _is_cut_off(file, Path(path).stat().st_size)
+    except OSError:
+        return None
+
+
+def _is_cut_off(file: BinaryIO, size: int) -> bool | None:
+    head = file.read(12)
+    for begin, ending in _ENDINGS.items():
+        if head.startswith(begin):
+            file.seek(max(0, size - 64))
+            return not file.read().rstrip(b"\0").endswith(ending)
+    if head.startswith(_EBML_HEADER):
+        return _ends_beyond(_matroska_end(file), size)
+    if head.startswith(b"RIFF"):
+        return _ends_beyond(_riff_end(file, size), size)
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return _ends_beyond(_boxes_end(file, size), size)
+    if head.startswith(b"FLV"):
+        return not _ends_with_tag(file, size)
+    if head.startswith(_TS_SYNC) and _begins_at(file, _TS_PACKET, _TS_SYNC):
+        return size % _TS_PACKET != 0
     return None
 
 
@@ -69,6 +81,14 @@ def _riff_end(file: BinaryIO, size: int) -> int | None:
         end = at
         at += length % 2
     return end
+
+
+def _ends_with_tag(file: BinaryIO, size: int) -> bool:
+    """Whether an .flv ends with the length of a tag that precedes it."""
+    file.seek(max(0, size - 4))
+    length = int.from_bytes(file.read(4), "big")
+    file.seek(max(0, size - 4 - length))
+    return file.read(1) in _FLV_TAGS
 
 
 def _boxes_end(file: BinaryIO, size: int) -> int | None:

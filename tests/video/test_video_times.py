@@ -18,11 +18,11 @@ from video_samples import Notes, gradient, write_video
 from benchmarks.inputs import makers as make
 from bitstream import Chapter, Extras, Track
 from bitstream.timestamps import duration
-from inrcodec.errors import UsageError
+from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Silent
 from inrcodec.settings.source import FrameRange, SourceSettings
 from inrcodec.video import cut_extras, open_writer, read_clip, read_extras
-from inrcodec.video.mending import mended
+from inrcodec.video.mending import mended, on_grid
 from inrcodec.video.output_clock import OutputClock
 from inrcodec.video.properties import VideoProperties, Window
 from inrcodec.video.timestamps import Timing, frame_shown_at, selected_properties, timing_of
@@ -289,7 +289,12 @@ def test_what_cannot_hold_the_last_frame_is_noted(tmp_path: Path, notes: Notes) 
 
 @pytest.mark.parametrize(
     ("name", "codec", "pixels"),
-    [("a.mkv", "libx264", "yuv420p"), ("a.webm", "libvpx-vp9", "yuv420p"), ("a.ts", "mpeg2video", "yuv420p")],
+    [
+        ("a.mkv", "libx264", "yuv420p"),
+        ("a.webm", "libvpx-vp9", "yuv420p"),
+        ("a.ts", "mpeg2video", "yuv420p"),
+        ("a.flv", "flv", "yuv420p"),
+    ],
 )
 @pytest.mark.parametrize("share", [0.4, 0.7])
 def test_a_file_that_is_cut_off_is_said(
@@ -302,7 +307,7 @@ def test_a_file_that_is_cut_off_is_said(
     path.write_bytes(whole[: int(share * len(whole)) | 1])
     found = len(read_clip(str(path), ALL, notes).frames)
     assert found < 75
-    of = "" if name == "a.ts" else " of about 75"
+    of = "" if name in ("a.ts", "a.flv") else " of about 75"
     assert f"the input is cut off: {found}{of} frames can be decoded" in notes.lines
 
 
@@ -408,3 +413,57 @@ def test_a_chapter_that_begins_with_sound_before_the_video_is_kept_whole(tmp_pat
     assert (kept.start, kept.end) == (-500, 1000)
     (cut,) = cut_extras(Extras(chapters=(chapter,)), Window(Fraction(1, 2), begins_inside=True)).chapters
     assert (cut.start, cut.end) == (0, 1000)
+
+
+def noisy(path: Path, codec: str, count: int = 75, **options: str) -> Path:
+    """Write frames that take many bytes."""
+    with av.open(str(path), "w", options=options) as container:
+        stream: Any = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for seed in range(count):
+            pixels = np.random.default_rng(seed).integers(0, 255, (64, 96, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_times_that_ffmpeg_guesses_wrongly_do_not_make_a_program_stream_irregular(
+    tmp_path: Path, notes: Notes
+) -> None:
+    path = noisy(tmp_path / "a.vob", "mpeg2video")
+    with av.open(str(path)) as container:
+        stamps = [frame.pts for frame in container.decode(video=0)]
+    assert any(later - early != 3600 for early, later in pairwise(stamps) if early is not None and later)
+    read = read_clip(str(path), ALL, notes).properties
+    assert (read.frame_rate, read.timestamps, notes.lines) == (25, None, [])
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=5, max_size=60), st.sampled_from((Fraction(3600), 1 / NTSC * 90000))
+)
+def test_most_of_the_times_decide_whether_guesses_are_regular(shifts: list[int], period: Fraction) -> None:
+    stamps: list[int | None] = [round(index * period) + 3600 * shift for index, shift in enumerate(shifts)]
+    found = on_grid(stamps, period)
+    usual = max(set(shifts), key=shifts.count)
+    if 2 * shifts.count(usual) > len(shifts):
+        assert [stamp is not None for stamp in found] == [shift == usual for shift in shifts]
+    elif 2 * max(map(shifts.count, shifts)) <= len(shifts):
+        assert found == stamps
+
+
+def test_a_fragmented_file_says_that_it_is_cut_off_and_no_number_of_frames(
+    tmp_path: Path, notes: Notes
+) -> None:
+    path = noisy(tmp_path / "a.mp4", "libx264", movflags="frag_keyframe+dash", frag_duration="400000")
+    read = read_clip(str(path), ALL, notes).properties
+    assert (duration(read), read.last_duration, notes.lines) == (3, None, [])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    found = len(read_clip(str(path), ALL, notes).frames)
+    assert found < 75 and f"the input is cut off: {found} frames can be decoded" in notes.lines
+
+
+def test_a_file_that_is_cut_off_before_its_index_is_refused_with_the_reason(tmp_path: Path) -> None:
+    path = noisy(tmp_path / "a.mp4", "libx264", 10)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(NotAVideo, match="is not a video: it is cut off before the index"):
+        read_clip(str(path), ALL)
