@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from inrcodec.errors import UsageError
 
+_HAS_OWNERS = hasattr(os, "geteuid")
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 """Opening a pipe to read would wait for a writer."""
@@ -56,7 +57,7 @@ def read_own(path: Path) -> bytes:
     """The content of a regular file of this user; raises `OSError`, also for any other."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_FOLLOW | _NO_WAIT)) as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or not _is_own(status) or status.st_nlink > 1:
+        if not stat.S_ISREG(status.st_mode) or not _is_own(status):
             raise PermissionError(errno.EPERM, "not written by this user", str(path))
         return file.read()
 
@@ -74,13 +75,15 @@ def secure_folder(path: Path) -> None:
 
     Raises `UsageError` for a link and for a folder of another user, and `OSError`.
     """
-    os.close(open_private_folder(path))
+    if _HAS_OWNERS:
+        os.close(open_private_folder(path))
+    else:
+        _refuse_link(path)
 
 
 def open_private_folder(path: Path, is_new: bool = False) -> int:
     """Do the same; returns a descriptor of the folder. The owner of one that `is_new` is not checked."""
-    if path.is_symlink():
-        raise UsageError(f"{path} is a link, which is not followed; delete it, or name another output")
+    _refuse_link(path)
     descriptor = os.open(path, os.O_RDONLY | _FOLDER | _NO_FOLLOW)
     try:
         status = os.fstat(descriptor)
@@ -102,14 +105,19 @@ def check_link(path: Path) -> None:
     Links of this user, of root and of the owner of their folder are followed, as by Linux in /tmp. Resolving
     the name of an output bypasses that protection of Linux.
     """
-    if not path.is_symlink() or not hasattr(os, "geteuid"):
+    if not path.is_symlink() or not _HAS_OWNERS:
         return
     if os.lstat(path).st_uid not in (os.geteuid(), 0, os.stat(path.parent).st_uid):
         raise UsageError(f"{path} is a link of another user, which is not followed; name another output")
 
 
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise UsageError(f"{path} is a link, which is not followed; delete it, or name another output")
+
+
 def _is_own(status: os.stat_result) -> bool:
-    return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return not _HAS_OWNERS or status.st_uid == os.geteuid()
 
 
 def _foreign(path: str | Path) -> UsageError:

@@ -98,7 +98,7 @@ def test_temporary_folders_are_of_one_user(tmp_path: Path) -> None:
             assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_private_files_and_folders(tmp_path: Path, precious: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_private_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "private"
     make_private_folder(folder)
     make_private_folder(folder)
@@ -107,9 +107,8 @@ def test_private_files_and_folders(tmp_path: Path, precious: Path, monkeypatch: 
     assert (folder / "key").stat().st_mode & 0o777 == 0o600
     assert read_own(folder / "key") == b"secret"
     (folder / "link").symlink_to("key")
-    os.link(precious, folder / "hard")
     os.mkfifo(folder / "pipe")
-    for name in ("link", "hard", "pipe", "missing", "."):
+    for name in ("link", "pipe", "missing", "."):
         with pytest.raises(OSError):
             read_own(folder / name)
     (tmp_path / "linked").symlink_to(folder)
@@ -144,3 +143,16 @@ def test_an_output_that_is_a_link_of_another_user_is_not_followed(
     with atomic_output(tmp_path / "a", overwrite=True) as file:
         file.write(b"new")
     assert (tmp_path / destination).read_bytes() == b"new"
+
+
+def test_a_system_without_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inrcodec.system.private._HAS_OWNERS", False)
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    folder = tmp_path / "private"
+    for _ in range(2):
+        make_private_folder(folder)
+    replace_file(folder / "key", b"secret")
+    assert read_own(folder / "key") == b"secret"
+    (tmp_path / "linked").symlink_to(folder)
+    with pytest.raises(UsageError, match="is a link"):
+        make_private_folder(tmp_path / "linked")
