@@ -195,6 +195,7 @@ TIMES = (
             ("mkv", "out.webm", video),
             ("webm", "out.mp4", partial(video, codec="libvpx-vp9")),
             ("gif", "out.mp4", partial(video, codec="gif", pixel_format="rgb8")),
+            ("avi", "out.mp4", partial(video, codec="mpeg4")),
         )
     ),
     InputFile(

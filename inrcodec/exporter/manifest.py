@@ -81,6 +81,8 @@ class Manifest:
     """Width of a pixel over its height."""
     segments: tuple[ExportedSegment, ...]
     opset: int = OPSET
+    last_seconds: float | None = None
+    """How long the last frame is shown; None in exports from before it was stored: 1 / `frame_rate`."""
 
     def dump(self, folder: Path) -> None:
         """Write `manifest.json` into `folder`; raises `OSError`."""

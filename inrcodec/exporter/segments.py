@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from bitstream import Limits, Segment, StreamHeader
+from bitstream.timestamps import last_seconds
 from inrcodec.decoder.render import SegmentRenderer
 from inrcodec.errors import InrcError, UsageError
 from inrcodec.exporter.manifest import ExportedSegment, Manifest
@@ -94,6 +95,7 @@ class SegmentExport:
             times=_times(video),
             sample_aspect_ratio=float(video.sample_aspect_ratio) or 1.0,
             segments=tuple(self._segments),
+            last_seconds=float(last_seconds(video)),
         )
 
 

@@ -27,7 +27,7 @@ class Mended(NamedTuple):
 
 
 def mended(stamps: Sequence[int | None], period: Fraction) -> Mended | None:
-    """Timestamps that rise, for frames of `period` time units; None if most of those present do not rise.
+    """Timestamps that rise, for frames of `period` time units; None if too many of those present do not.
 
     The largest set of timestamps that rise stays, and of several such sets the one that holds the earlier
     frames. A frame of the rest is shown at the possible time that is nearest to its own timestamp or, without
@@ -35,7 +35,7 @@ def mended(stamps: Sequence[int | None], period: Fraction) -> Mended | None:
     """
     known = [(index, stamp) for index, stamp in enumerate(stamps) if stamp is not None]
     kept = _longest_rising(known)
-    if 2 * len(kept) < len(known) or not kept:
+    if not kept or 2 * len(kept) < len(known) or 4 * _count_back(known, kept) > len(known):
         return None
     per_unit = max(
         (math.ceil((after - before) / (late - early)) for (before, early), (after, late) in pairwise(kept)),
@@ -88,6 +88,15 @@ def _fill(times: list[int], own: Sequence[int | None], before: int, after: int) 
         if wanted is None:
             wanted = start + (end - start) * (index - before) // (after - before)
         times[index] = min(max(wanted, times[index - 1] + 1), end - (after - index))
+
+
+def _count_back(known: Sequence[Stamp], kept: Sequence[Stamp]) -> int:
+    """Timestamps that are earlier than a kept one before them; many of them are times that begin again."""
+    stays, latest, count = dict(kept), -math.inf, 0
+    for index, stamp in known:
+        count += stamp < latest
+        latest = stamp if index in stays else latest
+    return count
 
 
 def _longest_rising(known: Sequence[Stamp]) -> list[Stamp]:

@@ -149,7 +149,9 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
     stream.thread_type = "SLICE"
     rate, is_cut = stated_rate(container, stream), bool(is_cut_off(path))
     frame_rate = rate or IMAGE_FRAME_RATE
-    claimed = max(0, stream.frames)
+    # An .avi counts the pauses between frames too.
+    is_claim = is_cut or container.format.name != "avi"
+    claimed = max(0, stream.frames) if is_claim else 0
     source = Source(
         frames=iter(()),
         frame_rate=frame_rate,

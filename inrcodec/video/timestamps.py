@@ -71,7 +71,7 @@ def timing_of(
         return _constant(start, frame_rate, time_base, None if end is None else end - last)
     rising = mended(stamps, period)
     if rising is None:
-        fault = "most of them do not rise"
+        fault = "too many of them do not rise"
     else:
         end = None if end is None else end * rising.per_unit
         timing, fault = _of_rising(rising.times, time_base / rising.per_unit, end)

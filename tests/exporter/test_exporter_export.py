@@ -211,6 +211,7 @@ def test_frames_are_exported_upright_with_their_times(tmp_path: Path) -> None:
         rotation=90,
         time_base=Fraction(1, 1000),
         timestamps=(0, 40, 100),
+        last_duration=2500,
         sample_aspect_ratio=Fraction(4, 3),
     )
     source = tmp_path / "turned.inrv"
@@ -221,7 +222,7 @@ def test_frames_are_exported_upright_with_their_times(tmp_path: Path) -> None:
         assert np.abs(opened[2].astype(int) - video[2]).max() <= 1
     manifest = opened.manifest
     assert (manifest.width, manifest.height, manifest.sample_aspect_ratio) == (23, 31, 0.75)
-    assert manifest.times == (0.0, 0.04, 0.1)
+    assert manifest.times == (0.0, 0.04, 0.1) and manifest.last_seconds == 2.5
 
 
 def test_the_page_is_in_the_package() -> None:

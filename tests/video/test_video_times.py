@@ -64,7 +64,8 @@ def test_mended_timestamps_rise_and_keep_the_longest_run(stamps: list[int | None
     known = [stamp for stamp in stamps if stamp is not None]
     longest = max((len(run) for run in _rising_runs(known)), default=0)
     if found is None:
-        assert 2 * longest < len(known) or not known
+        backward = sum(late < max(known[:index]) for index, late in enumerate(known) if index)
+        assert 2 * longest < len(known) or not known or 4 * backward > len(known)
         return
     assert found.moved == len(known) - longest
     assert found.missing == len(stamps) - len(known)
@@ -113,6 +114,12 @@ def test_mending_is_noted_once_for_each_kind(notes: Notes) -> None:
         "1 of 6 timestamps repeat or go back and is moved, the others are kept",
         "1 of 6 frames have no timestamp: they are spread evenly",
     ]
+
+
+def test_times_that_begin_again_are_not_squeezed_into_single_units(notes: Notes) -> None:
+    again: list[int | None] = [*range(0, 400, 41), *range(0, 400, 41)]
+    assert timing(again, MILLISECONDS, Fraction(25), notes).timestamps is None
+    assert "a constant 25 fps replaces them" in notes.lines[0]
 
 
 def test_times_without_any_order_are_replaced(notes: Notes) -> None:

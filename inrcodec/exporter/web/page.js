@@ -41,6 +41,7 @@ class Player {
     this.count = manifest.frame_count;
     const [over, under] = manifest.frame_rate.split("/").map(Number);
     this.rate = over / (under || 1);
+    this.lastLength = manifest.last_seconds ?? 1 / this.rate;
     this.wanted = 0; // the frame to show, or the one shown
     this.shown = -1;
     this.isPlaying = false;
@@ -58,7 +59,7 @@ class Player {
 
   /** How long a frame is shown, seconds. */
   lengthOf(frame) {
-    return frame + 1 < this.count ? this.timeOf(frame + 1) - this.timeOf(frame) : 1 / this.rate;
+    return frame + 1 < this.count ? this.timeOf(frame + 1) - this.timeOf(frame) : this.lastLength;
   }
 
   after(frame) {
