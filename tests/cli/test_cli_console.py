@@ -129,6 +129,7 @@ def test_what_is_printed_is_one_line_of_printable_characters(text: str) -> None:
         assert written[:-1].isprintable()
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("text", [*STRANGE[:6], "[/]", "[red]x[/red]", "[link=http://x]x[/link]", ":boom:"])
 def test_texts_of_a_file_are_shown_as_they_are(text: str, tmp_path: Path) -> None:
     """As FORCE_COLOR would: rich writes styles and links, if a text asks for them."""

@@ -127,6 +127,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 def test_every_command_that_reads_files_takes_limits(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -197,6 +198,7 @@ def masked(width: int) -> bytes:
     return file_of(Supermask(), config, 64, 64, 1)
 
 
+@pytest.mark.end_to_end
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss has another unit elsewhere")
 @pytest.mark.parametrize(
     "make",

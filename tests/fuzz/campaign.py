@@ -34,6 +34,8 @@ MORE_MEMORY = 1 << 30
 """Address space that the worker may add to that of its libraries."""
 MORE_RESIDENT = 1 << 27
 """Memory by which one reading may raise the worker's peak: twice what a file may ask for."""
+MORE_FOR_EXPORT = 1 << 29
+"""The same for an export: its libraries keep more with each new kind of graph."""
 SILENT_SECONDS = 300.0
 
 
@@ -152,7 +154,8 @@ class Worker:
             kind = "above the limits" if is_out_of_memory(error) else "other exceptions"
             self._fault(kind, what, number, error)
         finally:
-            if (more := _resident() - before) > MORE_RESIDENT and self._is_warm:
+            allowed = MORE_FOR_EXPORT if what == "export" else MORE_RESIDENT
+            if (more := _resident() - before) > allowed and self._is_warm:
                 self._fault("above the limits", what, number, MemoryError(f"{more:,} bytes"))
         return None
 

@@ -21,6 +21,7 @@ from fuzz.mutations import Mutator
 SEEDS = seeds.seeds()
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_file_is_a_fault(seed: int, tmp_path: Path) -> None:
     """Half a minute each, in a process of its own; longer by hand: `python -m tests.fuzz --seconds 3600`."""
@@ -118,6 +119,7 @@ def test_errors_that_a_file_may_cause_are_no_faults(worker: Worker) -> None:
     assert not any(worker._tally[name] for name in FAULTS)
 
 
+@pytest.mark.end_to_end
 def test_a_process_that_dies_is_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "tally"
     path.write_bytes(bytes(8 * len(SLOTS)))
