@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from heapq import heappush, heappushpop
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import av
@@ -19,23 +21,30 @@ from inrcodec.video.listing import list_streams
 
 _JOINED_FORMATS = ("mpeg", "mpegts")
 """Formats whose files can be joined by writing one after the other, and whose clocks may start anew."""
-_LARGEST_STEP_BACK = Fraction(1, 10)
-"""Seconds. A decoding time that is this much earlier than the last of its stream is of another part."""
-_LARGEST_GAP = Fraction(10)
-"""Seconds by which a decoding time of the same part may exceed the end of all streams, as in FFmpeg."""
-_LARGEST_OVERLAP = Fraction(1, 10)
-"""Seconds by which the sound of a part may begin before that of the last part ends."""
+_CLOCK = 90_000
+"""Units per second of these formats; all times below are in them."""
+_LARGEST_STEP_BACK = _CLOCK // 10
+"""A decoding time that is this much earlier than the last of its stream is of another part."""
+_LARGEST_GAP = 10 * _CLOCK
+"""Gap after the end of all streams that a part may have, as in FFmpeg; more where frames last long."""
+_FRAMES_PER_GAP = 3
+_LARGEST_OVERLAP = _CLOCK // 10
+"""Time by which the sound of a part may begin before that of the last part ends."""
+_REORDERED_PACKETS = 4096
+"""Packets among which those of one part may come out of the demuxer after those of the next."""
 
 
 class _Span(NamedTuple):
-    """A packet on its stream's clock; times are in seconds."""
+    """A packet on its stream's clock."""
 
     position: int
     """Byte of the file."""
+    number: int
+    """Place in the order of the demuxer."""
     stream: int
-    begin: Fraction
-    end: Fraction
-    decoded: Fraction
+    begin: int
+    end: int
+    decoded: int
 
 
 @dataclass
@@ -43,20 +52,29 @@ class _Part:
     """A run of packets on one clock."""
 
     position: int
-    begins: dict[int, Fraction] = field(default_factory=dict)
-    ends: dict[int, Fraction] = field(default_factory=dict)
-    decoded: dict[int, Fraction] = field(default_factory=dict)
+    video: int
+    """Number of the video's stream."""
+    begins: dict[int, int] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)
+    decoded: dict[int, int] = field(default_factory=dict)
     """Last decoding time of each stream."""
+    longest_frame: int | None = None
+    """Longest time between two frames; None before the second."""
 
     def holds(self, span: _Span) -> bool:
         """Whether the packet continues the clock of this part."""
         last = self.decoded.get(span.stream)
         if last is None:
             return True
-        latest = max(self.ends.values())
-        return last - _LARGEST_STEP_BACK <= span.decoded <= latest + _LARGEST_GAP
+        if span.stream == self.video and self.longest_frame is None and span.decoded > last:
+            return True
+        gap = max(_LARGEST_GAP, _FRAMES_PER_GAP * (self.longest_frame or 0))
+        return last - _LARGEST_STEP_BACK <= span.decoded <= max(self.ends.values()) + gap
 
     def add(self, span: _Span) -> None:
+        if span.stream == self.video and span.stream in self.decoded:
+            step = span.decoded - self.decoded[span.stream]
+            self.longest_frame = max(step, self.longest_frame or 0)
         self.begins[span.stream] = min(span.begin, self.begins.get(span.stream, span.begin))
         self.ends[span.stream] = max(span.end, self.ends.get(span.stream, span.end))
         self.decoded[span.stream] = span.decoded
@@ -99,22 +117,34 @@ def read_timeline(path: str, video: int) -> Timeline:
 
     Only files whose format allows it are read. Raises as `open_input` does.
     """
+    parts = [_Part(0, video)]
     with open_input(path) as container:
         if container.format.name not in _JOINED_FORMATS:
             return Timeline()
-        spans = sorted(_spans(container, video), key=lambda span: span.position)
-    parts = [_Part(0)]
-    for span in spans:
-        if not parts[-1].holds(span):
-            parts.append(_Part(span.position))
-        parts[-1].add(span)
+        for span in _in_file_order(_spans(container, video)):
+            if not parts[-1].holds(span):
+                parts.append(_Part(span.position, video))
+            parts[-1].add(span)
     if len(parts) == 1:
         return Timeline()
-    offsets = [Fraction(0)]
-    for before, part in zip(parts, parts[1:], strict=False):
-        offsets.append(offsets[-1] + _step(before, part, video))
-    seconds = sum(part.ends[video] - part.begins[video] for part in parts if video in part.ends)
-    return Timeline([part.position for part in parts], offsets, Fraction(seconds))
+    steps = [_step(before, part, video) for before, part in pairwise(parts)]
+    length = sum(part.ends[video] - part.begins[video] for part in parts if video in part.ends)
+    return Timeline(
+        [part.position for part in parts],
+        [Fraction(offset, _CLOCK) for offset in accumulate(steps, initial=0)],
+        Fraction(length, _CLOCK),
+    )
+
+
+def _in_file_order(spans: Iterable[_Span]) -> Iterator[_Span]:
+    """The packets by their places in the file, of which a demuxer's order differs a little."""
+    waiting: list[_Span] = []
+    for span in spans:
+        if len(waiting) < _REORDERED_PACKETS:
+            heappush(waiting, span)
+        else:
+            yield heappushpop(waiting, span)
+    yield from sorted(waiting)
 
 
 def _placed(packets: Iterable[av.Packet[Any]]) -> Iterator[tuple[av.Packet[Any], int]]:
@@ -130,7 +160,7 @@ def _placed(packets: Iterable[av.Packet[Any]]) -> Iterator[tuple[av.Packet[Any],
         positions[index] = positions.get(index, 0) if packet.pos is None else packet.pos
         if packet.pts is not None and packet.dts is not None and packet.time_base:
             delay = packet.pts - packet.dts
-            if 0 <= delay * packet.time_base <= _LARGEST_GAP:
+            if 0 <= delay * packet.time_base * _CLOCK <= _LARGEST_GAP:
                 delays[index] = min(delay, delays.get(index, delay))
             else:
                 packet.pts = packet.dts + delays.get(index, 0)
@@ -144,19 +174,21 @@ def _spans(container: InputContainer, video: int) -> Iterator[_Span]:
         *(stream for stream in container.streams.audio if stream.index not in others),
     ]
     try:
-        for packet, position in _placed(demux(container, *streams)):
-            unit, begin = packet.time_base, packet.dts if packet.pts is None else packet.pts
-            if packet.size and begin is not None and unit is not None:
+        for number, (packet, position) in enumerate(_placed(demux(container, *streams))):
+            begin = packet.dts if packet.pts is None else packet.pts
+            if packet.size and begin is not None and packet.time_base is not None:
                 decoded = begin if packet.dts is None else packet.dts
-                end = begin + max(0, packet.duration or 0)
-                yield _Span(position, packet.stream_index, begin * unit, end * unit, decoded * unit)
+                times = (begin, begin + max(0, packet.duration or 0), decoded)
+                over, under = (packet.time_base * _CLOCK).as_integer_ratio()
+                units = (time * over // under for time in times)
+                yield _Span(position, number, packet.stream_index, *units)
     except av.FFmpegError:
         # Whoever reads the packets themselves says that the file is damaged.
         return
 
 
-def _step(before: _Part, part: _Part, video: int) -> Fraction:
-    """Seconds to add to the times of `part`, whose predecessor keeps its own.
+def _step(before: _Part, part: _Part, video: int) -> int:
+    """Time to add to the times of `part`, whose predecessor keeps its own.
 
     The video goes on with its next frame. Only where the sound of the last part would be covered by more than
     a moment, the part begins later.

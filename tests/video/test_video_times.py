@@ -474,3 +474,14 @@ def test_a_file_that_is_cut_off_before_its_index_is_refused_with_the_reason(tmp_
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     with pytest.raises(NotAVideo, match="is not a video: it is cut off before the index"):
         read_clip(str(path), ALL)
+
+
+@pytest.mark.parametrize("seconds", [15, 60])
+def test_pictures_that_stand_for_long_are_no_new_parts(tmp_path: Path, notes: Notes, seconds: int) -> None:
+    path = tmp_path / "a.ts"
+    unit = Fraction(1, 90000)
+    stamps = [seconds * 90000 * index for index in range(5)]
+    make.video(path, stamps=stamps, unit=unit, options={"bf": "0"})
+    read = read_clip(str(path), ALL, notes).properties
+    assert notes.lines == []
+    assert read.frame_rate == Fraction(1, seconds) and read.timestamps is None
