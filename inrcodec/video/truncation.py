@@ -9,8 +9,9 @@ _EBML_HEADER, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _TS_PACKET, _TS_SYNC = 188, b"\x47"
 _FLV_TAGS = (b"\x08", b"\x09", b"\x12")
 """Types of tags: audio, video and script data."""
-_ENDINGS = {b"GIF8": b";", b"\x89PNG": b"IEND\xae\x42\x60\x82"}
-"""Last bytes of a complete file, by its first bytes."""
+_GIF_END, _PNG_END = b";", b"IEND\xae\x42\x60\x82"
+_SEARCHED_BYTES = 1 << 16
+"""End of a file in which its last block is looked for: programs append notes of their own to pictures."""
 
 
 def is_cut_off(path: str) -> bool | None:
@@ -26,10 +27,10 @@ def is_cut_off(path: str) -> bool | None:
 
 def _is_cut_off(file: BinaryIO, size: int) -> bool | None:
     head = file.read(12)
-    for begin, ending in _ENDINGS.items():
-        if head.startswith(begin):
-            file.seek(max(0, size - 64))
-            return not file.read().rstrip(b"\0").endswith(ending)
+    if head.startswith(b"\x89PNG"):
+        return _PNG_END not in _last_bytes(file, size)
+    if head.startswith(b"GIF8"):
+        return not _last_bytes(file, size).rstrip(b"\0\r\n ").endswith(_GIF_END)
     if head.startswith(_EBML_HEADER):
         return _ends_beyond(_matroska_end(file), size)
     if head.startswith(b"RIFF"):
@@ -41,6 +42,11 @@ def _is_cut_off(file: BinaryIO, size: int) -> bool | None:
     if head.startswith(_TS_SYNC) and _begins_at(file, _TS_PACKET, _TS_SYNC):
         return size % _TS_PACKET != 0
     return None
+
+
+def _last_bytes(file: BinaryIO, size: int) -> bytes:
+    file.seek(max(0, size - _SEARCHED_BYTES))
+    return file.read()
 
 
 def _ends_beyond(end: int | None, size: int) -> bool | None:

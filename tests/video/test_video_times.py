@@ -485,3 +485,18 @@ def test_pictures_that_stand_for_long_are_no_new_parts(tmp_path: Path, notes: No
     read = read_clip(str(path), ALL, notes).properties
     assert notes.lines == []
     assert read.frame_rate == Fraction(1, seconds) and read.timestamps is None
+
+
+@pytest.mark.parametrize(("name", "codec", "pixels"), [("a.gif", "gif", "rgb8"), ("a.apng", "apng", "rgb24")])
+def test_animated_pictures_that_are_cut_off_are_said(
+    tmp_path: Path, notes: Notes, name: str, codec: str, pixels: str
+) -> None:
+    make.video(tmp_path / name, codec=codec, pixel_format=pixels, count=12, rate=10)
+    data = (tmp_path / name).read_bytes()
+    for more in (b"", b"\r\n"):
+        (tmp_path / name).write_bytes(data + more)
+        assert len(read_clip(str(tmp_path / name), ALL, notes).frames) == 12
+    assert notes.lines == []
+    (tmp_path / name).write_bytes(data[: len(data) * 6 // 10])
+    found = len(read_clip(str(tmp_path / name), ALL, notes).frames)
+    assert 1 < found < 12 and f"the input is cut off: {found} frames can be decoded" in notes.lines
