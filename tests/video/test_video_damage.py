@@ -344,7 +344,7 @@ def test_reports_of_standard_input(film: Film) -> None:
     assert json.loads(piped(film.data, "info", "-", "--json").stdout) == json.loads(json.dumps(expected))
     assert piped(film.data, "verify", "-").returncode == 0
     assert piped(film.damaged(3), "verify", "-").returncode == 4
-    assert b"not an intact .inrv" in piped(b"", "info", "-").stderr
+    assert b"is not an .inrv file (it is empty)" in piped(b"", "info", "-").stderr
     with film.path.open("rb") as file:
         command = [sys.executable, "-m", "inrcodec", "info", "-", "--json"]
         done = subprocess.run(command, stdin=file, capture_output=True, env=environment(), timeout=60)
