@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from bitstream import Section
 from inrcodec.coding.sections import Arrays, Steps, encode_section, to_rows
 from inrcodec.models.family import STEPPED_ROLES, TensorSpec
 from inrcodec.search import share_between
+from inrcodec.system.deadline import Deadline
 
 LARGEST_SYMBOL = 20_000
 """Steps are never so fine that a symbol would be larger than this."""
@@ -21,6 +22,7 @@ FIRST_GROWTH = 1.03
 GOOD_FILL = 0.998
 """A file that fills this share of its limit is not worth another trial."""
 FEW_TRIALS, TRIALS = 8, 24
+NO_DEADLINE = Deadline()
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class CodedTensors:
     sections: tuple[Section, ...]
     factor: float
     file_bytes: int
+    ran_out_of_time: bool = False
+    """Whether trials for a larger file stopped because of the deadline."""
 
 
 class SectionCoder:
@@ -68,6 +72,7 @@ def fit_to_size(
     limit_bytes: int,
     least_bytes: int,
     may_refine: bool = True,
+    deadline: Deadline = NO_DEADLINE,
 ) -> CodedTensors | None:
     """Sections whose file, as `measure` counts its bytes, is within `least_bytes`..`limit_bytes`.
 
@@ -75,11 +80,21 @@ def fit_to_size(
     logarithm of the factor, interpolates between factors that fit and that do not, and returns about the
     largest file that fits, even if it is smaller than `least_bytes`. Returns None if the coarsest steps do
     not fit. Without `may_refine` no step becomes finer than trained, and a smaller file stays unchanged.
+    Once something fits, no trial begins that would miss the deadline if it took as long as the last one.
     """
+    trial_seconds = 0.0
 
     def attempt(factor: float) -> CodedTensors:
+        nonlocal trial_seconds
+        before = deadline.left
         sections = coder.code(factor)
-        return CodedTensors(sections, factor, measure(sections))
+        coded = CodedTensors(sections, factor, measure(sections))
+        if deadline.is_limited:
+            trial_seconds = before - deadline.left
+        return coded
+
+    def is_late() -> bool:
+        return deadline.left < trial_seconds
 
     current = attempt(1.0)
     too_large = current.file_bytes > limit_bytes
@@ -89,14 +104,17 @@ def fit_to_size(
     while (current.file_bytes > limit_bytes) == too_large:
         if not SMALLEST_FACTOR < current.factor < LARGEST_FACTOR:
             return None if too_large else current
+        if not too_large and is_late():
+            return replace(current, ran_out_of_time=True)
         previous, current = current, attempt(current.factor * growth)
         growth *= growth
     fits, exceeds = (current, previous) if too_large else (previous, current)
-    return _largest_between(attempt, fits, exceeds, limit_bytes, least_bytes)
+    return _largest_between(attempt, is_late, fits, exceeds, limit_bytes, least_bytes)
 
 
 def _largest_between(
     attempt: Callable[[float], CodedTensors],
+    is_late: Callable[[], bool],
     fits: CodedTensors,
     exceeds: CodedTensors,
     limit_bytes: int,
@@ -112,6 +130,8 @@ def _largest_between(
     while len(sides) < TRIALS and largest.file_bytes < int(limit_bytes * GOOD_FILL):
         if len(sides) >= FEW_TRIALS and largest.file_bytes >= least_bytes:
             break
+        if is_late():
+            return replace(largest, ran_out_of_time=True)
         share = share_between(fits.file_bytes, exceeds.file_bytes, aim)
         if len(sides) > 1 and sides[-1] == sides[-2]:
             share = 0.5

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from inrcodec.plan.budget import Short
 from inrcodec.progress import CoursePoint
 
 
@@ -44,6 +45,9 @@ class EncodeResult:
     device: str
     segments_kept: int = 0
     """Segments kept from the `--resume-from` file because refitting made them worse."""
+    short_of_size: Short | None = None
+    """Why the file uses less than 97 % of its target: `time` ran out, the `model` cannot use more, or
+    `weight_bits` limit it. None if it uses more."""
     psnr_target_db: float | None = None
     """The requested PSNR, if this is the smallest file found that reaches it."""
     psnr_frames_db: Sequence[float] = ()

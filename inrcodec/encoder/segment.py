@@ -14,6 +14,7 @@ from inrcodec.decoder.video import Video
 from inrcodec.fit.job import FitJob, HeldSegment
 from inrcodec.fit.registry import fit_of
 from inrcodec.metrics import psnr_per_frame_db
+from inrcodec.plan.budget import Short
 from inrcodec.progress import CoursePoint
 
 
@@ -35,6 +36,8 @@ class SegmentFigures:
     """Whether the network from the `--resume-from` file was kept, because refitting made it worse."""
     course: tuple[CoursePoint, ...] = ()
     """History of the fit, measured during training."""
+    short_of_size: Short | None = None
+    """Why it has fewer bytes than planned; None if it has not."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def code_segment(job: FitJob) -> CodedSegment:
         fit_seconds=fitted.seconds,
         is_kept=is_kept,
         course=fitted.course,
+        short_of_size=fitted.short_of_size,
     )
     return CodedSegment(data, figures)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -14,13 +14,13 @@ from bitstream import DEFAULT_LIMITS, Quality, StreamWriter
 from inrcodec.encoder.progress import SourceProgress
 from inrcodec.encoder.result import EncodeResult
 from inrcodec.encoder.resume import Resumable, request_of
-from inrcodec.encoder.segment import CodedSegment
+from inrcodec.encoder.segment import CodedSegment, SegmentFigures
 from inrcodec.encoder.workers.job import SegmentJob, Workers
 from inrcodec.errors import InrcError, NetworkTooLarge, UsageError, WorkerLost
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.registry import family_of
-from inrcodec.plan.budget import LEAST_FILL, bits_per_pixel, metadata_of, size_of, target_bytes
+from inrcodec.plan.budget import LEAST_FILL, Short, bits_per_pixel, metadata_of, size_of, target_bytes
 from inrcodec.plan.cuts import LARGEST_SEGMENT_BYTES, cut, difficulties, share_of_time
 from inrcodec.plan.network import plan_segments, shared_budget
 from inrcodec.plan.warm_start import continued_plans, read_origin
@@ -32,6 +32,12 @@ from inrcodec.system.pipes import rereadable
 from inrcodec.video import check_mask_length, cut_holes, read_extras, survey_video
 from inrcodec.video.properties import header_of, part_properties
 from inrcodec.video.survey import SegmentClips
+
+_REASONS: Mapping[Short, str] = {
+    "time": "time ran out before it was filled",
+    "model": "this model cannot use more",
+    "weight_bits": "limited by the requested bits",
+}
 
 
 class SourceEncoding:
@@ -203,10 +209,10 @@ class SourceEncoding:
         psnr = [value for one in coded for value in one.figures.psnr_db]
         quality = summarise_psnr(psnr)
         video_bytes = file_bytes - size_of(self._extras)
-        if video_bytes < LEAST_FILL * total:
-            reason = "limited by the requested bits" if settings.fixes_bits else "this model cannot use more"
-            self._progress.note(f"the file uses {video_bytes / total:.0%} of its target: {reason}")
         figures, frames = [one.figures for one in coded], video.frame_count
+        short = _short_of_size(figures) if video_bytes < LEAST_FILL * total else None
+        if short is not None:
+            self._progress.note(f"the file uses {video_bytes / total:.0%} of its target: {_REASONS[short]}")
         kept = sum(one.is_kept for one in figures)
         if kept:
             self._progress.note(
@@ -235,6 +241,13 @@ class SourceEncoding:
             seconds=time.monotonic() - self._resumable.folder.started,
             device=self._workers.description,
             segments_kept=kept,
+            short_of_size=short,
             psnr_frames_db=psnr,
             courses=[one.course for one in figures],
         )
+
+
+def _short_of_size(figures: Sequence[SegmentFigures]) -> Short:
+    """Why a file of these segments is short: time if it was short in any segment."""
+    reasons = [one.short_of_size for one in figures if one.short_of_size is not None]
+    return "time" if "time" in reasons else reasons[0] if reasons else "model"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitstream import Section
+from inrcodec.plan.budget import Short
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import CoursePoint, Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
@@ -61,3 +62,5 @@ class FittedSegment:
     """Indices of the frames on which the unquantised model was measured; empty if there is no such model."""
     sampled_psnr_db: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     """PSNR of the unquantised model on those frames, dB."""
+    short_of_size: Short | None = None
+    """Why it has fewer than the plan's `filled_bytes`; None if it has not."""

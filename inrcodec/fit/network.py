@@ -9,7 +9,9 @@ from inrcodec.errors import InrcError, TargetUnreachable
 from inrcodec.fit.job import FitJob, FittedSegment, HeldSegment
 from inrcodec.fit.network_start import start_coder
 from inrcodec.fit.network_training import TrainedNetwork, train_network
+from inrcodec.plan.budget import Short
 from inrcodec.plan.network import SegmentPlan
+from inrcodec.system.deadline import Deadline
 
 
 def fit_network(job: FitJob) -> FittedSegment:
@@ -18,7 +20,11 @@ def fit_network(job: FitJob) -> FittedSegment:
     Raises `TargetUnreachable`, or `InrcError` if the fit diverged.
     """
     plan, trained = job.plan, train_network(job)
-    coded = _code_to_size(plan, trained, may_refine=not job.settings.fixes_bits)
+    may_refine = not job.settings.fixes_bits
+    coded = _code_to_size(plan, trained, may_refine, job.deadline.less(trained.check_seconds))
+    short: Short | None = None
+    if coded.file_bytes < plan.filled_bytes:
+        short = "time" if coded.ran_out_of_time else "model" if may_refine else "weight_bits"
     return FittedSegment(
         plan,
         coded.sections,
@@ -29,6 +35,7 @@ def fit_network(job: FitJob) -> FittedSegment:
         coded.factor,
         trained.sampled,
         trained.sampled_psnr_db,
+        short,
     )
 
 
@@ -44,11 +51,13 @@ def held_network(plan: SegmentPlan) -> HeldSegment | None:
     return None if coded is None else HeldSegment(coded.sections, coded.factor)
 
 
-def _code_to_size(plan: SegmentPlan, trained: TrainedNetwork, may_refine: bool) -> CodedTensors:
+def _code_to_size(
+    plan: SegmentPlan, trained: TrainedNetwork, may_refine: bool, deadline: Deadline
+) -> CodedTensors:
     if not all(np.isfinite(value).all() for value in trained.values.values()):
         raise InrcError("the fit diverged: some weights are infinite or NaN; try another --seed or --preset")
     coder = SectionCoder(plan.specs, trained.values, trained.steps)
-    coded = fit_to_size(coder, plan.file_bytes, plan.target_bytes, plan.filled_bytes, may_refine)
+    coded = fit_to_size(coder, plan.file_bytes, plan.target_bytes, plan.filled_bytes, may_refine, deadline)
     if coded is None:
         raise TargetUnreachable(
             f"{plan.target_bytes} bytes are too few for this {plan.family.name} even with the coarsest steps"

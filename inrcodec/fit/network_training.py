@@ -60,6 +60,8 @@ class TrainedNetwork:
     epochs: float
     seconds: float
     course: tuple[CoursePoint, ...] = ()
+    check_seconds: float = 0.0
+    """Expected time to decode and measure the coded file."""
 
 
 def train_network(job: FitJob) -> TrainedNetwork:
@@ -85,7 +87,8 @@ def train_network(job: FitJob) -> TrainedNetwork:
     quantiser = _quantiser(plan, procedure, first, symbol_bits).to(device)
     continue_steps(plan, quantiser)
     fit = Fit(representation, quantiser, frames, fit_settings, _resident_mask(clip, device))
-    finishing_seconds = _finishing_seconds(plan, renderer, first, quantiser)
+    coding_seconds, check_seconds = _finishing_seconds(plan, renderer, first, quantiser)
+    finishing_seconds = coding_seconds + check_seconds
     clock: Clock
     fit_deadline = deadline.less(finishing_seconds)
     if not deadline.is_limited:
@@ -96,7 +99,7 @@ def train_network(job: FitJob) -> TrainedNetwork:
         step_seconds = fit.step_seconds()
         if checkpoints is None or not checkpoints.exists:
             _check_time(fit_deadline.left, step_seconds)
-        clock = WallClock(fit_deadline.ends, step_seconds=step_seconds)
+        clock = WallClock(deadline.ends, step_seconds=step_seconds, reserve=finishing_seconds)
         progress.expect(deadline.left, None)
     other_bits = 8.0 * (plan.overhead_bytes + fixed_bytes)
     epochs_a_step = fit_settings.batch_frames / len(frames)
@@ -115,6 +118,7 @@ def train_network(job: FitJob) -> TrainedNetwork:
         done.epochs,
         done.seconds,
         tuple(meter.course.points),
+        check_seconds,
     )
 
 
@@ -243,8 +247,8 @@ def _finishing_seconds(
     renderer: _Renderer,
     values: Mapping[str, Tensor],
     quantiser: Quantiser | MinMaxQuantiser,
-) -> float:
-    """Estimated seconds for exporting, coding to size and decoding, from timing one frame and one coding."""
+) -> tuple[float, float]:
+    """Estimated seconds for export and coding to size, and for the check, from one frame and one coding."""
     index = torch.zeros(1, dtype=torch.int64, device=next(iter(values.values())).device)
     renderer.frames(index)
     started = time.monotonic()
@@ -260,5 +264,6 @@ def _finishing_seconds(
             encode_section(spec, arrays[spec.name], steps[spec.name])
     coding_seconds = time.monotonic() - started
     # `frame_seconds` includes making the embedding; coding to size takes about ten codings.
-    frames_seconds = (1.25 * plan.video.frame_count + SAMPLED_FRAMES) * frame_seconds
-    return frames_seconds + steps_seconds + 10 * coding_seconds + 0.5
+    exporting = (0.25 * plan.video.frame_count + SAMPLED_FRAMES) * frame_seconds
+    coding = exporting + steps_seconds + 10 * coding_seconds
+    return coding, plan.video.frame_count * frame_seconds + 0.5

@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,8 @@ LEAST_FILL = 0.97
 """Minimum fraction of the target bytes that a file uses."""
 AIMED_FILL = 0.99
 """Fraction of its bytes that a fit aims at, because the overhead of coders is not known exactly."""
+Short = Literal["time", "model", "weight_bits"]
+"""Why a file uses less than `LEAST_FILL`: time ran out, the model cannot use more, or `--weight-bits`."""
 SECTION_OVERHEAD_BYTES = 12
 """Approximate size of a section's coder parameters, beyond the ideal bits of its symbols."""
 

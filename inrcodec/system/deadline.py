@@ -15,7 +15,7 @@ class Deadline:
     """A limit of `seconds` after `started`, or none. A copy sent elsewhere ends at the same moment."""
 
     seconds: float | None = None
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
     """Start, as `time.monotonic()`."""
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,8 @@ from bitstream import Section
 from inrcodec.coding.sections import decode_sections
 from inrcodec.coding.trim import LARGEST_SYMBOL, SectionCoder, fit_to_size
 from inrcodec.models.family import Role, TensorSpec
+from inrcodec.system import deadline as deadlines
+from inrcodec.system.deadline import Deadline
 
 OVERHEAD = 150
 
@@ -189,3 +192,24 @@ def test_zeros_are_coded_and_cost_next_to_nothing() -> None:
     sections = SectionCoder((spec,), zeros, {"weight": 0.1}).code(1.0)
     assert measure(sections) < OVERHEAD + 20
     assert not decode_sections((spec,), sections)["weight"].any()
+
+
+@pytest.mark.parametrize("trials", [1, 2, 3, 5, 30])
+def test_no_trial_begins_that_would_miss_the_deadline(monkeypatch: pytest.MonkeyPatch, trials: int) -> None:
+    now = 0.0
+    monkeypatch.setattr(deadlines, "time", SimpleNamespace(monotonic=lambda: now))
+    section_coder, _, _ = coder(3, symbol_scale=0.5)
+    limit, sizes = 12_000, []
+
+    def measured(sections: tuple[Section, ...]) -> int:
+        nonlocal now
+        now += 10.0
+        sizes.append(measure(sections))
+        return sizes[-1]
+
+    least = math.ceil(0.97 * limit)
+    coded = fit_to_size(section_coder, measured, limit, least, deadline=Deadline(10.0 * trials + 5, 0.0))
+    assert coded is not None
+    assert coded.file_bytes == max(size for size in sizes if size <= limit)
+    assert len(sizes) <= trials
+    assert coded.ran_out_of_time or coded.file_bytes >= least

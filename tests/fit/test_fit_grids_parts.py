@@ -1,10 +1,8 @@
-"""Parts of the fit of `inrc`: the search for a quantisation step, its pace, and pruning of motion."""
+"""Parts of the fit of `inrc`: the search for a quantisation step, and pruning of motion."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,20 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from test_fit_grids import pan
 
-from bitstream import Section
-from inrcodec.errors import NetworkTooLarge, TargetUnreachable
-from inrcodec.fit.grids import pace
 from inrcodec.fit.grids.block_search import finest_scale
 from inrcodec.fit.grids.motion import MotionFit, searched_field, to_grids
-from inrcodec.fit.grids.pace import FEWEST_REFINEMENTS, MOST_REFINEMENTS, REFINING_SHARE, RESERVE, Pace
 from inrcodec.fit.grids.source_planes import SegmentPlanes
-from inrcodec.fit.grids.step_search import LARGEST_CHANGE, LATE_FACTOR, StepSearch, Trial, fill
-from inrcodec.fit.training.clock import StepClock, WallClock
+from inrcodec.fit.grids.step_search import LARGEST_CHANGE, StepSearch
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.inrc.inrc import Inrc
-from inrcodec.progress import Part, Silent
-from inrcodec.system import deadline
-from inrcodec.system.deadline import Deadline
 
 # The search for a quantisation step
 
@@ -100,144 +90,6 @@ def test_sizes_that_do_not_fall_give_new_steps() -> None:
         tried.append(search.next(200))
         search.add(tried[-1], 300 if tried[-1] > 1.2 else 100)
     assert len(set(tried)) == len(tried)
-
-
-# The pace
-
-
-class Clock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    for module in (pace, deadline):
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic))
-    return made
-
-
-def announced(paced: Pace) -> tuple[float, float | None]:
-    told: list[tuple[float, float | None]] = []
-    paced.begin(Part(Silent(), expects=lambda seconds, epochs: told.append((seconds, epochs))))
-    (only,) = told
-    return only
-
-
-@pytest.mark.parametrize(("epochs", "rounds"), [(0.5, FEWEST_REFINEMENTS), (7, 7), (600, MOST_REFINEMENTS)])
-def test_a_fit_by_epochs_never_looks_at_the_clock(clock: Clock, epochs: float, rounds: int) -> None:
-    paced = Pace(Deadline(), epochs, frame_count=10)
-    paced.code_seconds = 2.0
-    clock.now += 5
-    assert paced.seconds == 5
-    seconds, told = announced(paced)
-    assert (seconds > 10 * 2.0, told) == (True, epochs)
-    clock.now += 1e6
-    assert not paced.is_late(100)
-    assert paced.refining_rounds() == rounds
-    assert paced.refining_ends() == math.inf
-    network = paced.network_clock()
-    assert isinstance(network, StepClock)
-    assert network.total_steps == max(1, round(epochs * 10 / 4))
-    assert paced.epochs(1) == epochs
-
-
-def test_what_is_announced_grows_with_the_epochs(clock: Clock) -> None:
-    told = []
-    for epochs in (1, 10, 100):
-        paced = Pace(Deadline(), epochs, 10)
-        paced.code_seconds = 1.0
-        told.append(announced(paced)[0])
-    assert told == sorted(set(told))
-
-
-def test_a_fit_by_time_leaves_what_coding_takes(clock: Clock) -> None:
-    paced = Pace(Deadline(100, clock.now), 7, frame_count=10)
-    paced.code_seconds = 2.0
-    clock.now += 10
-    assert announced(paced) == (90, None)
-    assert paced.refining_rounds() == MOST_REFINEMENTS
-    assert paced.refining_ends() == clock.now + REFINING_SHARE * 90
-    network = paced.network_clock()
-    assert isinstance(network, WallClock)
-    assert network.deadline == clock.now + 90 - RESERVE * 2.0
-    # Ten steps of four frames are four passes over ten frames.
-    assert paced.epochs(10) == 4
-    # Three choices and half of the reserve take 12 seconds.
-    clock.now += 77.9
-    assert not paced.is_late(3)
-    clock.now += 0.2
-    assert paced.is_late(3)
-    assert not paced.is_late(2)
-    clock.now += 1000
-    assert paced.refining_ends() == clock.now
-
-
-def test_too_little_time_is_refused_and_enough_is_named(clock: Clock) -> None:
-    paced = Pace(Deadline(10, clock.now), 7, frame_count=10)
-    paced.code_seconds = 3.0
-    with pytest.raises(TargetUnreachable, match="at least 8 seconds more"):
-        announced(paced)
-    paced = Pace(Deadline(10 + 8, clock.now), 7, frame_count=10)
-    paced.code_seconds = 3.0
-    assert announced(paced) == (18, None)
-
-
-# Filling the file
-
-
-class Coding:
-    """Trials whose sizes follow a power law; records the steps tried."""
-
-    def __init__(self, latent_bytes: float, others: int = 200) -> None:
-        """Latents take `latent_bytes` at a step of 1; `others` is the number of constant bytes."""
-        self._latent_bytes, self._others = latent_bytes, others
-        self.steps: list[float] = []
-
-    def __call__(self, step: float) -> Trial:
-        self.steps.append(step)
-        payload = bytes(int(self._latent_bytes * step**-1.4))
-        return Trial((Section(0, (), payload),), len(payload) + self._others, -step)
-
-
-def filled(coding: Coding, step: float, is_late: Callable[[int], bool]) -> int:
-    return fill(coding, step, 10_000, 9_700, is_late, lambda *_: None).size
-
-
-@pytest.mark.parametrize("step", [0.2, 0.9, 1.0, 1.1, 5.0])
-def test_the_bytes_are_filled_wherever_it_begins(step: float) -> None:
-    assert 9_700 <= filled(Coding(9_000), step, lambda _: False) <= 10_000
-
-
-def test_time_that_is_short_ends_it_when_the_file_is_full_enough() -> None:
-    coding = Coding(9_600)
-    # The first step fills 98 %, which is only enough for a fit that is late.
-    assert filled(coding, 1.0, lambda passes: passes > 0) == 9_800
-    assert coding.steps == [1.0]
-    coding = Coding(6_000)
-    assert filled(coding, 1.0, lambda passes: passes > 0) >= 9_700
-    assert len(coding.steps) > 1
-    coding = Coding(6_000)
-    assert filled(coding, 1.0, lambda _: True) == 6_200
-    assert coding.steps == [1.0]
-
-
-def test_what_does_not_fit_grows_coarse_fast_when_it_is_late() -> None:
-    coding = Coding(11_000)
-    assert filled(coding, 1.0, lambda _: True) <= 10_000
-    assert coding.steps[1] >= LATE_FACTOR
-
-
-def test_what_never_fits_says_how_small_it_gets() -> None:
-    with pytest.raises(NetworkTooLarge) as caught:
-        filled(Coding(0, others=12_000), 1.0, lambda _: False)
-    assert caught.value.least_bytes == 12_000
 
 
 # Pruning

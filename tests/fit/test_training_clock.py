@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inrcodec.fit.training.clock import StepClock, WallClock, cosine_with_warmup, rate_boost
+from inrcodec.fit.training import clock as clocks
+from inrcodec.fit.training.clock import (
+    MOST_SLOWDOWN,
+    StepClock,
+    WallClock,
+    cosine_with_warmup,
+    rate_boost,
+)
 
 
 def test_a_step_clock_counts_steps() -> None:
@@ -31,6 +40,47 @@ def test_a_deadline_that_has_passed_ends_the_fit() -> None:
     for clock in (WallClock(now - 1, started=now - 5), WallClock(now - 5, started=now), WallClock(now, now)):
         assert clock.fraction(0) == 1.0
         assert clock.seconds_left(0, 1.0) == 0.0
+
+
+def run_of(
+    speed: Callable[[float], float], seconds: float, reserve: float, step_seconds: float
+) -> tuple[list[float], float]:
+    """Fractions of a fit on a set clock whose steps take `speed` seconds, and the seconds left at its end."""
+    with pytest.MonkeyPatch.context() as patch:
+        now = 0.0
+        patch.setattr(clocks, "time", SimpleNamespace(monotonic=lambda: now))
+        clock, step, fractions = WallClock(seconds, 0.0, step_seconds, reserve), 0, [0.0]
+        while fractions[-1] < 1:
+            now += speed(now)
+            step += 1
+            fractions.append(clock.fraction(step))
+        return fractions, seconds - now
+
+
+@pytest.mark.parametrize("step_seconds", [0.0, 1.0])
+@pytest.mark.parametrize(("factor", "reserved"), [(1.0, 1.0), (3.0, 3.0), (0.2, 1.0), (100.0, MOST_SLOWDOWN)])
+def test_the_reserve_grows_when_steps_become_slower(
+    step_seconds: float, factor: float, reserved: float
+) -> None:
+    fractions, left = run_of(lambda now: 1.0 if now < 50 else factor, 5000, 100, step_seconds)
+    assert fractions == sorted(fractions)
+    assert left == pytest.approx(100 * reserved, abs=factor)
+
+
+@given(speeds=st.lists(st.floats(0.1, 10), min_size=1, max_size=20), reserve=st.floats(0, 100))
+def test_no_speed_turns_the_schedule_back_or_uses_the_reserve(speeds: list[float], reserve: float) -> None:
+    fractions, left = run_of(lambda now: speeds[int(now) % len(speeds)], 1000, reserve, 0.0)
+    assert fractions == sorted(fractions)
+    assert left >= reserve - max(speeds)
+
+
+def test_a_fit_goes_on_at_its_fraction_and_keeps_its_reserve() -> None:
+    clock = WallClock(time.monotonic() + 1000, reserve=400)
+    clock.continue_from(0.5)
+    assert clock.fraction(100) == pytest.approx(0.5, abs=0.01)
+    assert clock.seconds_left(100, 1.0) == pytest.approx(600, abs=10)
+    clock.continue_from(1.0)
+    assert clock.fraction(100) == 1.0
 
 
 def test_the_learning_rate_warms_up_and_then_only_falls() -> None:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -18,21 +18,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bitstream import Section
-from inrcodec.coding.grid_sections import DecodedGrids, GridSymbols, decode_contextual, encode_contextual
-from inrcodec.coding.sections import encode_section
+from inrcodec.coding.grid_sections import DecodedGrids, GridSymbols, encode_contextual
 from inrcodec.errors import TargetUnreachable
 from inrcodec.fit.grids.entropy import parameters, set_parameters
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import STEP, MotionFit, searched_field, to_grids
-from inrcodec.fit.grids.pace import Pace
-from inrcodec.fit.grids.refinement import RefiningFit
+from inrcodec.fit.grids.pace import FIRST_SHARE, REFINING_SHARE, SEARCHING_SHARE, Pace
+from inrcodec.fit.grids.refinement import RefiningFit, coded_network, share_of_a_step
 from inrcodec.fit.grids.report import Teller, picture
 from inrcodec.fit.grids.source_planes import SegmentPlanes, with_chroma_of
-from inrcodec.fit.grids.step_search import BITS_POWER, LEAST_STEP, StepSearch, Trial, fill
-from inrcodec.fit.job import FitJob, FittedSegment, HeldSegment
+from inrcodec.fit.grids.start import decoded_start, held_grids, motion_grids
+from inrcodec.fit.grids.step_search import (
+    BITS_POWER,
+    LEAST_STEP,
+    PATIENT_TRIALS,
+    Filled,
+    StepSearch,
+    Trial,
+    fill,
+)
+from inrcodec.fit.job import FitJob, FittedSegment
 from inrcodec.models.inrc.inrc import NETWORK_BITS
 from inrcodec.models.inrc.prediction import step_sizes
-from inrcodec.models.inrc.shapes import network_specs, split_grids
+from inrcodec.models.inrc.shapes import network_specs
 from inrcodec.plan.budget import AIMED_FILL
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import Picture
@@ -52,6 +60,8 @@ MOST_MOTION = 0.5
 """Share of the target bits for motion and entropy models above which motion is pruned again."""
 MODEL_BITS = 8.0 * 350
 """Approximate bits of the parameters of both entropy models."""
+REFINING_TRIALS, SEARCHING_TRIALS = 6, 3
+"""Trials for which there must be time to refine motion, and to try another step of the step search."""
 ROUNDS_A_TURN = 24
 """Rounds of motion refinement between prunings."""
 FIRST_ROUNDS, ROUNDS = 60, 16
@@ -77,30 +87,23 @@ def fit_grids(job: FitJob) -> FittedSegment:
         return FittedSegment(plan, held.sections, fit_steps=0, epochs=0.0, seconds=0.0)
 
 
-def held_grids(plan: SegmentPlan) -> HeldSegment | None:
-    """The segment of the `--resume-from` file; None if there is none or it exceeds the plan's bytes."""
-    if plan.start is None or plan.file_bytes(plan.start.sections) > plan.target_bytes:
-        return None
-    return HeldSegment(plan.start.sections)
-
-
 class _GridFit:
     def __init__(self, plan: SegmentPlan, segment: SegmentPlanes, job: FitJob) -> None:
         """`plan` replaces that of `job`."""
         self._plan, self._segment, self._seed, self._progress = plan, segment, job.settings.seed, job.progress
         settings = job.settings
         epochs = settings.epochs if settings.epochs is not None else settings.procedure.epochs
-        self._pace = Pace(job.deadline, float(epochs), segment.frame_count)
+        self._pace = Pace(job.deadline, float(epochs), segment.frame_count, share_of_a_step(segment))
         self._teller = Teller(job.progress, segment.frame_count, plan.video.pixel_count)
         self._latents = LatentFit(segment)
-        network = sum(spec.count for spec in network_specs(plan.config.width))
-        self._network_bits: float = NETWORK_BITS * network
+        specs = network_specs(plan.config.width)
+        self._network_bits: float = NETWORK_BITS * sum(spec.count for spec in specs)
         self._other_bits = 8.0 * plan.overhead_bytes
         self._step: float = FIRST_STEP * (FIRST_BPP * plan.video.pixel_count / self._target_bits) ** (
             1 / BITS_POWER
         )
         self._fineness = torch.ones(0)
-        self._coded_step, self._entropy_seconds = 0.0, 0.0
+        self._coded_step = 0.0
         self._refining: RefiningFit | None = None
 
     @property
@@ -117,54 +120,74 @@ class _GridFit:
     def run(self) -> FittedSegment:
         start = self._start()
         if start is None:
-            searched = searched_field(
-                self._segment, lambda *at: self._progress.stage("searching motion", *at)
-            )
-            self._motion = MotionFit(self._segment, to_grids(searched))
-            self._motion.fit_entropy(FIRST_ROUNDS // 2)
-            self._prune_motion(PRUNINGS)
+            self._search_motion()
         self._find_step(CLOSE, SEARCHES)
-        self._refine_motion()
-        self._find_step(CLOSE_ENOUGH, SEARCHES)
+        early = self._early() if self._pace.is_limited else None
+        if not self._pace.is_late(REFINING_TRIALS):
+            self._refine_motion()
+            self._find_step(CLOSE_ENOUGH, SEARCHES)
         self._segment.forget_small_components()
         refining = RefiningFit(self._segment, self._seed, None if start is None else start.network)
         steps = self._fit_network(refining)
-        network = self._network(refining)
-        trial = fill(
+        network = coded_network(self._plan.config.width, refining)
+        return self._fitted(self._filled(network, early), steps)
+
+    def _fitted(self, filled: Filled, steps: int) -> FittedSegment:
+        course, trial = tuple(self._teller.course.points), filled.trial
+        epochs, seconds = self._pace.epochs(steps), self._pace.seconds
+        short = filled.short_of(self._plan.filled_bytes)
+        return FittedSegment(self._plan, trial.sections, steps, epochs, seconds, course, short_of_size=short)
+
+    def _search_motion(self) -> None:
+        """Search and prune motion; with a deadline, in a part of the time."""
+        segment, pace = self._segment, self._pace
+        searched = searched_field(
+            segment,
+            lambda *at: self._progress.stage("searching motion", *at),
+            pace.lasts(SEARCHING_SHARE) if pace.is_limited else None,
+        )
+        self._motion = MotionFit(segment, to_grids(searched))
+        self._motion.fit_entropy(FIRST_ROUNDS // 2, pace.lasts(FIRST_SHARE))
+        self._prune_motion(PRUNINGS, pace.lasts(FIRST_SHARE))
+
+    def _early(self) -> Filled:
+        """A complete segment without a network, which is kept in case that time runs out later."""
+        step = self._step
+        filled = self._filled(coded_network(self._plan.config.width), None, patient_trials=0)
+        self._step = step
+        return filled
+
+    def _filled(
+        self, network: tuple[Section, ...], early: Filled | None, patient_trials: int = PATIENT_TRIALS
+    ) -> Filled:
+        return fill(
             lambda step: self._trial(step, network),
             self._step,
             self._plan.target_bytes,
             self._plan.filled_bytes,
             self._pace.is_late,
             self._teller.trial,
+            None if early is None else early.trial,
+            patient_trials,
         )
-        course = tuple(self._teller.course.points)
-        epochs, seconds = self._pace.epochs(steps), self._pace.seconds
-        return FittedSegment(self._plan, trial.sections, steps, epochs, seconds, course)
 
     def _start(self) -> DecodedGrids | None:
         """Start from the `--resume-from` file's segment, if there is one."""
-        plan, segment = self._plan, self._segment
-        if plan.start is None:
-            return None
-        start = decode_contextual(plan.config, plan.video, plan.specs, plan.start.sections)
-        symbols = start.symbols
-        motion = torch.from_numpy(symbols.motion * np.float32(symbols.motion_step / STEP)).to(segment.device)
-        grids = split_grids(motion.round().float(), plan.config.rows, plan.config.columns)
-        self._motion = MotionFit(segment, grids)
-        set_parameters((self._latents.entropy, self._motion.entropy), start.parameters)
-        self._latents.start(torch.from_numpy(symbols.latent).to(segment.device))
-        self._step = symbols.latent_step
+        segment, start = self._segment, decoded_start(self._plan)
+        if start is not None:
+            self._motion = MotionFit(segment, motion_grids(start, self._plan, segment.device))
+            set_parameters((self._latents.entropy, self._motion.entropy), start.parameters)
+            self._latents.start(torch.from_numpy(start.symbols.latent).to(segment.device))
+            self._step = start.symbols.latent_step
         return start
 
     def _code(self) -> None:
         """Choose latents for the current motion and step."""
-        started = time.monotonic()
-        field = self._motion.field()
-        self._fineness = step_sizes(field, self._segment.tree, *self._segment.config.fineness)
-        self._latents.code(field, self._fineness * self._step, PRICE)
+        with self._pace.choosing.timed():
+            field = self._motion.field()
+            self._fineness = step_sizes(field, self._segment.tree, *self._segment.config.fineness)
+            self._latents.code(field, self._fineness * self._step, PRICE)
         self._coded_step = self._step
-        self._pace.code_seconds = time.monotonic() - started + self._entropy_seconds
         self._progress.picture(self._picture)
 
     def _find_step(self, close: float, most: int) -> None:
@@ -177,12 +200,11 @@ class _GridFit:
             is_anew = not self._latents.is_coded
             self._code()
             if is_anew:
-                self._latents.fit_entropy(FIRST_ROUNDS)
-            if not self._pace.has_begun:
-                self._time_entropy_coding()
-                self._pace.begin(self._progress)
-            if is_anew:
+                self._latents.fit_entropy(FIRST_ROUNDS, self._pace.lasts(FIRST_SHARE))
                 self._code()
+            if not self._pace.has_begun:
+                self._sections(())  # Only to measure entropy coding.
+                self._pace.begin(self._progress)
             self._latents.fit_entropy(ROUNDS)
             latents, others = self._latents.estimated_bits(), self._motion_bits() + MODEL_BITS
             bits = latents + others
@@ -193,10 +215,10 @@ class _GridFit:
                 self._target_bits,
                 self._motion_bits(),
                 self._network_bits + self._other_bits,
-                self._psnr_db(),
+                self._latents.coded.psnr_db,
             )
             is_finest = bits < self._target_bits and self._step <= LEAST_STEP
-            if is_finest or abs(bits / self._target_bits - 1) < close or self._pace.is_late(3):
+            if is_finest or abs(bits / self._target_bits - 1) < close or self._pace.is_late(SEARCHING_TRIALS):
                 return
             search.add(self._step, latents)
             following = search.next(max(0.05 * self._target_bits, self._target_bits - others))
@@ -205,15 +227,10 @@ class _GridFit:
                 self._prune_motion(1)
         self._code()
 
-    def _time_entropy_coding(self) -> None:
-        """Measure entropy coding; decoding for the check takes about as long, so it counts twice."""
-        started = time.monotonic()
-        self._sections(())
-        self._entropy_seconds = 2 * (time.monotonic() - started)
-        self._pace.code_seconds += self._entropy_seconds
-
-    def _prune_motion(self, rounds: int) -> None:
+    def _prune_motion(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> None:
         for _ in range(rounds):
+            if not goes_on():
+                break
             fineness = step_sizes(self._motion.field(), self._segment.tree, *self._segment.config.fineness)
             self._motion.prune(fineness.mean((1, 2, 3)), self._step, self._price)
             self._motion.fit_entropy(ROUNDS)
@@ -222,29 +239,25 @@ class _GridFit:
         with torch.no_grad():
             return float(self._motion.entropy.bits([grid.detach() for grid in self._motion.grids]))
 
-    def _psnr_db(self) -> float:
-        """Mean PSNR of the displayed frames before the refining network."""
-        return float((-10 * self._latents.coded.squared_error.clamp(min=1e-12).log10()).mean())
-
     def _refine_motion(self) -> None:
         """Refine and prune motion in turn; each turn restarts the learning rate schedule."""
-        rounds, until = self._pace.refining_rounds(), self._pace.refining_ends()
+        # Without a network nothing else needs the time.
+        share = REFINING_SHARE if self._network_bits else 1.0
+        rounds, lasts = self._pace.refining_rounds(), self._pace.lasts(share)
         fineness = self._fineness.mean((1, 2, 3))
-        done, seconds = 0, 0.0
+        done = 0
 
         def goes_on() -> bool:
             nonlocal done
             done += 1
             self._progress.stage("refining motion", done, rounds)
-            return time.monotonic() < until and not self._pace.is_late(3)
+            return lasts() and not self._pace.is_late(REFINING_TRIALS)
 
-        while done < rounds and time.monotonic() + seconds < until:
-            started = time.monotonic()
+        while done < rounds and lasts():
             turn = min(ROUNDS_A_TURN, rounds - done)
             self._motion.refine(turn, fineness, self._step, self._price, goes_on)
             self._motion.fit_entropy(ROUNDS)
             self._prune_motion(1)
-            seconds = time.monotonic() - started
 
     def _fit_network(self, refining: RefiningFit) -> int:
         self._refining, clock = refining, self._pace.network_clock()
@@ -268,12 +281,7 @@ class _GridFit:
             self._step = step
             self._code()
         sections = self._sections(network)
-        return Trial(sections, self._plan.file_bytes(sections), self._psnr_db())
-
-    def _network(self, refining: RefiningFit) -> tuple[Section, ...]:
-        values, steps = refining.values(), refining.steps()
-        specs = network_specs(self._plan.config.width)
-        return tuple(encode_section(spec, values[spec.name], steps[spec.name]) for spec in specs)
+        return Trial(sections, self._plan.file_bytes(sections), self._latents.coded.psnr_db)
 
     def _sections(self, network: tuple[Section, ...]) -> tuple[Section, ...]:
         flat = torch.cat([grid.detach().flatten(2) for grid in self._motion.grids], 2)
@@ -284,7 +292,8 @@ class _GridFit:
             latent_step=float(torch.tensor(self._step, dtype=torch.float32)),
         )
         models = parameters(self._latents.entropy, self._motion.entropy)
-        return encode_contextual(self._plan.config, self._plan.video, models, network, symbols)
+        with self._pace.coding.timed():
+            return encode_contextual(self._plan.config, self._plan.video, models, network, symbols)
 
 
 def _whole(values: Tensor) -> NDArray[np.int32]:

@@ -8,6 +8,7 @@ finer steps and thus count for more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +39,11 @@ class Coded:
     """(T, 96, h, w), int16."""
     squared_error: Tensor
     """(T,): mean squared error over displayed pixels and colours in [0, 1], before the refining network."""
+
+    @property
+    def psnr_db(self) -> float:
+        """Mean PSNR of the displayed frames before the refining network."""
+        return float((-10 * self.squared_error.clamp(min=1e-12).log10()).mean())
 
 
 class LatentFit:
@@ -143,10 +149,12 @@ class LatentFit:
         shown = colours[:, : video.height, : video.width].clamp_(0, 1)
         return (shown - self._segment.clip[batch].float() / 255).square().mean((1, 2, 3))
 
-    def fit_entropy(self, rounds: int) -> None:
-        """Fit the entropy model to the current latents, on samples of frames."""
+    def fit_entropy(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> None:
+        """Fit the entropy model to the current latents, on samples of frames, while `goes_on`."""
         energy = self._energies()
         for _ in range(rounds):
+            if not goes_on():
+                break
             self._optimizer.zero_grad()
             self.add_gradients(1.0, energy)
             self.entropy.description_bits().backward()  # type: ignore[no-untyped-call]

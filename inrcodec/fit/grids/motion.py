@@ -24,19 +24,33 @@ BLOCK_ENERGY = 8.0
 residual gets coded anyway."""
 FIRST_ROUNDING, LAST_ROUNDING = 0.35, 0.45
 """Deadzone rounding: the offset added to magnitudes before truncation. Less than 0.5 keeps grids sparse."""
+SHORT_CHUNKS = 4
+"""How much shorter chunks of frames are in a motion search that may have to stop."""
 BOTH_UNLESS_WORSE = 1.1
 """Bi-prediction is used where its error is at most this times that of the better single reference."""
 
 
-def searched_field(segment: SegmentPlanes, report: Callable[[int, int], None]) -> Tensor:
-    """The field (T, 5, rows, columns) in pixels by block matching; `report` gets frames done and in total."""
+def searched_field(
+    segment: SegmentPlanes,
+    report: Callable[[int, int], None],
+    goes_on: Callable[[], bool] | None = None,
+) -> Tensor:
+    """The field (T, 5, rows, columns) in pixels by block matching; `report` gets frames done and in total.
+
+    Once `goes_on` returns False, the remaining frames, the last in coding order, get no motion.
+    """
     rows, columns = segment.config.rows, segment.config.columns
     field = torch.zeros(segment.frame_count, MOTION_CHANNELS, rows, columns, device=segment.device)
     references, has_two = segment.tree.references, segment.tree.has_two
     predicted = [frame for batch in segment.tree.order[1:] for frame in batch]
     pixels = 2 * segment.height * segment.width
+    if goes_on is not None:
+        # Small chunks, because a chunk is not interrupted.
+        pixels *= SHORT_CHUNKS
     done = 0
     for chunk in segment.chunks(predicted, pixels):
+        if goes_on is not None and not goes_on():
+            break
         now = segment.components(chunk)
         first = [int(references[frame, 0]) for frame in chunk]
         before = segment.components(first)
@@ -104,10 +118,12 @@ class MotionFit:
         """The field (T, 5, rows, columns) in pixels."""
         return field_of([grid.detach() for grid in self.grids]) * STEP
 
-    def fit_entropy(self, rounds: int) -> float:
-        """Fit the entropy model to the current grids; returns the bits of the grids."""
+    def fit_entropy(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> float:
+        """Fit the entropy model to the current grids while `goes_on`; returns the bits of the grids."""
         grids = [grid.detach() for grid in self.grids]
         for _ in range(rounds):
+            if not goes_on():
+                break
             self._optimizer.zero_grad()
             bits = self.entropy.bits(grids) + self.entropy.description_bits()
             bits.backward()  # type: ignore[no-untyped-call]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from inrcodec.errors import TargetUnreachable
 from inrcodec.fit.training.clock import Clock, StepClock, WallClock
@@ -16,19 +18,56 @@ REFINING_SHARE = 0.5
 """Share of the remaining time that motion refinement may take."""
 NETWORK_FRAMES = 4
 """Frames that one optimiser step of the network counts as, to convert steps to epochs."""
-RESERVE = 6.0
-"""Time for coding to size and checking, in latent passes."""
+SEARCHING_SHARE, FIRST_SHARE = 0.25, 0.1
+"""Share of the remaining time that motion search may take, and that each part of the work may take between it
+and the first trial."""
+RESERVED_TRIALS = 2
+"""Trials of coding to size for which time is left after the network."""
+CHECK = 1.0
+"""Time for decoding and measuring the file, in trials."""
+
+
+PASSES, ROUND, NETWORK_PASS = 18.0, 1.0, 0.4
+"""Time of a fit by epochs after its first passes, in latent passes: for the passes of the step searches with
+their entropy models and the coding; for a round of motion refinement; and for network steps that see as many
+pixels as all frames have. Carphone took 15 to 20, 0.9 to 1.1 and 0.3 to 0.5 on two cores, quiet or shared."""
+
+
+class Cost:
+    """Seconds that a repeated piece of work takes: a rise counts at once, a fall by half."""
+
+    def __init__(self) -> None:
+        self.seconds = self.last = 0.0
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Measure the work in this context."""
+        started = time.monotonic()
+        yield
+        self.add(time.monotonic() - started)
+
+    def add(self, seconds: float) -> None:
+        self.seconds, self.last = max(seconds, (self.seconds + seconds) / 2), seconds
 
 
 class Pace:
-    """Plans in latent passes: choosing and coding the latents of all frames once takes `code_seconds`."""
+    """Plans by what choosing the latents of all frames and entropy coding took when they were last done."""
 
-    def __init__(self, deadline: Deadline, epochs: float, frame_count: int) -> None:
-        """Without a deadline the fit takes `epochs` passes over the frames."""
+    def __init__(self, deadline: Deadline, epochs: float, frame_count: int, step_share: float) -> None:
+        """Without a deadline the fit takes `epochs` passes over the frames.
+
+        A step of the network sees the fraction `step_share` of the pixels of all frames.
+        """
         self._deadline, self._epochs, self._frame_count = deadline, epochs, frame_count
+        self._step_share = step_share
         self._started = time.monotonic()
-        self.code_seconds = 0.0
+        self.choosing, self.coding = Cost(), Cost()
         self.has_begun = False
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a deadline."""
+        return self._deadline.is_limited
 
     @property
     def seconds(self) -> float:
@@ -44,30 +83,45 @@ class Pace:
         """Report how long the fit will take. Raises `TargetUnreachable` if the time is too short."""
         self.has_begun = True
         if not self._deadline.is_limited:
-            # A round of motion refinement and an epoch of the network each take about half a latent pass.
-            choices = 10 + 0.5 * (self.refining_rounds() + self._epochs)
-            progress.expect(2 * self.seconds + choices * self.code_seconds, self._epochs)
+            network = NETWORK_PASS * self._network_steps * self._step_share
+            passes = PASSES + ROUND * self.refining_rounds() + network
+            # The first pass also loads libraries and allocates memory, so the last one counts.
+            progress.expect(passes * self.choosing.last, self._epochs)
             return
-        missing = RESERVE * self.code_seconds - self._deadline.left
+        missing = self._seconds_of(RESERVED_TRIALS) - self._deadline.left
         if missing > 0:
             more = math.ceil(missing)
             raise TargetUnreachable(f"--time is too short to fit anything; give at least {more} seconds more")
         progress.expect(self._deadline.left, None)
 
-    def is_late(self, passes: int) -> bool:
-        """Whether `passes` more latent passes, coding and checking included, would miss the deadline."""
-        return (passes + RESERVE / 2) * self.code_seconds > self._deadline.left
+    @property
+    def trial_seconds(self) -> float:
+        """Seconds to choose and code the latents of all frames once."""
+        return self.choosing.seconds + self.coding.seconds
+
+    def _seconds_of(self, trials: float) -> float:
+        return (trials + CHECK) * self.trial_seconds
+
+    def is_late(self, trials: float) -> bool:
+        """Whether `trials` more trials, and the check, would miss the deadline."""
+        return self._seconds_of(trials) > self._deadline.left
+
+    def lasts(self, share: float) -> Callable[[], bool]:
+        """A function that is true until `share` of the time that is left now has passed."""
+        ends = time.monotonic() + share * max(0.0, self._deadline.left)
+        return lambda: time.monotonic() < ends
 
     def refining_rounds(self) -> int:
         if self._deadline.is_limited:
             return MOST_REFINEMENTS
         return round(min(MOST_REFINEMENTS, max(FEWEST_REFINEMENTS, self._epochs)))
 
-    def refining_ends(self) -> float:
-        """The `time.monotonic()` at which motion refinement must stop, seconds."""
-        return time.monotonic() + REFINING_SHARE * max(0.0, self._deadline.left)
-
     def network_clock(self) -> Clock:
         if not self._deadline.is_limited:
-            return StepClock(max(1, round(self._epochs * self._frame_count / NETWORK_FRAMES)))
-        return WallClock(self._deadline.less(RESERVE * self.code_seconds).ends)
+            return StepClock(self._network_steps)
+        return WallClock(self._deadline.ends, reserve=self._seconds_of(RESERVED_TRIALS))
+
+    @property
+    def _network_steps(self) -> int:
+        """Steps of the network in a fit by epochs."""
+        return max(1, round(self._epochs * self._frame_count / NETWORK_FRAMES))

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inrcodec.coding.sections import Steps
+from bitstream import Section
+from inrcodec.coding.sections import Steps, encode_section
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.quantiser import Quantiser, Rounding
 from inrcodec.fit.training.adam import Adam
@@ -130,8 +131,7 @@ class RefiningFit:
     def _patches(self, frames: Mapping[int, Planes]) -> tuple[Tensor, Tensor]:
         """Quads (B, 6, h / 2, w / 2) of source and decoded frames, at the same random positions."""
         segment = self._segment
-        height, width = min(segment.height, LONGEST_SIDE), min(segment.width, LONGEST_SIDE)
-        count = min(segment.frame_count, max(1, round(BATCH_PIXELS / (height * width))))
+        count, height, width = _patch_sizes(segment)
         picked = torch.randperm(segment.frame_count, generator=self._generator)[:count].tolist()
         sources: list[Planes] = []
         decoded: list[Planes] = []
@@ -145,6 +145,27 @@ class RefiningFit:
     def _place(self, spare: int) -> int:
         """A random even offset of a patch, 0 to `spare` pixels."""
         return int(torch.randint(spare // 2 + 1, (), generator=self._generator)) * 2
+
+
+def coded_network(width: int, fit: RefiningFit | None = None) -> tuple[Section, ...]:
+    """The sections of the network with `width` channels; without a `fit`, its weights are zero."""
+    specs = network_specs(width)
+    if fit is None:
+        return tuple(encode_section(spec, np.zeros(spec.shape, np.float32), 1.0) for spec in specs)
+    values, steps = fit.values(), fit.steps()
+    return tuple(encode_section(spec, values[spec.name], steps[spec.name]) for spec in specs)
+
+
+def _patch_sizes(segment: SegmentPlanes) -> tuple[int, int, int]:
+    """Number, height and width of the patches of one step."""
+    height, width = min(segment.height, LONGEST_SIDE), min(segment.width, LONGEST_SIDE)
+    return min(segment.frame_count, max(1, round(BATCH_PIXELS / (height * width)))), height, width
+
+
+def share_of_a_step(segment: SegmentPlanes) -> float:
+    """Pixels of one step, as a fraction of all pixels of the segment."""
+    count, height, width = _patch_sizes(segment)
+    return count * height * width / (segment.frame_count * segment.height * segment.width)
 
 
 def _patch(planes: Planes, top: int, left: int, height: int, width: int) -> Planes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bitstream import Section
 from inrcodec.errors import NetworkTooLarge
-from inrcodec.plan.budget import AIMED_FILL
+from inrcodec.plan.budget import AIMED_FILL, Short
 from inrcodec.search import Tried, bracket, share_between, within
 
 BITS_POWER = 1.4
@@ -25,7 +25,7 @@ LARGEST_CHANGE = 3.0
 INNER = 0.05
 """Share of the bracket that the next step stays away from each end."""
 TRIALS, PATIENT_TRIALS = 10, 3
-"""Maximum trials, and the first trials, which aim for a fuller file than required."""
+"""Maximum trials, and the usual number of first trials that aim for a fuller file than required."""
 PATIENT_FILL = 0.985
 """Share of the target bytes that satisfies these first trials."""
 LATE_FACTOR = 1.15
@@ -85,6 +85,20 @@ class Trial:
         return len(self.sections[-1].payload)
 
 
+@dataclass(frozen=True)
+class Filled:
+    """The trial that was chosen, and whether trials stopped because of the deadline."""
+
+    trial: Trial
+    ran_out_of_time: bool
+
+    def short_of(self, filled_bytes: int) -> Short | None:
+        """Why the trial has fewer than `filled_bytes`; None if it has not."""
+        if self.trial.size >= filled_bytes:
+            return None
+        return "time" if self.ran_out_of_time else "model"
+
+
 def fill(
     code: Callable[[float], Trial],
     step: float,
@@ -92,32 +106,45 @@ def fill(
     filled_bytes: int,
     is_late: Callable[[int], bool],
     report: Callable[[int, float, Trial], None],
-) -> Trial:
+    kept: Trial | None = None,
+    patient_trials: int = PATIENT_TRIALS,
+) -> Filled:
     """The best trial of at most `target_bytes`, and if possible at least `filled_bytes`.
 
     `code` makes the trial of a step and `step` is the first step. `report` gets the number of each trial,
     from 1, its step and the trial. `is_late(n)` says whether n more trials would miss the deadline; while the
-    best trial has fewer than `filled_bytes`, one more may use the time reserved for the end. Raises
-    `NetworkTooLarge` if no trial fits.
+    best trial has fewer than `filled_bytes`, one more may use the time reserved for the end. `kept`, an
+    earlier trial that fits, is returned if no new one fills the bytes. The first `patient_trials` want
+    `PATIENT_FILL`. Raises `NetworkTooLarge` if no trial fits.
     """
+
+    def chosen() -> Trial | None:
+        if kept is None or (best is not None and best.size >= min(filled_bytes, kept.size)):
+            return best
+        return kept
+
     search, best, least = StepSearch(), None, 0
     for number in range(1, TRIALS + 1):
+        so_far = chosen()
+        if so_far is not None and is_late(1 if so_far.size >= filled_bytes else 0):
+            return Filled(so_far, ran_out_of_time=True)
         trial = code(step)
         report(number, step, trial)
         least = min(least or trial.size, trial.size)
         if trial.size <= target_bytes and (best is None or trial.psnr_db > best.psnr_db):
             best = trial
-        enough = filled_bytes if number > PATIENT_TRIALS else max(filled_bytes, PATIENT_FILL * target_bytes)
-        if best is not None and (best.size >= enough or is_late(1 if best.size >= filled_bytes else 0)):
+        enough = filled_bytes if number > patient_trials else max(filled_bytes, PATIENT_FILL * target_bytes)
+        if best is not None and best.size >= enough:
             break
         search.add(step, trial.latent_bytes)
         following = search.next(AIMED_FILL * target_bytes - (trial.size - trial.latent_bytes))
-        if best is None and is_late(1):
+        if chosen() is None and is_late(1):
             following = max(following, LATE_FACTOR * step)
         following = max(LEAST_STEP, following)
         if abs(following / step - 1) < 1e-5:
             break
         step = following
-    if best is None:
+    so_far = chosen()
+    if so_far is None:
         raise NetworkTooLarge("the motion, coarse latents and entropy models of this inrc segment", least)
-    return best
+    return Filled(so_far, ran_out_of_time=False)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from dataclasses import dataclass, field
+from statistics import median
+
+from inrcodec.search import within
+
+RECENT_STEPS = 9
+"""Steps whose median shows the present speed of the machine."""
+MOST_SLOWDOWN = 4.0
+"""Limit of the factor by which a reserve grows."""
 
 
 @dataclass
@@ -33,27 +42,54 @@ class WallClock:
     """Progress by elapsed time: the fit ends on time at any speed of the machine."""
 
     deadline: float
-    """`time.monotonic()` at which the fit must stop, seconds."""
-    started: float = field(default_factory=time.monotonic)
+    """`time.monotonic()` at which the fit, and what follows it, must have ended, seconds."""
+    started: float = field(default_factory=lambda: time.monotonic())
     step_seconds: float = 0.0
-    """Approximate time of a step."""
+    """Approximate time of a step when the fit begins; 0 if unknown: the first steps show it."""
+    reserve: float = 0.0
+    """Seconds that what follows the fit would take now; it takes longer if steps become slower."""
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS), init=False)
+    """Durations of the last steps, seconds."""
+    _last: tuple[int, float] | None = field(default=None, init=False)
+    """The last step seen, and when."""
+    _reached: float = field(default=0.0, init=False)
 
     def fraction(self, step: int) -> float:
-        return min(1.0, (time.monotonic() - self.started) / max(self.deadline - self.started, 1e-9))
+        """Fraction of the schedule done before step `step`, 0 to 1; it never falls."""
+        now = time.monotonic()
+        self._observe(step, now)
+        passed = (now - self.started) / max(self._ends - self.started, 1e-9)
+        self._reached = min(1.0, max(self._reached, passed))
+        return self._reached
+
+    def _observe(self, step: int, now: float) -> None:
+        if self._last is not None and step > self._last[0]:
+            self._recent.append((now - self._last[1]) / (step - self._last[0]))
+            if not self.step_seconds and len(self._recent) == RECENT_STEPS:
+                self.step_seconds = median(self._recent)
+        if self._last is None or step > self._last[0]:
+            self._last = step, now
+
+    @property
+    def _ends(self) -> float:
+        """`time.monotonic()` at which the fit must end at the present speed, seconds."""
+        slowdown = 1.0
+        if self.step_seconds and len(self._recent) == RECENT_STEPS:
+            slowdown = within(median(self._recent) / self.step_seconds, 1.0, MOST_SLOWDOWN)
+        return self.deadline - self.reserve * slowdown
 
     def continue_from(self, fraction: float) -> None:
         """Set the progress to `fraction` and spread the rest of the schedule over the remaining time."""
-        now = time.monotonic()
-        if fraction >= 1:
-            self.started, self.deadline = now - 1, now
-        else:
-            self.started = now - fraction / (1 - fraction) * max(0.0, self.deadline - now)
+        self._reached = fraction
+        if fraction < 1:
+            now = time.monotonic()
+            self.started = now - fraction / (1 - fraction) * max(0.0, self._ends - now)
 
     def expected_steps(self, step: int) -> float:
         return step + self.seconds_left(step, 0.0) / max(self.step_seconds, 1e-9)
 
     def seconds_left(self, step: int, steps_per_second: float) -> float:
-        return max(0.0, self.deadline - time.monotonic())
+        return max(0.0, self._ends - time.monotonic())
 
 
 Clock = StepClock | WallClock

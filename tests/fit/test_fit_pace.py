@@ -1,0 +1,233 @@
+"""The time of an `inrc` fit: its pace, filling the file before a deadline, and whole fits on a set clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitstream import Section
+from inrcodec.errors import NetworkTooLarge, TargetUnreachable
+from inrcodec.fit.grids import pace
+from inrcodec.fit.grids.pace import (
+    CHECK,
+    FEWEST_REFINEMENTS,
+    MOST_REFINEMENTS,
+    RESERVED_TRIALS,
+    Pace,
+)
+from inrcodec.fit.grids.step_search import LATE_FACTOR, Filled, Trial, fill
+from inrcodec.fit.training.clock import StepClock, WallClock
+from inrcodec.progress import Part, Silent
+from inrcodec.system import deadline
+from inrcodec.system.deadline import Deadline
+
+# The pace
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def clock_of(patch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    for module in (pace, deadline):
+        patch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic))
+    return made
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return clock_of(monkeypatch)
+
+
+def paced_by(limit: Deadline, epochs: float, trial_seconds: float) -> Pace:
+    """The pace of ten frames whose last trial took `trial_seconds`, three quarters of it for latents."""
+    paced = Pace(limit, epochs, frame_count=10, step_share=0.5)
+    paced.choosing.add(0.75 * trial_seconds)
+    paced.coding.add(0.25 * trial_seconds)
+    return paced
+
+
+def announced(paced: Pace) -> tuple[float, float | None]:
+    told: list[tuple[float, float | None]] = []
+    paced.begin(Part(Silent(), expects=lambda seconds, epochs: told.append((seconds, epochs))))
+    (only,) = told
+    return only
+
+
+@pytest.mark.parametrize(("epochs", "rounds"), [(0.5, FEWEST_REFINEMENTS), (7, 7), (600, MOST_REFINEMENTS)])
+def test_a_fit_by_epochs_never_looks_at_the_clock(clock: Clock, epochs: float, rounds: int) -> None:
+    paced = paced_by(Deadline(), epochs, 2.0)
+    clock.now += 5
+    assert paced.seconds == 5
+    seconds, told = announced(paced)
+    assert (seconds > 10 * 1.5, told) == (True, epochs)
+    clock.now += 1e6
+    assert not paced.is_late(100)
+    assert paced.refining_rounds() == rounds
+    assert paced.lasts(0.01)()
+    network = paced.network_clock()
+    assert isinstance(network, StepClock)
+    assert network.total_steps == max(1, round(epochs * 10 / 4))
+    assert paced.epochs(1) == epochs
+
+
+def test_what_is_announced_grows_with_the_epochs(clock: Clock) -> None:
+    told = []
+    for epochs in (1, 10, 100):
+        told.append(announced(paced_by(Deadline(), epochs, 1.0))[0])
+    assert told == sorted(set(told))
+
+
+def test_a_fit_by_time_leaves_what_coding_takes(clock: Clock) -> None:
+    paced = paced_by(Deadline(100, clock.now), 7, 2.0)
+    clock.now += 10
+    assert announced(paced) == (90, None)
+    assert paced.refining_rounds() == MOST_REFINEMENTS
+    network = paced.network_clock()
+    assert isinstance(network, WallClock)
+    assert (network.deadline, network.reserve) == (clock.now + 90, (RESERVED_TRIALS + CHECK) * 2.0)
+    # Ten steps of four frames are four passes over ten frames.
+    assert paced.epochs(10) == 4
+    # Three trials and the check take 8 seconds.
+    clock.now += 81.9
+    assert not paced.is_late(3)
+    clock.now += 0.2
+    assert paced.is_late(3)
+    assert not paced.is_late(2)
+
+
+def test_work_lasts_for_its_share_of_the_time_left(clock: Clock) -> None:
+    paced = paced_by(Deadline(100, clock.now), 7, 2.0)
+    clock.now += 60
+    lasts = paced.lasts(0.25)
+    clock.now += 9.9
+    assert lasts()
+    clock.now += 0.2
+    assert not lasts()
+    clock.now += 1000
+    assert not paced.lasts(0.5)()
+
+
+def test_a_slower_machine_counts_at_once_and_a_faster_one_by_half() -> None:
+    cost = pace.Cost()
+    for seconds, expected in ((1.0, 1.0), (5.0, 5.0), (1.0, 3.0), (1.0, 2.0)):
+        cost.add(seconds)
+        assert (cost.seconds, cost.last) == (expected, seconds)
+
+
+def test_too_little_time_is_refused_and_enough_is_named(clock: Clock) -> None:
+    with pytest.raises(TargetUnreachable, match="at least 5 seconds more"):
+        announced(paced_by(Deadline(10, clock.now), 7, 5.0))
+    assert announced(paced_by(Deadline(15, clock.now), 7, 5.0)) == (15, None)
+
+
+# Filling the file
+
+
+class Coding:
+    """Trials whose sizes follow a power law; records the steps tried."""
+
+    def __init__(self, latent_bytes: float, others: int = 200) -> None:
+        """Latents take `latent_bytes` at a step of 1; `others` is the number of constant bytes."""
+        self._latent_bytes, self._others = latent_bytes, others
+        self.steps: list[float] = []
+
+    def __call__(self, step: float) -> Trial:
+        self.steps.append(step)
+        payload = bytes(int(self._latent_bytes * step**-1.4))
+        return Trial((Section(0, (), payload),), len(payload) + self._others, -step)
+
+
+def filled(coding: Coding, step: float, is_late: Callable[[int], bool]) -> int:
+    return fill(coding, step, 10_000, 9_700, is_late, lambda *_: None).trial.size
+
+
+@pytest.mark.parametrize("step", [0.2, 0.9, 1.0, 1.1, 5.0])
+def test_the_bytes_are_filled_wherever_it_begins(step: float) -> None:
+    assert 9_700 <= filled(Coding(9_000), step, lambda _: False) <= 10_000
+
+
+def test_time_that_is_short_ends_it_when_the_file_is_full_enough() -> None:
+    coding = Coding(9_600)
+    # The first step fills 98 %, which is only enough for a fit that is late.
+    assert filled(coding, 1.0, lambda passes: passes > 0) == 9_800
+    assert coding.steps == [1.0]
+    coding = Coding(6_000)
+    assert filled(coding, 1.0, lambda passes: passes > 0) >= 9_700
+    assert len(coding.steps) > 1
+    coding = Coding(6_000)
+    assert filled(coding, 1.0, lambda _: True) == 6_200
+    assert coding.steps == [1.0]
+
+
+def test_what_does_not_fit_grows_coarse_fast_when_it_is_late() -> None:
+    coding = Coding(11_000)
+    assert filled(coding, 1.0, lambda _: True) <= 10_000
+    assert coding.steps[1] >= LATE_FACTOR
+
+
+def test_what_never_fits_says_how_small_it_gets() -> None:
+    with pytest.raises(NetworkTooLarge) as caught:
+        filled(Coding(0, others=12_000), 1.0, lambda _: False)
+    assert caught.value.least_bytes == 12_000
+
+
+def trial_of(size: int, psnr_db: float = 30.0) -> Trial:
+    return Trial((Section(0, (), bytes(size)),), size, psnr_db)
+
+
+def test_why_a_file_is_short_is_known() -> None:
+    for ran_out, reason in ((True, "time"), (False, "model")):
+        assert Filled(trial_of(960), ran_out).short_of(970) == reason
+        assert Filled(trial_of(970), ran_out).short_of(970) is None
+
+
+def test_a_kept_trial_stands_in_for_one_that_does_not_fill_the_file() -> None:
+    kept = trial_of(9_900, psnr_db=99.0)
+    never = fill(Coding(9_000), 1.0, 10_000, 9_700, lambda _: True, lambda *_: None, kept)
+    assert never.trial is kept
+    fuller = fill(Coding(9_000), 1.0, 10_000, 9_700, lambda _: False, lambda *_: None, kept)
+    assert fuller.trial is not kept and 9_700 <= fuller.trial.size <= 10_000
+    too_large = fill(Coding(0, others=12_000), 1.0, 10_000, 9_700, lambda _: False, lambda *_: None, kept)
+    assert too_large.trial is kept
+
+
+@given(
+    speeds=st.lists(st.floats(0.3, 6), min_size=12, max_size=12),
+    seconds=st.floats(0.5, 40),
+    latent_bytes=st.floats(2_000, 40_000),
+)
+def test_at_any_speed_the_promise_is_kept_or_time_is_named(
+    speeds: list[float], seconds: float, latent_bytes: float
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        clock = clock_of(patch)
+        paced = paced_by(Deadline(seconds, clock.now), 1, 1.0)
+        coding, left = Coding(latent_bytes), iter(speeds)
+
+        def code(step: float) -> Trial:
+            with paced.choosing.timed():
+                clock.now += next(left)
+            return coding(step)
+
+        done = fill(code, 1.0, 10_000, 9_700, paced.is_late, lambda *_: None)
+        assert done.trial.size <= 10_000
+        reason = done.short_of(9_700)
+        assert reason != "model"
+        if reason == "time":
+            # Not even the check has time now.
+            assert paced.is_late(0)
+        kept, before = done.trial, len(coding.steps)
+        again = fill(code, 1.0, 10_000, 9_700, lambda _: True, lambda *_: None, kept)
+        assert (again.trial, len(coding.steps)) == (kept, before)
