@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from codec_samples import write_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from test_fit_grids import pan
 
+import inrcodec
 from bitstream import Section
+from inrcodec.encoder import segment
+from inrcodec.encoder.result import EncodeResult
 from inrcodec.errors import NetworkTooLarge, TargetUnreachable
-from inrcodec.fit.grids import pace
+from inrcodec.fit.grids import fit, motion, pace, refinement
+from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.pace import (
     CHECK,
     FEWEST_REFINEMENTS,
@@ -22,6 +31,7 @@ from inrcodec.fit.grids.pace import (
 from inrcodec.fit.grids.step_search import LATE_FACTOR, Filled, Trial, fill
 from inrcodec.fit.training.clock import StepClock, WallClock
 from inrcodec.progress import Part, Silent
+from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system import deadline
 from inrcodec.system.deadline import Deadline
 
@@ -231,3 +241,87 @@ def test_at_any_speed_the_promise_is_kept_or_time_is_named(
         kept, before = done.trial, len(coding.steps)
         again = fill(code, 1.0, 10_000, 9_700, lambda _: True, lambda *_: None, kept)
         assert (again.trial, len(coding.steps)) == (kept, before)
+
+
+# Whole fits
+
+
+SIZE = 3000
+
+
+class Machine:
+    """A machine whose work takes set times: `speed` gives the factor on them at a time since the start."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, speed: Callable[[float], float]) -> None:
+        self._patch, self._speed = patch, speed
+        self.now = self.started = 1000.0
+        patch.setattr("time.monotonic", lambda: self.now)
+        # Few rounds, because they only take real time.
+        for name, rounds in (("ROUNDS_A_TURN", 1), ("FIRST_ROUNDS", 6), ("ROUNDS", 2)):
+            patch.setattr(fit, name, rounds)
+        patch.setattr(pace, "MOST_REFINEMENTS", 4)
+        self.slow(LatentFit, "code", 1.0)
+        self.slow(fit, "encode_contextual", 0.5)
+        self.slow(segment, "_decoded_psnr_db", 1.0)
+        self.slow(motion, "search", 0.5)
+        self.slow(motion.MotionFit, "refine", 1.0)
+        self.slow(refinement, "cosine_with_warmup", 1.0)
+
+    @property
+    def passed(self) -> float:
+        return self.now - self.started
+
+    def slow(self, owner: Any, name: str, seconds: float) -> None:
+        """Let a function take this time, too."""
+        plain = getattr(owner, name)
+
+        def slowed(*arguments: Any, **named: Any) -> Any:
+            self.now += seconds * self._speed(self.passed)
+            return plain(*arguments, **named)
+
+        self._patch.setattr(owner, name, slowed)
+
+
+def timed(patch: pytest.MonkeyPatch, folder: Path, seconds: float, speed: Callable[[float], float]) -> Any:
+    """An encode of six frames to `SIZE` bytes within `seconds`; returns the machine and the result."""
+    source = write_clip(folder / "clip.mp4", pan(48, 32, 6))
+    asked = EncodeSettings(size_bytes=SIZE, time_seconds=seconds, device="cpu", model_options={"width": "8"})
+    machine = Machine(patch, speed)
+    limit = Deadline(seconds, machine.now)
+    result: EncodeResult = inrcodec.encode(str(source), folder / "out.inrv", asked, deadline=limit)
+    return machine, result
+
+
+SPEEDS: dict[str, Callable[[float], float]] = {
+    "steady": lambda _: 1.0,
+    "slows down": lambda passed: 1.0 if passed < 20 else 2.0,
+    "recovers": lambda passed: 2.0 if passed < 15 else 0.5,
+    "varies": lambda passed: 1.2 + 0.6 * math.sin(passed),
+}
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_a_fit_fills_its_size_and_its_time_at_any_speed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, speed: str
+) -> None:
+    machine, result = timed(monkeypatch, tmp_path, 40.0, SPEEDS[speed])
+    assert 0.97 * SIZE <= result.file_bytes <= SIZE
+    assert result.short_of_size is None
+    assert 0.85 * 40 <= machine.passed <= 40
+
+
+def test_a_machine_that_nearly_stops_still_leaves_the_early_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine, result = timed(monkeypatch, tmp_path, 40.0, lambda passed: 1.0 if passed < 25 else 25.0)
+    assert 0.97 * SIZE <= result.file_bytes <= SIZE
+    assert result.short_of_size is None
+    assert machine.passed <= 40 + 2 * 25.0
+
+
+def test_a_file_that_time_left_short_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Pace, "is_late", lambda self, trials: True)
+    _, result = timed(monkeypatch, tmp_path, 40.0, lambda _: 1.0)
+    assert result.file_bytes < 0.97 * SIZE
+    assert result.short_of_size == "time"
+    assert result.as_dict()["short_of_size"] == "time"
