@@ -50,7 +50,7 @@ class Limits:
     """Multiplications that rendering one frame takes: about a minute and a half of a processor."""
     max_segment_multiplications: int = 1 << 54
     """Multiplications that rendering all frames of a segment takes."""
-    max_memory: int = 1 << 32
+    max_memory: int = 1 << 33
     """Bytes that decoding a segment and rendering one of its frames takes, as SPEC.md estimates them."""
 
     def check(self, name: str, found: int, *, offset: int | None = None, block: str | None = None) -> None:

@@ -108,9 +108,7 @@ def shared_budget(
 ) -> SharedBudget:
     """The budget of a file; raises `UsageError` for a video that readers would refuse."""
     try:
-        found, limit = len(runs), DEFAULT_LIMITS.max_segments
-        if found > limit:
-            raise LimitExceeded(f"expected at most {limit} segments, found {found}")
+        DEFAULT_LIMITS.check("max_segments", len(runs))
         return SharedBudget(total, header, runs, shares, settings.mask is not None)
     except (LimitExceeded, ValueError) as error:
         raise UsageError(f"this video is too large for one file: {error}") from error

@@ -214,3 +214,26 @@ def test_options_never_exceed_the_count_asked_for(parameters: int, blocks: str) 
         assert "the smallest snerv for this video with these options has" in str(error)
     else:
         assert plan.parameter_count <= parameters
+
+
+@pytest.mark.parametrize("model", [family.name for family in FAMILIES])
+def test_readers_accept_ordinary_4k(model: str) -> None:
+    """A segment of a few seconds at the default rate is within the default limits of work and memory."""
+    frames = {"inrc": 10, "snerv-t": 24}.get(model, 72)
+    plan = plan_segment(properties(3840, 2160, frames), EncodeSettings(model=model))
+    assert plan.specs
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "limit"),
+    [
+        ((1920, 1080), {"width": "600", "kernels": "7-7", "reduction": "1"}, "max_symbols"),
+        ((8192, 8192), {"width": "100"}, "max_memory"),
+    ],
+)
+def test_what_readers_refuse_is_not_fitted(
+    size: tuple[int, int], options: dict[str, str], limit: str
+) -> None:
+    asked = EncodeSettings(model="hnerv", model_options=options)
+    with pytest.raises(UsageError, match=f"too large for one file: expected at most {limit} = "):
+        plan_segment(properties(*size, 10), asked)
