@@ -25,6 +25,8 @@ _WRITING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_
 
 _SUBSAMPLING = {(1, 1): 444, (1, 2): 422, (2, 2): 420, (2, 1): 440, (1, 4): 411, (4, 4): 410}
 """J:a:b notation by the rows and columns of a block."""
+_REPEATED = frozenset({(2, 2), (1, 2)})
+"""Blocks over which swscale repeats chroma exactly."""
 _PLANAR = re.compile(r"yuva?j?4\d\dp(\d+le)?")
 
 
@@ -44,7 +46,7 @@ def rgb_pixels(frame: VideoFrame) -> NDArray[np.uint8]:
     Values are within 0.51 of the exact formula where samples have 8 bits.
     """
     if block_of(frame.format) != (1, 1):
-        frame = _with_repeated_chroma(frame)
+        frame = _with_plain_chroma(frame)
     converted = frame.to_ndarray(format="rgb24", interpolation=_READING)
     pixels: NDArray[np.uint8] = np.asarray(converted, dtype=np.uint8)
     if frame_is_grey(frame.format.name) and not is_full_range(frame):
@@ -94,21 +96,24 @@ def block_of(pixel_format: VideoFormat) -> tuple[int, int]:
     return 16 // pixel_format.chroma_height(16), 16 // pixel_format.chroma_width(16)
 
 
-def _with_repeated_chroma(frame: VideoFrame) -> VideoFrame:
-    """The frame with as many chroma samples as pixels.
+def _with_plain_chroma(frame: VideoFrame) -> VideoFrame:
+    """The frame with chroma that swscale repeats over its blocks, or that has as many samples as pixels.
 
-    swscale itself would not repeat it where the stream says that chroma lies beside the centre of its block,
-    nor in a frame with an odd side.
+    swscale would move chroma in a frame that its last blocks exceed, and where the stream says that chroma lies
+    beside the centre of its block. A new frame does not say so.
     """
     planar = as_planar(frame)
-    rows, columns = block_of(planar.format)
+    rows, columns = block = block_of(planar.format)
     kind = np.uint16 if planar.format.components[0].bits > 8 else np.uint8
     luma, *chroma = (plane_samples(plane, kind) for plane in planar.planes[:3])
     height, width = luma.shape
-    whole = [plane.repeat(rows, 0)[:height].repeat(columns, 1)[:, :width] for plane in chroma]
-    repeated = frame_of([luma, *whole], re.sub(r"^yuva?(j?)\d+p", r"yuv\g<1>444p", planar.format.name))
-    repeated.colorspace, repeated.color_range = frame.colorspace, frame.color_range
-    return repeated
+    name = re.sub(r"^yuva", "yuv", planar.format.name)
+    if block not in _REPEATED or height % rows or width % columns:
+        chroma = [plane.repeat(rows, 0)[:height].repeat(columns, 1)[:, :width] for plane in chroma]
+        name = re.sub(r"\d+p", "444p", name, count=1)
+    plain = frame_of([luma, *chroma], name)
+    plain.colorspace, plain.color_range = frame.colorspace, frame.color_range
+    return plain
 
 
 def as_planar(frame: VideoFrame) -> VideoFrame:
@@ -131,7 +136,6 @@ def frame_of(planes: Sequence[NDArray[Any]], pixel_format: str) -> VideoFrame:
     """A frame in a planar format with these planes, each (height, width); Y first."""
     frame = VideoFrame(planes[0].shape[1], planes[0].shape[0], pixel_format)
     for plane, samples in zip(frame.planes, planes, strict=True):
-        lines = np.zeros((plane.height, plane.line_size // samples.itemsize), samples.dtype)
+        lines = np.frombuffer(memoryview(plane), samples.dtype).reshape(plane.height, -1)
         lines[:, : plane.width] = samples
-        plane.update(lines.tobytes())
     return frame

@@ -601,7 +601,7 @@ def test_a_segment_of_too_many_frames_is_refused_before_its_hierarchy_is_made(
     monkeypatch.setattr(
         "inrcodec.models.inrc.shapes.hierarchy", lambda *_: pytest.fail("the hierarchy was made")
     )
-    with pytest.raises(bitstream.LimitExceeded):
+    with pytest.raises(bitstream.Corrupt, match="at most 2048 frames"):
         family.unpack(family.pack(config), video, 0)
 
 

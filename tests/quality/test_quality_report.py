@@ -409,7 +409,7 @@ def test_parts_of_a_source_and_the_command(
         (["missing.mp4", "{b}"], 2, "does not exist"),
         (["{source}", "missing.inrv"], 2, "does not exist"),
         (["{source}", "{b}", "{b}"], 2, "named twice"),
-        (["{source}", "{source}"], 4, "not an intact .inrv file"),
+        (["{source}", "{source}"], 4, "is not an .inrv file (it looks like MP4)"),
         (["{source}", "{cut}"], 4, "cut off"),
         (["{source}", "{b}", "--frames", "0:3"], 2, "more than the 3 frames"),
         (["{source}", "{b}", "--crop", "32x32"], 2, "frames of 32x32"),
