@@ -99,8 +99,8 @@ def block_of(pixel_format: VideoFormat) -> tuple[int, int]:
 def _with_plain_chroma(frame: VideoFrame) -> VideoFrame:
     """The frame with chroma that swscale repeats over its blocks, or that has as many samples as pixels.
 
-    swscale would move chroma in a frame that its last blocks exceed, and where the stream says that chroma lies
-    beside the centre of its block. A new frame does not say so.
+    swscale would move chroma in a frame that its last blocks exceed. It also would where the stream says that
+    chroma lies beside the centre of its block, which a new frame does not say.
     """
     planar = as_planar(frame)
     rows, columns = block = block_of(planar.format)
