@@ -15,6 +15,8 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 Frames = NDArray[np.uint8]
+_FLV_HEADER = 13
+"""Bytes before the first tag of an .flv."""
 MILLISECONDS = Fraction(1, 1000)
 MASTERING = (
     "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"  # x265's syntax
@@ -211,12 +213,14 @@ def joined(
 ) -> None:
     """Write files whose clocks begin at these seconds, one after the other into one file.
 
-    Their pixel aspect ratios are those of `ratios` in turn.
+    Their pixel aspect ratios are those of `ratios` in turn. An .flv gets one header, like a recording whose
+    clock begins again: readers skip what follows a second one.
     """
     data = b""
     for number, second in enumerate(begins):
         video(path, begins=second, ratio=ratios[number % len(ratios)], **made)
-        data += path.read_bytes()
+        header = _FLV_HEADER if data and path.suffix == ".flv" else 0
+        data += path.read_bytes()[header:]
     path.write_bytes(data)
 
 

@@ -19,10 +19,10 @@ from bitstream import Packet
 from inrcodec.video.demuxer import demux, open_input
 from inrcodec.video.listing import list_streams
 
-_JOINED_FORMATS = ("mpeg", "mpegts")
+_JOINED_FORMATS = ("flv", "live_flv", "mpeg", "mpegts")
 """Formats whose files can be joined by writing one after the other, and whose clocks may start anew."""
 _CLOCK = 90_000
-"""Units per second of these formats; all times below are in them."""
+"""Units per second of the clock on which all times below are."""
 _LARGEST_STEP_BACK = _CLOCK // 10
 """A decoding time that is this much earlier than the last of its stream is of another part."""
 _LARGEST_GAP = 10 * _CLOCK

@@ -335,6 +335,7 @@ PARTS = {
     "ts": {"codec": "mpeg2video", "sound": "mp2"},
     "vob": {"codec": "mpeg2video", "sound": "mp2"},
     "m2ts": {"codec": "libx264", "sound": "aac"},
+    "flv": {"codec": "libx264", "sound": "aac"},
 }
 
 
