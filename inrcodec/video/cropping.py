@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
-from typing import cast
+from typing import Any, NamedTuple
 
-from av import VideoFrame
-from av.filter import Graph
-
-from inrcodec.video.listing import Cropping
+from numpy.typing import NDArray
 
 
-def cropped(frames: Iterable[VideoFrame], cropping: Cropping) -> Iterator[VideoFrame]:
-    """The frames without the pixels that `cropping` removes; a frame that would have none left is unchanged.
+class Cropping(NamedTuple):
+    """Pixels that the container removes from each side of the stored frames."""
 
-    Chroma of half the resolution starts at the sample that covers the first pixel, as in FFmpeg's decoders.
-    """
-    graph, fits = Graph(), None
-    for frame in frames:
-        width = frame.width - cropping.left - cropping.right
-        height = frame.height - cropping.top - cropping.bottom
-        if min(width, height) < 1:
-            yield frame
-            continue
-        if (frame.width, frame.height, frame.format.name) != fits:
-            graph = _graph(frame, f"{width}:{height}:{cropping.left}:{cropping.top}:exact=1")
-            fits = (frame.width, frame.height, frame.format.name)
-        graph.push(frame)
-        yield cast(VideoFrame, graph.pull())
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    def within(self, height: int, width: int) -> Cropping:
+        """This cropping, or none for frames that would have no pixels left."""
+        is_possible = self.left + self.right < width and self.top + self.bottom < height
+        return self if is_possible else NO_CROPPING
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that are left of a frame."""
+        return height - self.top - self.bottom, width - self.left - self.right
+
+    def cut(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """The part that is left of `pixels` (height, width, ...), as a view."""
+        height, width = self.shape(*pixels.shape[:2])
+        return pixels[self.top : self.top + height, self.left : self.left + width]
 
 
-def _graph(frame: VideoFrame, crop: str) -> Graph:
-    graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width,
-        height=frame.height,
-        format=frame.format,
-        time_base=frame.time_base or Fraction(1, 25),
-    )
-    graph.link_nodes(source, graph.add("crop", crop), graph.add("buffersink")).configure()
-    return graph
+NO_CROPPING = Cropping(0, 0, 0, 0)

@@ -5,26 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import av
 from av.container import InputContainer
 
+from inrcodec.video.cropping import Cropping
 from inrcodec.video.demuxer import ffmpeg_log
 
 _PROGRAM = re.compile(r"  (?:No )?Program\b")
 _STREAM = re.compile(r" +Stream #0:(\d+)(.*)")
 _LAYOUT = re.compile(r".*?: Audio: .*?, \d+ Hz, ([^,]+)")
 _CROPPING = re.compile(r" +Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)")
-
-
-class Cropping(NamedTuple):
-    """Pixels that the container removes from each side of the stored frames."""
-
-    left: int
-    right: int
-    top: int
-    bottom: int
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
-from inrcodec.settings.source import SourceSettings
+from inrcodec.settings.source import Size, SourceSettings
 from inrcodec.video.color import BT709_MATRIX, color_tags, frame_is_grey, frame_is_rgb
 from inrcodec.video.conversion import as_planar, block_of, plane_samples, to_pixel_format
+from inrcodec.video.cropping import NO_CROPPING, Cropping
 from inrcodec.video.geometry import Turn, crop_margins, unturned
 
 Plane = NDArray[np.uint8]
@@ -103,39 +104,50 @@ def picture_of(
     turn: Turn,
     is_sideways: bool,
     source: SourceSettings,
+    cropping: Cropping = NO_CROPPING,
 ) -> Picture:
-    """The picture of a frame whose RGB was turned, cropped and scaled to `pixels`."""
+    """The picture of a frame whose RGB was cut by `cropping`, turned, cropped and scaled to `pixels`."""
     found = sampling_of(frame)
     if found is None:
         return Picture(pixels)
     block = found.block[::-1] if is_sideways else found.block
     if block not in _NAMES:
         return Picture(pixels, replace(found, block=(1, 1)))
-    return Picture(
-        pixels, replace(found, block=block), partial(_placed_planes, frame, found, turn, block, source)
-    )
+    stored = partial(_placed_planes, frame, found, turn, block, source, cropping)
+    return Picture(pixels, replace(found, block=block), stored)
 
 
 def _placed_planes(
-    frame: VideoFrame, sampling: Sampling, turn: Turn, block: tuple[int, int], source: SourceSettings
+    frame: VideoFrame,
+    sampling: Sampling,
+    turn: Turn,
+    block: tuple[int, int],
+    source: SourceSettings,
+    cropping: Cropping,
 ) -> list[Plane] | None:
     """The stored planes, turned and cropped; None if the picture was scaled, or cut inside a block."""
     planes = stored_planes(frame, sampling)
     if planes is None or source.scale is not None:
         return None
+    height, width = cropping.shape(frame.height, frame.width)
+    planes = _cut(planes, sampling.block, cropping.top, cropping.left, Size(width, height))
     # A turn about a cut block would move its other pixels to the far edge.
-    if turn is not unturned and (frame.height % sampling.block[0] or frame.width % sampling.block[1]):
+    if planes is None or (turn is not unturned and (height % sampling.block[0] or width % sampling.block[1])):
         return None
     planes = [turn(plane) for plane in planes]
     if source.crop is None:
         return planes
-    size = source.crop
     height, width = planes[0].shape
-    top, left = crop_margins(height, width, size)
+    top, left = crop_margins(height, width, source.crop)
+    return _cut(planes, block, top, left, source.crop)
+
+
+def _cut(planes: list[Plane], block: tuple[int, int], top: int, left: int, size: Size) -> list[Plane] | None:
+    """The part of the planes from pixel (`top`, `left`) on; None if it begins inside a block."""
     if top % block[0] or left % block[1]:
         return None
-    cropped = []
+    cut = []
     for plane, (rows, columns) in zip(planes, ((1, 1), block, block), strict=True):
         bottom, right = -(-(top + size.height) // rows), -(-(left + size.width) // columns)
-        cropped.append(plane[top // rows : bottom, left // columns : right])
-    return cropped
+        cut.append(plane[top // rows : bottom, left // columns : right])
+    return cut

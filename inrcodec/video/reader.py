@@ -19,6 +19,7 @@ from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
 from inrcodec.video.color import assume_matrix, color_tags
 from inrcodec.video.conversion import rgb_pixels
+from inrcodec.video.cropping import Cropping
 from inrcodec.video.frame_checks import FrameChecks
 from inrcodec.video.geometry import Frame, Turn, centre_crop, scale
 from inrcodec.video.mending import on_grid
@@ -31,9 +32,10 @@ from inrcodec.video.timestamps import Timing, held_ratio, timing_of
 def read_clip(path: str, source: SourceSettings, progress: Progress | None = None) -> Clip:
     """Decode the frames of the video at `path` that `source` selects, as RGB (T, height, width, 3).
 
-    Each frame is converted by PyAV's own `rgb24`, turned as its display matrix says, cropped at the centre
-    and scaled before the next is decoded, so memory holds only the selected frames. Anything the clip cannot
-    carry (alpha, fields, timestamps that do not increase) is reported to `progress` in one line each.
+    Each frame is converted by its own matrix and range, cut as its container says, turned as its display
+    matrix says, cropped at the centre and scaled before the next is decoded, so memory holds only the
+    selected frames. Anything the clip cannot carry (alpha, fields, timestamps that do not increase) is
+    reported to `progress` in one line each.
 
     Raises `UsageError` for a request that cannot be met and `NotAVideo` for an input without usable frames.
     """
@@ -119,7 +121,9 @@ def _read(
             timestamps.append(frame.pts)
             if index % source.every:
                 continue
-            picture = picture_of(frame, _fitted(frame, turn, source), turn, is_sideways, source)
+            cropping = opened.cropping.within(frame.height, frame.width)
+            pixels = _fitted(frame, cropping, turn, source)
+            picture = picture_of(frame, pixels, turn, is_sideways, source, cropping)
             height, width = picture.pixels.shape[:2]
             count += 1
             progress.stage("reading", count, max(total, count))
@@ -134,14 +138,16 @@ def _read(
         stamps = on_grid(stamps, 1 / (kept_rate * time_base))
     timing = timing_of(stamps, end, time_base, kept_rate, progress)
     _note_what_is_missing(opened, len(timestamps), timing.start, source.frames, progress)
-    ratio = opened.sample_aspect_ratio
+    ratio = 1 / opened.sample_aspect_ratio if is_sideways else opened.sample_aspect_ratio
     properties = VideoProperties(
         width=width,
         height=height,
         frame_count=count,
         frame_rate=timing.frame_rate,
         time_base=timing.time_base,
-        sample_aspect_ratio=_scaled_ratio(1 / ratio if is_sideways else ratio, first, is_sideways, source),
+        sample_aspect_ratio=_scaled_ratio(
+            1 / ratio if is_sideways else ratio, first, is_sideways, source, cropping
+        ),
         color=color_tags(first),
         timestamps=timing.timestamps,
         last_duration=None if _is_thinned(timing, source.every) else timing.last_duration,
@@ -191,7 +197,8 @@ def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings) -> 
         return
     stop = opened.estimated_frame_count if source.frames.stop is None else source.frames.stop
     count = len(range(source.frames.start, min(stop, opened.estimated_frame_count), source.every))
-    size = source.scale or source.crop or Size(first.width, first.height)
+    height, width = opened.cropping.within(first.height, first.width).shape(first.height, first.width)
+    size = source.scale or source.crop or Size(width, height)
     needed_bytes = count * size.width * size.height * 3
     if needed_bytes > memory_bytes:
         raise UsageError(
@@ -214,9 +221,9 @@ def _no_frames(path: str, frames: FrameRange) -> str:
     return f"{path} has no frames in {range_text(frames)}"
 
 
-def _fitted(frame: VideoFrame, turn: Turn, source: SourceSettings) -> Frame:
-    """RGB pixels of one frame, turned, cropped and scaled, in their own memory."""
-    pixels: Frame = turn(rgb_pixels(frame))
+def _fitted(frame: VideoFrame, cropping: Cropping, turn: Turn, source: SourceSettings) -> Frame:
+    """RGB pixels of one frame, cut by `cropping`, turned, cropped and scaled, in their own memory."""
+    pixels: Frame = turn(cropping.cut(rgb_pixels(frame)))
     if source.crop is not None:
         pixels = centre_crop(pixels, source.crop)
     if source.scale is not None:
@@ -233,11 +240,15 @@ def stacked(pixels: list[Frame]) -> NDArray[np.uint8]:
     return frames
 
 
-def _scaled_ratio(ratio: Fraction, first: VideoFrame, is_sideways: bool, source: SourceSettings) -> Fraction:
+def _scaled_ratio(
+    ratio: Fraction, first: VideoFrame, is_sideways: bool, source: SourceSettings, cropping: Cropping
+) -> Fraction:
     """Sample aspect ratio after scaling, so that the picture is displayed with the same shape."""
     if source.scale is None:
         return ratio
-    width, height = (first.height, first.width) if is_sideways else (first.width, first.height)
+    height, width = cropping.shape(first.height, first.width)
+    if is_sideways:
+        height, width = width, height
     if source.crop is not None:
         width, height = source.crop.width, source.crop.height
     return held_ratio(ratio * Fraction(width * source.scale.height, height * source.scale.width))

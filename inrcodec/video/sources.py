@@ -19,7 +19,7 @@ from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import FrameRange
 from inrcodec.video.alpha import AlphaLayer
-from inrcodec.video.cropping import cropped
+from inrcodec.video.cropping import NO_CROPPING, Cropping
 from inrcodec.video.demuxer import check_size, demux, open_input
 from inrcodec.video.frame_checks import AspectCheck
 from inrcodec.video.geometry import TRANSPARENCY_NOTE
@@ -68,6 +68,8 @@ class Source:
     """Time on the source's clock at which the container says that the video ends, or earlier, seconds."""
     is_cut_off: bool = False
     """Whether the file is shorter than its container says."""
+    cropping: Cropping = NO_CROPPING
+    """Margins of the frames that are not shown."""
 
 
 def number_field(name: str) -> re.Match[str] | None:
@@ -164,6 +166,7 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
         has_durations=container.format.name.startswith(WITH_DURATIONS),
         stated_end=None if is_cut and not has_header_duration(container) else stated_end(container, stream),
         is_cut_off=is_cut,
+        cropping=list_streams(container).croppings.get(stream.index, NO_CROPPING),
     )
     timeline = read_timeline(path, stream.index)
     if timeline.is_joined:
@@ -172,9 +175,6 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
             f"times begin again or jump {len(timeline.positions) - 1} time(s): the parts follow one another"
         )
     source.frames = _container_frames(container, stream, timeline, source, progress)
-    cropping = list_streams(container).croppings.get(stream.index)
-    if cropping is not None:
-        source.frames = cropped(source.frames, cropping)
     return source
 
 

@@ -22,6 +22,7 @@ from inrcodec.settings.source import Size, SourceSettings
 from inrcodec.video import VideoProperties, open_writer, read_clip
 from inrcodec.video.color import UNSPECIFIED
 from inrcodec.video.conversion import frame_of, plane_samples, rgb_pixels
+from inrcodec.video.cropping import NO_CROPPING, Cropping
 from inrcodec.video.geometry import Turn, centre_crop, unturned
 from inrcodec.video.planes import Sampling, picture_of, yuv_planes
 
@@ -201,12 +202,17 @@ def sideways(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("pixel_format", BLOCKS)
 @pytest.mark.parametrize("turn", [unturned, flipped, sideways])
 @pytest.mark.parametrize("crop", [None, Size(8, 12), Size(10, 14), Size(9, 13)])
-def test_planes_of_turned_and_cropped_pictures(pixel_format: str, turn: Turn, crop: Size | None) -> None:
+@pytest.mark.parametrize(
+    "cropping", [NO_CROPPING, Cropping(4, 0, 8, 4), Cropping(2, 3, 6, 1), Cropping(3, 1, 5, 2)]
+)
+def test_planes_of_turned_and_cropped_pictures(
+    pixel_format: str, turn: Turn, crop: Size | None, cropping: Cropping
+) -> None:
     """Planes inside the RGB cube are the same whether they are cut out or converted."""
     frame = frame_of(colourful(3, pixel_format, 1, False, 32, 24), pixel_format)
     frame.colorspace, frame.color_range = 1, 1
-    clip_pixels = placed(frame, turn, crop)
-    picture = picture_of(frame, clip_pixels, turn, turn is sideways, SourceSettings(crop=crop))
+    clip_pixels = placed(frame, turn, crop, cropping)
+    picture = picture_of(frame, clip_pixels, turn, turn is sideways, SourceSettings(crop=crop), cropping)
     assert picture.sampling is not None
     found = picture.planes(picture.sampling)
     expected = yuv_planes(clip_pixels, picture.sampling)
@@ -218,8 +224,8 @@ def test_planes_of_turned_and_cropped_pictures(pixel_format: str, turn: Turn, cr
         assert np.array_equal(one[:height, :width], other[:height, :width])
 
 
-def placed(frame: Any, turn: Turn, crop: Size | None) -> NDArray[np.uint8]:
-    pixels = turn(rgb_pixels(frame))
+def placed(frame: Any, turn: Turn, crop: Size | None, cropping: Cropping = NO_CROPPING) -> NDArray[np.uint8]:
+    pixels = turn(cropping.cut(rgb_pixels(frame)))
     return np.ascontiguousarray(pixels if crop is None else centre_crop(pixels, crop))
 
 

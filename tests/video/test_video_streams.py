@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,14 +34,16 @@ from video_samples import Notes, gradient, write_video
 
 from bitstream import Extras, Padding
 from inrcodec.errors import NotAVideo
-from inrcodec.settings.source import SourceSettings
+from inrcodec.settings.source import Size, SourceSettings
 from inrcodec.video import demuxer, open_writer, read_clip, read_extras, source_tracks
-from inrcodec.video.cropping import cropped
+from inrcodec.video.conversion import rgb_pixels
+from inrcodec.video.cropping import NO_CROPPING, Cropping
 from inrcodec.video.images import png_bytes
 from inrcodec.video.layouts import plain_layout
-from inrcodec.video.listing import Cropping
+from inrcodec.video.planes import yuv_planes
 from inrcodec.video.properties import VideoProperties
-from inrcodec.video.sources import find_images, open_source
+from inrcodec.video.reader import FrameReading
+from inrcodec.video.sources import find_images
 
 WHOLE = SourceSettings()
 SQUARE = VideoProperties(16, 16, 4, Fraction(25), Fraction(1, 12800))
@@ -137,7 +140,7 @@ import numpy as np
 from bitstream import Extras, Packet, Padding, Track, TrackInfo, TrackKind
 from inrcodec.progress import Silent
 from inrcodec.video import open_writer
-from inrcodec.video.listing import Cropping
+from inrcodec.video.planes import yuv_planes
 from inrcodec.video.properties import VideoProperties
 target, codec, layout, form = sys.argv[1:]
 info = TrackInfo(TrackKind.AUDIO, codec, Fraction(1, 48000), {}, 48000, layout, form)
@@ -388,15 +391,27 @@ def test_cropping_of_the_container_is_applied(
     assert notes.lines == []
 
 
-def test_chroma_is_cropped_with_its_luma(tmp_path: Path, notes: Notes) -> None:
+@pytest.mark.parametrize("left, top", [(8, 4), (3, 5), (2, 1), (1, 0)])
+def test_a_cropped_picture_keeps_its_chroma_in_place(
+    tmp_path: Path, notes: Notes, left: int, top: int
+) -> None:
+    """Chroma that is cut inside a block is measured as converted from the pixels."""
     film = write_video(tmp_path / "a.mkv", gradient(40, 32, 2), "ffv1", "yuv420p")
     with av.open(str(film)) as container:
-        before = next(container.decode(video=0)).to_ndarray()
-    insert_elements(film, (SEGMENT, TRACKS, TRACK, VIDEO), {CROP_LEFT: 8, CROP_TOP: 4})
-    with open_source(str(film), notes) as source:
-        after = next(source.frames).to_ndarray()
-    expected = [before[4:32, 8:], *(plane.reshape(16, 20)[2:, 4:] for plane in (before[32:40], before[40:]))]
-    assert np.array_equal(after.ravel(), np.concatenate([plane.ravel() for plane in expected]))
+        before = next(container.decode(video=0))
+    whole, stored = rgb_pixels(before), before.to_ndarray()
+    insert_elements(film, (SEGMENT, TRACKS, TRACK, VIDEO), {CROP_LEFT: left, CROP_TOP: top, CROP_RIGHT: 4})
+    with closing(FrameReading(str(film), WHOLE, notes).pictures()) as pictures:
+        picture = next(pictures)
+    assert np.array_equal(picture.pixels, whole[top:, left:36])
+    assert picture.sampling is not None
+    planes = picture.planes(picture.sampling)
+    chroma = [plane.reshape(16, 20)[top // 2 :, left // 2 : 18] for plane in (stored[32:40], stored[40:])]
+    expected = [stored[top:32, left:36], *chroma]
+    if top % 2 or left % 2:
+        expected = yuv_planes(picture.pixels, picture.sampling)
+    for plane, exact in zip(planes, expected, strict=True):
+        assert np.array_equal(plane, exact)
 
 
 @pytest.mark.parametrize("display, ratio", [((40, 16), Fraction(1)), ((60, 16), Fraction(3, 2))])
@@ -417,9 +432,17 @@ def test_the_clean_aperture_of_quicktime_is_applied(tmp_path: Path, notes: Notes
     assert np.array_equal(read_clip(str(film), WHOLE, notes).frames, whole[:, 4:44, 2:62])
 
 
-def test_cropping_that_leaves_nothing_is_ignored() -> None:
-    frame = av.VideoFrame.from_ndarray(gradient(40, 32)[0], format="rgb24")
-    assert next(cropped([frame], Cropping(0, 0, 16, 16))) is frame
+def test_scaling_a_cropped_picture_keeps_its_shape(tmp_path: Path, notes: Notes) -> None:
+    film = write_video(tmp_path / "a.mkv", gradient(40, 32, 3), "ffv1")
+    size = {DISPLAY_WIDTH: 40, DISPLAY_HEIGHT: 16, DISPLAY_UNIT: 0}
+    insert_elements(film, (SEGMENT, TRACKS, TRACK, VIDEO), {CROP_TOP: 8, CROP_BOTTOM: 8, **size})
+    scaled = read_clip(str(film), SourceSettings(scale=Size(20, 16)), notes).properties
+    assert scaled.sample_aspect_ratio == Fraction(2)
+
+
+@pytest.mark.parametrize("cropping", [Cropping(0, 0, 16, 16), Cropping(39, 1, 0, 0), Cropping(9, 40, 0, 0)])
+def test_cropping_that_leaves_nothing_is_ignored(cropping: Cropping) -> None:
+    assert cropping.within(32, 40) == NO_CROPPING
 
 
 @pytest.mark.parametrize("codec", ["libvpx-vp9", "libvpx"])
