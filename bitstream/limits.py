@@ -46,12 +46,15 @@ class Limits:
     """Frames of a file with a TIME block."""
     max_symbols: int = 1 << 27
     """Symbols of one section, and of all sections of a segment together."""
-    max_frame_multiplications: int = 1 << 43
-    """Multiplications that rendering one frame takes: about a minute and a half of a processor."""
+    max_frame_multiplications: int = 1 << 44
+    """Multiplications that rendering one frame takes: about three minutes of a processor."""
     max_segment_multiplications: int = 1 << 54
     """Multiplications that rendering all frames of a segment takes."""
-    max_memory: int = 1 << 33
-    """Bytes that decoding a segment and rendering one of its frames takes, as SPEC.md estimates them."""
+    max_memory: int = ACTIVATION_BYTES * (1 << 31) + SYMBOL_BYTES * (1 << 27)
+    """Bytes that decoding a segment and rendering one of its frames takes, as SPEC.md estimates them.
+
+    Earlier readers accepted 2^31 activations and 2^27 symbols, and files for such readers exist.
+    """
 
     def check(self, name: str, found: int, *, offset: int | None = None, block: str | None = None) -> None:
         """Raise `LimitExceeded` if `found` is above the limit `name`; `offset` and `block` say where."""

@@ -86,9 +86,16 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
-_flags_lock = Lock()
-_flags = ExitStack()
-_flag_users = 0
+class _Flags:
+    """The flags of cuDNN as they were, and the number of contexts that need them otherwise."""
+
+    def __init__(self) -> None:
+        self.before = ExitStack()
+        self.users = 0
+
+
+_lock = Lock()
+_flags = _Flags()
 
 
 @contextmanager
@@ -97,28 +104,30 @@ def repeatable_convolutions() -> Iterator[None]:
 
     All threads share the flags of cuDNN: the first to enter sets them, and the last to leave restores them.
     """
-    global _flag_users
-    with _flags_lock:
-        if _flag_users == 0:
-            _flags.enter_context(
+    with _lock:
+        flags = _flags
+        if flags.users == 0:
+            flags.before.enter_context(
                 torch.backends.cudnn.flags(
                     enabled=True, benchmark=False, deterministic=True, allow_tf32=False
                 )
             )
-        _flag_users += 1
+        flags.users += 1
     try:
         yield
     finally:
-        with _flags_lock:
-            _flag_users -= 1
-            if _flag_users == 0:
-                _flags.close()
+        with _lock:
+            flags.users -= 1
+            if flags.users == 0:
+                flags.before.close()
 
 
 def _after_fork() -> None:
-    """Make a new lock: a thread that the forked process does not have may hold the old one."""
-    global _flags_lock
-    _flags_lock = Lock()
+    """Forget threads that the forked process does not have: one may hold the lock, or need the flags."""
+    global _lock, _flags
+    _lock = Lock()
+    _flags.before.close()
+    _flags = _Flags()
 
 
 if hasattr(os, "register_at_fork"):

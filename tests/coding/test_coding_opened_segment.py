@@ -61,5 +61,5 @@ def test_wide_features_of_early_stages_count_as_memory() -> None:
         open_segment(Segment(0, 2, family.wire_id, 0, family.pack(config), sections), header)
 
     open_with(width=20)
-    with pytest.raises(LimitExceeded, match="max_memory = 8,589,934,592, found"):
-        open_with(width=100)
+    with pytest.raises(LimitExceeded, match="max_memory = 10,200,547,328, found"):
+        open_with(width=120)

@@ -160,6 +160,8 @@ def test_the_page_on_security_names_every_limit() -> None:
         assert f"`{limit_name(name)}`" in page
         row = re.search(rf"^\| `{limit_name(name)}` \| 2\^(\d+) \|", page, re.MULTILINE)
         assert row is None or 1 << int(row[1]) == value, name
+    assert Limits().max_memory == 4 * 2**31 + 12 * 2**27
+    assert "| `memory` | 4 x 2^31 + 12 x 2^27 |" in page
 
 
 def test_the_first_frame_of_many_is_there_at_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inrcodec.errors import TargetUnreachable, UsageError
-from inrcodec.models.family import TRAINED_FOR_RATE, SymbolBits, VideoInfo
+from inrcodec.models.family import TRAINED_FOR_RATE, AnyFamily, SymbolBits, VideoInfo
 from inrcodec.models.registry import FAMILIES, family_of
 from inrcodec.plan.budget import bits_per_pixel, target_bytes
 from inrcodec.plan.network import plan_segment, planned_bits
@@ -237,3 +237,26 @@ def test_what_readers_refuse_is_not_fitted(
     asked = EncodeSettings(model="hnerv", model_options=options)
     with pytest.raises(UsageError, match=f"too large for one file: expected at most {limit} = "):
         plan_segment(properties(*size, 10), asked)
+
+
+@pytest.mark.parametrize("frame_count", [1, 72])
+@pytest.mark.parametrize(
+    ("width", "height", "bpp"),
+    [(1920, 1080, 2), (3840, 2160, 0.06), (3840, 2160, 0.5), (7680, 4320, 0.06)],
+)
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_readers_accept_what_they_accepted_by_activations_and_symbols(
+    family: AnyFamily, width: int, height: int, bpp: float, frame_count: int
+) -> None:
+    """Earlier readers had limits of 2^31 activations and of 2^27 symbols, and none of work."""
+    # A frame of `inrc` takes the same work in a longer segment, and a plan of it takes seconds.
+    clip = properties(width, height, 1 if family.name == "inrc" else frame_count)
+    video = VideoInfo(width, height, clip.frame_count)
+    asked = EncodeSettings(model=family.name, bpp=bpp)
+    config = family.plan(video, 8 * target_bytes(asked, video), {}, asked.seed)
+    symbols = sum(spec.count for spec in family.tensors(config, video))
+    is_accepted = family.activation_count(config, video) <= 1 << 31 and symbols <= 1 << 27
+    if is_accepted:
+        assert plan_segment(clip, asked).specs
+    else:
+        assert family.name != "inrc"

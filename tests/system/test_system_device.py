@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from threading import Event, Thread
+
 import pytest
 import torch
 
@@ -70,4 +73,35 @@ def test_threads_leave_the_flags_of_cudnn_as_they_were(monkeypatch: pytest.Monke
     assert not torch.backends.cudnn.deterministic
     with pytest.raises(KeyError), repeatable_convolutions():
         raise KeyError
+    assert not torch.backends.cudnn.deterministic
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_starts_with_the_flags_of_cudnn_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread that needs them does not exist there, so it would never restore them."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    is_inside, may_leave = Event(), Event()
+
+    def convolve() -> None:
+        with repeatable_convolutions():
+            is_inside.set()
+            may_leave.wait(60)
+
+    thread = Thread(target=convolve)
+    thread.start()
+    assert is_inside.wait(60)
+    child = os.fork()
+    if child == 0:
+        seen = [torch.backends.cudnn.deterministic]
+        with repeatable_convolutions():
+            seen.append(torch.backends.cudnn.deterministic)
+        seen.append(torch.backends.cudnn.deterministic)
+        os._exit(int(seen != [False, True, False]))
+    _, status = os.waitpid(child, 0)
+    assert torch.backends.cudnn.deterministic
+    may_leave.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(status) == 0
     assert not torch.backends.cudnn.deterministic
