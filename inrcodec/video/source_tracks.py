@@ -79,7 +79,8 @@ def _read(container: InputContainer, path: str, number: int | None) -> _Reading:
         reading.notes.append(
             f"only the first {DEFAULT_LIMITS.max_tracks} of {len(streams)} tracks are carried"
         )
-    timeline = read_timeline(path, chosen_video(container, path, Silent(), number).index)
+    video = chosen_video(container, path, Silent(), number)
+    timeline = read_timeline(container, path, video.index)
     reading.tracks = _packed(container, infos, timeline, reading)
     reading.late = max(0, list_streams(container).stream_count - len(container.streams))
     return reading

@@ -168,7 +168,7 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
         is_cut_off=is_cut,
         cropping=list_streams(container).croppings.get(stream.index, NO_CROPPING),
     )
-    timeline = read_timeline(path, stream.index)
+    timeline = read_timeline(container, path, stream.index)
     if timeline.is_joined:
         source.estimated_frame_count = round(timeline.video_seconds * frame_rate)
         progress.note(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from heapq import heappush, heappushpop
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
@@ -112,15 +114,23 @@ class Timeline:
             yield packet
 
 
-def read_timeline(path: str, video: int) -> Timeline:
+def read_timeline(container: InputContainer, path: str, video: int) -> Timeline:
     """The parts of the file at `path`, by the times of stream number `video` and of the sound beside it.
 
-    Only files whose format allows it are read. Raises as `open_input` does.
+    Only a file whose format, which the opened `container` tells, allows parts is read, and the last one only
+    again if it changed. Raises as `open_input` does.
     """
+    if container.format.name not in _JOINED_FORMATS:
+        return Timeline()
+    status = os.stat(path)
+    return _timeline_of(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns), video)
+
+
+@lru_cache(maxsize=1)
+def _timeline_of(path: str, version: tuple[int, ...], video: int) -> Timeline:
+    """The parts of the file in this `version`, which a whole pass finds out."""
     parts = [_Part(0, video)]
     with open_input(path) as container:
-        if container.format.name not in _JOINED_FORMATS:
-            return Timeline()
         for span in _in_file_order(_spans(container, video)):
             if not parts[-1].holds(span):
                 parts.append(_Part(span.position, video))

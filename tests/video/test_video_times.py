@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 from hypothesis import given
 from hypothesis import strategies as st
 from video_samples import Notes, gradient, write_video
@@ -21,7 +22,8 @@ from bitstream.timestamps import duration
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Silent
 from inrcodec.settings.source import FrameRange, SourceSettings
-from inrcodec.video import cut_extras, open_writer, read_clip, read_extras
+from inrcodec.video import cut_extras, open_writer, read_clip, read_extras, timeline
+from inrcodec.video.demuxer import open_input
 from inrcodec.video.mending import mended, on_grid
 from inrcodec.video.output_clock import OutputClock
 from inrcodec.video.properties import VideoProperties, Window
@@ -363,6 +365,28 @@ def test_parts_of_a_file_follow_one_another_and_stay_in_step(
         # Only sound that the last part still covers is moved.
         assert errors[8:] == [0] * len(errors[8:])
         assert 0 <= max(errors) * track.info.time_base <= Fraction(1, 10)
+
+
+@pytest.mark.parametrize(("suffix", "passes"), [("mp4", 0), ("ts", 1)])
+def test_parts_are_looked_for_once_and_again_in_a_changed_file(
+    tmp_path: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch, suffix: str, passes: int
+) -> None:
+    path, opened = tmp_path / f"a.{suffix}", []
+
+    def counted(name: str) -> InputContainer:
+        opened.append(name)
+        return open_input(name)
+
+    monkeypatch.setattr(timeline, "open_input", counted)
+    made: dict[str, Any] = {"codec": "mpeg2video", "sound": "mp2", "count": 25}
+    make.video(path, **made)
+    for _ in range(2):
+        read_extras(str(path), ALL, read_clip(str(path), ALL, notes).window, notes)
+    assert (len(opened), notes.lines) == (passes, [])
+    if suffix == "ts":
+        make.joined(path, (0, 0), **made)
+        assert len(read_clip(str(path), ALL, notes).frames) == 50
+        assert len(notes.lines) == 1
 
 
 def test_sound_that_pauses_is_no_new_part(tmp_path: Path, notes: Notes) -> None:
