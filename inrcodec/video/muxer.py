@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from bitstream import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
 from inrcodec.errors import OutputError
 from inrcodec.progress import Progress
-from inrcodec.video.output_tracks import add_stream, muxed_packet, timed_by_samples
+from inrcodec.video.output_tracks import add_stream, lasting, muxed_packet, timed_by_samples
 from inrcodec.video.tags import named_tags, needs_named_tags
 
 _TS_NONSTRICT = 0x20000
@@ -118,7 +118,7 @@ class TrackMuxer:
         container.streams.video[0].metadata.update(extras.video_tags)
         is_quicktime = container.format.name in PLAY_FROM_FRAME_0
         for stored in extras.tracks:
-            track = timed_by_samples(stored, _UNHEARD_SECONDS if is_quicktime else Fraction(0))
+            track = timed_by_samples(lasting(stored), _UNHEARD_SECONDS if is_quicktime else Fraction(0))
             try:
                 stream, written_base = add_stream(container, track)
             except (ValueError, OverflowError, av.FFmpegError):

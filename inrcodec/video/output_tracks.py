@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from math import floor, lcm
 from typing import Any, cast
 
@@ -37,6 +38,19 @@ _LATEST = 1 << 62
 """Limit of times, so that FFmpeg's 64 bits hold sums of two."""
 _SKIP_SAMPLES = 11
 """FFmpeg's AV_PKT_DATA_SKIP_SAMPLES."""
+
+
+def lasting(track: Track) -> Track:
+    """The track of audio whose last packets last as long as those before them, if the source does not say.
+
+    An .mp4 or .mov plays nothing of a last packet without a duration. Matroska states none for ALAC.
+    """
+    steps = [after.pts - before.pts for before, after in pairwise(track.packets[-3:])]
+    step = min(steps, default=0)
+    if track.info.kind != TrackKind.AUDIO or step <= 0:
+        return track
+    last = (one._replace(duration=one.duration or step) for one in track.packets[-2:])
+    return replace(track, packets=(*track.packets[:-2], *last))
 
 
 def timed_by_samples(track: Track, snap: Fraction) -> Track:

@@ -433,6 +433,22 @@ def test_an_mp4_states_as_many_samples_as_the_webm_plays(tmp_path: Path, notes: 
     assert samples_of(again) == 96_000 + extras.tracks[0].padding.end
 
 
+@pytest.mark.parametrize("seconds", [0.2, 1.13, 2])
+@pytest.mark.parametrize("target", ["mp4", "mov", "mkv"])
+def test_a_last_packet_without_a_duration_is_played(
+    tmp_path: Path, notes: Notes, target: str, seconds: float
+) -> None:
+    film = write_sound_at(
+        tmp_path / "a.mkv", 0, codec="alac", video="mpeg4", frames=50, seconds=seconds, rate=48000
+    )
+    clip, extras = read_film(film, notes)
+    assert extras.tracks[0].packets[-1].duration == 0
+    assert samples_of(write_film_again(tmp_path / f"b.{target}", clip, extras, notes)) == round(
+        48000 * seconds
+    )
+    assert notes.lines == []
+
+
 def test_padding_belongs_to_the_first_and_the_last_packet() -> None:
     info = TrackInfo(TrackKind.AUDIO, "opus", Fraction(1, 1000), {}, 48000)
     packets = tuple(Packet(at, at, 20, True, bytes([at])) for at in range(0, 200, 20))
