@@ -11,13 +11,15 @@ from inrcodec.errors import UsageError
 from inrcodec.exporter.manifest import is_export
 from inrcodec.system.files import output_errors, sync_folder, temporary_folder_beside
 from inrcodec.system.names import check_folder_of
-from inrcodec.system.private import check_link
+from inrcodec.system.private import resolved_output
 
 
-def check_export_folder(source: str, output: str, overwrite: bool) -> None:
-    """Raise `UsageError` if `output` exists, unless it is an export (or empty) and `overwrite` is set."""
-    check_link(Path(output))
-    target = Path(os.path.realpath(output))
+def check_export_folder(source: str, output: str, overwrite: bool) -> Path:
+    """`output` without links.
+
+    Raises `UsageError` if it exists, unless it is an export (or empty) and `overwrite` is set.
+    """
+    target = resolved_output(output)
     if target.is_dir():
         if not overwrite:
             raise UsageError(f"{output} exists already; -y replaces it")
@@ -29,6 +31,7 @@ def check_export_folder(source: str, output: str, overwrite: bool) -> None:
         raise UsageError(f"{output} is not a folder; name a folder")
     else:
         check_folder_of(target)
+    return target
 
 
 @contextmanager
@@ -38,8 +41,7 @@ def exported_folder(source: str, output: str, overwrite: bool) -> Iterator[Path]
     Any exception (KeyboardInterrupt included) removes it and leaves an earlier export as it was. Raises
     `UsageError` as `check_export_folder` does, and `OutputError` when the file system refuses.
     """
-    check_export_folder(source, output, overwrite)
-    target = Path(os.path.realpath(output))
+    target = check_export_folder(source, output, overwrite)
     with temporary_folder_beside(target) as temporary, output_errors(output):
         made, replaced = temporary / "new", temporary / "old"
         made.mkdir()

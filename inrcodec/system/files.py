@@ -14,7 +14,7 @@ from typing import BinaryIO
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.system.locks import HAS_LOCKS, locked_file, locked_folder
 from inrcodec.system.names import check_folder_of, resume_folder
-from inrcodec.system.private import check_link, create_private
+from inrcodec.system.private import create_private, resolved_output
 
 
 def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
@@ -30,8 +30,7 @@ def check_output_file(path: str | os.PathLike[str], overwrite: bool, size_bytes:
     regular file, or if its folder is missing. Raises `OutputError` if the file system refuses.
     """
     with output_errors(path):
-        _check_target(Path(path), overwrite)
-        folder = Path(os.path.realpath(path)).parent
+        folder = _checked_target(Path(path), overwrite).parent
         # It has no name where the system allows that, so that a process killed here leaves nothing.
         with tempfile.TemporaryFile(dir=folder) as file:
             _reserve(file.fileno(), folder, size_bytes)
@@ -59,8 +58,9 @@ def _reserve(descriptor: int, folder: Path, size_bytes: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
-    check_link(target)
+def _checked_target(target: Path, overwrite: bool) -> Path:
+    """`target` without links; raises `UsageError` if it cannot be written."""
+    resolved = resolved_output(target)
     if target.is_dir():
         raise UsageError(f"{target} is a folder; name a file in it")
     if target.exists():
@@ -70,6 +70,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
         if not overwrite:
             raise UsageError(f"{target} exists already; -y replaces it")
     check_folder_of(target)
+    return resolved
 
 
 @contextmanager
@@ -93,9 +94,8 @@ def claimed_output(path: str | os.PathLike[str], overwrite: bool = False) -> Ite
     `UsageError` as `check_output_file` does and if another process has claimed the output, and `OutputError`
     if the file system refuses the file or its name.
     """
-    target = Path(os.path.realpath(path))
     with output_errors(path):
-        _check_target(Path(path), overwrite)
+        target = _checked_target(Path(path), overwrite)
         file, temporary = locked_file(target)
     with file:
         try:
@@ -104,7 +104,7 @@ def claimed_output(path: str | os.PathLike[str], overwrite: bool = False) -> Ite
                 file.flush()
                 os.fsync(file.fileno())
                 # The work took a while: another process may have created `path` meanwhile.
-                _check_target(Path(path), overwrite)
+                _checked_target(Path(path), overwrite)
                 if not HAS_LOCKS:
                     file.close()
                 os.replace(temporary, target)

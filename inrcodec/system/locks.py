@@ -72,14 +72,12 @@ def locked_folder(target: Path) -> tuple[int | None, Path]:
     """The same for a folder: the descriptor that holds the lock (None without locks), and its path."""
     path = partial_beside(target)
     while True:
-        is_new = False
         with suppress(FileExistsError):
             path.mkdir(0o700)
-            is_new = True
         if not HAS_LOCKS:
             return None, path
         try:
-            descriptor = open_private_folder(path, is_new)
+            descriptor = open_private_folder(path)
         except FileNotFoundError:
             continue
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inrcodec.errors import UsageError
 from inrcodec.system.locks import partial_beside, shortened
+from inrcodec.system.private import resolved_output
 
 StrPath = str | os.PathLike[str]
 STDIN = STDOUT = "-"
@@ -71,8 +72,11 @@ def is_pipe(path: StrPath) -> bool:
 
 
 def resume_folder(output: StrPath) -> Path:
-    """The folder where an encode to `output` keeps what it needs to resume after an interruption."""
-    target = Path(os.path.realpath(output))
+    """The folder where an encode to `output` keeps what it needs to resume after an interruption.
+
+    Raises as `resolved_output`.
+    """
+    target = resolved_output(output)
     return target.with_name(f"{shortened(target.name, _LONGEST_RESUMED)}.resume")
 
 

@@ -7,14 +7,13 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import BinaryIO
 
 from inrcodec.errors import InrcError, UsageError
 from inrcodec.system.files import output_errors
 from inrcodec.system.locks import partial_beside
 from inrcodec.system.names import COPY, STDIN, is_pipe
-from inrcodec.system.private import create_private
+from inrcodec.system.private import create_private, resolved_output
 
 
 @contextmanager
@@ -26,7 +25,7 @@ def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
     name the source instead. Raises `UsageError` if standard input is a terminal, and `OutputError` if there
     is no room for the copy.
     """
-    copy = partial_beside(Path(os.path.realpath(output)), COPY)
+    copy = partial_beside(resolved_output(output), COPY)
     try:
         if not is_pipe(source):
             with suppress(OSError):

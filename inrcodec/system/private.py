@@ -20,6 +20,8 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 """Opening a pipe to read would wait for a writer."""
 _FOLDER = getattr(os, "O_DIRECTORY", 0)
+_MOST_LINKS = 40
+"""Links in one path, as in Linux."""
 
 
 def open_or_create(path: str, flags: int) -> int:
@@ -81,13 +83,13 @@ def secure_folder(path: Path) -> None:
         _refuse_link(path)
 
 
-def open_private_folder(path: Path, is_new: bool = False) -> int:
-    """Do the same; returns a descriptor of the folder. The owner of one that `is_new` is not checked."""
+def open_private_folder(path: Path) -> int:
+    """Do the same; returns a descriptor of the folder."""
     _refuse_link(path)
     descriptor = os.open(path, os.O_RDONLY | _FOLDER | _NO_FOLLOW)
     try:
         status = os.fstat(descriptor)
-        if not is_new and not _is_own(status):
+        if not _is_own(status):
             raise _foreign(path)
         if status.st_mode & 0o077:
             # Some file systems have no permissions.
@@ -99,16 +101,38 @@ def open_private_folder(path: Path, is_new: bool = False) -> int:
     return descriptor
 
 
-def check_link(path: Path) -> None:
-    """Raise `UsageError` if `path` is a link that another user may have planted.
+def resolved_output(path: str | os.PathLike[str]) -> Path:
+    """`path` without links, as from `os.path.realpath`, unless another user may have planted one of them.
 
-    Links of this user, of root and of the owner of their folder are followed, as by Linux in /tmp. Resolving
-    the name of an output bypasses that protection of Linux.
+    Links of this user and of their folder's owner are followed, in every part of the path and in what links
+    point to, as by Linux (`fs.protected_symlinks`): a name that is resolved here bypasses that protection.
+    Links of root are followed too, except in a sticky folder that all may write to, such as /tmp. Raises
+    `UsageError` for any other link, and `OSError` for a circle of links.
     """
-    if not path.is_symlink() or not _HAS_OWNERS:
-        return
-    if os.lstat(path).st_uid not in (os.geteuid(), 0, os.stat(path.parent).st_uid):
-        raise UsageError(f"{path} is a link of another user, which is not followed; name another output")
+    if not _HAS_OWNERS:
+        return Path(os.path.realpath(path))
+    found, links = Path("/"), 0
+    names = [*reversed((Path.cwd() / path).parts)]
+    while names:
+        name = names.pop()
+        step = found.parent if name == ".." else found / name
+        if not os.path.islink(step):
+            found = step
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
+        _check_link(step)
+        names += reversed(step.readlink().parts)
+    return found
+
+
+def _check_link(link: Path) -> None:
+    folder = os.stat(link.parent)
+    is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+    trusted = {os.geteuid(), folder.st_uid} | (set() if is_shared else {0})
+    if os.lstat(link).st_uid not in trusted:
+        raise UsageError(f"{link} is a link of another user, which is not followed; name another output")
 
 
 def _refuse_link(path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +22,7 @@ from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
 from inrcodec.system.files import atomic_output, output_error, sync_folder, temporary_folder_beside
 from inrcodec.system.names import check_folder_of
+from inrcodec.system.private import resolved_output
 from inrcodec.video.containers import BEYOND_FFMPEG
 from inrcodec.video.conversion import to_pixel_format
 from inrcodec.video.properties import VideoProperties
@@ -65,9 +66,13 @@ def numbering(target: str) -> Numbering:
     return Numbering(path.parent, path.name[: field.start()], digits, path.name[field.end() :])
 
 
-def check_output_images(target: str, overwrite: bool) -> None:
-    """Raise `UsageError` if images of the series exist (without `overwrite`) or their folder is unusable."""
+def check_output_images(target: str, overwrite: bool) -> Numbering:
+    """The series of images, in a folder without links.
+
+    Raises `UsageError` if images of the series exist (without `overwrite`) or their folder is unusable.
+    """
     series = numbering(target)
+    folder = resolved_output(series.folder)
     is_folder_made = number_field(Path(target).name) is None
     if is_folder_made and series.folder.exists() and not series.folder.is_dir():
         raise UsageError(f"{target} is a file; name a folder, or a file ending in .mp4, .mkv or .y4m")
@@ -75,6 +80,7 @@ def check_output_images(target: str, overwrite: bool) -> None:
     existing = series.existing()
     if existing and not overwrite:
         raise UsageError(f"{existing[0]} exists already; -y replaces it")
+    return replace(series, folder=folder)
 
 
 @contextmanager
@@ -86,9 +92,8 @@ def write_images(
     `overwrite` replaces only files that are written: images of an earlier run with other numbers stay. Raises
     `UsageError` as `check_output_images` does, and `OutputError` when the file system refuses.
     """
-    check_output_images(target, overwrite)
-    series = numbering(target)
-    folder = series.folder.resolve()
+    series = check_output_images(target, overwrite)
+    folder = series.folder
     # Named by the series too, because another one may be written into the same folder at the same time.
     with temporary_folder_beside(folder.with_name(f"{folder.name}.{series.head}{series.tail}")) as temporary:
         staged = Numbering(temporary, series.head, series.digits, series.tail)

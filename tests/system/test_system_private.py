@@ -15,8 +15,10 @@ from foreign import plant
 from inrcodec.errors import InrcError, OutputError, UsageError
 from inrcodec.exporter.folder import check_export_folder
 from inrcodec.system.files import atomic_output, check_output_file, replace_file, temporary_folder_beside
+from inrcodec.system.names import resume_folder
 from inrcodec.system.pipes import rereadable
-from inrcodec.system.private import make_private_folder, read_own, secure_folder
+from inrcodec.system.private import make_private_folder, read_own, resolved_output, secure_folder
+from inrcodec.video import check_target
 
 USERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {
     ".a.partial": atomic_output,
@@ -143,6 +145,98 @@ def test_an_output_that_is_a_link_of_another_user_is_not_followed(
     with atomic_output(tmp_path / "a", overwrite=True) as file:
         file.write(b"new")
     assert (tmp_path / destination).read_bytes() == b"new"
+
+
+def test_a_folder_that_was_exchanged_when_it_was_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Path.mkdir
+
+    def make_and_exchange(path: Path, mode: int) -> None:
+        make(path, mode)
+        plant(path, monkeypatch)
+
+    monkeypatch.setattr(Path, "mkdir", make_and_exchange)
+    with (
+        pytest.raises(UsageError, match="a.partial belongs to another user"),
+        temporary_folder_beside(tmp_path / "a"),
+    ):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to another user")
+@pytest.mark.parametrize("output", ["shared/d/precious", "own-link", "own-folder/precious", "up/d/precious"])
+def test_a_link_of_another_user_anywhere_in_the_path_is_not_followed(
+    tmp_path: Path, precious: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "d").symlink_to(precious.parent)
+    (shared / "file").symlink_to("../own/precious")
+    for name in ("d", "file"):
+        os.chown(shared / name, 65534, 65534, follow_symlinks=False)
+    (tmp_path / "own-link").symlink_to("shared/file")
+    (tmp_path / "own-folder").symlink_to(shared / "d")
+    (tmp_path / "up").symlink_to("own/../shared")
+    path = str(tmp_path / output)
+    for use in (
+        lambda: check_output_file(path, overwrite=True),
+        lambda: atomic_output(path, overwrite=True).__enter__(),
+        lambda: check_export_folder("a.inrv", path, overwrite=True),
+        lambda: resume_folder(path),
+        # Images: a pattern in the folder, or a folder.
+        lambda: check_target(path if output == "own-link" else str(Path(path).with_name("%d.png"))),
+    ):
+        with pytest.raises(UsageError, match="shared/(d|file) is a link of another user"):
+            use()
+    assert os.listdir(precious.parent) == ["precious"] and precious.read_bytes() == b"kept"
+
+
+ME, ROOT, OWNER, STRANGER = 4242, 0, 65533, 65534
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to another user")
+@pytest.mark.parametrize(
+    ("mode", "followed"),
+    [
+        (0o1777, {ME, OWNER}),
+        (0o777, {ME, OWNER, ROOT}),
+        (0o1775, {ME, OWNER, ROOT}),
+        (0o755, {ME, OWNER, ROOT}),
+    ],
+)
+def test_whose_links_are_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, followed: set[int]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(mode)
+    os.chown(folder, OWNER, OWNER)
+    monkeypatch.setattr(os, "geteuid", lambda: ME)
+    for owner in (ME, ROOT, OWNER, STRANGER):
+        link = folder / str(owner)
+        link.symlink_to("new")
+        os.chown(link, owner, owner, follow_symlinks=False)
+        if owner in followed:
+            assert resolved_output(link) == folder / "new"
+        else:
+            with pytest.raises(UsageError, match="is a link of another user"):
+                resolved_output(link)
+
+
+def test_outputs_are_resolved_as_by_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "relative").symlink_to("a/b")
+    (tmp_path / "absolute").symlink_to(tmp_path / "relative")
+    (tmp_path / "a" / "b" / "up").symlink_to("../../missing/c")
+    monkeypatch.chdir(tmp_path / "a")
+    for name in ("x", "../relative/x", "../absolute/../x", "b/up", "b/up/../y", "../file", "../file/z", "b/"):
+        assert str(resolved_output(name)) == os.path.realpath(name)
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(OutputError, match="Too many levels of symbolic links"), atomic_output("../circle"):
+        pass
 
 
 def test_a_system_without_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

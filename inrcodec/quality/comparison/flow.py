@@ -23,6 +23,7 @@ from inrcodec.settings.pages import ComparisonSettings
 from inrcodec.settings.source import FrameRange, SourceSettings
 from inrcodec.system.files import temporary_folder_beside
 from inrcodec.system.locks import shortened
+from inrcodec.system.private import resolved_output
 from inrcodec.video import first_frames, read_clip
 from inrcodec.video.ordinary_codecs import Rival, RivalFailed, parse_rival
 
@@ -42,7 +43,7 @@ def compare_checked(
     encodes = planned_encodes(stem, selected, settings)
     rivals, left_out = _installed_rivals(settings.against, progress)
     # The suffix leaves the temporary file named after `output` to the page.
-    with temporary_folder_beside(Path(f"{os.path.realpath(output)}.compare")) as folder:
+    with temporary_folder_beside(Path(f"{resolved_output(output)}.compare")) as folder:
         curves = _rival_curves(source, selected, rivals, settings.bpps, left_out, progress)
         made = encode_each(source, encodes, folder, settings.total_seconds, left_out, progress)
         evidence = _measured(source, selected, made, curves, settings.device, progress)
