@@ -131,12 +131,12 @@ def _read(
     if first is None or last is None:
         raise NotAVideo(_no_frames(path, source.frames))
     time_base = first.time_base or opened.time_base
-    kept_rate = _kept_rate(opened.frame_rate, source.every)
+    kept_rates = [_kept_rate(rate, source.every) for rate in opened.frame_rates]
     end = _end_of(opened, last, following, time_base)
     stamps = timestamps[:: source.every]
     if opened.has_guessed_times:
-        stamps = on_grid(stamps, 1 / (kept_rate * time_base))
-    timing = timing_of(stamps, end, time_base, kept_rate, progress)
+        stamps = on_grid(stamps, 1 / (kept_rates[0] * time_base))
+    timing = timing_of(stamps, end, time_base, kept_rates, progress)
     _note_what_is_missing(opened, len(timestamps), timing.start, source.frames, progress)
     ratio = 1 / opened.sample_aspect_ratio if is_sideways else opened.sample_aspect_ratio
     properties = VideoProperties(

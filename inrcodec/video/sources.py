@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,7 +31,7 @@ from inrcodec.video.stated import (
     has_header_duration,
     has_timestamps,
     stated_end,
-    stated_rate,
+    stated_rates,
 )
 from inrcodec.video.timeline import Timeline, read_timeline
 from inrcodec.video.truncation import is_cut_off
@@ -48,7 +48,8 @@ class Source:
     """An opened video: the properties its container states, and its frames in display order."""
 
     frames: Iterator[VideoFrame]
-    frame_rate: Fraction
+    frame_rates: Sequence[Fraction]
+    """Rates in frames per second of which the times may be, the likeliest first."""
     time_base: Fraction
     """Unit of the timestamps, seconds."""
     sample_aspect_ratio: Fraction
@@ -68,6 +69,10 @@ class Source:
     """Time on the source's clock at which the container says that the video ends, or earlier, seconds."""
     is_cut_off: bool = False
     """Whether the file is shorter than its container says."""
+
+    @property
+    def frame_rate(self) -> Fraction:
+        return self.frame_rates[0]
     cropping: Cropping = NO_CROPPING
     """Margins of the frames that are not shown."""
 
@@ -91,7 +96,7 @@ def open_source(path: str, progress: Progress, stream: int | None = None) -> Ite
     if images is not None:
         progress.note(f"images have no frame rate; {IMAGE_FRAME_RATE} fps is assumed")
         count = len(images)
-        yield Source(_image_frames(images), IMAGE_FRAME_RATE, 1 / IMAGE_FRAME_RATE, Fraction(1), count, count)
+        yield Source(_image_frames(images), [IMAGE_FRAME_RATE], 1 / IMAGE_FRAME_RATE, Fraction(1), count, count)
         return
     with open_input(path) as container:
         yield _container_source(container, path, progress, stream)
@@ -149,19 +154,19 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
     stream = chosen_video(container, path, progress, number)
     # With frame threads, FFmpeg conceals damage differently each time it reads a damaged stream.
     stream.thread_type = "SLICE"
-    rate, is_cut = stated_rate(container, stream), bool(is_cut_off(path))
-    frame_rate = rate or IMAGE_FRAME_RATE
+    rates, is_cut = stated_rates(container, stream), bool(is_cut_off(path))
+    frame_rate = rates[0] if rates else IMAGE_FRAME_RATE
     # An .avi counts the pauses between frames too.
     is_claim = is_cut or container.format.name != "avi"
     claimed = max(0, stream.frames) if is_claim else 0
     source = Source(
         frames=iter(()),
-        frame_rate=frame_rate,
+        frame_rates=rates or [frame_rate],
         time_base=stream.time_base or 1 / frame_rate,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
         claimed_frame_count=claimed,
         estimated_frame_count=claimed or round(_duration_seconds(container, stream) * frame_rate),
-        is_rate_assumed=rate is None,
+        is_rate_assumed=not rates,
         has_guessed_times=container.format.name == GUESSED_TIMES,
         has_durations=container.format.name.startswith(WITH_DURATIONS),
         stated_end=None if is_cut and not has_header_duration(container) else stated_end(container, stream),

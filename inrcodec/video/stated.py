@@ -22,6 +22,8 @@ GUESSED_TIMES = "mpeg"
 """FFmpeg's demuxer for program streams (VOB), which have a time at the start of a packet of 2,048 bytes."""
 _WITH_ENDS = ("mov", "gif", "avi")
 """Beginnings of the names of demuxers for containers that state the duration of each stream."""
+_DECIMAL_ERROR = Fraction(1, 10_000)
+"""Share by which a rate may differ because it was written as a decimal; 23.976 and 24 differ ten times more."""
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
@@ -35,15 +37,18 @@ def has_header_duration(container: InputContainer) -> bool:
     return container.format.name.startswith(_MATROSKA)
 
 
-def stated_rate(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Frames per second that the container states, or a raw stream itself; None if neither does."""
+def stated_rates(container: InputContainer, stream: VideoStream) -> list[Fraction]:
+    """Frames per second that the container may state, or a raw stream itself, the likeliest first."""
     if not has_timestamps(container):
         rates: list[Fraction | None] = [stream.codec_context.framerate]
     elif container.format.name.endswith(_PICTURES):
         rates = []
     else:
         rates = [stream.average_rate, stream.guessed_rate]
-    return next((rate for rate in rates if rate and rate > 0), None)
+    stated = [rate for rate in rates if rate and rate > 0]
+    # An .flv states a decimal, 23.976, of which the ratio that FFmpeg guesses from the times is the meaning.
+    is_decimal = len(stated) > 1 and abs(stated[1] / stated[0] - 1) < _DECIMAL_ERROR
+    return stated[::-1] if is_decimal else stated
 
 
 def stated_end(container: InputContainer, stream: VideoStream) -> Fraction | None:

@@ -53,22 +53,25 @@ def timing_of(
     stamps: Sequence[int | None],
     end: Fraction | None,
     time_base: Fraction,
-    frame_rate: Fraction,
+    frame_rates: Sequence[Fraction],
     progress: Progress,
 ) -> Timing:
     """Timing of frames with timestamps `stamps`, the last shown until `end`, in units of `time_base`.
 
-    `frame_rate` is the rate that the source declares; an `end` of None is unknown. A table is kept only if
-    the rate is not constant. Timestamps that are missing or do not rise are mended, with a note.
+    `frame_rates` are those that the source may declare, the likeliest first. A table is kept only if the times
+    are of none of them. Timestamps that are missing or do not rise are mended, with a note.
     """
     known = [(index, stamp) for index, stamp in enumerate(stamps) if stamp is not None]
-    period = 1 / (frame_rate * time_base)
     if not known:
-        return Timing(Fraction(0), frame_rate, time_base)
-    start = known[0][1] - known[0][0] * period
-    if is_regular(known, period, time_base):
-        last = known[-1][1] + (len(stamps) - 1 - known[-1][0]) * period
-        return _constant(start, frame_rate, time_base, None if end is None else end - last)
+        return Timing(Fraction(0), frame_rates[0], time_base)
+    for rate in frame_rates:
+        period = 1 / (rate * time_base)
+        if is_regular(known, period, time_base):
+            last = known[-1][1] + (len(stamps) - 1 - known[-1][0]) * period
+            start = known[0][1] - known[0][0] * period
+            return _constant(start, rate, time_base, None if end is None else end - last)
+    frame_rate = frame_rates[0]
+    period = 1 / (frame_rate * time_base)
     rising = mended(stamps, period)
     if rising is None:
         fault = "too many of them do not rise"
@@ -82,6 +85,7 @@ def timing_of(
         f"timestamps are irregular and cannot be kept ({fault}); "
         f"a constant {float(frame_rate):.6g} fps replaces them"
     )
+    start = known[0][1] - known[0][0] * period
     return Timing(start * time_base, frame_rate, time_base)
 
 

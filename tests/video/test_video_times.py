@@ -37,7 +37,7 @@ RATES = (NTSC, Fraction(24000, 1001), Fraction(60000, 1001), Fraction(12), Fract
 
 
 def timing(stamps: list[int | None], unit: Fraction, rate: Fraction, notes: Notes | None = None) -> Timing:
-    return timing_of(stamps, None, unit, rate, notes or Silent())
+    return timing_of(stamps, None, unit, [rate], notes or Silent())
 
 
 gaps = st.lists(st.integers(1, 400), min_size=4, max_size=40)
@@ -217,6 +217,23 @@ RAW = {
     "m2v": ("mpeg2video", "yuv420p", {}),
     "m1v": ("mpeg1video", "yuv420p", {}),
 }
+
+
+@pytest.mark.parametrize("count", [20, 2000])
+@pytest.mark.parametrize("rate", RATES[:3])
+def test_an_flv_has_the_rate_whose_decimal_it_states(
+    tmp_path: Path, notes: Notes, rate: Fraction, count: int
+) -> None:
+    make.video(tmp_path / "a.flv", codec="flv", rate=rate, count=count)
+    read = read_clip(str(tmp_path / "a.flv"), ALL, notes).properties
+    assert (read.frame_rate, read.timestamps, notes.lines) == (rate, None, [])
+
+
+def test_the_first_rate_with_regular_times_is_taken() -> None:
+    stamps = [0, 40, 80, 120]
+    assert timing_of(stamps, None, MILLISECONDS, [NTSC, Fraction(25), Fraction(50)], Silent()) == Timing(
+        Fraction(0), Fraction(25), MILLISECONDS
+    )
 
 
 @pytest.mark.parametrize("rate", [Fraction(50), Fraction(24000, 1001)])
