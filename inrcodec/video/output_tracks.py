@@ -14,6 +14,7 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
 from av.packet import PacketSideData
 from av.stream import Disposition, Stream
@@ -27,13 +28,22 @@ _NANOSECONDS = 10**9
 _MATROSKA_CODECS = {
     "aac": b"A_AAC",
     "ac3": b"A_AC3",
+    "alac": b"A_ALAC",
+    "dts": b"A_DTS",
     "eac3": b"A_EAC3",
+    "flac": b"A_FLAC",
+    "mlp": b"A_MLP",
+    "mp1": b"A_MPEG/L1",
     "mp2": b"A_MPEG/L2",
     "mp3": b"A_MPEG/L3",
     "opus": b"A_OPUS",
+    "truehd": b"A_TRUEHD",
     "vorbis": b"A_VORBIS",
 }
-"""Names of the codecs that have padding (the codec registry of Matroska, draft-ietf-cellar-codec)."""
+"""Names of codecs that have padding, or that PyAV cannot encode.
+
+From the codec registry of Matroska, draft-ietf-cellar-codec.
+"""
 _LATEST = 1 << 62
 """Limit of times, so that FFmpeg's 64 bits hold sums of two."""
 _SKIP_SAMPLES = 11
@@ -131,8 +141,9 @@ def add_stream(container: OutputContainer, track: Track) -> tuple[Stream, Fracti
 def _template(track: Track, container_name: str) -> Iterator[Stream]:
     """A stream of the track's codec, and of its delay if it has one."""
     info = track.info
-    if track.padding.start and info.codec in _MATROSKA_CODECS:
-        # PyAV cannot set the delay of a codec, but copies that of a template from a demuxer.
+    if info.codec in _MATROSKA_CODECS and (track.padding.start or not _has_encoder(info.codec)):
+        # PyAV cannot set the delay of a codec, but copies that of a template from a demuxer. Nor does it make
+        # a stream of a codec without an encoder.
         with av.open(io.BytesIO(_matroska_header(info, track.padding)), format="matroska") as delayed:
             yield delayed.streams[0]
     else:
@@ -140,9 +151,17 @@ def _template(track: Track, container_name: str) -> Iterator[Stream]:
             yield scratch.add_stream(info.codec)
 
 
+def _has_encoder(codec: str) -> bool:
+    try:
+        av.Codec(codec, "w")
+    except UnknownCodecError:
+        return False
+    return True
+
+
 def _matroska_header(info: TrackInfo, padding: Padding) -> bytes:
     """The shortest Matroska file with a track of these parameters (RFC 9559, section 5.1)."""
-    delay = round(Fraction(padding.start * _NANOSECONDS, info.sample_rate))
+    delay = round(Fraction(padding.start * _NANOSECONDS, max(1, info.sample_rate)))
     audio = _element("b5", np.array(info.sample_rate, ">f8").tobytes()) + _number("9f", 1)
     track = _number("d7", 1) + _number("73c5", 1) + _number("83", 2)
     track += _element("86", _MATROSKA_CODECS[info.codec]) + _number("56aa", delay) + _element("e1", audio)

@@ -449,6 +449,33 @@ def test_a_last_packet_without_a_duration_is_played(
     assert notes.lines == []
 
 
+@pytest.mark.parametrize("codec", ["alac", "flac"])
+@pytest.mark.parametrize("target", ["mkv", "mp4"])
+def test_sound_that_an_edit_list_removes_stays_away(
+    tmp_path: Path, notes: Notes, codec: str, target: str
+) -> None:
+    """The edit list cuts inside the first packet of a codec that needs no priming."""
+    film = write_sound_at(tmp_path / "a.mp4", -0.02, codec=codec, video="mpeg4", frames=50, rate=48000)
+    clip, extras = read_film(film, notes)
+    assert extras.tracks[0].padding == Padding(960, 0)
+    assert samples_of(film) == 47040
+    assert samples_of(write_film_again(tmp_path / f"b.{target}", clip, extras, notes)) == 47040
+    assert notes.lines == []
+
+
+@pytest.mark.parametrize("codec", ["dts", "truehd", "mlp", "mp1"])
+def test_sound_that_pyav_cannot_encode_is_carried(tmp_path: Path, notes: Notes, codec: str) -> None:
+    info = TrackInfo(TrackKind.AUDIO, codec, Fraction(1, 1000), {}, 48000, "stereo")
+    packets = tuple(Packet(at, at, 20, True, bytes([at]) * 500) for at in range(0, 200, 20))
+    write_black(tmp_path / "b.mkv", Extras((Track(info, packets),)), notes)
+    with av.open(str(tmp_path / "b.mkv")) as container:
+        assert container.streams.audio[0].codec_context.codec.canonical_name == codec
+    # The parsers of PyAV would drop these packets.
+    stored = (tmp_path / "b.mkv").read_bytes()
+    assert all(packet.data in stored for packet in packets)
+    assert notes.lines == []
+
+
 def test_padding_belongs_to_the_first_and_the_last_packet() -> None:
     info = TrackInfo(TrackKind.AUDIO, "opus", Fraction(1, 1000), {}, 48000)
     packets = tuple(Packet(at, at, 20, True, bytes([at])) for at in range(0, 200, 20))
