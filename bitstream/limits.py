@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from bitstream.errors import LimitExceeded
 
-ACTIVATION_BYTES, SYMBOL_BYTES, TIMESTAMP_BYTES = 4, 12, 64
-"""Bytes of memory for each value that rendering a frame holds, for each symbol of a segment, and for each
-frame of a file with a TIME block. SPEC.md, section 9."""
+ACTIVATION_BYTES, SYMBOL_BYTES, TIMESTAMP_BYTES, MODEL_BYTES = 4, 12, 64, 48
+"""Bytes of memory for each value that rendering a frame holds, for each symbol of a segment, for each frame
+of a file with a TIME block, and for each magnitude in each class of a contextual section. SPEC.md, section 9.
+"""
 
 
 @dataclass(frozen=True)

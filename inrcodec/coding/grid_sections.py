@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from bitstream import DEFAULT_LIMITS, Corrupt, Limits, Section
 from bitstream.coder_ids import CoderId
 from bitstream.coders import decode_section, encode_smallest
-from bitstream.coders.conditional import MAX_LOG_ODDS, ConditionalDecoder, ConditionalEncoder
+from bitstream.coders.conditional import MAX_LOG_ODDS, ConditionalDecoder, ConditionalEncoder, class_count
 from bitstream.fields import Reader, Writer
+from bitstream.limits import MODEL_BYTES, SYMBOL_BYTES
 from inrcodec.coding.opened_segment import OpenedSegment
 from inrcodec.coding.sections import decode_sections
 from inrcodec.models.family import TensorSpec, VideoInfo
@@ -149,9 +150,10 @@ def decode_contextual(
     }
     network = decode_sections(specs[count:-2], sections[count:-2], limits)
     motion, latent = sections[-2:]
-    with _Opened(motion, parameters["context.motion.knots"]) as decoder:
+    symbol_bytes = SYMBOL_BYTES * sum(spec.count for spec in specs)
+    with _Opened(motion, parameters["context.motion.knots"], symbol_bytes, limits) as decoder:
         grids = _code_motion(decoder, parameters, None, config, tree)
-    with _Opened(latent, parameters["context.latent.knots"]) as decoder:
+    with _Opened(latent, parameters["context.latent.knots"], symbol_bytes, limits) as decoder:
         symbols = code_latents(
             decoder,
             latent_models(parameters),
@@ -210,14 +212,20 @@ class _Payload:
 
 
 class _Opened:
-    """Decodes a `_Payload`; raises `Corrupt` for a wrong section, and for bytes left over at the end."""
+    """Decodes a `_Payload`; raises `Corrupt` for a wrong section, and for bytes left over at the end.
 
-    def __init__(self, section: Section, knots: NDArray[np.int64]) -> None:
+    Raises `LimitExceeded` if the models of all classes may take more memory, beside `other_bytes`, than the
+    `limits` allow.
+    """
+
+    def __init__(self, section: Section, knots: NDArray[np.int64], other_bytes: int, limits: Limits) -> None:
         if section.coder != CoderId.CONTEXTUAL or len(section.steps) != 1:
             raise Corrupt("expected a contextual section with one step", offset=None, block="SEGM")
         reader = Reader(section.payload, block="coder contextual")
         largest = reader.varint()
         self._decoder = ConditionalDecoder(knots, largest, bytes(reader.raw(reader.remaining)))
+        model_bytes = MODEL_BYTES * class_count(len(knots)) * (largest + 1)
+        limits.check("max_memory", other_bytes + model_bytes, block="SEGM")
 
     def __enter__(self) -> ConditionalDecoder:
         return self._decoder

@@ -64,6 +64,11 @@ LEAST_X265_WIDTH = 64
 BEYOND_FFMPEG = "its frame rate, pixel aspect ratio or duration exceeds FFmpeg's limit (2^31-1); write .y4m"
 
 
+def lost_last_duration(target: str) -> str:
+    """A note that `target` does not keep how long the last frame lasts."""
+    return f"the duration of the last frame is lost: {target} cannot store it"
+
+
 def encoder_name(suffix: str, codec: str | None) -> str:
     """FFmpeg's encoder for a file suffix and the value of `--codec`."""
     if codec is None:
@@ -158,6 +163,8 @@ class ContainerWriter:
         self._tags = tags_as_yuv(properties.color, can_be_tagged=True)
         with self._errors():
             self._clock = OutputClock(properties)
+            if self._clock.loses_last_duration:
+                progress.note(lost_last_duration(target))
             self._container = av.open(file, "w", format=FORMATS[suffix], options=self._muxer_options(suffix))
             self._stream = self._add_stream(name, properties, crf)
             self._tracks = None if callable(extras) else self._track_muxer(extras)

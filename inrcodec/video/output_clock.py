@@ -13,6 +13,8 @@ _FINEST_UNIT = Fraction(1, 1_000_000)
 """Seconds. Unit of an output whose own unit FFmpeg cannot hold, or that must be coarser."""
 _MOST_UNITS = 1 << 30
 """Units that a frame may last: FFmpeg allows 2^31 between decoding times of an .mp4 and in VP9's encoder."""
+_LONGEST_HOLD = _MOST_UNITS * Fraction(1, 1000)
+"""Seconds that the last frame may last: 12 days. A longer one would need a unit too coarse for the others."""
 _LEAST_TIMESCALE = 10_000
 """FFmpeg doubles the units per second of a video track in .mp4 until there are this many."""
 _UNITS_PER_FRAME = 1000
@@ -30,9 +32,12 @@ class OutputClock:
 
     def __init__(self, properties: VideoProperties) -> None:
         unit, rate, times = properties.time_base, properties.frame_rate, properties.timestamps
-        is_held = properties.last_duration is not None
-        steps = [1 / rate] if times is None else [_longest_step(times) * unit]
-        longest = max(*steps, last_seconds(properties))
+        step = 1 / rate if times is None else _longest_step(times) * unit
+        is_known = properties.last_duration is not None
+        is_held = is_known and last_seconds(properties) <= max(step, _LONGEST_HOLD)
+        self.loses_last_duration = is_known and not is_held
+        """Whether the last frame lasts too long for a file that keeps the times of the others."""
+        longest = max(step, last_seconds(properties) if is_held else 1 / rate)
         if times is None and not (_fits(unit, longest) and (1 / (rate * unit)).denominator == 1):
             unit = 1 / (rate * _UNITS_PER_FRAME) if is_held else 1 / rate
         self.track_timescale: int | None = None
@@ -45,7 +50,7 @@ class OutputClock:
         self._times = None if times is None else [*apart(round(time * factor) for time in times)]
         self.time_base = unit
         self.last_duration = max(1, round(last_seconds(properties) / unit)) if is_held else None
-        """Duration of the last frame in units of `time_base`; None if it lasts as long as the others."""
+        """Duration of the last frame in units of `time_base`; None if it is not known or is lost."""
 
     def timestamp(self, index: int) -> int:
         """Timestamp of frame `index`, in units of `time_base`."""

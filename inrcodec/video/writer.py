@@ -16,7 +16,14 @@ from bitstream import Extras
 from inrcodec.errors import UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.system.files import atomic_output, check_output_file
-from inrcodec.video.containers import FORMATS, AnyExtras, ContainerWriter, check_codec, loses_aspect_ratio
+from inrcodec.video.containers import (
+    FORMATS,
+    AnyExtras,
+    ContainerWriter,
+    check_codec,
+    loses_aspect_ratio,
+    lost_last_duration,
+)
 from inrcodec.video.images import OneImageWriter, check_output_images, write_images
 from inrcodec.video.properties import VideoProperties
 from inrcodec.video.sources import number_field
@@ -177,4 +184,4 @@ def _note_what_is_dropped(
         rate = float(properties.frame_rate)
         progress.note(f"timestamps are irregular; {name} gets a constant {rate:.6g} fps")
     elif properties.last_duration is not None:
-        progress.note(f"the duration of the last frame is lost: {name} cannot store it")
+        progress.note(lost_last_duration(name))

@@ -18,7 +18,7 @@ from video_samples import Notes, gradient, write_video
 
 from benchmarks.inputs import makers as make
 from bitstream import Chapter, Extras, Track
-from bitstream.timestamps import duration
+from bitstream.timestamps import duration, frame_time
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Silent
 from inrcodec.settings.source import FrameRange, SourceSettings
@@ -304,6 +304,25 @@ def test_an_output_holds_its_last_frame(tmp_path: Path, codec: str, times: tuple
             assert abs(Fraction(container.duration, av.time_base) - duration(properties)) <= 2 * MILLISECONDS
         kept = read_clip(str(path), ALL).properties
         assert abs(duration(kept) - duration(properties)) <= 2 * MILLISECONDS
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "webm"])
+@pytest.mark.parametrize("times", [None, (0, 40, 300, 310)])
+@pytest.mark.parametrize("last", [1 << 31, 1 << 40, (1 << 60) - 1])
+def test_a_last_frame_of_months_leaves_the_times_of_the_others(
+    tmp_path: Path, notes: Notes, suffix: str, times: tuple[int, ...] | None, last: int
+) -> None:
+    """The file is intact, so it is written; a unit that could hold such a time would be a second."""
+    rate, path = Fraction(25), tmp_path / f"a.{suffix}"
+    properties = VideoProperties(64, 64, 4, rate, MILLISECONDS, timestamps=times, last_duration=last)
+    with open_writer(str(path), properties, progress=notes) as writer:
+        for frame in gradient(64, 64, 4):
+            writer.write(frame)
+    assert notes.lines == [f"the duration of the last frame is lost: {path} cannot store it"]
+    kept = read_clip(str(path), ALL).properties
+    for index in range(4):
+        expected = frame_time(properties, index)
+        assert abs(frame_time(kept, index) - expected) <= MILLISECONDS
 
 
 def test_what_cannot_hold_the_last_frame_is_noted(tmp_path: Path, notes: Notes) -> None:
