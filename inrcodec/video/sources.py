@@ -73,6 +73,7 @@ class Source:
     @property
     def frame_rate(self) -> Fraction:
         return self.frame_rates[0]
+
     cropping: Cropping = NO_CROPPING
     """Margins of the frames that are not shown."""
 
@@ -95,8 +96,8 @@ def open_source(path: str, progress: Progress, stream: int | None = None) -> Ite
         raise UsageError(f"--stream {stream}: a series of images has only stream 0")
     if images is not None:
         progress.note(f"images have no frame rate; {IMAGE_FRAME_RATE} fps is assumed")
-        count = len(images)
-        yield Source(_image_frames(images), [IMAGE_FRAME_RATE], 1 / IMAGE_FRAME_RATE, Fraction(1), count, count)
+        count, unit = len(images), 1 / IMAGE_FRAME_RATE
+        yield Source(_image_frames(images), [IMAGE_FRAME_RATE], unit, Fraction(1), count, count)
         return
     with open_input(path) as container:
         yield _container_source(container, path, progress, stream)

@@ -23,7 +23,7 @@ GUESSED_TIMES = "mpeg"
 _WITH_ENDS = ("mov", "gif", "avi")
 """Beginnings of the names of demuxers for containers that state the duration of each stream."""
 _DECIMAL_ERROR = Fraction(1, 10_000)
-"""Share by which a rate may differ because it was written as a decimal; 23.976 and 24 differ ten times more."""
+"""Share by which a rate may differ because it was written as a decimal; 24000/1001 and 24 differ by more."""
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 

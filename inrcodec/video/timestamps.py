@@ -58,8 +58,8 @@ def timing_of(
 ) -> Timing:
     """Timing of frames with timestamps `stamps`, the last shown until `end`, in units of `time_base`.
 
-    `frame_rates` are those that the source may declare, the likeliest first. A table is kept only if the times
-    are of none of them. Timestamps that are missing or do not rise are mended, with a note.
+    `frame_rates` are those that the source may declare, the likeliest first. A table is kept only if none
+    fits the times. Timestamps that are missing or do not rise are mended, with a note.
     """
     known = [(index, stamp) for index, stamp in enumerate(stamps) if stamp is not None]
     if not known:
