@@ -20,14 +20,15 @@ from bitstream import Chapter, Extras, Packet, Track, TrackInfo, TrackKind
 from inrcodec.errors import OutputError
 from inrcodec.progress import Progress
 from inrcodec.video.output_tracks import add_stream, lasting, muxed_packet, timed_by_samples
+from inrcodec.video.packets import PRIMED_CODECS
 from inrcodec.video.tags import named_tags, needs_named_tags
 
 _TS_NONSTRICT = 0x20000
 """FFmpeg's flag AVFMT_TS_NONSTRICT: the container allows equal decoding timestamps."""
 PLAY_FROM_FRAME_0 = ("mp4", "mov")
 """Containers whose edit lists start playback at the first frame; the others also play what precedes it."""
-_PRIMING_SECONDS = Fraction(1, 10)
-"""Audio before the first frame up to this length may be a codec's priming samples, which nobody hears."""
+_PRIMING_PACKETS = 2
+"""Packets before the first frame that may only fill the decoder, where the source does not say."""
 _UNHEARD_SECONDS = Fraction(1, 100)
 """A shift between sound and picture that nobody notices."""
 _MATROSKA_UNIT = Fraction(1, 1000)
@@ -164,11 +165,10 @@ class TrackMuxer:
         if self._container.format.name not in PLAY_FROM_FRAME_0:
             return
         for timed in self._tracks.values():
-            info, first = timed.track.info, timed.track.packets[:1]
-            if info.kind == TrackKind.AUDIO and first and -first[0].pts * info.time_base > _PRIMING_SECONDS:
-                seconds = float(-first[0].pts * info.time_base)
+            info, seconds = timed.track.info, _early_seconds(timed.track)
+            if info.kind == TrackKind.AUDIO and seconds > _MATROSKA_UNIT:
                 self._progress.note(
-                    f"{seconds:.2f} s of {_name(info)} come before the first frame, and players skip "
+                    f"{float(seconds):.3f} s of {_name(info)} come before the first frame, and players skip "
                     f"them in {self._target}; .mkv keeps them"
                 )
 
@@ -204,6 +204,16 @@ def _heard_from(track: Track) -> Fraction:
     """Time of the first sample that is played, in seconds."""
     begin = track.packets[0].pts * track.info.time_base
     return begin + Fraction(track.padding.start, max(1, track.info.sample_rate))
+
+
+def _early_seconds(track: Track) -> Fraction:
+    """Length of what is played before the first frame."""
+    if not track.packets:
+        return Fraction(0)
+    first, seconds = track.packets[0], -_heard_from(track)
+    is_primed = track.info.codec in PRIMED_CODECS and not track.padding.start
+    priming = _PRIMING_PACKETS * first.duration * track.info.time_base if is_primed else Fraction(0)
+    return seconds if seconds > priming else Fraction(0)
 
 
 def _is_possible(chapter: Chapter) -> bool:

@@ -11,7 +11,7 @@ from av.stream import Stream
 
 from bitstream import Packet, Padding, Track, TrackInfo
 
-_PRIMED_CODECS = frozenset({"aac", "ac3", "eac3", "mp2", "mp3", "opus", "vorbis"})
+PRIMED_CODECS = frozenset({"aac", "ac3", "eac3", "mp2", "mp3", "opus", "vorbis"})
 """Codecs whose first packets only fill the decoder."""
 _MOST_PRIMING_PACKETS = 3
 """An edit list that hides more packets at the start has cut away sound."""
@@ -58,7 +58,7 @@ class PacketCollector:
 
     def track(self) -> Track:
         """The stream with all packets that belong into a file."""
-        is_primed = self._info.codec in _PRIMED_CODECS and len(self._hidden) <= _MOST_PRIMING_PACKETS
+        is_primed = self._info.codec in PRIMED_CODECS and len(self._hidden) <= _MOST_PRIMING_PACKETS
         packets = (*self._hidden, *self._packets) if is_primed else tuple(self._packets)
         track = Track(self._info, packets, Padding(self._start(packets), self._last.end))
         return _cut_samples(track) if self._info.codec.startswith("pcm_") else track

@@ -331,7 +331,36 @@ def test_sound_before_the_first_frame_is_noted_where_it_is_not_played(
     early = tuple(packet._replace(pts=packet.pts - 24000, dts=packet.dts - 24000) for packet in sound.packets)
     write_black(tmp_path / f"b.{suffix}", Extras((Track(sound.info, early),)), notes)
     assert len(notes.lines) == count
-    assert all("0.52 s of aac (audio) come before the first frame" in line for line in notes.lines)
+    assert all("0.521 s of aac (audio) come before the first frame" in line for line in notes.lines)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+@pytest.mark.parametrize(
+    "codec, early, padding, expected",
+    [
+        ("alac", 960, 0, 0.02),
+        ("ac3", 2880, 0, 0),
+        ("ac3", 3168, 0, 0.066),
+        ("aac", 2048, 0, 0),
+        ("aac", 2400, 0, 0.05),
+        ("aac", 1024, 1024, 0),
+        ("aac", 2112, 2112, 0),
+        ("aac", 1984, 1024, 0.02),
+        ("pcm_s16le", 1440, 0, 0.03),
+    ],
+)
+def test_sound_before_the_first_frame_is_told_from_what_fills_the_decoder(
+    tmp_path: Path, notes: Notes, suffix: str, codec: str, early: int, padding: int, expected: float
+) -> None:
+    step = 1536 if codec == "ac3" else 1024
+    info = TrackInfo(TrackKind.AUDIO, codec, Fraction(1, 48000), {}, 48000, "stereo")
+    info = dataclasses.replace(info, extradata=b"\x11\x90" if codec == "aac" else b"")
+    packets = tuple(Packet(at, at, step, True, bytes(4 * step)) for at in range(-early, 9600, step))
+    track = Track(info, packets, Padding(padding, 0))
+    write_black(tmp_path / f"b.{suffix}", Extras((track,)), notes)
+    lines = [f"{expected:.3f} s of {codec} (audio) come before the first frame"] if expected else []
+    assert len(notes.lines) == len(lines)
+    assert all(line in found for line, found in zip(lines, notes.lines, strict=True))
 
 
 PHONE_TAGS = {
