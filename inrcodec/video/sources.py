@@ -58,7 +58,7 @@ class Source:
     estimated_frame_count: int
     """The claimed count, else one computed from the duration; 0 where neither is known."""
     hidden_frame_count: int = 0
-    """Frames read so far that an edit list hides: they are claimed, but not among the frames."""
+    """Frames read so far that an edit list hides or that are empty: claimed, but not among the frames."""
     is_rate_assumed: bool = False
     """Whether nothing states the frame rate."""
     has_guessed_times: bool = False
@@ -243,7 +243,11 @@ def _container_frames(
             break
         if packet is None:
             break
-        source.hidden_frame_count += packet.is_discard
+        # A packet without data repeats a frame, except the one without a time that ends the stream.
+        is_repeat = not packet.size and packet.dts is not None
+        source.hidden_frame_count += packet.is_discard or is_repeat
+        if is_repeat:
+            continue
         if alpha is not None and alpha.is_transparent(packet):
             progress.note(TRANSPARENCY_NOTE)
             alpha = None

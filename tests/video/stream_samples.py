@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 RATE = 22050
 _PACKET_BYTES = 188
@@ -60,6 +61,28 @@ def write_sound_at(
             packet.pts += int(delay / packet.time_base)
             packet.dts += int(delay / packet.time_base)
             container.mux(packet)
+    return path
+
+
+def write_repeats(path: Path, frames: NDArray[np.uint8], repeats: set[int]) -> Path:
+    """Write a .mov at 25 fps in which empty samples stand for the frames of these numbers."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuvj420p"
+        for number, pixels in enumerate(frames):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
+                # PyAV writes no empty packets, so the table of sizes is changed below.
+                muxed: Any = av.Packet(b"\0") if number in repeats else packet
+                muxed.stream, muxed.time_base, muxed.pts, muxed.dts = stream, packet.time_base, number, number
+                container.mux(muxed)
+    data = bytearray(path.read_bytes())
+    table = data.index(b"stsz") + 16
+    sizes = list(struct.unpack_from(f">{len(frames)}I", data, table))
+    for number in sorted(repeats):
+        sizes[max(set(range(number)) - repeats)] += 1
+        sizes[number] = 0
+    struct.pack_into(f">{len(frames)}I", data, table, *sizes)
+    path.write_bytes(data)
     return path
 
 

@@ -26,6 +26,7 @@ from stream_samples import (
     insert_elements,
     join_programmes,
     reorder_channels,
+    write_repeats,
     write_sound_at,
     write_tiles,
 )
@@ -33,6 +34,7 @@ from track_samples import stored_packets
 from video_samples import Notes, gradient, write_video
 
 from bitstream import Extras, Padding
+from bitstream.timestamps import duration, frame_time
 from inrcodec.errors import NotAVideo
 from inrcodec.settings.source import Size, SourceSettings
 from inrcodec.video import demuxer, open_writer, read_clip, read_extras, source_tracks
@@ -365,6 +367,17 @@ def test_pictures_too_large_are_refused_by_their_size(tmp_path: Path, notes: Not
 def test_a_picture_made_of_tiles_is_refused(tmp_path: Path, notes: Notes) -> None:
     with pytest.raises(NotAVideo, match="made of 3 tiles"):
         read_clip(str(write_tiles(tmp_path / "a.avif", 3)), WHOLE, notes)
+
+
+@pytest.mark.parametrize("repeats", [{4, 5, 9}, {1}, {2, 3, 4, 5, 6}])
+def test_empty_packets_repeat_a_frame(tmp_path: Path, notes: Notes, repeats: set[int]) -> None:
+    film = write_repeats(tmp_path / "a.mov", gradient(48, 32, 12), repeats)
+    clip = read_clip(str(film), WHOLE, notes)
+    kept = [number for number in range(12) if number not in repeats]
+    found = [frame_time(clip.properties, index) for index in range(len(kept))]
+    assert found == [Fraction(number, 25) for number in kept]
+    assert duration(clip.properties) == Fraction(12, 25)
+    assert notes.lines == []
 
 
 def test_files_of_macos_beside_images_are_no_images(tmp_path: Path) -> None:
