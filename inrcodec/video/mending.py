@@ -31,11 +31,19 @@ def mended(stamps: Sequence[int | None], period: Fraction) -> Mended | None:
 
     The largest set of timestamps that rise stays, and of several such sets the one that holds the earlier
     frames. A frame of the rest is shown at the possible time that is nearest to its own timestamp or, without
-    one, at an even distance from its neighbours.
+    one, at an even distance from its neighbours. Where most timestamps are each those of several frames, only
+    the first of these frames has one.
     """
     known = [(index, stamp) for index, stamp in enumerate(stamps) if stamp is not None]
     kept = _longest_rising(known)
-    if not kept or 2 * len(kept) < len(known) or 4 * _count_back(known, kept) > len(known):
+    own = list(stamps)
+    if _are_shared(known):
+        own = [None] * len(stamps)
+        for index, stamp in kept:
+            own[index] = stamp
+        (before, early), (after, late) = kept[-2:]
+        period = Fraction(late - early, after - before)
+    elif not kept or 2 * len(kept) < len(known) or 4 * _count_back(known, kept) > len(known):
         return None
     per_unit = max(
         (math.ceil((after - before) / (late - early)) for (before, early), (after, late) in pairwise(kept)),
@@ -44,7 +52,7 @@ def mended(stamps: Sequence[int | None], period: Fraction) -> Mended | None:
     times = [0] * len(stamps)
     for index, stamp in kept:
         times[index] = stamp * per_unit
-    own = [None if stamp is None else stamp * per_unit for stamp in stamps]
+    own = [None if stamp is None else stamp * per_unit for stamp in own]
     first, last = kept[0][0], kept[-1][0]
     step = max(1, round(period * per_unit))
     for index in reversed(range(first)):
@@ -88,6 +96,14 @@ def _fill(times: list[int], own: Sequence[int | None], before: int, after: int) 
         if wanted is None:
             wanted = start + (end - start) * (index - before) // (after - before)
         times[index] = min(max(wanted, times[index - 1] + 1), end - (after - index))
+
+
+def _are_shared(known: Sequence[Stamp]) -> bool:
+    """Whether the timestamps never go back, and most of them are each those of several frames."""
+    frames = Counter(stamp for _, stamp in known)
+    shared = sum(count > 1 for count in frames.values())
+    is_ordered = all(early <= late for (_, early), (_, late) in pairwise(known))
+    return is_ordered and len(frames) > 1 and 2 * shared > len(frames)
 
 
 def _count_back(known: Sequence[Stamp], kept: Sequence[Stamp]) -> int:

@@ -22,6 +22,8 @@ _MOST_SPREAD = Fraction(17, 16)
 """Units between the errors of timestamps that were rounded to one unit, after a finer one."""
 _LONGEST_STEP = (1 << 31) - 2
 """Units between two frames, one less than a file stores at most."""
+_LARGEST_MISTAKE = Fraction(3, 2)
+"""Ratio of a stated rate to that of the timestamps from which on it is taken as nonsense."""
 _ROUNDING = Fraction(1, 1_000_000)
 """Seconds by which a requested time may fall short of the frame it means."""
 
@@ -81,11 +83,12 @@ def timing_of(
         if timing is not None:
             _note_mending(rising, timing, progress)
             return timing
+    frame_rate = _credible(frame_rate, known, time_base)
     progress.note(
         f"timestamps are irregular and cannot be kept ({fault}); "
         f"a constant {float(frame_rate):.6g} fps replaces them"
     )
-    start = known[0][1] - known[0][0] * period
+    start = known[0][1] - known[0][0] / (frame_rate * time_base)
     return Timing(start * time_base, frame_rate, time_base)
 
 
@@ -99,6 +102,23 @@ def is_regular(known: Sequence[tuple[int, int]], period: Fraction, time_base: Fr
     errors = [stamp - index * period for index, stamp in known]
     spread = max(errors) - min(errors)
     return spread == 0 or (period.denominator > 1 and time_base <= _FINE_UNIT and spread < _MOST_SPREAD)
+
+
+def _credible(rate: Fraction, known: Sequence[tuple[int, int]], time_base: Fraction) -> Fraction:
+    """The stated rate, or the nearest that the timestamps by frame number allow if it is far from these.
+
+    Timestamps that go back may begin again, so that the video lasts as long as all steps forward together.
+    """
+    (first, _), (last, _) = known[0], known[-1]
+    stamps = [stamp for _, stamp in known]
+    shortest = max(stamps) - min(stamps)
+    longest = max(shortest, sum(max(0, late - early) for early, late in pairwise(stamps)))
+    if shortest == 0:
+        return rate
+    least, most = ((last - first) / (span * time_base) for span in (longest, shortest))
+    if least / _LARGEST_MISTAKE <= rate <= most * _LARGEST_MISTAKE:
+        return rate
+    return held_ratio(min(max(rate, least), most))
 
 
 def _constant(start: Fraction, rate: Fraction, time_base: Fraction, last: Fraction | None) -> Timing:

@@ -99,6 +99,11 @@ def _rising_runs(stamps: list[int]) -> list[list[int]]:
         ([0, 40, None, None, 160, None], (0, 40, 80, 120, 160, 200)),
         ([None, None, 90, 140], (0, 40, 80, 130)),
         ([0, 40, 90, 90], (0, 40, 90, 91)),
+        # Most timestamps are each those of several frames, which are spread evenly.
+        ([0, 0, 0, 120, 120, 120, 240], (0, 40, 80, 120, 160, 200, 240)),
+        ([7, 7, 87, 87, 147, 147], (0, 40, 80, 110, 140, 170)),
+        ([0, 0, 80, 80, None, 200, 200, 200], (0, 40, 80, 120, 160, 200, 240, 280)),
+        ([0, 0, 1, 1, 2], (0, 1, 2, 3, 4)),
         # There is no room for a unit: the unit is halved.
         ([0, 1, 1, 2, 3], (0, 2, 3, 4, 6)),
     ],
@@ -122,6 +127,46 @@ def test_times_that_begin_again_are_not_squeezed_into_single_units(notes: Notes)
     again: list[int | None] = [*range(0, 400, 41), *range(0, 400, 41)]
     assert timing(again, MILLISECONDS, Fraction(25), notes).timestamps is None
     assert "a constant 25 fps replaces them" in notes.lines[0]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 500), st.integers(2, 9)), min_size=2, max_size=20), st.integers(1, 100)
+)
+def test_frames_that_share_a_timestamp_are_spread_until_the_next_one(
+    runs: list[tuple[int, int]], period: int
+) -> None:
+    begins = [*accumulate((gap for gap, _ in runs), initial=0)]
+    counts = [count for _, count in runs]
+    stamps = [begin for begin, count in zip(begins, counts, strict=False) for _ in range(count)]
+    found = mended([*stamps, begins[-1]], Fraction(period))
+    assert found is not None and found.moved == len(stamps) - len(runs)
+    place = 0
+    for (gap, count), begin in zip(runs, begins, strict=False):
+        for index in range(count):
+            exact = begin + Fraction(gap * index, count)
+            assert 0 <= exact - Fraction(found.times[place], found.per_unit) < 1
+            place += 1
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("unit", [MILLISECONDS, Fraction(1, 90000)])
+def test_frames_that_share_timestamps_have_a_constant_rate(notes: Notes, count: int, unit: Fraction) -> None:
+    step = round(Fraction(1, 25) / unit)
+    stamps: list[int | None] = [index // count * count * step for index in range(49)]
+    found = timing(stamps, unit, 1 / unit, notes)
+    assert (found.start, found.frame_rate, found.timestamps) == (0, 25, None)
+    moved = 49 - len(set(stamps))
+    assert notes.lines == [f"{moved} of 49 timestamps repeat or go back and are moved, the others are kept"]
+
+
+@pytest.mark.parametrize(("stated", "taken"), [(1000, 25), (3, 25), (30, 30), (20, 20)])
+def test_a_constant_rate_that_the_times_deny_does_not_replace_them(
+    notes: Notes, stated: int, taken: int
+) -> None:
+    stamps: list[int | None] = [0] * 20 + [40 * index for index in range(20, 26)]
+    found = timing(stamps, MILLISECONDS, Fraction(stated), notes)
+    assert (found.frame_rate, found.timestamps) == (taken, None)
+    assert f"a constant {taken} fps replaces them" in notes.lines[0]
 
 
 def test_times_without_any_order_are_replaced(notes: Notes) -> None:
