@@ -12,12 +12,11 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from bitstream import DEFAULT_LIMITS, Packet, Track, TrackInfo, TrackKind
-from inrcodec.progress import Progress, Silent
+from inrcodec.progress import Progress
 from inrcodec.video.demuxer import demux, open_input
 from inrcodec.video.layouts import plain_layout
 from inrcodec.video.listing import Listing, list_streams
 from inrcodec.video.packets import PacketCollector
-from inrcodec.video.sources import chosen_video
 from inrcodec.video.tags import stream_tags
 from inrcodec.video.timeline import Timeline, read_timeline, rising
 
@@ -41,17 +40,17 @@ class _Reading:
     """Streams of audio in which no sound was found before opening."""
 
 
-def read_tracks(path: str, number: int | None, progress: Progress) -> list[Track]:
-    """All audio and subtitles that belong to video `number` (None for the one that is chosen) of the file.
+def read_tracks(path: str, video: int, progress: Progress) -> list[Track]:
+    """All audio and subtitles that belong to the video with the stream index `video`.
 
     Streams that appear later than FFmpeg looks for them are found by a second pass, which looks further.
     Anything that cannot be carried is reported to `progress`. Raises as `open_source` does.
     """
     with open_input(path) as container:
-        reading, size = _read(container, path, number), min(container.size, _MOST_PROBED_BYTES)
+        reading, size = _read(container, path, video), min(container.size, _MOST_PROBED_BYTES)
     if reading.late or reading.silent:
         with open_input(path, probed_bytes=size) as container:
-            reading = _read(container, path, number)
+            reading = _read(container, path, video)
     if reading.late:
         reading.notes.append(f"{reading.late} stream(s) that begin late in the file are not carried")
     if reading.silent:
@@ -61,11 +60,11 @@ def read_tracks(path: str, number: int | None, progress: Progress) -> list[Track
     return reading.tracks
 
 
-def _read(container: InputContainer, path: str, number: int | None) -> _Reading:
+def _read(container: InputContainer, path: str, video: int) -> _Reading:
     reading = _Reading()
     listing = list_streams(container)
     infos: dict[int, TrackInfo] = {}
-    streams = _streams_beside(container, path, number, listing, reading)
+    streams = _streams_beside(container, video, listing, reading)
     for stream in streams[: DEFAULT_LIMITS.max_tracks]:
         is_known = stream.codec_context is not None
         if is_known and isinstance(stream, AudioStream) and stream.index not in listing.layouts:
@@ -79,19 +78,17 @@ def _read(container: InputContainer, path: str, number: int | None) -> _Reading:
         reading.notes.append(
             f"only the first {DEFAULT_LIMITS.max_tracks} of {len(streams)} tracks are carried"
         )
-    video = chosen_video(container, path, Silent(), number)
-    timeline = read_timeline(container, path, video.index)
+    timeline = read_timeline(container, path, video)
     reading.tracks = _packed(container, infos, timeline, reading)
     reading.late = max(0, list_streams(container).stream_count - len(container.streams))
     return reading
 
 
 def _streams_beside(
-    container: InputContainer, path: str, number: int | None, listing: Listing, reading: _Reading
+    container: InputContainer, video: int, listing: Listing, reading: _Reading
 ) -> list[Stream]:
-    """Audio, then subtitles; of several programmes, only of those with the chosen video."""
+    """Audio, then subtitles; of several programmes, only of those with the video."""
     streams: list[Stream] = [*container.streams.audio, *container.streams.subtitles]
-    video = chosen_video(container, path, Silent(), number).index
     others = listing.other_programs(video)
     kept = [stream for stream in streams if stream.index not in others]
     if len(kept) < len(streams):

@@ -35,11 +35,12 @@ def read_extras(path: str, source: SourceSettings, window: Window, progress: Pro
     if find_images(path) is not None:
         return Extras()
     tracks: list[Track] = []
-    if source.audio:
-        tracks = read_tracks(path, source.stream, progress)
-    else:
-        progress.detail("audio and subtitles are left out")
     with open_input(path) as container:
+        video = chosen_video(container, path, Silent(), source.stream)
+        if source.audio:
+            tracks = read_tracks(path, video.index, progress)
+        else:
+            progress.detail("audio and subtitles are left out")
         chapters = _chapters(container, progress)
         others = [stream for stream in container.streams if stream.type in ("data", "attachment")]
         if chapters:
@@ -48,7 +49,6 @@ def read_extras(path: str, source: SourceSettings, window: Window, progress: Pro
             progress.note("cover art is not carried")
         if others:
             progress.note(f"{len(others)} data or attachment stream(s) are not carried")
-        video = chosen_video(container, path, Silent(), source.stream)
         video_tags = {name: tag for name, tag in stream_tags(video.metadata).items() if name in _OF_VIDEO}
         whole = Extras(tuple(tracks), chapters, carried_tags(container.metadata), video_tags)
     return _within_limits(cut_extras(whole, window), progress)
