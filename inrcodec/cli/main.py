@@ -32,6 +32,8 @@ from inrcodec.version import __version__
 _IMPORTED = time.monotonic()
 """Approximate start of the process, from which `--time` counts."""
 EXIT_INTERRUPTED = 130
+_STOPS = (Interrupted, KeyboardInterrupt, Terminated)
+"""Exceptions that signals raise."""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,12 +65,8 @@ def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
         code = commands.main(args=argv, prog_name="inrc", standalone_mode=False, obj=started)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except (Interrupted, KeyboardInterrupt) as stop:
-        _say_stopped("interrupted", stop, argv)
-        return EXIT_INTERRUPTED
-    except Terminated as stop:
-        _say_stopped(stop.name, stop, argv)
-        return stop.exit_code
+    except _STOPS as stop:
+        return _stopped(stop, argv)
     except ClosedPipe:
         return 0
     except NoCommand as error:
@@ -79,6 +77,9 @@ def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
         console.say_error(error.format_message())
         return error.exit_code
     except Exception as error:
+        signalled = _stop_behind(error)
+        if signalled is not None:
+            return _stopped(signalled, argv)
         message, code = explained(error)
         if is_verbose and message.startswith(UNEXPECTED):
             for line in traceback.format_exc().splitlines():
@@ -87,13 +88,25 @@ def run(argv: Sequence[str] | None = None, started: float | None = None) -> int:
         return code
 
 
-def _say_stopped(how: str, stop: BaseException, argv: Sequence[str] | None) -> None:
-    """Print that a signal ended the command, and how to resume it if that is possible."""
-    if not str(stop):
+def _stop_behind(error: BaseException) -> BaseException | None:
+    """The exception of a signal that a library, such as PyTorch's exporter, reported as its own failure."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, _STOPS):
+        behind = behind.__cause__ or behind.__context__
+    return behind
+
+
+def _stopped(stop: BaseException, argv: Sequence[str] | None) -> int:
+    """Print that a signal ended the command, and how to resume it if possible; returns the exit code."""
+    how, code = "interrupted", EXIT_INTERRUPTED
+    if isinstance(stop, Terminated):
+        how, code = stop.name, stop.exit_code
+    if str(stop):
+        command = shlex.join(["inrc", *(sys.argv[1:] if argv is None else argv)])
+        console.say_error(f"{how}; {stop}: {command}")
+    else:
         console.say_error(f"{how}, nothing was written")
-        return
-    command = shlex.join(["inrc", *(sys.argv[1:] if argv is None else argv)])
-    console.say_error(f"{how}; {stop}: {command}")
+    return code
 
 
 def main() -> None:

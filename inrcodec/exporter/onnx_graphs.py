@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from inrcodec.exporter.manifest import OPSET, GraphFile
 from inrcodec.models.graphs import FrameGraphs, FrameValues, Graph
 from inrcodec.models.layers.codes import CODES
+from inrcodec.system.signals import DeferredSignals
 
 Shapes = tuple[tuple[int, ...], ...]
 FRAME = "frame"
@@ -95,7 +96,8 @@ class _Codes:
 
 def traced(graph: Graph, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
     """The serialised ONNX model of a graph with the shapes of `example`."""
-    with torch.no_grad(), _silenced():
+    # PyTorch's exporter reports an exception of a signal as a failure of its own.
+    with DeferredSignals(), torch.no_grad(), _silenced():
         # Called once untraced, so that tensors cached between calls are not created by the tracer.
         graph.function(*example)
         program = torch.onnx.export(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
@@ -18,6 +20,7 @@ from command_line import GOLDEN
 
 import bitstream
 import inrcodec
+from inrcodec.cli import main
 from inrcodec.cli.main import run
 from inrcodec.errors import InrcError
 from inrcodec.exporter import onnx_graphs as graph_files
@@ -112,6 +115,66 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
     (frame,) = session.run(None, {"embedding": values[1]})
     with inrcodec.open(HNERV, "cpu", "float32") as video:
         assert np.abs(frame[0].astype(int) - video[1]).max() <= 1
+
+
+@pytest.mark.parametrize("is_second", [False, True])
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "hung up"),
+    ],
+)
+def test_a_signal_is_no_failure_of_the_exporter(
+    number: int,
+    code: int,
+    name: str,
+    is_second: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """PyTorch's exporter intercepts every exception: it goes on, or reports a failure."""
+    export = graph_files.torch.onnx.export
+
+    def intercepting(*arguments: Any, **options: Any) -> Any:
+        with suppress(BaseException):
+            signal.raise_signal(number)
+        if is_second:
+            try:
+                signal.raise_signal(number)
+            except BaseException as error:
+                raise RuntimeError("\x1b[96mnot exported\x1b[0m") from error
+        return export(*arguments, **options)
+
+    monkeypatch.setattr(graph_files.torch.onnx, "export", intercepting)
+    kept = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGTERM, main._on_sigterm)
+    signal.signal(signal.SIGHUP, main._on_sighup)
+    try:
+        assert exported(HNERV, tmp_path / "out") == code
+    finally:
+        for one, handler in kept.items():
+            signal.signal(one, handler)
+    assert capsys.readouterr().err.splitlines() == [f"inrc: error: {name}, nothing was written"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_message_of_a_failure_controls_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError("\x1b[96mnot\nexported\x1b[0m")
+
+    monkeypatch.setattr(graph_files.torch.onnx, "export", failing)
+    for options in ([], ["-v"]):
+        assert exported(HNERV, tmp_path / "out", *options) == 1
+        said = capsys.readouterr().err
+        assert "\x1b" not in said
+        assert said.splitlines()[-1].startswith(
+            "inrc: error: unexpected RuntimeError: \N{REPLACEMENT CHARACTER}"
+        )
 
 
 def test_an_earlier_export_is_replaced_and_nothing_else(
