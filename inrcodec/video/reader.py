@@ -129,7 +129,7 @@ def _read(
             progress.stage("reading", count, max(total, count))
             yield picture
     if first is None or last is None:
-        raise NotAVideo(_no_frames(path, source.frames))
+        raise NotAVideo(_no_frames(path, source.frames, opened.is_cut_off))
     time_base = first.time_base or opened.time_base
     kept_rates = [_kept_rate(rate, source.every) for rate in opened.frame_rates]
     end = _end_of(opened, last, following, time_base)
@@ -215,10 +215,11 @@ def physical_memory_bytes() -> int | None:
         return None
 
 
-def _no_frames(path: str, frames: FrameRange) -> str:
+def _no_frames(path: str, frames: FrameRange, is_cut_off: bool) -> str:
+    reason = "; the file is cut off" if is_cut_off else ""
     if frames == FrameRange():
-        return f"{path} is not a video: none of its frames can be decoded"
-    return f"{path} has no frames in {range_text(frames)}"
+        return f"{path} is not a video: none of its frames can be decoded{reason}"
+    return f"{path} has no frames in {range_text(frames)}{reason}"
 
 
 def _fitted(frame: VideoFrame, cropping: Cropping, turn: Turn, source: SourceSettings) -> Frame:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 _EBML_HEADER, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_EBML_HEAD = 12
+"""Most bytes that the name and the length of an element take."""
 _TS_PACKET, _TS_SYNC = 188, b"\x47"
 _FLV_TAGS = (b"\x08", b"\x09", b"\x12")
 """Types of tags: audio, video and script data."""
@@ -32,7 +34,7 @@ def _is_cut_off(file: BinaryIO, size: int) -> bool | None:
     if head.startswith(b"GIF8"):
         return not _last_bytes(file, size).rstrip(b"\0\r\n ").endswith(_GIF_END)
     if head.startswith(_EBML_HEADER):
-        return _ends_beyond(_matroska_end(file), size)
+        return _ends_beyond(_matroska_end(file, size), size)
     if head.startswith(b"RIFF"):
         return _ends_beyond(_riff_end(file, size), size)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
@@ -58,21 +60,31 @@ def _begins_at(file: BinaryIO, offset: int, data: bytes) -> bool:
     return file.read(len(data)) == data
 
 
-def _matroska_end(file: BinaryIO) -> int | None:
-    """End of the first segment; None if the file does not state it, as live recordings do not."""
+def _matroska_end(file: BinaryIO, size: int) -> int | None:
+    """End of the first segment or, where a live recording does not state it, of the last element.
+
+    None if something other than elements follows.
+    """
     at = 0
-    for name in (_EBML_HEADER, _SEGMENT):
-        if not _begins_at(file, at, name):
+    while at < size:
+        file.seek(at)
+        head = file.read(_EBML_HEAD)
+        name_length = 9 - head[0].bit_length()
+        if name_length > len(_SEGMENT):
             return None
-        first = file.read(1)
-        if not first or first == b"\0":
+        name, rest = head[:name_length], head[name_length:]
+        length = 9 - rest[0].bit_length() if rest else 1
+        if length > 8:
             return None
-        length = 9 - first[0].bit_length()
-        digits = 7 * length
-        value = int.from_bytes(first + file.read(length - 1), "big") & ((1 << digits) - 1)
-        if value == (1 << digits) - 1:
-            return None
-        at = file.tell() + value
+        if len(rest) < length:
+            return size + 1
+        unknown = (1 << 7 * length) - 1
+        value = int.from_bytes(rest[:length], "big") & unknown
+        at += name_length + length
+        # An element of unknown length ends with those inside it, which are read next.
+        at += 0 if value == unknown else value
+        if name == _SEGMENT and value != unknown:
+            return at
     return at
 
 

@@ -401,17 +401,50 @@ def test_a_file_that_is_cut_off_is_said(
     assert f"the input is cut off: {found}{of} frames can be decoded" in notes.lines
 
 
-def test_a_file_that_may_go_on_is_not_called_cut_off(tmp_path: Path, notes: Notes) -> None:
+def live_recording(path: Path, has_lengths: bool) -> list[int]:
+    """Write a live .mkv, whose clusters state lengths only if it `has_lengths`; return where they begin."""
     live = io.BytesIO()
-    with av.open(live, "w", format="matroska", options={"live": "1"}) as container:
-        stream: Any = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
-        for pixels in gradient(48, 32, 5):
+    options = {"live": "1", "cluster_time_limit": "150"}
+    with av.open(live, "w", format="matroska", options=options) as container:
+        stream: Any = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuvj420p"
+        for pixels in gradient(48, 32, 10):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
-    (tmp_path / "a.mkv").write_bytes(live.getvalue())
-    assert len(read_clip(str(tmp_path / "a.mkv"), ALL, notes).frames) == 5
+    data, begins = bytearray(live.getvalue()), []
+    while (at := data.find(b"\x1f\x43\xb6\x75", begins[-1] + 1 if begins else 0)) >= 0:
+        begins.append(at)
+        digits = 9 - data[at + 4].bit_length()
+        if not has_lengths:
+            data[at + 4 : at + 4 + digits] = ((1 << 7 * digits + 1) - 1).to_bytes(digits, "big")
+    path.write_bytes(data)
+    return begins
+
+
+@pytest.mark.parametrize("has_lengths", [True, False])
+def test_a_live_recording_is_cut_off_within_its_last_element_only(
+    tmp_path: Path, notes: Notes, has_lengths: bool
+) -> None:
+    path = tmp_path / "a.mkv"
+    begins = live_recording(path, has_lengths)
+    data = path.read_bytes()
+    assert len(read_clip(str(path), ALL, notes).frames) == 10
+    path.write_bytes(data[: begins[-1]])
+    assert 1 < len(read_clip(str(path), ALL, notes).frames) < 10
     assert notes.lines == []
+    for end in (begins[-1] - 9, begins[-1] + 5, len(data) - 3):
+        path.write_bytes(data[:end])
+        found = len(read_clip(str(path), ALL, notes).frames)
+        assert f"the input is cut off: {found} frames can be decoded" in notes.lines
+        notes.lines.clear()
+
+
+def test_a_file_that_is_cut_off_before_its_first_frame_is_refused_with_the_reason(tmp_path: Path) -> None:
+    path = noisy(tmp_path / "a.avi", "mpeg4", 10)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"movi") + 8])
+    with pytest.raises(NotAVideo, match="none of its frames can be decoded; the file is cut off"):
+        read_clip(str(path), ALL)
 
 
 PARTS = {
