@@ -29,12 +29,11 @@ test-slow: install
 	$(BIN)/python -m pytest -m slow
 
 # The lower bounds of pyproject.toml: the inner loop, then what encodes and decodes. On Linux torch brings 7 GB of CUDA.
-# The tests of exports are left out: with torch 2.10 a graph of family inrc does not load in onnxruntime (Range).
 test-oldest: $(OLDEST)/.installed
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal \
 		-m 'not slow and not end_to_end'
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal tests/test_paths.py \
-		tests/decoder tests/encoder/test_encoder_workers.py
+		tests/decoder tests/encoder/test_encoder_workers.py tests/exporter/test_exporter_export.py
 
 $(OLDEST)/.installed: pyproject.toml tests/lowest_versions.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and \

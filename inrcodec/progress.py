@@ -55,6 +55,7 @@ class Course:
 
     epochs_a_step: float
     points: list[CoursePoint] = field(default_factory=list)
+    # Not `time.monotonic` itself: a test that sets the clock replaces the name in `time`.
     _started: float = field(default_factory=lambda: time.monotonic())
     _least_apart: float = 0.0
 

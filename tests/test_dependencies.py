@@ -42,3 +42,9 @@ def test_versions_below_known_advisories_are_excluded() -> None:
     # Loading with `weights_only` could run code below 2.10; a cluster of Ray on this machine asks for a token
     # by itself since 2.59.
     assert lowest["torch"] >= Version("2.10") and lowest["ray"] >= Version("2.59")
+
+
+def test_the_lowest_versions_of_exports_write_models_that_load() -> None:
+    # Below, onnxscript gives `Range` a tensor of one element instead of a scalar for `unfold`.
+    assert Version(lowest_versions()["onnxscript"]) >= Version("0.7.2")
+    assert "tests/exporter" in (ROOT / "Makefile").read_text().partition("\ntest-oldest:")[2]

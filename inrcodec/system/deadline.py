@@ -15,6 +15,7 @@ class Deadline:
     """A limit of `seconds` after `started`, or none. A copy sent elsewhere ends at the same moment."""
 
     seconds: float | None = None
+    # Not `time.monotonic` itself: a test that sets the clock replaces the name in `time`.
     started: float = field(default_factory=lambda: time.monotonic())
     """Start, as `time.monotonic()`."""
 

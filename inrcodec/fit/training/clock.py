@@ -43,6 +43,7 @@ class WallClock:
 
     deadline: float
     """`time.monotonic()` at which the fit, and what follows it, must have ended, seconds."""
+    # Not `time.monotonic` itself: a test that sets the clock replaces the name in `time`.
     started: float = field(default_factory=lambda: time.monotonic())
     step_seconds: float = 0.0
     """Approximate time of a step when the fit begins; 0 if unknown: the first steps show it."""
