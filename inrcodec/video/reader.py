@@ -145,9 +145,7 @@ def _read(
         frame_count=count,
         frame_rate=timing.frame_rate,
         time_base=timing.time_base,
-        sample_aspect_ratio=_scaled_ratio(
-            1 / ratio if is_sideways else ratio, first, is_sideways, source, cropping
-        ),
+        sample_aspect_ratio=_scaled_ratio(ratio, first, is_sideways, source, cropping),
         color=color_tags(first),
         timestamps=timing.timestamps,
         last_duration=None if _is_thinned(timing, source.every) else timing.last_duration,
