@@ -103,6 +103,12 @@ def plan_segment(
     return plan_segments([properties], budget, settings)[0]
 
 
+def _too_large(error: Exception) -> UsageError:
+    return UsageError(
+        f"this video is too large for one file: {error}; shrink it with --scale, or ask for fewer bits"
+    )
+
+
 def shared_budget(
     total: int, header: StreamHeader, runs: Sequence[range], shares: Sequence[float], settings: EncodeSettings
 ) -> SharedBudget:
@@ -111,7 +117,7 @@ def shared_budget(
         DEFAULT_LIMITS.check("max_segments", len(runs))
         return SharedBudget(total, header, runs, shares, settings.mask is not None)
     except (LimitExceeded, ValueError) as error:
-        raise UsageError(f"this video is too large for one file: {error}") from error
+        raise _too_large(error) from error
 
 
 def plan_segments(
@@ -264,7 +270,7 @@ def _check_limits(header: StreamHeader, segment: Segment) -> None:
         load(dump(stream_of(header, segment, 0.0)))
         open_segment(segment, header)
     except (LimitExceeded, ValueError) as error:
-        raise UsageError(f"this video is too large for one file: {error}") from error
+        raise _too_large(error) from error
 
 
 def _smallest_reachable(

@@ -359,6 +359,17 @@ def tags(data: bytes) -> dict[str, str]:
     return dict(blocks(data))[b"tags"].texts()
 
 
+def video_tags(data: bytes) -> dict[str, str]:
+    """The payload of `vtag` (SPEC.md, section 6)."""
+    return dict(blocks(data))[b"vtag"].texts()
+
+
+def paddings(data: bytes) -> list[tuple[int, int]]:
+    """The payload of `pads`: start and end for each track (SPEC.md, section 6)."""
+    block = dict(blocks(data))[b"pads"]
+    return [(block.varint(), block.varint()) for _ in range(block.varint())]
+
+
 def chapters(data: bytes) -> list[dict[str, Any]]:
     """The payload of `chap`, field by field (SPEC.md, section 6)."""
     block = dict(blocks(data))[b"chap"]

@@ -37,6 +37,7 @@ MORE_RESIDENT = 1 << 27
 MORE_FOR_EXPORT = 1 << 29
 """The same for an export: its libraries keep more with each new kind of graph."""
 SILENT_SECONDS = 300.0
+MOST_LOADS = 1 << 60
 
 
 class TooLong(BaseException):
@@ -129,8 +130,10 @@ class Worker:
             self._attempt("export", number, lambda: reading.export(data, self._folder))
 
     def _is_due(self, what: str) -> bool:
-        """Whether fewer files were read so than their share of the loads."""
+        """Whether fewer files were read so than wanted, or than their share of the loads."""
         wanted = getattr(self._options, what)
+        if wanted is not None and self._options.loads == MOST_LOADS:
+            return bool(self._tally[what] < wanted)
         share = SHARES[what] if wanted is None else wanted / self._options.loads
         return self._tally[what] < share * self._tally["loads"]
 
@@ -187,7 +190,7 @@ def _resident() -> int:
 
 def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--loads", type=int, default=1 << 60, help="files to load")
+    parser.add_argument("--loads", type=int, default=MOST_LOADS, help="files to load")
     parser.add_argument("--decodes", type=int, help="of these, files to decode a frame of")
     parser.add_argument("--muxings", type=int, help="files to decode to .mkv and .mp4")
     parser.add_argument("--exports", type=int, help="files to export as ONNX")
@@ -213,15 +216,19 @@ def main(words: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/tally"
         Path(path).write_bytes(bytes(8 * len(SLOTS)))
-        tally = Tally(path)
+        tally, options.folder = Tally(path), folder
         tally["next"] = options.start
         if options.case is not None:
             words, tally["next"], options.loads = [*words, "--loads", "2"], options.case, 2
         ends = time.monotonic() + options.seconds
         while tally["loads"] < options.loads and time.monotonic() < ends:
             left = ["--seconds", str(ends - time.monotonic()), "--worker", path, "--folder", folder]
+            before = tally["next"]
             if not _survives([*words, *left], tally):
                 tally["crashes"] += 1
+                if tally["next"] == before:
+                    print("the process died before its first file", file=sys.stderr, flush=True)
+                    break
                 number = tally["next"] - 1
                 print(f"case {number}: the process died", file=sys.stderr, flush=True)
                 _keep(options, Worker(options, tally).case(number), number)

@@ -171,6 +171,11 @@ def _packet(parser: Parser) -> list[Field]:
     return [*times, size, Field("bytes", data=parser.raw(size.value // 2))]
 
 
+def _paddings(parser: Parser) -> list[Field]:
+    count = parser.varint()
+    return [count, *parser.groups(count.value, lambda inside: [inside.varint(), inside.varint()])]
+
+
 def _track(parser: Parser) -> list[Field]:
     head = [parser.varint(), parser.blob(), parser.varint(), parser.varint(), *_texts(parser)]
     head += [parser.varint(), parser.blob(), parser.blob(), parser.varint(), parser.varint(), parser.blob()]
@@ -184,8 +189,10 @@ KINDS: dict[bytes, Callable[[Parser], list[Field]]] = {
     b"SEGM": _segment,
     b"meta": _texts,
     b"tags": _texts,
+    b"vtag": _texts,
     b"chap": _chapters,
     b"trak": _track,
+    b"pads": _paddings,
     b"last": lambda parser: [parser.varint()],
     b"qual": lambda parser: [parser.fixed(4)],
 }

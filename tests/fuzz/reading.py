@@ -17,6 +17,7 @@ import inrcodec
 from bitstream import BitstreamError, ForwardReader, SalvageReader, Stream, StreamReader, load
 from bitstream.coders import CODERS
 from bitstream.extras import Extras
+from bitstream.timestamps import duration
 from fuzz.seeds import LIMITS
 from inrcodec.coding.grid_sections import segment_tensors
 from inrcodec.coding.opened_segment import OpenedSegment, open_segment
@@ -131,10 +132,18 @@ def _compare_container(data: bytes, stream: Stream) -> None:
     if header.timestamps is not None and header.frame_count <= FEW_SYMBOLS:
         times = [stamp * header.time_base for stamp in header.timestamps]
         _require(reference.frame_times(data) == times, "times")
+    if header.frame_count <= FEW_SYMBOLS:
+        _require(reference.end_time(data) == duration(header), "end")
     kinds = {kind for kind, _ in reference.blocks(data)}
     extras: Extras = stream.extras
     if b"tags" in kinds:
         _require(reference.tags(data) == dict(extras.tags), "tags")
+    if b"vtag" in kinds:
+        _require(reference.video_tags(data) == dict(extras.video_tags), "tags of the video")
+    if b"pads" in kinds:
+        found = [(track.padding.start, track.padding.end) for track in extras.tracks]
+        expected = reference.paddings(data)
+        _require(found == (expected if len(expected) == len(found) else [(0, 0)] * len(found)), "padding")
     if b"chap" in kinds:
         chapters = [
             {

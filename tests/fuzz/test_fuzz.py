@@ -22,21 +22,30 @@ SEEDS = seeds.seeds()
 
 
 @pytest.mark.end_to_end
-@pytest.mark.parametrize("seed", [1, 2])
-def test_no_file_is_a_fault(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seed", "exports"), [(1, 0), (2, 1)])
+def test_no_file_is_a_fault(seed: int, exports: int, tmp_path: Path) -> None:
     """Half a minute each, in a process of its own; longer by hand: `python -m tests.fuzz --seconds 3600`."""
     command = [sys.executable, "-m", "tests.fuzz", "--seconds", "30", "--seed", str(seed)]
     done = subprocess.run(
-        [*command, "--keep", str(tmp_path), "--exports", "0"],
+        [*command, "--keep", str(tmp_path), "--exports", str(exports)],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
         text=True,
         timeout=300,
     )
-    counts = dict(part.rsplit(" ", 1) for part in done.stdout.strip().split(", "))
-    assert {name: counts[name] for name in FAULTS} == dict.fromkeys(FAULTS, "0"), done.stderr
-    assert done.returncode == 0 and int(counts["loads"].replace(",", "")) > len(SEEDS), done.stderr
+    counts = counts_in(done.stdout)
+    assert {name: counts[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0), done.stderr
+    assert done.returncode == 0 and counts["exports"] == exports
+    # The seeds come first: more than their share was made of mutated files.
+    assert counts["loads"] > 2 * len(SEEDS)
+    assert counts["decodes"] > 0.02 * len(SEEDS) + 2
+    assert counts["muxings"] > 0.01 * len(SEEDS) + 2
+
+
+def counts_in(output: str) -> dict[str, int]:
+    parts = (part.rsplit(" ", 1) for part in output.strip().split(", "))
+    return {name: int(count.replace(",", "")) for name, count in parts}
 
 
 @pytest.mark.parametrize("number", range(len(SEEDS)))
@@ -125,3 +134,55 @@ def test_a_process_that_dies_is_a_crash(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_bytes(bytes(8 * len(SLOTS)))
     # A name of a folder where the worker expects its tally ends it at once.
     assert not campaign._survives(["--worker", str(tmp_path)], Tally(str(path)))
+
+
+def test_without_a_number_of_loads_the_others_are_reached(worker: Worker) -> None:
+    worker._options.decodes, worker._options.exports = 2, 0
+    for number in range(5):
+        worker._read(SEEDS[0], 8 * number)
+    assert (worker._tally["decodes"], worker._tally["exports"]) == (2, 0)
+
+
+@pytest.mark.end_to_end
+def test_a_worker_that_never_starts_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(campaign.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(campaign.sys, "executable", "/bin/false")
+    assert campaign.main(["--loads", "5"]) == 1
+    assert "died before its first file" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_case_that_kills_a_worker_is_kept_without_a_folder_left_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign.tempfile, "tempdir", str(tmp_path))
+    (kept := tmp_path / "kept").mkdir()
+
+    def dies(words: list[str], tally: Tally) -> bool:
+        tally["next"] += 1
+        tally["loads"] += 1
+        return False
+
+    monkeypatch.setattr(campaign, "_survives", dies)
+    assert campaign.main(["--loads", "1", "--keep", str(kept), "--start", "3"]) == 1
+    assert [*tmp_path.iterdir()] == [kept]
+    assert (kept / "0-3.inrv").read_bytes() == SEEDS[3]
+
+
+CORPUS = sorted(seeds.CORPUS.glob("*.inrv"))
+
+
+def test_the_corpus_is_small_and_there() -> None:
+    assert len(CORPUS) > 20
+    assert sum(path.stat().st_size for path in CORPUS) < 100_000
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+def test_files_of_the_corpus_are_no_faults(worker: Worker, path: Path) -> None:
+    worker._options.exports = 0
+    for number in range(8):
+        # The number decides which reader loads the file.
+        worker._read(path.read_bytes(), number, is_first=number == 0)
+    assert not any(worker._tally[name] for name in FAULTS)
