@@ -59,7 +59,7 @@ def files() -> Iterator[tuple[str, bytes]]:
         rng.seed(f"corpus {number}")
         data = mutator.mutated(7 * number)
         number += 1
-        # A file with wrong checksums is of no use for further mutants.
+        # Mutants of a file with wrong checksums are refused at once.
         if file_of(blocks_of(data)) == data:
             yield f"mutant-{written}", data
             written += 1
