@@ -34,7 +34,7 @@ FRAMES, SHOWN = 33, 8
 """Frames of the clip that are encoded, and the one that is shown: of the first level between two anchors."""
 BPP, EPOCHS = 0.1, 20
 RESULTS = Path(__file__).parent / "results" / "rd-dev.json"
-SHOWN_CLIPS = ("bunny-quarter", "carphone", "dog", "blocks")
+SHOWN_CLIPS = ("bunny-quarter", "carphone", "dog", "signing")
 """Clips of `RESULTS` whose curves README shows, from the best standing to the worst."""
 ARROW = "#d03020"
 GAIN = 4

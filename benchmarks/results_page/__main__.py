@@ -25,7 +25,7 @@ RGB on the decoded file and averaged over frames.
 
 The tables show:
 
-- The default model needs fewer bits than x264 medium on one rendered clip and two of seven filmed ones,
+- The default model needs fewer bits than x264 medium on one rendered clip and one of seven filmed ones,
   and more on the others. It needs more bits than SVT-AV1 on all eight (rd-dev).
 - It is far ahead of the papers' networks: on Bunny at half size, seven minutes of it beat thirty minutes of
   the papers' pipeline (rd-bunny-half).
