@@ -15,7 +15,9 @@ from torch import Tensor
 
 from bitstream import Section
 from inrcodec.coding.sections import Arrays, Steps, encode_section
-from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo
+from inrcodec.models.family import AnyFamily, FrameDecoder, Role, TensorSpec, VideoInfo
+from inrcodec.models.inrc.inrc import Inrc
+from inrcodec.models.inrc.shapes import InrcConfig
 from inrcodec.models.registry import FAMILIES
 from inrcodec.models.source import SourceFrames
 
@@ -95,3 +97,14 @@ def random_source(video: VideoInfo, batch: int | None = None) -> SourceFrames:
     shape = (video.frame_count, video.height, video.width, 3)
     clip = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     return SourceFrames(clip, torch.arange(batch or video.frame_count))
+
+
+def random_grid_decoder(config: InrcConfig, video: VideoInfo) -> FrameDecoder:
+    """A decoder of family `inrc` with normal weights, and latents everywhere."""
+    tensors = {
+        spec.name: torch.randn(spec.shape)
+        for spec in Inrc().tensors(config, video)
+        if not spec.name.startswith("context.")
+    }
+    tensors["latent"] = tensors["latent"].round().to(torch.int16)
+    return Inrc().decoder(config, video, {**tensors, "latent.step": torch.tensor(0.1)})

@@ -23,7 +23,7 @@ from inrcodec.video.color import frame_is_grey, frame_is_rgb, is_full_range
 _READING = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _WRITING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
-_SUBSAMPLING = {(1, 1): 444, (1, 2): 422, (2, 2): 420, (2, 1): 440, (1, 4): 411, (4, 4): 410}
+SUBSAMPLING = {(1, 1): 444, (1, 2): 422, (2, 2): 420, (2, 1): 440, (1, 4): 411, (4, 4): 410}
 """J:a:b notation by the rows and columns of a block."""
 _REPEATED = frozenset({(2, 2), (1, 2)})
 """Blocks over which swscale repeats chroma exactly."""
@@ -120,7 +120,7 @@ def as_planar(frame: VideoFrame) -> VideoFrame:
     """The YUV frame with Y, U and V in planes of their own, in one or two bytes (little-endian)."""
     if _PLANAR.fullmatch(frame.format.name):
         return frame
-    subsampling = _SUBSAMPLING[block_of(frame.format)]
+    subsampling = SUBSAMPLING[block_of(frame.format)]
     is_deep = frame.format.components[0].bits > 8 and subsampling in (444, 422, 420)
     return frame.reformat(format=f"yuv{subsampling}p{'16le' if is_deep else ''}", interpolation=_READING)
 

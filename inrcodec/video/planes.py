@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bitstream.header import ColorTags
 from inrcodec.settings.source import Size, SourceSettings
 from inrcodec.video.color import BT709_MATRIX, color_tags, frame_is_grey, frame_is_rgb
-from inrcodec.video.conversion import as_planar, block_of, plane_samples, to_pixel_format
+from inrcodec.video.conversion import SUBSAMPLING, as_planar, block_of, plane_samples, to_pixel_format
 from inrcodec.video.cropping import NO_CROPPING, Cropping
 from inrcodec.video.geometry import Turn, crop_margins, unturned
 
@@ -23,7 +23,7 @@ Plane = NDArray[np.uint8]
 _BT601_MATRIX = 6
 _LIKE_BT601 = frozenset({2, 5, 6})
 """Matrices that are BT.601: unspecified (for a small video), BT.470BG, SMPTE 170M."""
-_NAMES = {(1, 1): "yuv444p", (1, 2): "yuv422p", (2, 2): "yuv420p"}
+_NAMES = {block: f"yuv{SUBSAMPLING[block]}p" for block in ((1, 1), (1, 2), (2, 2))}
 """Pixel formats by rows and columns of the block of pixels that shares a chroma sample."""
 _NEUTRAL = 128
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from codec_samples import random_tensors
+from codec_samples import random_grid_decoder, random_tensors
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -99,13 +99,7 @@ def test_grids_hold_what_they_say(width: int, is_smooth: bool) -> None:
     """Renders a frame with two references and latents everywhere, which few files have."""
     video = VideoInfo(320, 240, 5)
     config = InrcConfig(15, 20, 4, width, is_smooth=is_smooth)
-    tensors = {
-        spec.name: torch.randn(spec.shape)
-        for spec in Inrc().tensors(config, video)
-        if not spec.name.startswith("context.")
-    }
-    tensors["latent"] = tensors["latent"].round().to(torch.int16)
-    decoder = Inrc().decoder(config, video, {**tensors, "latent.step": torch.tensor(0.1)})
+    decoder = random_grid_decoder(config, video)
     assert isinstance(decoder, CodesDecoder)
     with torch.inference_mode():
         with Alive() as whole:

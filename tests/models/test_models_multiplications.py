@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from codec_samples import random_tensors
+from codec_samples import random_grid_decoder, random_tensors
 from torch.utils.flop_counter import FlopCounterMode
 
 from inrcodec.models.family import AnyFamily, VideoInfo
@@ -68,13 +68,7 @@ def test_convolutions_multiply_as_often_as_they_say(name: str, strides: tuple[in
 def test_the_refining_network_multiplies_as_often_as_it_says(width: int) -> None:
     video = VideoInfo(96, 64, 3)
     config = InrcConfig(4, 6, 4, width)
-    tensors = {
-        spec.name: torch.randn(spec.shape)
-        for spec in Inrc().tensors(config, video)
-        if not spec.name.startswith("context.")
-    }
-    tensors["latent"] = tensors["latent"].round().to(torch.int16)
-    decoder = Inrc().decoder(config, video, {**tensors, "latent.step": torch.tensor(0.1)})
+    decoder = random_grid_decoder(config, video)
     # The two frames that the middle one is predicted from are there already.
     with torch.no_grad():
         decoder(torch.tensor([0, 2]))
