@@ -80,9 +80,9 @@ def fit(files: Sequence[tuple[LatentFit, MotionFit]]) -> tuple[LatentEntropy, Mo
 
 def main() -> None:
     files = [load(path) for path in sys.argv[1:]]
-    tree_levels = len(files[0][0].entropy.level)
-    found = parameters(*fit(files))
-    for name, usual in context_prior(tree_levels).items():
+    latent, motion = fit(files)
+    found = parameters(latent, motion)
+    for name, usual in context_prior(len(latent.level), latent.version).items():
         values = found[name].reshape(usual.shape)
         print(f'    "{name}": (')
         for row in values.reshape(len(values), -1).tolist():

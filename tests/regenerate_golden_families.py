@@ -118,10 +118,10 @@ def sections_of(name: str, specs: tuple[TensorSpec, ...]) -> tuple[Section, ...]
     return tuple(encode_section(spec, values[spec.name], steps.get(spec.name)) for spec in specs)
 
 
-def entropy_models(level_count: int) -> Parameters:
+def entropy_models(level_count: int, version: int) -> Parameters:
     """Entropy models with knots from almost always zero to wide, which use every count."""
     models = {}
-    for stream, spec in enumerate(context_specs(level_count)):
+    for stream, spec in enumerate(context_specs(level_count, version)):
         draws = integers(spec.count, 100 + stream).reshape(spec.shape)
         if spec.name.endswith("knots"):
             models[spec.name] = 90 - 9 * np.arange(spec.shape[0])[:, None] - draws % 5
@@ -164,7 +164,7 @@ def files() -> dict[str, bytes]:
         video = HIERARCHY if isinstance(family, Inrc) else VIDEO
         specs = family.tensors(config, video)
         if isinstance(family, Inrc):
-            models = entropy_models(config.tree(video).level_count)
+            models = entropy_models(config.tree(video).level_count, config.version)
             network = sections_of(name, tuple(spec for spec in specs if spec.name.startswith("refine.")))
             sections = encode_contextual(config, video, models, network, grid_symbols(config))
         else:

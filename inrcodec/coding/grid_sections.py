@@ -79,8 +79,8 @@ def encode_contextual(
 ) -> tuple[Section, ...]:
     """Encode a segment's sections; `network` are the refining network's, coded as in other families."""
     tree, coded = config.tree(video), []
-    prior = context_prior(tree.level_count)
-    for spec in context_specs(tree.level_count):
+    prior = context_prior(tree.level_count, config.version)
+    for spec in context_specs(tree.level_count, config.version):
         values = (parameters[spec.name] - prior[spec.name]).astype(np.int32).reshape(spec.shape[0], -1)
         coder, payload = encode_smallest(values)
         coded.append(Section(coder, (parameter_step(spec.name),), payload))
@@ -142,8 +142,8 @@ def decode_contextual(
     if len(sections) != len(specs):
         raise Corrupt(f"expected {len(specs)} sections, found {len(sections)}", offset=None, block="SEGM")
     tree = config.tree(video)
-    count = len(context_specs(tree.level_count))
-    prior = context_prior(tree.level_count)
+    count = len(context_specs(tree.level_count, config.version))
+    prior = context_prior(tree.level_count, config.version)
     parameters = {
         spec.name: _parameters(spec, section, prior[spec.name])
         for spec, section in zip(specs[:count], sections[:count], strict=True)

@@ -32,7 +32,7 @@ def parameters_of(config: InrcConfig, video: VideoInfo) -> dict[str, NDArray[np.
     """Entropy models with knots from almost always zero to wide, and weights that use every count."""
     random = np.random.default_rng(1)
     found = {}
-    for spec in context_specs(config.tree(video).level_count):
+    for spec in context_specs(config.tree(video).level_count, config.version):
         if spec.name.endswith("knots"):
             found[spec.name] = np.linspace(80, -80, KNOTS).astype(np.int64)[:, None].repeat(4, 1)
         else:
@@ -144,7 +144,7 @@ def test_parameters_out_of_range_are_corrupt(name: str) -> None:
     parameters = parameters_of(CONFIG, VIDEO)
     parameters[name] = parameters[name].copy()
     parameters[name].flat[0] = 256 if name.endswith("knots") else 1 << 15
-    specs = context_specs(CONFIG.tree(VIDEO).level_count)
+    specs = context_specs(CONFIG.tree(VIDEO).level_count, CONFIG.version)
     at = [spec.name for spec in specs].index(name)
     step = SECTIONS[at].steps[0]
     changed = encode_section(specs[at], (parameters[name] * step).astype(np.float32), step)

@@ -58,7 +58,7 @@ from inrcodec.models.inrc.planes import (
 )
 from inrcodec.models.inrc.prediction import predict, step_sizes
 from inrcodec.models.inrc.quads import to_codes, to_colours, to_quads
-from inrcodec.models.inrc.shapes import InrcConfig
+from inrcodec.models.inrc.shapes import NEWEST_VERSION, InrcConfig
 from inrcodec.models.registry import family_of
 from inrcodec.settings.decode import DecodeSettings
 from inrcodec.settings.encode import EncodeSettings
@@ -371,6 +371,20 @@ def test_a_config_out_of_range_is_refused(place: int, value: int) -> None:
     values[place] = value
     with pytest.raises(bitstream.Corrupt, match=r"out of range"):
         Inrc().unpack(bytes(values), video, 0)
+
+
+def test_a_config_of_version_0_has_seven_numbers_and_newer_ones_have_eight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    video, config = VideoInfo(48, 44, 5), InrcConfig(3, 3, 4, 8)
+    packed = Inrc().pack(config)
+    assert len(packed) == 7
+    for version in (0, NEWEST_VERSION + 1):
+        with pytest.raises(bitstream.Corrupt, match=r"out of range"):
+            Inrc().unpack(packed + bytes([version]), video, 0)
+    monkeypatch.setattr("inrcodec.models.inrc.inrc.NEWEST_VERSION", NEWEST_VERSION + 1)
+    newer = replace(config, version=NEWEST_VERSION + 1)
+    assert Inrc().unpack(Inrc().pack(newer), video, 0) == newer
 
 
 # The refining network

@@ -10,7 +10,7 @@ import pytest
 
 from bitstream.coders.conditional import check_knots
 from inrcodec.models.inrc.context_prior import context_prior
-from inrcodec.models.inrc.shapes import context_specs
+from inrcodec.models.inrc.shapes import NEWEST_VERSION, context_specs
 
 SPEC = Path(__file__).parents[2] / "bitstream" / "SPEC.md"
 
@@ -19,7 +19,7 @@ def test_they_are_those_of_the_specification() -> None:
     chapter = SPEC.read_text().split("### 10.11 ")[1].split("\n#")[0]
     parts = re.split(r"^    (context\.[a-z.]+)$", chapter, flags=re.M)[1:]
     listed = {name: [int(word) for word in numbers.split()] for name, numbers in _pairs(parts)}
-    assert listed == {name: values.ravel().tolist() for name, values in context_prior(6).items()}
+    assert listed == {name: values.ravel().tolist() for name, values in context_prior(6, 0).items()}
 
 
 def _pairs(parts: list[str]) -> list[tuple[str, str]]:
@@ -27,10 +27,11 @@ def _pairs(parts: list[str]) -> list[tuple[str, str]]:
     return list(zip(parts[::2], numbers, strict=True))
 
 
+@pytest.mark.parametrize("version", range(NEWEST_VERSION + 1))
 @pytest.mark.parametrize("level_count", range(1, 9))
-def test_any_depth_has_them(level_count: int) -> None:
-    prior, usual = context_prior(level_count), context_prior(6)
-    for spec in context_specs(level_count):
+def test_any_depth_has_them(level_count: int, version: int) -> None:
+    prior, usual = context_prior(level_count, version), context_prior(6, version)
+    for spec in context_specs(level_count, version):
         assert prior[spec.name].shape == spec.shape
     check_knots(prior["context.latent.knots"])
     check_knots(prior["context.motion.knots"])
@@ -41,3 +42,9 @@ def test_any_depth_has_them(level_count: int) -> None:
                 one[name][rows * at : rows * (at + 1)] for one, at in ((prior, level), (usual, known))
             )
             assert np.array_equal(mine, its)
+
+
+@pytest.mark.parametrize("version", [-1, NEWEST_VERSION + 1])
+def test_unknown_versions_have_none(version: int) -> None:
+    with pytest.raises(ValueError, match="expected a version"):
+        context_prior(3, version)

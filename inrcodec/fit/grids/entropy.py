@@ -87,10 +87,13 @@ class EntropyModel(nn.Module):
 
     sections: Mapping[str, str]
     """The section of each parameter, by the parameter's name."""
+    version: int
+    """See `InrcConfig.version`."""
 
-    def __init__(self, level_count: int) -> None:
+    def __init__(self, level_count: int, version: int) -> None:
         super().__init__()
-        prior = context_prior(level_count)
+        self.version = version
+        prior = context_prior(level_count, version)
         for name, section in self.sections.items():
             value = torch.from_numpy(prior[section]).float() / self.scale(name)
             self.register_parameter(name, nn.Parameter(value))
@@ -134,8 +137,8 @@ class MotionEntropy(EntropyModel):
     active: Tensor
     """(T, 5, 1, 1): 1 for the channels that are coded in a frame, 0 for the others."""
 
-    def __init__(self, tree: Hierarchy) -> None:
-        super().__init__(tree.level_count)
+    def __init__(self, tree: Hierarchy, version: int) -> None:
+        super().__init__(tree.level_count, version)
         self.register_buffer("levels", torch.from_numpy(tree.levels))
         active = torch.ones(len(tree.levels), MOTION_CHANNELS)
         active[:, 2:] = torch.from_numpy(tree.has_two)[:, None]

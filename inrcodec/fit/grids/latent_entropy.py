@@ -50,8 +50,8 @@ class LatentEntropy(EntropyModel):
     other: Tensor
     groups: Tensor
 
-    def __init__(self, tree: Hierarchy) -> None:
-        super().__init__(tree.level_count)
+    def __init__(self, tree: Hierarchy, version: int) -> None:
+        super().__init__(tree.level_count, version)
         lower, earlier, other = (torch.zeros(CHANNELS, CHANNELS) for _ in range(3))
         rank = {channel: place for place, channel in enumerate(ORDER)}
         for channel in range(CHANNELS):

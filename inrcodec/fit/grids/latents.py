@@ -51,7 +51,7 @@ class LatentFit:
 
     def __init__(self, segment: SegmentPlanes) -> None:
         self._segment = segment
-        self.entropy = LatentEntropy(segment.tree).to(segment.device)
+        self.entropy = LatentEntropy(segment.tree, segment.config.version).to(segment.device)
         self._optimizer = optimizer(self.entropy)
         self._generator = torch.Generator().manual_seed(0)
         self._coded: Coded | None = None

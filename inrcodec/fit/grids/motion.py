@@ -111,7 +111,7 @@ class MotionFit:
         """`grids` come from `to_grids` or an earlier fit."""
         self._segment = segment
         self.grids = [nn.Parameter(grid) for grid in grids]
-        self.entropy = MotionEntropy(segment.tree).to(segment.device)
+        self.entropy = MotionEntropy(segment.tree, segment.config.version).to(segment.device)
         self._optimizer = optimizer(self.entropy)
 
     def field(self) -> Tensor:

@@ -15,10 +15,11 @@ LISTED_LEVELS = 6
 """Hierarchy levels that `_TABLE` lists; deeper levels have the values of the last one."""
 
 
-def context_prior(level_count: int) -> dict[str, NDArray[np.int64]]:
+def context_prior(level_count: int, version: int) -> dict[str, NDArray[np.int64]]:
     """The usual parameters as integers, by section name, in the shapes of `context_specs`."""
     prior = {}
-    for spec, listed in zip(context_specs(level_count), context_specs(LISTED_LEVELS), strict=True):
+    specs, listed_specs = (context_specs(count, version) for count in (level_count, LISTED_LEVELS))
+    for spec, listed in zip(specs, listed_specs, strict=True):
         values = np.array(_TABLE[spec.name], dtype=np.int64).reshape(listed.shape)
         missing = spec.shape[0] - listed.shape[0]
         if missing:

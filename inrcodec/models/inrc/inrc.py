@@ -39,6 +39,7 @@ from inrcodec.models.inrc.shapes import (
     CELL,
     GROUP_FRAMES,
     MOTION_CHANNELS,
+    NEWEST_VERSION,
     InrcConfig,
     context_specs,
     motion_cells,
@@ -118,6 +119,8 @@ class Inrc:
             config.exponent,
             config.most,
             config.is_smooth,
+            # A file of version 0 ends here, as it did before there were versions.
+            *([config.version] if config.version else []),
         ):
             writer.varint(int(value))
         return writer.getvalue()
@@ -125,8 +128,9 @@ class Inrc:
     def unpack(self, raw: bytes, video: VideoInfo, seed: int) -> InrcConfig:
         reader = Reader(raw, block="inrc config")
         rows, columns, group, width, exponent, most, smooth = (reader.varint() for _ in range(7))
+        version = reader.varint() if reader.remaining else None
         reader.expect_end()
-        config = InrcConfig(rows, columns, group, width, exponent, most, bool(smooth))
+        config = InrcConfig(rows, columns, group, width, exponent, most, bool(smooth), version or 0)
         if video.frame_count > MOST_FRAMES:
             # Checked before the hierarchy is built, which takes memory and time for every frame.
             raise reader.fault(Corrupt, f"expected at most {MOST_FRAMES} frames, found {video.frame_count}")
@@ -137,9 +141,10 @@ class Inrc:
             and 0 <= config.exponent <= 32
             and 1 <= config.most <= 64
             and smooth <= 1
+            and (version is None or 1 <= version <= NEWEST_VERSION)
         )
         if not known:
-            raise reader.fault(Corrupt, f"{config}, smooth {smooth}, is out of range")
+            raise reader.fault(Corrupt, f"{config}, smooth {smooth}, version {version}, is out of range")
         return config
 
     def coded_size(self, config: InrcConfig, video: VideoInfo) -> tuple[int, int]:
@@ -149,7 +154,7 @@ class Inrc:
         frames, cells = video.frame_count, motion_cells(config.rows, config.columns)
         latent_shape = (frames, CHANNELS, 2 * config.rows, 2 * config.columns)
         return (
-            *context_specs(config.tree(video).level_count),
+            *context_specs(config.tree(video).level_count, config.version),
             *network_specs(config.width),
             TensorSpec("motion", Role.EMBEDDING, (frames, MOTION_CHANNELS, cells), per_frame=True),
             TensorSpec("latent", Role.EMBEDDING, latent_shape, per_frame=True),

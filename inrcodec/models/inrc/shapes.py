@@ -33,6 +33,8 @@ PYRAMID_LEVELS = len(GRID_SCALES)
 MOTION_CHANNELS = 5
 CELL = 16
 """Pixels between nodes of the finest motion grid; the coded width and height are multiples of it."""
+NEWEST_VERSION = 0
+"""The newest syntax of motion, latents and entropy models that a file may have; see `InrcConfig.version`."""
 GROUP_FRAMES, EXPONENT, MOST = 16, 8, 6
 """Defaults for new files; see `InrcConfig`."""
 QUAD_CHANNELS = 6
@@ -92,8 +94,13 @@ def split_grids(motion: Values, rows: int, columns: int) -> list[Values]:
     return grids
 
 
-def context_specs(level_count: int) -> tuple[TensorSpec, ...]:
-    """The parameters of the entropy models; see `models.inrc.contexts`."""
+def context_specs(level_count: int, version: int) -> tuple[TensorSpec, ...]:
+    """The parameters of the entropy models of a version of the syntax; see `models.inrc.contexts`.
+
+    Raises `ValueError` for a version above `NEWEST_VERSION`.
+    """
+    if not 0 <= version <= NEWEST_VERSION:
+        raise ValueError(f"expected a version of 0..{NEWEST_VERSION}, found {version}")
     shapes = {
         "context.flag.bias": (3, FLAG_PASSES),
         "context.flag.level": (level_count,),
@@ -126,6 +133,8 @@ class InrcConfig:
     """How many times finer the steps of a much referenced block may be than those of an unreferenced one."""
     is_smooth: bool = False
     """Whether chroma is upsampled linearly; otherwise each value is repeated (`models.inrc.planes`)."""
+    version: int = 0
+    """The syntax of motion, latents and entropy models, up to `NEWEST_VERSION`. Version 0 is not stored."""
 
     @property
     def fineness(self) -> tuple[float, float]:
