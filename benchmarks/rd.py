@@ -28,8 +28,8 @@ from benchmarks.record import (
     BENCHMARK_CLIPS,
     DEVELOPMENT_CLIPS,
     BenchmarkClip,
+    clip_of,
     commit,
-    in_folder,
     stored_results,
     write_report,
 )
@@ -62,12 +62,6 @@ class Task:
     @property
     def key(self) -> tuple[str, ...]:
         return self.clip, self.contender, self.setting, *self.options
-
-
-def clip_of(name: str, folder: Path) -> BenchmarkClip:
-    """The benchmark clip with that name, otherwise the video with that path."""
-    clip = DEVELOPMENT_CLIPS.get(name) or BENCHMARK_CLIPS.get(name)
-    return BenchmarkClip(name) if clip is None else in_folder(clip, folder)
 
 
 def tasks_of(options: argparse.Namespace, others: list[str]) -> Iterator[Task]:

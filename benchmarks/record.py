@@ -80,6 +80,12 @@ def in_folder(clip: BenchmarkClip, folder: Path) -> BenchmarkClip:
     return clip if Path(clip.path).is_absolute() else replace(clip, path=str(folder / clip.path))
 
 
+def clip_of(name: str, folder: Path) -> BenchmarkClip:
+    """The benchmark clip with that name, otherwise the video with that path."""
+    clip = DEVELOPMENT_CLIPS.get(name) or BENCHMARK_CLIPS.get(name)
+    return BenchmarkClip(name) if clip is None else in_folder(clip, folder)
+
+
 def machine() -> dict[str, object]:
     """Description of this machine: processor, cores, versions, and the GPU if torch has one."""
     description: dict[str, object] = {

@@ -54,6 +54,7 @@ class Part:
 
 PARTS = (
     Part("Rate-distortion", ("rd-*.json",), tables.rate_distortion),
+    Part("X-rays", ("xray*.json",), tables.xray),
     Part("Rate control", ("rate-control.json",), tables.rate_control),
     Part("Single files", ("bunny-*.json",), tables.single, together=True),
     Part("Ablation of inrc", ("ablation.json",), tables.ablation),

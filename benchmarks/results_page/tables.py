@@ -96,6 +96,29 @@ def _percent(found: Sequence[Report], pair: tuple[str, str], metric: str) -> str
     return "" if percent is None else f"{percent:+.1f} %"
 
 
+def xray(report: Report) -> Iterator[str]:
+    """Bits of each file by level of the hierarchy, in percent of the file, and PSNR."""
+    head = ("file, level", "frames", "motion, %", "flags, %", "latents, %", "blocks without latents, %")
+    return table(
+        (*head, "prediction, dB", "PSNR, dB"),
+        [
+            (
+                f"{row['clip']} at {row['bpp']:.3f} bpp, {level['level']}",
+                level["frames"],
+                *(
+                    100 * level[f"{kind}_bits"] / (8 * row["file_bytes"])
+                    for kind in ("motion", "flag", "latent")
+                ),
+                100 * level["empty_share"],
+                level["prediction_psnr_db"],
+                level["psnr_db"],
+            )
+            for row in report["results"]
+            for level in row["levels"]
+        ],
+    )
+
+
 def rate_control(report: Report) -> Iterator[str]:
     rows = report["results"]
     return table(

@@ -165,8 +165,12 @@ class ClassModels:
 
     def __getitem__(self, index: int) -> Any:
         if index not in self._built:
-            self._built[index] = frequency_model(frequencies_of_weights(self._weights[:, index]))
+            self._built[index] = frequency_model(self.frequencies(index))
         return self._built[index]
+
+    def frequencies(self, index: int) -> Frequencies:
+        """Frequencies of the symbols -M..M of this class, (2 M + 1,)."""
+        return frequencies_of_weights(self._weights[:, index])
 
     @cached_property
     def _weights(self) -> NDArray[np.int64]:
@@ -175,8 +179,12 @@ class ClassModels:
     def flag(self, index: int) -> Any:
         """The model of a flag of this class."""
         if index not in self._flags:
-            self._flags[index] = frequency_model(flag_frequencies(int(self._log_odds[index, 0])))
+            self._flags[index] = frequency_model(self.flag_frequencies(index))
         return self._flags[index]
+
+    def flag_frequencies(self, index: int) -> Frequencies:
+        """Frequencies of the flags 0 and 1 of this class, (2,)."""
+        return flag_frequencies(int(self._log_odds[index, 0]))
 
     def groups(self, classes: NDArray[Any]) -> tuple[NDArray[np.intp], Iterator[tuple[int, int, int]]]:
         """Return the order of a pass's symbols, (count,), and class, start and stop of each group.

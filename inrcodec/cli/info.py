@@ -34,15 +34,20 @@ def say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
 @verbose_option
 @click.option("--skip-damaged", is_flag=True, help="Report what is intact in a damaged file; exit code 4.")
 @limits_option
+@click.option(
+    "--detail",
+    is_flag=True,
+    help="Decode the symbols of inrc, and show bits by level of the hierarchy and by kind.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
-def info(file: str, skip_damaged: bool, limits: Limits, as_json: bool) -> int:
+def info(file: str, skip_damaged: bool, limits: Limits, detail: bool, as_json: bool) -> int:
     """Show what the .inrv FILE contains and how many bits each part takes.
 
     FILE `-` is standard input.
     """
     from inrcodec.decoder.info import inspect
 
-    report = inspect(file, skip_damaged, limits)
+    report = inspect(file, skip_damaged, limits, detail)
     if as_json:
         console.print_json(report.as_dict())
     else:

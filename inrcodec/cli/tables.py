@@ -10,6 +10,7 @@ from inrcodec.text import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from inrcodec.decoder.detail import Detail
     from inrcodec.decoder.info import FileReport, SegmentReport
     from inrcodec.quality.comparison.result import ComparisonResult
     from inrcodec.quality.evaluation import Evaluation
@@ -31,6 +32,8 @@ def print_report(report: FileReport) -> None:
     if len(report.segments) > 1:
         for name, bits in [("container", report.container_bits), *report.extra_rows]:
             console.print(_plain(f"{name}: {bits:,} bits, {_share(bits, report)} of the file"))
+    if report.detail is not None:
+        console.print(_detail_table(report, report.detail))
     sys.stdout.flush()
 
 
@@ -144,5 +147,40 @@ def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
     return table
 
 
-def _share(bits: int, report: FileReport) -> str:
+def _detail_table(report: FileReport, detail: Detail) -> Any:
+    """Bits by level of the hierarchy and by kind; the last column is about the blocks of a level."""
+    from rich import box
+    from rich.table import Table
+
+    kinds = detail.kinds
+    total = sum(kinds.values())
+    empty = f"{100 * detail.empty_share:.1f} %"
+    table = Table(
+        title="bits by level of the hierarchy and by kind",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_footer=True,
+    )
+    table.add_column("level", footer="video")
+    heads = ("frames", "motion", "flags", "latents", "bits", "share", "blocks without latents")
+    frames = sum(level.frames for level in detail.levels)
+    sums = [f"{bits:,.0f}" for bits in (kinds["motion"], kinds["flags"], kinds["latents"], total)]
+    for name, footer in zip(heads, [str(frames), *sums, _share(total, report), empty], strict=True):
+        table.add_column(name, justify="right", footer=footer)
+    names = {0: "0 first frame", 1: "1 anchors"}
+    for one in detail.levels:
+        bits = [f"{kind:,.0f}" for kind in (one.motion_bits, one.flag_bits, one.latent_bits, one.bits)]
+        label = names.get(one.level, str(one.level))
+        share = f"{100 * one.empty_share:.1f} %"
+        table.add_row(label, str(one.frames), *bits, _share(one.bits, report), share)
+    for label, value in (
+        ("network", detail.network_bits),
+        ("entropy models", detail.entropy_model_bits),
+        ("headers and others", detail.other_bits),
+    ):
+        table.add_row(label, *[""] * 4, f"{value:,.0f}", _share(value, report), "")
+    return table
+
+
+def _share(bits: float, report: FileReport) -> str:
     return f"{100 * bits / (8 * report.file_bytes):.1f} %"

@@ -19,7 +19,7 @@ from inrcodec.coding.opened_segment import OpenedSegment
 from inrcodec.coding.sections import decode_sections
 from inrcodec.models.family import TensorSpec, VideoInfo
 from inrcodec.models.inrc.context_prior import context_prior
-from inrcodec.models.inrc.contexts import ContextModel
+from inrcodec.models.inrc.contexts import Coder, ContextModel
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.latent_contexts import LatentModels, code_latents
 from inrcodec.models.inrc.motion_contexts import code_motion
@@ -86,17 +86,9 @@ def encode_contextual(
         coded.append(Section(coder, (parameter_step(spec.name),), payload))
     motion = _Payload(parameters["context.motion.knots"], symbols.motion)
     grids = split_grids(symbols.motion, config.rows, config.columns)
-    _code_motion(motion.encoder, parameters, grids, config, tree)
+    code_motion_grids(motion.encoder, parameters, grids, config, tree)
     latent = _Payload(parameters["context.latent.knots"], symbols.latent)
-    code_latents(
-        latent.encoder,
-        latent_models(parameters),
-        symbols.latent,
-        symbols.latent.shape,
-        tree.levels,
-        tree.references,
-        tree.order,
-    )
+    code_latent_grids(latent.encoder, parameters, symbols.latent, symbols.latent.shape, tree)
     return (
         *coded,
         *network,
@@ -152,17 +144,10 @@ def decode_contextual(
     motion, latent = sections[-2:]
     symbol_bytes = SYMBOL_BYTES * sum(spec.count for spec in specs)
     with _Opened(motion, parameters["context.motion.knots"], symbol_bytes, limits) as decoder:
-        grids = _code_motion(decoder, parameters, None, config, tree)
+        grids = code_motion_grids(decoder, parameters, None, config, tree)
     with _Opened(latent, parameters["context.latent.knots"], symbol_bytes, limits) as decoder:
-        symbols = code_latents(
-            decoder,
-            latent_models(parameters),
-            None,
-            specs[-1].shape,  # type: ignore[arg-type]
-            tree.levels,
-            tree.references,
-            tree.order,
-        )
+        shape = specs[-1].shape
+        symbols = code_latent_grids(decoder, parameters, None, shape, tree)  # type: ignore[arg-type]
     flat = np.concatenate([grid.reshape(*grid.shape[:2], -1) for grid in grids], axis=2)
     steps = (float(motion.steps[0]), float(latent.steps[0]))
     for values, step, name, limit in (
@@ -197,11 +182,16 @@ def _parameters(spec: TensorSpec, section: Section, prior: NDArray[np.int64]) ->
     return values
 
 
+def largest_magnitude(symbols: NDArray[Any]) -> int:
+    """The largest magnitude of symbols that a payload states; at least 1."""
+    return max(1, int(symbols.max(initial=0)), -int(symbols.min(initial=0)))
+
+
 class _Payload:
     """Encodes a contextual payload: the largest magnitude, then the coder's bytes."""
 
     def __init__(self, knots: NDArray[np.int64], symbols: NDArray[Any]) -> None:
-        self._largest = max(1, int(symbols.max(initial=0)), -int(symbols.min(initial=0)))
+        self._largest = largest_magnitude(symbols)
         self.encoder = ConditionalEncoder(knots, self._largest)
 
     def value(self) -> bytes:
@@ -239,13 +229,14 @@ def _shapes(frame_count: int, config: InrcConfig) -> list[tuple[int, int, int, i
     return [(frame_count, MOTION_CHANNELS, *size) for size in grid_sizes(config.rows, config.columns)]
 
 
-def _code_motion(
-    coder: ConditionalEncoder | ConditionalDecoder,
+def code_motion_grids(
+    coder: Coder,
     parameters: Parameters,
     grids: list[NDArray[np.int32]] | None,
     config: InrcConfig,
     tree: Hierarchy,
 ) -> list[NDArray[np.int32]]:
+    """Encode the motion `grids` of the frames of `tree`, or decode them if `grids` is None; return them."""
     return code_motion(
         coder,
         motion_model(parameters),
@@ -255,3 +246,15 @@ def _code_motion(
         tree.has_two,
         tree.levels > 0,
     )
+
+
+def code_latent_grids(
+    coder: Coder,
+    parameters: Parameters,
+    symbols: NDArray[np.int16] | None,
+    shape: tuple[int, int, int, int],
+    tree: Hierarchy,
+) -> NDArray[np.int16]:
+    """Encode the latents of the frames of `tree`, (T, 96, h, w), or decode them if `symbols` is None."""
+    models = latent_models(parameters)
+    return code_latents(coder, models, symbols, shape, tree.levels, tree.references, tree.order)

@@ -6,8 +6,10 @@ Never imports torch, and NumPy only to decode symbols.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from bitstream import DEFAULT_LIMITS, BitstreamError, Limits, Loss, StreamHeader, TrackInfo, TrackKind
 from bitstream.coder_ids import coder_name
@@ -15,6 +17,10 @@ from bitstream.positions import FileSource
 from bitstream.timestamps import duration
 from inrcodec.coding.opened_segment import OpenedSegment, open_segment, open_stream, salvage_advised
 from inrcodec.coding.stream_source import name_of
+
+if TYPE_CHECKING:
+    from inrcodec.coding.grid_bits import LevelBits
+    from inrcodec.decoder.detail import Detail
 
 _STEP_BYTES = 4
 
@@ -80,6 +86,8 @@ class FileReport:
     """Bytes of audio, subtitles, chapters and tags."""
     lost: tuple[Loss, ...] = ()
     """Parts that a damaged file has lost; the rest of the report covers the intact parts."""
+    detail: Detail | None = None
+    """Bits by level and kind, if they were asked for and all segments are of `inrc`."""
 
     @property
     def bpp(self) -> float:
@@ -138,18 +146,25 @@ class FileReport:
             "tracks": [asdict(track) for track in self.tracks],
             "segments": [asdict(segment) for segment in self.segments],
             "lost": [str(loss) for loss in self.lost],
+            "detail": None if self.detail is None else self.detail.as_dict(),
         }
 
 
-def inspect(source: FileSource, skip_damaged: bool = False, limits: Limits = DEFAULT_LIMITS) -> FileReport:
+def inspect(
+    source: FileSource,
+    skip_damaged: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    detail: bool = False,
+) -> FileReport:
     """Read the header of every segment and check its checksum, without decoding symbols.
 
-    The source is a path (`-` is standard input), the bytes of a file, or a binary file object.
+    The source is a path (`-` is standard input), the bytes of a file, or a binary file object. With `detail`
+    the symbols of `inrc` are decoded, and the report says where their bits are.
     Raises `UsageError` for a missing file and `BitstreamError` for anything but an intact `.inrv` within the
     `limits`; with `skip_damaged` only if no segment is intact.
     """
     with salvage_advised(source, skip_damaged, limits):
-        return _report(source, limits, decode_symbols=False, skip_damaged=skip_damaged)
+        return _report(source, limits, False, skip_damaged, detail)
 
 
 def verify(source: FileSource, limits: Limits = DEFAULT_LIMITS) -> FileReport:
@@ -161,16 +176,22 @@ def verify(source: FileSource, limits: Limits = DEFAULT_LIMITS) -> FileReport:
 
 
 def _report(
-    source: FileSource, limits: Limits, decode_symbols: bool, skip_damaged: bool = False
+    source: FileSource,
+    limits: Limits,
+    decode_symbols: bool,
+    skip_damaged: bool = False,
+    detail: bool = False,
 ) -> FileReport:
     # Reading by the index would skip blocks of unknown type; reading from front to end checks every byte.
     with open_stream(source, skip_damaged, forward=decode_symbols, limits=limits) as reader:
-        segments = []
+        segments: list[SegmentReport] = []
+        levels: list[tuple[LevelBits, ...] | None] = []
         for number, entry, segment in reader.segments():
             try:
                 opened = open_segment(segment, reader.header, limits)
                 if decode_symbols:
                     _decode_symbols(opened)
+                levels.append(_level_bits(opened) if detail else None)
             except BitstreamError as error:
                 reader.discard(number, error)
                 continue
@@ -181,6 +202,8 @@ def _report(
         tracks = tuple(_track_report(info, size) for info, size in reader.track_infos())
         lost = reader.losses()
     quality = summary.quality
+    known = [one for one in levels if one is not None]
+    video_bits = 8 * (summary.file_bytes - summary.extras_bytes)
     return FileReport(
         path=name_of(source),
         file_bytes=summary.file_bytes,
@@ -192,6 +215,7 @@ def _report(
         tracks=tracks,
         extras_bytes=summary.extras_bytes,
         lost=lost,
+        detail=_detail(segments, known, video_bits) if len(known) == len(segments) else None,
     )
 
 
@@ -201,6 +225,28 @@ def _decode_symbols(opened: OpenedSegment) -> None:
     from inrcodec.coding.grid_sections import segment_tensors
 
     segment_tensors(opened)
+
+
+def _level_bits(opened: OpenedSegment) -> tuple[LevelBits, ...] | None:
+    """The bits of each level of an `inrc` segment, None for other families; raises as `_decode_symbols`."""
+    if not opened.family.has_contexts:
+        return None
+    from inrcodec.coding.grid_bits import level_bits
+
+    return level_bits(opened)
+
+
+def _detail(
+    segments: Sequence[SegmentReport], levels: Sequence[tuple[LevelBits, ...]], video_bits: int
+) -> Detail:
+    """The detail of a file whose segments are all of `inrc`."""
+    from inrcodec.decoder.detail import detail_of
+
+    def bits_of(start: str) -> int:
+        sections = (section for segment in segments for section in segment.sections)
+        return sum(section.bits for section in sections if section.name.startswith(start))
+
+    return detail_of(chain.from_iterable(levels), bits_of("refine."), bits_of("context."), video_bits)
 
 
 def _track_report(info: TrackInfo, block_bytes: int) -> TrackReport:

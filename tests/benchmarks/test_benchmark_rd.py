@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import rd
 from benchmarks.bdrate import draw, line
-from benchmarks.record import DEVELOPMENT_CLIPS, BenchmarkClip
+from benchmarks.record import DEVELOPMENT_CLIPS, BenchmarkClip, clip_of
 from inrcodec.errors import UsageError
 from inrcodec.quality.bdrate import Curve, bd_rate, compare_all
 from inrcodec.quality.comparison.ordinary_codecs import rival_point
@@ -113,10 +113,10 @@ def test_dev_is_all_eight_clips_each_at_its_own_rates(
     assert list(dict.fromkeys(task.clip for task in tasks)) == list(DEVELOPMENT_CLIPS)
     assert len(tasks) == 4 * len(DEVELOPMENT_CLIPS) == 32
     assert [task.setting for task in tasks if task.clip == "signing"] == ["0.05", "0.1", "0.2", "0.4"]
-    dog = rd.clip_of("dog", tmp_path)
+    dog = clip_of("dog", tmp_path)
     assert dog.path == str(tmp_path / "dog.mp4")
     assert dog.options == ["--scale", "480x270", "--frames", "0:64"]
-    assert Path(rd.clip_of("carphone", tmp_path).path).is_file()
+    assert Path(clip_of("carphone", tmp_path).path).is_file()
 
 
 def test_the_mean_over_clips_names_the_worst() -> None:

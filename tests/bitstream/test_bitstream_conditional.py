@@ -31,6 +31,7 @@ from bitstream.coders.conditional import (
     frequencies_of_weights,
     share,
 )
+from bitstream.coders.conditional_bits import ConditionalBits
 
 Integers = NDArray[Any]
 KNOTS = np.array([[90, 40, 30, 20], [20, 10, 5, 0], [-30, -20, -25, -30]])
@@ -94,6 +95,46 @@ def test_round_trip_and_reference(message: tuple[Integers, int, list[tuple[Integ
     flags = [symbols.dtype == np.bool_ for _, symbols in passes]
     expected = [symbols.tolist() for _, symbols in passes]
     assert reference.contextual(payload, listed, knots.tolist(), bound, flags) == expected
+
+
+def counted(knots: Integers, bound: int, passes: list[tuple[Integers, Integers]]) -> ConditionalBits:
+    bits = ConditionalBits(knots, bound)
+    for classes, symbols in passes:
+        code = bits.code_flags if symbols.dtype == np.bool_ else bits.code
+        assert code(classes, symbols) is symbols
+    return bits
+
+
+@given(message=messages())
+@steady
+def test_counted_bits_are_those_of_the_payload(
+    message: tuple[Integers, int, list[tuple[Integers, Integers]]],
+) -> None:
+    bits = counted(*message)
+    assert abs(8 * len(encode(*message)) - bits.symbol_bits - bits.flag_bits) <= 64
+
+
+def test_counted_bits_of_many_symbols_and_of_flags() -> None:
+    passes = sample(20_000)
+    bits = counted(KNOTS, 7, passes)
+    assert bits.flag_bits == 0
+    assert bits.symbol_bits == pytest.approx(8 * len(encode(KNOTS, 7, passes)), abs=64)
+    flags = [(classes, symbols != 0) for classes, symbols in passes]
+    assert counted(KNOTS, 7, flags).symbol_bits == 0
+    assert counted(KNOTS, 7, flags).flag_bits == pytest.approx(8 * len(encode(KNOTS, 7, flags)), abs=64)
+    both = counted(KNOTS, 7, passes + flags)
+    assert both.symbol_bits == bits.symbol_bits and both.flag_bits == counted(KNOTS, 7, flags).flag_bits
+
+
+def test_symbols_out_of_range_are_not_counted() -> None:
+    bits, classes = ConditionalBits(KNOTS, 7), np.zeros(1, dtype=np.int32)
+    for symbols in (None, np.zeros(2, dtype=np.int32), np.array([8], dtype=np.int32)):
+        with pytest.raises(ValueError, match="expected"):
+            bits.code(classes, symbols)
+    with pytest.raises(ValueError, match="expected a flag"):
+        bits.code_flags(classes, None)
+    with pytest.raises(ValueError, match="expected classes below"):
+        bits.code(classes + 9, classes)
 
 
 def test_passes_have_any_shape() -> None:

@@ -104,6 +104,39 @@ def test_info_json(encoded: Path) -> None:
     assert bits == 8 * report["file_bytes"]
 
 
+def test_info_detail_adds_up(encoded: Path) -> None:
+    done = inrc("info", encoded, "--detail", "--json")
+    assert (done.returncode, done.stderr) == (0, b"")
+    report = json.loads(done.stdout)
+    detail, (segment,) = report["detail"], report["segments"]
+    kinds, bits = detail["kinds"], 8 * encoded.stat().st_size
+    assert sum(kinds.values()) == pytest.approx(bits)
+    # Beside headers, other bits are two quantisation steps, and at most a percent for the coder's state.
+    headers = segment["overhead_bits"] + report["container_bits"] + 2 * 32
+    assert 0 <= kinds["other"] - headers <= bits / 100
+    assert [level["frames"] for level in detail["levels"]] == [1, 1, 1]
+    for kind, field in (("motion", "motion_bits"), ("flags", "flag_bits"), ("latents", "latent_bits")):
+        assert sum(level[field] for level in detail["levels"]) == pytest.approx(kinds[kind])
+    assert json.loads(inrc("info", encoded, "--json").stdout) == {**report, "detail": None}
+
+
+def test_info_detail_is_one_more_table(encoded: Path) -> None:
+    plain, more = (inrc("info", encoded, *option).stdout.decode() for option in ([], ["--detail"]))
+    assert more.startswith(plain)
+    table = more.removeprefix(plain)
+    assert all(word in table for word in ("0 first frame", "1 anchors", "entropy models", "100.0 %"))
+
+
+@pytest.mark.parametrize("file", [one for one in GOLDEN_FILES if not Path(one).name.startswith("inrc")])
+def test_info_detail_of_other_families_is_what_they_have(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["info", file]) == 0
+    plain = capsys.readouterr().out
+    assert run(["info", file, "--detail"]) == 0
+    assert capsys.readouterr().out == plain
+
+
 def test_info_is_a_table_that_adds_up(encoded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["info", str(encoded)]) == 0
     text = capsys.readouterr().out
@@ -334,7 +367,7 @@ def test_a_full_disk(encoded: Path, full_disk: Path, capfdbinary: pytest.Capture
 def test_an_unexpected_error_shows_its_place_with_v_only(
     encoded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(path: str, skip_damaged: bool, limits: Limits) -> None:
+    def broken(path: str, skip_damaged: bool, limits: Limits, detail: bool) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("inrcodec.decoder.info.inspect", broken)
@@ -361,7 +394,7 @@ def test_memory_that_runs_out_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    def greedy(path: str, skip_damaged: bool, limits: Limits) -> None:
+    def greedy(path: str, skip_damaged: bool, limits: Limits, detail: bool) -> None:
         raise error
 
     capfdbinary.readouterr()

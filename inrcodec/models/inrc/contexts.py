@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitstream.coders.conditional import ConditionalDecoder, ConditionalEncoder, check_knots, class_count
+from bitstream.coders.conditional_bits import ConditionalBits
 
-Coder = ConditionalEncoder | ConditionalDecoder
+Coder = ConditionalEncoder | ConditionalDecoder | ConditionalBits
 Integers = NDArray[Any]
 
 MAX_COUNT = 4095

@@ -68,6 +68,21 @@ class Hierarchy:
                     waiting.append(reference)
         return found
 
+    def up_to(self, level: int) -> tuple[tuple[int, ...], Hierarchy]:
+        """The frames of levels 0..`level`, ascending, and their hierarchy, in which they are numbered anew.
+
+        A frame's references are on its own level or below, so that all of them are kept.
+        """
+        kept = tuple(frame for frame, own in enumerate(self.frame_levels) if own <= level)
+        number = {frame: place for place, frame in enumerate(kept)} | {-1: -1}
+        batches = [tuple(number[frame] for frame in batch if frame in number) for batch in self.order]
+        pairs = [self.frame_references[frame] for frame in kept]
+        return kept, Hierarchy(
+            tuple(self.frame_levels[frame] for frame in kept),
+            tuple((number[before], number[after]) for before, after in pairs),
+            tuple(batch for batch in batches if batch),
+        )
+
 
 @lru_cache(maxsize=8)
 def hierarchy(frame_count: int, group_frames: int) -> Hierarchy:
