@@ -18,6 +18,8 @@ Pair = list[Array]
 """Luma (1, height, width) and chroma (2, height / 2, width / 2)."""
 ANGLES = {8: (0.596076, 0.129592, 0.049055, 0.406760, 0.033634, 0.178721), 4: (0.327792,)}
 PLANES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
+NEIGHBOURS = ((0, -1), (-1, 0), (-1, -1))
+"""Rows and columns of the blocks to the left, above, and above to the left."""
 GAINS = (1.030176, 1.146783, 1.428231, 1.804515)
 
 
@@ -136,6 +138,24 @@ def synthesis(latents: Array, smooth: bool) -> Pair:
     return made
 
 
+def with_dc(latents: Array, steps: Array) -> Array:
+    """The latents (96, h, w) of a first frame, in units of the planes, with its predicted DC."""
+    found = latents.copy()
+    for channel in (0, 64, 80):
+        for y, x in np.ndindex(*latents.shape[1:]):
+            a, b, c = (found[:, y + i, x + j] if min(y + i, x + j) >= 0 else None for i, j in NEIGHBOURS)
+            if a is None or b is None or c is None:
+                known = a if b is None else b
+                found[channel, y, x] += 0 if known is None else known[channel]
+            elif channel == 0:
+                found[0, y, x] += sorted([a[0], b[0], a[0] + b[0] - c[0]])[1]
+            else:
+                u = (abs(found[0, y, x] - b[0]) + 2 * steps[y, x]) ** 2
+                v = (abs(found[0, y, x] - a[0]) + 2 * steps[y, x]) ** 2
+                found[channel, y, x] += (u * a[channel] + v * b[channel]) / (u + v)
+    return found
+
+
 def convolution(values: Array, weights: NDArray[Any], biases: NDArray[Any]) -> Array:
     height, width = values.shape[1:]
     padded = np.pad(values, ((0, 0), (1, 1), (1, 1)))
@@ -192,7 +212,10 @@ def frames_of(tensors: Mapping[str, NDArray[Any]], config: Any, height: int, wid
     steps = float(tensors["latent.step"]) * step_sizes(field, tree, config.exponent / 16, config.most)
     planes: dict[int, Pair] = {}
     for frame in (frame for batch in tree[2] for frame in batch):
-        made = synthesis(tensors["latent"][frame] * steps[frame], config.is_smooth)
+        latents = tensors["latent"][frame] * steps[frame]
+        if frame == 0 and config.version >= 1:
+            latents = with_dc(latents, steps[0])
+        made = synthesis(latents, config.is_smooth)
         if frame in tree[1]:
             made = [made[i] + predicted(i, field[frame], tree[1][frame], planes) for i in range(2)]
         planes[frame] = made

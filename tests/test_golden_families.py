@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import inrc_reference
 import numpy as np
@@ -76,6 +77,7 @@ def test_golden_files_are_read_by_inspect(name: str) -> None:
 
 WITHOUT_EMBEDDING = (
     "inrc",
+    "inrc-dc",
     "inrc-smooth",
     "nerv",
     "nerv-80-frequencies",
@@ -85,6 +87,7 @@ SECTION_AT_THE_END = {
     "hnerv": "head.bias",
     "hnerv-variant-row-steps": "head.bias",
     "inrc": "latent",
+    "inrc-dc": "latent",
     "inrc-smooth": "latent",
     "nerv": "head.bias",
     "nerv-80-frequencies": "head.bias",
@@ -140,13 +143,29 @@ def test_one_has_a_whole_hierarchy(monkeypatch: pytest.MonkeyPatch) -> None:
         assert difference.max() > 32, name
 
 
-@pytest.mark.parametrize("name", ["inrc", "inrc-smooth"])
+def test_one_has_a_predicted_dc() -> None:
+    """Read as the DC itself, its residuals show another first frame."""
+    path = GOLDEN / "inrc-dc.inrv"
+    (segment,) = bitstream.load(path.read_bytes()).segments
+    config = Inrc().unpack(segment.config, VideoInfo(31, 23, 6), segment.seed)
+    assert config.version == 1
+    with inrcodec.open(path, "cpu", "float32") as opened:
+        opened[0]
+        decoder: Any = opened._renderers.of(0).decoder
+        expected = decoder.codes([0])[0, ::3, ::3]
+        assert np.abs(expected.numpy().astype(int) - np.load(path.with_suffix(".npy"))[0]).max() <= 1
+        decoder._is_dc_predicted = False
+        decoder._forget()
+        assert (decoder.codes([0])[0, ::3, ::3].int() - expected.int()).abs().max() > 32
+
+
+@pytest.mark.parametrize("name", ["inrc", "inrc-dc", "inrc-smooth"])
 def test_a_decoder_written_from_the_specification_shows_the_same_hierarchy(name: str) -> None:
     path = GOLDEN / f"{name}.inrv"
     stream = bitstream.load(path.read_bytes())
     segment = open_segment(stream.segments[0], stream.header)
     config = segment.config
-    assert config.is_smooth == (name == "inrc-smooth")
+    assert (config.is_smooth, config.version) == (name == "inrc-smooth", int(name == "inrc-dc"))
     tensors = segment_tensors(segment)
     with inrcodec.open(path, "cpu", "float32") as opened:
         difference = opened[:].astype(int) - inrc_reference.frames_of(tensors, config, 23, 31)

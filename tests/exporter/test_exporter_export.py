@@ -68,7 +68,7 @@ def test_models_do_not_depend_on_the_processor_that_exports(
     assert strides == [[1, 1]] * len(convolutions) and convolutions
 
 
-@pytest.mark.parametrize("name", ["inrc", pytest.param("inrc-smooth", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["inrc", "inrc-dc", pytest.param("inrc-smooth", marks=pytest.mark.slow)])
 def test_states_are_made_again_when_they_were_forgotten(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,17 @@ class Shapes:
         lower = self._lower(places)
         return torch.lerp(self.flags[lower], self.flags[lower + 1], (places - lower)[..., None])
 
+    def best(self, magnitudes: Tensor, classes: Tensor, price: float) -> tuple[Tensor, Tensor]:
+        """The best integers for `magnitudes` by rate and distortion, and their costs, all of one shape."""
+        lower = magnitudes.floor()
+        best = torch.zeros_like(lower)
+        least = magnitudes.square() + price * self.bits(best, classes)
+        for candidate in (lower, lower + 1):
+            cost = (candidate - magnitudes).square() + price * self.bits(candidate, classes)
+            best = torch.where(cost < least, candidate, best)
+            least = torch.minimum(cost, least)
+        return best, least
+
     def _lower(self, places: Tensor) -> Tensor:
         return places.detach().floor().clamp(0, len(self.slope) - 2).long()
 

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from inrcodec.fit.grids.entropy import optimizer, shapes_of
+from inrcodec.fit.grids.first_frames import choose_first, round_first
 from inrcodec.fit.grids.latent_entropy import LatentEntropy, energies, reference_counts
 from inrcodec.fit.grids.source_planes import SegmentPlanes
+from inrcodec.models.inrc.dc_prediction import restored
 from inrcodec.models.inrc.frequencies import CHANNELS
 from inrcodec.models.inrc.lapped import BLOCK, add_synthesis, analyse
 from inrcodec.models.inrc.latent_contexts import part_channels
@@ -98,10 +100,11 @@ class LatentFit:
                 else:
                     predicted = no_planes(len(batch), segment.height, segment.width, segment.device)
                 wanted = analyse(source - predicted, is_smooth) / steps[batch]
-                chosen = self._choose(batch, wanted, energy, price)
+                chosen = self._choose(batch, wanted, steps[batch], energy, price)
                 latents[batch] = chosen.to(torch.int16)
                 energy[batch] = energies(chosen)
-                add_synthesis(predicted, chosen, steps[batch], is_smooth)
+                added = restored(chosen, steps[batch]) if self._is_dc_predicted(batch) else chosen
+                add_synthesis(predicted, added, steps[batch], is_smooth)
                 error[batch] = self._error(batch, predicted)
                 for frame, planes in zip(batch, predicted.frames(), strict=True):
                     # Copies, because a view would keep the whole batch in memory.
@@ -110,13 +113,24 @@ class LatentFit:
         self._coded = Coded(latents, error)
         return self._coded
 
-    def _choose(self, batch: list[int], wanted: Tensor, energy: Tensor, price: float) -> Tensor:
-        """Integers (B, 96, h, w) for the coefficients `wanted`, which are in steps."""
+    def _is_dc_predicted(self, batch: list[int]) -> bool:
+        return self._segment.config.version >= 1 and bool(self._segment.tree.levels[batch[0]] == 0)
+
+    def _choose(
+        self, batch: list[int], wanted: Tensor, steps: Tensor, energy: Tensor, price: float
+    ) -> Tensor:
+        """Integers (B, 96, h, w) for the coefficients `wanted`, which are in `steps` (B, 1, h, w)."""
         limited = wanted.clamp(-LARGEST_LATENT, LARGEST_LATENT)
+        is_dc_predicted = self._is_dc_predicted(batch)
         if self._coded is None:
+            if is_dc_predicted:
+                return round_first(limited, steps, FIRST_ROUNDING)
             return limited.sign() * (limited.abs() + FIRST_ROUNDING).floor()
         reference = reference_counts(energy, self._segment.references[batch])
         before, levels = self.coded.latents[batch], self._segment.levels[batch]
+        if is_dc_predicted:
+            return choose_first(self.entropy, limited, steps, before, reference, levels, price)
+        shapes = shapes_of(self.entropy.knots)
         chosen = torch.zeros_like(limited)
         # Contexts are taken from the previous pass.
         for part, flag_bits in enumerate(self.entropy.flag_bits(before, reference, levels)):
@@ -125,22 +139,11 @@ class LatentFit:
             frames, rows, columns = cells = (limited[:, channels].abs().amax(1) > 0.5).nonzero(as_tuple=True)
             classes = self.entropy.places(before, reference, levels, part, cells).long()
             ideal = limited[:, channels][frames, :, rows, columns]
-            best, cost = self._round(ideal.abs(), classes, price)
+            best, cost = shapes.best(ideal.abs(), classes, price)
             flags = price * (flag_bits[..., 1] - flag_bits[..., 0])[cells]
-            is_worth = ideal.square().sum(1) > cost + flags
+            is_worth = ideal.square().sum(1) > cost.sum(1) + flags
             chosen[:, channels][frames, :, rows, columns] = best * ideal.sign() * is_worth[:, None]
         return chosen
-
-    def _round(self, magnitudes: Tensor, classes: Tensor, price: float) -> tuple[Tensor, Tensor]:
-        """Integers for the `magnitudes` (n, channels), and the rate-distortion cost of each row, (n,)."""
-        shapes, lower = shapes_of(self.entropy.knots), magnitudes.floor()
-        best = torch.zeros_like(lower)
-        least = magnitudes.square() + price * shapes.bits(best, classes)
-        for candidate in (lower, lower + 1):
-            cost = (candidate - magnitudes).square() + price * shapes.bits(candidate, classes)
-            best = torch.where(cost < least, candidate, best)
-            least = torch.minimum(cost, least)
-        return best, least.sum(1)
 
     def _error(self, batch: list[int], planes: Planes) -> Tensor:
         """`Coded.squared_error` of the frames of a batch, (B,)."""

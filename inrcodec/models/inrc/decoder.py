@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from inrcodec.models.graphs import FrameGraphs, Stored
+from inrcodec.models.inrc.dc_prediction import restored
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.lapped import BLOCK, add_synthesis
 from inrcodec.models.inrc.planes import Planes, no_planes
@@ -38,12 +39,15 @@ class Reconstruction:
         display: tuple[int, int],
         fineness: tuple[float, float],
         is_smooth: bool,
+        is_dc_predicted: bool = False,
     ) -> None:
         """Prepare to decode the segment with these `tensors` (`coding.grid_sections.segment_tensors`).
 
         `display` is (height, width). `fineness` are `exponent` and `most` of `step_sizes`. `is_smooth` says
-        how chroma is upsampled; see `planes`.
+        how chroma is upsampled; see `planes`. `is_dc_predicted` says whether the DC channels of frames
+        without references are residuals; see `dc_prediction`.
         """
+        self._is_dc_predicted = is_dc_predicted
         self._tree, self._display, self._is_smooth = tree, display, is_smooth
         self._latents = tensors["latent"]
         self._motion = tensors["motion"]
@@ -81,7 +85,7 @@ class Reconstruction:
             symbols = (self._motion / self._motion_step).round().to(torch.int32)
             motion = Stored(self._field_of(symbols), float(self._motion_step))
         fixed = FixedReconstruction(self._weights, self._display, self._is_smooth)
-        return frame_graphs(fixed, self._tree, motion, self._latents, self._steps)
+        return frame_graphs(fixed, self._tree, motion, self._latents, self._steps, self._is_dc_predicted)
 
     def codes(self, frames: Sequence[int]) -> Tensor:
         """See `CodesDecoder`."""
@@ -154,12 +158,15 @@ class Reconstruction:
         at = slice(frame, frame + 1)
         frames = {reference: future.result() for reference, future in references.items()}
         with torch.autocast(self._latents.device.type, enabled=False):
+            latents = self._latents[at]
             if frames:
                 planes = predict_batch(frames, (frame,), self._tree, self._field[at])
             else:
                 rows, columns = self._latents.shape[2:]
                 planes = no_planes(1, BLOCK * rows, BLOCK * columns, self._latents.device)
-            add_synthesis(planes, self._latents[at], self._steps[at], self._is_smooth)
+                if self._is_dc_predicted:
+                    latents = restored(latents, self._steps[at])
+            add_synthesis(planes, latents, self._steps[at], self._is_smooth)
         return planes.frames()[0]
 
     def _colours(self, planes: Future[Planes]) -> Tensor:

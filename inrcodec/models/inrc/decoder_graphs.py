@@ -1,6 +1,6 @@
 """The decoder of the `inrc` family as graphs of fixed shapes, for export to other programs.
 
-    first      latents -> planes
+    first      latents, their DC if it is predicted -> planes
     forward    motion, latents, planes of the frame before -> planes
     between    motion, latents, planes of the frames before and after -> planes
     shown      planes -> refined -> frame
@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.graphs import FrameGraphs, Graph, Stored
+from inrcodec.models.inrc.dc_prediction import restored
+from inrcodec.models.inrc.frequencies import FIRST_CHANNELS, KERNEL_SIDES
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.lapped import synthesised
 from inrcodec.models.inrc.planes import Planes
@@ -33,9 +35,12 @@ class FixedReconstruction:
         """`weights` are the refining network's; `display` is (height, width)."""
         self._weights, self._display, self.is_smooth = weights, display, is_smooth
 
-    def first(self, latent: Tensor, step: Tensor) -> tuple[Tensor, ...]:
-        """Luma (1, 1, h, w) and chroma (1, 2, h / 2, w / 2) of a frame without references."""
-        made = synthesised(latent, step, self.is_smooth)
+    def first(self, latent: Tensor, step: Tensor, dc: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Luma (1, 1, h, w) and chroma (1, 2, h / 2, w / 2) of a frame without references.
+
+        `dc` (1, 3, h, w) replaces the DC channels of `latent`, if they are residuals.
+        """
+        made = synthesised(latent if dc is None else with_dc(latent, dc), step, self.is_smooth)
         return made.luma, made.chroma
 
     def predicted(
@@ -55,12 +60,33 @@ class FixedReconstruction:
         return (as_images(refine(quads, self._weights), self.is_smooth)[..., :height, :width],)
 
 
+def with_dc(latents: Tensor, dc: Tensor) -> Tensor:
+    """Latents (B, 96, h, w) with the DC channels `dc` (B, 3, h, w)."""
+    parts = []
+    for component, (first, side) in enumerate(zip(FIRST_CHANNELS, KERNEL_SIDES, strict=True)):
+        parts += [dc[:, component : component + 1], latents[:, first + 1 : first + side * side]]
+    return torch.cat(parts, 1)
+
+
+def dc_of_first(latents: Tensor, steps: Tensor, tree: Hierarchy) -> Tensor:
+    """The DC in steps, (T, 3, h, w), of frames without references, whose DC is predicted; else zeros."""
+    dc = torch.zeros(len(latents), len(FIRST_CHANNELS), *latents.shape[2:], device=latents.device)
+    first = torch.from_numpy(tree.levels == 0).to(latents.device)
+    dc[first] = restored(latents[first], steps[first])[:, FIRST_CHANNELS]
+    return dc
+
+
 def frame_graphs(
-    fixed: FixedReconstruction, tree: Hierarchy, motion: Stored, latents: Tensor, steps: Tensor
+    fixed: FixedReconstruction,
+    tree: Hierarchy,
+    motion: Stored,
+    latents: Tensor,
+    steps: Tensor,
+    is_dc_predicted: bool,
 ) -> FrameGraphs:
     """The graphs of a segment with the fields `motion` (T, 5, rows, columns).
 
-    `latents` are (T, 96, h, w), `steps` (T, 1, h, w).
+    `latents` are (T, 96, h, w), `steps` (T, 1, h, w). See `Reconstruction` for `is_dc_predicted`.
     """
     references = tuple(
         tuple(dict.fromkeys(one for one in pair if one >= 0)) for pair in tree.references.tolist()
@@ -71,15 +97,19 @@ def frame_graphs(
         count: Graph(fixed.predicted, values, f"inrc {kind} from {count}")
         for count in {*map(len, references)} - {0}
     }
+    used = latents.ne(0).any(1, keepdim=True)
+    stored = {"motion": motion, "latent": Stored(latents)}
+    first: tuple[str, ...] = values[1:]
+    if is_dc_predicted:
+        dc = dc_of_first(latents, steps, tree)
+        stored["dc"], first, kind = Stored(dc), (*first, "dc"), f"{kind} with DC"
+        used |= dc.ne(0).any(1, keepdim=True)
+    # The steps of blocks without latents are not used: zeros compress better.
+    stored["step"] = Stored(steps * used)
     return FrameGraphs(
-        stored={
-            "motion": motion,
-            "latent": Stored(latents),
-            # The steps of blocks without latents are not used: zeros compress better.
-            "step": Stored(steps * latents.ne(0).any(1, keepdim=True)),
-        },
+        stored=stored,
         shown=Graph(fixed.shown, ()),
         states=STATES,
-        makers={0: Graph(fixed.first, values[1:], f"inrc {kind}"), **makers},
+        makers={0: Graph(fixed.first, first, f"inrc {kind}"), **makers},
         references=references,
     )

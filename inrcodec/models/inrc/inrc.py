@@ -107,7 +107,7 @@ class Inrc:
             per_channel = sum(spec.count for spec in network_specs(WIDTH_STEP)) / WIDTH_STEP
             affordable = int(NETWORK_SHARE * budget_bits / NETWORK_BITS / per_channel)
             width = min(affordable // WIDTH_STEP * WIDTH_STEP, WIDEST_PLANNED)
-        return InrcConfig(*node_counts(video), group, width)
+        return InrcConfig(*node_counts(video), group, width, version=NEWEST_VERSION)
 
     def pack(self, config: InrcConfig) -> bytes:
         writer = Writer()
@@ -174,4 +174,6 @@ class Inrc:
         from inrcodec.models.inrc.decoder import Reconstruction
 
         display = video.height, video.width
-        return Reconstruction(tensors, config.tree(video), display, config.fineness, config.is_smooth)
+        return Reconstruction(
+            tensors, config.tree(video), display, config.fineness, config.is_smooth, config.version >= 1
+        )

@@ -33,7 +33,7 @@ PYRAMID_LEVELS = len(GRID_SCALES)
 MOTION_CHANNELS = 5
 CELL = 16
 """Pixels between nodes of the finest motion grid; the coded width and height are multiples of it."""
-NEWEST_VERSION = 0
+NEWEST_VERSION = 1
 """The newest syntax of motion, latents and entropy models that a file may have; see `InrcConfig.version`."""
 GROUP_FRAMES, EXPONENT, MOST = 16, 8, 6
 """Defaults for new files; see `InrcConfig`."""
