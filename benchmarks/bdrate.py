@@ -2,20 +2,62 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inrcodec.quality.bdrate import LEAST_POINTS, METRICS, Curve, is_rival
+from inrcodec.quality.bdrate import METRICS, Curve, is_rival
 
 
-def line(row: dict[str, Any]) -> str:
-    """One comparison as a line of text."""
-    name = f"{row['clip']:14} {row['test']:10} against {row['anchor']:14} {METRICS[row['metric']]:8}"
-    if row["percent"] is None:
-        is_short = min(row["points"]) < LEAST_POINTS
-        return f"{name}  no BD-rate: {'fewer than four points' if is_short else 'no overlap in quality'}"
-    low, high = row["overlap"]
-    return f"{name} {row['percent']:+8.1f} %  over {low:.4g} to {high:.4g}"
+def standings(curves: Mapping[str, Mapping[str, Curve]], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the comparisons `rows` of `compare_all(curves)` as text: a table a pair, worst clip first.
+
+    Seconds are means over the points of a curve, ours then the other's.
+    """
+    pairs = dict.fromkeys((row["test"], row["anchor"]) for row in rows)
+    for test, anchor in pairs:
+        found: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for row in rows:
+            if (row["test"], row["anchor"]) == (test, anchor):
+                found.setdefault(row["clip"], {})[row["metric"]] = row
+        yield f"BD-rate of {test} against {anchor}, worst first; mean seconds of both"
+        names = "".join(f"{name.removesuffix(', dB'):>11}" for name in METRICS.values())
+        yield f"  {'clip':16}{names}  {'PSNR overlap, dB':>16}  {'encode, s':>15}  {'decode, s':>15}"
+        for clip in sorted(found, key=lambda clip: _badness(found[clip])):
+            percents = "".join(f"{_percent(found[clip][metric]['percent']):>11}" for metric in METRICS)
+            overlap = found[clip]["psnr_db"]["overlap"]
+            both = curves[clip][test], curves[clip][anchor]
+            times = (
+                " / ".join(f"{_mean_seconds(curve, name):>6}" for curve in both)
+                for name in ("seconds", "decode_seconds")
+            )
+            said = "none" if overlap is None else "{:.2f} to {:.2f}".format(*overlap)
+            yield f"  {clip:16}{percents}  {said:>16}  {'  '.join(f'{one:>15}' for one in times)}"
+        if len(found) > 1:
+            means = (_mean([by[metric]["percent"] for by in found.values()]) for metric in METRICS)
+            yield f"  {f'mean of {len(found)}':16}{''.join(f'{_percent(mean):>11}' for mean in means)}"
+
+
+def _badness(by_metric: Mapping[str, Mapping[str, Any]]) -> float:
+    """Minus the percent by PSNR; a clip without a figure comes first."""
+    percent = by_metric["psnr_db"]["percent"]
+    return -math.inf if percent is None else -float(percent)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean, or None if a value is missing."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def _percent(value: float | None) -> str:
+    return "none" if value is None else f"{value:+.1f} %"
+
+
+def _mean_seconds(curve: Curve, name: str) -> str:
+    mean = _mean([point.get(name) for point in curve])
+    return "-" if mean is None else f"{mean:.2f}"
 
 
 def draw(curves: dict[str, dict[str, Curve]], path: Path) -> None:

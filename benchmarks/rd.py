@@ -3,26 +3,33 @@
     python -m benchmarks.rd bunny-quarter carphone --time 5m --model hnerv --model supermask \\
         --against x264:medium,x265:veryslow,svtav1:3 --json FILE [--plot FILE.svg]
 
-    python -m benchmarks.rd dev --clips FOLDER --model inrc --epochs 20 --against x264:medium --json FILE
+    python -m benchmarks.rd dev --clips FOLDER --epochs 20 --jobs 2 --json FILE
 
-Every point is a real file, decoded by a new decoder. A clip is a name from `benchmarks.record` or the path of
-a video. `dev` is all eight clips of `DEVELOPMENT_CLIPS`; those that are not in the project must be in FOLDER.
-An interrupted sweep continues and can be extended: points that the JSON file contains with the same options
-are not measured again. Unknown options are passed to `inrc encode`. Needs the extras `metrics` and
-`benchmarks`.
+Every point is a real file, decoded by a new decoder, with the seconds of both. A clip is a name from
+`benchmarks.record` or the path of a video. `dev` is all eight clips of `DEVELOPMENT_CLIPS`; those that are
+not in the project must be in FOLDER. An interrupted sweep continues and can be extended: points that the JSON
+file contains with the same options are not measured again. Points of rivals are kept for all sweeps
+(`benchmarks.rivals`). With `--jobs N`, N of our files are made at once, each on one thread; their work is
+the same, and the JSON says so beside their seconds. Unknown options are passed to `inrc encode`. Needs the
+extras `metrics` and `benchmarks`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bdrate import draw, line
+import torch
+
+from benchmarks.bdrate import draw, standings
 from benchmarks.codec import measure
 from benchmarks.record import (
     BENCHMARK_CLIPS,
@@ -33,13 +40,14 @@ from benchmarks.record import (
     stored_results,
     write_report,
 )
+from benchmarks.rivals import KEPT, RivalPoints, digest_of
 from inrcodec.errors import UsageError
 from inrcodec.quality.bdrate import Curve, compare_all
-from inrcodec.quality.comparison.ordinary_codecs import rival_point
 from inrcodec.video import read_clip
 from inrcodec.video.ordinary_codecs import Frames, Rival, parse_rival
 
 RIVALS = "x264:medium,x264:veryslow,x265:medium,x265:veryslow,svtav1:6,svtav1:3"
+DEV_RIVALS = "x264:medium,x265:medium,svtav1:6"
 DEV = "dev"
 """All of `DEVELOPMENT_CLIPS`."""
 BPP = "0.04,0.07,0.12,0.2"
@@ -84,33 +92,75 @@ def our_point(task: Task, clip: BenchmarkClip, folder: Path) -> Point:
     output = folder / f"rd-{stem}-{task.contender}-{task.setting}.inrv"
     figures = measure(clip, task.contender, output, ["--bpp", task.setting, *task.options])
     wanted = ("file_bytes", "bpp", "psnr_db", "psnr_p1_db", "ms_ssim", "target_bytes", "steps", "epochs")
-    return {name: figures[name] for name in (*wanted, "seconds", "parameter_count", "device")}
+    more = ("seconds", "decode_seconds", "parameter_count", "device")
+    return {name: figures[name] for name in (*wanted, *more)}
+
+
+def our_points(tasks: Sequence[Task], clips: Path, folder: Path, jobs: int) -> Iterator[tuple[Task, Point]]:
+    """Yield each task with its point, `jobs` at once, in the order in which they are done.
+
+    Several jobs are processes of their own, with one thread each.
+    """
+    if jobs == 1:
+        for task in tasks:
+            yield task, our_point(task, clip_of(task.clip, clips), folder)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _take_one_thread) as pool:
+        begun = {pool.submit(our_point, task, clip_of(task.clip, clips), folder): task for task in tasks}
+        try:
+            for future in as_completed(begun):
+                yield begun[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _take_one_thread() -> None:
+    """Limit this process and the encodes that it starts to one thread."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 def sweep(
-    tasks: Iterable[Task], points: Points, clips: Path, folder: Path, store: Callable[[], None]
+    tasks: Sequence[Task],
+    points: Points,
+    clips: Path,
+    folder: Path,
+    kept: RivalPoints,
+    jobs: int,
+    store: Callable[[], None],
 ) -> None:
-    """Measure the tasks missing in `points` and store after each; reads from `clips`, writes to `folder`."""
+    """Measure rivals that are not `kept`, then our tasks that are missing in `points`, and store after each.
+
+    Clips are read from the folder `clips`, files are written to `folder`.
+    """
 
     @cache
-    def frames_of(name: str) -> Frames:
+    def frames_of(name: str) -> tuple[Frames, str]:
         clip = clip_of(name, clips)
-        return read_clip(clip.path, clip.source).frames
+        frames = read_clip(clip.path, clip.source).frames
+        return frames, digest_of(frames)
 
     for task in tasks:
-        if task.key not in points:
-            if task.rival is None:
-                points[task.key] = our_point(task, clip_of(task.clip, clips), folder)
-            else:
-                points[task.key] = rival_point(task.rival, int(task.setting), frames_of(task.clip))
-            points[task.key]["commit"] = commit()
-            store()
-        point = points[task.key]
-        print(
-            f"{task.clip} {task.contender} {task.setting}: {point['bpp']:.4f} bpp, {point['psnr_db']:.2f} dB",
-            file=sys.stderr,
-            flush=True,
-        )
+        if task.rival is not None:
+            points[task.key] = kept.point(task.clip, task.rival, int(task.setting), *frames_of(task.clip))
+            say(task, points[task.key])
+    store()
+    frames_of.cache_clear()
+    ours = [task for task in tasks if task.rival is None]
+    for task in ours:
+        if task.key in points:
+            say(task, points[task.key])
+    measured = our_points([task for task in ours if task.key not in points], clips, folder, jobs)
+    for task, point in measured:
+        points[task.key] = {**point, "jobs": jobs, "commit": commit()}
+        store()
+        say(task, points[task.key])
+
+
+def say(task: Task, point: Point) -> None:
+    """Print a point on stderr."""
+    name = f"{task.clip} {task.contender} {task.setting}"
+    print(f"{name}: {point['bpp']:.4f} bpp, {point['psnr_db']:.2f} dB", file=sys.stderr, flush=True)
 
 
 def curves_of(points: Points) -> dict[str, dict[str, Curve]]:
@@ -160,16 +210,25 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument(
         "--clips", dest="folder", type=Path, default=Path(), help="folder with the clips of dev"
     )
-    parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--model", action="append", help="may be repeated (default: inrc)")
     parser.add_argument("--bpp", help=f"rates of our files (default: those of the clip, or {BPP})")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--time", default="5m", help="time of each of our encodes (default: %(default)s)")
     length.add_argument("--epochs", help="passes over the frames, instead of --time")
-    parser.add_argument("--against", default=RIVALS, help="CODEC:PRESET,... (default: %(default)s)")
+    parser.add_argument(
+        "--against", help=f"CODEC:PRESET,... (default: {RIVALS}; for {DEV} alone {DEV_RIVALS})"
+    )
+    parser.add_argument("--rivals", type=Path, default=KEPT, help="file that keeps the points of rivals")
+    parser.add_argument("--jobs", type=int, default=1, help="encodes at once, with one thread each")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the files")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, action="append", default=[], help="an .svg or .png file")
     options, others = parser.parse_known_args()
+    if options.against is None:
+        options.against = DEV_RIVALS if options.clips == [DEV] else RIVALS
+    options.model = options.model or ["inrc"]
+    if options.jobs < 1 or (options.jobs > 1 and options.epochs is None):
+        parser.error("--jobs above 1 takes --epochs, because encodes of equal time would do less work")
     options.clips = [one for name in options.clips for one in (DEVELOPMENT_CLIPS if name == DEV else [name])]
     try:
         options.against = [parse_rival(text) for text in options.against.split(",") if text]
@@ -200,16 +259,12 @@ def main() -> None:
                 means=means(compared),
             )
 
-    sweep(tasks, points, options.folder, options.out, store)
+    kept = RivalPoints(options.rivals)
+    sweep(tasks, points, options.folder, options.out, kept, options.jobs, store)
     store()
     curves = curves_of(points)
-    for row in compare_all(curves):
-        print(line(row))
-    for row in means(compare_all(curves)):
-        print(
-            f"{row['clips']} clips {row['test']} against {row['anchor']} {row['metric']}: mean "
-            f"{row['mean_percent']:+.1f} %, worst {row['worst_percent']:+.1f} % ({row['worst_clip']})"
-        )
+    for line in standings(curves, compare_all(curves)):
+        print(line)
     for path in options.plot:
         draw(curves, path)
 

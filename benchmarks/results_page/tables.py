@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from inrcodec.quality.bdrate import METRICS, is_rival
 Report = dict[str, Any]
 Cell = str | int | float | None
 METRIC_NAMES = {metric: name.removesuffix(", dB") for metric, name in METRICS.items()}
+TIMES = {"seconds": "encode, s", "decode_seconds": "decode, s"}
 BASE = "inrc"
 """The candidate that an ablation compares the others with."""
 
@@ -39,10 +41,14 @@ def rate_distortion(report: Report) -> Iterator[str]:
     if report.get("means"):
         yield from _means(report["means"])
         yield ""
+        yield from _worst_first(report["comparisons"])
+        yield ""
     for number, clip in enumerate(clips):
         yield from () if number == 0 else ("",)
         rows = [row for row in report["results"] if row["clip"] == clip and not is_rival(row["contender"])]
         rows.sort(key=lambda row: (row["contender"], row["options"], row["point"]["bpp"]))
+        # Older runs did not store the time of decoding.
+        is_timed = any("decode_seconds" in row["point"] for row in rows)
         head = (
             f"{clip}, model",
             "bytes",
@@ -50,9 +56,10 @@ def rate_distortion(report: Report) -> Iterator[str]:
             "PSNR, dB",
             "1st percentile, dB",
             "MS-SSIM",
+            *(TIMES.values() if is_timed else ()),
             "commit",
         )
-        yield from table(head, [_point(row) for row in rows])
+        yield from table(head, [_point(row, is_timed) for row in rows])
         found = [row for row in report["comparisons"] if row["clip"] == clip]
         pairs = dict.fromkeys((row["test"], row["anchor"]) for row in found)
         yield ""
@@ -62,12 +69,13 @@ def rate_distortion(report: Report) -> Iterator[str]:
         )
 
 
-def _point(row: Report) -> list[Cell]:
+def _point(row: Report, is_timed: bool) -> list[Cell]:
     point, name = row["point"], " ".join([row["contender"], *row["options"]])
     ms_ssim = "" if point["ms_ssim"] is None else f"{point['ms_ssim']:.4f}"
     bpp = f"{point['bpp']:.4f}"
     figures = [point["file_bytes"], bpp, point["psnr_db"], point["psnr_p1_db"], ms_ssim]
-    return [name, *figures, point.get("commit")]
+    times = [point.get(one) for one in TIMES] if is_timed else []
+    return [name, *figures, *times, point.get("commit")]
 
 
 def _means(means: Sequence[Report]) -> Iterator[str]:
@@ -90,8 +98,33 @@ def _means(means: Sequence[Report]) -> Iterator[str]:
     )
 
 
-def _percent(found: Sequence[Report], pair: tuple[str, str], metric: str) -> str:
+def _worst_first(comparisons: Sequence[Report]) -> Iterator[str]:
+    """BD-rates by PSNR of every clip, a table a model, by the mean over the contenders."""
+    for number, test in enumerate(dict.fromkeys(row["test"] for row in comparisons)):
+        yield from () if number == 0 else ("",)
+        found = [row for row in comparisons if row["test"] == test and row["metric"] == "psnr_db"]
+        anchors = [*dict.fromkeys(row["anchor"] for row in found)]
+        percents: dict[str, dict[str, float | None]] = {}
+        for row in found:
+            percents.setdefault(row["clip"], {})[row["anchor"]] = row["percent"]
+
+        def mean(clip: str, percents: dict[str, dict[str, float | None]] = percents) -> float:
+            known = [value for value in percents[clip].values() if value is not None]
+            return statistics.mean(known) if known else math.inf
+
+        yield from table(
+            (f"BD-rate of {test} by PSNR, worst first", *anchors),
+            [
+                (clip, *(_percent(found, (test, anchor), "psnr_db", clip) for anchor in anchors))
+                for clip in sorted(percents, key=mean, reverse=True)
+            ],
+        )
+
+
+def _percent(found: Sequence[Report], pair: tuple[str, str], metric: str, clip: str | None = None) -> str:
+    """The BD-rate of a pair, of `clip` if there are several."""
     rows = [one for one in found if (one["test"], one["anchor"]) == pair and one["metric"] == metric]
+    rows = [one for one in rows if clip in (None, one["clip"])]
     percent = rows[0]["percent"] if rows else None
     return "" if percent is None else f"{percent:+.1f} %"
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from codec_samples import moving_gradient, write_clip
+from command_line import ROOT, environment
 
-from benchmarks import rd
-from benchmarks.bdrate import draw, line
+from benchmarks import rd, rivals
+from benchmarks.bdrate import draw, standings
 from benchmarks.record import DEVELOPMENT_CLIPS, BenchmarkClip, clip_of
+from benchmarks.results_page.__main__ import page
 from inrcodec.errors import UsageError
 from inrcodec.quality.bdrate import Curve, bd_rate, compare_all
 from inrcodec.quality.comparison.ordinary_codecs import rival_point
-from inrcodec.video.ordinary_codecs import parse_rival, without_settings
+from inrcodec.video.ordinary_codecs import Frames, Rival, parse_rival, without_settings
 
 
 def curve(factor: float, shift_db: float = 0.0) -> Curve:
@@ -119,6 +124,92 @@ def test_dev_is_all_eight_clips_each_at_its_own_rates(
     assert Path(clip_of("carphone", tmp_path).path).is_file()
 
 
+def test_dev_alone_has_our_model_and_three_rivals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["rd", "dev", "--epochs", "20"])
+    options, others = rd.parse_arguments()
+    assert [rival.name for rival in options.against] == ["x264:medium", "x265:medium", "svtav1:6"]
+    assert (options.model, options.jobs, others) == (["inrc"], 1, [])
+    monkeypatch.setattr("sys.argv", ["rd", "carphone", "--epochs", "20"])
+    assert len(rd.parse_arguments()[0].against) == 6
+
+
+@pytest.mark.parametrize("words", [["--jobs", "2"], ["--jobs", "2", "--time", "5m"], ["--jobs", "0"]])
+def test_several_jobs_take_epochs(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["rd", "carphone", *words])
+    with pytest.raises(SystemExit):
+        rd.parse_arguments()
+    assert "--jobs above 1 takes --epochs" in capsys.readouterr().err
+
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+MEDIUM = parse_rival("x264:medium")
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rate factors that were measured, with made-up points."""
+    found: list[int] = []
+
+    def point(rival: Rival, crf: int, frames: Frames) -> rd.Point:
+        found.append(crf)
+        return {"bpp": 1 / crf, "psnr_db": 60.0 - crf, "ms_ssim": None}
+
+    monkeypatch.setattr(rivals, "rival_point", point)
+    return found
+
+
+def test_rivals_are_measured_once(tmp_path: Path, measured: list[int]) -> None:
+    file, digest = tmp_path / "new" / "rivals.json", rivals.digest_of(FRAMES)
+    first = rivals.RivalPoints(file).point("a", MEDIUM, 23, FRAMES, digest)
+    again = rivals.RivalPoints(file).point("another name", MEDIUM, 23, FRAMES.copy(), digest)
+    assert first == again and measured == [23]
+    assert first["processor"] and "libx264 of PyAV" in first["version"] and first["psnr_db"] == 37
+    (row,) = json.loads(file.read_text())["points"]
+    assert (row["clip"], row["rival"], row["crf"], row["frames_sha256"]) == ("a", "x264:medium", 23, digest)
+    again["psnr_db"] = 0
+    assert rivals.RivalPoints(file).point("a", MEDIUM, 23, FRAMES, digest) == first
+
+
+def test_rivals_are_measured_again_for_other_frames_factors_and_versions(
+    tmp_path: Path, measured: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, digest = rivals.RivalPoints(tmp_path / "rivals.json"), rivals.digest_of(FRAMES)
+    others = [digest, rivals.digest_of(FRAMES[:2]), rivals.digest_of(FRAMES.reshape(3, 32, 128, 3))]
+    assert len({*others}) == 3
+    for one in others:
+        kept.point("a", MEDIUM, 23, FRAMES, one)
+    kept.point("a", MEDIUM, 28, FRAMES, digest)
+    kept.point("a", parse_rival("x264:fast"), 28, FRAMES, digest)
+    assert measured == [23, 23, 23, 28, 28]
+    monkeypatch.setattr("av.__version__", "99.0")
+    kept.point("a", MEDIUM, 23, FRAMES, digest)
+    assert len(measured) == 6
+    monkeypatch.setattr(rivals, "MEASUREMENT", 2)
+    kept.point("a", MEDIUM, 23, FRAMES, digest)
+    assert len(measured) == 7
+
+
+@pytest.mark.end_to_end
+def test_two_jobs_in_a_real_sweep(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", moving_gradient(128, 112, 5))
+    report, kept = tmp_path / "rd-small.json", tmp_path / "rivals" / "points.json"
+    words = ["--epochs", "1", "--bpp", "0.3,0.6", "--against", "x264:ultrafast", "--device", "cpu"]
+    command = [sys.executable, "-m", "benchmarks.rd", str(clip), "--jobs", "2", *words]
+    command += ["--json", str(report), "--rivals", str(kept), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, env=environment(), timeout=240)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"against x264:ultrafast, worst first" in done.stdout
+    rows = json.loads(report.read_text())["results"]
+    ours = [row["point"] for row in rows if row["contender"] == "inrc"]
+    assert [point["jobs"] for point in ours] == [2, 2]
+    assert all("1 thread" in point["device"] for point in ours)
+    assert all(row["point"]["seconds"] > 0 and row["point"]["decode_seconds"] > 0 for row in rows)
+    assert len(json.loads(kept.read_text())["points"]) == len(rows) - 2 == 6
+    assert "encode, s | decode, s" in page(tmp_path)
+
+
 def test_the_mean_over_clips_names_the_worst() -> None:
     curves = {
         "good": {"x264:medium": curve(0.1), "inrc": curve(0.05)},
@@ -130,10 +221,24 @@ def test_the_mean_over_clips_names_the_worst() -> None:
     assert row["worst_percent"] == pytest.approx(100)
 
 
-def test_lines_and_plot(tmp_path: Path) -> None:
+def test_standings_begin_with_the_worst_clip() -> None:
+    slow = [{**point, "seconds": 12.5, "decode_seconds": 0.25} for point in curve(0.05)]
+    curves = {
+        "good": {"x264:medium": curve(0.1), "svtav1:6": curve(0.05), "inrc": slow},
+        "bad": {"x264:medium": curve(0.1), "svtav1:6": curve(0.1, 20.0), "inrc": curve(0.2)},
+    }
+    lines = [*standings(curves, compare_all(curves))]
+    assert len(lines) == 2 * 5
+    assert "against x264:medium" in lines[0] and "against svtav1:6" in lines[5]
+    assert [text.split()[0] for text in lines[2:5]] == ["bad", "good", "mean"]
+    assert "+100.0 %" in lines[2] and "-50.0 %" in lines[3] and "+25.0 %" in lines[4]
+    assert "30.00 to 40.00" in lines[3] and "12.50 /      -" in lines[3] and "0.25 /" in lines[3]
+    # Without an overlap there is no figure and no mean.
+    assert [text.split()[:2] for text in lines[7:9]] == [["bad", "none"], ["good", "+0.0"]]
+    assert lines[9].split() == ["mean", "of", "2", "none", "none"]
+
+
+def test_a_plot(tmp_path: Path) -> None:
     curves = {"bunny": {"x264:medium": curve(0.1), "hnerv": curve(0.05)}}
-    (psnr, ms_ssim) = compare_all(curves)
-    assert "hnerv" in line(psnr) and "-50.0 %  over 30 to 40" in line(psnr)
-    assert "no BD-rate" in line(ms_ssim)
     draw(curves, tmp_path / "rd.svg")
     assert "</svg>" in (tmp_path / "rd.svg").read_text()

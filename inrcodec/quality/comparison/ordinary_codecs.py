@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -22,7 +22,8 @@ MARGIN = 1.5
 def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -> dict[str, Any]:
     """Encode RGB `frames` (T, height, width, 3) at one rate factor, and measure the decoded stream.
 
-    Returns its bytes, bits per pixel, quality and encoding time in seconds. Raises `RivalFailed`.
+    Returns its bytes, bits per pixel and quality, and the seconds of encoding and of decoding to RGB. Raises
+    `RivalFailed`.
     """
     started = time.monotonic()
     data = encode_stream(frames, rival, crf, rate)
@@ -30,7 +31,9 @@ def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -
     has_ms_ssim = MEASURES["ms-ssim"].is_installed
     values_db: list[float] = []
     similarities: list[float] = []
-    for index, decoded in enumerate(decoded_frames(data, rival, *frames.shape[1:3])):
+    decode_seconds = 0.0
+    for index, (decoded, frame_seconds) in enumerate(_timed(decoded_frames(data, rival, *frames.shape[1:3]))):
+        decode_seconds += frame_seconds
         if index == len(frames):
             raise RivalFailed(f"{rival.name} decodes to more than {len(frames)} frames")
         values_db.append(psnr_db(frames[index], decoded))
@@ -47,7 +50,18 @@ def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -
         "psnr_p1_db": quality.first_percentile_db,
         "ms_ssim": float(np.mean(similarities)) if similarities else None,
         "seconds": seconds,
+        "decode_seconds": decode_seconds,
     }
+
+
+def _timed(frames: Iterator[Frames]) -> Iterator[tuple[Frames, float]]:
+    """Yield each frame with the seconds that it took, whatever its taker does in between."""
+    while True:
+        started = time.monotonic()
+        frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame, time.monotonic() - started
 
 
 def rival_curve(
