@@ -6,7 +6,7 @@ It is slow and plain: it loops over cells wherever the text says "each".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,27 @@ NEIGHBOURS = ((0, -1), (-1, 0), (-1, -1))
 GAINS = (1.030176, 1.146783, 1.428231, 1.804515)
 
 
-def hierarchy(count: int, group: int) -> Tree:
+def hierarchy(count: int, group: int, cuts: Sequence[int] = ()) -> Tree:
     """Return levels and references by frame, and the batches of frames in decoding order."""
+    levels: dict[int, int] = {}
+    references: dict[int, tuple[int, int]] = {}
+    anchors: list[list[int]] = []
+    between: list[list[int]] = []
+    bounds = [0, *cuts, count]
+    for first, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        of_shot, pairs, batches = shot(stop - first, group)
+        levels |= {first + frame: level for frame, level in of_shot.items()}
+        references |= {first + frame: (first + p, first + q) for frame, (p, q) in pairs.items()}
+        for listed, is_anchor in ((anchors, True), (between, False)):
+            mine = [batch for batch in batches if (of_shot[batch[0]] < 2) == is_anchor]
+            listed += [[] for _ in range(len(mine) - len(listed))]
+            for whole, batch in zip(listed, mine, strict=False):
+                whole += [first + frame for frame in batch]
+    return levels, references, anchors + between
+
+
+def shot(count: int, group: int) -> Tree:
+    """Return the `hierarchy` of a single shot."""
     a = -(-(count - 1) // group)
     anchors = [(2 * i * (count - 1) + a) // (2 * a) for i in range(a + 1)] if a else [0]
     levels, references, batches = {0: 0}, {}, [[anchor] for anchor in anchors]
@@ -207,14 +226,14 @@ def predicted(plane: int, field: Array, references: tuple[int, int], planes: Map
 def frames_of(tensors: Mapping[str, NDArray[Any]], config: Any, height: int, width: int) -> NDArray[np.uint8]:
     """Decode frames (T, height, width, 3) from the tensors that `segment_tensors` returns."""
     count = len(tensors["latent"])
-    tree = hierarchy(count, config.group_frames)
+    tree = hierarchy(count, config.group_frames, config.cuts)
     field = field_of(tensors["motion"], config.rows, config.columns)
     steps = float(tensors["latent.step"]) * step_sizes(field, tree, config.exponent / 16, config.most)
     planes: dict[int, Pair] = {}
     for frame in (frame for batch in tree[2] for frame in batch):
         latents = tensors["latent"][frame] * steps[frame]
-        if frame == 0 and config.version >= 1:
-            latents = with_dc(latents, steps[0])
+        if tree[0][frame] == 0 and config.version >= 1:
+            latents = with_dc(latents, steps[frame])
         made = synthesis(latents, config.is_smooth)
         if frame in tree[1]:
             made = [made[i] + predicted(i, field[frame], tree[1][frame], planes) for i in range(2)]

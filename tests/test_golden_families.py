@@ -77,6 +77,7 @@ def test_golden_files_are_read_by_inspect(name: str) -> None:
 
 WITHOUT_EMBEDDING = (
     "inrc",
+    "inrc-cuts",
     "inrc-dc",
     "inrc-smooth",
     "nerv",
@@ -87,6 +88,7 @@ SECTION_AT_THE_END = {
     "hnerv": "head.bias",
     "hnerv-variant-row-steps": "head.bias",
     "inrc": "latent",
+    "inrc-cuts": "latent",
     "inrc-dc": "latent",
     "inrc-smooth": "latent",
     "nerv": "head.bias",
@@ -159,13 +161,14 @@ def test_one_has_a_predicted_dc() -> None:
         assert (decoder.codes([0])[0, ::3, ::3].int() - expected.int()).abs().max() > 32
 
 
-@pytest.mark.parametrize("name", ["inrc", "inrc-dc", "inrc-smooth"])
+@pytest.mark.parametrize("name", ["inrc", "inrc-cuts", "inrc-dc", "inrc-smooth"])
 def test_a_decoder_written_from_the_specification_shows_the_same_hierarchy(name: str) -> None:
     path = GOLDEN / f"{name}.inrv"
     stream = bitstream.load(path.read_bytes())
     segment = open_segment(stream.segments[0], stream.header)
     config = segment.config
-    assert (config.is_smooth, config.version) == (name == "inrc-smooth", int(name == "inrc-dc"))
+    assert (config.is_smooth, config.cuts) == (name == "inrc-smooth", (2,) if name == "inrc-cuts" else ())
+    assert config.version == int(name in ("inrc-dc", "inrc-cuts"))
     tensors = segment_tensors(segment)
     with inrcodec.open(path, "cpu", "float32") as opened:
         difference = opened[:].astype(int) - inrc_reference.frames_of(tensors, config, 23, 31)

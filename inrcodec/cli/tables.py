@@ -167,7 +167,7 @@ def _detail_table(report: FileReport, detail: Detail) -> Any:
     sums = [f"{bits:,.0f}" for bits in (kinds["motion"], kinds["flags"], kinds["latents"], total)]
     for name, footer in zip(heads, [str(frames), *sums, _share(total, report), empty], strict=True):
         table.add_column(name, justify="right", footer=footer)
-    names = {0: "0 first frame", 1: "1 anchors"}
+    names = {0: "0 first frames", 1: "1 anchors"}
     for one in detail.levels:
         bits = [f"{kind:,.0f}" for kind in (one.motion_bits, one.flag_bits, one.latent_bits, one.bits)]
         label = names.get(one.level, str(one.level))

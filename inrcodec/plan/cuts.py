@@ -68,11 +68,11 @@ def _even_parts(first: int, stop: int, longest: int) -> list[range]:
     return [range(*pair) for pair in pairwise(bounds)]
 
 
-def scene_starts(changes: NDArray[np.float64]) -> list[int]:
+def scene_starts(changes: NDArray[np.float64], shortest: int = SHORTEST_SCENE) -> list[int]:
     """First frames of all scenes but the first, from the change (T,) of each thumbnail from the previous one.
 
     A cut is a large change that stands out from those around it, unlike fast movement. Larger changes take
-    precedence, and no cut is closer than `SHORTEST_SCENE` to one already chosen or to an end.
+    precedence, and no cut is closer than `shortest` frames to one already chosen or to an end.
     """
     count = len(changes)
     bounds = [0, count]
@@ -84,7 +84,7 @@ def scene_starts(changes: NDArray[np.float64]) -> list[int]:
             *changes[start + 1 : start + 1 + SCENE_WINDOW],
         ]
         stands_out = changes[start] >= SCENE_CONTRAST * float(np.median(around or [0.0]))
-        if stands_out and all(abs(start - bound) >= SHORTEST_SCENE for bound in bounds):
+        if stands_out and all(abs(start - bound) >= shortest for bound in bounds):
             bounds.append(start)
     return sorted(bounds)[1:-1]
 

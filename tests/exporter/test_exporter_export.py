@@ -68,6 +68,17 @@ def test_models_do_not_depend_on_the_processor_that_exports(
     assert strides == [[1, 1]] * len(convolutions) and convolutions
 
 
+def test_shots_are_made_from_their_own_frames(tmp_path: Path) -> None:
+    source, folder = GOLDEN / "inrc-cuts.inrv", tmp_path / "out"
+    inrcodec.export(str(source), str(folder))
+    with inrcodec.open(source, "cpu", "float32") as video:
+        expected = video[:].astype(int)
+    opened = player.Player(folder)
+    for index in (4, 1, 5, 2, 0, 3):
+        assert np.abs(opened[index] - expected[index]).max() <= 1
+    assert opened.manifest.segments[0].references == ((), (0,), (), (2, 5), (3, 5), (2,))
+
+
 @pytest.mark.parametrize("name", ["inrc", "inrc-dc", pytest.param("inrc-smooth", marks=pytest.mark.slow)])
 def test_states_are_made_again_when_they_were_forgotten(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

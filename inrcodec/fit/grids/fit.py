@@ -1,6 +1,6 @@
 """Fits and codes one segment of the `inrc` family, from frames to sections, within its bytes and time.
 
-1. Search the motion and prune it.
+1. Find the cuts, search the motion and prune it.
 2. Choose latents and fit the entropy models in turn, until a quantisation step gives about the target bits.
 3. Refine the motion by gradients and prune it; then repeat 2.
 4. Fit the refining network to the decoded frames.
@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,7 +25,8 @@ from inrcodec.fit.grids.motion import STEP, MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.pace import FIRST_SHARE, REFINING_SHARE, SEARCHING_SHARE, Pace
 from inrcodec.fit.grids.refinement import RefiningFit, coded_network, share_of_a_step
 from inrcodec.fit.grids.report import Teller, picture
-from inrcodec.fit.grids.source_planes import SegmentPlanes, with_chroma_of
+from inrcodec.fit.grids.shots import planned_for
+from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.start import decoded_start, held_grids, motion_grids
 from inrcodec.fit.grids.step_search import (
     BITS_POWER,
@@ -76,7 +76,7 @@ def fit_grids(job: FitJob) -> FittedSegment:
     """
     plan = job.plan
     if plan.start is None:
-        plan = replace(plan, config=with_chroma_of(job.clip.frames, plan.config))
+        plan = planned_for(job.clip.frames, plan)
     segment = SegmentPlanes(torch.from_numpy(job.clip.frames).to(job.device), plan.config, plan.video)
     try:
         return _GridFit(plan, segment, job).run()

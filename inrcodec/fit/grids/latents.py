@@ -180,7 +180,7 @@ class LatentFit:
         """Sampled frames of each kind (first, anchor, between), with the frames that each one stands for."""
         levels = self._segment.tree.levels
         blocks = self._segment.height * self._segment.width // 64
-        kinds = [(levels == 0, 1), (levels == 1, 2), (levels > 1, 5)]
+        kinds = [(levels == 0, 2), (levels == 1, 2), (levels > 1, 5)]
         samples = []
         for kind, most in kinds:
             frames = kind.nonzero()[0]

@@ -64,12 +64,20 @@ class Reconstruction:
         self._threads = Threads(self._latents.device)
 
     def __call__(self, positions: Tensor) -> Tensor:
-        """See `FrameDecoder`. A position between two frames gives their linear blend."""
-        ends = [(math.floor(at), math.ceil(at), at - math.floor(at)) for at in positions.tolist()]
+        """See `FrameDecoder`. A position between two frames gives their linear blend.
+
+        Between two shots it gives the last frame of the first.
+        """
+        ends = [(math.floor(at), self._end(at), at - math.floor(at)) for at in positions.tolist()]
         with self._forgetting_failures():
             planes = self._begin({frame for pair in ends for frame in pair[:2]})
             shown = {frame: self._colours(one) for frame, one in planes.items()}
         return torch.stack([torch.lerp(shown[a], shown[b], part) for a, b, part in ends])
+
+    def _end(self, position: float) -> int:
+        """The frame at `position` or, in the same shot, after it."""
+        before, after = math.floor(position), math.ceil(position)
+        return before if self._tree.levels[after] == 0 else after
 
     def _field_of(self, motion: Tensor) -> Tensor:
         rows, columns = self._latents.shape[2] // 2, self._latents.shape[3] // 2

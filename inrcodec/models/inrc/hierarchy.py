@@ -5,13 +5,17 @@
 
 Frame 0 is intra-coded, the other anchors have one reference (like P pictures), and the frames between anchors
 are bi-predicted hierarchical B pictures (Schwarz et al., "Analysis of hierarchical B pictures and MCTF",
-2006). The number of frames and the group size determine everything here.
+2006). A *shot* is predicted from its own frames alone, so that each one has such a structure by itself. The
+number of frames, the group size and the first frames of the shots determine everything here.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 
 MOST_GROUP_FRAMES = 64
+LEAST_SHOT = 2
+"""Minimum frames of a shot where there are several, so that at most half of all frames are in one batch."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,13 @@ class Hierarchy:
     """The level, references and coding order of each of T frames."""
 
     frame_levels: tuple[int, ...]
-    """0 for the first frame, 1 for the other anchors, 2 and above for the frames of each halving."""
+    """0 for first frames of shots, 1 for other anchors, 2 and above for the frames of each halving."""
     frame_references: tuple[tuple[int, int], ...]
     """The reference frames before and after each frame. An anchor has the anchor before it twice, the first
-    frame has (-1, -1)."""
+    frame of a shot has (-1, -1)."""
     order: tuple[tuple[int, ...], ...]
-    """Batches of frames in coding order; the references of a batch are all in earlier batches."""
+    """Batches of frames of one level in coding order; the references of a batch are all in earlier batches.
+    The first batch has all frames of level 0."""
 
     @property
     def level_count(self) -> int:
@@ -85,26 +92,49 @@ class Hierarchy:
 
 
 @lru_cache(maxsize=8)
-def hierarchy(frame_count: int, group_frames: int) -> Hierarchy:
-    """The hierarchy of `frame_count` (T) frames with anchors evenly spread, about `group_frames` apart.
+def hierarchy(frame_count: int, group_frames: int, cuts: tuple[int, ...] = ()) -> Hierarchy:
+    """The hierarchy of `frame_count` frames with anchors evenly spread, about `group_frames` apart.
 
-    Anchor i = 0..n is frame floor((2 i (T - 1) + n) / (2 n)), so that the last frame is an anchor. The frame
-    between a and b is floor((a + b) / 2).
+    `cuts` are the first frames of all shots but the first. Anchor i = 0..n of a shot of T frames is its frame
+    floor((2 i (T - 1) + n) / (2 n)), so that its last frame is one. The frame between a and b is
+    floor((a + b) / 2). The first frames of all shots are one batch, as are their i-th anchors for each i and
+    their frames of each level from 2 on. Raises `ValueError` unless the shots have `LEAST_SHOT` frames each.
     """
-    groups = max(1, -(-(frame_count - 1) // group_frames)) if frame_count > 1 else 0
-    anchors = (
-        [(2 * i * (frame_count - 1) + groups) // (2 * groups) for i in range(groups + 1)] if groups else [0]
-    )
+    check_cuts(frame_count, cuts)
     levels, references = [0] * frame_count, [(-1, -1)] * frame_count
-    order: list[tuple[int, ...]] = [(anchor,) for anchor in anchors]
-    for before, anchor in zip(anchors[:-1], anchors[1:], strict=True):
-        levels[anchor], references[anchor] = 1, (before, before)
-    spans, level = list(zip(anchors[:-1], anchors[1:], strict=True)), 2
-    while spans := [(a, b) for a, b in spans if b - a > 1]:
-        middles = [(a + b) // 2 for a, b in spans]
-        for middle, span in zip(middles, spans, strict=True):
+    batches: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for first, stop in pairwise((0, *cuts, frame_count)):
+        anchors = [first + anchor for anchor in _anchors(stop - first, group_frames)]
+        for number, anchor in enumerate(anchors):
+            batches[min(number, 1), number].append(anchor)
+        for before, anchor in pairwise(anchors):
+            levels[anchor], references[anchor] = 1, (before, before)
+        for level, middle, span in _halvings(anchors):
             levels[middle], references[middle] = level, span
-        order.append(tuple(middles))
-        spans = [part for (a, b), m in zip(spans, middles, strict=True) for part in ((a, m), (m, b))]
+            batches[level, 0].append(middle)
+    order = tuple(tuple(batches[key]) for key in sorted(batches))
+    return Hierarchy(tuple(levels), tuple(references), order)
+
+
+def check_cuts(frame_count: int, cuts: Sequence[int]) -> None:
+    """Raise `ValueError` unless `cuts` divide the frames into shots of at least `LEAST_SHOT`."""
+    if cuts and min(stop - first for first, stop in pairwise((0, *cuts, frame_count))) < LEAST_SHOT:
+        raise ValueError(f"expected shots of {LEAST_SHOT} frames or more, found cuts at {list(cuts)}")
+
+
+def _anchors(frame_count: int, group_frames: int) -> list[int]:
+    """The anchors of a shot, counted from its first frame."""
+    groups = -(-(frame_count - 1) // group_frames)
+    if not groups:
+        return [0]
+    return [(2 * i * (frame_count - 1) + groups) // (2 * groups) for i in range(groups + 1)]
+
+
+def _halvings(anchors: Sequence[int]) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    """Yield level, number and references of each frame between anchors; on each level, frames ascend."""
+    spans, level = [*pairwise(anchors)], 2
+    while spans := [(a, b) for a, b in spans if b - a > 1]:
+        for a, b in spans:
+            yield level, (a + b) // 2, (a, b)
+        spans = [part for a, b in spans for part in ((a, (a + b) // 2), ((a + b) // 2, b))]
         level += 1
-    return Hierarchy(tuple(levels), tuple(references), tuple(order))

@@ -16,6 +16,7 @@ the best latents directly, frame after frame, with the decoder in the loop (`inr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from bitstream.errors import Corrupt
@@ -34,7 +35,7 @@ from inrcodec.models.family import (
     whole_number,
 )
 from inrcodec.models.inrc.frequencies import CHANNELS
-from inrcodec.models.inrc.hierarchy import MOST_GROUP_FRAMES
+from inrcodec.models.inrc.hierarchy import LEAST_SHOT, MOST_GROUP_FRAMES, check_cuts
 from inrcodec.models.inrc.shapes import (
     CELL,
     GROUP_FRAMES,
@@ -110,7 +111,10 @@ class Inrc:
         return InrcConfig(*node_counts(video), group, width, version=NEWEST_VERSION)
 
     def pack(self, config: InrcConfig) -> bytes:
+        if config.cuts and not config.version:
+            raise ValueError("expected version 1 or newer for a config with cuts")
         writer = Writer()
+        differences = [cut - before for before, cut in pairwise((0, *config.cuts))]
         for value in (
             config.rows,
             config.columns,
@@ -121,6 +125,7 @@ class Inrc:
             config.is_smooth,
             # A file of version 0 ends here, as it did before there were versions.
             *([config.version] if config.version else []),
+            *([len(config.cuts), *differences] if config.cuts else []),
         ):
             writer.varint(int(value))
         return writer.getvalue()
@@ -129,11 +134,12 @@ class Inrc:
         reader = Reader(raw, block="inrc config")
         rows, columns, group, width, exponent, most, smooth = (reader.varint() for _ in range(7))
         version = reader.varint() if reader.remaining else None
-        reader.expect_end()
-        config = InrcConfig(rows, columns, group, width, exponent, most, bool(smooth), version or 0)
         if video.frame_count > MOST_FRAMES:
             # Checked before the hierarchy is built, which takes memory and time for every frame.
             raise reader.fault(Corrupt, f"expected at most {MOST_FRAMES} frames, found {video.frame_count}")
+        cuts = _read_cuts(reader, video.frame_count) if reader.remaining else ()
+        reader.expect_end()
+        config = InrcConfig(rows, columns, group, width, exponent, most, bool(smooth), version or 0, cuts)
         known = (
             (config.rows, config.columns) == node_counts(video)
             and 1 <= config.group_frames <= MOST_GROUP_FRAMES
@@ -177,3 +183,16 @@ class Inrc:
         return Reconstruction(
             tensors, config.tree(video), display, config.fineness, config.is_smooth, config.version >= 1
         )
+
+
+def _read_cuts(reader: Reader, frame_count: int) -> tuple[int, ...]:
+    """The first frames of further shots: their number, at least 1, and their differences."""
+    count = reader.varint()
+    if not 1 <= count < frame_count // LEAST_SHOT:
+        raise reader.fault(Corrupt, f"{count} cuts in {frame_count} frames are out of range")
+    cuts = tuple(accumulate(reader.varint() for _ in range(count)))
+    try:
+        check_cuts(frame_count, cuts)
+    except ValueError as error:
+        raise reader.fault(Corrupt, str(error)) from error
+    return cuts

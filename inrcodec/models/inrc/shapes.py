@@ -135,6 +135,8 @@ class InrcConfig:
     """Whether chroma is upsampled linearly; otherwise each value is repeated (`models.inrc.planes`)."""
     version: int = 0
     """The syntax of motion, latents and entropy models, up to `NEWEST_VERSION`. Version 0 is not stored."""
+    cuts: tuple[int, ...] = ()
+    """First frames of all shots but the first, ascending; see `hierarchy`. From version 1 on."""
 
     @property
     def fineness(self) -> tuple[float, float]:
@@ -142,7 +144,7 @@ class InrcConfig:
         return self.exponent / 16, float(self.most)
 
     def tree(self, video: VideoInfo) -> Hierarchy:
-        return hierarchy(video.frame_count, self.group_frames)
+        return hierarchy(video.frame_count, self.group_frames, self.cuts)
 
 
 def node_counts(video: VideoInfo) -> tuple[int, int]:

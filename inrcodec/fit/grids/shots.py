@@ -1,0 +1,97 @@
+"""Finds the shots of a segment, so that no frame is predicted from another scene.
+
+A cut replaces a predicted frame by an intra-coded one and adds an anchor. A false cut thus costs bits, and a
+missed one no more than if there were no shots. A cut has to pass three tests: the picture changes much more
+than around it, the change lasts (unlike a short flash), and the frame has less detail than what its
+prediction from the frame before leaves (unlike a fade). The last test is that of x264's scene detection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inrcodec.fit.grids.block_search import search
+from inrcodec.fit.grids.source_planes import with_chroma_of
+from inrcodec.models.inrc.frequencies import FIRST_CHANNELS
+from inrcodec.models.inrc.lapped import analyse
+from inrcodec.models.inrc.planes import Planes, components, halved
+from inrcodec.models.inrc.prediction import predict_planes
+from inrcodec.models.inrc.shapes import CELL, MOTION_CHANNELS, InrcConfig
+from inrcodec.plan.cuts import scene_starts
+from inrcodec.plan.network import SegmentPlan
+from inrcodec.video.survey import thumbnail
+
+SHORTEST_SHOT = 6
+"""Minimum frames of a shot, a quarter of a second at 24 frames a second: shorter ones are mostly flashes."""
+LEAST_GAIN = 1.25
+"""Minimum ratio of the size of the prediction residual to that of the frame itself. More than 1, because a
+cut also adds an anchor."""
+
+
+def planned_for(clip: NDArray[np.uint8], plan: SegmentPlan) -> SegmentPlan:
+    """The plan for these frames (T, height, width, 3): with their chroma upsampling and their cuts."""
+    config = with_chroma_of(clip, plan.config)
+    if config.version >= 1:
+        config = replace(config, cuts=found_cuts(clip, config))
+    # Shorter shots have fewer levels, and so other shapes of the entropy models.
+    return replace(plan, config=config, specs=plan.family.tensors(config, plan.video))
+
+
+def found_cuts(clip: NDArray[np.uint8], config: InrcConfig) -> tuple[int, ...]:
+    """First frames of all shots but the first in the frames (T, height, width, 3)."""
+    starts = scene_starts(lasting_changes(clip), SHORTEST_SHOT)
+    return tuple(frame for frame in starts if _is_worth_it(clip[frame - 1 : frame + 1], config))
+
+
+def lasting_changes(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The change into each frame, (T,), in code values; 0 for the first.
+
+    It is the least mean difference between the thumbnails of a frame before and one after the change, over
+    all pairs of frames less than `SHORTEST_SHOT` + 1 apart. After a flash the picture is as before.
+    """
+    small = np.stack([thumbnail(frame) for frame in clip])
+    changes = np.full(len(small), np.inf)
+    changes[0] = 0.0
+    for apart in range(1, min(SHORTEST_SHOT + 1, len(small))):
+        differences = np.abs(small[apart:] - small[:-apart]).mean((1, 2, 3))
+        for before, difference in enumerate(differences):
+            inside = slice(before + 1, before + apart + 1)
+            changes[inside] = np.minimum(changes[inside], difference)
+    return changes
+
+
+@torch.no_grad()
+def _is_worth_it(pair: NDArray[np.uint8], config: InrcConfig) -> bool:
+    """Whether the second of two frames (2, height, width, 3) costs less without the first."""
+    before, now = (
+        components(torch.from_numpy(frame[None]), config.rows * CELL, config.columns * CELL) for frame in pair
+    )
+    motion = search(now[:, :1], before[:, :1])
+    field = torch.zeros(1, MOTION_CHANNELS, *motion.shape[2:])
+    field[:, : motion.shape[1]] = motion
+    source, reference = (halved(one, config.is_smooth) for one in (now, before))
+    residual = source - predict_planes(reference, None, field)
+    return _size(residual, config, is_first=False) >= LEAST_GAIN * _size(source, config, is_first=True)
+
+
+def _size(planes: Planes, config: InrcConfig, is_first: bool) -> float:
+    """The sum of the magnitudes of all coefficients; the DC of a first frame is predicted."""
+    coefficients = analyse(planes, config.is_smooth)
+    size = float(coefficients.abs().sum())
+    if is_first:
+        dc = coefficients[:, list(FIRST_CHANNELS)]
+        size += float(_steps_between(dc).sum() - dc.abs().sum())
+    return size
+
+
+def _steps_between(dc: Tensor) -> Tensor:
+    """The differences of (1, 3, h, w) from the left neighbour, and of the first column from that above."""
+    before = dc.roll(1, 3)
+    before[..., 0] = dc[..., 0].roll(1, 2)
+    before[..., 0, 0] = 0
+    return (dc - before).abs()
