@@ -223,6 +223,55 @@ def predicted(plane: int, field: Array, references: tuple[int, int], planes: Map
     return found
 
 
+def cubic(x: float) -> float:
+    """The weight of a pixel at the distance x, for a = -3/4."""
+    x = abs(x)
+    if x <= 1:
+        return 1.25 * x**3 - 2.25 * x**2 + 1
+    return -0.75 * (x**3 - 5 * x**2 + 8 * x - 4) if x < 2 else 0.0
+
+
+def shares(pixel: int, cell: int, nodes: int) -> list[tuple[int, float]]:
+    """The nodes whose tiles cover a pixel along one axis, each with its weight."""
+    own, inside, over = pixel // cell, pixel % cell + 0.5, cell // 4
+    if inside < over and own > 0:
+        return [(own, 0.5 + inside / (2 * over)), (own - 1, 0.5 - inside / (2 * over))]
+    if inside > cell - over and own < nodes - 1:
+        return [(own, 0.5 + (cell - inside) / (2 * over)), (own + 1, 0.5 - (cell - inside) / (2 * over))]
+    return [(own, 1.0)]
+
+
+def moved(plane: Array, y: float, x: float) -> Array:
+    """The values (C,) of a plane (C, h, w) at a place, rounded to eighths of a pixel."""
+    y, x = math.floor(8 * y + 0.5) / 8, math.floor(8 * x + 0.5) / 8
+    top, left = math.floor(y), math.floor(x)
+    found = np.zeros(len(plane))
+    for i in range(top - 1, top + 3):
+        for j in range(left - 1, left + 3):
+            value = plane[:, min(max(i, 0), plane.shape[1] - 1), min(max(j, 0), plane.shape[2] - 1)]
+            found += cubic(y - i) * cubic(x - j) * value
+    return found
+
+
+def overlapped(plane: int, field: Array, references: tuple[int, int], planes: Mapping[int, Pair]) -> Array:
+    """Predict luma (`plane` 0) or chroma (1) by overlapped tiles."""
+    first, second = (planes[reference][plane] for reference in references)
+    found, cell = np.zeros_like(first), 16 // (plane + 1)
+    for y, x in np.ndindex(*found.shape[1:]):
+        for i, down in shares(y, cell, field.shape[1]):
+            for j, across in shares(x, cell, field.shape[2]):
+                half_x, half_y, common_x, common_y = field[:4, i, j] / (plane + 1)
+                balance = field[4, i, j]
+                if references[0] == references[1]:
+                    value = moved(first, y + half_y, x + half_x)
+                else:
+                    before = moved(first, y + common_y - half_y, x + common_x - half_x)
+                    after = moved(second, y + common_y + half_y, x + common_x + half_x)
+                    value = (0.5 + balance) * before + (0.5 - balance) * after
+                found[:, y, x] += down * across * value
+    return found
+
+
 def frames_of(tensors: Mapping[str, NDArray[Any]], config: Any, height: int, width: int) -> NDArray[np.uint8]:
     """Decode frames (T, height, width, 3) from the tensors that `segment_tensors` returns."""
     count = len(tensors["latent"])
@@ -236,7 +285,8 @@ def frames_of(tensors: Mapping[str, NDArray[Any]], config: Any, height: int, wid
             latents = with_dc(latents, steps[frame])
         made = synthesis(latents, config.is_smooth)
         if frame in tree[1]:
-            made = [made[i] + predicted(i, field[frame], tree[1][frame], planes) for i in range(2)]
+            predict = overlapped if config.version >= 1 else predicted
+            made = [made[i] + predict(i, field[frame], tree[1][frame], planes) for i in range(2)]
         planes[frame] = made
     shown = []
     for frame in range(count):

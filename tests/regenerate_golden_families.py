@@ -68,7 +68,7 @@ def configs() -> dict[str, tuple[AnyFamily, Any]]:
         # Some steps are a power of the importance, some minimal; frames have one or two references.
         "inrc": (Inrc(), InrcConfig(2, 2, group_frames=3, width=8, exponent=12, most=2)),
         "inrc-smooth": (Inrc(), InrcConfig(2, 2, 3, width=8, exponent=12, most=2, is_smooth=True)),
-        "inrc-dc": (Inrc(), InrcConfig(2, 2, 3, width=8, exponent=12, most=2, version=1)),
+        "inrc-overlapped": (Inrc(), InrcConfig(2, 2, 3, width=8, exponent=12, most=2, version=1)),
         # The shots are frames 0 and 1, and 2 to 5 with anchors 2 and 5.
         "inrc-cuts": (Inrc(), InrcConfig(2, 2, 3, width=8, exponent=12, most=2, version=1, cuts=(2,))),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def test_golden_files_are_read_by_inspect(name: str) -> None:
 WITHOUT_EMBEDDING = (
     "inrc",
     "inrc-cuts",
-    "inrc-dc",
+    "inrc-overlapped",
     "inrc-smooth",
     "nerv",
     "nerv-80-frequencies",
@@ -89,7 +90,7 @@ SECTION_AT_THE_END = {
     "hnerv-variant-row-steps": "head.bias",
     "inrc": "latent",
     "inrc-cuts": "latent",
-    "inrc-dc": "latent",
+    "inrc-overlapped": "latent",
     "inrc-smooth": "latent",
     "nerv": "head.bias",
     "nerv-80-frequencies": "head.bias",
@@ -147,7 +148,7 @@ def test_one_has_a_whole_hierarchy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_has_a_predicted_dc() -> None:
     """Read as the DC itself, its residuals show another first frame."""
-    path = GOLDEN / "inrc-dc.inrv"
+    path = GOLDEN / "inrc-overlapped.inrv"
     (segment,) = bitstream.load(path.read_bytes()).segments
     config = Inrc().unpack(segment.config, VideoInfo(31, 23, 6), segment.seed)
     assert config.version == 1
@@ -156,19 +157,19 @@ def test_one_has_a_predicted_dc() -> None:
         decoder: Any = opened._renderers.of(0).decoder
         expected = decoder.codes([0])[0, ::3, ::3]
         assert np.abs(expected.numpy().astype(int) - np.load(path.with_suffix(".npy"))[0]).max() <= 1
-        decoder._is_dc_predicted = False
+        decoder._config = replace(config, version=0)
         decoder._forget()
         assert (decoder.codes([0])[0, ::3, ::3].int() - expected.int()).abs().max() > 32
 
 
-@pytest.mark.parametrize("name", ["inrc", "inrc-cuts", "inrc-dc", "inrc-smooth"])
+@pytest.mark.parametrize("name", ["inrc", "inrc-cuts", "inrc-overlapped", "inrc-smooth"])
 def test_a_decoder_written_from_the_specification_shows_the_same_hierarchy(name: str) -> None:
     path = GOLDEN / f"{name}.inrv"
     stream = bitstream.load(path.read_bytes())
     segment = open_segment(stream.segments[0], stream.header)
     config = segment.config
     assert (config.is_smooth, config.cuts) == (name == "inrc-smooth", (2,) if name == "inrc-cuts" else ())
-    assert config.version == int(name in ("inrc-dc", "inrc-cuts"))
+    assert config.version == int(name in ("inrc-overlapped", "inrc-cuts"))
     tensors = segment_tensors(segment)
     with inrcodec.open(path, "cpu", "float32") as opened:
         difference = opened[:].astype(int) - inrc_reference.frames_of(tensors, config, 23, 31)

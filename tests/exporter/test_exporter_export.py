@@ -79,7 +79,9 @@ def test_shots_are_made_from_their_own_frames(tmp_path: Path) -> None:
     assert opened.manifest.segments[0].references == ((), (0,), (), (2, 5), (3, 5), (2,))
 
 
-@pytest.mark.parametrize("name", ["inrc", "inrc-dc", pytest.param("inrc-smooth", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["inrc", "inrc-overlapped", pytest.param("inrc-smooth", marks=pytest.mark.slow)]
+)
 def test_states_are_made_again_when_they_were_forgotten(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

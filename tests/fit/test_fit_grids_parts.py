@@ -10,8 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from test_fit_grids import pan
 
-from inrcodec.fit.grids.block_search import finest_scale
-from inrcodec.fit.grids.motion import MotionFit, searched_field, to_grids
+from inrcodec.fit.grids.motion import SCALE, MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.step_search import LARGEST_CHANGE, StepSearch
 from inrcodec.models.family import VideoInfo
@@ -113,10 +112,9 @@ def costs(
     motion: MotionFit, segment: SegmentPlanes, fineness: torch.Tensor, step: float
 ) -> tuple[float, float]:
     """Cost of coding the residual and bits of the motion grids, as pruning measures them."""
-    scale = min(8, 2 * finest_scale(segment.height, segment.width))
     left = sum(
-        float(motion._left_to_code(batch, fineness, step, scale, motion.grids).sum())
-        for batch in motion._batches(scale)
+        float(motion._left_to_code(batch, fineness, step, motion.grids).sum())
+        for batch in motion.batches(SCALE)
     )
     return left, float(motion.entropy.bits([grid.detach() for grid in motion.grids]))
 

@@ -278,8 +278,7 @@ def test_a_network_of_zeros_is_not_computed(threads: int, monkeypatch: pytest.Mo
         "latent.step": torch.tensor(0.1),
         **{name: torch.zeros_like(value) for name, value in decoder._weights.items()},
     }
-    arguments = (decoder._tree, decoder._display, (0.5, 6.0), decoder._is_smooth)
-    empty = reconstruction.Reconstruction(tensors, *arguments)
+    empty = reconstruction.Reconstruction(tensors, decoder._config, decoder._tree, decoder._display)
     frames = empty.codes(range(6))
     assert computed[1:] == [False] * 6
     assert frames.shape == expected.shape

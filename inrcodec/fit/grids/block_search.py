@@ -20,13 +20,11 @@ RADIUS = 10
 """Range of the full search, pixels of the coarsest scale."""
 COARSE_WINDOW, WINDOW = 32, 24
 """Side of the square around a node's centre that is matched, in the full search and in refinement, pixels."""
-SMOOTHNESS = 0.004
+SMOOTHNESS = 0.012
 """Penalty on the mean absolute difference: per pixel of motion in the full search (pixels of the coarsest
 scale), and once for a vector taken over from a neighbour."""
 COARSEST_SIDE = 80
 """Approximate longer side of the coarsest images, pixels."""
-SCALES = 3
-"""Maximum number of scales searched; each has half the resolution of the next."""
 
 
 def coarsest_scale(height: int, width: int) -> int:
@@ -35,19 +33,13 @@ def coarsest_scale(height: int, width: int) -> int:
     return 1 << power
 
 
-def finest_scale(height: int, width: int) -> int:
-    """The smallest downscaling factor searched: a quarter of the largest, at least 1."""
-    return max(1, coarsest_scale(height, width) >> (SCALES - 1))
-
-
 def search(current: Tensor, reference: Tensor) -> Tensor:
     """Motion vectors (B, 2, rows, columns) in pixels; both luma planes are (B, 1, height, width)."""
     height, width = current.shape[2:]
     scale = coarsest_scale(height, width)
     motion = _all_shifts(F.avg_pool2d(current, scale), F.avg_pool2d(reference, scale), scale)
-    least = finest_scale(height, width)
     while True:
-        is_finest = scale == least
+        is_finest = scale == 1
         now, before = F.avg_pool2d(current, scale), F.avg_pool2d(reference, scale)
         steps = (1.0, 0.5, 0.25) if is_finest else (1.0,)
         motion = _around(now, before, motion, scale, steps)

@@ -7,7 +7,7 @@ parameters are floats here; `parameters` rounds them to the integers of the file
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from inrcodec.models.inrc.context_prior import context_prior
 from inrcodec.models.inrc.contexts import LARGEST_MAGNITUDE, LOG_TABLE, OFFSET
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.prediction import doubled
-from inrcodec.models.inrc.shapes import KNOTS, MOTION_CHANNELS, MotionFeature
+from inrcodec.models.inrc.shapes import KNOTS, MOTION_CHANNELS, PYRAMID_LEVELS, MotionFeature
 
 RATES = {"bias": 0.1, "level": 0.1, "weight": 0.03, "knots": 0.05}
 """Learning rates, by kind of parameter."""
@@ -167,18 +167,8 @@ class MotionEntropy(EntropyModel):
         for k, grid in enumerate(grids):
             cut = grid.detach().round().abs().clamp(max=LARGEST_MAGNITUDE)
             above = torch.zeros_like(cut) if parent is None else doubled(parent, *cut.shape[2:])
-            before = torch.cat([torch.zeros_like(cut[:, :1]), cut[:, :-1]], 1)
-            around = (4 * F.avg_pool2d(above, 3, 1, 1, count_include_pad=False) + 1e-3).floor()
-            counts = {
-                MotionFeature.PARENT: above,
-                MotionFeature.CHANNEL_BEFORE: before,
-                MotionFeature.PARENT_AROUND: around,
-                MotionFeature.PARENT_CHANNELS: above.sum(1, keepdim=True).expand_as(cut),
-            }
-            sums = self.bias.view(-1, 4, MOTION_CHANNELS)[self.levels, k][..., None, None] + sum(
-                self.weight[k, feature] * logarithms(count) for feature, count in counts.items()
-            )
-            places = (QUARTERS * (sums + ZERO_KNOT) - 0.5).clamp(0, QUARTERS * (KNOTS - 1))
+            sums = self._known_sums(k, above, self.levels)
+            places = self._places(k, sums, cut)
             magnitude = grid.abs()
             lower = magnitude.detach().floor()
             bits = torch.lerp(
@@ -187,6 +177,43 @@ class MotionEntropy(EntropyModel):
             found.append(bits * self.active)
             parent = cut
         return found
+
+    def finest_bits(self, grids: Sequence[Tensor], frames: Sequence[int]) -> Callable[[Tensor], Tensor]:
+        """A function from the finest grid (B, 5, h, w), in whole steps, to bits of its nodes (B, 1, h, w).
+
+        `grids` are all grids of these `frames`; the coarser ones are the context.
+        """
+        k, shapes, active = len(grids) - 1, shapes_of(self.knots), self.active[frames]
+        parent = grids[-2].abs().clamp(max=LARGEST_MAGNITUDE)
+        above = doubled(parent, *grids[-1].shape[2:])
+        sums = self._known_sums(k, above, self.levels[frames])
+
+        def bits(finest: Tensor) -> Tensor:
+            magnitude = finest.abs()
+            places = self._places(k, sums, magnitude.clamp(max=LARGEST_MAGNITUDE))
+            return (shapes.between(magnitude, places) * active).sum(1, keepdim=True)
+
+        return bits
+
+    def _known_sums(self, k: int, above: Tensor, levels: Tensor) -> Tensor:
+        """The part of the sums of grid `k` that does not depend on the grid itself, (T, 5, h, w).
+
+        `above` are the cut magnitudes of the parents and `levels` (T,) the levels of the frames.
+        """
+        around = (4 * F.avg_pool2d(above, 3, 1, 1, count_include_pad=False) + 1e-3).floor()
+        counts = {
+            MotionFeature.PARENT: above,
+            MotionFeature.PARENT_AROUND: around,
+            MotionFeature.PARENT_CHANNELS: above.sum(1, keepdim=True).expand_as(above),
+        }
+        biases = self.bias.view(-1, PYRAMID_LEVELS, MOTION_CHANNELS)[levels, k][..., None, None]
+        return biases + sum(self.weight[k, feature] * logarithms(count) for feature, count in counts.items())
+
+    def _places(self, k: int, known_sums: Tensor, cut: Tensor) -> Tensor:
+        """Positions of the symbols on the scale of classes; `cut` are their clipped magnitudes."""
+        before = torch.cat([torch.zeros_like(cut[:, :1]), cut[:, :-1]], 1)
+        sums = known_sums + self.weight[k, MotionFeature.CHANNEL_BEFORE] * logarithms(before)
+        return (QUARTERS * (sums + ZERO_KNOT) - 0.5).clamp(0, QUARTERS * (KNOTS - 1))
 
 
 def optimizer(model: EntropyModel, rate: float = 1.0) -> torch.optim.Optimizer:

@@ -2,7 +2,7 @@
 
 1. Find the cuts, search the motion and prune it.
 2. Choose latents and fit the entropy models in turn, until a quantisation step gives about the target bits.
-3. Refine the motion by gradients and prune it; then repeat 2.
+3. Refine the motion by gradients, prune it and search its nodes; then repeat 2.
 4. Fit the refining network to the decoded frames.
 5. Choose and code the latents again at ever closer steps, until the file fits its bytes.
 """
@@ -22,6 +22,7 @@ from inrcodec.errors import TargetUnreachable
 from inrcodec.fit.grids.entropy import parameters, set_parameters
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import STEP, MotionFit, searched_field, to_grids
+from inrcodec.fit.grids.motion_rounds import TRIALS_AFTER, MotionRounds
 from inrcodec.fit.grids.pace import FIRST_SHARE, REFINING_SHARE, SEARCHING_SHARE, Pace
 from inrcodec.fit.grids.refinement import RefiningFit, coded_network, share_of_a_step
 from inrcodec.fit.grids.report import Teller, picture
@@ -46,7 +47,7 @@ from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import Picture
 from inrcodec.system.device import compute_dtype
 
-PRICE = 0.06
+PRICE = 0.1
 """The multiplier lambda of rate-distortion optimisation: squared error per bit, in squared latent steps."""
 FIRST_STEP, FIRST_BPP = 0.9, 0.055
 """A latent step and the bits per pixel it gave for one clip, from which the step search starts."""
@@ -60,10 +61,8 @@ MOST_MOTION = 0.5
 """Share of the target bits for motion and entropy models above which motion is pruned again."""
 MODEL_BITS = 8.0 * 350
 """Approximate bits of the parameters of both entropy models."""
-REFINING_TRIALS, SEARCHING_TRIALS = 6, 3
-"""Trials for which there must be time to refine motion, and to try another step of the step search."""
-ROUNDS_A_TURN = 24
-"""Rounds of motion refinement between prunings."""
+SEARCHING_TRIALS = 3
+"""Trials for which there must be time to try another step of the step search."""
 FIRST_ROUNDS, ROUNDS = 60, 16
 """Optimiser steps of fitting an entropy model, the first time and each time after."""
 
@@ -123,7 +122,7 @@ class _GridFit:
             self._search_motion()
         self._find_step(CLOSE, SEARCHES)
         early = self._early() if self._pace.is_limited else None
-        if not self._pace.is_late(REFINING_TRIALS):
+        if not self._pace.is_late(TRIALS_AFTER):
             self._refine_motion()
             self._find_step(CLOSE_ENOUGH, SEARCHES)
         self._segment.forget_small_components()
@@ -240,24 +239,13 @@ class _GridFit:
             return float(self._motion.entropy.bits([grid.detach() for grid in self._motion.grids]))
 
     def _refine_motion(self) -> None:
-        """Refine and prune motion in turn; each turn restarts the learning rate schedule."""
-        # Without a network nothing else needs the time.
-        share = REFINING_SHARE if self._network_bits else 1.0
-        rounds, lasts = self._pace.refining_rounds(), self._pace.lasts(share)
         fineness = self._fineness.mean((1, 2, 3))
-        done = 0
-
-        def goes_on() -> bool:
-            nonlocal done
-            done += 1
-            self._progress.stage("refining motion", done, rounds)
-            return lasts() and not self._pace.is_late(REFINING_TRIALS)
-
-        while done < rounds and lasts():
-            turn = min(ROUNDS_A_TURN, rounds - done)
-            self._motion.refine(turn, fineness, self._step, self._price, goes_on)
-            self._motion.fit_entropy(ROUNDS)
-            self._prune_motion(1)
+        rounds = MotionRounds(self._motion, self._pace, self._progress, fineness, self._step, self._price)
+        # Without a network nothing else needs the time.
+        rounds.refine(REFINING_SHARE if self._network_bits else 1.0)
+        # A file of an older version that is continued predicts in another way.
+        if self._segment.config.is_overlapped:
+            rounds.search_nodes(self._segment.frame_count)
 
     def _fit_network(self, refining: RefiningFit) -> int:
         self._refining, clock = refining, self._pace.network_clock()

@@ -96,7 +96,7 @@ class LatentFit:
             for batch in segment.chunks(whole):
                 source = segment.planes(batch)
                 if tree.levels[batch[0]] > 0:
-                    predicted = predict_batch(frames, batch, tree, field[batch])
+                    predicted = predict_batch(frames, batch, tree, field[batch], segment.config.is_overlapped)
                 else:
                     predicted = no_planes(len(batch), segment.height, segment.width, segment.device)
                 wanted = analyse(source - predicted, is_smooth) / steps[batch]

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inrcodec.fit.grids.block_search import finest_scale, search
+from inrcodec.fit.grids.block_search import search
 from inrcodec.fit.grids.entropy import MotionEntropy, optimizer
+from inrcodec.fit.grids.node_search import Costs, NodeSearch, References
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.training.adam import Adam
 from inrcodec.models.inrc.prediction import field_of, predict
@@ -17,6 +18,10 @@ from inrcodec.models.inrc.shapes import GRID_SCALES, MOTION_CHANNELS, grid_sizes
 
 STEP = 0.25
 """Quantisation step of motion, pixels, and of the balance between both references."""
+SEARCHED_PIXELS = 8
+"""How much shorter chunks of frames are in the search of nodes: their tiles should stay in the caches."""
+SCALE = 2
+"""Downscaling factor of the images by which motion is refined by gradients, and pruned."""
 RATE = 0.16
 """Adam's learning rate for grids, whose unit is `STEP`."""
 BLOCK_ENERGY = 8.0
@@ -136,13 +141,10 @@ class MotionFit:
     ) -> None:
         """Minimise the cost of prediction residuals plus `price` times the bits of the grids, then round.
 
-        `step` is the latents' quantisation step and `fineness` (T,) the mean factor on it in each frame. The
-        first two thirds of the rounds use images of half the finest scale's resolution. Stops early when
-        `goes_on` returns False.
+        `step` is the latents' quantisation step and `fineness` (T,) the mean factor on it in each frame.
+        Stops early when `goes_on` returns False.
         """
         grid_optimizer = Adam(self.grids, lr=RATE)
-        finest = finest_scale(self._segment.height, self._segment.width)
-        coarse = 2 * rounds // 3
         for number in range(rounds):
             if not goes_on():
                 break
@@ -150,9 +152,8 @@ class MotionFit:
                 group["lr"] = RATE * (1 - 0.9 * number / rounds)
             grid_optimizer.zero_grad()
             self._optimizer.zero_grad()
-            scale = min(8, 2 * finest) if number < coarse else finest
-            for batch in self._batches(scale):
-                left = self._left_to_code(batch, fineness, step, scale, self.grids)
+            for batch in self.batches(SCALE):
+                left = self._left_to_code(batch, fineness, step, self.grids)
                 left.sum().backward()  # type: ignore[no-untyped-call]
             (price * self.entropy.bits(self.grids)).backward()  # type: ignore[no-untyped-call]
             grid_optimizer.step()
@@ -167,22 +168,42 @@ class MotionFit:
 
         See `refine` for the arguments.
         """
-        scale = min(8, 2 * finest_scale(self._segment.height, self._segment.width))
         for k in reversed(range(len(self.grids))):
             grid = self.grids[k]
             less = [torch.zeros_like(one) if one is grid else one for one in self.grids]
             saved = self.entropy.bits_of_nodes(self.grids)[k] - self.entropy.bits_of_nodes(less)[k]
             is_worth_it = torch.zeros_like(saved[:, :1], dtype=torch.bool)
             blocks = 2 << (len(self.grids) - 1 - k)
-            for batch in self._batches(scale):
-                added = self._left_to_code(batch, fineness, step, scale, less)
-                added -= self._left_to_code(batch, fineness, step, scale, self.grids)
+            for batch in self.batches(SCALE):
+                added = self._left_to_code(batch, fineness, step, less)
+                added -= self._left_to_code(batch, fineness, step, self.grids)
                 down, right = (grid.shape[axis] * blocks - added.shape[axis] for axis in (2, 3))
                 of_nodes = F.avg_pool2d(F.pad(added, (0, right, 0, down)), blocks) * blocks**2
                 is_worth_it[batch] = of_nodes < price * saved[batch].sum(1, keepdim=True)
             grid[is_worth_it.expand_as(grid)] = 0
 
-    def _batches(self, scale: int) -> list[list[int]]:
+    @torch.no_grad()
+    def search_nodes(
+        self, fineness: Tensor, step: float, price: float, goes_on: Callable[[int], bool]
+    ) -> None:
+        """Refine the finest grid by `node_search`, while `goes_on(frames)`, the number that come next.
+
+        See `refine` for the other arguments.
+        """
+        segment, tree = self._segment, self._segment.tree
+        grids = [grid.detach() for grid in self.grids]
+        planes = segment.luma
+        references = References(planes)
+        for kind in self.batches(1):
+            for batch in segment.chunks(kind, SEARCHED_PIXELS * segment.height * segment.width):
+                if not goes_on(len(batch)):
+                    return
+                costs = Costs(fineness[batch].pow(-2), BLOCK_ENERGY * step**2, price)
+                search = NodeSearch(planes[batch], references, tree.references[batch].tolist(), costs)
+                own = [grid[batch] for grid in grids]
+                grids[-1][batch] = search.run(own, self.entropy.finest_bits(own, batch))
+
+    def batches(self, scale: int) -> list[list[int]]:
         """Chunks of frames at this scale, those with one reference apart from those with two."""
         segment = self._segment
         has_two, predicted = segment.tree.has_two, segment.tree.levels > 0
@@ -194,18 +215,18 @@ class MotionFit:
         ]
 
     def _left_to_code(
-        self, batch: list[int], fineness: Tensor, step: float, scale: int, grids: Sequence[Tensor]
+        self, batch: list[int], fineness: Tensor, step: float, grids: Sequence[Tensor]
     ) -> Tensor:
         """Cost of coding the residual of each 8x8 block, as squared error: (B, 1, h / 8, w / 8)."""
         segment = self._segment
         references = segment.tree.references[batch]
 
-        small = segment.small_components(scale)
+        small = segment.small_components(SCALE)
         now, before = small[batch], small[references[:, 0]]
         after = small[references[:, 1]] if segment.tree.has_two[batch[0]] else None
         field = field_of([grid[batch] for grid in grids]) * STEP
-        errors = (predict(before, after, field, scale) - now).square().sum(1, keepdim=True)
-        energy = F.avg_pool2d(errors, 8 // scale) * 64
+        errors = (predict(before, after, field, SCALE) - now).square().sum(1, keepdim=True)
+        energy = F.avg_pool2d(errors, 8 // SCALE) * 64
         least = BLOCK_ENERGY * step**2
         weight = fineness[batch].view(-1, 1, 1, 1).pow(-2)
         return least * torch.log1p(energy * weight / least)

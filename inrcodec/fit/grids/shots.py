@@ -75,7 +75,7 @@ def _is_worth_it(pair: NDArray[np.uint8], config: InrcConfig) -> bool:
     field = torch.zeros(1, MOTION_CHANNELS, *motion.shape[2:])
     field[:, : motion.shape[1]] = motion
     source, reference = (halved(one, config.is_smooth) for one in (now, before))
-    residual = source - predict_planes(reference, None, field)
+    residual = source - predict_planes(reference, None, field, config.is_overlapped)
     return _size(residual, config, is_first=False) >= LEAST_GAIN * _size(source, config, is_first=True)
 
 

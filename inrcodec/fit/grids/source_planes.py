@@ -102,6 +102,11 @@ class SegmentPlanes:
         """Luma and chroma (B, 3, height, width) of these source frames, at full resolution."""
         return components(self.clip[list(frames)], self.height, self.width)
 
+    @cached_property
+    def luma(self) -> Tensor:
+        """Luma of all source frames, (T, 1, height, width), float32."""
+        return self._planes.luma.float()
+
     def small_components(self, scale: int) -> Tensor:
         """`components` of all frames, downscaled by `scale`: (T, 3, height / scale, width / scale)."""
         found = self._small.get(scale)

@@ -18,7 +18,7 @@ from inrcodec.models.inrc.lapped import BLOCK, add_synthesis
 from inrcodec.models.inrc.planes import Planes, no_planes
 from inrcodec.models.inrc.prediction import field_of, predict_batch, step_sizes
 from inrcodec.models.inrc.quads import refine, to_codes, to_colours, to_quads
-from inrcodec.models.inrc.shapes import split_grids
+from inrcodec.models.inrc.shapes import InrcConfig, split_grids
 from inrcodec.system.threads import P, T, Threads, done
 
 AHEAD = 4
@@ -35,20 +35,15 @@ class Reconstruction:
     def __init__(
         self,
         tensors: Mapping[str, Tensor],
+        config: InrcConfig,
         tree: Hierarchy,
         display: tuple[int, int],
-        fineness: tuple[float, float],
-        is_smooth: bool,
-        is_dc_predicted: bool = False,
     ) -> None:
         """Prepare to decode the segment with these `tensors` (`coding.grid_sections.segment_tensors`).
 
-        `display` is (height, width). `fineness` are `exponent` and `most` of `step_sizes`. `is_smooth` says
-        how chroma is upsampled; see `planes`. `is_dc_predicted` says whether the DC channels of frames
-        without references are residuals; see `dc_prediction`.
+        `display` is (height, width).
         """
-        self._is_dc_predicted = is_dc_predicted
-        self._tree, self._display, self._is_smooth = tree, display, is_smooth
+        self._config, self._tree, self._display = config, tree, display
         self._latents = tensors["latent"]
         self._motion = tensors["motion"]
         self._motion_step = tensors.get("motion.step")
@@ -56,7 +51,7 @@ class Reconstruction:
         # A network that was not worth its bits is all zeros and changes nothing.
         self._weights = network if any(value.any() for value in network.values()) else {}
         self._field = self._field_of(tensors["motion"])
-        self._steps = tensors["latent.step"] * step_sizes(self._field, tree, *fineness)
+        self._steps = tensors["latent.step"] * step_sizes(self._field, tree, *config.fineness)
         self._frames: dict[int, Future[Planes]] = {}
         self._codes: dict[int, Future[Tensor]] = {}
         self._next = -1
@@ -92,8 +87,8 @@ class Reconstruction:
             # Integers take less space.
             symbols = (self._motion / self._motion_step).round().to(torch.int32)
             motion = Stored(self._field_of(symbols), float(self._motion_step))
-        fixed = FixedReconstruction(self._weights, self._display, self._is_smooth)
-        return frame_graphs(fixed, self._tree, motion, self._latents, self._steps, self._is_dc_predicted)
+        fixed = FixedReconstruction(self._weights, self._display, self._config)
+        return frame_graphs(fixed, self._tree, motion, self._latents, self._steps)
 
     def codes(self, frames: Sequence[int]) -> Tensor:
         """See `CodesDecoder`."""
@@ -168,13 +163,14 @@ class Reconstruction:
         with torch.autocast(self._latents.device.type, enabled=False):
             latents = self._latents[at]
             if frames:
-                planes = predict_batch(frames, (frame,), self._tree, self._field[at])
+                field, is_overlapped = self._field[at], self._config.is_overlapped
+                planes = predict_batch(frames, (frame,), self._tree, field, is_overlapped)
             else:
                 rows, columns = self._latents.shape[2:]
                 planes = no_planes(1, BLOCK * rows, BLOCK * columns, self._latents.device)
-                if self._is_dc_predicted:
+                if self._config.is_dc_predicted:
                     latents = restored(latents, self._steps[at])
-            add_synthesis(planes, latents, self._steps[at], self._is_smooth)
+            add_synthesis(planes, latents, self._steps[at], self._config.is_smooth)
         return planes.frames()[0]
 
     def _colours(self, planes: Future[Planes]) -> Tensor:
@@ -190,4 +186,4 @@ class Reconstruction:
         height, width = self._display
         refined = refine(to_quads(planes.result().map(lambda plane: plane[None])), self._weights)
         with torch.autocast(self._latents.device.type, enabled=False):
-            return convert(refined, self._is_smooth)[0, :height, :width]
+            return convert(refined, self._config.is_smooth)[0, :height, :width]

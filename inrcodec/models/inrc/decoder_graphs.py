@@ -24,6 +24,7 @@ from inrcodec.models.inrc.lapped import synthesised
 from inrcodec.models.inrc.planes import Planes
 from inrcodec.models.inrc.prediction import predict_planes
 from inrcodec.models.inrc.quads import as_images, refine
+from inrcodec.models.inrc.shapes import InrcConfig
 
 STATES = ("luma", "chroma")
 
@@ -31,16 +32,16 @@ STATES = ("luma", "chroma")
 class FixedReconstruction:
     """Decodes frames one at a time, each from the arguments alone; the functions of a `FrameGraphs`."""
 
-    def __init__(self, weights: Mapping[str, Tensor], display: tuple[int, int], is_smooth: bool) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], display: tuple[int, int], config: InrcConfig) -> None:
         """`weights` are the refining network's; `display` is (height, width)."""
-        self._weights, self._display, self.is_smooth = weights, display, is_smooth
+        self._weights, self._display, self.config = weights, display, config
 
     def first(self, latent: Tensor, step: Tensor, dc: Tensor | None = None) -> tuple[Tensor, ...]:
         """Luma (1, 1, h, w) and chroma (1, 2, h / 2, w / 2) of a frame without references.
 
         `dc` (1, 3, h, w) replaces the DC channels of `latent`, if they are residuals.
         """
-        made = synthesised(latent if dc is None else with_dc(latent, dc), step, self.is_smooth)
+        made = synthesised(latent if dc is None else with_dc(latent, dc), step, self.config.is_smooth)
         return made.luma, made.chroma
 
     def predicted(
@@ -49,15 +50,15 @@ class FixedReconstruction:
         """Luma and chroma of a frame with one or two `references`, each given by its luma and chroma."""
         before = Planes(*references[:2])
         after = Planes(*references[2:]) if len(references) > 2 else None
-        difference = synthesised(latent, step, self.is_smooth)
-        predicted = predict_planes(before, after, motion)
+        difference = synthesised(latent, step, self.config.is_smooth)
+        predicted = predict_planes(before, after, motion, self.config.is_overlapped)
         return predicted.luma + difference.luma, predicted.chroma + difference.chroma
 
     def shown(self, luma: Tensor, chroma: Tensor) -> tuple[Tensor]:
         """The displayed frame, RGB (1, 3, height, width)."""
         height, width = self._display
         quads = torch.cat([F.pixel_unshuffle(luma, 2), chroma], 1)
-        return (as_images(refine(quads, self._weights), self.is_smooth)[..., :height, :width],)
+        return (as_images(refine(quads, self._weights), self.config.is_smooth)[..., :height, :width],)
 
 
 def with_dc(latents: Tensor, dc: Tensor) -> Tensor:
@@ -77,22 +78,18 @@ def dc_of_first(latents: Tensor, steps: Tensor, tree: Hierarchy) -> Tensor:
 
 
 def frame_graphs(
-    fixed: FixedReconstruction,
-    tree: Hierarchy,
-    motion: Stored,
-    latents: Tensor,
-    steps: Tensor,
-    is_dc_predicted: bool,
+    fixed: FixedReconstruction, tree: Hierarchy, motion: Stored, latents: Tensor, steps: Tensor
 ) -> FrameGraphs:
     """The graphs of a segment with the fields `motion` (T, 5, rows, columns).
 
-    `latents` are (T, 96, h, w), `steps` (T, 1, h, w). See `Reconstruction` for `is_dc_predicted`.
+    `latents` are (T, 96, h, w), `steps` (T, 1, h, w).
     """
     references = tuple(
         tuple(dict.fromkeys(one for one in pair if one >= 0)) for pair in tree.references.tolist()
     )
     values = ("motion", "latent", "step")
-    kind = "smooth" if fixed.is_smooth else "repeated"
+    kind = "smooth" if fixed.config.is_smooth else "repeated"
+    kind += " overlapped" if fixed.config.is_overlapped else ""
     makers = {
         count: Graph(fixed.predicted, values, f"inrc {kind} from {count}")
         for count in {*map(len, references)} - {0}
@@ -100,7 +97,7 @@ def frame_graphs(
     used = latents.ne(0).any(1, keepdim=True)
     stored = {"motion": motion, "latent": Stored(latents)}
     first: tuple[str, ...] = values[1:]
-    if is_dc_predicted:
+    if fixed.config.is_dc_predicted:
         dc = dc_of_first(latents, steps, tree)
         stored["dc"], first, kind = Stored(dc), (*first, "dc"), f"{kind} with DC"
         used |= dc.ne(0).any(1, keepdim=True)

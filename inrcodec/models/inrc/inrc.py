@@ -172,17 +172,15 @@ class Inrc:
         return pixels * max(23, 15 + -(-config.width // 4))
 
     def multiplication_count(self, config: InrcConfig, video: VideoInfo) -> int:
-        """Lookups, transform and border filter, about 512 for each pixel, and the network's convolutions."""
+        """Prediction, transform and border filter, and the network's convolutions."""
         pixels = config.rows * config.columns * CELL * CELL
-        return pixels * (512 + 27 * config.width)
+        return pixels * ((1024 if config.is_overlapped else 512) + 27 * config.width)
 
     def decoder(self, config: InrcConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
         from inrcodec.models.inrc.decoder import Reconstruction
 
         display = video.height, video.width
-        return Reconstruction(
-            tensors, config.tree(video), display, config.fineness, config.is_smooth, config.version >= 1
-        )
+        return Reconstruction(tensors, config, config.tree(video), display)
 
 
 def _read_cuts(reader: Reader, frame_count: int) -> tuple[int, ...]:

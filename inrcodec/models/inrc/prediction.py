@@ -28,6 +28,7 @@ from torch import Tensor
 
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.lapped import BLOCK
+from inrcodec.models.inrc.overlapped import predict_overlapped
 from inrcodec.models.inrc.planes import Planes, stacked
 from inrcodec.models.inrc.shapes import CELL
 
@@ -126,19 +127,20 @@ def predict(before: Tensor, after: Tensor | None, field: Tensor, pixels_per_unit
     return torch.lerp(_warped(after, common + half), _warped(before, common - half), share)
 
 
-def predict_planes(before: Planes, after: Planes | None, field: Tensor) -> Planes:
-    """`predict` for luma and chroma; chroma has half the resolution, and so half the motion."""
-    luma = predict(before.luma, None if after is None else after.luma, field)
-    return Planes(luma, predict(before.chroma, None if after is None else after.chroma, field, 2.0))
+def predict_planes(before: Planes, after: Planes | None, field: Tensor, is_overlapped: bool) -> Planes:
+    """`predict`, or `predict_overlapped`, for luma and chroma, which has half the resolution and motion."""
+    function = predict_overlapped if is_overlapped else predict
+    luma = function(before.luma, None if after is None else after.luma, field)
+    return Planes(luma, function(before.chroma, None if after is None else after.chroma, field, 2.0))
 
 
 def predict_batch(
-    frames: Mapping[int, Planes], batch: Sequence[int], tree: Hierarchy, field: Tensor
+    frames: Mapping[int, Planes], batch: Sequence[int], tree: Hierarchy, field: Tensor, is_overlapped: bool
 ) -> Planes:
     """Predict the frames of a batch from `frames`, decoded before; `field` is (B, 5, rows, columns)."""
     before, after = references_of(batch, tree)
     after_planes = None if after is None else stacked([frames[frame] for frame in after])
-    return predict_planes(stacked([frames[frame] for frame in before]), after_planes, field)
+    return predict_planes(stacked([frames[frame] for frame in before]), after_planes, field, is_overlapped)
 
 
 def references_of(batch: Sequence[int], tree: Hierarchy) -> tuple[list[int], list[int] | None]:

@@ -139,6 +139,16 @@ class InrcConfig:
     """First frames of all shots but the first, ascending; see `hierarchy`. From version 1 on."""
 
     @property
+    def is_overlapped(self) -> bool:
+        """Whether frames are predicted by overlapped blocks (`models.inrc.overlapped`)."""
+        return self.version >= 1
+
+    @property
+    def is_dc_predicted(self) -> bool:
+        """Whether the DC channels of frames without references are residuals (`dc_prediction`)."""
+        return self.version >= 1
+
+    @property
     def fineness(self) -> tuple[float, float]:
         """The arguments `exponent` and `most` of `prediction.step_sizes`."""
         return self.exponent / 16, float(self.most)

@@ -1,0 +1,231 @@
+"""Discrete refinement of motion at full resolution, by the prediction that the decoder makes.
+
+Every node of the finest grid tries other symbols: those of its neighbours, zero, and small shifts of one or
+both references. A symbol is kept if it lowers the cost of the residual plus the price of its bits. All nodes
+try the same change at once, each against the tiles of its neighbours as they are, and change together unless
+a neighbour gains far more (iterated conditional modes, in parallel: J. Besag, "On the statistical analysis of
+dirty pictures", 1986).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inrcodec.models.inrc.overlapped import PHASES, TAPS, cubic_weights, joined, overlap_of, window
+from inrcodec.models.inrc.prediction import field_of
+from inrcodec.models.inrc.shapes import CELL
+
+SUBPIXELS = 4
+"""Positions per pixel of the references; motion is a multiple of their distance."""
+MARGIN = 32
+"""Pixels beyond the edges at which references are known; motion that leads further ends there."""
+ROWS = 2
+"""The distance between the rows of pixels that are compared."""
+SIMILAR = 0.5
+"""A node may change if it gains at least this share of what each neighbour gains."""
+KEPT_BYTES = 1 << 28
+"""Memory for references at all positions."""
+BALANCE = 4
+"""The motion channel of the balance between both references."""
+
+Change = Callable[[Tensor, Tensor], Tensor]
+"""Makes another finest grid from the finest grid and the field; all are (B, 5, rows, columns), in steps."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The cost of residuals and of bits, as squared error of planes."""
+
+    weights: Tensor
+    """(T,): factor on the squared error of each frame."""
+    knee: float
+    """Energy of an 8x8 block above which it counts by its logarithm."""
+    price: float
+    """The price of a bit."""
+
+
+def moved(*shifts: tuple[int, int]) -> Change:
+    """Add to channels, as pairs of channel and steps."""
+
+    def change(finest: Tensor, _: Tensor) -> Tensor:
+        changed = finest.clone()
+        for channel, steps in shifts:
+            changed[:, channel] += steps
+        return changed
+
+    return change
+
+
+def cleared(*channels: int) -> Change:
+    """Set channels to zero."""
+
+    def change(finest: Tensor, _: Tensor) -> Tensor:
+        changed = finest.clone()
+        changed[:, list(channels)] = 0
+        return changed
+
+    return change
+
+
+def taken_from(down: int, across: int) -> Change:
+    """Take over the motion of a neighbour."""
+
+    def change(finest: Tensor, field: Tensor) -> Tensor:
+        return finest + torch.roll(field, (down, across), (2, 3)) - field
+
+    return change
+
+
+NEIGHBOURS = tuple(taken_from(*offset) for offset in ((0, 1), (1, 0), (0, -1), (-1, 0)))
+
+
+def shifts_of(channels: Sequence[int], steps: int) -> tuple[Change, ...]:
+    return tuple(moved((channel, by)) for channel in channels for by in (steps, -steps))
+
+
+def _one_reference() -> tuple[tuple[Change, ...], ...]:
+    return ((cleared(0, 1), *NEIGHBOURS), *(shifts_of((0, 1), steps) for steps in (4, 2, 1)))
+
+
+def _two_references() -> tuple[tuple[Change, ...], ...]:
+    # Half and common shift together move one reference and leave the other where it is.
+    one = [moved((axis, by), (axis + 2, same * by)) for axis in (0, 1) for by in (1, -1) for same in (1, -1)]
+    return (
+        (cleared(0, 1, 2, 3, 4), cleared(0, 1), cleared(2, 3), *NEIGHBOURS),
+        shifts_of(range(4), 2),
+        tuple(one),
+        shifts_of(range(4), 1),
+        (cleared(BALANCE), *shifts_of((BALANCE,), 1), *shifts_of((BALANCE,), 2)),
+    )
+
+
+class References:
+    """Luma planes at every `1 / SUBPIXELS` of a pixel; keeps those used last."""
+
+    def __init__(self, planes: Tensor) -> None:
+        """`planes` are (T, 1, height, width)."""
+        self._planes = planes
+        height, width = planes.shape[2:]
+        self.stride = SUBPIXELS * (width + 2 * MARGIN)
+        size = planes.element_size() * self.stride * SUBPIXELS * (height + 2 * MARGIN)
+        self._most = max(4, KEPT_BYTES // size)
+        self._kept: OrderedDict[int, Tensor] = OrderedDict()
+
+    def __getitem__(self, frame: int) -> Tensor:
+        """The plane of a frame, flat, row by row, with `MARGIN` pixels around."""
+        if frame not in self._kept:
+            if len(self._kept) >= self._most:
+                self._kept.popitem(last=False)
+            around = (MARGIN + 1, MARGIN + 2) * 2
+            padded = F.pad(self._planes[frame : frame + 1], around, mode="replicate")[0, 0]
+            across = _interpolated(padded)
+            self._kept[frame] = _interpolated(across.T.contiguous()).T.reshape(-1)
+        self._kept.move_to_end(frame)
+        return self._kept[frame]
+
+
+def _interpolated(values: Tensor) -> Tensor:
+    """Values (rows, n + TAPS - 1) at all positions along the last axis: (rows, SUBPIXELS x n)."""
+    weights = cubic_weights()[:: PHASES // SUBPIXELS].to(values)
+    count = values.shape[1] - TAPS + 1
+    parts = torch.stack([values[:, first : first + count] for first in range(TAPS)], -1)
+    return torch.matmul(parts, weights.T).flatten(1)
+
+
+class NodeSearch:
+    """The prediction of a few frames as tiles that nodes may change.
+
+    All frames have one reference, or all have two.
+    """
+
+    def __init__(
+        self, planes: Tensor, references: References, pairs: Sequence[Sequence[int]], costs: Costs
+    ) -> None:
+        """`planes` (B, 1, height, width) are the frames' luma, `pairs` their references."""
+        self._now = planes[:, :, ::ROWS]
+        self._has_two = pairs[0][0] != pairs[0][1]
+        self._sides = [[references[pair[side]] for pair in pairs] for side in range(1 + self._has_two)]
+        self._costs = costs
+        height, width = planes.shape[2:]
+        rows, columns, over = height // CELL, width // CELL, overlap_of(CELL)
+        down, across = window(rows, CELL)[:, ::ROWS], window(columns, CELL)
+        self._window = (down[:, :, None, None] * across).to(planes.device)
+        """(rows, tile / ROWS, columns, tile)."""
+        self._stride = references.stride
+        top, left = (torch.arange(count, device=planes.device) * CELL - over for count in (rows, columns))
+        tile = CELL + 2 * over
+        ys = top[:, None] + torch.arange(0, tile, ROWS, device=planes.device) + MARGIN
+        xs = left[:, None] + torch.arange(tile, device=planes.device) + MARGIN
+        self._at = SUBPIXELS * (self._stride * ys[:, :, None, None] + xs)
+        # Bounds of motion by which a tile stays within the margin.
+        least = -SUBPIXELS * (left + MARGIN), -SUBPIXELS * (top + MARGIN)
+        last = width + MARGIN - tile - left, height + MARGIN - tile - top
+        self._least = torch.stack([least[0].expand(rows, -1), least[1][:, None].expand(-1, columns)])
+        self._most = SUBPIXELS * torch.stack([last[0].expand(rows, -1), last[1][:, None].expand(-1, columns)])
+
+    def run(self, grids: list[Tensor], bits: Callable[[Tensor], Tensor]) -> Tensor:
+        """The finest grid (B, 5, rows, columns) with less cost than that of `grids`; all are in steps."""
+        finest, coarser = grids[-1], field_of(grids) - grids[-1]
+        groups = _two_references() if self._has_two else _one_reference()
+        for group in groups:
+            finest = self._best_of(group, finest, coarser, bits)
+        return finest
+
+    def _best_of(
+        self, group: Sequence[Change], finest: Tensor, coarser: Tensor, bits: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        field = finest + coarser
+        tiles, looked_up = self._tiles(field, None)
+        residual = self._now - joined(tiles[:, None] * self._window, CELL // ROWS, CELL)
+        energy = F.avg_pool2d(residual.square(), (8 // ROWS, 8)) * 64
+        weights = self._costs.weights.view(-1, 1, 1, 1)
+        slopes = ROWS * F.avg_pool2d(weights / (1 + energy * weights / self._costs.knee), CELL // 8)
+        left = self._cut(residual)
+        spent = bits(finest)
+        best, most = finest, torch.zeros_like(spent)
+        for change in group:
+            changed = change(finest, field)
+            is_same_motion = torch.equal(changed[:, :BALANCE], finest[:, :BALANCE])
+            trial, _ = self._tiles(changed + coarser, looked_up if is_same_motion else None)
+            added = (trial - tiles) * self._window
+            error = (added * (added - 2 * left)).sum((2, 4))[:, None] * slopes
+            gain = self._costs.price * (spent - bits(changed)) - error
+            is_better = gain > most
+            best, most = torch.where(is_better, changed, best), torch.where(is_better, gain, most)
+        # Tiles overlap: a node whose neighbour gains far more waits for the next group.
+        wins = (most > 0) & (most >= SIMILAR * F.max_pool2d(most, 3, 1, 1))
+        return torch.where(wins, best, finest)
+
+    def _tiles(self, field: Tensor, looked_up: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        """Tiles (B, rows, tile / ROWS, columns, tile) without window, and also of each reference."""
+        if not self._has_two:
+            sides = [self._look_up(self._sides[0], field[:, :2])]
+            return sides[0], sides
+        half, common = field[:, :2], field[:, 2:4]
+        sides = looked_up or [
+            self._look_up(images, motion)
+            for images, motion in zip(self._sides, (common - half, common + half), strict=True)
+        ]
+        # The balance has the step of motion, a quarter.
+        share = (0.5 + field[:, BALANCE] / SUBPIXELS)[:, :, None, :, None]
+        return torch.lerp(sides[1], sides[0], share), sides
+
+    def _look_up(self, images: Sequence[Tensor], motion: Tensor) -> Tensor:
+        steps = torch.minimum(torch.maximum(motion.long(), self._least), self._most)
+        offsets = (steps[:, 1] * self._stride + steps[:, 0])[:, :, None, :, None]
+        at = offsets + self._at
+        tiles = [image.index_select(0, one.reshape(-1)) for image, one in zip(images, at, strict=True)]
+        return torch.stack(tiles).view(at.shape)
+
+    def _cut(self, images: Tensor) -> Tensor:
+        """Images (B, 1, height / ROWS, width) as tiles (B, rows, tile / ROWS, columns, tile), 0 around."""
+        over = overlap_of(CELL)
+        padded = F.pad(images[:, 0], (over, over, over // ROWS, over // ROWS))
+        tall = padded.unfold(1, (CELL + 2 * over) // ROWS, CELL // ROWS)
+        return tall.unfold(2, CELL + 2 * over, CELL).transpose(2, 3)
