@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import bitstream
@@ -40,7 +39,7 @@ def load(path: str) -> tuple[LatentFit, MotionFit]:
     shape = (opened.video.frame_count, opened.video.height, opened.video.width, 3)
     segment = SegmentPlanes(torch.zeros((), dtype=torch.uint8).expand(shape), opened.config, opened.video)
     latents = LatentFit(segment)
-    latents.start(torch.from_numpy(decoded.symbols.latent.astype(np.int16)))
+    latents.start(decoded.symbols)
     grids = split_grids(
         torch.from_numpy(decoded.symbols.motion).float(), opened.config.rows, opened.config.columns
     )

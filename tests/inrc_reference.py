@@ -175,6 +175,56 @@ def with_dc(latents: Array, steps: Array) -> Array:
     return found
 
 
+def dct(n: int) -> Array:
+    rows = [
+        [math.sqrt((2 if k else 1) / n) * math.cos(math.pi * (i + 0.5) * k / n) for i in range(n)]
+        for k in range(n)
+    ]
+    return np.array(rows)
+
+
+def in_the_middle(matrix: Array, n: int) -> Array:
+    whole, first = np.eye(n), (n - len(matrix)) // 2
+    whole[first : first + len(matrix), first : first + len(matrix)] = matrix
+    return whole
+
+
+def nearest(matrix: Array, n: int, keeps_dc: bool) -> Array:
+    """`matrix`, or the nearest orthogonal one that keeps every n-th value."""
+    if not keeps_dc:
+        return matrix
+    others = [i for i in range(len(matrix)) if i % n]
+    left, _, right = np.linalg.svd(matrix[np.ix_(others, others)])
+    found = np.eye(len(matrix))
+    found[np.ix_(others, others)] = left @ right
+    return found
+
+
+def resized(symbols: Array, sizes: NDArray[Any], keeps_dc: bool) -> Array:
+    """The symbols (96, h, w) of a frame as those of 8x8 blocks."""
+    found = symbols.astype(np.float64)
+    for n, first in ((8, 0), (4, 64), (4, 80)):
+        twice = np.kron(np.eye(2), dct(n).T)
+        m = dct(2 * n) @ in_the_middle(border_filter(n), 2 * n) @ twice
+        s = np.kron(np.eye(2), dct(4)) @ in_the_middle(border_filter(4).T, 8) @ dct(8).T
+        merging, splitting = np.zeros((4 * n * n, 4 * n * n)), np.zeros((64, 64))
+        for a, b, u, v in np.ndindex(2, 2, n, n):
+            merging[((2 * a + b) * n + u) * n + v] = (
+                np.outer(m[2 * u + a], m[2 * v + b]).reshape(2, n, 2, n).transpose(0, 2, 1, 3).ravel()
+            )
+        for a, b, u, v in np.ndindex(2, 2, 4, 4):
+            splitting[(2 * u + a) * 8 + 2 * v + b] = np.outer(s[4 * a + u], s[4 * b + v]).ravel()
+        channels = slice(first, first + n * n)
+        for y, x in np.ndindex(*sizes.shape):
+            part = found[channels, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2]
+            if sizes[y, x] == 1:
+                flat = part.transpose(1, 2, 0).ravel() @ nearest(merging, n * n, keeps_dc)
+                part[:] = flat.reshape(2, 2, n * n).transpose(2, 0, 1)
+            elif sizes[y, x] == 2 and n == 8:
+                part[:] = np.einsum("sc,syx->cyx", nearest(splitting, 64, keeps_dc), part)
+    return found
+
+
 def convolution(values: Array, weights: NDArray[Any], biases: NDArray[Any]) -> Array:
     height, width = values.shape[1:]
     padded = np.pad(values, ((0, 0), (1, 1), (1, 1)))
@@ -281,7 +331,11 @@ def frames_of(tensors: Mapping[str, NDArray[Any]], config: Any, height: int, wid
     planes: dict[int, Pair] = {}
     for frame in (frame for batch in tree[2] for frame in batch):
         latents = tensors["latent"][frame] * steps[frame]
-        if tree[0][frame] == 0 and config.version >= 1:
+        is_first = tree[0][frame] == 0
+        if config.version >= 1:
+            in_blocks = resized(tensors["latent"][frame], tensors["size"][frame], keeps_dc=is_first)
+            latents = in_blocks * steps[frame]
+        if is_first and config.version >= 1:
             latents = with_dc(latents, steps[frame])
         made = synthesis(latents, config.is_smooth)
         if frame in tree[1]:

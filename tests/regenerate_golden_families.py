@@ -157,7 +157,14 @@ def grid_symbols(config: InrcConfig) -> GridSymbols:
     for channels, stream in ((slice(64), 202), (slice(64, 96), 203)):
         has_any = integers(frames * rows * columns, stream).reshape(frames, 1, rows, columns) % 3 > 0
         latent[:, channels] *= has_any
-    return GridSymbols(motion.astype(np.int32), 0.25, latent.astype(np.int16), 0.125)
+    groups = (frames, config.rows, config.columns)
+    # The first group of each frame has no latents, and thus no size.
+    latent[:, :, :2, :2] = 0 if config.version else latent[:, :, :2, :2]
+    sizes = np.zeros(groups, dtype=np.uint8)
+    if config.version:
+        sizes = (integers(sizes.size, 204) % 3).reshape(groups).astype(np.uint8)
+        sizes[:, 0, 0] = 0
+    return GridSymbols(motion.astype(np.int32), 0.25, latent.astype(np.int16), 0.125, sizes)
 
 
 def files() -> dict[str, bytes]:

@@ -18,6 +18,7 @@ from inrcodec.coding.grid_sections import (
 )
 from inrcodec.coding.opened_segment import OpenedSegment
 from inrcodec.models.inrc.shapes import split_grids
+from inrcodec.models.inrc.size_codes import best_classes, code_sizes
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class LevelBits:
     frames: int
     motion_bits: float
     flag_bits: float
-    """Bits that say which blocks have latents."""
+    """Bits that say which blocks have latents, and of what size they are."""
     latent_bits: float
     blocks: int
     """Blocks of 8x8 pixels."""
@@ -52,6 +53,8 @@ def level_bits(opened: OpenedSegment) -> tuple[LevelBits, ...]:
     decoded = decode_contextual(config, video, opened.specs, opened.segment.sections, opened.limits)
     motion, latent, parameters = decoded.symbols.motion, decoded.symbols.latent, decoded.parameters
     whole = config.tree(video)
+    knots = parameters["context.latent.knots"]
+    classes = best_classes(knots, whole.levels, latent, decoded.symbols.sizes)
     totals, found = [(0.0, 0.0, 0.0)], []
     for level in range(whole.level_count):
         kept, tree = whole.up_to(level)
@@ -62,6 +65,8 @@ def level_bits(opened: OpenedSegment) -> tuple[LevelBits, ...]:
         of_latents = ConditionalBits(parameters["context.latent.knots"], largest_magnitude(latent))
         symbols = latent[frames]
         code_latent_grids(of_latents, parameters, symbols, symbols.shape, tree)
+        if config.version >= 1:
+            code_sizes(of_latents, classes, tree.levels, symbols, decoded.symbols.sizes[frames])
         motion_bits = of_motion.symbol_bits + of_motion.flag_bits
         totals.append((motion_bits, of_latents.flag_bits, of_latents.symbol_bits))
         own = latent[whole.levels == level]

@@ -24,6 +24,7 @@ from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.latent_contexts import LatentModels, code_latents
 from inrcodec.models.inrc.motion_contexts import code_motion
 from inrcodec.models.inrc.shapes import MOTION_CHANNELS, InrcConfig, context_specs, grid_sizes, split_grids
+from inrcodec.models.inrc.size_codes import FLAGS, KINDS, best_classes, code_sizes
 
 CONTEXT_STEPS = {"bias": 1 / 16, "level": 1 / 16, "weight": 1 / 64, "knots": 1 / 16}
 """Fixed quantisation steps of the entropy models' parameters, by the last part of their names."""
@@ -47,6 +48,8 @@ class GridSymbols:
     """(T, 96, rows of blocks, columns of blocks)."""
     latent_step: float
     """For a block from which no other frame is predicted; see `prediction.step_sizes`."""
+    sizes: NDArray[np.uint8]
+    """Sizes of groups of 2 x 2 blocks, (T, rows, columns); see `block_sizes`. Zeros in version 0."""
 
 
 def latent_models(parameters: Parameters) -> LatentModels:
@@ -89,6 +92,10 @@ def encode_contextual(
     code_motion_grids(motion.encoder, parameters, grids, config, tree)
     latent = _Payload(parameters["context.latent.knots"], symbols.latent)
     code_latent_grids(latent.encoder, parameters, symbols.latent, symbols.latent.shape, tree)
+    if config.version >= 1:
+        knots = parameters["context.latent.knots"]
+        latent.classes = best_classes(knots, tree.levels, symbols.latent, symbols.sizes)
+        code_sizes(latent.encoder, latent.classes, tree.levels, symbols.latent, symbols.sizes)
     return (
         *coded,
         *network,
@@ -120,6 +127,7 @@ def segment_tensors(opened: OpenedSegment) -> dict[str, NDArray[Any]]:
         "motion.step": np.array(symbols.motion_step, dtype=np.float32),
         "latent": symbols.latent,
         "latent.step": np.array(symbols.latent_step, dtype=np.float32),
+        **({"size": symbols.sizes} if opened.config.version >= 1 else {}),
     }
 
 
@@ -145,9 +153,13 @@ def decode_contextual(
     symbol_bytes = SYMBOL_BYTES * sum(spec.count for spec in specs)
     with _Opened(motion, parameters["context.motion.knots"], symbol_bytes, limits) as decoder:
         grids = code_motion_grids(decoder, parameters, None, config, tree)
-    with _Opened(latent, parameters["context.latent.knots"], symbol_bytes, limits) as decoder:
+    sizes = np.zeros((video.frame_count, config.rows, config.columns), dtype=np.uint8)
+    opened = _Opened(latent, parameters["context.latent.knots"], symbol_bytes, limits, config.version)
+    with opened as decoder:
         shape = specs[-1].shape
         symbols = code_latent_grids(decoder, parameters, None, shape, tree)  # type: ignore[arg-type]
+        if config.version >= 1:
+            sizes = code_sizes(decoder, opened.classes, tree.levels, symbols, None)
     flat = np.concatenate([grid.reshape(*grid.shape[:2], -1) for grid in grids], axis=2)
     steps = (float(motion.steps[0]), float(latent.steps[0]))
     for values, step, name, limit in (
@@ -156,7 +168,7 @@ def decode_contextual(
     ):
         if max(-int(values.min(initial=0)), int(values.max(initial=0))) * step > limit:
             raise Corrupt(f"{name}: a value is above {limit}", offset=None, block="SEGM")
-    return DecodedGrids(parameters, network, GridSymbols(flat, steps[0], symbols, steps[1]))
+    return DecodedGrids(parameters, network, GridSymbols(flat, steps[0], symbols, steps[1], sizes))
 
 
 def parameter_step(section: str) -> float:
@@ -188,7 +200,10 @@ def largest_magnitude(symbols: NDArray[Any]) -> int:
 
 
 class _Payload:
-    """Encodes a contextual payload: the largest magnitude, then the coder's bytes."""
+    """Encodes a contextual payload: the largest magnitude, the classes of sizes, then the coder's bytes."""
+
+    classes = np.zeros((0, 0), dtype=np.int64)
+    """See `best_classes`; none for motion and in version 0."""
 
     def __init__(self, knots: NDArray[np.int64], symbols: NDArray[Any]) -> None:
         self._largest = largest_magnitude(symbols)
@@ -197,6 +212,8 @@ class _Payload:
     def value(self) -> bytes:
         writer = Writer()
         writer.varint(self._largest)
+        for one in self.classes.ravel().tolist():
+            writer.varint(one)
         writer.raw(self.encoder.getvalue())
         return writer.getvalue()
 
@@ -208,11 +225,23 @@ class _Opened:
     `limits` allow.
     """
 
-    def __init__(self, section: Section, knots: NDArray[np.int64], other_bytes: int, limits: Limits) -> None:
+    def __init__(
+        self,
+        section: Section,
+        knots: NDArray[np.int64],
+        other_bytes: int,
+        limits: Limits,
+        version: int = 0,
+    ) -> None:
+        """`version` is that of the config for latents, and 0 for motion, which has no `classes`."""
         if section.coder != CoderId.CONTEXTUAL or len(section.steps) != 1:
             raise Corrupt("expected a contextual section with one step", offset=None, block="SEGM")
         reader = Reader(section.payload, block="coder contextual")
         largest = reader.varint()
+        numbers = [reader.varint() for _ in range(KINDS * FLAGS if version >= 1 else 0)]
+        if max(numbers, default=0) >= class_count(len(knots)):
+            raise Corrupt("sizes: a class is out of range", offset=None, block="SEGM")
+        self.classes = np.array(numbers, dtype=np.int64).reshape(-1, FLAGS)
         self._decoder = ConditionalDecoder(knots, largest, bytes(reader.raw(reader.remaining)))
         model_bytes = MODEL_BYTES * class_count(len(knots)) * (largest + 1)
         limits.check("max_memory", other_bytes + model_bytes, block="SEGM")

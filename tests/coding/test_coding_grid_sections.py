@@ -48,7 +48,8 @@ def symbols_of(config: InrcConfig, video: VideoInfo, largest: int = 3) -> GridSy
     motion[tree.levels == 0] = 0
     motion[~tree.has_two, 2:] = 0
     latent = random.integers(-largest, largest + 1, specs["latent"])
-    return GridSymbols(motion.astype(np.int32), STEP, latent.astype(np.int16), 0.25)
+    sizes = np.zeros((video.frame_count, config.rows, config.columns), dtype=np.uint8)
+    return GridSymbols(motion.astype(np.int32), STEP, latent.astype(np.int16), 0.25, sizes)
 
 
 def sections_of(config: InrcConfig, video: VideoInfo, largest: int = 3) -> tuple[Section, ...]:
@@ -91,7 +92,8 @@ def test_symbols_come_back(shape: tuple[int, int, int], width: int, largest: int
     assert (tensors["latent"].dtype, tensors["latent.step"]) == (np.int16, np.float32(0.25))
     names = {spec.name for spec in network_specs(width)}
     assert tensors["motion.step"] == np.float32(STEP)
-    assert set(tensors) == {"motion", "motion.step", "latent", "latent.step"} | names
+    assert np.array_equal(tensors["size"], symbols.sizes)
+    assert set(tensors) == {"motion", "motion.step", "latent", "latent.step", "size"} | names
     assert all((tensors[name] == 0.5).all() for name in names)
 
 

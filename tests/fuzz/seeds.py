@@ -193,7 +193,10 @@ def file_of_zeros(family: AnyFamily, config: Any, video: VideoInfo, largest: byt
         steps = () if spec.role in (Role.LEVELS, Role.SCALE) else (0.0625,)
         if spec.name.startswith("context."):
             steps = (1 / 64 if spec.name.endswith("weight") else 1 / 16,)
-        sections.append(Section(7, steps, largest) if is_grid else Section(1, steps, b"\0\0"))
+        # From version 1 on, latents have the classes of sizes as well.
+        has_sizes = spec.name == "latent" and getattr(config, "version", 0) >= 1
+        payload = largest + bytes(6 * has_sizes)
+        sections.append(Section(7, steps, payload) if is_grid else Section(1, steps, b"\0\0"))
     width, height = family.coded_size(config, video)
     header = StreamHeader(
         video.width, video.height, width, height, video.frame_count, Fraction(25), Fraction(1, 25)

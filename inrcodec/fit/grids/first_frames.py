@@ -21,15 +21,19 @@ Choose = Callable[[Tensor, int, slice], tuple[Tensor, Tensor | None]]
 residuals and to which blocks keep latents at all, (B, 1, n), or None if all do."""
 
 
+def rounded(values: Tensor, rounding: float) -> Tensor:
+    """Whole values, rounded with a deadzone: 0.5 gives the nearest integer, and less prefers zero."""
+    return values.sign() * (values.abs() + rounding).floor()
+
+
 def round_first(wanted: Tensor, steps: Tensor, rounding: float) -> Tensor:
     """Integers (B, 96, h, w) for coefficients `wanted` in `steps` (B, 1, h, w), rounded with a deadzone."""
 
-    def rounded(values: Tensor) -> Tensor:
-        return values.sign() * (values.abs() + rounding).floor()
-
-    chosen, luma = rounded(wanted), None
+    chosen, luma = rounded(wanted, rounding), None
     for channels in DC:
-        found = _scan(wanted[:, channels], steps, luma, lambda residual, *_: (rounded(residual), None))
+        found = _scan(
+            wanted[:, channels], steps, luma, lambda residual, *_: (rounded(residual, rounding), None)
+        )
         chosen[:, channels], luma = found[0], found[2]
     return chosen
 

@@ -176,7 +176,7 @@ class _GridFit:
         if start is not None:
             self._motion = MotionFit(segment, motion_grids(start, self._plan, segment.device))
             set_parameters((self._latents.entropy, self._motion.entropy), start.parameters)
-            self._latents.start(torch.from_numpy(start.symbols.latent).to(segment.device))
+            self._latents.start(start.symbols)
             self._step = start.symbols.latent_step
         return start
 
@@ -276,7 +276,7 @@ class _GridFit:
         symbols = GridSymbols(
             motion=_whole(flat * self._motion.entropy.active[..., 0]),
             motion_step=STEP,
-            latent=self._latents.coded.latents.cpu().numpy(),
+            **self._latents.coded.arrays(),
             latent_step=float(torch.tensor(self._step, dtype=torch.float32)),
         )
         models = parameters(self._latents.entropy, self._motion.entropy)

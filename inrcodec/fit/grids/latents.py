@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from inrcodec.coding.grid_sections import GridSymbols
 from inrcodec.fit.grids.entropy import optimizer, shapes_of
-from inrcodec.fit.grids.first_frames import choose_first, round_first
+from inrcodec.fit.grids.first_frames import choose_first, round_first, rounded
 from inrcodec.fit.grids.latent_entropy import LatentEntropy, energies, reference_counts
+from inrcodec.fit.grids.size_choice import SizeChoice, selected, summed
 from inrcodec.fit.grids.source_planes import SegmentPlanes
+from inrcodec.models.inrc.block_sizes import SIZES, in_blocks
 from inrcodec.models.inrc.dc_prediction import restored
 from inrcodec.models.inrc.frequencies import CHANNELS
 from inrcodec.models.inrc.lapped import BLOCK, add_synthesis, analyse
@@ -29,6 +33,8 @@ from inrcodec.models.inrc.quads import to_colours, to_quads
 FIRST_ROUNDING = 0.33
 """Offset of the deadzone rounding in the first pass, when there are no contexts yet."""
 LARGEST_LATENT = 16_000
+LEAST_SHARE = 0.02
+"""Added to the share of each size of groups, so that a size that no group had is still tried."""
 SAMPLED_BLOCKS = 8 * 800
 """Approximate blocks in the sample for one step of fitting the entropy model."""
 
@@ -39,8 +45,14 @@ class Coded:
 
     latents: Tensor
     """(T, 96, h, w), int16."""
+    sizes: Tensor
+    """Sizes of the groups of 2 x 2 blocks, (T, h / 2, w / 2), uint8; see `models.inrc.block_sizes`."""
     squared_error: Tensor
     """(T,): mean squared error over displayed pixels and colours in [0, 1], before the refining network."""
+
+    def arrays(self) -> dict[str, Any]:
+        """The fields `latent` and `sizes` of `GridSymbols`."""
+        return {"latent": self.latents.cpu().numpy(), "sizes": self.sizes.cpu().numpy()}
 
     @property
     def psnr_db(self) -> float:
@@ -71,9 +83,12 @@ class LatentFit:
             raise RuntimeError("no latents yet: call code or start first")
         return self._coded
 
-    def start(self, latents: Tensor) -> None:
-        """Start from these latents (T, 96, h, w), int16, whose error is not known."""
-        self._coded = Coded(latents, torch.ones(len(latents), device=latents.device))
+    def start(self, symbols: GridSymbols) -> None:
+        """Start from the latents of `symbols`, whose error is not known."""
+        latents, sizes = (
+            torch.from_numpy(array).to(self._segment.device) for array in (symbols.latent, symbols.sizes)
+        )
+        self._coded = Coded(latents, sizes, torch.ones(len(latents), device=latents.device))
 
     @torch.no_grad()
     def code(self, field: Tensor, steps: Tensor, price: float) -> Coded:
@@ -86,6 +101,7 @@ class LatentFit:
         is_smooth = segment.config.is_smooth
         size = (segment.frame_count, CHANNELS, segment.height // BLOCK, segment.width // BLOCK)
         latents = torch.zeros(size, dtype=torch.int16, device=segment.device)
+        sizes = torch.zeros(size[0], size[2] // 2, size[3] // 2, dtype=torch.uint8, device=segment.device)
         error = torch.zeros(segment.frame_count, device=segment.device)
         energy = torch.zeros(size[0], *size[2:], device=segment.device)
         references = set(tree.references.ravel().tolist())
@@ -100,17 +116,19 @@ class LatentFit:
                 else:
                     predicted = no_planes(len(batch), segment.height, segment.width, segment.device)
                 wanted = analyse(source - predicted, is_smooth) / steps[batch]
-                chosen = self._choose(batch, wanted, steps[batch], energy, price)
+                chosen, sizes[batch] = self._choose(batch, wanted, steps[batch], energy, price)
                 latents[batch] = chosen.to(torch.int16)
                 energy[batch] = energies(chosen)
-                added = restored(chosen, steps[batch]) if self._is_dc_predicted(batch) else chosen
+                is_dc_predicted = self._is_dc_predicted(batch)
+                added = in_blocks(chosen, sizes[batch], is_dc_predicted)
+                added = restored(added, steps[batch]) if is_dc_predicted else added
                 add_synthesis(predicted, added, steps[batch], is_smooth)
                 error[batch] = self._error(batch, predicted)
                 for frame, planes in zip(batch, predicted.frames(), strict=True):
                     # Copies, because a view would keep the whole batch in memory.
                     frames[frame] = planes.map(Tensor.clone if frame in references else Tensor.half)
         self.frames = {frame: planes.map(Tensor.half) for frame, planes in frames.items()}
-        self._coded = Coded(latents, error)
+        self._coded = Coded(latents, sizes, error)
         return self._coded
 
     def _is_dc_predicted(self, batch: list[int]) -> bool:
@@ -118,32 +136,59 @@ class LatentFit:
 
     def _choose(
         self, batch: list[int], wanted: Tensor, steps: Tensor, energy: Tensor, price: float
-    ) -> Tensor:
-        """Integers (B, 96, h, w) for the coefficients `wanted`, which are in `steps` (B, 1, h, w)."""
+    ) -> tuple[Tensor, Tensor]:
+        """Integers (B, 96, h, w) and sizes of groups for coefficients `wanted` in `steps` (B, 1, h, w)."""
         limited = wanted.clamp(-LARGEST_LATENT, LARGEST_LATENT)
         is_dc_predicted = self._is_dc_predicted(batch)
         if self._coded is None:
+            whole = torch.zeros_like(wanted[:, 0, ::2, ::2], dtype=torch.uint8)
             if is_dc_predicted:
-                return round_first(limited, steps, FIRST_ROUNDING)
-            return limited.sign() * (limited.abs() + FIRST_ROUNDING).floor()
+                return round_first(limited, steps, FIRST_ROUNDING), whole
+            return rounded(limited, FIRST_ROUNDING), whole
         reference = reference_counts(energy, self._segment.references[batch])
-        before, levels = self.coded.latents[batch], self._segment.levels[batch]
+        levels, before = self._segment.levels[batch], self.coded.latents[batch]
+        sizes = self.coded.sizes[batch]
+        if self._segment.config.version == 0:
+            return self._rated(limited, before, reference, levels, price)[0], sizes
+        choice = SizeChoice(limited, before, sizes, is_dc_predicted)
+        found = [self._rated(*choice.option(size), reference, levels, price) for size in range(SIZES)]
+        gains = torch.stack([summed(gain) for _, gain in found])
+        sizes = (gains - price * self._size_bits(batch)).argmax(0).to(torch.uint8)
         if is_dc_predicted:
-            return choose_first(self.entropy, limited, steps, before, reference, levels, price)
+            wanted, before = choice.chosen(sizes)
+            return choose_first(self.entropy, wanted, steps, before, reference, levels, price), sizes
+        return selected([chosen for chosen, _ in found], sizes), sizes
+
+    def _size_bits(self, batch: list[int]) -> Tensor:
+        """Bits of each size in a group with latents, (sizes, 1, 1, 1), as often as in the last pass."""
+        kinds = self._segment.levels.clamp(max=2)
+        like = kinds == kinds[batch[0]]
+        has_latents = summed(self.coded.latents[like].ne(0).any(1)) > 0
+        counts = torch.bincount(self.coded.sizes[like][has_latents].long(), minlength=SIZES)
+        smoothed = counts + LEAST_SHARE * counts.sum() + 1
+        return -(smoothed / smoothed.sum()).log2().view(-1, 1, 1, 1)
+
+    def _rated(
+        self, wanted: Tensor, before: Tensor, reference: Tensor, levels: Tensor, price: float
+    ) -> tuple[Tensor, Tensor]:
+        """The best integers (B, 96, h, w) for `wanted`, and the cost that they save in each block (B, h, w).
+
+        Contexts are those of the latents `before`, of the previous pass.
+        """
         shapes = shapes_of(self.entropy.knots)
-        chosen = torch.zeros_like(limited)
-        # Contexts are taken from the previous pass.
+        chosen, saved = torch.zeros_like(wanted), torch.zeros_like(wanted[:, 0])
         for part, flag_bits in enumerate(self.entropy.flag_bits(before, reference, levels)):
             channels = part_channels(part)
             # In all other blocks zero is the nearest integer of every latent.
-            frames, rows, columns = cells = (limited[:, channels].abs().amax(1) > 0.5).nonzero(as_tuple=True)
+            frames, rows, columns = cells = (wanted[:, channels].abs().amax(1) > 0.5).nonzero(as_tuple=True)
             classes = self.entropy.places(before, reference, levels, part, cells).long()
-            ideal = limited[:, channels][frames, :, rows, columns]
+            ideal = wanted[:, channels][frames, :, rows, columns]
             best, cost = shapes.best(ideal.abs(), classes, price)
             flags = price * (flag_bits[..., 1] - flag_bits[..., 0])[cells]
-            is_worth = ideal.square().sum(1) > cost.sum(1) + flags
-            chosen[:, channels][frames, :, rows, columns] = best * ideal.sign() * is_worth[:, None]
-        return chosen
+            gain = ideal.square().sum(1) - cost.sum(1) - flags
+            chosen[:, channels][frames, :, rows, columns] = best * ideal.sign() * (gain > 0)[:, None]
+            saved[cells] += gain.clamp(min=0)
+        return chosen, saved
 
     def _error(self, batch: list[int], planes: Planes) -> Tensor:
         """`Coded.squared_error` of the frames of a batch, (B,)."""

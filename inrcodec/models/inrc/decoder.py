@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from inrcodec.models.graphs import FrameGraphs, Stored
+from inrcodec.models.inrc.block_sizes import in_blocks
 from inrcodec.models.inrc.dc_prediction import restored
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.lapped import BLOCK, add_synthesis
@@ -44,7 +45,7 @@ class Reconstruction:
         `display` is (height, width).
         """
         self._config, self._tree, self._display = config, tree, display
-        self._latents = tensors["latent"]
+        self._latents, self._sizes = tensors["latent"], tensors.get("size")
         self._motion = tensors["motion"]
         self._motion_step = tensors.get("motion.step")
         network = {name: value for name, value in tensors.items() if name.startswith("refine.")}
@@ -88,7 +89,7 @@ class Reconstruction:
             symbols = (self._motion / self._motion_step).round().to(torch.int32)
             motion = Stored(self._field_of(symbols), float(self._motion_step))
         fixed = FixedReconstruction(self._weights, self._display, self._config)
-        return frame_graphs(fixed, self._tree, motion, self._latents, self._steps)
+        return frame_graphs(fixed, self._tree, motion, self._latents, self._steps, self._sizes)
 
     def codes(self, frames: Sequence[int]) -> Tensor:
         """See `CodesDecoder`."""
@@ -162,6 +163,8 @@ class Reconstruction:
         frames = {reference: future.result() for reference, future in references.items()}
         with torch.autocast(self._latents.device.type, enabled=False):
             latents = self._latents[at]
+            if self._sizes is not None:
+                latents = in_blocks(latents, self._sizes[at], keeps_dc=not frames)
             if frames:
                 field, is_overlapped = self._field[at], self._config.is_overlapped
                 planes = predict_batch(frames, (frame,), self._tree, field, is_overlapped)

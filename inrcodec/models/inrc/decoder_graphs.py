@@ -10,13 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.graphs import FrameGraphs, Graph, Stored
+from inrcodec.models.inrc.block_sizes import in_blocks_fixed
 from inrcodec.models.inrc.dc_prediction import restored
 from inrcodec.models.inrc.frequencies import FIRST_CHANNELS, KERNEL_SIDES
 from inrcodec.models.inrc.hierarchy import Hierarchy
@@ -27,6 +28,7 @@ from inrcodec.models.inrc.quads import as_images, refine
 from inrcodec.models.inrc.shapes import InrcConfig
 
 STATES = ("luma", "chroma")
+Made = Callable[..., tuple[Tensor, ...]]
 
 
 class FixedReconstruction:
@@ -36,13 +38,14 @@ class FixedReconstruction:
         """`weights` are the refining network's; `display` is (height, width)."""
         self._weights, self._display, self.config = weights, display, config
 
-    def first(self, latent: Tensor, step: Tensor, dc: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Luma (1, 1, h, w) and chroma (1, 2, h / 2, w / 2) of a frame without references.
-
-        `dc` (1, 3, h, w) replaces the DC channels of `latent`, if they are residuals.
-        """
-        made = synthesised(latent if dc is None else with_dc(latent, dc), step, self.config.is_smooth)
+    def first(self, latent: Tensor, step: Tensor) -> tuple[Tensor, ...]:
+        """Luma (1, 1, h, w) and chroma (1, 2, h / 2, w / 2) of a frame without references."""
+        made = synthesised(latent, step, self.config.is_smooth)
         return made.luma, made.chroma
+
+    def first_sized(self, latent: Tensor, step: Tensor, size: Tensor, dc: Tensor) -> tuple[Tensor, ...]:
+        """`first` of groups of sizes (1, h / 2, w / 2); `dc` (1, 3, h, w) replaces the DC of `latent`."""
+        return self.first(in_blocks_fixed(with_dc(latent, dc), size, keeps_dc=True), step)
 
     def predicted(
         self, motion: Tensor, latent: Tensor, step: Tensor, *references: Tensor
@@ -53,6 +56,13 @@ class FixedReconstruction:
         difference = synthesised(latent, step, self.config.is_smooth)
         predicted = predict_planes(before, after, motion, self.config.is_overlapped)
         return predicted.luma + difference.luma, predicted.chroma + difference.chroma
+
+    def predicted_sized(
+        self, motion: Tensor, latent: Tensor, step: Tensor, size: Tensor, *references: Tensor
+    ) -> tuple[Tensor, ...]:
+        """`predicted` of groups of sizes (1, h / 2, w / 2)."""
+        whole = in_blocks_fixed(latent, size, keeps_dc=False)
+        return self.predicted(motion, whole, step, *references)
 
     def shown(self, luma: Tensor, chroma: Tensor) -> tuple[Tensor]:
         """The displayed frame, RGB (1, 3, height, width)."""
@@ -78,35 +88,45 @@ def dc_of_first(latents: Tensor, steps: Tensor, tree: Hierarchy) -> Tensor:
 
 
 def frame_graphs(
-    fixed: FixedReconstruction, tree: Hierarchy, motion: Stored, latents: Tensor, steps: Tensor
+    fixed: FixedReconstruction,
+    tree: Hierarchy,
+    motion: Stored,
+    latents: Tensor,
+    steps: Tensor,
+    sizes: Tensor | None,
 ) -> FrameGraphs:
     """The graphs of a segment with the fields `motion` (T, 5, rows, columns).
 
-    `latents` are (T, 96, h, w), `steps` (T, 1, h, w).
+    `latents` are (T, 96, h, w), `steps` (T, 1, h, w), `sizes` (T, h / 2, w / 2). If there are
+    sizes, the DC of frames without references is predicted.
     """
     references = tuple(
         tuple(dict.fromkeys(one for one in pair if one >= 0)) for pair in tree.references.tolist()
     )
-    values = ("motion", "latent", "step")
+    values: tuple[str, ...] = ("motion", "latent", "step")
     kind = "smooth" if fixed.config.is_smooth else "repeated"
     kind += " overlapped" if fixed.config.is_overlapped else ""
-    makers = {
-        count: Graph(fixed.predicted, values, f"inrc {kind} from {count}")
-        for count in {*map(len, references)} - {0}
-    }
     used = latents.ne(0).any(1, keepdim=True)
     stored = {"motion": motion, "latent": Stored(latents)}
-    first: tuple[str, ...] = values[1:]
-    if fixed.config.is_dc_predicted:
+    first: Made = fixed.first
+    made: Made = fixed.predicted
+    firsts = values[1:]
+    if sizes is not None:
         dc = dc_of_first(latents, steps, tree)
-        stored["dc"], first, kind = Stored(dc), (*first, "dc"), f"{kind} with DC"
-        used |= dc.ne(0).any(1, keepdim=True)
+        stored |= {"size": Stored(sizes), "dc": Stored(dc)}
+        kind, values, firsts = f"{kind} sized", (*values, "size"), (*firsts, "size", "dc")
+        first, made = fixed.first_sized, fixed.predicted_sized
+        used = used | dc.ne(0).any(1, keepdim=True)
+        used = F.interpolate(F.max_pool2d(used.float(), 2), scale_factor=2) > 0
     # The steps of blocks without latents are not used: zeros compress better.
     stored["step"] = Stored(steps * used)
+    makers = {
+        count: Graph(made, values, f"inrc {kind} from {count}") for count in {*map(len, references)} - {0}
+    }
     return FrameGraphs(
         stored=stored,
         shown=Graph(fixed.shown, ()),
         states=STATES,
-        makers={0: Graph(fixed.first, first, f"inrc {kind}"), **makers},
+        makers={0: Graph(first, firsts, f"inrc {kind}"), **makers},
         references=references,
     )

@@ -174,7 +174,8 @@ class Inrc:
     def multiplication_count(self, config: InrcConfig, video: VideoInfo) -> int:
         """Prediction, transform and border filter, and the network's convolutions."""
         pixels = config.rows * config.columns * CELL * CELL
-        return pixels * ((1024 if config.is_overlapped else 512) + 27 * config.width)
+        # Overlapped prediction takes up to 512 more, and blocks of other sizes 288.
+        return pixels * ((1312 if config.version >= 1 else 512) + 27 * config.width)
 
     def decoder(self, config: InrcConfig, video: VideoInfo, tensors: Mapping[str, Tensor]) -> FrameDecoder:
         from inrcodec.models.inrc.decoder import Reconstruction

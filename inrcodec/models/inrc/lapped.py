@@ -31,14 +31,20 @@ SMOOTH_GAINS = (1.030176, 1.146783, 1.428231, 1.804515)
 """Gains of the four frequencies of smooth chroma along one axis, which offset the loss in upsampling."""
 
 
-@lru_cache(maxsize=16)
-def _cosines(size: int, is_smooth: bool, device: torch.device) -> Tensor:
-    """The orthonormal DCT (size, size), one frequency per row; if `is_smooth`, times the gains."""
+def dct_matrix(size: int) -> Tensor:
+    """The orthonormal DCT (size, size), one frequency per row, float64."""
     k = torch.arange(size, dtype=torch.float64)[:, None]
     rows = torch.cos(math.pi * (torch.arange(size, dtype=torch.float64) + 0.5) * k / size) * math.sqrt(
         2 / size
     )
     rows[0] /= math.sqrt(2)
+    return rows
+
+
+@lru_cache(maxsize=16)
+def _cosines(size: int, is_smooth: bool, device: torch.device) -> Tensor:
+    """`dct_matrix`, float32; if `is_smooth`, times the gains."""
+    rows = dct_matrix(size)
     if is_smooth:
         rows *= torch.tensor(SMOOTH_GAINS, dtype=torch.float64)[:, None]
     return rows.float().to(device)
@@ -46,7 +52,12 @@ def _cosines(size: int, is_smooth: bool, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _border_filter(size: int, device: torch.device) -> Tensor:
-    """The orthogonal matrix (size, size) that the synthesis applies around each block border."""
+    """`border_matrix`, float32."""
+    return border_matrix(size).float().to(device)
+
+
+def border_matrix(size: int) -> Tensor:
+    """The orthogonal matrix (size, size) that the synthesis applies around each block border, float64."""
     half = size // 2
     rotation = torch.eye(half, dtype=torch.float64)
     pairs = [(a, b) for a in range(half) for b in range(a + 1, half)]
@@ -61,7 +72,7 @@ def _border_filter(size: int, device: torch.device) -> Tensor:
     butterflies = torch.cat([torch.cat([eye, flip], 1), torch.cat([flip, -eye], 1)]) / math.sqrt(2)
     middle = torch.zeros(size, size, dtype=torch.float64)
     middle[:half, :half], middle[half:, half:] = eye, rotation
-    return (butterflies @ middle @ butterflies).float().to(device)
+    return butterflies @ middle @ butterflies
 
 
 @lru_cache(maxsize=16)
