@@ -64,7 +64,7 @@ def level_bits(opened: OpenedSegment) -> tuple[LevelBits, ...]:
         code_motion_grids(of_motion, parameters, grids, config, tree)
         of_latents = ConditionalBits(parameters["context.latent.knots"], largest_magnitude(latent))
         symbols = latent[frames]
-        code_latent_grids(of_latents, parameters, symbols, symbols.shape, tree)
+        code_latent_grids(of_latents, parameters, symbols, symbols.shape, tree, config.version)
         if config.version >= 1:
             code_sizes(of_latents, classes, tree.levels, symbols, decoded.symbols.sizes[frames])
         motion_bits = of_motion.symbol_bits + of_motion.flag_bits

@@ -52,7 +52,7 @@ class GridSymbols:
     """Sizes of groups of 2 x 2 blocks, (T, rows, columns); see `block_sizes`. Zeros in version 0."""
 
 
-def latent_models(parameters: Parameters) -> LatentModels:
+def latent_models(parameters: Parameters, version: int) -> LatentModels:
     """Models whose bias is the channel's for the frame's kind (first, anchor, between) plus the level's."""
     knots = parameters["context.latent.knots"]
 
@@ -62,7 +62,7 @@ def latent_models(parameters: Parameters) -> LatentModels:
         limited = np.clip(bias, -LARGEST_PARAMETER, LARGEST_PARAMETER)
         return ContextModel(limited, parameters[f"context.{name}.weight"], knots)
 
-    return LatentModels(model("latent"), model("flag"))
+    return LatentModels(model("latent"), model("flag"), has_network=version >= 1)
 
 
 def motion_model(parameters: Parameters) -> ContextModel:
@@ -91,7 +91,7 @@ def encode_contextual(
     grids = split_grids(symbols.motion, config.rows, config.columns)
     code_motion_grids(motion.encoder, parameters, grids, config, tree)
     latent = _Payload(parameters["context.latent.knots"], symbols.latent)
-    code_latent_grids(latent.encoder, parameters, symbols.latent, symbols.latent.shape, tree)
+    code_latent_grids(latent.encoder, parameters, symbols.latent, symbols.latent.shape, tree, config.version)
     if config.version >= 1:
         knots = parameters["context.latent.knots"]
         latent.classes = best_classes(knots, tree.levels, symbols.latent, symbols.sizes)
@@ -156,8 +156,8 @@ def decode_contextual(
     sizes = np.zeros((video.frame_count, config.rows, config.columns), dtype=np.uint8)
     opened = _Opened(latent, parameters["context.latent.knots"], symbol_bytes, limits, config.version)
     with opened as decoder:
-        shape = specs[-1].shape
-        symbols = code_latent_grids(decoder, parameters, None, shape, tree)  # type: ignore[arg-type]
+        shape: tuple[int, int, int, int] = specs[-1].shape  # type: ignore[assignment]
+        symbols = code_latent_grids(decoder, parameters, None, shape, tree, config.version)
         if config.version >= 1:
             sizes = code_sizes(decoder, opened.classes, tree.levels, symbols, None)
     flat = np.concatenate([grid.reshape(*grid.shape[:2], -1) for grid in grids], axis=2)
@@ -283,7 +283,11 @@ def code_latent_grids(
     symbols: NDArray[np.int16] | None,
     shape: tuple[int, int, int, int],
     tree: Hierarchy,
+    version: int,
 ) -> NDArray[np.int16]:
-    """Encode the latents of the frames of `tree`, (T, 96, h, w), or decode them if `symbols` is None."""
-    models = latent_models(parameters)
+    """Encode the latents of the frames of `tree`, (T, 96, h, w), or decode them if `symbols` is None.
+
+    `version` is that of the `InrcConfig`.
+    """
+    models = latent_models(parameters, version)
     return code_latents(coder, models, symbols, shape, tree.levels, tree.references, tree.order)

@@ -31,7 +31,7 @@ from inrcodec.errors import TargetUnreachable
 from inrcodec.fit import registry
 from inrcodec.fit.grids.entropy import parameters, set_parameters, shapes_of
 from inrcodec.fit.grids.fit import fit_grids
-from inrcodec.fit.grids.latent_entropy import energies, flags_of, reference_counts
+from inrcodec.fit.grids.latent_entropy import flags_of, reference_magnitudes
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.refinement import RefiningFit
@@ -317,21 +317,27 @@ def test_latents_have_the_classes_and_take_the_bits_that_the_fit_counts_on(
     recorder = Recorder(found["context.latent.knots"])
     coder: Coder = recorder  # type: ignore[assignment]
     code_latents(
-        coder, latent_models(found), symbols, symbols.shape, tree.levels, tree.references, tree.order
+        coder,
+        latent_models(found, segment.config.version),
+        symbols,
+        symbols.shape,
+        tree.levels,
+        tree.references,
+        tree.order,
     )
     passes, exact = iter(recorder.passes), 0.0
     shapes = shapes_of(latents.entropy.knots.detach())
-    reference = reference_counts(energies(latents.coded.latents), segment.references)
+    references = reference_magnitudes(latents.coded.latents, segment.references)
     for batch in tree.order:
         levels, mine = segment.levels[list(batch)], latents.coded.latents[list(batch)]
         with torch.no_grad():
-            flag_bits = latents.entropy.flag_bits(mine, reference[list(batch)], levels)
+            flag_bits = latents.entropy.flag_bits(mine, references[list(batch)], levels)
         for part, members in enumerate(PARTS):
             flags = flags_of(mine, part)
             exact += float(flag_bits[part].gather(3, flags.long()[..., None]).double().sum())
             cells = flags.nonzero(as_tuple=True)
             with torch.no_grad():
-                classes = latents.entropy.places(mine, reference[list(batch)], levels, part, cells).long()
+                classes = latents.entropy.places(mine, references[list(batch)], levels, part, cells).long()
             magnitudes = mine[:, part_channels(part)][cells[0], :, cells[1], cells[2]].abs().float()
             # No symbol has a frequency below 1 in 2^24.
             exact += float(shapes.bits(magnitudes, classes).clamp(max=24).double().sum())

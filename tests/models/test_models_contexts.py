@@ -52,8 +52,8 @@ def logarithm(count: int) -> int:
     return value
 
 
-def class_of(bias: int, weights: list[int], counts: list[int], knots: int) -> int:
-    total = 64 * bias + sum(w * logarithm(n) for w, n in zip(weights, counts, strict=True)) + 8192
+def class_of(bias: int, weights: list[int], counts: list[int], knots: int, more: int = 0) -> int:
+    total = more + 64 * bias + sum(w * logarithm(n) for w, n in zip(weights, counts, strict=True)) + 8192
     return min(max(total // 256, 0), 4 * (knots - 1))
 
 

@@ -17,9 +17,16 @@ SPEC = Path(__file__).parents[2] / "bitstream" / "SPEC.md"
 
 def test_they_are_those_of_the_specification() -> None:
     chapter = SPEC.read_text().split("### 10.11 ")[1].split("\n#")[0]
-    parts = re.split(r"^    (context\.[a-z.]+)$", chapter, flags=re.M)[1:]
-    listed = {name: [int(word) for word in numbers.split()] for name, numbers in _pairs(parts)}
+    first, newer = chapter.split("From version 1 on")
+    listed = _listed(first)
     assert listed == {name: values.ravel().tolist() for name, values in context_prior(6, 0).items()}
+    listed |= _listed(newer.split("\n", 1)[1])
+    assert listed == {name: values.ravel().tolist() for name, values in context_prior(6, 1).items()}
+
+
+def _listed(chapter: str) -> dict[str, list[int]]:
+    parts = re.split(r"^    (context\.[a-z.]+)$", chapter, flags=re.M)[1:]
+    return {name: [int(word) for word in numbers.split()] for name, numbers in _pairs(parts)}
 
 
 def _pairs(parts: list[str]) -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ def choose_first(
     wanted: Tensor,
     steps: Tensor,
     before: Tensor,
-    reference: Tensor,
+    references: Tensor,
     levels: Tensor,
     price: float,
 ) -> Tensor:
@@ -52,8 +52,8 @@ def choose_first(
     Contexts are those of the latents `before`; see `LatentEntropy.places` for the other arguments.
     """
     chosen, luma = torch.zeros_like(wanted), None
-    for part, flag_bits in enumerate(entropy.flag_bits(before, reference, levels)):
-        kinds = _classes(entropy, before, reference, levels, part)
+    for part, flag_bits in enumerate(entropy.flag_bits(before, references, levels)):
+        kinds = _classes(entropy, before, references, levels, part)
         saved = flag_bits[..., 0] - flag_bits[..., 1]
         of_part = _Part(shapes_of(entropy.knots), kinds, wanted[:, part_channels(part)], saved, part, price)
         residuals, kept, luma = _scan(wanted[:, DC[part]], steps, luma, of_part.choose)
@@ -62,10 +62,10 @@ def choose_first(
     return chosen
 
 
-def _classes(entropy: LatentEntropy, before: Tensor, reference: Tensor, levels: Tensor, part: int) -> Tensor:
+def _classes(entropy: LatentEntropy, before: Tensor, references: Tensor, levels: Tensor, part: int) -> Tensor:
     """The classes of all latents of a part, (B, channels, h, w)."""
     cells = torch.ones_like(before[:, 0], dtype=torch.bool).nonzero(as_tuple=True)
-    classes = entropy.places(before, reference, levels, part, cells).long()
+    classes = entropy.places(before, references, levels, part, cells).long()
     return classes.view(len(before), *before.shape[2:], -1).permute(0, 3, 1, 2)
 
 

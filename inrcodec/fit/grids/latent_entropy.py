@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bitstream.coders.conditional import QUARTERS, class_count
 from inrcodec.fit.grids.entropy import ZERO_KNOT, EntropyModel, logarithms, sections_of, shapes_of
+from inrcodec.fit.grids.latent_network import NEIGHBOURS, Cells, NetworkTerms, cross_sum
 from inrcodec.models.inrc.contexts import LARGEST_MAGNITUDE
 from inrcodec.models.inrc.frequencies import (
     CHANNELS,
@@ -25,11 +26,6 @@ from inrcodec.models.inrc.latent_contexts import PARTS, part_channels
 from inrcodec.models.inrc.shapes import KNOTS, FlagFeature, LatentFeature
 
 LAST_CLASS = class_count(KNOTS) - 1
-NEIGHBOURS = ((0, 1), (2, 1), (1, 0), (1, 2))
-"""Row and column offsets of a block's four neighbours in a plane with a border of one block."""
-
-Cells = tuple[Tensor, ...]
-"""Frames, rows and columns of blocks, each (n,)."""
 
 
 class LatentEntropy(EntropyModel):
@@ -66,13 +62,29 @@ class LatentEntropy(EntropyModel):
         self.register_buffer("earlier", earlier)
         self.register_buffer("other", other)
         self.register_buffer("groups", torch.tensor(GROUPS))
+        self.network = NetworkTerms() if version >= 1 else None
 
-    def places(self, symbols: Tensor, reference: Tensor, levels: Tensor, part: int, cells: Cells) -> Tensor:
+    def places(self, symbols: Tensor, references: Tensor, levels: Tensor, part: int, cells: Cells) -> Tensor:
         """Positions of a part's latents on the scale of classes, (n, channels); the class is the floor.
 
-        Contexts are computed from `symbols` (B, 96, h, w) and `reference` (B, h, w), the frames'
-        `reference_counts`. `levels` (B,) are the frames' hierarchy levels, `cells` the n blocks.
+        Contexts are computed from `symbols` (B, 96, h, w) and `references` (B, 96, h, w), the frames'
+        `reference_magnitudes`. `levels` (B,) are the frames' hierarchy levels, `cells` the n blocks.
         """
+        channels, frames = part_channels(part), cells[0]
+        counts = self.counts(symbols, references, part, cells)
+        weights = self.weight[self.groups[channels]]
+        biases = self.bias[levels.clamp(max=2)] + self.level[levels][:, None]
+        sums = biases[frames][:, channels] + sum(
+            logarithms(count) * weights[:, feature] for feature, count in counts.items()
+        )
+        if self.network is not None:
+            sums = sums + self.network(counts, symbols, references, levels, part, cells)
+        return (QUARTERS * (sums + ZERO_KNOT)).clamp(0, LAST_CLASS + 0.999)
+
+    def counts(
+        self, symbols: Tensor, references: Tensor, part: int, cells: Cells
+    ) -> dict[LatentFeature, Tensor]:
+        """The counts of the weighted sum, (n, channels) or (n, 1) each; see `places` for the arguments."""
         channels, (frames, rows, columns) = part_channels(part), cells
         cut = symbols.abs().clamp(max=LARGEST_MAGNITUDE)
         own = cut[frames, :, rows, columns].float()
@@ -85,18 +97,13 @@ class LatentEntropy(EntropyModel):
             LatentFeature.EARLIER: here @ earlier,
             LatentFeature.LOWER_AROUND: beside @ lower,
             LatentFeature.EARLIER_AROUND: beside @ earlier,
-            LatentFeature.REFERENCES: reference[cells][:, None],
+            LatentFeature.REFERENCES: reference_counts(references)[cells][:, None],
         }
         if part:
             counts[LatentFeature.COMPONENTS] = own @ self.other[channels].T
-        weights = self.weight[self.groups[channels]]
-        kinds = self.bias[levels.clamp(max=2)] + self.level[levels][:, None]
-        sums = kinds[frames][:, channels] + sum(
-            logarithms(count) * weights[:, feature] for feature, count in counts.items()
-        )
-        return (QUARTERS * (sums + ZERO_KNOT)).clamp(0, LAST_CLASS + 0.999)
+        return counts
 
-    def flag_bits(self, symbols: Tensor, reference: Tensor, levels: Tensor) -> list[Tensor]:
+    def flag_bits(self, symbols: Tensor, references: Tensor, levels: Tensor) -> list[Tensor]:
         """Bits of the values 0 and 1 of each flag, (B, h, w, 2) for each part, differentiable.
 
         See `places` for the arguments.
@@ -109,14 +116,14 @@ class LatentEntropy(EntropyModel):
         )
         half = (row + column) % 2
         shapes, found = shapes_of(self.knots), []
-        luma = _totals(symbols[:, part_channels(0)])
+        luma, reference = _totals(symbols[:, part_channels(0)]), reference_counts(references)
         kinds = self.flag_bias[levels.clamp(max=2)] + self.flag_level[levels][:, None]
         for part in range(len(PARTS)):
             flags = flags_of(symbols, part).float()
-            beside = 4 * _cross(flags) * half
+            beside = 4 * cross_sum(flags) * half
             counts = {FlagFeature.REFERENCES: reference, FlagFeature.FLAGS_AROUND: beside}
             if part:
-                counts |= {FlagFeature.LUMA: luma, FlagFeature.LUMA_AROUND: _cross(luma)}
+                counts |= {FlagFeature.LUMA: luma, FlagFeature.LUMA_AROUND: cross_sum(luma)}
             weights = self.flag_weight[2 * part + half]
             sums = kinds[:, 2 * part + half] + sum(
                 logarithms(count) * weights[..., feature] for feature, count in counts.items()
@@ -125,13 +132,13 @@ class LatentEntropy(EntropyModel):
             found.append(shapes.flags_between(places.clamp(0, LAST_CLASS)))
         return found
 
-    def bits(self, symbols: Tensor, reference: Tensor, levels: Tensor) -> Tensor:
+    def bits(self, symbols: Tensor, references: Tensor, levels: Tensor) -> Tensor:
         """Bits of all latents `symbols` (B, 96, h, w) and their flags, differentiable by the parameters."""
         total, shapes = torch.zeros((), device=symbols.device), shapes_of(self.knots)
-        for part, flag_bits in enumerate(self.flag_bits(symbols, reference, levels)):
+        for part, flag_bits in enumerate(self.flag_bits(symbols, references, levels)):
             flags = flags_of(symbols, part)
             cells = flags.nonzero(as_tuple=True)
-            places = self.places(symbols, reference, levels, part, cells) - 0.5
+            places = self.places(symbols, references, levels, part, cells) - 0.5
             frames, rows, columns = cells
             magnitudes = symbols[:, part_channels(part)][frames, :, rows, columns].abs().float()
             of_flags = torch.where(flags, flag_bits[..., 1], flag_bits[..., 0])
@@ -144,30 +151,24 @@ def flags_of(symbols: Tensor, part: int) -> Tensor:
     return symbols[:, part_channels(part)].ne(0).any(1)
 
 
-def energies(symbols: Tensor) -> Tensor:
-    """9 times a block's clipped magnitudes plus twice those of the 3 x 3 blocks around: E in SPEC, 10.9.
+def reference_magnitudes(latents: Tensor, references: Tensor) -> Tensor:
+    """The clipped magnitudes of both reference frames together: (B, 96, h, w), int16.
 
-    `symbols` (B, 96, h, w) -> whole numbers (B, h, w).
+    `latents` (T, 96, h, w) are those of all frames, `references` (B, 2) as in `Hierarchy`.
     """
-    total = _totals(symbols)
-    square = F.avg_pool2d(total[:, None], 3, 1, 1, divisor_override=1)
-    return (9 * total + 2 * square[:, 0]).round()
+    first, second = (
+        latents[reference.clamp(min=0)].abs().clamp(max=LARGEST_MAGNITUDE) for reference in references.T
+    )
+    return ((first + second) * (references[:, :1] >= 0)[..., None, None]).to(torch.int16)
 
 
-def reference_counts(energy: Tensor, references: Tensor) -> Tensor:
-    """The sixth count (B, h, w) of frames with `references` (B, 2); `energy` (T, h, w) are all `energies`."""
-    both = energy[references.clamp(min=0)].sum(1) * (references[:, :1] >= 0)[..., None]
-    return (both / 18).floor()
+def reference_counts(references: Tensor) -> Tensor:
+    """The sixth count, whole numbers (B, h, w), from the `reference_magnitudes` (B, 96, h, w)."""
+    total = references.sum(1).float()
+    square = F.avg_pool2d(total[:, None], 3, 1, 1, divisor_override=1)[:, 0]
+    return ((9 * total + 2 * square).round() / 18).floor()
 
 
 def _totals(symbols: Tensor) -> Tensor:
     """Sums of clipped magnitudes over channels: (B, C, h, w) -> (B, h, w)."""
     return symbols.abs().clamp(max=LARGEST_MAGNITUDE).sum(1).float()
-
-
-def _cross(planes: Tensor) -> Tensor:
-    """The sum of the four neighbours of each block, (B, h, w)."""
-    bordered = F.pad(planes, (1, 1, 1, 1))
-    height, width = planes.shape[1:]
-    parts = [bordered[:, down : down + height, across : across + width] for down, across in NEIGHBOURS]
-    return torch.stack(parts).sum(0)

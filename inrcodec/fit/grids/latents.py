@@ -18,7 +18,7 @@ from torch import Tensor
 from inrcodec.coding.grid_sections import GridSymbols
 from inrcodec.fit.grids.entropy import optimizer, shapes_of
 from inrcodec.fit.grids.first_frames import choose_first, round_first, rounded
-from inrcodec.fit.grids.latent_entropy import LatentEntropy, energies, reference_counts
+from inrcodec.fit.grids.latent_entropy import LatentEntropy, reference_magnitudes
 from inrcodec.fit.grids.size_choice import SizeChoice, selected, summed
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.models.inrc.block_sizes import SIZES, in_blocks
@@ -103,7 +103,6 @@ class LatentFit:
         latents = torch.zeros(size, dtype=torch.int16, device=segment.device)
         sizes = torch.zeros(size[0], size[2] // 2, size[3] // 2, dtype=torch.uint8, device=segment.device)
         error = torch.zeros(segment.frame_count, device=segment.device)
-        energy = torch.zeros(size[0], *size[2:], device=segment.device)
         references = set(tree.references.ravel().tolist())
         # Freed before new frames are made: they take as much memory as the source.
         self.frames.clear()
@@ -116,9 +115,9 @@ class LatentFit:
                 else:
                     predicted = no_planes(len(batch), segment.height, segment.width, segment.device)
                 wanted = analyse(source - predicted, is_smooth) / steps[batch]
-                chosen, sizes[batch] = self._choose(batch, wanted, steps[batch], energy, price)
+                told = reference_magnitudes(latents, segment.references[batch])
+                chosen, sizes[batch] = self._choose(batch, wanted, steps[batch], told, price)
                 latents[batch] = chosen.to(torch.int16)
-                energy[batch] = energies(chosen)
                 is_dc_predicted = self._is_dc_predicted(batch)
                 added = in_blocks(chosen, sizes[batch], is_dc_predicted)
                 added = restored(added, steps[batch]) if is_dc_predicted else added
@@ -135,9 +134,12 @@ class LatentFit:
         return self._segment.config.version >= 1 and bool(self._segment.tree.levels[batch[0]] == 0)
 
     def _choose(
-        self, batch: list[int], wanted: Tensor, steps: Tensor, energy: Tensor, price: float
+        self, batch: list[int], wanted: Tensor, steps: Tensor, references: Tensor, price: float
     ) -> tuple[Tensor, Tensor]:
-        """Integers (B, 96, h, w) and sizes of groups for coefficients `wanted` in `steps` (B, 1, h, w)."""
+        """Integers (B, 96, h, w) and sizes of groups for coefficients `wanted` in `steps` (B, 1, h, w).
+
+        `references` are the frames' `reference_magnitudes`.
+        """
         limited = wanted.clamp(-LARGEST_LATENT, LARGEST_LATENT)
         is_dc_predicted = self._is_dc_predicted(batch)
         if self._coded is None:
@@ -145,18 +147,17 @@ class LatentFit:
             if is_dc_predicted:
                 return round_first(limited, steps, FIRST_ROUNDING), whole
             return rounded(limited, FIRST_ROUNDING), whole
-        reference = reference_counts(energy, self._segment.references[batch])
         levels, before = self._segment.levels[batch], self.coded.latents[batch]
         sizes = self.coded.sizes[batch]
         if self._segment.config.version == 0:
-            return self._rated(limited, before, reference, levels, price)[0], sizes
+            return self._rated(limited, before, references, levels, price)[0], sizes
         choice = SizeChoice(limited, before, sizes, is_dc_predicted)
-        found = [self._rated(*choice.option(size), reference, levels, price) for size in range(SIZES)]
+        found = [self._rated(*choice.option(size), references, levels, price) for size in range(SIZES)]
         gains = torch.stack([summed(gain) for _, gain in found])
         sizes = (gains - price * self._size_bits(batch)).argmax(0).to(torch.uint8)
         if is_dc_predicted:
             wanted, before = choice.chosen(sizes)
-            return choose_first(self.entropy, wanted, steps, before, reference, levels, price), sizes
+            return choose_first(self.entropy, wanted, steps, before, references, levels, price), sizes
         return selected([chosen for chosen, _ in found], sizes), sizes
 
     def _size_bits(self, batch: list[int]) -> Tensor:
@@ -169,7 +170,7 @@ class LatentFit:
         return -(smoothed / smoothed.sum()).log2().view(-1, 1, 1, 1)
 
     def _rated(
-        self, wanted: Tensor, before: Tensor, reference: Tensor, levels: Tensor, price: float
+        self, wanted: Tensor, before: Tensor, references: Tensor, levels: Tensor, price: float
     ) -> tuple[Tensor, Tensor]:
         """The best integers (B, 96, h, w) for `wanted`, and the cost that they save in each block (B, h, w).
 
@@ -177,11 +178,11 @@ class LatentFit:
         """
         shapes = shapes_of(self.entropy.knots)
         chosen, saved = torch.zeros_like(wanted), torch.zeros_like(wanted[:, 0])
-        for part, flag_bits in enumerate(self.entropy.flag_bits(before, reference, levels)):
+        for part, flag_bits in enumerate(self.entropy.flag_bits(before, references, levels)):
             channels = part_channels(part)
             # In all other blocks zero is the nearest integer of every latent.
             frames, rows, columns = cells = (wanted[:, channels].abs().amax(1) > 0.5).nonzero(as_tuple=True)
-            classes = self.entropy.places(before, reference, levels, part, cells).long()
+            classes = self.entropy.places(before, references, levels, part, cells).long()
             ideal = wanted[:, channels][frames, :, rows, columns]
             best, cost = shapes.best(ideal.abs(), classes, price)
             flags = price * (flag_bits[..., 1] - flag_bits[..., 0])[cells]
@@ -199,24 +200,19 @@ class LatentFit:
 
     def fit_entropy(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> None:
         """Fit the entropy model to the current latents, on samples of frames, while `goes_on`."""
-        energy = self._energies()
         for _ in range(rounds):
             if not goes_on():
                 break
             self._optimizer.zero_grad()
-            self.add_gradients(1.0, energy)
+            self.add_gradients(1.0)
             self.entropy.description_bits().backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
 
-    def add_gradients(self, scale: float, energy: Tensor | None = None) -> float:
-        """Add the gradients of `scale` times the bits, estimated on a sample; returns that estimate.
-
-        `energy` (T, h, w) are the `energies` of all frames.
-        """
-        energy = self._energies() if energy is None else energy
+    def add_gradients(self, scale: float) -> float:
+        """Add the gradients of `scale` times the bits, estimated on a sample; returns that estimate."""
         total = 0.0
         for frames, weight in self._samples():
-            bits = scale * weight * self._bits(frames, energy)
+            bits = scale * weight * self._bits(frames)
             bits.backward()  # type: ignore[no-untyped-call]
             total += float(bits.detach())
         return total
@@ -236,19 +232,13 @@ class LatentFit:
             samples.append(([int(frames[place]) for place in picked], len(frames) / count))
         return samples
 
-    def _energies(self) -> Tensor:
-        everything = range(self._segment.frame_count)
-        parts = [energies(self.coded.latents[chunk]) for chunk in self._segment.chunks(everything)]
-        return torch.cat(parts)
-
-    def _bits(self, frames: list[int], energy: Tensor) -> Tensor:
+    def _bits(self, frames: list[int]) -> Tensor:
         symbols = self.coded.latents[frames]
-        reference = reference_counts(energy, self._segment.references[frames])
-        return self.entropy.bits(symbols, reference, self._segment.levels[frames])
+        references = reference_magnitudes(self.coded.latents, self._segment.references[frames])
+        return self.entropy.bits(symbols, references, self._segment.levels[frames])
 
     @torch.no_grad()
     def estimated_bits(self) -> float:
         """Bits of all latents and flags, by the entropy model."""
-        energy = self._energies()
         chunks = self._segment.chunks(range(self._segment.frame_count))
-        return sum(float(self._bits(chunk, energy)) for chunk in chunks)
+        return sum(float(self._bits(chunk)) for chunk in chunks)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from inrcodec.models.inrc.latent_prior import LATENT_TABLE
 from inrcodec.models.inrc.shapes import context_specs
 
 LISTED_LEVELS = 6
@@ -17,10 +18,10 @@ LISTED_LEVELS = 6
 
 def context_prior(level_count: int, version: int) -> dict[str, NDArray[np.int64]]:
     """The usual parameters as integers, by section name, in the shapes of `context_specs`."""
-    prior = {}
+    prior, table = {}, _TABLE | LATENT_TABLE if version >= 1 else _TABLE
     specs, listed_specs = (context_specs(count, version) for count in (level_count, LISTED_LEVELS))
     for spec, listed in zip(specs, listed_specs, strict=True):
-        values = np.array(_TABLE[spec.name], dtype=np.int64).reshape(listed.shape)
+        values = np.array(table[spec.name], dtype=np.int64).reshape(listed.shape)
         missing = spec.shape[0] - listed.shape[0]
         if missing:
             rows = listed.shape[0] // LISTED_LEVELS

@@ -89,6 +89,15 @@ def square_sum(plane: NDArray[np.int64]) -> NDArray[np.int64]:
     return total
 
 
+def box_sum(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The number of set flags in the 5x5 cells around each cell of (F, h, w), itself included."""
+    height, width = flags.shape[1:]
+    padded = np.pad(flags.astype(np.int64), ((0, 0), (2, 2), (2, 2)))
+    rows = np.sum([padded[:, down : down + height] for down in range(5)], axis=0)
+    found: NDArray[np.int64] = np.sum([rows[:, :, across : across + width] for across in range(5)], axis=0)
+    return found
+
+
 def check_rows(model: ContextModel, rows: int, columns: int, groups: int, features: int) -> None:
     """Raise `ValueError` unless bias is (`rows` or more, `columns`) and weights (`groups`, `features`)."""
     if model.bias.shape[0] < rows or model.bias.shape[1] != columns:

@@ -18,6 +18,7 @@ from inrcodec.models.inrc.contexts import (
     Coder,
     ContextModel,
     Integers,
+    box_sum,
     check_rows,
     cut_magnitudes,
     square_sum,
@@ -31,6 +32,13 @@ from inrcodec.models.inrc.frequencies import (
     component_neighbours,
     frequency_neighbours,
     zigzag,
+)
+from inrcodec.models.inrc.latent_network import (
+    NEAR_CHANNELS,
+    RECENT,
+    ComponentTerms,
+    NetworkCount,
+    References,
 )
 from inrcodec.models.inrc.shapes import FLAG_PASSES, FlagFeature, LatentFeature
 
@@ -49,6 +57,8 @@ class LatentModels:
     """Biases (levels, 96) and weights (12, 6), one row per channel group (`frequencies.GROUPS`)."""
     flags: ContextModel
     """Biases (levels, 4) and weights (4, 4), with one column and one row for each flag pass."""
+    has_network: bool = False
+    """Whether the networks of `latent_network` add to the class sums of latents: from version 1 on."""
 
     def check(self, level_count: int) -> None:
         """Raise `ValueError` unless the biases cover `level_count` levels and the shapes fit."""
@@ -93,20 +103,22 @@ def code_latents(
     # The last entry stays zero: the reference -1, no frame, picks it.
     energies = np.zeros((frames + 1, height, width), dtype=np.int64)
     # Channels last, so that a block's latents are written together and blocks without latents not at all.
-    latents = np.zeros((frames, height, width, channels), dtype=np.int16)
+    # Here, too, the last frame stays zero.
+    latents = np.zeros((frames + 1, height, width, channels), dtype=np.int16)
     for batch in order:
         listed = np.array(batch, dtype=np.int64)
         first, second = references[listed].T
         reference_count = np.minimum((energies[first] + energies[second]) // 18, MAX_COUNT)
         known = None if symbols is None else np.moveaxis(symbols[listed], 1, 0).reshape(CHANNELS, -1)
-        coding = _Batch(coder, models, tables, levels[listed], reference_count, known)
+        told = References(latents, references[listed]) if models.has_network else None
+        coding = _Batch(coder, models, tables, levels[listed], reference_count, known, told)
         coding.code()
         for places, first, values in coding.coded:
             frame, inside = np.divmod(places, height * width)
             rows = listed[frame] * (height * width) + inside
             latents.reshape(-1, channels)[rows, first : first + len(values)] = values.T
         energies[listed] = 9 * coding.total + 2 * square_sum(coding.total)
-    return np.moveaxis(latents, 3, 1)
+    return np.moveaxis(latents[:frames], 3, 1)
 
 
 @dataclass(frozen=True)
@@ -128,15 +140,17 @@ class _Batch:
         levels: Integers,
         reference_count: NDArray[np.int64],
         known: Integers | None,
+        references: References | None,
     ) -> None:
         """`reference_count` (F, h, w) is the sixth count; `known` (96, F h w) are latents to encode."""
         self._coder, self._models, self._tables = coder, models, tables
         self._biases = models.symbols.biases(levels)
         self._flag_biases = models.flags.biases(levels)
         self._reference_count, self._known = reference_count, known
+        self._references, self._kinds = references, np.minimum(levels, 2)
         self._shape = reference_count.shape
         self._seen = np.zeros((CHANNELS, reference_count.size), dtype=np.int16)
-        """Clipped magnitudes of the `LOOKED_AT` channels, by channel and place."""
+        """Clipped magnitudes of channels that later components look at, by channel and place."""
         self.coded: list[tuple[NDArray[np.intp], int, NDArray[np.int16]]] = []
         """For each coded component, its flagged places, first channel and latents (side^2, places)."""
         self.total = np.zeros(self._shape, dtype=np.int64)
@@ -145,10 +159,13 @@ class _Batch:
     def code(self) -> None:
         """Code the batch into `coded` and `total`."""
         for part, components in enumerate(PARTS):
-            places = np.flatnonzero(self._code_flags(part))
+            flags = self._code_flags(part)
+            places = np.flatnonzero(flags)
+            luma = self.total.copy()
             # A pass without symbols codes nothing, so it can be skipped.
             for component in components if len(places) else ():
-                self._code_component(component, places)
+                terms = self._network_terms(component, places, flags, luma)
+                self._code_component(component, places, terms)
 
     def _code_flags(self, part: int) -> NDArray[np.bool_]:
         """Code whether each block has latents of a part, (F, h, w)."""
@@ -175,7 +192,27 @@ class _Batch:
             flags[:, where] = coded.reshape(len(flags), -1)
         return flags
 
-    def _code_component(self, component: int, places: NDArray[np.intp]) -> None:
+    def _network_terms(
+        self, component: int, places: NDArray[np.intp], flags: NDArray[np.bool_], luma: NDArray[np.int64]
+    ) -> ComponentTerms | None:
+        """The network's terms at the flagged places; None without networks. `luma` (F, h, w) is `total`."""
+        if self._references is None:
+            return None
+        frames, rows, columns = np.unravel_index(places, self._shape)
+        constant: dict[NetworkCount, Integers] = {
+            NetworkCount.REFERENCES: self._reference_count.reshape(-1)[places],
+            NetworkCount.FLAGS_AROUND: _cross_sum(flags.astype(np.int64)).reshape(-1)[places],
+            NetworkCount.FLAGS_NEAR: box_sum(flags).reshape(-1)[places],
+        }
+        if component:
+            constant[NetworkCount.LUMA] = luma.reshape(-1)[places]
+        if component == 2:
+            constant[NetworkCount.FIRST_CHROMA] = (self.total - luma).reshape(-1)[places]
+        references = self._references.magnitudes(component, frames, rows, columns)
+        seen = self._seen[NEAR_CHANNELS[:, None], places] if component else self._seen[:0]
+        return ComponentTerms(component, self._kinds[frames], constant, references, seen)
+
+    def _code_component(self, component: int, places: NDArray[np.intp], terms: ComponentTerms | None) -> None:
         """Code all channels of a component at the flagged places."""
         height, width = self._shape[1:]
         side, first = KERNEL_SIDES[component], FIRST_CHANNELS[component]
@@ -191,7 +228,11 @@ class _Batch:
         counted = np.zeros((side * side, 2, len(places)), dtype=np.int16)
         earlier = np.zeros_like(counted[0])
         told = self._told_by_references(places, GROUPS[first : first + side * side])
-        for number in zigzag(side):
+        # For the network: how many channels before are not zero, and the sum of the last ones.
+        nonzero, recent = np.zeros((2, len(places)), dtype=np.int16)
+        walk = zigzag(side)
+        looked_at = LOOKED_AT if terms is None else set(NEAR_CHANNELS.tolist())
+        for place, number in enumerate(walk):
             channel = first + number
             table = self._tables.symbols[GROUPS[channel]]
             lower = np.zeros_like(earlier)
@@ -209,6 +250,18 @@ class _Batch:
             if others := component_neighbours(channel):
                 seen = sum(self._seen[one].take(places) * weight for one, weight in others)
                 sums += table[LatentFeature.COMPONENTS].take(seen)
+            if terms is not None:
+                network_counts = {
+                    NetworkCount.LOWER: lower[0],
+                    NetworkCount.EARLIER: earlier[0],
+                    NetworkCount.LOWER_AROUND: lower[1],
+                    NetworkCount.EARLIER_AROUND: earlier[1],
+                    NetworkCount.RECENT: recent,
+                    NetworkCount.NONZERO: nonzero,
+                }
+                if component:
+                    network_counts[NetworkCount.COMPONENTS] = seen
+                sums += terms.of(number, network_counts)
             known = None if self._known is None else self._known[channel, places]
             symbols = self._coder.code(self._models.symbols.classes(sums), known)
             coded[number] = symbols
@@ -218,7 +271,12 @@ class _Batch:
             for there in (above, below, left, right):
                 around += bordered.take(there)
             earlier += counted[number]
-            if channel in LOOKED_AT:
+            if terms is not None:
+                nonzero += own > 0
+                recent += own
+                if place >= RECENT:
+                    recent -= counted[walk[place - RECENT], 0]
+            if channel in looked_at:
                 self._seen[channel, places] = own
         self.coded.append((places, first, coded))
         self.total.reshape(-1)[places] += earlier[0]
