@@ -203,7 +203,7 @@ class _GridFit:
                 self._code()
             if not self._pace.has_begun:
                 self._sections(())  # Only to measure entropy coding.
-                self._pace.begin(self._progress)
+                self._pace.begin(self._progress, has_network=self._plan.config.width > 0)
             self._latents.fit_entropy(ROUNDS)
             latents, others = self._latents.estimated_bits(), self._motion_bits() + MODEL_BITS
             bits = latents + others
@@ -241,11 +241,13 @@ class _GridFit:
     def _refine_motion(self) -> None:
         fineness = self._fineness.mean((1, 2, 3))
         rounds = MotionRounds(self._motion, self._pace, self._progress, fineness, self._step, self._price)
-        # Without a network nothing else needs the time.
-        rounds.refine(REFINING_SHARE if self._network_bits else 1.0)
+        rounds.refine(REFINING_SHARE)
         # A file of an older version that is continued predicts in another way.
         if self._segment.config.is_overlapped:
             rounds.search_nodes(self._segment.frame_count)
+            # Without a network nothing else needs the time.
+            if self._pace.is_limited and not self._plan.config.width:
+                rounds.use_time(self._segment.frame_count)
 
     def _fit_network(self, refining: RefiningFit) -> int:
         self._refining, clock = refining, self._pace.network_clock()

@@ -12,11 +12,13 @@ from inrcodec.progress import Progress
 
 ROUNDS_A_TURN = 24
 """Rounds of refinement by gradients between prunings."""
-NODE_SEARCHES = 2
+NODE_SEARCHES = 4
 """Searches of all nodes of the finest motion grid."""
+MOST_TURNS = 24
+"""Most repetitions of refinement and search in the time that is left."""
 ENTROPY_ROUNDS = 16
 """Optimiser steps of fitting the entropy model after each change of the motion."""
-TRIALS_AFTER = 6
+TRIALS_AFTER = 7
 """Trials for which there must be time after the refinement."""
 
 
@@ -31,12 +33,20 @@ class MotionRounds:
     step: float
     price: float
 
-    def refine(self, share: float) -> None:
+    def use_time(self, frame_count: int) -> None:
+        """Repeat a turn of `refine` and `search_nodes` while there is time."""
+        for _ in range(MOST_TURNS):
+            if self.pace.is_late(TRIALS_AFTER):
+                break
+            self.refine(1.0, ROUNDS_A_TURN)
+            self.search_nodes(frame_count)
+
+    def refine(self, share: float, rounds: int | None = None) -> None:
         """Refine and prune in turn, for at most a `share` of the time that is left.
 
-        Each turn restarts the learning rate schedule.
+        Each turn restarts the learning rate schedule. The default of `rounds` is what the pace plans.
         """
-        rounds, lasts, done = self.pace.refining_rounds(), self.pace.lasts(share), 0
+        rounds, lasts, done = rounds or self.pace.refining_rounds(), self.pace.lasts(share), 0
 
         def goes_on() -> bool:
             nonlocal done

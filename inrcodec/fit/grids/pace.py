@@ -13,8 +13,10 @@ from inrcodec.progress import Progress
 from inrcodec.system.deadline import Deadline
 
 MOST_REFINEMENTS, FEWEST_REFINEMENTS = 144, 4
-"""Bounds of the rounds of motion refinement; without a deadline there is one per epoch."""
-REFINING_SHARE = 0.5
+"""Bounds of the rounds of motion refinement."""
+REFINEMENTS_AN_EPOCH = 2
+"""Rounds of motion refinement for each epoch of a fit without a deadline."""
+REFINING_SHARE = 0.3
 """Share of the remaining time that motion refinement may take."""
 NETWORK_FRAMES = 4
 """Frames that one optimiser step of the network counts as, to convert steps to epochs."""
@@ -80,11 +82,11 @@ class Pace:
             return self._epochs
         return NETWORK_FRAMES * network_steps / self._frame_count
 
-    def begin(self, progress: Progress) -> None:
+    def begin(self, progress: Progress, has_network: bool) -> None:
         """Report how long the fit will take. Raises `TargetUnreachable` if the time is too short."""
         self.has_begun = True
         if not self._deadline.is_limited:
-            network = NETWORK_PASS * self._network_steps * self._step_share
+            network = NETWORK_PASS * self._network_steps * self._step_share if has_network else 0.0
             passes = PASSES + ROUND * self.refining_rounds() + network
             # The first pass also loads libraries and allocates memory, so the last one counts.
             progress.expect(passes * self.choosing.last, self._epochs)
@@ -116,7 +118,7 @@ class Pace:
     def refining_rounds(self) -> int:
         if self._deadline.is_limited:
             return MOST_REFINEMENTS
-        return round(min(MOST_REFINEMENTS, max(FEWEST_REFINEMENTS, self._epochs)))
+        return round(min(MOST_REFINEMENTS, max(FEWEST_REFINEMENTS, REFINEMENTS_AN_EPOCH * self._epochs)))
 
     def network_clock(self) -> Clock:
         if not self._deadline.is_limited:

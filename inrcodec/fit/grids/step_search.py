@@ -30,6 +30,8 @@ PATIENT_FILL = 0.985
 """Share of the target bytes that satisfies these first trials."""
 LATE_FACTOR = 1.15
 """Minimum factor on the step when time is up and no trial has fitted."""
+LATE_KEPT_FACTOR = 1.04
+"""The same when an earlier trial is kept, which is worse."""
 
 
 class StepSearch:
@@ -112,21 +114,21 @@ def fill(
     """The best trial of at most `target_bytes`, and if possible at least `filled_bytes`.
 
     `code` makes the trial of a step and `step` is the first step. `report` gets the number of each trial,
-    from 1, its step and the trial. `is_late(n)` says whether n more trials would miss the deadline; while the
-    best trial has fewer than `filled_bytes`, one more may use the time reserved for the end. `kept`, an
-    earlier trial that fits, is returned if no new one fills the bytes. The first `patient_trials` want
-    `PATIENT_FILL`. Raises `NetworkTooLarge` if no trial fits.
+    from 1, its step and the trial. `is_late(n)` says whether n more trials would miss the deadline. While the
+    best trial has fewer than `filled_bytes`, or is `kept`, one more may use the time reserved for the end.
+    `kept`, an earlier trial that fits, is returned if no new one fills the bytes or has a better PSNR. The
+    first `patient_trials` want `PATIENT_FILL`. Raises `NetworkTooLarge` if no trial fits.
     """
 
     def chosen() -> Trial | None:
-        if kept is None or (best is not None and best.size >= min(filled_bytes, kept.size)):
-            return best
-        return kept
+        if kept is None or best is None:
+            return best or kept
+        return best if best.size >= filled_bytes or best.psnr_db > kept.psnr_db else kept
 
     search, best, least = StepSearch(), None, 0
     for number in range(1, TRIALS + 1):
         so_far = chosen()
-        if so_far is not None and is_late(1 if so_far.size >= filled_bytes else 0):
+        if so_far is not None and is_late(0 if best is None or so_far.size < filled_bytes else 1):
             return Filled(so_far, ran_out_of_time=True)
         trial = code(step)
         report(number, step, trial)
@@ -138,8 +140,8 @@ def fill(
             break
         search.add(step, trial.latent_bytes)
         following = search.next(AIMED_FILL * target_bytes - (trial.size - trial.latent_bytes))
-        if chosen() is None and is_late(1):
-            following = max(following, LATE_FACTOR * step)
+        if best is None and is_late(1):
+            following = max(following, (LATE_FACTOR if kept is None else LATE_KEPT_FACTOR) * step)
         following = max(LEAST_STEP, following)
         if abs(following / step - 1) < 1e-5:
             break

@@ -52,11 +52,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-MAXIMUM_WIDTH, WIDEST_PLANNED = 64, 16
-"""The largest width of any file, and of a new one by default: 32 takes twice the time for no gain."""
-WIDTH_STEP = 8
-NETWORK_SHARE, NETWORK_BITS = 0.05, 5.5
-"""Share of the file's bits planned for the refining network, and the approximate bits of one weight."""
+MAXIMUM_WIDTH = 64
+"""The largest width of the refining network. New files have none unless `width` asks for one."""
+NETWORK_BITS = 5.5
+"""Approximate bits of one weight of the refining network."""
 MOST_FRAMES = 2048
 """Maximum frames in a segment: each anchor is a batch of its own, which costs time however small it is."""
 OTHER_SYMBOLS = 1 << 16
@@ -102,12 +101,7 @@ class Inrc:
         longest = self.most_frames(video.width, video.height)
         if video.frame_count > longest:
             raise UsageError(f"{self.name} takes at most {longest} frames of this size in a segment")
-        if "width" in options:
-            width = whole_number(options["width"], 0, MAXIMUM_WIDTH)
-        else:
-            per_channel = sum(spec.count for spec in network_specs(WIDTH_STEP)) / WIDTH_STEP
-            affordable = int(NETWORK_SHARE * budget_bits / NETWORK_BITS / per_channel)
-            width = min(affordable // WIDTH_STEP * WIDTH_STEP, WIDEST_PLANNED)
+        width = whole_number(options.get("width", "0"), 0, MAXIMUM_WIDTH)
         return InrcConfig(*node_counts(video), group, width, version=NEWEST_VERSION)
 
     def pack(self, config: InrcConfig) -> bytes:
