@@ -57,7 +57,7 @@ def test_rate_and_distortion_are_weighed(rows: int, columns: int) -> None:
     wanted, steps = smooth_coefficients(rows, columns)
     entropy = LatentEntropy(hierarchy(1, 16), 1)
     before, levels = torch.zeros_like(wanted), torch.zeros(2, dtype=torch.int64)
-    reference = torch.zeros(2, rows, columns)
+    reference = torch.zeros_like(wanted)
     errors, sizes = [], []
     with torch.no_grad():
         for price in (0.0, 0.06, 3.0):
@@ -74,7 +74,7 @@ def test_a_block_whose_flag_costs_too_much_is_its_prediction() -> None:
     wanted[:, 0] = 8
     wanted[:, 0, 1, 1] = 8.6
     entropy = LatentEntropy(hierarchy(1, 16), 1)
-    arguments = torch.zeros_like(wanted), torch.zeros(1, 3, 3), torch.zeros(1, dtype=torch.int64)
+    arguments = torch.zeros_like(wanted), torch.zeros_like(wanted), torch.zeros(1, dtype=torch.int64)
     with torch.no_grad():
         chosen = choose_first(entropy, wanted, steps, *arguments, 0.3)
     assert flags_of(chosen, 0).sum() == 1 and not chosen[:, part_channels(1)].any()

@@ -287,7 +287,7 @@ def fitted() -> tuple[SegmentPlanes, LatentFit, MotionFit]:
     frames = moving_gradient(112, 80, 9).astype(int)
     frames += np.random.default_rng(0).normal(0, 12, frames.shape).round().astype(int)
     video = VideoInfo(112, 80, 9)
-    config = Inrc().plan(video, 1e5, {"group": "4"}, 0)
+    config = Inrc().plan(video, 1e5, {"group": "4", "width": "16"}, 0)
     segment = SegmentPlanes(torch.from_numpy(frames.clip(0, 255).astype(np.uint8)), config, video)
     motion = MotionFit(segment, to_grids(searched_field(segment, lambda *_: None)))
     motion.fit_entropy(40)

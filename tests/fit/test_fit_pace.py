@@ -19,7 +19,7 @@ from bitstream import Section
 from inrcodec.encoder import segment
 from inrcodec.encoder.result import EncodeResult
 from inrcodec.errors import NetworkTooLarge, TargetUnreachable
-from inrcodec.fit.grids import fit, motion, pace, refinement
+from inrcodec.fit.grids import fit, motion, motion_rounds, pace, refinement
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.pace import (
     CHECK,
@@ -70,12 +70,13 @@ def paced_by(limit: Deadline, epochs: float, trial_seconds: float) -> Pace:
 
 def announced(paced: Pace) -> tuple[float, float | None]:
     told: list[tuple[float, float | None]] = []
-    paced.begin(Part(Silent(), expects=lambda seconds, epochs: told.append((seconds, epochs))))
+    part = Part(Silent(), expects=lambda seconds, epochs: told.append((seconds, epochs)))
+    paced.begin(part, has_network=True)
     (only,) = told
     return only
 
 
-@pytest.mark.parametrize(("epochs", "rounds"), [(0.5, FEWEST_REFINEMENTS), (7, 7), (600, MOST_REFINEMENTS)])
+@pytest.mark.parametrize(("epochs", "rounds"), [(0.5, FEWEST_REFINEMENTS), (7, 14), (600, MOST_REFINEMENTS)])
 def test_a_fit_by_epochs_never_looks_at_the_clock(clock: Clock, epochs: float, rounds: int) -> None:
     paced = paced_by(Deadline(), epochs, 2.0)
     clock.now += 5
@@ -267,8 +268,14 @@ class Machine:
         self.now = self.started = 1000.0
         patch.setattr("time.monotonic", lambda: self.now)
         # Few rounds, because they only take real time.
-        for name, rounds in (("ROUNDS_A_TURN", 1), ("FIRST_ROUNDS", 6), ("ROUNDS", 2)):
-            patch.setattr(fit, name, rounds)
+        for module, name, rounds in (
+            (motion_rounds, "ROUNDS_A_TURN", 1),
+            (motion_rounds, "ENTROPY_ROUNDS", 2),
+            (motion_rounds, "NODE_SEARCHES", 1),
+            (fit, "FIRST_ROUNDS", 6),
+            (fit, "ROUNDS", 2),
+        ):
+            patch.setattr(module, name, rounds)
         patch.setattr(pace, "MOST_REFINEMENTS", 4)
         self.slow(LatentFit, "code", 1.0)
         self.slow(fit, "encode_contextual", 0.5)

@@ -81,9 +81,8 @@ def test_more_bytes_plan_a_larger_network(model: str, options: dict[str, str]) -
         ).parameter_count
         for size in (10_000, 20_000, 50_000, 120_000)
     ]
-    # Only the refining network of inrc grows, in steps of eight channels.
-    assert counts == sorted(counts if model == "inrc" else set(counts))
-    assert counts[-1] > counts[0]
+    # The symbols of inrc are as many at every size; most of them become zero.
+    assert counts == ([counts[0]] * 4 if model == "inrc" else sorted(set(counts)))
 
 
 @EVERY
