@@ -1,13 +1,13 @@
-"""inrc: motion grids and latents in a hierarchy of frames, refined by a small network.
+"""inrc: motion grids and latents in a hierarchy of frames, with a small refining network on request.
 
-    motion grids -> field -> frames around, warped ----+
-    latents x steps -> lapped transform --------------(+)-> planes -> two convolutions -> frame
+    motion grids -> field -> frames around, moved -----+
+    latents x steps -> lapped transform --------------(+)-> planes [-> two convolutions] -> frame
 
 Motion grids hold motion vectors at nodes, at four resolutions that add up to a motion vector field. Latents
 are quantised coefficients of a lapped transform of the prediction residual. A segment contains both for every
 frame, the entropy models that code them, and the network's weights, all fitted to this one video, in the line
 of COOL-CHIC video (Leguay et al., 2024), C3 (Kim et al., 2024) and FFNeRV (Lee et al., 2023). See
-`prediction`, `lapped`, `contexts` and `decoder`.
+`prediction`, `overlapped`, `lapped`, `contexts` and `decoder`.
 
 Latents are not learned by gradient descent. The transform is orthogonal, or nearly so, and the encoder finds
 the best latents directly, frame after frame, with the decoder in the loop (`inrcodec.fit.grids`).
@@ -71,7 +71,7 @@ class Inrc:
     name = "inrc"
     is_trained = False
     has_contexts = True
-    summary = "inrc: latent and motion grids in a hierarchy of frames, refined by a small network"
+    summary = "inrc: latent and motion grids in a hierarchy of frames predicted from one another"
 
     def most_frames(self, width: int, height: int) -> int:
         """The most frames of `width` x `height` pixels that every reader accepts in one segment."""
