@@ -171,6 +171,34 @@ def rate_control(report: Report) -> Iterator[str]:
     )
 
 
+def rate_control_in_time(report: Report) -> Iterator[str]:
+    return table(
+        (
+            "clip",
+            "model",
+            "time, s",
+            "target, bits per pixel",
+            "share of target",
+            "PSNR, dB",
+            "seconds",
+            "short of",
+        ),
+        [
+            (
+                row["clip"],
+                row["model"],
+                row["time"],
+                row["target"],
+                f"{share(row):.2%}",
+                row["psnr_db"],
+                row["seconds"],
+                row["short_of_size"] or "",
+            )
+            for row in report["results"]
+        ],
+    )
+
+
 def single(report: Report) -> Iterator[str]:
     return table(
         ("frames", "model", "parameters", "seconds", "bytes", "bits per pixel", "PSNR, dB"),
