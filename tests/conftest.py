@@ -21,7 +21,7 @@ settings.load_profile("inrc")
 def _in_a_hurry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("inrcodec.fit.grids.fit.FIRST_ROUNDS", 8)
-        patched.setattr("inrcodec.fit.grids.fit.ROUNDS", 2)
+        patched.setattr("inrcodec.fit.grids.fit.ENTROPY_ROUNDS", 2)
         yield
 
 

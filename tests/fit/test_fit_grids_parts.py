@@ -114,7 +114,7 @@ def costs(
     """Cost of coding the residual and bits of the motion grids, as pruning measures them."""
     left = sum(
         float(motion._left_to_code(batch, fineness, step, motion.grids).sum())
-        for batch in motion.batches(SCALE)
+        for batch in motion._batches(SCALE)
     )
     return left, float(motion.entropy.bits([grid.detach() for grid in motion.grids]))
 

@@ -273,7 +273,7 @@ class Machine:
             (motion_rounds, "ENTROPY_ROUNDS", 2),
             (motion_rounds, "NODE_SEARCHES", 1),
             (fit, "FIRST_ROUNDS", 6),
-            (fit, "ROUNDS", 2),
+            (fit, "ENTROPY_ROUNDS", 2),
         ):
             patch.setattr(module, name, rounds)
         patch.setattr(pace, "MOST_REFINEMENTS", 4)

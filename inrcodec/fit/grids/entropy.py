@@ -35,6 +35,11 @@ LISTED = 16
 """Magnitudes whose bits are tabulated; from 3 on each further one costs the same amount more."""
 
 
+def rounded(values: Tensor, rounding: float) -> Tensor:
+    """Whole values, rounded with a deadzone: 0.5 gives the nearest integer, and less prefers zero."""
+    return values.sign() * (values.abs() + rounding).floor()
+
+
 @dataclass(frozen=True)
 class Shapes:
     """The bits of magnitudes and flags in each class."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from inrcodec.fit.grids.entropy import Shapes, shapes_of
+from inrcodec.fit.grids.entropy import Shapes, rounded, shapes_of
 from inrcodec.fit.grids.latent_entropy import LatentEntropy
 from inrcodec.models.inrc.dc_prediction import DC, left_shares, scanned, skewed, unskewed
 from inrcodec.models.inrc.latent_contexts import part_channels
@@ -19,11 +19,6 @@ from inrcodec.models.inrc.latent_contexts import part_channels
 Choose = Callable[[Tensor, int, slice], tuple[Tensor, Tensor | None]]
 """From the residuals (B, C, n) in steps that are wanted at `[..., diagonal, rows]` of skewed tensors to whole
 residuals and to which blocks keep latents at all, (B, 1, n), or None if all do."""
-
-
-def rounded(values: Tensor, rounding: float) -> Tensor:
-    """Whole values, rounded with a deadzone: 0.5 gives the nearest integer, and less prefers zero."""
-    return values.sign() * (values.abs() + rounding).floor()
 
 
 def round_first(wanted: Tensor, steps: Tensor, rounding: float) -> Tensor:

@@ -22,7 +22,7 @@ from inrcodec.errors import TargetUnreachable
 from inrcodec.fit.grids.entropy import parameters, set_parameters
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import STEP, MotionFit, searched_field, to_grids
-from inrcodec.fit.grids.motion_rounds import TRIALS_AFTER, MotionRounds
+from inrcodec.fit.grids.motion_rounds import ENTROPY_ROUNDS, TRIALS_AFTER, MotionRounds
 from inrcodec.fit.grids.pace import FIRST_SHARE, REFINING_SHARE, SEARCHING_SHARE, Pace
 from inrcodec.fit.grids.refinement import RefiningFit, coded_network, share_of_a_step
 from inrcodec.fit.grids.report import Teller, picture
@@ -63,8 +63,8 @@ MODEL_BITS = 8.0 * 350
 """Approximate bits of the parameters of both entropy models."""
 SEARCHING_TRIALS = 3
 """Trials for which there must be time to try another step of the step search."""
-FIRST_ROUNDS, ROUNDS = 60, 16
-"""Optimiser steps of fitting an entropy model, the first time and each time after."""
+FIRST_ROUNDS = 60
+"""Optimiser steps of fitting an entropy model the first time; later they are `ENTROPY_ROUNDS`."""
 
 
 def fit_grids(job: FitJob) -> FittedSegment:
@@ -204,7 +204,7 @@ class _GridFit:
             if not self._pace.has_begun:
                 self._sections(())  # Only to measure entropy coding.
                 self._pace.begin(self._progress, has_network=self._plan.config.width > 0)
-            self._latents.fit_entropy(ROUNDS)
+            self._latents.fit_entropy(ENTROPY_ROUNDS)
             latents, others = self._latents.estimated_bits(), self._motion_bits() + MODEL_BITS
             bits = latents + others
             self._progress.stage("finding the quantisation step", number + 1, most)
@@ -232,7 +232,7 @@ class _GridFit:
                 break
             fineness = step_sizes(self._motion.field(), self._segment.tree, *self._segment.config.fineness)
             self._motion.prune(fineness.mean((1, 2, 3)), self._step, self._price)
-            self._motion.fit_entropy(ROUNDS)
+            self._motion.fit_entropy(ENTROPY_ROUNDS)
 
     def _motion_bits(self) -> float:
         with torch.no_grad():

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from inrcodec.coding.grid_sections import GridSymbols
-from inrcodec.fit.grids.entropy import optimizer, shapes_of
-from inrcodec.fit.grids.first_frames import choose_first, round_first, rounded
+from inrcodec.fit.grids.entropy import optimizer, rounded, shapes_of
+from inrcodec.fit.grids.first_frames import choose_first, round_first
 from inrcodec.fit.grids.latent_entropy import LatentEntropy, reference_magnitudes
 from inrcodec.fit.grids.size_choice import SizeChoice, selected, summed
 from inrcodec.fit.grids.source_planes import SegmentPlanes
@@ -131,7 +131,7 @@ class LatentFit:
         return self._coded
 
     def _is_dc_predicted(self, batch: list[int]) -> bool:
-        return self._segment.config.version >= 1 and bool(self._segment.tree.levels[batch[0]] == 0)
+        return self._segment.config.is_dc_predicted and bool(self._segment.tree.levels[batch[0]] == 0)
 
     def _choose(
         self, batch: list[int], wanted: Tensor, steps: Tensor, references: Tensor, price: float

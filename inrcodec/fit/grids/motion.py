@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inrcodec.fit.grids.block_search import search
-from inrcodec.fit.grids.entropy import MotionEntropy, optimizer
+from inrcodec.fit.grids.entropy import MotionEntropy, optimizer, rounded
 from inrcodec.fit.grids.node_search import Costs, NodeSearch, References
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.training.adam import Adam
@@ -95,7 +95,7 @@ def to_grids(field: Tensor) -> list[Tensor]:
     for size, scale in zip(grid_sizes(rows, columns), GRID_SCALES, strict=True):
         down, right = size[0] * scale - rows, size[1] * scale - columns
         padded = _repeat_edges(rest, down, right)
-        grid = _whole(F.avg_pool2d(padded, scale), FIRST_ROUNDING)
+        grid = rounded(F.avg_pool2d(padded, scale), FIRST_ROUNDING)
         grids.append(grid)
         rest = rest - grid.repeat_interleave(scale, 2).repeat_interleave(scale, 3)[..., :rows, :columns]
     return grids
@@ -103,10 +103,6 @@ def to_grids(field: Tensor) -> list[Tensor]:
 
 def _repeat_edges(values: Tensor, down: int, right: int) -> Tensor:
     return F.pad(values, (0, right, 0, down), mode="replicate") if down or right else values
-
-
-def _whole(values: Tensor, rounding: float) -> Tensor:
-    return values.sign() * (values.abs() + rounding).floor()
 
 
 class MotionFit:
@@ -152,7 +148,7 @@ class MotionFit:
                 group["lr"] = RATE * (1 - 0.9 * number / rounds)
             grid_optimizer.zero_grad()
             self._optimizer.zero_grad()
-            for batch in self.batches(SCALE):
+            for batch in self._batches(SCALE):
                 left = self._left_to_code(batch, fineness, step, self.grids)
                 left.sum().backward()  # type: ignore[no-untyped-call]
             (price * self.entropy.bits(self.grids)).backward()  # type: ignore[no-untyped-call]
@@ -160,7 +156,7 @@ class MotionFit:
             self._optimizer.step()
         with torch.no_grad():
             for grid in self.grids:
-                grid.copy_(_whole(grid, LAST_ROUNDING))
+                grid.copy_(rounded(grid, LAST_ROUNDING))
 
     @torch.no_grad()
     def prune(self, fineness: Tensor, step: float, price: float) -> None:
@@ -174,7 +170,7 @@ class MotionFit:
             saved = self.entropy.bits_of_nodes(self.grids)[k] - self.entropy.bits_of_nodes(less)[k]
             is_worth_it = torch.zeros_like(saved[:, :1], dtype=torch.bool)
             blocks = 2 << (len(self.grids) - 1 - k)
-            for batch in self.batches(SCALE):
+            for batch in self._batches(SCALE):
                 added = self._left_to_code(batch, fineness, step, less)
                 added -= self._left_to_code(batch, fineness, step, self.grids)
                 down, right = (grid.shape[axis] * blocks - added.shape[axis] for axis in (2, 3))
@@ -192,9 +188,9 @@ class MotionFit:
         """
         segment, tree = self._segment, self._segment.tree
         grids = [grid.detach() for grid in self.grids]
-        planes = segment.luma
+        planes = segment.luma()
         references = References(planes)
-        for kind in self.batches(1):
+        for kind in self._batches(1):
             for batch in segment.chunks(kind, SEARCHED_PIXELS * segment.height * segment.width):
                 if not goes_on(len(batch)):
                     return
@@ -203,7 +199,7 @@ class MotionFit:
                 own = [grid[batch] for grid in grids]
                 grids[-1][batch] = search.run(own, self.entropy.finest_bits(own, batch))
 
-    def batches(self, scale: int) -> list[list[int]]:
+    def _batches(self, scale: int) -> list[list[int]]:
         """Chunks of frames at this scale, those with one reference apart from those with two."""
         segment = self._segment
         has_two, predicted = segment.tree.has_two, segment.tree.levels > 0

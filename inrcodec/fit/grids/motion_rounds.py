@@ -17,7 +17,7 @@ NODE_SEARCHES = 4
 MOST_TURNS = 24
 """Most repetitions of refinement and search in the time that is left."""
 ENTROPY_ROUNDS = 16
-"""Optimiser steps of fitting the entropy model after each change of the motion."""
+"""Optimiser steps of fitting an entropy model again, after its symbols have changed."""
 TRIALS_AFTER = 7
 """Trials for which there must be time after the refinement."""
 

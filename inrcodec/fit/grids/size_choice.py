@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inrcodec.fit.grids.first_frames import rounded
+from inrcodec.fit.grids.entropy import rounded
 from inrcodec.models.inrc.block_sizes import SIZES, resized
 from inrcodec.models.inrc.frequencies import FIRST_CHANNELS
 

@@ -102,9 +102,8 @@ class SegmentPlanes:
         """Luma and chroma (B, 3, height, width) of these source frames, at full resolution."""
         return components(self.clip[list(frames)], self.height, self.width)
 
-    @cached_property
     def luma(self) -> Tensor:
-        """Luma of all source frames, (T, 1, height, width), float32."""
+        """Luma of all source frames, (T, 1, height, width), float32; made at each call."""
         return self._planes.luma.float()
 
     def small_components(self, scale: int) -> Tensor:
