@@ -37,6 +37,18 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def worker_devices(name: str) -> tuple[torch.device, ...]:
+    """The devices that workers use in turn: every GPU for `cuda`, and for `auto` where it chooses CUDA.
+
+    Any other name is that of one device. The current GPU comes first. Raises as `choose_device`.
+    """
+    first = choose_device(name)
+    if first.type != "cuda" or (name != "auto" and torch.device(name).index is not None):
+        return (first,)
+    others = (torch.device("cuda", index) for index in range(torch.cuda.device_count()))
+    return (first, *(one for one in others if one != first))
+
+
 def describe_device(device: torch.device) -> str:
     """A description of the device for display."""
     if device.type == "cuda":

@@ -16,7 +16,7 @@ from inrcodec.encoder.workers.ray import RayWorkers
 from inrcodec.progress import Progress
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import local_worker_count
-from inrcodec.system.device import choose_device, describe_device
+from inrcodec.system.device import choose_device, describe_device, worker_devices
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ class ThisProcess:
 def choose_workers(settings: EncodeSettings, progress: Progress) -> Workers:
     """The workers that `settings` request; raises `UsageError` for a missing device.
 
-    On a CPU, the bytes of a fit depend on torch's number of threads. Each worker has as many as this process,
-    so that the file does not depend on the workers.
+    Local workers share all GPUs, unless `settings.device` has the number of one. On a CPU, the bytes of a fit
+    depend on torch's number of threads. Each worker has as many as this process, so that the file does not
+    depend on the workers.
     """
     threads = torch.get_num_threads()
     if settings.workers is None:
@@ -62,14 +63,12 @@ def choose_workers(settings: EncodeSettings, progress: Progress) -> Workers:
     count = local_worker_count(settings.workers)
     if count == 0:
         return RayWorkers(None if settings.workers == "ray" else settings.workers, settings.device, threads)
-    device = choose_device(settings.device)
-    devices = [str(device)]
-    if device.type == "cuda" and device.index is None:
-        devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    devices = worker_devices(settings.device)[:count]
     cores = os.cpu_count() or 1
-    if device.type == "cpu" and count > 1 and count * threads > cores:
+    if devices[0].type == "cpu" and count > 1 and count * threads > cores:
         progress.detail(
             f"{count} workers of {threads} threads share {cores} cores; with OMP_NUM_THREADS="
             f"{max(1, cores // count)} each has its own, but the file changes slightly"
         )
-    return LocalWorkers(count, tuple(devices), threads, describe_device(device))
+    described = ", ".join(describe_device(one) for one in devices)
+    return LocalWorkers(count, tuple(str(one) for one in devices), threads, described)
