@@ -36,6 +36,7 @@ from inrcodec.encoder.checks import check_resume_folder
 from inrcodec.encoder.resume_folder import KEY_BYTES, FolderWriter, ResumeFolder, identity_of
 from inrcodec.encoder.segment import CodedSegment, SegmentFigures
 from inrcodec.errors import UsageError
+from inrcodec.fit.training.checkpoint import LAYOUT
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.settings.encode import EncodeSettings
@@ -71,7 +72,7 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
         "source": [survey.digest, repr(survey.properties)],
         "mask": None if mask is None else [mask.st_size, mask.st_mtime_ns],
         "resume_from": None if origin is None else hashlib.sha256(origin).hexdigest(),
-        "version": [__version__, str(torch.__version__)],
+        "version": [__version__, LAYOUT, str(torch.__version__)],
     }
     as_json: dict[str, Any] = json.loads(json.dumps(request))
     return as_json

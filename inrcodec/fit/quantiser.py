@@ -69,8 +69,12 @@ class Quantiser(nn.Module):
     def forward(
         self, values: Mapping[str, Tensor], rounding: Rounding, generator: torch.Generator | None = None
     ) -> Quantised:
-        """Quantise `values`; per-frame tensors may hold a batch, whose bits are scaled to all frames."""
+        """Quantise `values`; per-frame tensors may hold a batch, whose bits are scaled to all frames.
+
+        Without a `generator` the noise is the same in each call.
+        """
         steps = self.log_steps.exp()
+        generator = generator or torch.Generator(device=steps.device).manual_seed(0)
         tensors, total = dict(values), steps.new_zeros(())
         for name, spec in self._specs.items():
             value, step = values[name], steps[self._index[name]]

@@ -15,6 +15,8 @@ import torch
 from inrcodec.system.private import read_own
 
 SEAL_BYTES = 32
+LAYOUT = 2
+"""Number of the form of the saved states; it increases whenever a part of a fit saves something else."""
 
 
 class Stateful(Protocol):

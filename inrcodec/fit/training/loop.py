@@ -138,7 +138,7 @@ class Fit:
                 set_rates(optimizers.values(), fraction, expected_steps)
                 if fraction >= PRUNING_AT:
                     self._prune()
-                result = self._forward(batches.next(), fraction, noise.generator)
+                result = self._forward(batches.next(), fraction, noise.next())
                 loss = result.error
                 if settings.is_quantised:
                     loss = loss + rate_control.penalty(result.error, result.bits, fraction)

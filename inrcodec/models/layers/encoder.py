@@ -14,6 +14,13 @@ from torch import Tensor, nn
 CHANNELS = 64
 
 
+class _Convolution(nn.Conv2d):
+    """A convolution whose weights only `ConvNeXtEncoder.initialise` sets."""
+
+    def reset_parameters(self) -> None:
+        """Leave them as they are: PyTorch would draw them from the generator of the process."""
+
+
 class ChannelNorm(nn.Module):
     """Layer norm over the channels of (B, C, H, W)."""
 
@@ -32,10 +39,10 @@ class ConvNeXtBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.depthwise = _Convolution(channels, channels, 7, padding=3, groups=channels)
         self.norm = ChannelNorm(channels)
-        self.expand = nn.Conv2d(channels, 4 * channels, 1)
-        self.project = nn.Conv2d(4 * channels, channels, 1)
+        self.expand = _Convolution(channels, 4 * channels, 1)
+        self.project = _Convolution(4 * channels, channels, 1)
         self.gamma = nn.Parameter(1e-6 * torch.ones(channels))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -53,7 +60,7 @@ class ConvNeXtEncoder(nn.Module):
         stages: list[nn.Module] = []
         incoming = 3
         for stride, outgoing in zip(strides, widths, strict=True):
-            down = nn.Conv2d(incoming, outgoing, stride, stride)
+            down = _Convolution(incoming, outgoing, stride, stride)
             # The first stage normalises its output, the others their input.
             norm_then_down = [down, ChannelNorm(outgoing)] if not stages else [ChannelNorm(incoming), down]
             stages.append(nn.Sequential(*norm_then_down, ConvNeXtBlock(outgoing)))
