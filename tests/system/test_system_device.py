@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from threading import Event, Thread
+from time import sleep
 
 import pytest
 import torch
@@ -74,6 +75,26 @@ def test_threads_leave_the_flags_of_cudnn_as_they_were(monkeypatch: pytest.Monke
     with pytest.raises(KeyError), repeatable_convolutions():
         raise KeyError
     assert not torch.backends.cudnn.deterministic
+
+
+def test_many_threads_have_repeatable_convolutions_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    seen: set[tuple[bool, bool]] = set()
+
+    def convolve() -> None:
+        for _ in range(100):
+            with repeatable_convolutions():
+                seen.add((torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark))
+                sleep(0)  # Lets another thread run.
+
+    threads = [Thread(target=convolve) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {(True, False)}
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (False, True)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

@@ -156,12 +156,14 @@ def step_sizes(field: Tensor, tree: Hierarchy, exponent: float, most: float) -> 
     `DECAY`, to the frames predicted from it. The importance of a block is the sum of its propagated errors,
     itself included: 1 for a frame that no other uses. The factor is the importance, averaged over 3 x 3
     blocks, to the power -`exponent`. One backward pass through the predictions, at one value per block,
-    computes it.
+    computes it, on the CPU: a GPU would add gradients in an order that differs from run to run, and frames
+    could differ by a level. The result is where `field` is.
     """
+    device, field = field.device, field.cpu()
     height, width = field.shape[2] * CELL // BLOCK, field.shape[3] * CELL // BLOCK
     # Importance is a gradient, so autograd is needed even if the caller has disabled it.
     with torch.inference_mode(False), torch.enable_grad():
-        errors = torch.zeros(len(field), 1, height, width, device=field.device, requires_grad=True)
+        errors = torch.zeros(len(field), 1, height, width, requires_grad=True)
         frames: dict[int, Tensor] = {}
         for batch in tree.order:
             shown = errors[list(batch)]
@@ -174,4 +176,4 @@ def step_sizes(field: Tensor, tree: Hierarchy, exponent: float, most: float) -> 
         total = torch.stack([frame.sum() for frame in frames.values()]).sum()
         (seen,) = torch.autograd.grad(total, errors)
     smooth = F.avg_pool2d(F.pad(seen, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    return smooth.clamp(min=1).pow(-exponent).clamp(min=1 / most)
+    return smooth.clamp(min=1).pow(-exponent).clamp(min=1 / most).to(device)
