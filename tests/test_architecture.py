@@ -41,7 +41,7 @@ USERS = {
     "onnxruntime": ("inrcodec.exporter",),
     "struct": ("bitstream.fields",),
     "constriction": ("bitstream.coders",),
-    "pytorch_msssim": ("inrcodec.metrics", "inrcodec.quality.frame_metrics", "inrcodec.fit.training.losses"),
+    "pytorch_msssim": ("inrcodec.metrics", "inrcodec.quality.frame_metrics"),
     "flip_evaluator": ("inrcodec.quality.frame_metrics",),
     "bjontegaard": ("inrcodec.quality.bdrate",),
 }

@@ -47,8 +47,9 @@ class MinMaxQuantiser(nn.Module):
         self, values: Mapping[str, Tensor], rounding: Rounding, generator: torch.Generator | None = None
     ) -> Quantised:
         """`values` unchanged, and the planned bits."""
-        device = next(iter(values.values())).device
-        return Quantised(dict(values), torch.tensor(self._total_bits, device=device))
+        # Unlike `torch.tensor`, this copies nothing to the device.
+        first = next(iter(values.values()))
+        return Quantised(dict(values), first.new_full((), self._total_bits, dtype=torch.float32))
 
 
 def choose_steps(spec: TensorSpec, value: NDArray[np.float32], bits: int) -> Steps:

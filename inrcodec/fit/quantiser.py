@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from inrcodec.coding.sections import Arrays, Steps
-from inrcodec.fit.rate import laplace_bits, laplace_scale
+from inrcodec.fit.flat import FlatLayout, Form, form_of
+from inrcodec.fit.rate import MINIMUM_SCALE, laplace_bits
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
 
 MAXIMUM_BITS = 12.0
@@ -50,6 +51,7 @@ class Quantiser(nn.Module):
         self._specs = {spec.name: spec for spec in specs if spec.role in STEPPED_ROLES}
         self._scales = [spec.name for spec in specs if spec.role is Role.SCALE]
         self._index = {name: index for index, name in enumerate(self._specs)}
+        self._layouts: dict[tuple[torch.device, tuple[Form, ...]], tuple[FlatLayout, Tensor]] = {}
         self.log_steps = nn.Parameter(torch.zeros(len(self._specs)))
         magnitudes = [values[name].detach().float().abs().mean().clamp(min=1e-4) for name in self._specs]
         if magnitudes:
@@ -73,20 +75,45 @@ class Quantiser(nn.Module):
 
         Without a `generator` the noise is the same in each call.
         """
-        steps = self.log_steps.exp()
-        generator = generator or torch.Generator(device=steps.device).manual_seed(0)
-        tensors, total = dict(values), steps.new_zeros(())
-        for name, spec in self._specs.items():
-            value, step = values[name], steps[self._index[name]]
-            scaled = value / step
-            noise = torch.rand(scaled.shape, generator=generator, device=scaled.device) - 0.5
-            share = spec.count / value.numel()
-            total = total + share * laplace_bits(scaled + noise, laplace_scale(scaled))
-            if rounding is Rounding.NOISE:
-                tensors[name] = value + noise * step
-            elif rounding is Rounding.STRAIGHT_THROUGH:
-                tensors[name] = (scaled + (scaled.round() - scaled).detach()) * step
+        tensors = dict(values)
+        bits = self._quantise(tensors, rounding, generator) if self._specs else self.log_steps.new_zeros(())
         for name in self._scales if rounding is not Rounding.NONE else ():
             stored = values[name].half().float()
             tensors[name] = values[name] + (stored - values[name]).detach()
-        return Quantised(tensors, total)
+        return Quantised(tensors, bits)
+
+    def _quantise(
+        self, tensors: dict[str, Tensor], rounding: Rounding, generator: torch.Generator | None
+    ) -> Tensor:
+        """Replace the stepped ones of `tensors` by quantised ones; returns their bits."""
+        parts = [tensors[name] for name in self._specs]
+        layout, shares = self._layout_of(parts)
+        rows, step = layout.joined(parts), layout.spread(self.log_steps.exp())
+        scaled = rows / step
+        generator = generator or torch.Generator(device=rows.device).manual_seed(0)
+        noise = torch.rand(scaled.shape, generator=generator, device=scaled.device) - 0.5
+        with torch.no_grad():
+            scale = layout.spread(layout.means(scaled.abs()).clamp(min=MINIMUM_SCALE))
+        bits = laplace_bits(scaled + noise, scale, shares)
+        if rounding is Rounding.NOISE:
+            rows = rows + noise * step
+        elif rounding is Rounding.STRAIGHT_THROUGH:
+            rows = (scaled + (scaled.round() - scaled).detach()) * step
+        if rounding is not Rounding.NONE:
+            tensors.update(zip(self._specs, layout.parted(rows), strict=True))
+        return bits
+
+    def _layout_of(self, parts: Sequence[Tensor]) -> tuple[FlatLayout, Tensor]:
+        """The layout of stepped tensors, and how many values of the segment each place (R, `ROW`) stands for.
+
+        Kept for all sizes of batches that a fit has.
+        """
+        key = (parts[0].device, tuple(form_of(one) for one in parts))
+        if key not in self._layouts:
+            layout = FlatLayout(key[1], parts[0].device)
+            shares = torch.tensor(
+                [spec.count / one.numel() for spec, one in zip(self._specs.values(), parts, strict=True)],
+                device=parts[0].device,
+            )
+            self._layouts[key] = layout, layout.spread(shares) * layout.is_value
+        return self._layouts[key]

@@ -20,10 +20,10 @@ MINIMUM_SCALE = 0.06
 
 
 class _LaplaceBits(torch.autograd.Function):
-    """Sum of -log2 P(y), with a closed-form gradient computed in the same pass."""
+    """Weighted sum of -log2 P(y), with a closed-form gradient computed in the same pass."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, scale: Tensor) -> Tensor:
+    def forward(ctx: Any, values: Tensor, scale: Tensor, shares: Tensor | None) -> Tensor:
         magnitude = values.abs()
         edge = torch.exp(-0.5 / scale)
         # Outside the zero bin the mass is that of a geometric tail; inside it is one minus both tails.
@@ -32,19 +32,24 @@ class _LaplaceBits(torch.autograd.Function):
         zero_mass = 1 - edge * torch.cosh(inner)
         inside = magnitude < 0.5
         bits = torch.where(inside, -torch.log2(zero_mass), tail_bits)
-        slope = torch.where(inside, edge * torch.sinh(inner) / zero_mass, torch.ones_like(values))
-        ctx.save_for_backward(slope * values.sign() * (math.log2(math.e) / scale))
-        return bits.sum()
+        slope = torch.where(inside, edge * torch.sinh(inner) / zero_mass, 1.0)
+        slope = slope * values.sign() * (math.log2(math.e) / scale)
+        ctx.save_for_backward(slope if shares is None else slope * shares)
+        return (bits if shares is None else bits * shares).sum()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (slope,) = ctx.saved_tensors
-        return slope * gradients[0], None
+        return slope * gradients[0], None, None
 
 
-def laplace_bits(values: Tensor, scale: Tensor) -> Tensor:
-    """Bits of `values` (any shape, in steps) under a Laplace distribution of the given `scale` (in steps)."""
-    return _LaplaceBits.apply(values, scale)  # type: ignore[no-any-return, no-untyped-call]
+def laplace_bits(values: Tensor, scale: Tensor, shares: Tensor | None = None) -> Tensor:
+    """Bits of `values` (any shape, in steps) under Laplace distributions of the given `scale` (in steps).
+
+    Both `scale` and `shares` have a shape that broadcasts to that of `values`. The bits of a value are
+    multiplied by its share.
+    """
+    return _LaplaceBits.apply(values, scale, shares)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def laplace_scale(values: Tensor) -> Tensor:

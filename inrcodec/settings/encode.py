@@ -169,8 +169,6 @@ def _check_procedure(settings: EncodeSettings) -> None:
     loss = settings.procedure.loss
     if loss not in LOSSES:
         raise UsageError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
-    if LOSSES[loss].metrics and find_spec("pytorch_msssim") is None:
-        raise UsageError(f"--loss {loss} needs pytorch-msssim: pip install 'inrc[metrics]'")
     if settings.procedure.optimizer not in OPTIMIZERS:
         known = ", ".join(OPTIMIZERS)
         raise UsageError(f"unknown optimizer {settings.procedure.optimizer!r}; known: {known}")

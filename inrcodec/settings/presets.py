@@ -19,8 +19,6 @@ class LossNeeds:
 
     least_side: int = 1
     """Minimum height and width of a frame, in pixels."""
-    metrics: bool = False
-    """Whether it needs the extra `metrics` (pytorch-msssim)."""
 
 
 LOSSES: Mapping[str, LossNeeds] = {
@@ -28,9 +26,9 @@ LOSSES: Mapping[str, LossNeeds] = {
     "l1": LossNeeds(),
     # The SSIM window of 11 pixels must fit the frame: for MS-SSIM after four halvings, for `wavelet` after
     # one.
-    "l1+ssim": LossNeeds(11, metrics=True),
-    "l1+ms-ssim": LossNeeds(161, metrics=True),
-    "wavelet": LossNeeds(21, metrics=True),
+    "l1+ssim": LossNeeds(11),
+    "l1+ms-ssim": LossNeeds(161),
+    "wavelet": LossNeeds(21),
 }
 """Losses that a fit can minimise; see `fit.training.losses`."""
 OPTIMIZERS = ("muon", "adam")

@@ -146,19 +146,6 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("loss", ["l1+ssim", "l1+ms-ssim", "wavelet"])
-def test_without_the_extra_a_loss_names_it(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, loss: str
-) -> None:
-    monkeypatch.setattr("inrcodec.settings.encode.find_spec", lambda name: None)
-    arguments = ["encode", CARPHONE, "-o", str(tmp_path / "a.inrv"), *LARGE, "--loss", loss]
-    assert run(arguments) == 2
-    assert f"--loss {loss} needs pytorch-msssim: pip install 'inrc[metrics]'" in only_line(
-        capfd.readouterr().err.encode()
-    )
-    assert run([*arguments[:-1], "l1", "-q"]) == 0
-
-
 def test_help_names_the_options() -> None:
     text = CliRunner().invoke(commands, ["encode", "--help"]).output
     for option in ("--loss", "--prune", "--weight-bits", "--embedding-bits", "--optimizer"):

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from bitstream.coders import decode_section
 from inrcodec.coding.sections import encode_section
+from inrcodec.fit.flat import ROW, FlatLayout, form_of
 from inrcodec.fit.quantiser import Quantiser, Rounding
+from inrcodec.fit.rate import laplace_bits, laplace_scale
 from inrcodec.models.family import Role, TensorSpec
 
 SPECS = (
@@ -137,3 +139,63 @@ def test_tensors_of_zeros_have_a_usable_step() -> None:
     quantised = Quantiser(SPECS, values, 4.0)(values, Rounding.STRAIGHT_THROUGH, generator())
     assert torch.isfinite(quantised.bits)
     assert not quantised.tensors["weight"].any()
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_all_tensors_at_once_are_as_each_by_itself(rounding: Rounding) -> None:
+    """Values, bits and gradients are those of the formulas for one tensor, also for channels-last weights."""
+    first, second = sample_values(), sample_values()
+    for values in (first, second):
+        values["embedding"] = values["embedding"][3:8].clone()
+        values["weight"] = values["weight"].to(memory_format=torch.channels_last)
+        for name in STEPPED:
+            values[name].requires_grad_()
+    quantiser = Quantiser(SPECS, first, 4.0)
+    quantised = quantiser(first, rounding, generator())
+    layout, _ = quantiser._layout_of([first[name] for name in STEPPED])
+    (rows, _) = layout.is_value.shape
+    noises = layout.parted(torch.rand((rows, ROW), generator=generator()) - 0.5)
+    log_steps = quantiser.log_steps.detach().clone().requires_grad_()
+    bits, expected = torch.zeros(()), {}
+    for name, noise, log_step in zip(STEPPED, noises, log_steps, strict=True):
+        value, step = second[name], log_step.exp()
+        scaled = value / step
+        count = next(spec.count for spec in SPECS if spec.name == name)
+        bits = bits + count / value.numel() * laplace_bits(scaled + noise, laplace_scale(scaled))
+        expected[name] = {
+            Rounding.NONE: value,
+            Rounding.NOISE: value + noise * step,
+            Rounding.STRAIGHT_THROUGH: (scaled + (scaled.round() - scaled).detach()) * step,
+        }[rounding]
+    torch.testing.assert_close(quantised.bits, bits)
+    for name in STEPPED:
+        torch.testing.assert_close(quantised.tensors[name], expected[name])
+        assert quantised.tensors[name].stride() == first[name].stride()
+    for found, total in ((quantised.tensors, quantised.bits), (expected, bits)):
+        (1e-3 * total + sum(found[name].square().sum() for name in STEPPED)).backward()
+    assert quantiser.log_steps.grad is not None
+    torch.testing.assert_close(quantiser.log_steps.grad, log_steps.grad, rtol=1e-4, atol=1e-4)
+    for name in STEPPED:
+        torch.testing.assert_close(first[name].grad, second[name].grad)
+
+
+def test_tensors_survive_the_way_into_rows_and_back() -> None:
+    values = [
+        torch.randn(7, 5, 3, 3),
+        torch.randn(ROW),
+        torch.randn(1),
+        torch.randn(2, 3, 1, 1),
+        torch.randn(5, 130),
+    ]
+    values[0] = values[0].to(memory_format=torch.channels_last)
+    layout = FlatLayout([form_of(one) for one in values], torch.device("cpu"))
+    rows = layout.joined(values)
+    assert rows.shape == layout.is_value.shape == (3 + 1 + 1 + 1 + 6, ROW)
+    assert not rows[~layout.is_value].any()
+    assert all(torch.equal(*pair) for pair in zip(values, layout.parted(rows), strict=True))
+    torch.testing.assert_close(layout.means(rows), torch.stack([one.mean() for one in values]))
+    numbers = torch.arange(5.0)
+    spread = layout.spread(numbers) * torch.ones(1, ROW)
+    assert all(
+        bool((one == number).all()) for one, number in zip(layout.parted(spread), numbers, strict=True)
+    )

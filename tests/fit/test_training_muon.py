@@ -13,7 +13,7 @@ from codec_samples import TRAINED
 from torch import nn
 
 from inrcodec.errors import UsageError
-from inrcodec.fit.training.muon import ADAM_STEP, Muon, orthogonalised
+from inrcodec.fit.training.muon import ADAM_STEP, Muon, directions, orthogonalised
 from inrcodec.fit.training.optimizers import HIGHEST_MUON_RATE, make_optimizers, set_rates
 from inrcodec.fit.training.warm_start import ContinuedRepresentation
 from inrcodec.models.family import AnyFamily, VideoInfo
@@ -44,6 +44,20 @@ def test_all_directions_of_a_matrix_become_about_as_large(shape: tuple[int, int]
     turned = nearest.T @ found if shape[0] > shape[1] else found @ nearest.T
     tolerance = 1e-3 if dtype is torch.float32 else 0.05
     torch.testing.assert_close(turned, turned.T, atol=tolerance, rtol=0)
+
+
+def test_weights_of_one_shape_are_fitted_together_as_each_by_itself() -> None:
+    """Upright and turned matrices are of one shape, and the order of values in memory makes no difference."""
+    draw = torch.Generator().manual_seed(2)
+    shapes = [(6, 2, 3, 3), (18, 6, 1, 1), (6, 2, 3, 3), (4, 9, 1, 1), (6, 18, 1, 1)]
+    gradients = [torch.randn(shape, generator=draw) for shape in shapes]
+    gradients[2] = gradients[2].to(memory_format=torch.channels_last)
+    found = directions(gradients, torch.float32)
+    for gradient, step in zip(gradients, found, strict=True):
+        matrix = gradient.reshape(len(gradient), -1)
+        expected = ADAM_STEP * max(matrix.shape) ** 0.5 * orthogonalised(matrix)
+        torch.testing.assert_close(step, expected.reshape(gradient.shape), rtol=1e-4, atol=1e-4)
+        assert step.is_contiguous(memory_format=torch.channels_last) or gradient.is_contiguous()
 
 
 def test_without_a_gradient_nothing_moves() -> None:

@@ -7,8 +7,8 @@
     wavelet      l1+ssim of the frame, of its low-pass Haar band and of its three high-pass bands
                                                       (SNeRV, section 3.5, equation 3)
 
-SSIM has a Gaussian window of 11 pixels (Wang et al. 2004) and needs pytorch-msssim, the extra `metrics`. All
-losses are means, so they do not depend on the size of a frame or batch, and are computed in float32.
+SSIM has a Gaussian window of 11 pixels (see `similarity`). All losses are means, so they do not depend on the
+size of a frame or batch, and are computed in float32.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.errors import UsageError
+from inrcodec.fit.training.similarity import ms_ssim, ssim
 from inrcodec.models.layers.haar import haar
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -41,10 +42,7 @@ def loss_by_name(name: str) -> LossFunction:
 
 def l1_and_ssim(rendered: Tensor, source: Tensor, data_range: float = 1.0) -> Tensor:
     """0.7 L1 + 0.3 (1 - SSIM) of values (B, C, height, width) that span `data_range`."""
-    from pytorch_msssim import ssim
-
-    similarity: Tensor = ssim(rendered, source, data_range=data_range)
-    return L1_SHARE * F.l1_loss(rendered, source) + (1 - L1_SHARE) * (1 - similarity)
+    return L1_SHARE * F.l1_loss(rendered, source) + (1 - L1_SHARE) * (1 - ssim(rendered, source, data_range))
 
 
 class _FiniteGradient(torch.autograd.Function):
@@ -65,9 +63,7 @@ def l1_and_ms_ssim(rendered: Tensor, source: Tensor) -> Tensor:
     If the structure of a frame's colour channel is opposite to the source's, its MS-SSIM is clamped to 0
     and the gradient is infinity times zero. Only L1 acts on such a channel.
     """
-    from pytorch_msssim import ms_ssim
-
-    similarity: Tensor = ms_ssim(_FiniteGradient.apply(rendered), source, data_range=1.0)  # type: ignore[no-untyped-call]
+    similarity = ms_ssim(_FiniteGradient.apply(rendered), source)  # type: ignore[no-untyped-call]
     return L1_SHARE * F.l1_loss(rendered, source) + (1 - L1_SHARE) * (1 - similarity)
 
 

@@ -39,12 +39,14 @@ class Meter:
         now = time.monotonic()
         if now - self._reported_at < REPORT_SECONDS:
             return False
-        mean_error = max(self._error.item() / self._steps_since, 1e-12)
+        # One copy, because a GPU makes each one wait for all steps.
+        error, total_bits = torch.stack([self._error, bits.detach().to(self._error.dtype)]).tolist()
+        mean_error = max(error / self._steps_since, 1e-12)
         steps_per_second = self._steps_since / (now - self._reported_at)
         report = FitReport(
             fraction=min(1.0, clock.fraction(step)),
             psnr_db=-10 * math.log10(mean_error),
-            predicted_bpp=(bits.item() + self._other_bits) / self._pixel_count,
+            predicted_bpp=(total_bits + self._other_bits) / self._pixel_count,
             steps_per_second=steps_per_second,
             seconds_left=clock.seconds_left(step, steps_per_second),
         )

@@ -13,7 +13,8 @@ convolutions for wide networks (100 channels or more) with frames of 100 pixels 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -30,17 +31,60 @@ ADAM_STEP = 0.2
 """Approximate root mean square of a step of Adam, in learning rates."""
 
 
-def orthogonalised(matrix: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """Approximately U V^T for a matrix (m, n) = U S V^T, computed in `dtype` or its own; zeros stay zeros."""
-    is_tall = matrix.shape[0] > matrix.shape[1]
-    found = matrix.T if is_tall else matrix
-    found = (found / found.norm().clamp(min=1e-20)).to(dtype or matrix.dtype)
+def orthogonalised(matrices: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Approximately U V^T of each matrix U S V^T of (..., m, n), computed in `dtype` or their own.
+
+    Matrices of zeros stay zeros.
+    """
+    shape = matrices.shape
+    found = matrices.reshape(-1, *shape[-2:])
+    is_tall = shape[-2] > shape[-1]
+    found = found.mT if is_tall else found
+    norms = torch.linalg.vector_norm(found, dim=(-2, -1), keepdim=True)
+    found = (found / norms.clamp(min=1e-20)).to(dtype or matrices.dtype)
     linear, cubic, quintic = COEFFICIENTS
     for _ in range(ITERATIONS):
-        gram = found @ found.T
-        polynomial = torch.addmm(gram, gram, gram, beta=cubic, alpha=quintic)
-        found = torch.addmm(found, polynomial, found, beta=linear)
-    return found.T if is_tall else found
+        gram = torch.bmm(found, found.mT)
+        polynomial = torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic)
+        found = torch.baddbmm(found, polynomial, found, beta=linear)
+    return (found.mT if is_tall else found).reshape(shape)
+
+
+def directions(gradients: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """The steps that Muon subtracts at a learning rate of 1, for gradients (outputs, ...) of weights.
+
+    Matrices of one shape, upright or turned, are computed together.
+    """
+    alike: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    wide = [_wide(one) for one in gradients]
+    for place, matrix in enumerate(wide):
+        alike[tuple(matrix.shape)].append(place)  # type: ignore[index]
+    made: dict[int, Tensor] = {}
+    for (_, columns), places in alike.items():
+        found = orthogonalised(torch.stack([wide[place] for place in places]), dtype)
+        found = found.to(gradients[places[0]].dtype) * (ADAM_STEP * columns**0.5)
+        made.update(zip(places, found.unbind(), strict=True))
+    return [_like(made[place], one) for place, one in enumerate(gradients)]
+
+
+def _wide(weight: Tensor) -> Tensor:
+    """A weight as a matrix (outputs, inputs) or turned, whichever is not tall."""
+    matrix = _in_memory_order(weight).flatten(1)
+    return matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+
+
+def _in_memory_order(weight: Tensor) -> Tensor:
+    """`weight` with its inputs last if they are so in memory: the order of columns makes no difference."""
+    is_last = weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)
+    return weight.permute(0, 2, 3, 1) if is_last else weight
+
+
+def _like(matrix: Tensor, weight: Tensor) -> Tensor:
+    """Inverse of `_wide`: `matrix` in the shape, and the order in memory, of `weight`."""
+    ordered = _in_memory_order(weight)
+    upright = matrix.T if len(ordered) != len(matrix) else matrix
+    found = upright.reshape(ordered.shape)
+    return found if ordered is weight else found.permute(0, 3, 1, 2)
 
 
 class Muon(torch.optim.Optimizer):
@@ -55,25 +99,21 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Make one step; parameters without a gradient do not change."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    state = self.state[parameter]
-                    if not state:
-                        state["momentum"] = torch.zeros_like(parameter)
-                    change = self._direction(parameter.grad, state["momentum"])
-                    parameter.add_(change, alpha=-group["lr"])
-
-    def _direction(self, gradient: Tensor, momentum: Tensor) -> Tensor:
-        """Update `momentum` with `gradient`; return the step to subtract at a learning rate of 1."""
-        momentum.lerp_(gradient, 1 - MOMENTUM)
-        # Nesterov momentum: as it would be after one more such gradient.
-        matrix = torch.lerp(gradient, momentum, MOMENTUM).flatten(1)
-        size: float = ADAM_STEP * max(matrix.shape) ** 0.5
-        return size * orthogonalised(matrix, self._dtype).to(gradient.dtype).reshape(gradient.shape)
+            parameters = [one for one in group["params"] if one.grad is not None]
+            if not parameters:
+                continue
+            for one in parameters:
+                if not self.state[one]:
+                    self.state[one]["momentum"] = torch.zeros_like(one)
+            gradients = [one.grad for one in parameters]
+            momenta = [self.state[one]["momentum"] for one in parameters]
+            torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+            # Nesterov momentum: as it would be after one more such gradient.
+            ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
+            torch._foreach_add_(parameters, directions(ahead, self._dtype), alpha=-group["lr"])
 
     @torch.no_grad()
     def rehearse(self) -> None:
         """Compute as much as a step does without changing anything, to measure its time."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                orthogonalised(parameter.flatten(1), self._dtype)
+            directions(group["params"], self._dtype)
