@@ -14,10 +14,10 @@ from benchmarks.record import BENCHMARK_CLIPS
 from inrcodec.fit.quantiser import Quantiser
 from inrcodec.fit.training.loop import Fit, FitSettings
 from inrcodec.fit.training.pruning import PrunedRepresentation
-from inrcodec.models.family import VideoInfo
+from inrcodec.models.family import Config, TrainedFamily, VideoInfo
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
 from inrcodec.models.source import SourceFrames
-from inrcodec.settings.presets import PRESETS
+from inrcodec.settings.presets import PRESETS, Preset
 from inrcodec.settings.source import FrameRange
 from inrcodec.system.device import autocast, choose_device, compute_dtype
 from inrcodec.video import read_clip
@@ -104,15 +104,28 @@ class Contenders:
 
     def ours(self, is_coded: bool = True) -> Fit:
         """A fit as `fit.network_training` sets it up with the default preset; of floats unless `is_coded`."""
-        device, preset = choose_device("auto"), PRESETS["medium"]
-        specs = HNeRV().tensors(self.config, self.video)
-        network = PrunedRepresentation(HNeRV().representation(self.config, self.video, 0), specs, 0.0)
-        network.module.to(device)
-        network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        dtype, clip = compute_dtype("auto", device), self.frames.to(device)
-        indices = torch.arange(BATCH_FRAMES, device=device)
-        with torch.no_grad(), autocast(device, dtype):
-            first = network.transmitted(SourceFrames(clip, indices), indices)
-        batch = BATCH_FRAMES if is_coded else preset.batch_frames
-        settings = FitSettings(preset.learning_rate, batch, is_coded, 0, dtype, preset.optimizer)
-        return Fit(network, Quantiser(specs, first, SYMBOL_BITS).to(device), clip, settings)
+        preset = PRESETS["medium"]
+        if is_coded:
+            preset = replace(preset, batch_frames=BATCH_FRAMES)
+        clip = self.frames.to(choose_device("auto"))
+        return fit_of(HNeRV(), self.config, self.video, clip, preset, is_coded)
+
+
+def fit_of(
+    family: TrainedFamily[Config],
+    config: Config,
+    video: VideoInfo,
+    clip: Tensor,
+    preset: Preset,
+    is_coded: bool,
+) -> Fit:
+    """A fit of a network to `clip`, on its device, as `fit.network_training` sets it up."""
+    device, specs = clip.device, family.tensors(config, video)
+    network = PrunedRepresentation(family.representation(config, video, 0), specs, 0.0)
+    network.module.to(device)
+    network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    dtype, indices = compute_dtype("auto", device), torch.arange(BATCH_FRAMES, device=device)
+    with torch.no_grad(), autocast(device, dtype):
+        first = network.transmitted(SourceFrames(clip, indices), indices)
+    settings = FitSettings(preset.learning_rate, preset.batch_frames, is_coded, 0, dtype, preset.optimizer)
+    return Fit(network, Quantiser(specs, first, SYMBOL_BITS).to(device), clip, settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from rivals import absent, recorded
+from rivals import absent, in_this_process, recorded
 from torch import nn
 
 from benchmarks import equal_time
@@ -23,7 +22,7 @@ from benchmarks.speed.__main__ import _is_of
 from benchmarks.speed.convergence import _lengthened
 from benchmarks.speed.networks import Contenders, Network
 from benchmarks.speed.training import rendering, rendering_work, training, training_work
-from benchmarks.speed.turns import Turn, in_turn
+from benchmarks.speed.turns import in_turn
 from inrcodec.models.hnerv import HNeRV
 from inrcodec.models.layers.encoder import ConvNeXtEncoder
 
@@ -95,17 +94,11 @@ def test_work_is_counted_for_one_frame(small: Contenders, monkeypatch: pytest.Mo
     assert rendering_work(small)[0] == pytest.approx(rendered[0], rel=1e-6)
 
 
-def _in_this_process(rivals: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, list[float]]:
-    """Stand in for `in_turn`, which has a test of its own and starts a process for each rival."""
-    turns = {name: make() for name, make in rivals.items()}
-    return {name: [turn() for _ in range(rounds + 1)][1:] for name, turn in turns.items()}
-
-
 @pytest.mark.parametrize(("compared", "is_raced"), [(training, True), (rendering, True), (rendering, False)])
 def test_a_row_has_what_the_table_needs(
     small: Contenders, checkout: Path, compared: Any, is_raced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speed_training, "in_turn", _in_this_process)
+    monkeypatch.setattr(speed_training, "in_turn", in_this_process)
     row = compared(replace(small, checkout=checkout if is_raced else None), 1)
     assert row["frames_per_second"] > 0
     assert row["values_a_frame"] > 3 * small.video.width * small.video.height

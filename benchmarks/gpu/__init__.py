@@ -1,0 +1,1 @@
+"""Checks and speed of fits and decodes on a GPU."""
