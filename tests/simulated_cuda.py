@@ -10,7 +10,8 @@ whatever makes the host wait, by the line of `inrcodec` that asked for it. With 
 `torch.cuda.set_sync_debug_mode("error")`, a wait raises `Waited`.
 
 A tensor of the device wraps one of the CPU below autograd. In C++ it is on `meta`, for which the autograd
-engine needs no driver; Python sees cuda:0. Memory, streams and speed are not simulated.
+engine needs no driver; Python sees cuda:0. A CUDA graph is a list of operations, whose replays write to the
+memory of the capture. The size of memory, streams and speed are not simulated.
 """
 
 from __future__ import annotations
@@ -200,6 +201,82 @@ def _facts_of(function: Any) -> _Facts:
     return _Facts(name, places, any(map(is_written, schema.returns)), has_kernel)
 
 
+class _Graph:
+    """A `torch.cuda.CUDAGraph`: the operations of a capture, which replays compute in the same memory."""
+
+    def __init__(self) -> None:
+        self.tape: list[tuple[Any, Any, Any, Any]] = []
+        """Operations, their arguments and, unless they are views or in place, their results."""
+        self.before: list[tuple[Tensor, Tensor]] = []
+        """Memory that the capture wrote, and what it contained."""
+        self.is_captured = False
+
+    def register_generator_state(self, generator: torch.Generator) -> None:
+        assert getattr(generator, "claimed", "cpu") == "cuda"
+
+    def record(self, facts: _Facts, function: Any, arguments: Any, named: Any) -> Any:
+        """Compute an operation of the capture."""
+        for place in facts.written:
+            written = arguments[place] if place < len(arguments) else named["out"]
+            for one in written if isinstance(written, list | tuple) else [written]:
+                self.before.append((one, one.clone()))
+        made = function(*arguments, **named)
+        if not function.is_view:
+            self.tape.append((function, arguments, named, None if facts.written else made))
+        return made
+
+    def replay(self) -> None:
+        assert self.is_captured
+        _DEVICE.counts.kernels += 1
+        with torch.no_grad():
+            for function, arguments, named, result in self.tape:
+                made = function(*arguments, **named)
+                if isinstance(result, Tensor):
+                    result.copy_(made)
+                elif isinstance(result, list | tuple):
+                    for one, new in zip(result, made, strict=True):
+                        if isinstance(one, Tensor):
+                            one.copy_(new)
+
+
+@contextmanager
+def _captured(graph: _Graph, stream: Any = None, capture_error_mode: str = "global") -> Iterator[None]:
+    """A capture computes nothing: memory is as it was before."""
+    assert stream is not _USUAL_STREAM, "operations on the usual stream cannot be captured"
+    _DEVICE.graph = graph
+    try:
+        yield
+    finally:
+        _DEVICE.graph = None
+        with torch.no_grad():
+            for one, before in reversed(graph.before):
+                one.copy_(before)
+    graph.is_captured = True
+
+
+class _Stream:
+    """A stream: the simulation computes everything at once."""
+
+    def __init__(self, device: Any = None) -> None:
+        pass
+
+    def wait_stream(self, stream: _Stream) -> None:
+        pass
+
+
+_USUAL_STREAM = _Stream()
+_streams = [_USUAL_STREAM]
+
+
+@contextmanager
+def _on_stream(stream: _Stream) -> Iterator[None]:
+    _streams.append(stream)
+    try:
+        yield
+    finally:
+        _streams.pop()
+
+
 class SimulatedDevice(TorchDispatchMode):
     """The device, while it is entered."""
 
@@ -207,6 +284,8 @@ class SimulatedDevice(TorchDispatchMode):
         super().__init__()
         self.counts = Counts()
         self.refuses_waits = False
+        self.graph: _Graph | None = None
+        """The graph that operations are captured for."""
 
     def begin(self) -> Counts:
         """Count anew; returns the counts, which change as work is done."""
@@ -217,7 +296,7 @@ class SimulatedDevice(TorchDispatchMode):
         """Record that the host waits for the device."""
         said = f"{reason} at {_place()}"
         self.counts.waits[said] += 1
-        if self.refuses_waits:
+        if self.refuses_waits or self.graph is not None:
             raise Waited(said)
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), named: Any = None) -> Any:
@@ -248,7 +327,10 @@ class SimulatedDevice(TorchDispatchMode):
         self._count(facts, arguments, named, ours, to_host)
         if asked is not None:
             plain_named["device"] = torch.device("cpu")
-        made = function(*plain_arguments, **plain_named)
+        if self.graph is None:
+            made = function(*plain_arguments, **plain_named)
+        else:
+            made = self.graph.record(facts, function, plain_arguments, plain_named)
         if facts.name == "_local_scalar_dense" or to_host:
             return made
         if facts.returns_argument:
@@ -481,6 +563,11 @@ def simulated_cuda(capability: tuple[int, int] = (9, 0)) -> Iterator[SimulatedDe
             (torch.cuda, "get_device_name", lambda *_: "simulated"),
             (torch.cuda, "is_current_stream_capturing", lambda: False),
             (torch.cuda, "synchronize", lambda *_: _DEVICE.wait("synchronize")),
+            (torch.cuda, "Stream", _Stream),
+            (torch.cuda, "current_stream", lambda *_: _streams[-1]),
+            (torch.cuda, "stream", _on_stream),
+            (torch.cuda, "CUDAGraph", _Graph),
+            (torch.cuda, "graph", _captured),
             (torch, "Generator", _Generator),
             (torch, "autocast", _Autocast),
             (torch, "save", _save),

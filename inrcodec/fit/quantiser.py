@@ -91,7 +91,7 @@ class Quantiser(nn.Module):
         rows, step = layout.joined(parts), layout.spread(self.log_steps.exp())
         scaled = rows / step
         generator = generator or torch.Generator(device=rows.device).manual_seed(0)
-        noise = torch.rand(scaled.shape, generator=generator, device=scaled.device) - 0.5
+        noise = torch.empty_like(scaled).uniform_(-0.5, 0.5, generator=generator)
         with torch.no_grad():
             scale = layout.spread(layout.means(scaled.abs()).clamp(min=MINIMUM_SCALE))
         bits = laplace_bits(scaled + noise, scale, shares)

@@ -22,7 +22,7 @@ from inrcodec.settings.encode import EncodeSettings
 pytestmark = pytest.mark.end_to_end
 
 FRAMES = moving_gradient(48, 32, 6)
-SETTINGS = EncodeSettings(model="hnerv", size_bytes=9000, epochs=2, device="cuda")
+SETTINGS = EncodeSettings(model="hnerv", size_bytes=9000, epochs=1, device="cuda")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_fit_is_resumed_on_another_device(
 ) -> None:
     """It goes on where it stopped, and ends where it would have ended on the first device."""
     monkeypatch.setattr("inrcodec.fit.training.meter.REPORT_SECONDS", 0.0)
-    asked = replace(SETTINGS, model=model, preset=preset, epochs=3, checkpoint_seconds=1e-6)
+    asked = replace(SETTINGS, model=model, preset=preset, epochs=2, checkpoint_seconds=1e-6)
     ends, output = "cpu" if begins == "cuda" else "cuda", tmp_path / "a.inrv"
 
     def encoded(device: str, output: Path, progress: Silent) -> inrcodec.EncodeResult:
@@ -115,6 +115,8 @@ def test_noise_goes_on_at_the_same_step_on_any_device() -> None:
     later = Noise(7, cpu)
     later.load_state_dict({"step": 2})
     assert torch.equal(torch.rand(4, generator=later.next()), drawn[2])
+    assert torch.equal(torch.rand(4, generator=later.again()), drawn[2])
+    assert later.state_dict() == {"step": 3}
 
 
 def test_families_draw_first_values_from_their_seed_alone() -> None:

@@ -19,8 +19,7 @@ import inrcodec
 from inrcodec.cli.main import run
 from inrcodec.decoder.info import inspect
 from inrcodec.errors import UsageError
-from inrcodec.fit.training.loop import _outside_holes
-from inrcodec.fit.training.losses import loss_by_name
+from inrcodec.fit.training.losses import loss_by_name, outside_holes
 from inrcodec.metrics import psnr_db, psnr_per_frame_db
 from inrcodec.progress import Silent
 from inrcodec.settings.encode import EncodeSettings
@@ -250,7 +249,7 @@ def test_the_loss_is_the_mean_over_kept_pixels() -> None:
     generator = torch.Generator().manual_seed(2)
     frames, rendered = (torch.rand(2, 3, 7, 5, generator=generator, requires_grad=True) for _ in range(2))
     keep = torch.rand(2, 7, 5, generator=generator) > 0.4
-    shown, scale = _outside_holes(rendered, frames, keep)
+    shown, scale = outside_holes(rendered, frames, keep)
     loss = scale * torch.nn.functional.mse_loss(shown, frames)
     every = keep[:, None].expand_as(frames)
     torch.testing.assert_close(loss, ((rendered - frames)[every] ** 2).mean())
@@ -267,10 +266,10 @@ def test_no_loss_sees_a_hole(name: str) -> None:
     keep[:, 8:20, 10:30] = False
     frames = torch.where(keep[:, None], frames, torch.tensor(0.5))
     alike = torch.where(keep[:, None], frames, rendered)
-    shown, _ = _outside_holes(alike, frames, keep)
+    shown, _ = outside_holes(alike, frames, keep)
     assert abs(loss_by_name(name)(shown, frames).item()) < 1e-6
     leaf = rendered.requires_grad_()
-    shown, scale = _outside_holes(leaf, frames, keep)
+    shown, scale = outside_holes(leaf, frames, keep)
     (scale * loss_by_name(name)(shown, frames)).backward()  # type: ignore[no-untyped-call]
     assert leaf.grad is not None
     assert (leaf.grad[:, :, 8:20, 10:30] == 0).all() and leaf.grad.abs().sum() > 0

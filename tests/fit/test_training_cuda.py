@@ -19,9 +19,12 @@ from simulated_cuda import CUDA, Counts, DeviceMismatch, Waited, simulated_cuda
 
 from inrcodec.fit.job import FitJob
 from inrcodec.fit.network_training import TrainedNetwork, train_network
+from inrcodec.fit.training import graph
+from inrcodec.fit.training.graph import GraphedSteps
 from inrcodec.fit.training.loop import Fit
 from inrcodec.fit.training.step_state import Batches
 from inrcodec.plan.network import plan_segment
+from inrcodec.progress import Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.video import Clip, VideoProperties
 
@@ -50,18 +53,37 @@ CASES = [
 """Model, its options, preset, loss, and the most kernels of a step. Raise one for a measured gain only."""
 
 
+class Details(Silent):
+    """Keeps what is said about graphs."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def detail(self, message: str) -> None:
+        if "graph" in message:
+            self.said.append(message)
+
+
 def trained(
-    device: torch.device, model: str, options: dict[str, str], preset: str, loss: str, is_masked: bool = False
+    device: torch.device,
+    model: str,
+    options: dict[str, str],
+    preset: str,
+    loss: str,
+    is_masked: bool = False,
+    steps: int = STEPS,
+    progress: Progress | None = None,
 ) -> TrainedNetwork:
-    """A fit of `STEPS` steps."""
+    """A fit of `steps` steps."""
     side = 176 if loss == "l1+ms-ssim" else 32
     frames = moving_gradient(side, side, 4)
     properties = VideoProperties(side, side, 4, Fraction(25), Fraction(1, 25))
     keep = np.ones((1, side, side), bool) if is_masked else None
     settings = EncodeSettings(model=model, preset=preset, loss=loss, size_bytes=12_000, model_options=options)
-    settings = replace(settings, epochs=STEPS * settings.procedure.batch_frames / len(frames))
+    settings = replace(settings, epochs=steps * settings.procedure.batch_frames / len(frames))
     clip = Clip(frames, properties, keep)
-    return train_network(FitJob(plan_segment(properties, settings), clip, settings, device))
+    plan = plan_segment(properties, settings)
+    return train_network(FitJob(plan, clip, settings, device, progress=progress or Silent()))
 
 
 @contextmanager
@@ -141,6 +163,113 @@ def test_the_simulation_notices_faults(
     )
     with pytest.raises(error):
         steps_of("hnerv", {}, "medium", "l2")
+
+
+GRAPHED = pytest.mark.parametrize(
+    ("model", "options", "preset", "loss"),
+    [
+        ("hnerv", {}, "medium", "l2"),
+        ("nerv", {}, "paper", "l2"),
+        ("snerv", {}, "medium", "l1+ssim"),
+        pytest.param("snerv-t", {}, "medium", "wavelet", marks=pytest.mark.slow),
+        ("supermask", {}, "medium", "l1"),
+        ("supermask", FIXED_MASKS, "medium", "l2"),
+    ],
+)
+GRAPHED_STEPS, MOST_LAUNCHES = 24, 12
+"""Steps of a fit whose last quarter rounds or prunes, so two graphs are captured; launches of a replay."""
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use a graph after few steps, however fast the simulation is."""
+    monkeypatch.setattr(graph, "WARM_STEPS", 2)
+    monkeypatch.setattr(graph, "TIMED_STEPS", 2)
+    monkeypatch.setattr(GraphedSteps, "_lap", lambda steps: 1.0)
+    monkeypatch.setattr(GraphedSteps, "_decide", lambda steps, seconds: None)
+
+
+def graphed(*case: Any) -> tuple[TrainedNetwork, list[Counts], list[str]]:
+    """A fit, counts of its steps, and what it says about graphs."""
+    found: list[Counts] = []
+    details = Details()
+    with simulated_cuda() as device, watched(lambda number: found.append(device.begin())):
+        result = trained(CUDA, *case, steps=GRAPHED_STEPS, progress=details)
+    return result, found[:-1], details.said
+
+
+def without_graph(*case: Any) -> TrainedNetwork:
+    with pytest.MonkeyPatch.context() as patched, simulated_cuda():
+        patched.setattr(graph, "WARM_STEPS", 10**9)
+        return trained(CUDA, *case, steps=GRAPHED_STEPS)
+
+
+def are_equal(some: TrainedNetwork, others: TrainedNetwork) -> bool:
+    return all(np.array_equal(some.values[name], others.values[name]) for name in some.values)
+
+
+@GRAPHED
+def test_a_graph_replays_steps_with_the_same_values_in_few_launches(
+    soon: None, model: str, options: dict[str, str], preset: str, loss: str
+) -> None:
+    result, counts, said = graphed(model, options, preset, loss)
+    assert said == []
+    # Each of the two forms of a step has four steps without a graph, and one that compares both ways.
+    # Pruning, which begins the second form, is counted with the last replay of the first one.
+    replays = [one for number, one in enumerate(counts) if number % 18 in range(5, 17)]
+    assert len(replays) == 13
+    assert all(one.kernels <= MOST_LAUNCHES and not one.waits for one in replays)
+    assert are_equal(result, without_graph(model, options, preset, loss))
+
+
+def test_a_graph_that_is_not_faster_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "WARM_STEPS", 2)
+    monkeypatch.setattr(graph, "TIMED_STEPS", 2)
+    for replays, said in ((2.0, "it is not faster"), (0.5, "a step in 250.00 ms, without it 500.00 ms")):
+        laps = iter([0.0, 1.0, 0.0, replays, *[1.0, 1.0, 0.0, 0.5] * 2])
+        monkeypatch.setattr(GraphedSteps, "_lap", lambda steps, laps=laps: next(laps))
+        result, counts, details = graphed("nerv", {}, "medium", "l2")
+        assert said in details[0]
+        assert (counts[-1].kernels > 100) is (replays == 2.0)
+        assert are_equal(result, without_graph("nerv", {}, "medium", "l2"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (lambda loss, number: loss * (1 + 0 * loss.item()), "value read at"),
+        (lambda loss, number: loss * 1.5**number, "its values differ by"),
+    ],
+    ids=["wait", "number"],
+)
+def test_a_step_that_no_graph_can_repeat_goes_on_without(
+    soon: None, monkeypatch: pytest.MonkeyPatch, fault: Callable[..., torch.Tensor], said: str
+) -> None:
+    """One reads a value, for which a capture cannot wait; the other one has a number that changes."""
+    number = iter(range(10**6))
+    monkeypatch.setattr(
+        "inrcodec.fit.training.loop.loss_by_name",
+        lambda name: lambda *frames: fault(torch.nn.functional.mse_loss(*frames), next(number)),
+    )
+    _, counts, details = graphed("nerv", {}, "medium", "l2")
+    (only,) = details
+    assert "steps run without a CUDA graph" in only and said in only
+    assert counts[-1].kernels > 100
+
+
+@GPU
+@GRAPHED
+def test_a_graph_of_a_real_gpu_has_the_same_values(
+    soon: None, model: str, options: dict[str, str], preset: str, loss: str
+) -> None:
+    details, device = Details(), torch.device("cuda", 0)
+    result = trained(device, model, options, preset, loss, steps=GRAPHED_STEPS, progress=details)
+    assert details.said == []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(graph, "WARM_STEPS", 10**9)
+        plain = trained(device, model, options, preset, loss, steps=GRAPHED_STEPS)
+    for name, value in plain.values.items():
+        np.testing.assert_allclose(result.values[name], value, rtol=0.05, atol=0.02)
 
 
 @GPU

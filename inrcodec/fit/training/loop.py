@@ -20,13 +20,14 @@ from inrcodec.fit.minmax import MinMaxQuantiser
 from inrcodec.fit.quantiser import Quantiser, Rounding
 from inrcodec.fit.training.checkpoint import Checkpoints, Stateful
 from inrcodec.fit.training.clock import Clock
-from inrcodec.fit.training.losses import loss_by_name
+from inrcodec.fit.training.graph import GraphedSteps, stream_of_steps
+from inrcodec.fit.training.losses import loss_by_name, outside_holes
 from inrcodec.fit.training.meter import Meter
 from inrcodec.fit.training.muon import Muon
-from inrcodec.fit.training.optimizers import boosted_rate, make_optimizers, set_rates
+from inrcodec.fit.training.optimizers import boosted_rate, make_optimizers, move_rates, set_rates
 from inrcodec.fit.training.pruning import PrunedRepresentation
 from inrcodec.fit.training.rate_control import RateControl
-from inrcodec.fit.training.step_state import Batches, Clipping, Noise
+from inrcodec.fit.training.step_state import Batches, Clipping, Noise, StepResult
 from inrcodec.models.layers.codes import as_codes
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Picture, Progress
@@ -56,18 +57,6 @@ class FitSettings:
     """Whether Muon's rates are raised if few steps are expected; see `clock.rate_boost`."""
     loss: str = "l2"
     """One of `settings.presets.LOSSES`."""
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """Loss and rate of one step; all scalars."""
-
-    error: Tensor
-    """The loss without the rate term."""
-    squared_error: Tensor
-    """Mean squared error for the reported PSNR; has no gradient."""
-    bits: Tensor
-    """Estimated bits of the whole segment."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +112,25 @@ class Fit:
         at = _Position()
         if checkpoints is not None:
             at.resume(checkpoints, parts, clock, device)
+        move_rates(optimizers.values(), device)
         expected_steps = clock.expected_steps(at.step) if settings.boosts_rates else math.inf
         _report_boost(optimizers, expected_steps, meter.progress)
+        changed = {name: part for name, part in parts.items() if name not in ("noise", "batches")}
+        graphed = GraphedSteps(changed, meter.progress.detail, is_possible=device.type == "cuda")
         started = time.monotonic() - at.seconds
+
+        def step(indices: Tensor, generator: torch.Generator) -> StepResult:
+            result = self._forward(indices, fraction, generator)
+            loss = result.error
+            if settings.is_quantised:
+                loss = loss + rate_control.charge(result.error, result.bits)
+            for optimizer in optimizers.values():
+                optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            clipping.apply()
+            for optimizer in optimizers.values():
+                optimizer.step()
+            return result
 
         def save(fraction: float) -> None:
             at.fraction, at.seconds = fraction, time.monotonic() - started
@@ -136,18 +141,12 @@ class Fit:
         with self._step_settings(), waiting as signals:
             while (fraction := clock.fraction(at.step)) < 1.0:
                 set_rates(optimizers.values(), fraction, expected_steps)
+                if settings.is_quantised:
+                    rate_control.begin_step(fraction)
                 if fraction >= PRUNING_AT:
                     self._prune()
-                result = self._forward(batches.next(), fraction, noise.next())
-                loss = result.error
-                if settings.is_quantised:
-                    loss = loss + rate_control.penalty(result.error, result.bits, fraction)
-                for optimizer in optimizers.values():
-                    optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                clipping.apply()
-                for optimizer in optimizers.values():
-                    optimizer.step()
+                form = (_rounding(fraction, settings), self.representation.is_pruned)
+                result = graphed(step, batches.next(), noise, form)
                 at.step += 1
                 if meter.update(result.squared_error, result.bits, at.step, clock):
                     meter.progress.picture(self._picture)
@@ -188,9 +187,11 @@ class Fit:
 
     @contextmanager
     def _step_settings(self) -> Iterator[None]:
-        """Process-wide settings during steps: repeatable convolutions, and memory kept for reuse on a CPU."""
-        memory = KEPT_MEMORY if self.clip.device.type == "cpu" else nullcontext()
-        with repeatable_convolutions(), memory:
+        """Settings during steps: repeatable convolutions, memory kept on a CPU, and a stream on a GPU."""
+        device = self.clip.device
+        memory = KEPT_MEMORY if device.type == "cpu" else nullcontext()
+        stream = stream_of_steps(device) if device.type == "cuda" else nullcontext()
+        with repeatable_convolutions(), memory, stream:
             yield
 
     def _prune(self) -> None:
@@ -231,7 +232,7 @@ class Fit:
         frames = source.current
         scale: Tensor | float = 1.0
         if self.keep is not None:
-            rendered, scale = _outside_holes(rendered, frames, self.keep[indices])
+            rendered, scale = outside_holes(rendered, frames, self.keep[indices])
         error = scale * loss_by_name(self.settings.loss)(rendered, frames)
         with torch.no_grad():
             is_squared = self.settings.loss == "l2"
@@ -255,18 +256,6 @@ class _Position:
         if saved is not None:
             self.step, self.fraction, self.seconds = saved["step"], saved["fraction"], saved["seconds"]
             clock.continue_from(self.fraction)
-
-
-def _outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-    """`rendered` (B, 3, height, width) with the source's pixels in the holes, and a factor for the loss.
-
-    Holes are where `keep` (B, height, width) is False; `frames` have one colour there (`video.mask`). Holes
-    then have no error, no gradient, and the same edges in both pictures. The factor turns a mean over all
-    pixels into one over the kept pixels, exactly for l1 and l2 (HNeRV, equation 2). SSIM and Haar bands
-    cover neighbourhoods, so next to holes they compare the filling with itself; they get the same factor as
-    the l1 in their loss.
-    """
-    return torch.where(keep[:, None], rendered, frames), keep.numel() / keep.sum()
 
 
 def _report_boost(

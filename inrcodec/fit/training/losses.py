@@ -84,6 +84,18 @@ def wavelet(rendered: Tensor, source: Tensor) -> Tensor:
     )
 
 
+def outside_holes(rendered: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    """`rendered` (B, 3, height, width) with the source's pixels in the holes, and a factor for the loss.
+
+    Holes are where `keep` (B, height, width) is False; `frames` have one colour there (`video.mask`). Holes
+    then have no error, no gradient, and the same edges in both pictures. The factor turns a mean over all
+    pixels into one over the kept pixels, exactly for l1 and l2 (HNeRV, equation 2). SSIM and Haar bands
+    cover neighbourhoods, so next to holes they compare the filling with itself; they get the same factor as
+    the l1 in their loss.
+    """
+    return torch.where(keep[:, None], rendered, frames), keep.numel() / keep.sum()
+
+
 _LOSSES: Mapping[str, LossFunction] = {
     "l2": F.mse_loss,
     "l1": F.l1_loss,

@@ -110,7 +110,10 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
             # Nesterov momentum: as it would be after one more such gradient.
             ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
-            torch._foreach_add_(parameters, directions(ahead, self._dtype), alpha=-group["lr"])
+            steps = directions(ahead, self._dtype)
+            # The rate may be a tensor on the device.
+            torch._foreach_mul_(steps, group["lr"])
+            torch._foreach_sub_(parameters, steps)
 
     @torch.no_grad()
     def rehearse(self) -> None:

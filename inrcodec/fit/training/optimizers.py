@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from inrcodec.fit.minmax import MinMaxQuantiser
 from inrcodec.fit.quantiser import Quantiser
@@ -61,9 +61,24 @@ def make_optimizers(
 
 def set_rates(optimizers: Iterable[torch.optim.Optimizer], fraction: float, expected_steps: float) -> None:
     """Set the learning rates for `fraction` of a fit of which `expected_steps` are expected."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    rates = [boosted_rate(group, expected_steps) * cosine_with_warmup(fraction) for group in groups]
+    if isinstance(groups[0]["lr"], Tensor):
+        tensors = [group["lr"] for group in groups]
+        # Numbers are arguments of kernels, and copy nothing to the device.
+        torch._foreach_zero_(tensors)
+        torch._foreach_add_(tensors, rates)
+    else:
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate
+
+
+def move_rates(optimizers: Iterable[torch.optim.Optimizer], device: torch.device) -> None:
+    """Make learning rates tensors on a GPU, for a CUDA graph of a step to read, and numbers elsewhere."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = boosted_rate(group, expected_steps) * cosine_with_warmup(fraction)
+            rate = float(group["lr"])
+            group["lr"] = torch.tensor(rate, device=device) if device.type == "cuda" else rate
 
 
 def boosted_rate(group: Mapping[str, Any], expected_steps: float) -> float:

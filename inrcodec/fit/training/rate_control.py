@@ -37,23 +37,39 @@ class RateControl:
         self._mean_error: Tensor | None = None
         self._began: float | None = None
         self._progress = 0.0
+        self._relaxed_bits, self._gain = (torch.zeros((), device=device) for _ in range(2))
 
-    def penalty(self, error: Tensor, bits: Tensor, fraction: float) -> Tensor:
-        """The rate term for a step's `error` and estimated `bits`, at `fraction` of the fit.
+    def begin_step(self, fraction: float) -> None:
+        """Set the progress for a step at `fraction` of the fit.
 
         The charged part begins at the first call, which may be late in the fit.
         """
         self._began = fraction if self._began is None else self._began
         progress = (fraction - self._began) / max(1 - self._began, 1e-9)
-        now = error.detach()
-        before = now if self._mean_error is None else self._mean_error
-        self._mean_error = ERROR_MEMORY * before + (1 - ERROR_MEMORY) * now
         relaxed = 1 + RELAXATION * max(0.0, 1 - progress / RELAXED_UNTIL)
-        excess = (bits.detach() / (self._target_bits * relaxed) - 1).clamp(-1, 1)
-        self._log_weight = (self._log_weight + GAIN * (progress - self._progress) * excess).clamp(FLOOR, 10.0)
+        # Filling copies nothing to the device.
+        self._relaxed_bits.fill_(self._target_bits * relaxed)
+        self._gain.fill_(GAIN * (progress - self._progress))
         self._progress = progress
+
+    def charge(self, error: Tensor, bits: Tensor) -> Tensor:
+        """The rate term of the step that has begun, for its `error` and estimated `bits`.
+
+        After the first step it only changes tensors in place, so that a CUDA graph can repeat it.
+        """
+        now = error.detach()
+        if self._mean_error is None:
+            self._mean_error = now.clone()
+        self._mean_error.lerp_(now, 1 - ERROR_MEMORY)
+        excess = (bits.detach() / self._relaxed_bits - 1).clamp(-1, 1)
+        self._log_weight.copy_((self._log_weight + self._gain * excess).clamp(FLOOR, 10.0))
         weight = (self._log_weight + PROPORTIONAL * excess).exp()
         return weight * self._mean_error * bits / self._target_bits
+
+    def penalty(self, error: Tensor, bits: Tensor, fraction: float) -> Tensor:
+        """`begin_step` and `charge`."""
+        self.begin_step(fraction)
+        return self.charge(error, bits)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -1,8 +1,9 @@
-"""State of a fit besides parameters and optimisers: norm of gradients, order of frames, noise."""
+"""A step's result, and the state of a fit besides parameters and optimisers: clipping, order, noise."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,6 +11,22 @@ from torch import Tensor
 
 CLIP_FACTOR, CLIP_MEMORY = 2.0, 0.99
 """Maximum norm of gradients relative to its running mean, and the decay of that mean per step."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Loss and rate of one step; all scalars."""
+
+    error: Tensor
+    """The loss without the rate term."""
+    squared_error: Tensor
+    """Mean squared error for the reported PSNR; has no gradient."""
+    bits: Tensor
+    """Estimated bits of the whole segment."""
+
+    def detached(self) -> StepResult:
+        """The same without gradients."""
+        return StepResult(self.error.detach(), self.squared_error.detach(), self.bits.detach())
 
 
 class Clipping:
@@ -28,8 +45,10 @@ class Clipping:
         limit = norm if self._mean_norm is None else CLIP_FACTOR * self._mean_norm
         factor = (limit / (norm + 1e-12)).clamp(max=1.0)
         torch._foreach_mul_(gradients, factor)
-        before = norm if self._mean_norm is None else self._mean_norm
-        self._mean_norm = CLIP_MEMORY * before + (1 - CLIP_MEMORY) * factor * norm
+        if self._mean_norm is None:
+            self._mean_norm = norm.clone()
+        # In place, so that a CUDA graph can repeat it.
+        self._mean_norm.lerp_(factor * norm, 1 - CLIP_MEMORY)
 
     def state_dict(self) -> dict[str, Any]:
         return {"mean_norm": self._mean_norm}
@@ -82,9 +101,13 @@ class Noise:
 
     def next(self) -> torch.Generator:
         """The generator of the next step."""
-        # From seeds that differ in few bits, some generators draw similar numbers.
-        mixed = hashlib.blake2b(f"{self._seed} {self._step}".encode(), digest_size=8).digest()
         self._step += 1
+        return self.again()
+
+    def again(self) -> torch.Generator:
+        """The generator of the step that `next` began, once more."""
+        # From seeds that differ in few bits, some generators draw similar numbers.
+        mixed = hashlib.blake2b(f"{self._seed} {self._step - 1}".encode(), digest_size=8).digest()
         return self._generator.manual_seed(int.from_bytes(mixed))
 
     def state_dict(self) -> dict[str, Any]:
