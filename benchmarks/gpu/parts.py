@@ -171,7 +171,7 @@ def race(place: Place) -> Figures:
 
 def _steps(name: str) -> Part:
     def steps(place: Place) -> Figures:
-        """Steps per second of a family, and kernels of a step."""
+        """Steps per second of a family, and kernels of a step that runs without a graph."""
         scale, device = place.scale, choose_device(place.device)
         frames = torch.from_numpy(read_clip(scale.clip.path, scale.clip.source).frames[: scale.frames])
         video = VideoInfo(frames.shape[2], frames.shape[1], len(frames))

@@ -61,6 +61,21 @@ def test_a_gpu_encodes_and_decodes(clip: Path, tmp_path: Path, hurried: None, na
     assert torch.equal(torch.get_rng_state(), before), "a fit uses generators of its own"
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA GPU")
+@pytest.mark.parametrize("name", [family.name for family in FAMILIES])
+def test_a_real_gpu_makes_the_same_file_and_frames_twice(clip: Path, tmp_path: Path, name: str) -> None:
+    files = [tmp_path / "a.inrv", tmp_path / "b.inrv"]
+    for file in files:
+        inrcodec.encode(str(clip), str(file), settings_of(name))
+    assert files[0].read_bytes() == files[1].read_bytes()
+    found = []
+    for device in ("cuda", "cuda", "cpu"):
+        with inrcodec.open(str(files[0]), device=device, precision="float32") as video:
+            found.append(video[:].astype(int))
+    assert np.array_equal(found[0], found[1])
+    assert np.abs(found[0] - found[2]).max() <= 1
+
+
 class _Stops(Silent):
     """Interrupts a fit at a fraction of its length."""
 
