@@ -395,6 +395,7 @@ _LOWER: set[Any] = {
     torch.conv2d,
     torch.matmul,
     torch.mm,
+    torch.mv,
     torch.bmm,
     torch.addmm,
     torch.baddbmm,

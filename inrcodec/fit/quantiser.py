@@ -18,6 +18,7 @@ from inrcodec.coding.sections import Arrays, Steps
 from inrcodec.fit.flat import FlatLayout, Form, form_of
 from inrcodec.fit.rate import MINIMUM_SCALE, laplace_bits
 from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
+from inrcodec.system.device import autocast
 
 MAXIMUM_BITS = 12.0
 """Maximum bits per symbol for which the first steps are chosen, even if the plan has more."""
@@ -75,8 +76,11 @@ class Quantiser(nn.Module):
 
         Without a `generator` the noise is the same in each call.
         """
-        tensors = dict(values)
-        bits = self._quantise(tensors, rounding, generator) if self._specs else self.log_steps.new_zeros(())
+        tensors, bits = dict(values), self.log_steps.new_zeros(())
+        if self._specs:
+            # Steps are spread by products, which autocast would round.
+            with autocast(self.log_steps.device, torch.float32):
+                bits = self._quantise(tensors, rounding, generator)
         for name in self._scales if rounding is not Rounding.NONE else ():
             stored = values[name].half().float()
             tensors[name] = values[name] + (stored - values[name]).detach()

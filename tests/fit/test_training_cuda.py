@@ -14,18 +14,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from codec_samples import moving_gradient
+from codec_samples import TRAINED, moving_gradient
 from simulated_cuda import CUDA, Counts, DeviceMismatch, Waited, simulated_cuda
 
 from inrcodec.fit.job import FitJob
 from inrcodec.fit.network_training import TrainedNetwork, train_network
+from inrcodec.fit.quantiser import Quantiser, Rounding
 from inrcodec.fit.training import graph
 from inrcodec.fit.training.graph import GraphedSteps
 from inrcodec.fit.training.loop import Fit
 from inrcodec.fit.training.step_state import Batches
+from inrcodec.models.family import Role, TensorSpec
 from inrcodec.plan.network import plan_segment
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
+from inrcodec.system.device import autocast
 from inrcodec.video import Clip, VideoProperties
 
 pytestmark = pytest.mark.end_to_end
@@ -133,6 +136,22 @@ def test_a_step_waits_for_nothing_and_launches_few_kernels(
     assert len(counts) == STEPS - 1
     assert 0.5 * most_kernels < max(one.kernels for one in counts) <= most_kernels
     assert not any(one.unordered for one in counts), "sums have a fixed order"
+
+
+def test_steps_of_quantisers_are_as_exact_within_autocast() -> None:
+    spec = TensorSpec("weight", Role.WEIGHT, (40, 10, 3, 3))
+    with simulated_cuda():
+        values = {"weight": torch.randn(spec.shape, generator=torch.Generator().manual_seed(0)).to(CUDA)}
+        quantiser = Quantiser([spec], values, 4.0).to(CUDA)
+        plain = quantiser(values, Rounding.NOISE)
+        with autocast(CUDA, torch.bfloat16):
+            same = quantiser(values, Rounding.NOISE)
+        assert bool((plain.tensors["weight"] == same.tensors["weight"]).all())
+        assert plain.bits.item() == same.bits.item()
+
+
+def test_every_family_has_a_case() -> None:
+    assert {family.name for family in TRAINED} == {model for model, *_ in CASES}
 
 
 def test_a_step_with_holes_in_the_frames_waits_for_nothing() -> None:
