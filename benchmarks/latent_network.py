@@ -168,7 +168,8 @@ def blocks_of(
         kept = torch.randperm(len(cells[0]), generator=generator)[: BLOCKS[part]]
         frames, rows, columns = picked = tuple(axis[kept] for axis in cells)
         counts = entropy.counts(file.symbols, file.references, part, picked)
-        logs = NetworkTerms().logarithms(counts, file.symbols, file.references, part, picked).to(torch.uint8)
+        by_count = NetworkTerms().logarithms(counts, file.symbols, file.references, part, picked)
+        logs = by_count.permute(1, 2, 0).to(torch.uint8)
         magnitudes = file.symbols[:, part_channels(part)][frames, :, rows, columns].abs()
         shares = torch.full((len(kept),), len(cells[0]) / max(1, len(kept)) / file.bits)
         found.append((logs, magnitudes, file.levels[frames], torch.full((len(kept),), number), shares))

@@ -54,7 +54,7 @@ class Shapes:
     def bits(self, magnitudes: Tensor, classes: Tensor) -> Tensor:
         """Bits of whole `magnitudes` in their `classes` (int64, same shape)."""
         listed = magnitudes.clamp(max=LISTED - 1).long()
-        bits = self.table.reshape(-1)[classes * LISTED + listed]
+        bits = _listed(self.table.reshape(-1), classes * LISTED + listed)
         if magnitudes.numel() and magnitudes.max() >= LISTED:
             bits = bits + (magnitudes - (LISTED - 1)).clamp(min=0) * self.slope[classes]
         return bits
@@ -133,12 +133,17 @@ def sections_of(kind: str, names: Sequence[str]) -> dict[str, str]:
     return {name: f"context.{kind}.{name}" for name in names}
 
 
+def _listed(table: Tensor, places: Tensor) -> Tensor:
+    """`table[places]` for a table (n,), in less than half the time on CPUs, also of its backward pass."""
+    return table.index_select(0, places.reshape(-1)).view(places.shape)
+
+
 _LOGARITHMS = torch.from_numpy(LOG_TABLE).float() / 16
 
 
 def logarithms(counts: Tensor) -> Tensor:
     """log2(count + 1) of whole counts, rounded down to 1/16."""
-    return _LOGARITHMS.to(counts.device)[counts.clamp(max=len(_LOGARITHMS) - 1).long()]
+    return _listed(_LOGARITHMS.to(counts.device), counts.clamp(max=len(_LOGARITHMS) - 1).int())
 
 
 class MotionEntropy(EntropyModel):

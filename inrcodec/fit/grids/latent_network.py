@@ -97,7 +97,7 @@ class NetworkTerms(nn.Module):
         cells: Cells,
         some: slice = EVERYTHING,
     ) -> Tensor:
-        """The logarithms of a part's counts at the n blocks `cells`: (n, channels, counts), in 1/16.
+        """The logarithms of a part's counts at the n blocks `cells`: (counts, n, channels), in 1/16.
 
         `counts` (m, channels) or (m, 1) are those of the log-linear sum; those at `some` are of these blocks.
         `symbols` and `references` are those of `LatentEntropy.places`.
@@ -131,17 +131,21 @@ class NetworkTerms(nn.Module):
                 NetworkCount.FIRST_CHROMA: first * is_second,
             }
         shape = len(frames), channels.stop - channels.start
-        ordered = (all_counts[NetworkCount(row)].expand(shape) for row in range(COUNTS[part]))
-        return torch.stack([logarithms(count) for count in ordered], -1) * 16
+        found = torch.empty(COUNTS[part], *shape, device=own.device)
+        for row, values in enumerate(found):
+            values[:] = 16 * logarithms(all_counts[NetworkCount(row)])
+        return found
 
     def _terms(self, logs: Tensor, kinds: Tensor, part: int) -> Tensor:
-        """Terms (n, channels) from the `logarithms` (n, channels, counts)."""
-        channels = part_channels(part)
-        by_kind = self.get_buffer(f"kinds_{part}")[kinds][:, None]
-        biases = self.get_buffer(f"channels_{part}")[channels] + by_kind
-        hidden = ((logs @ self.get_buffer(f"counts_{part}") + biases) / (1 << SHIFT)).floor()
-        output = hidden.clamp(0, LARGEST_HIDDEN) @ self.get_buffer(f"outputs_{part}")
-        return (output / (1 << OUTPUT_SHIFT)).floor() / 1024
+        """Terms (n, channels) from the `logarithms` (counts, n, channels)."""
+        weights, outputs = self.get_buffer(f"counts_{part}"), self.get_buffer(f"outputs_{part}")
+        # Hidden units come first: products of matrices and sums are then over whole rows.
+        hidden = (weights.T @ logs.flatten(1)).view(-1, *logs.shape[1:])
+        hidden += self.get_buffer(f"channels_{part}")[part_channels(part)].T[:, None]
+        hidden += self.get_buffer(f"kinds_{part}")[kinds].T[:, :, None]
+        hidden.mul_(1 / (1 << SHIFT)).floor_().clamp_(0, LARGEST_HIDDEN)
+        output = (outputs @ hidden.flatten(1)).view(logs.shape[1:])
+        return output.mul_(1 / (1 << OUTPUT_SHIFT)).floor_().mul_(1 / 1024)
 
 
 def cross_sum(planes: Tensor) -> Tensor:
