@@ -23,23 +23,24 @@ NEIGHBOURS = ((0, -1), (-1, 0), (-1, -1))
 GAINS = (1.030176, 1.146783, 1.428231, 1.804515)
 
 
-def hierarchy(count: int, group: int, cuts: Sequence[int] = ()) -> Tree:
+def hierarchy(count: int, group: int, cuts: Sequence[int] = (), returns: Sequence[int] = ()) -> Tree:
     """Return levels and references by frame, and the batches of frames in decoding order."""
     levels: dict[int, int] = {}
     references: dict[int, tuple[int, int]] = {}
-    anchors: list[list[int]] = []
-    between: list[list[int]] = []
     bounds = [0, *cuts, count]
-    for first, stop in zip(bounds[:-1], bounds[1:], strict=True):
-        of_shot, pairs, batches = shot(stop - first, group)
+    for number, (first, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        of_shot, pairs, _ = shot(stop - first, group)
         levels |= {first + frame: level for frame, level in of_shot.items()}
         references |= {first + frame: (first + p, first + q) for frame, (p, q) in pairs.items()}
-        for listed, is_anchor in ((anchors, True), (between, False)):
-            mine = [batch for batch in batches if (of_shot[batch[0]] < 2) == is_anchor]
-            listed += [[] for _ in range(len(mine) - len(listed))]
-            for whole, batch in zip(listed, mine, strict=False):
-                whole += [first + frame for frame in batch]
-    return levels, references, anchors + between
+        if number and returns and returns[number - 1] >= 0:
+            levels[first], references[first] = 1, (returns[number - 1],) * 2
+    batches: dict[tuple[int, int], list[int]] = {}
+    for frame in range(count):
+        depth, at = 0, frame
+        while levels[frame] < 2 and at in references:
+            depth, at = depth + 1, references[at][0]
+        batches.setdefault((max(1, levels[frame]), depth), []).append(frame)
+    return levels, references, [batches[key] for key in sorted(batches)]
 
 
 def shot(count: int, group: int) -> Tree:
@@ -325,7 +326,7 @@ def overlapped(plane: int, field: Array, references: tuple[int, int], planes: Ma
 def frames_of(tensors: Mapping[str, NDArray[Any]], config: Any, height: int, width: int) -> NDArray[np.uint8]:
     """Decode frames (T, height, width, 3) from the tensors that `segment_tensors` returns."""
     count = len(tensors["latent"])
-    tree = hierarchy(count, config.group_frames, config.cuts)
+    tree = hierarchy(count, config.group_frames, config.cuts, config.returns)
     field = field_of(tensors["motion"], config.rows, config.columns)
     steps = float(tensors["latent.step"]) * step_sizes(field, tree, config.exponent / 16, config.most)
     planes: dict[int, Pair] = {}

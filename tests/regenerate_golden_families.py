@@ -71,6 +71,11 @@ def configs() -> dict[str, tuple[AnyFamily, Any]]:
         "inrc-overlapped": (Inrc(), InrcConfig(2, 2, 3, width=8, exponent=12, most=2, version=1)),
         # The shots are frames 0 and 1, and 2 to 5 with anchors 2 and 5.
         "inrc-cuts": (Inrc(), InrcConfig(2, 2, 3, width=8, exponent=12, most=2, version=1, cuts=(2,))),
+        # The shots are pairs of frames; the second returns to frame 1, the third to the second's first frame.
+        "inrc-returns": (
+            Inrc(),
+            InrcConfig(2, 2, 3, width=8, exponent=12, most=2, version=2, cuts=(2, 4), returns=(1, 2)),
+        ),
     }
 
 

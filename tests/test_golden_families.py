@@ -80,6 +80,7 @@ WITHOUT_EMBEDDING = (
     "inrc",
     "inrc-cuts",
     "inrc-overlapped",
+    "inrc-returns",
     "inrc-smooth",
     "nerv",
     "nerv-80-frequencies",
@@ -91,6 +92,7 @@ SECTION_AT_THE_END = {
     "inrc": "latent",
     "inrc-cuts": "latent",
     "inrc-overlapped": "latent",
+    "inrc-returns": "latent",
     "inrc-smooth": "latent",
     "nerv": "head.bias",
     "nerv-80-frequencies": "head.bias",
@@ -162,14 +164,16 @@ def test_one_has_a_predicted_dc() -> None:
         assert (decoder.codes([0])[0, ::3, ::3].int() - expected.int()).abs().max() > 32
 
 
-@pytest.mark.parametrize("name", ["inrc", "inrc-cuts", "inrc-overlapped", "inrc-smooth"])
+@pytest.mark.parametrize("name", ["inrc", "inrc-cuts", "inrc-overlapped", "inrc-returns", "inrc-smooth"])
 def test_a_decoder_written_from_the_specification_shows_the_same_hierarchy(name: str) -> None:
     path = GOLDEN / f"{name}.inrv"
     stream = bitstream.load(path.read_bytes())
     segment = open_segment(stream.segments[0], stream.header)
     config = segment.config
-    assert (config.is_smooth, config.cuts) == (name == "inrc-smooth", (2,) if name == "inrc-cuts" else ())
-    assert config.version == int(name in ("inrc-overlapped", "inrc-cuts"))
+    assert config.is_smooth == (name == "inrc-smooth")
+    shots = {"inrc-cuts": ((2,), ()), "inrc-returns": ((2, 4), (1, 2))}
+    assert (config.cuts, config.returns) == shots.get(name, ((), ()))
+    assert config.version == {"inrc-overlapped": 1, "inrc-cuts": 1, "inrc-returns": 2}.get(name, 0)
     tensors = segment_tensors(segment)
     with inrcodec.open(path, "cpu", "float32") as opened:
         difference = opened[:].astype(int) - inrc_reference.frames_of(tensors, config, 23, 31)

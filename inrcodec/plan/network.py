@@ -58,6 +58,10 @@ class SegmentPlan:
     start: Segment | None = None
     """Segment of an earlier file for a warm start; None for random values."""
 
+    def with_config(self, config: Any) -> SegmentPlan:
+        """The plan with another config, and thus with its tensors."""
+        return replace(self, config=config, specs=self.family.tensors(config, self.video))
+
     @cached_property
     def packed_config(self) -> bytes:
         return self.family.pack(self.config)

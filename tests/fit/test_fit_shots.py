@@ -13,14 +13,14 @@ import inrcodec
 from inrcodec.coding.opened_segment import open_segment, open_stream
 from inrcodec.decoder.info import inspect
 from inrcodec.fit.grids import shots
-from inrcodec.fit.grids.shots import found_cuts, lasting_changes
-from inrcodec.models.inrc.shapes import InrcConfig
+from inrcodec.fit.grids.shots import found_cuts, found_returns, lasting_changes
+from inrcodec.models.inrc.shapes import NEWEST_VERSION, InrcConfig
 from inrcodec.settings.encode import EncodeSettings
 
 pytestmark = pytest.mark.end_to_end
 
 WIDTH, HEIGHT = 96, 64
-CONFIG = InrcConfig(4, 6, 16, 0, version=1)
+CONFIG = InrcConfig(4, 6, 16, 0, version=NEWEST_VERSION)
 SETTINGS = EncodeSettings(model="inrc", device="cpu", epochs=2, size_bytes=3000, overwrite=True)
 
 
@@ -75,11 +75,27 @@ def test_movement_and_noise_have_no_cuts() -> None:
         assert found_cuts(frames, CONFIG) == ()
 
 
-def cuts_in(path: Path) -> tuple[int, ...]:
+def test_a_shot_returns_to_the_end_of_an_earlier_one_that_is_like_it() -> None:
+    first, second, other = scene(24, 1), scene(8, 2), scene(8, 3)
+    frames = np.concatenate([first[:8], second, first[8:16], other, first[16:]])
+    cuts = found_cuts(frames, CONFIG)
+    assert cuts == (8, 16, 24, 32)
+    returns = found_returns(frames, replace(CONFIG, cuts=cuts))
+    assert returns[::2] == (-1, -1)
+    assert returns[1] in (0, 7) and returns[3] in (0, 7, 16, 23)
+    apart = np.concatenate([first[:8], second, other])
+    assert found_returns(apart, replace(CONFIG, cuts=(8, 16))) == ()
+
+
+def config_in(path: Path) -> InrcConfig:
     with open_stream(path) as reader:
         _, _, segment = next(reader.segments())
-        found: tuple[int, ...] = open_segment(segment, reader.header).config.cuts
+        found: InrcConfig = open_segment(segment, reader.header).config
     return found
+
+
+def cuts_in(path: Path) -> tuple[int, ...]:
+    return config_in(path).cuts
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +133,24 @@ def test_a_file_with_cuts_is_smaller_and_better(clip: Path, monkeypatch: pytest.
     assert (cuts_in(path), cuts_in(smaller)) == ((), (8, 16))
     assert found.file_bytes < 0.9 * without.file_bytes
     assert found.psnr_db > without.psnr_db
+
+
+def test_a_file_whose_shots_return_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = scene(16, 1), scene(8, 2)
+    clip = write_clip(tmp_path / "clip.mp4", np.concatenate([first[:8], second, first[8:]]))
+    path, without = tmp_path / "returns.inrv", tmp_path / "none.inrv"
+    found = inrcodec.encode(str(clip), str(path), SETTINGS)
+    monkeypatch.setattr(shots, "found_returns", lambda *_: ())
+    apart = inrcodec.encode(str(clip), str(without), SETTINGS)
+    assert config_in(path).returns in ((-1, 0), (-1, 7)) and config_in(without).returns == ()
+    assert found.psnr_db > apart.psnr_db + 0.3 and found.file_bytes <= apart.file_bytes * 1.03
+    source = read_frames(clip)
+    with inrcodec.open(path, "cpu", "float32") as video:
+        whole = video[:]
+    assert mean_psnr_db(source, whole) == pytest.approx(found.psnr_db, abs=0.02)
+    for frame in (20, 16, 7):
+        with inrcodec.open(path, "cpu", "float32") as video:
+            assert np.array_equal(video[frame], whole[frame])
 
 
 @pytest.mark.slow

@@ -33,13 +33,23 @@ LEAST_GAIN = 1.25
 cut also adds an anchor."""
 
 
+COMPARED_ANCHORS = 2
+"""Ends of earlier shots, the nearest by their thumbnails, that a first frame is predicted from for a test."""
+MOST_SHARE = 0.9
+"""Maximum size of a first frame with prediction, as a share of its size without."""
+LEAST_SIZE = 1e-9
+"""Keeps shares of frames of a single colour finite."""
+
+
 def planned_for(clip: NDArray[np.uint8], plan: SegmentPlan) -> SegmentPlan:
     """The plan for these frames (T, height, width, 3): with their chroma upsampling and their cuts."""
     config = with_chroma_of(clip, plan.config)
     if config.version >= 1:
         config = replace(config, cuts=found_cuts(clip, config))
+    if config.cuts and config.version >= 2:
+        config = replace(config, returns=found_returns(clip, config))
     # Shorter shots have fewer levels, and so other shapes of the entropy models.
-    return replace(plan, config=config, specs=plan.family.tensors(config, plan.video))
+    return plan.with_config(config)
 
 
 def found_cuts(clip: NDArray[np.uint8], config: InrcConfig) -> tuple[int, ...]:
@@ -65,9 +75,35 @@ def lasting_changes(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
     return changes
 
 
-@torch.no_grad()
+def found_returns(clip: NDArray[np.uint8], config: InrcConfig) -> tuple[int, ...]:
+    """For each cut the anchor that its shot returns to, or -1; empty if no shot does.
+
+    First and last frames of shots are anchors whatever their distance is.
+    """
+    small = np.stack([thumbnail(frame) for frame in clip]).astype(np.float64)
+    returns = []
+    for shot, first in enumerate(config.cuts):
+        ends = (0, *(end for cut in config.cuts[:shot] for end in (cut - 1, cut)), first - 1)
+        earlier = [*dict.fromkeys(ends)]
+        differences = np.abs(small[earlier] - small[first]).mean((1, 2, 3))
+        nearest = [earlier[place] for place in differences.argsort(kind="stable")[:COMPARED_ANCHORS]]
+        shares = {anchor: _predicted_share(clip[[anchor, first]], config) for anchor in nearest}
+        best = min(shares, key=shares.__getitem__)
+        returns.append(best if shares[best] <= MOST_SHARE else -1)
+    return tuple(returns) if max(returns) >= 0 else ()
+
+
 def _is_worth_it(pair: NDArray[np.uint8], config: InrcConfig) -> bool:
     """Whether the second of two frames (2, height, width, 3) costs less without the first."""
+    return _predicted_share(pair, config) >= LEAST_GAIN
+
+
+@torch.no_grad()
+def _predicted_share(pair: NDArray[np.uint8], config: InrcConfig) -> float:
+    """The size of the second of two frames (2, height, width, 3) predicted from the first, as a share.
+
+    The whole is its size without prediction.
+    """
     before, now = (
         components(torch.from_numpy(frame[None]), config.rows * CELL, config.columns * CELL) for frame in pair
     )
@@ -76,7 +112,8 @@ def _is_worth_it(pair: NDArray[np.uint8], config: InrcConfig) -> bool:
     field[:, : motion.shape[1]] = motion
     source, reference = (halved(one, config.is_smooth) for one in (now, before))
     residual = source - predict_planes(reference, None, field, config.is_overlapped)
-    return _size(residual, config, is_first=False) >= LEAST_GAIN * _size(source, config, is_first=True)
+    whole = _size(source, config, is_first=True)
+    return _size(residual, config, is_first=False) / max(whole, LEAST_SIZE)
 
 
 def _size(planes: Planes, config: InrcConfig, is_first: bool) -> float:

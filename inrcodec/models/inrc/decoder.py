@@ -73,7 +73,7 @@ class Reconstruction:
     def _end(self, position: float) -> int:
         """The frame at `position` or, in the same shot, after it."""
         before, after = math.floor(position), math.ceil(position)
-        return before if self._tree.levels[after] == 0 else after
+        return before if after in self._tree.starts else after
 
     def _field_of(self, motion: Tensor) -> Tensor:
         rows, columns = self._latents.shape[2] // 2, self._latents.shape[3] // 2

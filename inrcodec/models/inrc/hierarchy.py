@@ -33,13 +33,15 @@ class Hierarchy:
     """The level, references and coding order of each of T frames."""
 
     frame_levels: tuple[int, ...]
-    """0 for first frames of shots, 1 for other anchors, 2 and above for the frames of each halving."""
+    """0 for intra-coded frames, 1 for other anchors, 2 and above for the frames of each halving."""
     frame_references: tuple[tuple[int, int], ...]
     """The reference frames before and after each frame. An anchor has the anchor before it twice, the first
     frame of a shot has (-1, -1)."""
     order: tuple[tuple[int, ...], ...]
     """Batches of frames of one level in coding order; the references of a batch are all in earlier batches.
     The first batch has all frames of level 0."""
+    starts: frozenset[int] = frozenset({0})
+    """The first frames of all shots."""
 
     @property
     def level_count(self) -> int:
@@ -88,32 +90,44 @@ class Hierarchy:
             tuple(self.frame_levels[frame] for frame in kept),
             tuple((number[before], number[after]) for before, after in pairs),
             tuple(batch for batch in batches if batch),
+            frozenset(number[frame] for frame in self.starts),
         )
 
 
 @lru_cache(maxsize=8)
-def hierarchy(frame_count: int, group_frames: int, cuts: tuple[int, ...] = ()) -> Hierarchy:
+def hierarchy(
+    frame_count: int, group_frames: int, cuts: tuple[int, ...] = (), returns: tuple[int, ...] = ()
+) -> Hierarchy:
     """The hierarchy of `frame_count` frames with anchors evenly spread, about `group_frames` apart.
 
     `cuts` are the first frames of all shots but the first. Anchor i = 0..n of a shot of T frames is its frame
     floor((2 i (T - 1) + n) / (2 n)), so that its last frame is one. The frame between a and b is
-    floor((a + b) / 2). The first frames of all shots are one batch, as are their i-th anchors for each i and
-    their frames of each level from 2 on. Raises `ValueError` unless the shots have `LEAST_SHOT` frames each.
+    floor((a + b) / 2). `returns` has for each cut the anchor of an earlier shot that the first frame of its
+    shot is predicted from, or -1 if that is intra-coded; nothing stands for -1 everywhere. The depth of an
+    anchor is 0 without reference and otherwise one more than that of its reference. Anchors of each depth are
+    one batch, as are the frames of each level from 2 on. Raises `ValueError` unless the shots have
+    `LEAST_SHOT` frames each and shots return to anchors of earlier shots.
     """
     check_cuts(frame_count, cuts)
+    if returns and len(returns) != len(cuts):
+        raise ValueError(f"expected {len(cuts)} returns, one for each cut, found {len(returns)}")
     levels, references = [0] * frame_count, [(-1, -1)] * frame_count
+    depths: dict[int, int] = {-1: -1}
     batches: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for first, stop in pairwise((0, *cuts, frame_count)):
+    earlier = (-1, *(returns or (-1,) * len(cuts)))
+    for back, (first, stop) in zip(earlier, pairwise((0, *cuts, frame_count)), strict=True):
+        if back not in depths:
+            raise ValueError(f"expected an anchor before frame {first} to return to, found {back}")
         anchors = [first + anchor for anchor in _anchors(stop - first, group_frames)]
-        for number, anchor in enumerate(anchors):
-            batches[min(number, 1), number].append(anchor)
-        for before, anchor in pairwise(anchors):
-            levels[anchor], references[anchor] = 1, (before, before)
+        for before, anchor in pairwise((back, *anchors)):
+            levels[anchor], references[anchor] = int(before >= 0), (before, before)
+            depths[anchor] = depths[before] + 1
+            batches[levels[anchor], depths[anchor]].append(anchor)
         for level, middle, span in _halvings(anchors):
             levels[middle], references[middle] = level, span
             batches[level, 0].append(middle)
     order = tuple(tuple(batches[key]) for key in sorted(batches))
-    return Hierarchy(tuple(levels), tuple(references), order)
+    return Hierarchy(tuple(levels), tuple(references), order, frozenset((0, *cuts)))
 
 
 def check_cuts(frame_count: int, cuts: Sequence[int]) -> None:

@@ -35,7 +35,7 @@ from inrcodec.models.family import (
     whole_number,
 )
 from inrcodec.models.inrc.frequencies import CHANNELS
-from inrcodec.models.inrc.hierarchy import LEAST_SHOT, MOST_GROUP_FRAMES, check_cuts
+from inrcodec.models.inrc.hierarchy import LEAST_SHOT, MOST_GROUP_FRAMES
 from inrcodec.models.inrc.shapes import (
     CELL,
     GROUP_FRAMES,
@@ -107,6 +107,8 @@ class Inrc:
     def pack(self, config: InrcConfig) -> bytes:
         if config.cuts and not config.version:
             raise ValueError("expected version 1 or newer for a config with cuts")
+        if config.returns and config.version < 2:
+            raise ValueError("expected version 2 or newer for a config with returns")
         writer = Writer()
         differences = [cut - before for before, cut in pairwise((0, *config.cuts))]
         for value in (
@@ -120,6 +122,7 @@ class Inrc:
             # A file of version 0 ends here, as it did before there were versions.
             *([config.version] if config.version else []),
             *([len(config.cuts), *differences] if config.cuts else []),
+            *(back + 1 for back in config.returns),
         ):
             writer.varint(int(value))
         return writer.getvalue()
@@ -132,8 +135,11 @@ class Inrc:
             # Checked before the hierarchy is built, which takes memory and time for every frame.
             raise reader.fault(Corrupt, f"expected at most {MOST_FRAMES} frames, found {video.frame_count}")
         cuts = _read_cuts(reader, video.frame_count) if reader.remaining else ()
+        returns = tuple(reader.varint() - 1 for _ in cuts) if reader.remaining else ()
         reader.expect_end()
-        config = InrcConfig(rows, columns, group, width, exponent, most, bool(smooth), version or 0, cuts)
+        config = InrcConfig(
+            rows, columns, group, width, exponent, most, bool(smooth), version or 0, cuts, returns
+        )
         known = (
             (config.rows, config.columns) == node_counts(video)
             and 1 <= config.group_frames <= MOST_GROUP_FRAMES
@@ -142,9 +148,14 @@ class Inrc:
             and 1 <= config.most <= 64
             and smooth <= 1
             and (version is None or 1 <= version <= NEWEST_VERSION)
+            and not (returns and config.version < 2)
         )
         if not known:
             raise reader.fault(Corrupt, f"{config}, smooth {smooth}, version {version}, is out of range")
+        try:
+            config.tree(video)
+        except ValueError as error:
+            raise reader.fault(Corrupt, str(error)) from error
         return config
 
     def coded_size(self, config: InrcConfig, video: VideoInfo) -> tuple[int, int]:
@@ -183,9 +194,4 @@ def _read_cuts(reader: Reader, frame_count: int) -> tuple[int, ...]:
     count = reader.varint()
     if not 1 <= count < frame_count // LEAST_SHOT:
         raise reader.fault(Corrupt, f"{count} cuts in {frame_count} frames are out of range")
-    cuts = tuple(accumulate(reader.varint() for _ in range(count)))
-    try:
-        check_cuts(frame_count, cuts)
-    except ValueError as error:
-        raise reader.fault(Corrupt, str(error)) from error
-    return cuts
+    return tuple(accumulate(reader.varint() for _ in range(count)))

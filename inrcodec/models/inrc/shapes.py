@@ -33,7 +33,7 @@ PYRAMID_LEVELS = len(GRID_SCALES)
 MOTION_CHANNELS = 5
 CELL = 16
 """Pixels between nodes of the finest motion grid; the coded width and height are multiples of it."""
-NEWEST_VERSION = 1
+NEWEST_VERSION = 2
 """The newest syntax of motion, latents and entropy models that a file may have; see `InrcConfig.version`."""
 GROUP_FRAMES, EXPONENT, MOST = 16, 8, 6
 """Defaults for new files; see `InrcConfig`."""
@@ -137,6 +137,8 @@ class InrcConfig:
     """The syntax of motion, latents and entropy models, up to `NEWEST_VERSION`. Version 0 is not stored."""
     cuts: tuple[int, ...] = ()
     """First frames of all shots but the first, ascending; see `hierarchy`. From version 1 on."""
+    returns: tuple[int, ...] = ()
+    """The anchors that shots return to, one for each cut, or -1; see `hierarchy`. From version 2 on."""
 
     @property
     def is_overlapped(self) -> bool:
@@ -154,7 +156,7 @@ class InrcConfig:
         return self.exponent / 16, float(self.most)
 
     def tree(self, video: VideoInfo) -> Hierarchy:
-        return hierarchy(video.frame_count, self.group_frames, self.cuts)
+        return hierarchy(video.frame_count, self.group_frames, self.cuts, self.returns)
 
 
 def node_counts(video: VideoInfo) -> tuple[int, int]:
