@@ -21,6 +21,7 @@ from inrcodec.fit.grids.first_frames import choose_first, round_first
 from inrcodec.fit.grids.latent_entropy import LatentEntropy, reference_magnitudes
 from inrcodec.fit.grids.size_choice import SizeChoice, selected, summed
 from inrcodec.fit.grids.source_planes import SegmentPlanes
+from inrcodec.fit.grids.temporal_filter import TemporalFilter
 from inrcodec.models.inrc.block_sizes import SIZES, in_blocks
 from inrcodec.models.inrc.dc_prediction import restored
 from inrcodec.models.inrc.frequencies import CHANNELS
@@ -64,7 +65,7 @@ class LatentFit:
     """The latents of a segment and their entropy model."""
 
     def __init__(self, segment: SegmentPlanes) -> None:
-        self._segment = segment
+        self._segment, self._filter = segment, TemporalFilter(segment)
         self.entropy = LatentEntropy(segment.tree, segment.config.version).to(segment.device)
         self._optimizer = optimizer(self.entropy)
         self._generator = torch.Generator().manual_seed(0)
@@ -109,7 +110,7 @@ class LatentFit:
         frames: dict[int, Planes] = {}
         for whole in tree.order:
             for batch in segment.chunks(whole):
-                source = segment.planes(batch)
+                source = self._filter.planes(batch, steps[batch])
                 if tree.levels[batch[0]] > 0:
                     predicted = predict_batch(frames, batch, tree, field[batch], segment.config.is_overlapped)
                 else:
