@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inrcodec.fit.grids.fit import fit_grids
+from inrcodec.fit.grids.segment import fit_grids
 from inrcodec.fit.grids.start import held_grids
 from inrcodec.fit.job import FitJob, FittedSegment, HeldSegment
 from inrcodec.fit.network import fit_network, held_network

@@ -30,11 +30,11 @@ from inrcodec.decoder.info import inspect, verify
 from inrcodec.errors import TargetUnreachable
 from inrcodec.fit import registry
 from inrcodec.fit.grids.entropy import parameters, set_parameters, shapes_of
-from inrcodec.fit.grids.fit import fit_grids
 from inrcodec.fit.grids.latent_entropy import flags_of, reference_magnitudes
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.refinement import RefiningFit
+from inrcodec.fit.grids.segment import fit_grids
 from inrcodec.fit.grids.source_planes import SegmentPlanes, with_chroma_of
 from inrcodec.fit.job import FitJob, FittedSegment
 from inrcodec.fit.training.clock import StepClock

@@ -1,6 +1,6 @@
-"""Fits and codes one segment of the `inrc` family, from frames to sections, within its bytes and time.
+"""Fits and codes one segment of the `inrc` family with a given hierarchy, within its bytes and time.
 
-1. Find the cuts, search the motion and prune it.
+1. Search the motion and prune it, and choose latents once.
 2. Choose latents and fit the entropy models in turn, until a quantisation step gives about the target bits.
 3. Refine the motion by gradients, prune it and search its nodes; then repeat 2.
 4. Fit the refining network to the decoded frames.
@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -18,17 +19,15 @@ from torch import Tensor
 
 from bitstream import Section
 from inrcodec.coding.grid_sections import DecodedGrids, GridSymbols, encode_contextual
-from inrcodec.errors import TargetUnreachable
 from inrcodec.fit.grids.entropy import parameters, set_parameters
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import STEP, MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.motion_rounds import ENTROPY_ROUNDS, TRIALS_AFTER, MotionRounds
 from inrcodec.fit.grids.pace import FIRST_SHARE, REFINING_SHARE, SEARCHING_SHARE, Pace
-from inrcodec.fit.grids.refinement import RefiningFit, coded_network, share_of_a_step
+from inrcodec.fit.grids.refinement import RefiningFit, coded_network
 from inrcodec.fit.grids.report import Teller, picture
-from inrcodec.fit.grids.shots import planned_for
 from inrcodec.fit.grids.source_planes import SegmentPlanes
-from inrcodec.fit.grids.start import decoded_start, held_grids, motion_grids
+from inrcodec.fit.grids.start import decoded_start, motion_grids
 from inrcodec.fit.grids.step_search import (
     BITS_POWER,
     LEAST_STEP,
@@ -39,6 +38,7 @@ from inrcodec.fit.grids.step_search import (
     fill,
 )
 from inrcodec.fit.job import FitJob, FittedSegment
+from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.inrc import NETWORK_BITS
 from inrcodec.models.inrc.prediction import step_sizes
 from inrcodec.models.inrc.shapes import network_specs
@@ -63,36 +63,19 @@ MODEL_BITS = 8.0 * 350
 """Approximate bits of the parameters of both entropy models."""
 SEARCHING_TRIALS = 3
 """Trials for which there must be time to try another step of the step search."""
+BITS_A_DB = 0.2
+"""Rise of the logarithm of the bits with the PSNR in dB, about."""
 FIRST_ROUNDS = 60
 """Optimiser steps of fitting an entropy model the first time; later they are `ENTROPY_ROUNDS`."""
 
 
-def fit_grids(job: FitJob) -> FittedSegment:
-    """Fit and code a segment in at most the bytes of its plan.
+class GridFit:
+    """The fit of a segment with a given hierarchy: `begin`, then `run`."""
 
-    If nothing fits but the segment of the `--resume-from` file does, return that one; otherwise raise
-    `TargetUnreachable`.
-    """
-    plan = job.plan
-    if plan.start is None:
-        plan = planned_for(job.clip.frames, plan)
-    segment = SegmentPlanes(torch.from_numpy(job.clip.frames).to(job.device), plan.config, plan.video)
-    try:
-        return _GridFit(plan, segment, job).run()
-    except TargetUnreachable:
-        held = held_grids(plan)
-        if held is None:
-            raise
-        return FittedSegment(plan, held.sections, fit_steps=0, epochs=0.0, seconds=0.0)
-
-
-class _GridFit:
-    def __init__(self, plan: SegmentPlan, segment: SegmentPlanes, job: FitJob) -> None:
+    def __init__(self, plan: SegmentPlan, segment: SegmentPlanes, job: FitJob, pace: Pace) -> None:
         """`plan` replaces that of `job`."""
         self._plan, self._segment, self._seed, self._progress = plan, segment, job.settings.seed, job.progress
-        settings = job.settings
-        epochs = settings.epochs if settings.epochs is not None else settings.procedure.epochs
-        self._pace = Pace(job.deadline, float(epochs), segment.frame_count, share_of_a_step(segment))
+        self._pace = pace
         self._teller = Teller(job.progress, segment.frame_count, plan.video.pixel_count)
         self._latents = LatentFit(segment)
         specs = network_specs(plan.config.width)
@@ -103,6 +86,9 @@ class _GridFit:
         )
         self._fineness = torch.ones(0)
         self._coded_step = 0.0
+        self._searched = torch.zeros(0)
+        self._first_cost: float | None = None
+        self._network_start: Mapping[str, NDArray[np.float32]] | None = None
         self._refining: RefiningFit | None = None
 
     @property
@@ -116,17 +102,37 @@ class _GridFit:
         """The multiplier lambda as squared error of planes per bit."""
         return PRICE * self._step**2
 
-    def run(self) -> FittedSegment:
+    def begin(self, other: GridFit | None = None) -> None:
+        """Start from the `--resume-from` file's segment or search the motion, and choose latents once.
+
+        Frames that have the same references in `other`, which has begun, get the same motion.
+        """
         start = self._start()
-        if start is None:
-            self._search_motion()
+        if start is not None:
+            self._network_start = start.network
+            return
+        self._search_motion(None if other is None else (other._segment.tree, other._searched))
+        self._code()
+        self._latents.fit_entropy(FIRST_ROUNDS, self._pace.lasts(FIRST_SHARE))
+
+    def first_cost(self) -> float:
+        """The logarithm of the bits of another pass, in which lower quality counts as more bits."""
+        if self._first_cost is None:
+            self._code()
+            self._latents.fit_entropy(ENTROPY_ROUNDS)
+            bits = self._latents.estimated_bits() + self._motion_bits()
+            self._first_cost = math.log(bits) - BITS_A_DB * self._latents.coded.psnr_db
+        return self._first_cost
+
+    def run(self) -> FittedSegment:
+        """Fit and code the segment after `begin`; raises `TargetUnreachable` if it does not fit."""
         self._find_step(CLOSE, SEARCHES)
         early = self._early() if self._pace.is_limited else None
         if not self._pace.is_late(TRIALS_AFTER):
             self._refine_motion()
             self._find_step(CLOSE_ENOUGH, SEARCHES)
         self._segment.forget_small_components()
-        refining = RefiningFit(self._segment, self._seed, None if start is None else start.network)
+        refining = RefiningFit(self._segment, self._seed, self._network_start)
         steps = self._fit_network(refining)
         network = coded_network(self._plan.config.width, refining)
         return self._fitted(self._filled(network, early), steps)
@@ -137,15 +143,16 @@ class _GridFit:
         short = filled.short_of(self._plan.filled_bytes)
         return FittedSegment(self._plan, trial.sections, steps, epochs, seconds, course, short_of_size=short)
 
-    def _search_motion(self) -> None:
-        """Search and prune motion; with a deadline, in a part of the time."""
+    def _search_motion(self, known: tuple[Hierarchy, Tensor] | None) -> None:
+        """Search and prune motion; with a deadline, in a part of the time. `known`: see `searched_field`."""
         segment, pace = self._segment, self._pace
-        searched = searched_field(
+        self._searched = searched_field(
             segment,
             lambda *at: self._progress.stage("searching motion", *at),
             pace.lasts(SEARCHING_SHARE) if pace.is_limited else None,
+            known,
         )
-        self._motion = MotionFit(segment, to_grids(searched))
+        self._motion = MotionFit(segment, to_grids(self._searched))
         self._motion.fit_entropy(FIRST_ROUNDS // 2, pace.lasts(FIRST_SHARE))
         self._prune_motion(PRUNINGS, pace.lasts(FIRST_SHARE))
 
@@ -196,11 +203,7 @@ class _GridFit:
         """
         search = StepSearch()
         for number in range(most):
-            is_anew = not self._latents.is_coded
             self._code()
-            if is_anew:
-                self._latents.fit_entropy(FIRST_ROUNDS, self._pace.lasts(FIRST_SHARE))
-                self._code()
             if not self._pace.has_begun:
                 self._sections(())  # Only to measure entropy coding.
                 self._pace.begin(self._progress, has_network=self._plan.config.width > 0)

@@ -13,6 +13,7 @@ from inrcodec.fit.grids.entropy import MotionEntropy, optimizer, rounded
 from inrcodec.fit.grids.node_search import Costs, NodeSearch, References
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.training.adam import Adam
+from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.prediction import field_of, predict
 from inrcodec.models.inrc.shapes import GRID_SCALES, MOTION_CHANNELS, grid_sizes
 
@@ -39,15 +40,21 @@ def searched_field(
     segment: SegmentPlanes,
     report: Callable[[int, int], None],
     goes_on: Callable[[], bool] | None = None,
+    known: tuple[Hierarchy, Tensor] | None = None,
 ) -> Tensor:
     """The field (T, 5, rows, columns) in pixels by block matching; `report` gets frames done and in total.
 
-    Once `goes_on` returns False, the remaining frames, the last in coding order, get no motion.
+    Once `goes_on` returns False, the remaining frames, the last in coding order, get no motion. `known` is
+    the field for another hierarchy, from which frames that have the same references there take theirs.
     """
     rows, columns = segment.config.rows, segment.config.columns
     field = torch.zeros(segment.frame_count, MOTION_CHANNELS, rows, columns, device=segment.device)
     references, has_two = segment.tree.references, segment.tree.has_two
     predicted = [frame for batch in segment.tree.order[1:] for frame in batch]
+    if known is not None:
+        is_known = (references == known[0].references).all(1)
+        field[is_known] = known[1][is_known]
+        predicted = [frame for frame in predicted if not is_known[frame]]
     pixels = 2 * segment.height * segment.width
     if goes_on is not None:
         # Small chunks, because a chunk is not interrupted.

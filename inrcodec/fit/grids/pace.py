@@ -23,6 +23,8 @@ NETWORK_FRAMES = 4
 SEARCHING_SHARE, FIRST_SHARE = 0.25, 0.1
 """Share of the remaining time that motion search may take, and that each part of the work may take between it
 and the first trial."""
+BEGINNING_TRIALS, BEGINNING_ROUNDS = 24, 24
+"""Trials for which there must be time, or rounds of motion refinement, for a fit to begin in two ways."""
 RESERVED_TRIALS = 2
 """Trials of coding to size for which time is left after the network."""
 CHECK = 1.0
@@ -109,6 +111,12 @@ class Pace:
     def is_late(self, trials: float) -> bool:
         """Whether `trials` more trials, and the check, would miss the deadline."""
         return self._seconds_of(trials) > self._deadline.left
+
+    def may_begin_again(self) -> bool:
+        """Whether the first passes are a small part of the fit, so that it can be begun in two ways."""
+        if self._deadline.is_limited:
+            return not self.is_late(BEGINNING_TRIALS)
+        return self.refining_rounds() >= BEGINNING_ROUNDS
 
     def lasts(self, share: float) -> Callable[[], bool]:
         """A function that is true until `share` of the time that is left now has passed."""

@@ -49,6 +49,12 @@ class SegmentPlanes:
     config: InrcConfig
     video: VideoInfo
 
+    def with_config(self, config: InrcConfig) -> SegmentPlanes:
+        """The same frames with another hierarchy; both share the planes that were made before."""
+        other = SegmentPlanes(self.clip, config, self.video)
+        other.__dict__.update(_planes=self._planes, _small=self._small)
+        return other
+
     @cached_property
     def tree(self) -> Hierarchy:
         return self.config.tree(self.video)
