@@ -108,7 +108,7 @@ class EntropyModel(nn.Module):
 
     def __init__(self, level_count: int, version: int) -> None:
         super().__init__()
-        self.version = version
+        self.version, self.level_count = version, level_count
         prior = context_prior(level_count, version)
         for name, section in self.sections.items():
             value = torch.from_numpy(prior[section]).float() / self.scale(name)
@@ -118,6 +118,23 @@ class EntropyModel(nn.Module):
     def scale(self, name: str) -> float:
         """The factor from a parameter to its integer in the file."""
         return 1 / parameter_step(self.sections[name])
+
+    @torch.no_grad()
+    def start_like(self, other: EntropyModel) -> None:
+        """Take the parameters of a model for fewer levels, or as many.
+
+        Levels from 2 on are counted from the last: their frames are as far apart as there.
+        """
+        more = self.level_count - other.level_count
+        levels = torch.arange(self.level_count)
+        like = torch.where(levels < 2, levels, (levels - more).clamp(min=2)).clamp(max=other.level_count - 1)
+        for name, value in self.named_parameters():
+            source = other.get_parameter(name)
+            if source.shape == value.shape:
+                value.copy_(source)
+            else:
+                by_level = source.view(other.level_count, -1)[like.to(source.device)]
+                value.copy_(by_level.view(value.shape))
 
     def description_bits(self) -> Tensor:
         """Estimated bits of the parameters in the file: none for usual values, more the more they differ."""
@@ -146,6 +163,10 @@ def logarithms(counts: Tensor) -> Tensor:
     return _listed(_LOGARITHMS.to(counts.device), counts.clamp(max=len(_LOGARITHMS) - 1).int())
 
 
+Logarithms = dict[MotionFeature, Tensor]
+"""Logarithms of counts, (T, 5, h, w) or (T, 1, h, w)."""
+
+
 class MotionEntropy(EntropyModel):
     """The entropy model of motion grids."""
 
@@ -168,24 +189,40 @@ class MotionEntropy(EntropyModel):
 
     def bits(self, grids: Sequence[Tensor]) -> Tensor:
         """Bits of the four grids (T, 5, h, w) in steps, interpolated linearly between whole magnitudes."""
-        return torch.stack([one.sum() for one in self.bits_of_nodes(grids)]).sum()
+        return self.prepared_bits(grids)()
+
+    def prepared_bits(self, grids: Sequence[Tensor]) -> Callable[[], Tensor]:
+        """A function that computes `bits` by the parameters at the time; the contexts are computed once."""
+        contexts = self._contexts(grids)
+        return lambda: torch.stack([one.sum() for one in self._bits_in(contexts, grids)]).sum()
 
     def bits_of_nodes(self, grids: Sequence[Tensor]) -> list[Tensor]:
         """`bits` of each value of each grid: four tensors (T, 5, h, w)."""
-        shapes, found = shapes_of(self.knots), []
+        return self._bits_in(self._contexts(grids), grids)
+
+    @torch.no_grad()
+    def _contexts(self, grids: Sequence[Tensor]) -> list[Logarithms]:
+        """The logarithms of the counts of each grid, from magnitudes rounded to whole steps."""
+        found: list[Logarithms] = []
         parent: Tensor | None = None
-        for k, grid in enumerate(grids):
+        for grid in grids:
             cut = grid.detach().round().abs().clamp(max=LARGEST_MAGNITUDE)
             above = torch.zeros_like(cut) if parent is None else doubled(parent, *cut.shape[2:])
-            sums = self._known_sums(k, above, self.levels)
-            places = self._places(k, sums, cut)
+            found.append(_coarser(above) | {MotionFeature.CHANNEL_BEFORE: _before(cut)})
+            parent = cut
+        return found
+
+    def _bits_in(self, contexts: Sequence[Logarithms], grids: Sequence[Tensor]) -> list[Tensor]:
+        shapes, found = shapes_of(self.knots), []
+        for k, (logs, grid) in enumerate(zip(contexts, grids, strict=True)):
+            places = self._places(self._sums(k, logs, self.levels))
             magnitude = grid.abs()
             lower = magnitude.detach().floor()
-            bits = torch.lerp(
-                shapes.between(lower, places), shapes.between(lower + 1, places), magnitude - lower
-            )
+            bits = shapes.between(lower, places)
+            has_gradient = grid.requires_grad and torch.is_grad_enabled()
+            if has_gradient or not torch.equal(lower, magnitude):
+                bits = torch.lerp(bits, shapes.between(lower + 1, places), magnitude - lower)
             found.append(bits * self.active)
-            parent = cut
         return found
 
     def finest_bits(self, grids: Sequence[Tensor], frames: Sequence[int]) -> Callable[[Tensor], Tensor]:
@@ -195,35 +232,41 @@ class MotionEntropy(EntropyModel):
         """
         k, shapes, active = len(grids) - 1, shapes_of(self.knots), self.active[frames]
         parent = grids[-2].abs().clamp(max=LARGEST_MAGNITUDE)
-        above = doubled(parent, *grids[-1].shape[2:])
-        sums = self._known_sums(k, above, self.levels[frames])
+        coarser = _coarser(doubled(parent, *grids[-1].shape[2:]))
+        known = self._sums(k, coarser, self.levels[frames])
 
         def bits(finest: Tensor) -> Tensor:
             magnitude = finest.abs()
-            places = self._places(k, sums, magnitude.clamp(max=LARGEST_MAGNITUDE))
+            before = _before(magnitude.clamp(max=LARGEST_MAGNITUDE))
+            places = self._places(known + self.weight[k, MotionFeature.CHANNEL_BEFORE] * before)
             return (shapes.between(magnitude, places) * active).sum(1, keepdim=True)
 
         return bits
 
-    def _known_sums(self, k: int, above: Tensor, levels: Tensor) -> Tensor:
-        """The part of the sums of grid `k` that does not depend on the grid itself, (T, 5, h, w).
-
-        `above` are the cut magnitudes of the parents and `levels` (T,) the levels of the frames.
-        """
-        around = (4 * F.avg_pool2d(above, 3, 1, 1, count_include_pad=False) + 1e-3).floor()
-        counts = {
-            MotionFeature.PARENT: above,
-            MotionFeature.PARENT_AROUND: around,
-            MotionFeature.PARENT_CHANNELS: above.sum(1, keepdim=True).expand_as(above),
-        }
+    def _sums(self, k: int, logs: Logarithms, levels: Tensor) -> Tensor:
+        """The class sums of grid `k` as far as `logs` go; `levels` (T,) are those of the frames."""
         biases = self.bias.view(-1, PYRAMID_LEVELS, MOTION_CHANNELS)[levels, k][..., None, None]
-        return biases + sum(self.weight[k, feature] * logarithms(count) for feature, count in counts.items())
+        return biases + sum(self.weight[k, feature] * values for feature, values in logs.items())
 
-    def _places(self, k: int, known_sums: Tensor, cut: Tensor) -> Tensor:
-        """Positions of the symbols on the scale of classes; `cut` are their clipped magnitudes."""
-        before = torch.cat([torch.zeros_like(cut[:, :1]), cut[:, :-1]], 1)
-        sums = known_sums + self.weight[k, MotionFeature.CHANNEL_BEFORE] * logarithms(before)
+    def _places(self, sums: Tensor) -> Tensor:
+        """Positions of the symbols on the scale of classes."""
         return (QUARTERS * (sums + ZERO_KNOT) - 0.5).clamp(0, QUARTERS * (KNOTS - 1))
+
+
+def _coarser(above: Tensor) -> Logarithms:
+    """The logarithms of the counts in coarser grids; `above` are the parents' cut magnitudes (T, 5, h, w)."""
+    around = (4 * F.avg_pool2d(above, 3, 1, 1, count_include_pad=False) + 1e-3).floor()
+    counts = {
+        MotionFeature.PARENT: above,
+        MotionFeature.PARENT_AROUND: around,
+        MotionFeature.PARENT_CHANNELS: above.sum(1, keepdim=True),
+    }
+    return {feature: logarithms(count) for feature, count in counts.items()}
+
+
+def _before(cut: Tensor) -> Tensor:
+    """The logarithm of the cut magnitude of the channel before, (T, 5, h, w)."""
+    return logarithms(torch.cat([torch.zeros_like(cut[:, :1]), cut[:, :-1]], 1))
 
 
 def optimizer(model: EntropyModel, rate: float = 1.0) -> torch.optim.Optimizer:

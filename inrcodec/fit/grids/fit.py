@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bitstream import Section
 from inrcodec.coding.grid_sections import DecodedGrids, GridSymbols, encode_contextual
@@ -38,7 +37,6 @@ from inrcodec.fit.grids.step_search import (
     fill,
 )
 from inrcodec.fit.job import FitJob, FittedSegment
-from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.inrc import NETWORK_BITS
 from inrcodec.models.inrc.prediction import step_sizes
 from inrcodec.models.inrc.shapes import network_specs
@@ -72,6 +70,8 @@ FIRST_ROUNDS = 60
 class GridFit:
     """The fit of a segment with a given hierarchy: `begin`, then `run`."""
 
+    _motion: MotionFit
+
     def __init__(self, plan: SegmentPlan, segment: SegmentPlanes, job: FitJob, pace: Pace) -> None:
         """`plan` replaces that of `job`."""
         self._plan, self._segment, self._seed, self._progress = plan, segment, job.settings.seed, job.progress
@@ -86,8 +86,6 @@ class GridFit:
         )
         self._fineness = torch.ones(0)
         self._coded_step = 0.0
-        self._searched = torch.zeros(0)
-        self._first_cost: float | None = None
         self._network_start: Mapping[str, NDArray[np.float32]] | None = None
         self._refining: RefiningFit | None = None
 
@@ -102,27 +100,42 @@ class GridFit:
         """The multiplier lambda as squared error of planes per bit."""
         return PRICE * self._step**2
 
-    def begin(self, other: GridFit | None = None) -> None:
-        """Start from the `--resume-from` file's segment or search the motion, and choose latents once.
-
-        Frames that have the same references in `other`, which has begun, get the same motion.
-        """
+    def begin(self) -> None:
+        """Start from the `--resume-from` file's segment or search the motion, and choose latents once."""
         start = self._start()
         if start is not None:
             self._network_start = start.network
             return
-        self._search_motion(None if other is None else (other._segment.tree, other._searched))
+        self._search_motion()
         self._code()
         self._latents.fit_entropy(FIRST_ROUNDS, self._pace.lasts(FIRST_SHARE))
 
+    def begin_like(self, other: GridFit) -> None:
+        """Begin with what `other`, another hierarchy of the same frames, has found."""
+        segment = self._segment
+        is_same = torch.from_numpy((segment.tree.references == other._segment.tree.references).all(1))
+        searched = searched_field(segment, self._searching, frames=(~is_same).nonzero()[:, 0].tolist())
+        grids = to_grids(searched)
+        for grid, known in zip(grids, other._motion.grids, strict=True):
+            grid[is_same] = known.detach()[is_same]
+        self._motion = MotionFit(segment, grids)
+        self._motion.entropy.start_like(other._motion.entropy)
+        self._latents.start_like(other._latents)
+
     def first_cost(self) -> float:
-        """The logarithm of the bits of another pass, in which lower quality counts as more bits."""
-        if self._first_cost is None:
-            self._code()
-            self._latents.fit_entropy(ENTROPY_ROUNDS)
-            bits = self._latents.estimated_bits() + self._motion_bits()
-            self._first_cost = math.log(bits) - BITS_A_DB * self._latents.coded.psnr_db
-        return self._first_cost
+        """Prune and pass once more: the logarithm of the bits, in which lower quality counts as more bits."""
+        self._prune_motion(1)
+        self._code()
+        self._latents.fit_entropy(ENTROPY_ROUNDS)
+        bits = self._latents.estimated_bits() + self._motion_bits()
+        return math.log(bits) - BITS_A_DB * self._latents.coded.psnr_db
+
+    def settle(self) -> None:
+        """Fit the entropy models, which began with those of another hierarchy, as long as others."""
+        self._motion.fit_entropy(FIRST_ROUNDS // 2)
+        self._prune_motion(1)
+        self._code()
+        self._latents.fit_entropy(FIRST_ROUNDS)
 
     def run(self) -> FittedSegment:
         """Fit and code the segment after `begin`; raises `TargetUnreachable` if it does not fit."""
@@ -143,18 +156,16 @@ class GridFit:
         short = filled.short_of(self._plan.filled_bytes)
         return FittedSegment(self._plan, trial.sections, steps, epochs, seconds, course, short_of_size=short)
 
-    def _search_motion(self, known: tuple[Hierarchy, Tensor] | None) -> None:
-        """Search and prune motion; with a deadline, in a part of the time. `known`: see `searched_field`."""
+    def _search_motion(self) -> None:
+        """Search and prune motion; with a deadline, in a part of the time."""
         segment, pace = self._segment, self._pace
-        self._searched = searched_field(
-            segment,
-            lambda *at: self._progress.stage("searching motion", *at),
-            pace.lasts(SEARCHING_SHARE) if pace.is_limited else None,
-            known,
-        )
-        self._motion = MotionFit(segment, to_grids(self._searched))
+        goes_on = pace.lasts(SEARCHING_SHARE) if pace.is_limited else None
+        self._motion = MotionFit(segment, to_grids(searched_field(segment, self._searching, goes_on)))
         self._motion.fit_entropy(FIRST_ROUNDS // 2, pace.lasts(FIRST_SHARE))
         self._prune_motion(PRUNINGS, pace.lasts(FIRST_SHARE))
+
+    def _searching(self, done: int, total: int) -> None:
+        self._progress.stage("searching motion", done, total)
 
     def _early(self) -> Filled:
         """A complete segment without a network, which is kept in case that time runs out later."""
@@ -277,9 +288,8 @@ class GridFit:
         return Trial(sections, self._plan.file_bytes(sections), self._latents.coded.psnr_db)
 
     def _sections(self, network: tuple[Section, ...]) -> tuple[Section, ...]:
-        flat = torch.cat([grid.detach().flatten(2) for grid in self._motion.grids], 2)
         symbols = GridSymbols(
-            motion=_whole(flat * self._motion.entropy.active[..., 0]),
+            motion=self._motion.symbols(),
             motion_step=STEP,
             **self._latents.coded.arrays(),
             latent_step=float(torch.tensor(self._step, dtype=torch.float32)),
@@ -287,7 +297,3 @@ class GridFit:
         models = parameters(self._latents.entropy, self._motion.entropy)
         with self._pace.coding.timed():
             return encode_contextual(self._plan.config, self._plan.video, models, network, symbols)
-
-
-def _whole(values: Tensor) -> NDArray[np.int32]:
-    return np.asarray(values.round().to(torch.int32).cpu().numpy(), dtype=np.int32)

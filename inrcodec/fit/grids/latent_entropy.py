@@ -5,6 +5,9 @@ Its contexts are those of `models.inrc.latent_contexts`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -70,15 +73,28 @@ class LatentEntropy(EntropyModel):
         Contexts are computed from `symbols` (B, 96, h, w) and `references` (B, 96, h, w), the frames'
         `reference_magnitudes`. `levels` (B,) are the frames' hierarchy levels, `cells` the n blocks.
         """
-        channels, frames = part_channels(part), cells[0]
+        return self._places(self._known(symbols, references, levels, part, cells))
+
+    @torch.no_grad()
+    def _known(self, symbols: Tensor, references: Tensor, levels: Tensor, part: int, cells: Cells) -> _Known:
+        """Compute what does not depend on the parameters; see `places` for the arguments."""
         counts = self.counts(symbols, references, part, cells)
-        weights = self.weight[self.groups[channels]]
-        biases = self.bias[levels.clamp(max=2)] + self.level[levels][:, None]
-        sums = biases[frames][:, channels] + sum(
-            logarithms(count) * weights[:, feature] for feature, count in counts.items()
-        )
+        terms = None
         if self.network is not None:
-            sums = sums + self.network(counts, symbols, references, levels, part, cells)
+            terms = self.network(counts, symbols, references, levels, part, cells)
+        logs = {feature: logarithms(count) for feature, count in counts.items()}
+        return _Known(part_channels(part), levels, cells[0], logs, terms)
+
+    def _places(self, known: _Known) -> Tensor:
+        """`places` from what is known of the blocks."""
+        channels, levels = known.channels, known.levels
+        weights = self.weight[self.groups[channels]]
+        biases = (self.bias[levels.clamp(max=2)] + self.level[levels][:, None])[:, channels]
+        sums = biases.index_select(0, known.frames) + sum(
+            logs * weights[:, feature] for feature, logs in known.logs.items()
+        )
+        if known.terms is not None:
+            sums = sums + known.terms
         return (QUARTERS * (sums + ZERO_KNOT)).clamp(0, LAST_CLASS + 0.999)
 
     def counts(
@@ -108,25 +124,30 @@ class LatentEntropy(EntropyModel):
 
         See `places` for the arguments.
         """
-        height, width = symbols.shape[2:]
-        row, column = torch.meshgrid(
-            torch.arange(height, device=symbols.device),
-            torch.arange(width, device=symbols.device),
-            indexing="ij",
-        )
-        half = (row + column) % 2
-        shapes, found = shapes_of(self.knots), []
+        return self._flag_bits(self._known_flags(symbols, references), levels)
+
+    @torch.no_grad()
+    def _known_flags(self, symbols: Tensor, references: Tensor) -> list[dict[FlagFeature, Tensor]]:
+        """Logarithms of the counts of flags, (B, h, w), for each part."""
+        half = _checkerboard(symbols)
         luma, reference = _totals(symbols[:, part_channels(0)]), reference_counts(references)
-        kinds = self.flag_bias[levels.clamp(max=2)] + self.flag_level[levels][:, None]
+        found = []
         for part in range(len(PARTS)):
-            flags = flags_of(symbols, part).float()
-            beside = 4 * cross_sum(flags) * half
+            beside = 4 * cross_sum(flags_of(symbols, part).float()) * half
             counts = {FlagFeature.REFERENCES: reference, FlagFeature.FLAGS_AROUND: beside}
             if part:
                 counts |= {FlagFeature.LUMA: luma, FlagFeature.LUMA_AROUND: cross_sum(luma)}
+            found.append({feature: logarithms(count) for feature, count in counts.items()})
+        return found
+
+    def _flag_bits(self, known: Sequence[Mapping[FlagFeature, Tensor]], levels: Tensor) -> list[Tensor]:
+        """`flag_bits` from the logarithms of counts."""
+        half, shapes, found = _checkerboard(known[0][FlagFeature.REFERENCES]), shapes_of(self.knots), []
+        kinds = self.flag_bias[levels.clamp(max=2)] + self.flag_level[levels][:, None]
+        for part, all_logs in enumerate(known):
             weights = self.flag_weight[2 * part + half]
             sums = kinds[:, 2 * part + half] + sum(
-                logarithms(count) * weights[..., feature] for feature, count in counts.items()
+                logs * weights[..., feature] for feature, logs in all_logs.items()
             )
             places = QUARTERS * (sums + ZERO_KNOT) - 0.5
             found.append(shapes.flags_between(places.clamp(0, LAST_CLASS)))
@@ -134,16 +155,50 @@ class LatentEntropy(EntropyModel):
 
     def bits(self, symbols: Tensor, references: Tensor, levels: Tensor) -> Tensor:
         """Bits of all latents `symbols` (B, 96, h, w) and their flags, differentiable by the parameters."""
-        total, shapes = torch.zeros((), device=symbols.device), shapes_of(self.knots)
-        for part, flag_bits in enumerate(self.flag_bits(symbols, references, levels)):
+        return self.prepared_bits(symbols, references, levels)()
+
+    def prepared_bits(self, symbols: Tensor, references: Tensor, levels: Tensor) -> Callable[[], Tensor]:
+        """A function that computes `bits` by the parameters at the time; their contexts are computed once."""
+        parts, known_flags = [], self._known_flags(symbols, references)
+        for part in range(len(PARTS)):
             flags = flags_of(symbols, part)
-            cells = flags.nonzero(as_tuple=True)
-            places = self.places(symbols, references, levels, part, cells) - 0.5
-            frames, rows, columns = cells
+            frames, rows, columns = cells = flags.nonzero(as_tuple=True)
+            known = self._known(symbols, references, levels, part, cells)
             magnitudes = symbols[:, part_channels(part)][frames, :, rows, columns].abs().float()
-            of_flags = torch.where(flags, flag_bits[..., 1], flag_bits[..., 0])
-            total = total + of_flags.sum() + shapes.between(magnitudes, places.clamp(0, LAST_CLASS)).sum()
-        return total
+            parts.append((flags, known, magnitudes))
+
+        def bits() -> Tensor:
+            total, shapes = torch.zeros((), device=symbols.device), shapes_of(self.knots)
+            of_parts = zip(parts, self._flag_bits(known_flags, levels), strict=True)
+            for (flags, known, magnitudes), flag_bits in of_parts:
+                places = self._places(known) - 0.5
+                of_flags = torch.where(flags, flag_bits[..., 1], flag_bits[..., 0])
+                of_latents = shapes.between(magnitudes, places.clamp(0, LAST_CLASS))
+                total = total + of_flags.sum() + of_latents.sum()
+            return total
+
+        return bits
+
+
+@dataclass(frozen=True)
+class _Known:
+    """All that the places of a part's latents at n blocks depend on is here, except the parameters."""
+
+    channels: slice
+    levels: Tensor
+    """(B,): levels of the frames."""
+    frames: Tensor
+    """(n,): the frame of each block, of the B."""
+    logs: Mapping[LatentFeature, Tensor]
+    """Logarithms of counts, (n, channels) or (n, 1)."""
+    terms: Tensor | None
+    """The network's terms (n, channels)."""
+
+
+def _checkerboard(planes: Tensor) -> Tensor:
+    """The pass, 0 or 1, that codes the flag of each block, (h, w); `planes` are (..., h, w)."""
+    row, column = (torch.arange(size, device=planes.device) for size in planes.shape[-2:])
+    return (row[:, None] + column) % 2
 
 
 def flags_of(symbols: Tensor, part: int) -> Tensor:

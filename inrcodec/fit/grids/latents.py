@@ -38,6 +38,8 @@ LEAST_SHARE = 0.02
 """Added to the share of each size of groups, so that a size that no group had is still tried."""
 SAMPLED_BLOCKS = 8 * 800
 """Approximate blocks in the sample for one step of fitting the entropy model."""
+ROUNDS_A_SAMPLE = 4
+"""Rounds of fitting the entropy model to one sample of frames."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,11 @@ class LatentFit:
             torch.from_numpy(array).to(self._segment.device) for array in (symbols.latent, symbols.sizes)
         )
         self._coded = Coded(latents, sizes, torch.ones(len(latents), device=latents.device))
+
+    def start_like(self, other: LatentFit) -> None:
+        """Start from the latents and the entropy model of another hierarchy of the same frames."""
+        self.entropy.start_like(other.entropy)
+        self._coded = other.coded
 
     @torch.no_grad()
     def code(self, field: Tensor, steps: Tensor, price: float) -> Coded:
@@ -201,22 +208,25 @@ class LatentFit:
 
     def fit_entropy(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> None:
         """Fit the entropy model to the current latents, on samples of frames, while `goes_on`."""
-        for _ in range(rounds):
+        for number in range(rounds):
             if not goes_on():
                 break
+            if number % ROUNDS_A_SAMPLE == 0:
+                sampled_bits = self._sampled_bits()
             self._optimizer.zero_grad()
-            self.add_gradients(1.0)
-            self.entropy.description_bits().backward()  # type: ignore[no-untyped-call]
+            (sampled_bits() + self.entropy.description_bits()).backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
 
     def add_gradients(self, scale: float) -> float:
         """Add the gradients of `scale` times the bits, estimated on a sample; returns that estimate."""
-        total = 0.0
-        for frames, weight in self._samples():
-            bits = scale * weight * self._bits(frames)
-            bits.backward()  # type: ignore[no-untyped-call]
-            total += float(bits.detach())
-        return total
+        bits = scale * self._sampled_bits()()
+        bits.backward()  # type: ignore[no-untyped-call]
+        return float(bits.detach())
+
+    def _sampled_bits(self) -> Callable[[], Tensor]:
+        """A function that estimates all bits, differentiable by the parameters, on a new sample of frames."""
+        parts = [(self._bits(frames), weight) for frames, weight in self._samples()]
+        return lambda: torch.stack([weight * bits() for bits, weight in parts]).sum()
 
     def _samples(self) -> list[tuple[list[int], float]]:
         """Sampled frames of each kind (first, anchor, between), with the frames that each one stands for."""
@@ -233,13 +243,14 @@ class LatentFit:
             samples.append(([int(frames[place]) for place in picked], len(frames) / count))
         return samples
 
-    def _bits(self, frames: list[int]) -> Tensor:
+    def _bits(self, frames: list[int]) -> Callable[[], Tensor]:
+        """A function that computes the bits of these frames; see `LatentEntropy.prepared_bits`."""
         symbols = self.coded.latents[frames]
         references = reference_magnitudes(self.coded.latents, self._segment.references[frames])
-        return self.entropy.bits(symbols, references, self._segment.levels[frames])
+        return self.entropy.prepared_bits(symbols, references, self._segment.levels[frames])
 
     @torch.no_grad()
     def estimated_bits(self) -> float:
         """Bits of all latents and flags, by the entropy model."""
         chunks = self._segment.chunks(range(self._segment.frame_count))
-        return sum(float(self._bits(chunk)) for chunk in chunks)
+        return sum(float(self._bits(chunk)()) for chunk in chunks)

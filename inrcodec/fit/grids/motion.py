@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inrcodec.fit.grids.block_search import search
@@ -13,7 +15,6 @@ from inrcodec.fit.grids.entropy import MotionEntropy, optimizer, rounded
 from inrcodec.fit.grids.node_search import Costs, NodeSearch, References
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.training.adam import Adam
-from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.prediction import field_of, predict
 from inrcodec.models.inrc.shapes import GRID_SCALES, MOTION_CHANNELS, grid_sizes
 
@@ -40,21 +41,19 @@ def searched_field(
     segment: SegmentPlanes,
     report: Callable[[int, int], None],
     goes_on: Callable[[], bool] | None = None,
-    known: tuple[Hierarchy, Tensor] | None = None,
+    frames: Sequence[int] | None = None,
 ) -> Tensor:
     """The field (T, 5, rows, columns) in pixels by block matching; `report` gets frames done and in total.
 
-    Once `goes_on` returns False, the remaining frames, the last in coding order, get no motion. `known` is
-    the field for another hierarchy, from which frames that have the same references there take theirs.
+    Once `goes_on` returns False, the remaining frames, the last in coding order, get no motion. Frames
+    that are not among `frames`, by default all, get none either.
     """
     rows, columns = segment.config.rows, segment.config.columns
     field = torch.zeros(segment.frame_count, MOTION_CHANNELS, rows, columns, device=segment.device)
     references, has_two = segment.tree.references, segment.tree.has_two
     predicted = [frame for batch in segment.tree.order[1:] for frame in batch]
-    if known is not None:
-        is_known = (references == known[0].references).all(1)
-        field[is_known] = known[1][is_known]
-        predicted = [frame for frame in predicted if not is_known[frame]]
+    if frames is not None:
+        predicted = [frame for frame in predicted if frame in frames]
     pixels = 2 * segment.height * segment.width
     if goes_on is not None:
         # Small chunks, because a chunk is not interrupted.
@@ -70,9 +69,9 @@ def searched_field(
         two = [place for place, frame in enumerate(chunk) if has_two[frame]]
         field[chunk, :2] = motion
         if two:
-            frames = [chunk[place] for place in two]
-            after = segment.components([int(references[frame, 1]) for frame in frames])
-            field[frames] = _of_both(now[two], before[two], after, motion[two])
+            paired = [chunk[place] for place in two]
+            after = segment.components([int(references[frame, 1]) for frame in paired])
+            field[paired] = _of_both(now[two], before[two], after, motion[two])
         done += len(chunk)
         report(done, len(predicted))
     return field
@@ -126,18 +125,23 @@ class MotionFit:
         """The field (T, 5, rows, columns) in pixels."""
         return field_of([grid.detach() for grid in self.grids]) * STEP
 
+    def symbols(self) -> NDArray[np.int32]:
+        """The grids in whole steps, (T, 5, nodes), zeros where no motion is coded."""
+        flat = torch.cat([grid.detach().flatten(2) for grid in self.grids], 2)
+        whole = (flat * self.entropy.active[..., 0]).round().to(torch.int32)
+        return np.asarray(whole.cpu().numpy(), dtype=np.int32)
+
     def fit_entropy(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> float:
         """Fit the entropy model to the current grids while `goes_on`; returns the bits of the grids."""
-        grids = [grid.detach() for grid in self.grids]
+        bits = self.entropy.prepared_bits([grid.detach() for grid in self.grids])
         for _ in range(rounds):
             if not goes_on():
                 break
             self._optimizer.zero_grad()
-            bits = self.entropy.bits(grids) + self.entropy.description_bits()
-            bits.backward()  # type: ignore[no-untyped-call]
+            (bits() + self.entropy.description_bits()).backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
         with torch.no_grad():
-            return float(self.entropy.bits(grids))
+            return float(bits())
 
     def refine(
         self, rounds: int, fineness: Tensor, step: float, price: float, goes_on: Callable[[], bool]

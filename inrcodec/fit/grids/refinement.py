@@ -81,8 +81,9 @@ class RefiningFit:
         noise = torch.Generator(device=segment.device).manual_seed(0)
         step = 0
         while (fraction := clock.fraction(step)) < 1:
+            factor = cosine_with_warmup(fraction)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * cosine_with_warmup(fraction)
+                group["lr"] = rate * factor
             rounding = Rounding.STRAIGHT_THROUGH if fraction >= ROUNDED_FROM else Rounding.NOISE
             quantised = self.quantiser(self.weights, rounding, noise)
             error = self._error(*self._patches(frames), quantised.tensors, dtype)

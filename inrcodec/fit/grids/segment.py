@@ -19,6 +19,8 @@ from inrcodec.plan.network import SegmentPlan
 
 FAR_GROUP_FRAMES = 2 * GROUP_FRAMES
 """The distance of anchors that is tried beside the default."""
+LEAST_GAIN = 0.005
+"""Minimum gain, as a share of the bits, for which anchors are further apart: seeking then takes longer."""
 
 
 def fit_grids(job: FitJob) -> FittedSegment:
@@ -55,7 +57,8 @@ def _begun(plan: SegmentPlan, segment: SegmentPlanes, job: FitJob) -> GridFit:
     is_free = plan.start is None and "group" not in settings.model_options
     if is_free and config.tree(plan.video) != segment.tree and pace.may_begin_again():
         far = GridFit(plan.with_config(config), segment.with_config(config), job, pace)
-        far.begin(fit)
-        if far.first_cost() < fit.first_cost():
+        far.begin_like(fit)
+        if far.first_cost() < fit.first_cost() - LEAST_GAIN:
+            far.settle()
             return far
     return fit

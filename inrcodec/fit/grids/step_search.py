@@ -115,9 +115,9 @@ def fill(
 
     `code` makes the trial of a step and `step` is the first step. `report` gets the number of each trial,
     from 1, its step and the trial. `is_late(n)` says whether n more trials would miss the deadline. While the
-    best trial has fewer than `filled_bytes`, or is `kept`, one more may use the time reserved for the end.
-    `kept`, an earlier trial that fits, is returned if no new one fills the bytes or has a better PSNR. The
-    first `patient_trials` want `PATIENT_FILL`. Raises `NetworkTooLarge` if no trial fits.
+    best trial has fewer than `filled_bytes`, or there is none but `kept`, one more may use the time reserved
+    for the end. `kept`, an earlier trial that fits, is returned if no new one fills the bytes or has a better
+    PSNR. The first `patient_trials` want `PATIENT_FILL`. Raises `NetworkTooLarge` if no trial fits.
     """
 
     def chosen() -> Trial | None:
@@ -128,7 +128,7 @@ def fill(
     search, best, least = StepSearch(), None, 0
     for number in range(1, TRIALS + 1):
         so_far = chosen()
-        if so_far is not None and is_late(0 if best is None or so_far.size < filled_bytes else 1):
+        if so_far is not None and is_late(_trials_needed(so_far, best, filled_bytes)):
             return Filled(so_far, ran_out_of_time=True)
         trial = code(step)
         report(number, step, trial)
@@ -150,3 +150,10 @@ def fill(
     if so_far is None:
         raise NetworkTooLarge("the motion, coarse latents and entropy models of this inrc segment", least)
     return Filled(so_far, ran_out_of_time=False)
+
+
+def _trials_needed(so_far: Trial, best: Trial | None, filled_bytes: int) -> int:
+    """Trials for which there must be time to go on: more if a trial could only fill a full file better."""
+    if best is None or so_far.size < filled_bytes:
+        return 0
+    return 2 if so_far is best else 1

@@ -1,7 +1,7 @@
 """Motion-compensated temporal filtering of the frames that many others are predicted from.
 
-Every frame has other noise. The noise of an anchor costs bits, and does not help the frames predicted from it.
-The latents of first frames and of other anchors are therefore chosen for a weighted mean of the frame and
+Every frame has other noise. The noise of an anchor costs bits, and does not help the frames predicted from
+it. The latents of first frames and of other anchors are therefore chosen for a weighted mean of the frame and
 of those around it, moved onto it. Pixels that do not match count less, and the more so the finer the latents'
 steps are. The encoder alone does this (P. Wennersten et al., "Encoder-only GOP-based temporal filter", JVET
 document O0549, 2019).
