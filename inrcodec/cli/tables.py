@@ -65,15 +65,17 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 
 def print_comparison(result: ComparisonResult) -> None:
-    """Print the tables of `inrc compare`: one line per file, one line per codec, then the verdict."""
+    """Print the tables of `inrc compare`: all files, those of equal bytes, BD-rates, and the verdict."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from inrcodec.quality.comparison.result import points_table, rates_table, remarks
+    from inrcodec.quality.report.side_by_side import side_by_side_table
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
-    for texts in (points_table(result.contenders), rates_table(result.comparisons)):
+    sides = side_by_side_table(result.page.evidence.side_by_side)
+    for texts in (points_table(result.contenders), sides, rates_table(result.comparisons)):
         table = Table(box=box.SIMPLE_HEAD)
         for number, name in enumerate(texts.head):
             table.add_column(name, justify="left" if number < 2 else "right")

@@ -62,10 +62,14 @@ class Encoder:
     options: Mapping[str, str] = field(default_factory=dict)
     least_side: int = 1
     """Smallest width and height of its frames, pixels."""
+    crf_parts: int = 1
+    """Parts of a unit of the rate factor that change the stream."""
 
 
 ENCODERS = {
-    "x264": Encoder("libx264", "h264", (*_X26_PRESETS, "placebo"), (18, 23, 28, 33, 38, 43), 51),
+    "x264": Encoder(
+        "libx264", "h264", (*_X26_PRESETS, "placebo"), (18, 23, 28, 33, 38, 43), 51, crf_parts=10
+    ),
     "x265": Encoder(
         "libx265",
         "hevc",
@@ -75,6 +79,7 @@ ENCODERS = {
         {"x265-params": "info=0:log-level=none"},
         # At 48x32 and low factors it corrupts the memory of the process.
         least_side=64,
+        crf_parts=10,
     ),
     "svtav1": Encoder("libsvtav1", "obu", tuple(map(str, range(14))), (20, 28, 36, 44, 52, 60), 63),
 }
@@ -115,13 +120,13 @@ def parse_rival(text: str) -> Rival:
     return Rival(codec, preset)
 
 
-def encode_stream(frames: Frames, rival: Rival, crf: int, rate: Fraction = RATE) -> bytes:
+def encode_stream(frames: Frames, rival: Rival, crf: float, rate: Fraction = RATE) -> bytes:
     """The elementary stream of `frames` (T, height, width, 3), RGB, at `rate` fps.
 
     4:2:0 needs even sizes, so a missing row or column repeats the last one. Raises `RivalFailed`.
     """
     encoder, buffer = rival.encoder, io.BytesIO()
-    options = {"preset": rival.preset, "crf": str(crf), **encoder.options}
+    options = {"preset": rival.preset, "crf": f"{crf:g}", **encoder.options}
     # Otherwise SVT-AV1 prints its settings to stderr.
     os.environ.setdefault("SVT_LOG", "1")
     height, width = frames.shape[1:3]

@@ -21,10 +21,11 @@ from inrcodec.cli.main import run
 from inrcodec.errors import OutputError
 from inrcodec.progress import Silent
 from inrcodec.quality import bdrate
-from inrcodec.quality.comparison import flow
+from inrcodec.quality.comparison import equal_bytes, flow
 from inrcodec.quality.comparison import ordinary_codecs as rivalling
 from inrcodec.quality.comparison import ours as our_side
-from inrcodec.quality.comparison.ordinary_codecs import MARGIN, rival_curve
+from inrcodec.quality.comparison.equal_bytes import MOST_ENCODES, closest_stream
+from inrcodec.quality.comparison.ordinary_codecs import MARGIN, decoded_pictures, rival_curve
 from inrcodec.quality.comparison.verdict import (
     BdRate,
     Comparison,
@@ -37,7 +38,7 @@ from inrcodec.settings.pages import ComparisonSettings
 from inrcodec.settings.source import FrameRange, SourceSettings
 from inrcodec.video import first_frames
 from inrcodec.video import ordinary_codecs as rivals
-from inrcodec.video.ordinary_codecs import Rival, decoded_frames, encode_stream, parse_rival
+from inrcodec.video.ordinary_codecs import Rival, RivalFailed, decoded_frames, encode_stream, parse_rival
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("hurried_module")]
 QUICK = ["--epochs", "1", "--device", "cpu", "--against", "x264:ultrafast"]
@@ -73,6 +74,18 @@ def test_the_command_compares_real_files(
     assert row["times_as_long"] == pytest.approx(ours["mean_seconds"] / rival["mean_seconds"])
     assert found["verdict"].startswith("On this clip inrc ") and "x264 ultrafast" in found["verdict"]
     page = output.read_text()
+    assert [side["file"] for side in found["equal_bytes"]] == [point["file"] for point in ours["points"]]
+    for side, point in zip(found["equal_bytes"], ours["points"], strict=True):
+        mine, other = side["streams"]
+        assert (mine["file_bytes"], mine["psnr_db"]) == (point["file_bytes"], point["psnr_db"])
+        assert 0 < other["file_bytes"] <= mine["file_bytes"]
+        assert set(side["frames"]) <= {"worst", "middle"} and side["frames"]["worst"] in range(4)
+        assert mine["frames_psnr_db"]["worst"] == pytest.approx(point["psnr_p1_db"], abs=0.5)
+        for stream in (mine, other):
+            name = f"{stream['name']}, {stream['file_bytes']:,} bytes"
+            for value in stream["frames_psnr_db"].values():
+                assert f'data-name="{name}"' in page and f"PSNR {value:.2f} dB" in page
+    assert "<h2>At equal bytes</h2>" in page
     assert found["verdict"] in page and "<h2>Verdict</h2>" in page and "<h2>Rate and distortion</h2>" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "page.html"]
 
@@ -144,6 +157,79 @@ def test_rivals_bracket_the_rates(monkeypatch: pytest.MonkeyPatch, bpps: tuple[f
     rates = [one["bpp"] for one in found]
     assert rates == sorted(rates) and len(set(rates)) == len(rates) >= 4
     assert rates[0] <= min(bpps) / MARGIN and max(bpps) * MARGIN <= rates[-1]
+
+
+@pytest.mark.parametrize("name", ["x264:ultrafast", "x265:ultrafast", "svtav1:12"])
+def test_a_stream_comes_close_to_the_bytes_from_below(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rival, frames, rate = parse_rival(name), moving_gradient(96, 64, 6), Fraction(25)
+    encoded: dict[float, int] = {}
+
+    def encode(frames: Any, rival: Rival, crf: float, rate: Fraction) -> bytes:
+        data = encode_stream(frames, rival, crf, rate)
+        encoded[crf] = len(data)
+        return data
+
+    monkeypatch.setattr(equal_bytes, "encode_stream", encode)
+    ends = [{"crf": crf, "file_bytes": len(encode(frames, rival, crf, rate))} for crf in (20, 44)]
+    limit = sum(end["file_bytes"] for end in ends) // 2
+    encoded.clear()
+    found = closest_stream(rival, frames, rate, limit, ends)
+    assert len(found.data) == max(size for size in encoded.values() if size <= limit)
+    assert len(encoded) <= MOST_ENCODES
+    finer = len(encode(frames, rival, found.crf - 1 / rival.encoder.crf_parts, rate))
+    # Streams this small do not always grow with finer factors.
+    assert len(found.data) >= 0.95 * limit or finer > limit
+    assert len(list(decoded_pictures(found.data, rival, frames))) == len(frames)
+    (smallest,) = ends[1:]
+    coarsest = len(encode(frames, rival, rival.encoder.coarsest_crf, rate))
+    with pytest.raises(RivalFailed, match=f"its smallest stream has {coarsest} bytes"):
+        closest_stream(rival, frames, rate, coarsest - 1, [smallest])
+
+
+@pytest.mark.parametrize("limit", [700, 5_000, 40_000, 10**9])
+@pytest.mark.parametrize(("name", "worst_share"), [("x264:medium", 0.988), ("svtav1:6", 0.89)])
+def test_the_search_for_equal_bytes_takes_few_encodes(
+    name: str, worst_share: float, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes halve every six factors; a stream of a billion bytes does not exist."""
+    encoded: list[float] = []
+
+    def encode(frames: Any, rival: Rival, crf: float, rate: Fraction) -> bytes:
+        encoded.append(crf)
+        return bytes(round(200_000 * 2 ** (-crf / 6)))
+
+    monkeypatch.setattr(equal_bytes, "encode_stream", encode)
+    rival = parse_rival(name)
+    known = [{"crf": crf, "file_bytes": round(200_000 * 2 ** (-crf / 6))} for crf in (18, 28, 38)]
+    found = closest_stream(rival, np.zeros((1, 2, 2, 3), np.uint8), Fraction(25), limit, known)
+    assert len(encoded) <= 4
+    if limit == 10**9:
+        assert found.crf == 1
+    else:
+        assert worst_share * limit <= len(found.data) <= limit
+
+
+def test_the_worst_frame_and_the_middle_are_shown_once_each() -> None:
+    def chosen(values: list[float]) -> dict[str, int]:
+        return {one.title: one.index for one in equal_bytes._choose(np.array(values))}
+
+    assert chosen([30, 31, 32, 29, 33]) == {"worst": 3, "middle": 2}
+    assert chosen([30, 28, 32]) == {"worst": 1}
+    assert chosen([30]) == {"only": 0}
+
+
+def test_a_rival_that_cannot_be_so_small_is_noted(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(equal_bytes, "encode_stream", lambda *_: bytes(10**6))
+    real = equal_bytes.closest_stream
+    large = [{"crf": 30, "file_bytes": 10**6}]
+    monkeypatch.setattr(equal_bytes, "closest_stream", lambda *given: real(*given[:-1], large))
+    output = tmp_path / "page.html"
+    assert run(["compare", str(clip), "-o", str(output), *QUICK, "--bpp", "4"]) == 0
+    shown = capsys.readouterr()
+    assert " bytes is left out: its smallest stream has 1,000,000 bytes" in shown.err
+    assert "its smallest stream has 1,000,000 bytes." in output.read_text()
 
 
 def test_rivals_take_frames_of_odd_sizes() -> None:

@@ -152,7 +152,7 @@ def test_pictures_and_frames_are_chosen(browser: Any, address: str) -> None:
             )
 
         assert sources() == [in_gallery(0, "source"), in_gallery(0, "a'\"<b>.inrv")]
-        page.select_option("#right", "b  c.inrv: FLIP")
+        page.select_option("select.right", "b  c.inrv: FLIP")
         assert sources()[1] == in_gallery(0, "b  c.inrv: FLIP")
         page.locator(".choices input").first.focus()
         page.keyboard.press("ArrowRight")

@@ -10,6 +10,7 @@ from pathlib import Path
 from inrcodec.errors import UsageError
 from inrcodec.progress import Progress
 from inrcodec.quality.bdrate import Curve
+from inrcodec.quality.comparison.equal_bytes import side_by_side
 from inrcodec.quality.comparison.ordinary_codecs import rival_curve
 from inrcodec.quality.comparison.ours import Encoded, encode_each, keep_files, our_contenders, planned_encodes
 from inrcodec.quality.comparison.result import ComparisonResult, LeftOut, foreword_of
@@ -47,11 +48,16 @@ def compare_checked(
         curves = _rival_curves(source, selected, rivals, settings.bpps, left_out, progress)
         made = encode_each(source, encodes, folder, settings.total_seconds, left_out, progress)
         evidence = _measured(source, selected, made, curves, settings.device, progress)
+        measured = [(rival, one.points) for rival in rivals for one in curves if one.name == rival.name]
+        pairs = list(zip(made, evidence.files, strict=True))
+        sides = side_by_side(source, selected, pairs, measured, left_out, settings.device, progress)
         contenders = [*our_contenders(made, evidence.files), *curves]
         comparisons = compare_each(contenders)
         said = verdict(comparisons)
         foreword = foreword_of(said, contenders, comparisons, left_out)
-        page = write_page(replace(evidence, foreword=foreword), output, settings.overwrite)
+        page = write_page(
+            replace(evidence, foreword=foreword, side_by_side=sides), output, settings.overwrite
+        )
         keep = None if settings.keep is None else os.fspath(settings.keep)
         if keep is not None:
             keep_files(made, keep, settings.overwrite)

@@ -32,16 +32,12 @@ def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -
     values_db: list[float] = []
     similarities: list[float] = []
     decode_seconds = 0.0
-    for index, (decoded, frame_seconds) in enumerate(_timed(decoded_frames(data, rival, *frames.shape[1:3]))):
+    for frame, (decoded, frame_seconds) in zip(frames, _timed_pictures(data, rival, frames), strict=True):
         decode_seconds += frame_seconds
-        if index == len(frames):
-            raise RivalFailed(f"{rival.name} decodes to more than {len(frames)} frames")
-        values_db.append(psnr_db(frames[index], decoded))
-        similarity = ms_ssim(frames[index][None], decoded[None]) if has_ms_ssim else None
+        values_db.append(psnr_db(frame, decoded))
+        similarity = ms_ssim(frame[None], decoded[None]) if has_ms_ssim else None
         if similarity is not None:
             similarities.append(similarity)
-    if len(values_db) < len(frames):
-        raise RivalFailed(f"{rival.name} decodes to {len(values_db)} of {len(frames)} frames")
     quality = summarise_psnr(values_db)
     return {
         "file_bytes": len(data),
@@ -54,14 +50,25 @@ def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -
     }
 
 
-def _timed(frames: Iterator[Frames]) -> Iterator[tuple[Frames, float]]:
-    """Yield each frame with the seconds that it took, whatever its taker does in between."""
+def decoded_pictures(data: bytes, rival: Rival, frames: Frames) -> Iterator[Frames]:
+    """Decode the stream of `frames` (T, height, width, 3) to T pictures. Raises `RivalFailed`."""
+    return (picture for picture, _ in _timed_pictures(data, rival, frames))
+
+
+def _timed_pictures(data: bytes, rival: Rival, frames: Frames) -> Iterator[tuple[Frames, float]]:
+    """Yield each of `decoded_pictures` with the seconds that it took, whatever its taker does in between."""
+    pictures, count = decoded_frames(data, rival, *frames.shape[1:3]), 0
     while True:
         started = time.monotonic()
-        frame = next(frames, None)
-        if frame is None:
-            return
-        yield frame, time.monotonic() - started
+        picture = next(pictures, None)
+        if picture is None:
+            break
+        if count == len(frames):
+            raise RivalFailed(f"{rival.name} decodes to more than {len(frames)} frames")
+        count += 1
+        yield picture, time.monotonic() - started
+    if count < len(frames):
+        raise RivalFailed(f"{rival.name} decodes to {count} of {len(frames)} frames")
 
 
 def rival_curve(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from inrcodec.quality.bdrate import LEAST_POINTS, is_installed
 from inrcodec.quality.comparison.verdict import BdRate, Comparison, Contender, times_text, title
-from inrcodec.quality.report.evidence import Foreword, Table
+from inrcodec.quality.report.evidence import Foreword, SideBySide, Table
 from inrcodec.quality.report.gather import ReportResult
 from inrcodec.settings.notation import duration_text
 from inrcodec.settings.source import FrameRange
@@ -59,11 +59,28 @@ class ComparisonResult:
                 }
                 for one in self.contenders
             ],
+            "equal_bytes": [_side(one) for one in self.page.evidence.side_by_side],
             "comparisons": [one.as_dict() for one in self.comparisons],
             "left_out": [{"name": one.name, "reason": one.reason} for one in self.left_out],
             "kept_in": self.kept_in,
             "verdict": self.verdict,
         }
+
+
+def _side(one: SideBySide) -> dict[str, Any]:
+    """Plain values of our file and the streams at its bytes, with the PSNR of the frames that are shown."""
+    frames = one.pictures.frames
+    return {
+        "file": one.file,
+        "frames": {frame.title: frame.index for frame in frames},
+        "streams": [
+            {
+                **asdict(stream),
+                "frames_psnr_db": {frame.title: frame.files[number].psnr_db for frame in frames},
+            }
+            for number, stream in enumerate(one.streams)
+        ],
+    }
 
 
 def points_table(contenders: Sequence[Contender]) -> Table:

@@ -43,6 +43,29 @@ class Foreword:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """A file of ours, or the stream of an ordinary codec, among those of about the same bytes."""
+
+    name: str
+    setting: str
+    file_bytes: int
+    psnr_db: float
+    """Mean over all frames."""
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """One of our files, and ordinary codecs that have at most its bytes."""
+
+    file: str
+    """Short name of our file."""
+    streams: tuple[Stream, ...]
+    """Our file first."""
+    pictures: Pictures
+    """Chosen frames of the source and of each stream, without maps."""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything that a report says."""
 
@@ -54,6 +77,7 @@ class Evidence:
     comparisons: tuple[tuple[dict[str, Any], ...], ...]
     """The BD-rates of each plot; see `bdrate.compare_all`."""
     foreword: Foreword | None = None
+    side_by_side: tuple[SideBySide, ...] = ()
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

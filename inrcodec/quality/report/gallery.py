@@ -14,37 +14,42 @@ SOURCE = "source"
 
 
 def gallery(evidence: Evidence) -> Markup:
-    """The slider, followed by the pictures of each chosen frame."""
-    pictures = evidence.pictures
+    """The slider, followed by the pictures of each chosen frame, and the key to the maps."""
     names = [file.name for file in evidence.files]
-    shape = f"{_shape(evidence):.6g}"
+    return joined(viewer(names, evidence.pictures, shape_of(evidence)), _scales(evidence.pictures))
+
+
+def viewer(names: list[str], pictures: Pictures, shape: float, key: str = "") -> Markup:
+    """The slider, followed by the pictures of each chosen frame; `names` are those of the files.
+
+    `shape` is width / height as displayed. `key` differs for each viewer of a page.
+    """
     frames = pictures.frames
     return element(
         "div",
-        _slider(frames),
+        _slider(frames, f"frame{key}"),
         *(_frame(frame, names, pictures, number) for number, frame in enumerate(frames)),
-        _scales(pictures),
         class_="gallery",
-        style=f"--shape:{shape};--natural:{pictures.width}px",
+        style=f"--shape:{shape:.6g};--natural:{pictures.width}px",
     )
 
 
-def _shape(evidence: Evidence) -> float:
+def shape_of(evidence: Evidence) -> float:
     """Aspect ratio of a picture as displayed, width / height."""
     header, pictures = evidence.files[0].held.header, evidence.pictures
     ratio = float(header.sample_aspect_ratio) or 1.0
     return pictures.width / pictures.height * (1 / ratio if header.rotation % 180 else ratio)
 
 
-def _slider(frames: tuple[ShownFrame, ...]) -> Markup:
-    """The slider, hidden and empty until the script fills it.
+def _slider(frames: tuple[ShownFrame, ...], group: str) -> Markup:
+    """The slider, hidden and empty until the script fills it; `group` names its radio buttons.
 
     Without a script, the gallery below shows the same pictures.
     """
     choices = (
         element(
             "label",
-            element("input", type="radio", name="frame", value=number, checked=number == 0),
+            element("input", type="radio", name=group, value=number, checked=number == 0),
             element("span", f"{frame.title.capitalize()} ", element("small", str(frame.index))),
         )
         for number, frame in enumerate(frames)
@@ -66,8 +71,8 @@ def _slider(frames: tuple[ShownFrame, ...]) -> Markup:
         element(
             "div",
             element("fieldset", element("legend", "Frame"), *choices, class_="choices"),
-            element("label", "Left ", element("select", id="left")),
-            element("label", "Right ", element("select", id="right")),
+            element("label", "Left ", element("select", class_="left")),
+            element("label", "Right ", element("select", class_="right")),
             class_="controls",
         ),
         element(

@@ -18,11 +18,13 @@ from inrcodec.quality.report.sections import (
     frames_text,
     summary_section,
 )
+from inrcodec.quality.report.side_by_side import side_by_side_section
 from inrcodec.version import __version__
 
 _PARTS = {
     "verdict": "Verdict",
     "summary": "Summary",
+    "equal": "At equal bytes",
     "pictures": "Pictures",
     "quality": "Frame by frame",
     "bits": "Bits",
@@ -38,6 +40,7 @@ def page(evidence: Evidence) -> str:
     parts = {
         "verdict": foreword_section(evidence),
         "summary": summary_section(evidence),
+        "equal": side_by_side_section(evidence),
         "pictures": gallery(evidence),
         "quality": quality_section(evidence),
         "bits": bits_section(evidence),

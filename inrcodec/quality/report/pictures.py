@@ -35,7 +35,8 @@ class FileFrame:
     psnr_db: float
     picture: str
     """A `data:` address, as are the maps."""
-    error: str
+    error: str | None
+    """None on a page or part without maps, as is `flip`."""
     mean_error: float
     """Mean over the pixels of the largest difference of the three colours, 0 to 255."""
     flip: str | None
@@ -65,14 +66,21 @@ class Pictures:
 
 
 def make_pictures(
-    chosen: Sequence[Chosen], source: Sequence[Frame], files: Sequence[Sequence[Frame]]
+    chosen: Sequence[Chosen],
+    source: Sequence[Frame],
+    files: Sequence[Sequence[Frame]],
+    has_maps: bool = True,
+    sets: int = 1,
 ) -> Pictures:
-    """Make the pictures; `source` and each of `files` hold the chosen frames (height, width, 3)."""
+    """Make the pictures; `source` and each of `files` hold the chosen frames (height, width, 3).
+
+    `sets` is how many such sets of pictures one part of a page has.
+    """
     errors = [[_error(*both) for both in zip(source, frames, strict=True)] for frames in files]
     levels = _levels(errors)
     height, width = source[0].shape[:2]
-    has_flip = MEASURES["flip"].is_installed
-    count = len(source) * (1 + len(files) * (3 if has_flip else 2))
+    has_flip = has_maps and MEASURES["flip"].is_installed
+    count = sets * len(source) * (1 + len(files) * (1 + has_maps + has_flip))
     is_lossless = count * width * height <= LOSSLESS_PIXELS and max(width, height) <= WEBP_SIDE
     shown = []
     for number, one in enumerate(chosen):
@@ -83,7 +91,7 @@ def make_pictures(
                 FileFrame(
                     psnr_db=psnr_db(source[number], frames[number]),
                     picture=_address(frames[number], is_lossless),
-                    error=_address(heat(of_file[number] / levels), is_lossless),
+                    error=_address(heat(of_file[number] / levels), is_lossless) if has_maps else None,
                     mean_error=float(of_file[number].mean()),
                     flip=None if flip is None else _address(heat(flip), is_lossless),
                     mean_flip=None if flip is None else float(flip.mean(dtype=np.float64)),
@@ -124,7 +132,7 @@ class Chosen:
     """A frame that is shown, and the reason."""
 
     title: str
-    """`worst`, `median`, `best` or `only`."""
+    """`worst`, `median`, `best`, `middle` or `only`."""
     index: int
 
 

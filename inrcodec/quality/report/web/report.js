@@ -6,13 +6,13 @@ function slider(root) {
   const stage = box.querySelector(".stage");
   const handle = box.querySelector(".handle");
   const [left, right] = ["left", "right"].map((side) => ({
-    choice: box.querySelector(`#${side}`),
+    choice: box.querySelector(`select.${side}`),
     picture: stage.querySelector(side === "left" ? ".over" : ".under"),
     name: stage.querySelector(`.name.${side}`),
   }));
   let at = 50;
 
-  const number = () => box.querySelector("input[name=frame]:checked").value;
+  const number = () => box.querySelector("input[type=radio]:checked").value;
   const pictures = () => [...root.querySelectorAll(`.frame[data-frame="${number()}"] img[data-name]`)];
   const move = (place) => {
     at = Math.min(100, Math.max(0, place));
@@ -37,7 +37,7 @@ function slider(root) {
     side.choice.selectedIndex = place;
     side.choice.addEventListener("change", show);
   }
-  for (const input of box.querySelectorAll("input[name=frame]")) input.addEventListener("change", show);
+  for (const input of box.querySelectorAll("input[type=radio]")) input.addEventListener("change", show);
 
   const follow = (event) => {
     const edge = stage.getBoundingClientRect();
