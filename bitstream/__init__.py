@@ -15,7 +15,16 @@ from bitstream.damage import Loss
 from bitstream.errors import BadMagic, BitstreamError, Corrupt, LimitExceeded, Truncated, UnsupportedVersion
 from bitstream.extras import Chapter, Extras, Packet, Padding, Track, TrackInfo, TrackKind
 from bitstream.forward import ForwardReader
-from bitstream.header import ColorTags, IndexEntry, Quality, Section, Segment, Stream, StreamHeader
+from bitstream.header import (
+    ColorTags,
+    IndexEntry,
+    Quality,
+    Section,
+    Segment,
+    SourcePart,
+    Stream,
+    StreamHeader,
+)
 from bitstream.limits import DEFAULT_LIMITS, Limits
 from bitstream.reader import StreamReader, Summary, probe
 from bitstream.salvage import SalvageReader
@@ -41,6 +50,7 @@ __all__ = [
     "SalvageReader",
     "Section",
     "Segment",
+    "SourcePart",
     "Stream",
     "StreamHeader",
     "StreamReader",

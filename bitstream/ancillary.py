@@ -7,7 +7,7 @@ from dataclasses import replace
 from bitstream.blocks import Block, block_name
 from bitstream.errors import Corrupt, UnsupportedVersion
 from bitstream.extras import Chapter, Extras, Padding, Track, read_chapters, read_metadata, read_paddings
-from bitstream.header import Quality, is_ancillary
+from bitstream.header import Quality, SourcePart, StreamHeader, is_ancillary
 from bitstream.limits import Limits
 from bitstream.timestamps import read_last
 
@@ -21,6 +21,7 @@ class AncillaryBlocks:
         self.quality: Quality | None = None
         self.metadata: dict[str, str] | None = None
         self.last_duration: int | None = None
+        self.part: SourcePart | None = None
 
     def count(self, block_type: bytes, offset: int) -> None:
         """Count the next block. Raises UnsupportedVersion for a critical type, LimitExceeded for too many."""
@@ -45,9 +46,18 @@ class AncillaryBlocks:
         elif block.type == b"last":
             require_first(self.last_duration, block)
             self.last_duration = read_last(block, self._limits)
+        elif block.type == b"part":
+            require_first(self.part, block)
+            reader = block.reader(self._limits)
+            self.part = SourcePart.read(reader)
+            reader.expect_end()
         else:
             return False
         return True
+
+    def complete(self, header: StreamHeader) -> StreamHeader:
+        """The header with the values that ancillary blocks store."""
+        return replace(header, last_duration=self.last_duration, part=self.part)
 
 
 def require_first(present: object | None, block: Block) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bitstream.ancillary import AncillaryBlocks, ExtrasBlocks
 from bitstream.blocks import Block, BlockHead, block_name
 from bitstream.errors import Corrupt
@@ -138,8 +136,8 @@ class Assembly:
             self.extras_heads.append(head)
         elif not self.ancillary.add(block):
             self.unknown_heads.append(head)
-        elif block.type == b"last" and self.header is not None:
-            self.header = replace(self.header, last_duration=self.ancillary.last_duration)
+        elif self.header is not None:
+            self.header = self.ancillary.complete(self.header)
 
     def _add_index(self, block: Block) -> None:
         if read_index(block, self._limits).entries != tuple(self.entries):

@@ -31,6 +31,8 @@ class StreamWriter:
         if header.last_duration is not None:
             # Before the segments, because a reader of a pipe needs it before the last frame is written.
             self._put(encode_block(b"last", encode_last(header.last_duration)))
+        if header.part is not None:
+            self._put(encode_block(b"part", record_bytes(header.part)))
 
     def _put(self, data: bytes) -> None:
         self._file.write(data)

@@ -20,6 +20,7 @@ _CONTENTS = {
     b"qual": "the measured quality",
     b"meta": "the metadata",
     b"last": "the duration of the last frame",
+    b"part": "the part of the source",
     b"tags": "the tags",
     b"chap": "the chapters",
     b"vtag": "the tags of the video",

@@ -25,7 +25,7 @@ from bitstream.records import (
     wire,
 )
 
-KNOWN_ANCILLARY_TYPES = (b"qual", b"meta", b"last")
+KNOWN_ANCILLARY_TYPES = (b"qual", b"meta", b"last", b"part")
 TIMESTAMP_BOUND = 1 << 60
 """Exclusive bound of timestamps, in units of the time base."""
 
@@ -48,6 +48,38 @@ class ColorTags(Record):
     transfer: int = wire(Byte(), 2)
     matrix: int = wire(Byte(), 2)
     full_range: bool = wire(Flag(), False)
+
+
+@dataclass(frozen=True)
+class SourcePart(Record):
+    """The part of the source that the frames are. Frame `i` is frame `first_frame + i * every` of it.
+
+    Its frames were cropped, then scaled. Sizes and offsets are in pixels.
+    """
+
+    first_frame: int = wire(Varint(), 0)
+    every: int = wire(Varint(1), 1)
+    stream: int = wire(Varint(), 0)
+    """0 for the video stream with the largest pictures, else 1 + the number of the stream."""
+    bit_depth: int = wire(Byte(0, 16), 0)
+    """Bits per component to which the source was reduced; 0 if it was not."""
+    crop_width: int = wire(Varint(), 0)
+    """0 if the frames were not cropped."""
+    crop_height: int = wire(Varint(), 0)
+    crop_x: int = wire(Varint(), 0)
+    """0 for the centre, else 1 + the number of columns left of the crop."""
+    crop_y: int = wire(Varint(), 0)
+    """0 for the centre, else 1 + the number of rows above the crop."""
+    scale_width: int = wire(Varint(), 0)
+    """0 if the frames were not scaled."""
+    scale_height: int = wire(Varint(), 0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for pair in ("crop_width crop_height", "crop_x crop_y", "scale_width scale_height"):
+            one, other = pair.split()
+            if (getattr(self, one) == 0) != (getattr(self, other) == 0):
+                raise ValueError(f"SourcePart: expected {one} and {other} both 0 or both above 0")
 
 
 @dataclass(frozen=True)
@@ -74,6 +106,8 @@ class StreamHeader(Record):
     """One per frame, rising from 0, stored in the TIME block; None for a constant frame rate."""
     last_duration: int | None = None
     """Duration of the last frame in units of `time_base`, stored in `last`; None means 1 / `frame_rate`."""
+    part: SourcePart | None = None
+    """The part of the source, stored in `part`; None for the whole source, or if it is unknown."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -171,7 +171,7 @@ class StreamReader:
                 else:
                     unknown.append(head)
                 at = head.end
-        self.header = replace(self.header, last_duration=known.last_duration)
+        self.header = known.complete(self.header)
         self.quality = known.quality
         self.metadata: Mapping[str, str] = known.metadata or {}
         self.ancillary = tuple(unknown)

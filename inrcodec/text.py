@@ -1,4 +1,4 @@
-"""Text of strangers, made harmless for terminals and pages."""
+"""Text for people: numbers with nouns, and text of strangers made harmless for terminals and pages."""
 
 from __future__ import annotations
 
@@ -12,3 +12,9 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )
+
+
+def counted(count: float, noun: str) -> str:
+    """The number with its noun, which takes an s unless the number is 1: `1 frame`, `2,000 frames`."""
+    number = f"{count:,}" if isinstance(count, int) else f"{count:g}"
+    return f"{number} {noun}{'' if count == 1 else 's'}"

@@ -68,6 +68,11 @@ def print_line(line: str) -> None:
     print(printable(line), flush=True)
 
 
+def print_script(script: str) -> None:
+    """Print a script, whose line feeds stay, on stdout."""
+    print(script, flush=True)
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on stdout."""
     print(json.dumps(value, indent=2, allow_nan=False), flush=True)

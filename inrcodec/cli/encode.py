@@ -10,6 +10,7 @@ import click
 from inrcodec.cli import console
 from inrcodec.cli.console import Verbosity
 from inrcodec.cli.group import Interrupted, Terminated
+from inrcodec.cli.grouped import GroupedCommand, option_group
 from inrcodec.cli.lines import encode_lines
 from inrcodec.cli.options import (
     effort_options,
@@ -19,30 +20,36 @@ from inrcodec.cli.options import (
     procedure_options,
     refuse_what_is_settled,
     reporting_options,
-    source_options,
-    taken,
     target_options,
 )
+from inrcodec.cli.source_options import source_options, source_settings
 from inrcodec.errors import UsageError
 from inrcodec.settings.encode import EncodeSettings
-from inrcodec.settings.source import SourceSettings
 from inrcodec.system.deadline import Deadline
 from inrcodec.system.names import STDOUT, resume_remark
 from inrcodec.system.outputs import output_paths
 
+_EXAMPLES = """\b
+Examples:
+  inrc encode in.mp4 -o out.inrv --size 1MiB
+  inrc encode in.mp4 -o out.inrv --bitrate 200k --start 1:30 --end 2:00 --scale -1x360
+  inrc encode *.mp4 -o coded/ --psnr 36 --preset slow
+"""
+_output = option_group("Output")
 
-@click.command()
+
+@click.command(cls=GroupedCommand, epilog=_EXAMPLES)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("-o", "--output", required=True, help="The .inrv file to write, or a folder for NAME.inrv.")
+@_output("-o", "--output", required=True, help="The .inrv file to write, or a folder for NAME.inrv.")
+@_output("-y", "overwrite", is_flag=True, help="Replace an existing output.")
+@reporting_options
+@preview_option
 @target_options
 @model_options
 @effort_options
 @source_options
-@procedure_options
 @length_options
-@preview_option
-@click.option("-y", "overwrite", is_flag=True, help="Replace an existing output.")
-@reporting_options
+@procedure_options
 @click.pass_obj
 def encode(
     started: float,
@@ -63,7 +70,7 @@ def encode(
     from inrcodec.encoder.ladder import ladder_rungs
 
     verbosity = console.verbosity_of(quiet, verbose)
-    plain["source"] = taken(SourceSettings, plain)
+    plain["source"] = source_settings(plain)
     settings = EncodeSettings(**plain)
     refuse_what_is_settled(click.get_current_context())
     if output == STDOUT:

@@ -8,13 +8,19 @@ import click
 
 from inrcodec.cli import console
 from inrcodec.cli.console import Verbosity
+from inrcodec.cli.grouped import GroupedCommand
 from inrcodec.cli.limits import limits_option
 from inrcodec.cli.lines import export_lines
 from inrcodec.cli.options import reporting_options
 from inrcodec.settings.export import EXPORT_CHECKS, ExportSettings
 
+_EXAMPLE = """\b
+Example:
+  inrc export in.inrv -o player/ --web
+"""
 
-@click.command()
+
+@click.command(cls=GroupedCommand, epilog=_EXAMPLE)
 @click.argument("source", metavar="FILE.inrv")
 @click.option("-o", "--output", required=True, metavar="FOLDER", help="Folder to create.")
 @click.option("--web", is_flag=True, help="Add a page that plays the video in a browser.")

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from inrcodec.cli.grouped import meant_instead
+from inrcodec.cli.hints import command_hint
 from inrcodec.errors import InrcError, UsageError, explained
 
 
@@ -39,9 +41,24 @@ class Commands(click.Group):
     """The group of commands; hides from click the exceptions that click would handle."""
 
     def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
-        if not words:
+        # A shell that completes a command asks without words, too.
+        if not words and not context.resilient_parsing:
             raise NoCommand(context.get_help(), context)
-        return super().parse_args(context, words)
+        try:
+            return super().parse_args(context, [*words])
+        except click.NoSuchOption as error:
+            raise meant_instead(error, context, words) from None
+
+    def resolve_command(
+        self, context: click.Context, words: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(context, words)
+        except click.UsageError:
+            hint = command_hint(words[0])
+            if hint is None:
+                raise
+            raise click.UsageError(f"{words[0]} is no command of inrc: {hint}", context) from None
 
     def invoke(self, context: click.Context) -> Any:
         _check_working_directory()

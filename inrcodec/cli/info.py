@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from inrcodec.cli import console, tables
+from inrcodec.cli.grouped import GroupedCommand
 from inrcodec.cli.limits import limits_option
 from inrcodec.cli.lines import Lost, lost_lines
-from inrcodec.errors import EXIT_CORRUPT
+from inrcodec.errors import EXIT_CORRUPT, explained
+from inrcodec.text import counted
 
 if TYPE_CHECKING:
     from bitstream.limits import Limits
@@ -29,8 +31,8 @@ def say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
     return EXIT_CORRUPT if lost else 0
 
 
-@click.command()
-@click.argument("file")
+@click.command(cls=GroupedCommand)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @verbose_option
 @click.option("--skip-damaged", is_flag=True, help="Report what is intact in a damaged file; exit code 4.")
 @limits_option
@@ -40,19 +42,45 @@ def say_lost(source: str, lost: Sequence[Lost], result: str) -> int:
     help="Decode the symbols of inrc, and show bits by level of the hierarchy and by kind.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
-def info(file: str, skip_damaged: bool, limits: Limits, detail: bool, as_json: bool) -> int:
-    """Show what the .inrv FILE contains and how many bits each part takes.
+def info(files: Sequence[str], skip_damaged: bool, limits: Limits, detail: bool, as_json: bool) -> int:
+    """Show what each .inrv FILE contains and how many bits each part takes.
 
-    FILE `-` is standard input.
+    FILE `-` is standard input. Several files are a list `files` in JSON.
     """
     from inrcodec.decoder.info import inspect
 
-    report = inspect(file, skip_damaged, limits, detail)
+    def show(file: str) -> tuple[int, dict[str, Any]]:
+        report = inspect(file, skip_damaged, limits, detail)
+        if not as_json:
+            tables.print_report(report)
+        elif len(files) == 1:
+            console.print_json(report.as_dict())
+        return say_lost(file, report.lost, "the report covers the intact parts"), report.as_dict()
+
+    return _each(files, show, as_json)
+
+
+def _each(files: Sequence[str], show: Callable[[str], tuple[int, dict[str, Any]]], as_json: bool) -> int:
+    """Show every file, also after one that fails; return the first exit code that is not 0.
+
+    `show` returns the exit code and the JSON of a file; several files are printed as one object. The error of
+    a single file is raised.
+    """
+    if len(files) == 1:
+        return show(files[0])[0]
+    codes, rows = [], []
+    for file in files:
+        try:
+            code, row = show(file)
+        except Exception as error:
+            message, code = explained(error)
+            console.say_error(message if message.startswith(file) else f"{file}: {message}")
+            row = {"path": file, "error": message, "exit_code": code}
+        codes.append(code)
+        rows.append(row)
     if as_json:
-        console.print_json(report.as_dict())
-    else:
-        tables.print_report(report)
-    return say_lost(file, report.lost, "the report covers the intact parts")
+        console.print_json({"files": rows})
+    return next(filter(None, codes), 0)
 
 
 @click.command()
@@ -69,21 +97,26 @@ def models(as_json: bool) -> None:
         console.print_line(f"{family.name:10} {family.summary}")
 
 
-@click.command()
-@click.argument("file")
+@click.command(cls=GroupedCommand)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @verbose_option
 @limits_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line.")
-def verify(file: str, limits: Limits, as_json: bool) -> None:
-    """Check every checksum and every symbol of the .inrv FILE.
+def verify(files: Sequence[str], limits: Limits, as_json: bool) -> int:
+    """Check every checksum and every symbol of each .inrv FILE.
 
-    FILE `-` is standard input.
+    FILE `-` is standard input. Several files are a list `files` in JSON.
     """
     from inrcodec.decoder.info import verify as verify_file
 
-    report = verify_file(file, limits)
-    if as_json:
-        console.print_json({"path": file, "intact": True, "file_bytes": report.file_bytes})
-    else:
-        segments = len(report.segments)
-        console.print_line(f"{file}: intact, {report.file_bytes:,} bytes, {segments} segment(s)")
+    def show(file: str) -> tuple[int, dict[str, Any]]:
+        report = verify_file(file, limits)
+        row = {"path": file, "intact": True, "file_bytes": report.file_bytes}
+        if not as_json:
+            segments = counted(len(report.segments), "segment")
+            console.print_line(f"{file}: intact, {report.file_bytes:,} bytes, {segments}")
+        elif len(files) == 1:
+            console.print_json(row)
+        return 0, row
+
+    return _each(files, show, as_json)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from inrcodec.progress import EncodePlan, FitReport
 from inrcodec.settings.notation import duration_text
 from inrcodec.system.names import STDIN
+from inrcodec.text import counted
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 60
@@ -23,12 +24,13 @@ def plan_lines(plan: EncodePlan) -> list[str]:
     """Size, model, device and effort of an encode that is about to begin."""
     pixels = plan.width * plan.height * plan.frame_count
     expected = [] if plan.expected_seconds is None else [f"about {duration_text(plan.expected_seconds)}"]
-    epochs = [] if plan.epochs is None else [f"{plan.epochs:g} epochs"]
+    epochs = [] if plan.epochs is None else [counted(plan.epochs, "epoch")]
     effort = ", ".join(epochs + expected)
+    values = counted(plan.parameter_count, "transmitted value")
     return [
-        f"{plan.source}: {plan.frame_count} frames of {plan.width}x{plan.height} -> at most "
+        f"{plan.source}: {counted(plan.frame_count, 'frame')} of {plan.width}x{plan.height} -> at most "
         f"{plan.target_bytes:,} bytes ({8 * plan.target_bytes / pixels:.4f} bpp)",
-        f"{plan.model} with {plan.parameter_count:,} transmitted values on {plan.device}: {effort}",
+        f"{plan.model} with {values} on {plan.device}: {effort}",
     ]
 
 
@@ -49,12 +51,12 @@ def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
     wanted = "" if asked is None else f", target {asked:g} dB"
     beside = f", and {extras_bytes:,} bytes of audio, subtitles and metadata" if extras_bytes else ""
     masked = result["masked_share"]
-    counted = f" over the {1 - masked:.1%} of pixels outside the mask" if masked else ""
+    outside = f" over the {1 - masked:.1%} of pixels outside the mask" if masked else ""
     return [
         f"{output}: {video_bytes:,} bytes{share}, {result['bpp']:.4f} bpp{beside}",
-        f"{result['psnr_db']:.2f} dB{counted}{wanted} "
+        f"{result['psnr_db']:.2f} dB{outside}{wanted} "
         f"(1st percentile {result['psnr_p1_db']:.2f} dB), "
-        f"{result['steps']:,} steps in {duration_text(result['seconds'])}",
+        f"{counted(result['steps'], 'step')} in {duration_text(result['seconds'])}",
     ]
 
 
@@ -76,15 +78,14 @@ def decode_line(output: str, result: Mapping[str, Any]) -> str:
     """Frames and speed of a finished decode, from the fields of `DecodeResult`."""
     name = "standard output" if output == "-" else output
     return (
-        f"{name}: {result['frames']} frames in {duration_text(result['seconds'])} "
+        f"{name}: {counted(result['frames'], 'frame')} in {duration_text(result['seconds'])} "
         f"({result['frames_per_second']:.1f} fps)"
     )
 
 
 def report_line(output: str, result: Mapping[str, Any]) -> str:
     """Files and size of a finished report, from the fields of `ReportResult`."""
-    count = len(result["files"])
-    files = "1 file" if count == 1 else f"{count} files"
+    files = counted(len(result["files"]), "file")
     return f"{output}: {files} compared with {result['source']}, {result['page_bytes']:,} bytes"
 
 
@@ -92,10 +93,11 @@ def export_lines(output: str, result: Mapping[str, Any]) -> list[str]:
     """Size and accuracy of a finished export, from the fields of `ExportResult`."""
     page = f", page and runtime of {result['page_bytes']:,} bytes" if result["page_bytes"] else ""
     return [
-        f"{output}: {result['frames']} frames of {', '.join(result['families'])} in {result['segments']} "
-        f"segment(s), models of {result['model_bytes']:,} bytes (ONNX, opset {result['opset']}), inputs of "
+        f"{output}: {counted(result['frames'], 'frame')} of {', '.join(result['families'])} in "
+        f"{counted(result['segments'], 'segment')}, models of {result['model_bytes']:,} bytes "
+        f"(ONNX, opset {result['opset']}), inputs of "
         f"{result['input_bytes']:,} bytes{page}",
-        f"{result['checked_frames']} frame(s) compared with `inrc decode`: largest difference "
+        f"{counted(result['checked_frames'], 'frame')} compared with `inrc decode`: largest difference "
         f"{result['largest_difference']} of 255, {duration_text(result['seconds'])}",
     ]
 
@@ -103,7 +105,7 @@ def export_lines(output: str, result: Mapping[str, Any]) -> list[str]:
 def comparison_line(output: str, result: Mapping[str, Any]) -> str:
     """Codecs and output of a finished comparison, from the fields of `ComparisonResult`."""
     kept = f"; the .inrv files are in {result['kept_in']}" if result["kept_in"] else ""
-    return f"{output}: {len(result['contenders'])} codecs, {result['page_bytes']:,} bytes{kept}"
+    return f"{output}: {counted(len(result['contenders']), 'codec')}, {result['page_bytes']:,} bytes{kept}"
 
 
 def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -17,6 +17,7 @@ from types import FrameType
 import click
 
 from inrcodec.cli import console
+from inrcodec.cli.completion import completion
 from inrcodec.cli.decode import decode
 from inrcodec.cli.encode import encode
 from inrcodec.cli.export import export
@@ -42,7 +43,7 @@ def commands() -> None:
     """A video codec whose files are models, each fitted to one video."""
 
 
-for command in (encode, decode, info, models, verify, evaluate, report, compare, export):
+for command in (encode, decode, info, models, verify, evaluate, report, compare, export, completion):
     commands.add_command(command)
 
 

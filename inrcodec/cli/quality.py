@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from inrcodec.cli import console, tables
 from inrcodec.cli.console import Verbosity
+from inrcodec.cli.grouped import GroupedCommand, option_group
 from inrcodec.cli.limits import limits_option
 from inrcodec.cli.lines import comparison_line, report_line
-from inrcodec.cli.options import DEVICE, DURATION, LADDER, POSITIVE, picture_options, reporting_options, taken
+from inrcodec.cli.options import reporting_options, threads_option
+from inrcodec.cli.source_options import is_part_given, picture_options, source_settings
+from inrcodec.cli.types import DEVICE, DURATION, LADDER, POSITIVE, PRESET
 from inrcodec.errors import UsageError
 from inrcodec.settings.pages import METRICS, ComparisonSettings, ReportSettings
-from inrcodec.settings.presets import PRESETS
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import check_output_file
 from inrcodec.system.names import check_paths
@@ -22,21 +23,38 @@ from inrcodec.system.names import check_paths
 if TYPE_CHECKING:
     from bitstream.limits import Limits
 
+_EVAL_EXAMPLES = """\b
+Examples:
+  inrc eval in.mp4 out.inrv
+  inrc eval in.mp4 rival.mp4 --frames 1s:3s --scale 50%
+"""
+_REPORT_EXAMPLE = """\b
+Example:
+  inrc report in.mp4 small.inrv large.inrv -o page.html
+"""
+_COMPARE_EXAMPLE = """\b
+Example:
+  inrc compare in.mp4 -o page.html --time 20m --start 10s --end 15s
+"""
+_output, _measure, _codecs = option_group("Output"), option_group("Measures"), option_group("Codecs")
+_effort = option_group("Time and device")
 
-@click.command(name="eval")
+
+@click.command(name="eval", cls=GroupedCommand, epilog=_EVAL_EXAMPLES)
 @click.argument("reference")
 @click.argument("decoded")
 @picture_options
-@click.option(
+@_measure(
     "--metric",
     "metrics",
     multiple=True,
     type=click.Choice(METRICS),
     help="Metric to measure; repeatable.  [default: all that are installed]",
 )
-@click.option("--csv", "table", metavar="FILE.csv", help="Also write a table with one line per frame.")
-@click.option("--device", type=DEVICE, default="auto", show_default=True)
-@click.option("-y", "overwrite", is_flag=True, help="Replace an existing table.")
+@_output("--csv", "table", metavar="FILE.csv", help="Also write a table with one line per frame.")
+@_effort("--device", type=DEVICE, default="auto", show_default=True)
+@threads_option
+@_output("-y", "overwrite", is_flag=True, help="Replace an existing table.")
 @limits_option
 @reporting_options
 def evaluate(
@@ -54,11 +72,11 @@ def evaluate(
 ) -> None:
     """Measure how close DECODED, an .inrv file or any video, is to the video REFERENCE.
 
-    --frames, --every, --crop, --scale, --bit-depth and --stream select the part of REFERENCE that was
-    encoded.
+    An .inrv file says which part of REFERENCE it holds. For other videos, and for .inrv files that do not say
+    it, --frames, --every, --crop, --scale, --bit-depth and --stream select that part.
     """
     verbosity = console.verbosity_of(quiet, verbose)
-    selected = SourceSettings(**source)
+    selected = _selected(source)
     if table is not None:
         if not table.endswith(".csv"):
             raise UsageError(f"--csv: expected a name that ends with .csv, found {table}")
@@ -77,26 +95,33 @@ def evaluate(
         tables.print_evaluation(found)
 
 
-@click.command()
+def _selected(options: dict[str, Any]) -> SourceSettings | None:
+    """The part of the source that the options select; None if they do not, and files say it."""
+    selected = source_settings(options)
+    return selected if is_part_given(click.get_current_context()) else None
+
+
+@click.command(cls=GroupedCommand, epilog=_REPORT_EXAMPLE)
 @click.argument("source")
 @click.argument("files", nargs=-1, required=True, metavar="FILE.inrv...")
-@click.option("-o", "--output", required=True, help="The .html page to write.")
+@_output("-o", "--output", required=True, help="The .html page to write.")
 @picture_options
-@click.option(
+@_measure(
     "--results",
     multiple=True,
     metavar="RD.json",
     help="Other codecs for the rate-distortion plots, as measured by benchmarks.rd.  Repeatable.",
 )
-@click.option(
+@_measure(
     "--log",
     "logs",
     multiple=True,
     metavar="ENCODE.json",
     help="Output of `inrc encode --json` for one of the files, to plot its fit.  Repeatable.",
 )
-@click.option("--device", type=DEVICE, default="auto", show_default=True)
-@click.option("-y", "overwrite", is_flag=True, help="Replace an existing page.")
+@_effort("--device", type=DEVICE, default="auto", show_default=True)
+@threads_option
+@_output("-y", "overwrite", is_flag=True, help="Replace an existing page.")
 @limits_option
 @reporting_options
 def report(
@@ -115,12 +140,12 @@ def report(
 ) -> None:
     """Write an HTML page that compares .inrv files with their SOURCE.
 
-    The page is self-contained. --frames, --every, --crop, --scale, --bit-depth and --stream select the part
-    of SOURCE that was encoded.
+    The page is self-contained. Files say which part of SOURCE they hold; for files that do not, --frames,
+    --every, --crop, --scale, --bit-depth and --stream select it.
     """
     verbosity = console.verbosity_of(quiet, verbose)
     settings = ReportSettings(
-        SourceSettings(**selected),
+        _selected(selected),
         results,
         logs,
         device,
@@ -137,18 +162,18 @@ def report(
         console.say(report_line(output, made.as_dict()))
 
 
-@click.command()
+@click.command(cls=GroupedCommand, epilog=_COMPARE_EXAMPLE)
 @click.argument("source")
-@click.option("-o", "--output", required=True, help="The .html page to write.")
-@click.option(
+@_output("-o", "--output", required=True, help="The .html page to write.")
+@_effort(
     "--time",
     "time_seconds",
     type=DURATION,
     help="Wall-clock limit of all inrc encodes together.  [default: 5m without --epochs or --preset]",
 )
-@click.option("--epochs", type=POSITIVE, help="Passes over the frames in each encode.")
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="See `inrc encode`.  [default: medium]")
-@click.option(
+@_effort("--epochs", type=POSITIVE, help="Passes over the frames in each encode.")
+@_effort("--preset", type=PRESET, help="See `inrc encode`.  [default: medium]")
+@_codecs(
     "--bpp",
     "bpps",
     type=LADDER,
@@ -156,13 +181,13 @@ def report(
     show_default=True,
     help="Bits per pixel of the inrc files; BD-rates need four.",
 )
-@click.option(
+@_codecs(
     "--model",
     "models",
     multiple=True,
     help="Model to compare, from `inrc models`; repeatable.  [default: inrc]",
 )
-@click.option(
+@_codecs(
     "--against",
     default=",".join(ComparisonSettings.against),
     show_default=True,
@@ -170,9 +195,10 @@ def report(
     help="Ordinary codecs to compare with: x264, x265 or svtav1.",
 )
 @picture_options
-@click.option("--keep", metavar="FOLDER", help="Keep the .inrv files there.  [default: delete them]")
-@click.option("--device", type=DEVICE, default="auto", show_default=True)
-@click.option("-y", "overwrite", is_flag=True, help="Replace an existing page and kept files.")
+@_output("--keep", metavar="FOLDER", help="Keep the .inrv files there.  [default: delete them]")
+@_effort("--device", type=DEVICE, default="auto", show_default=True)
+@threads_option
+@_output("-y", "overwrite", is_flag=True, help="Replace an existing page and kept files.")
 @reporting_options
 def compare(
     source: str,
@@ -189,9 +215,9 @@ def compare(
     Only the first five seconds of a longer video are compared, unless --frames is given.
     """
     verbosity = console.verbosity_of(quiet, verbose)
-    is_chosen = click.get_current_context().get_parameter_source("frames") is ParameterSource.COMMANDLINE
+    is_chosen = is_part_given(click.get_current_context(), ("frames", "start", "end"))
     settings = ComparisonSettings(
-        taken(SourceSettings, plain),
+        source_settings(plain),
         first_seconds=None if is_chosen else ComparisonSettings.first_seconds,
         models=models or ComparisonSettings.models,
         against=[text for text in against.split(",") if text],

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from inrcodec.text import printable
+from inrcodec.text import counted, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from bitstream import StreamHeader
     from inrcodec.decoder.detail import Detail
     from inrcodec.decoder.info import FileReport, SegmentReport
     from inrcodec.quality.comparison.result import ComparisonResult
@@ -47,7 +48,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     size = "" if evaluation.bpp is None else f", {evaluation.file_bytes:,} bytes, {evaluation.bpp:.4f} bpp"
     console.print(
         _plain(
-            f"{evaluation.decoded}: {evaluation.frame_count} frames of "
+            f"{evaluation.decoded}: {counted(evaluation.frame_count, 'frame')} of "
             f"{evaluation.width}x{evaluation.height}{size}"
         ),
         soft_wrap=True,
@@ -99,15 +100,38 @@ def report_lines(report: FileReport) -> list[str]:
     psnr = "not measured" if report.psnr_db is None else f"{report.psnr_db:.2f} dB"
     return [
         f"{report.path}: {report.file_bytes:,} bytes, format {report.format_version}",
-        f"video    {header.width}x{header.height}, {header.frame_count} frames in "
+        f"video    {header.width}x{header.height}, {counted(header.frame_count, 'frame')} in "
         f"{float(duration(header)):.6g} s, "
         f"{float(header.frame_rate):.6g} fps{irregular}, {header.bit_depth} bits, "
         f"pixel aspect {header.sample_aspect_ratio}, {rotation}"
         f"colour {color.primaries}/{color.transfer}/{color.matrix} {color_range}",
         f"rate     {report.bpp:.4f} bpp",
         f"quality  {psnr}",
+        *([] if header.part is None else [f"source   {_part_text(header)}"]),
         *(f"{key:<8} {value}" for key, value in report.metadata.items()),
     ]
+
+
+def _part_text(header: StreamHeader) -> str:
+    """The part of its source that a file holds."""
+    part = header.part
+    if part is None:
+        return "whole"
+    said = []
+    stop = part.first_frame + (header.frame_count - 1) * part.every + 1
+    said.append(f"frames {part.first_frame}:{stop}")
+    if part.every > 1:
+        said.append(f"every {part.every}")
+    if part.crop_width:
+        place = f"+{part.crop_x - 1}+{part.crop_y - 1}" if part.crop_x else ""
+        said.append(f"cropped to {part.crop_width}x{part.crop_height}{place}")
+    if part.scale_width:
+        said.append(f"scaled to {part.scale_width}x{part.scale_height}")
+    if part.bit_depth:
+        said.append(f"reduced to {part.bit_depth} bits")
+    if part.stream:
+        said.append(f"stream {part.stream - 1}")
+    return ", ".join(said)
 
 
 def _plain(text: str) -> Text:
@@ -125,7 +149,7 @@ def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
     table = Table(
         title=_plain(
             f"frames {segment.first_frame} to {last}: {segment.family}, seed {segment.seed}, "
-            f"{segment.parameter_count:,} transmitted values"
+            f"{counted(segment.parameter_count, 'transmitted value')}"
         ),
         title_justify="left",
         box=box.SIMPLE_HEAD,

@@ -69,7 +69,7 @@ def _decode(source: FileSource, output: str, settings: DecodeSettings, progress:
     with open_video(
         source, settings.device, settings.precision, settings.skip_damaged, settings.limits or DEFAULT_LIMITS
     ) as video:
-        selected = video.select(settings.frames, settings.at_seconds)
+        selected = video.select(settings.times or settings.frames, settings.at_seconds)
         positions = PositionsBetween(selected, settings.fps_scale)
         check_one_picture(output, len(positions))
         progress.detail(f"decoding on {video.device} in {str(video.dtype).removeprefix('torch.')}")

@@ -20,12 +20,13 @@ from bitstream.positions import FileSource
 from inrcodec.coding.opened_segment import AnyReader, open_stream
 from inrcodec.decoder.render import Frames, Renderers, SegmentRenderer
 from inrcodec.errors import UsageError
-from inrcodec.settings.source import FrameRange
+from inrcodec.settings.source import FrameRange, TimeRange
 from inrcodec.system.device import choose_device, compute_dtype
 from inrcodec.system.threads import one_thread_if_forked
+from inrcodec.text import counted
 from inrcodec.video import cut_extras
 from inrcodec.video.properties import displayed, properties_of
-from inrcodec.video.timestamps import frame_shown_at, window_of
+from inrcodec.video.timestamps import frame_shown_at, frames_beginning_in, window_of
 
 
 def open_video(
@@ -114,14 +115,16 @@ class Video:
             finally:
                 self._reader.close()
 
-    def select(self, frames: FrameRange, at_seconds: Fraction | float | None = None) -> range:
+    def select(self, frames: FrameRange | TimeRange, at_seconds: Fraction | float | None = None) -> range:
         """Frame numbers of a range, or of the one shown at a time; raises `UsageError` if there are none."""
+        if isinstance(frames, TimeRange):
+            return frames_beginning_in(self.properties, frames.start, frames.stop)
         if at_seconds is not None:
             shown = frame_shown_at(self.properties, at_seconds)
             return range(shown, shown + 1)
         selected = range(len(self))[frames.start : frames.stop]
         if not selected:
-            raise UsageError(f"--frames selects none of the {len(self)} frames")
+            raise UsageError(f"--frames selects none of {counted(len(self), 'frame')}")
         return selected
 
     def extras(self, frames: range, with_tracks: bool = True) -> Extras:

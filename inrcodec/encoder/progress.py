@@ -8,6 +8,7 @@ from functools import partial
 
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import EncodePlan, Part
+from inrcodec.text import counted
 
 
 @dataclass
@@ -52,7 +53,7 @@ class SourceProgress:
             frames_left = sum(plan.video.frame_count for plan in self.plans[number:])
             self.state(seconds * max(1.0, frames_left / frames / self.worker_count), epochs)
         if len(self.plans) > 1:
-            self.whole.detail(f"segment {number + 1} of {len(self.plans)}: {frames} frames")
+            self.whole.detail(f"segment {number + 1} of {len(self.plans)}: {counted(frames, 'frame')}")
 
     def state(self, expected_seconds: float | None, epochs: float | None) -> None:
         """Report the plan of the whole file; `expected_seconds` is None if unknown."""

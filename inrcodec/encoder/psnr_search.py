@@ -30,6 +30,7 @@ from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import claimed_output, output_errors
 from inrcodec.system.pipes import rereadable
 from inrcodec.video import survey_video
+from inrcodec.video.selection import settled
 
 Encode = Callable[[str, str, EncodeSettings, Progress, Deadline], EncodeResult]
 """Encodes a source to an output of the size in the settings."""
@@ -114,6 +115,7 @@ def encode_to_psnr(
     """
     deadline = deadline or Deadline(settings.time_seconds)
     with claimed_output(output, settings.overwrite) as file, rereadable(source, output) as path:
+        settings = replace(settings, source=settled(path, settings.source, progress))
         survey = survey_video(path, settings.source, 0, progress)
         properties = survey.properties
         video = VideoInfo(properties.width, properties.height, properties.frame_count)

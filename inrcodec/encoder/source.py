@@ -20,7 +20,15 @@ from inrcodec.errors import InrcError, NetworkTooLarge, UsageError, WorkerLost
 from inrcodec.metrics import summarise_psnr
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.registry import family_of
-from inrcodec.plan.budget import LEAST_FILL, Short, bits_per_pixel, metadata_of, size_of, target_bytes
+from inrcodec.plan.budget import (
+    LEAST_FILL,
+    Short,
+    bits_per_pixel,
+    metadata_of,
+    size_of,
+    target_bytes,
+    with_size,
+)
 from inrcodec.plan.cuts import LARGEST_SEGMENT_BYTES, cut, difficulties, share_of_time
 from inrcodec.plan.network import plan_segments, shared_budget
 from inrcodec.plan.warm_start import continued_plans, read_origin
@@ -29,8 +37,10 @@ from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import check_output_file, claimed_output, output_errors
 from inrcodec.system.pipes import rereadable
+from inrcodec.text import counted
 from inrcodec.video import check_mask_length, cut_holes, read_extras, survey_video
 from inrcodec.video.properties import header_of, part_properties
+from inrcodec.video.selection import part_of, settled
 from inrcodec.video.survey import SegmentClips
 
 _REASONS: Mapping[Short, str] = {
@@ -71,7 +81,10 @@ class SourceEncoding:
     def _prepare(self) -> None:
         """Read the source once, plan, and load the finished segments of an earlier attempt."""
         settings, progress = self._settings, self._progress
-        survey = survey_video(self._path, settings.source, LARGEST_SEGMENT_BYTES, progress, self._check_size)
+        source = settled(self._path, settings.source, progress)
+        survey = survey_video(self._path, source, LARGEST_SEGMENT_BYTES, progress, self._check_size)
+        survey = replace(survey, properties=replace(survey.properties, part=part_of(source)))
+        settings = self._settings = with_size(replace(settings, source=source), survey.properties)
         self._extras = read_extras(self._path, settings.source, survey.window, progress)
         if settings.mask is not None and survey.clip is not None:
             survey = replace(survey, clip=cut_holes(survey.clip, settings.mask, progress))
@@ -81,7 +94,10 @@ class SourceEncoding:
         self._resumable = Resumable(self._output, request, device, self._deadline.started, settings, progress)
         self._coded = [self._resumable.finished(*numbered) for numbered in enumerate(self._plans)]
         if self._resumable.is_resumed:
-            progress.note(f"resuming: {self.finished_count} of {len(self.runs)} segments are finished")
+            are = "is" if len(self.runs) == 1 else "are"
+            progress.note(
+                f"resuming: {self.finished_count} of {counted(len(self.runs), 'segment')} {are} finished"
+            )
 
     def _check_size(self, width: int, height: int) -> None:
         """Raise `UsageError` for frames that no file could hold."""
@@ -216,7 +232,8 @@ class SourceEncoding:
         kept = sum(one.is_kept for one in figures)
         if kept:
             self._progress.note(
-                f"{kept} of {len(coded)} fits came out worse than {settings.resume_from}: kept old segments"
+                f"{kept} of {counted(len(coded), 'fit')} came out worse than {settings.resume_from}: "
+                "the earlier segments are kept"
             )
         losses = [value for one in figures for value in one.quantisation_losses_db]
         return EncodeResult(

@@ -14,6 +14,7 @@ from bitstream import Extras, Quality, Section, Segment, Stream, StreamHeader, S
 from bitstream.blocks import BLOCK_OVERHEAD_BYTES, encode_block
 from bitstream.header import IndexEntry
 from bitstream.records import record_bytes
+from bitstream.timestamps import Timed, duration
 from inrcodec.coding.sections import Arrays, encode_section
 from inrcodec.models.family import STEPPED_ROLES, TensorSpec, VideoInfo
 from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings
@@ -45,6 +46,14 @@ def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
         return settings.size_bytes
     bpp = DEFAULT_BPP if settings.bpp is None else settings.bpp
     return int(bpp * video.pixel_count / 8)
+
+
+def with_size(settings: EncodeSettings, video: Timed) -> EncodeSettings:
+    """The settings with the size of a file in place of a bitrate."""
+    if settings.bitrate is None:
+        return settings
+    size_bytes = max(1, int(settings.bitrate * float(duration(video)) / 8))
+    return replace(settings, bitrate=None, size_bytes=size_bytes)
 
 
 def stream_of(header: StreamHeader, segment: Segment, psnr_db: float, is_masked: bool = False) -> Stream:
@@ -122,7 +131,7 @@ class SharedBudget:
     ) -> None:
         """`runs` are each segment's frames; `header` is the file's, and but for frames each segment's too."""
         self.total_bytes, self._runs, self._is_masked = total_bytes, tuple(runs), is_masked
-        self._header = replace(header, timestamps=None, last_duration=None)
+        self._header = replace(header, timestamps=None, last_duration=None, part=None)
         self._shares = [one / math.fsum(difficulties) for one in difficulties]
         self._common_bytes = container_bytes(header, is_masked) + FILE_ROOM_BYTES
 

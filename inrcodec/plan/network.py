@@ -33,6 +33,7 @@ from inrcodec.plan.budget import (
 from inrcodec.search import first_that
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.presets import LOSSES, Preset
+from inrcodec.text import counted
 from inrcodec.video.properties import VideoProperties, header_of
 
 CODED_WEIGHT, CODED_EMBEDDING = 0.86, 0.9
@@ -150,8 +151,8 @@ def plan_segments(
     parts = "" if len(videos) == 1 else f" in {len(videos)} segments"
     error = TargetUnreachable(
         f"{target} bytes ({8 * target / pixel_count:.4g} bpp) are too few for {network} and "
-        f"{frame_count} frames of {videos[0].width}x{videos[0].height}{parts}; the smallest reachable is "
-        f"--size {smallest} (--bpp {_rounded_up(8 * (smallest + 1) / pixel_count)})"
+        f"{counted(frame_count, 'frame')} of {videos[0].width}x{videos[0].height}{parts}; "
+        f"the smallest reachable is --size {smallest} (--bpp {_rounded_up(8 * (smallest + 1) / pixel_count)})"
     )
     error.smallest_bytes = smallest
     raise error

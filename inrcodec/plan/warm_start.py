@@ -28,6 +28,7 @@ from inrcodec.plan.budget import (
 from inrcodec.plan.network import SegmentPlan, check_fit
 from inrcodec.settings.encode import SETTLED_BY_FILE, EncodeSettings, flag_of
 from inrcodec.system.names import STDIN, is_pipe
+from inrcodec.text import counted
 from inrcodec.video.properties import VideoProperties, header_of
 
 
@@ -82,9 +83,9 @@ def _check_frames(path: str, header: StreamHeader, properties: VideoProperties) 
     found = (properties.width, properties.height, properties.frame_count)
     if found != (header.width, header.height, header.frame_count):
         raise UsageError(
-            f"--resume-from: {path} holds {header.frame_count} frames of {header.width}x{header.height}, the "
-            f"source gives {found[2]} of {found[0]}x{found[1]}; select the same with --frames, --every, "
-            "--crop and --scale"
+            f"--resume-from: {path} holds {counted(header.frame_count, 'frame')} of "
+            f"{header.width}x{header.height}, the source gives {found[2]} of "
+            f"{found[0]}x{found[1]}; select the same with --frames, --every, --crop and --scale"
         )
 
 

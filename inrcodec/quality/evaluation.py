@@ -24,8 +24,10 @@ from inrcodec.quality.frame_metrics import MEASURES, Frame, Measured, Metric, me
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import atomic_output
 from inrcodec.system.names import StrPath
+from inrcodec.text import counted
 from inrcodec.video import FrameReading
 from inrcodec.video.planes import Picture
+from inrcodec.video.selection import selection_of
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def evaluate(
 ) -> Evaluation:
     """Compare `decoded`, an .inrv file or any video, with the part of `reference` that `source` selects.
 
-    Both are paths; of an .inrv file, also its bytes or a binary file object that can seek.
+    Without `source`, it is the part that an .inrv file says it holds, else all of `reference`. Both are
+    paths; of an .inrv file, also its bytes or a binary file object that can seek.
     `measures` are names of `frame_metrics.MEASURES`; the default is all that are installed. Memory holds one
     frame of each video, or what rendering needs for an .inrv file. Raises `UsageError` if the videos differ
     in size or length, and for an unavailable measure, and `BitstreamError` for an .inrv file that is damaged
@@ -131,16 +134,18 @@ def evaluate(
     progress = progress or Silent()
     names = _usable(measures, progress)
     found: list[Measured] = []
+    source = held_part(decoded, limits) if source is None else source
     with ExitStack() as stack:
         videos = [
-            _Opened(reference, source or SourceSettings(), device, stack, progress, limits),
+            _Opened(reference, source, device, stack, progress, limits),
             _Opened(decoded, SourceSettings(), device, stack, progress, limits),
         ]
         original, copy = videos[0].name, videos[1].name
         counts = [video.frame_count for video in videos]
         if all(counts) and counts[0] != counts[1]:
             raise UsageError(
-                f"{original} has {counts[0]:,} frames, {copy} has {counts[1]:,}: they cannot be compared"
+                f"{original} has {counted(counts[0], 'frame')}, {copy} has {counts[1]:,}: they cannot be "
+                "compared"
             )
         total = max(video.frame_count for video in videos)
         first, second = (video.pictures for video in videos)
@@ -161,13 +166,32 @@ def evaluate(
     if (one is None) != (other is None):
         longer = original if other is None else copy
         raise UsageError(
-            f"{longer} has more than the {len(found)} frames of the other: repeat the --frames and --every "
-            "of the encode"
+            f"{longer} has more than the {counted(len(found), 'frame')} of the other: repeat the --frames "
+            "and --every of the encode"
         )
     there = _measured([metric for name in names for metric in MEASURES[name].metrics], found[0], progress)
     values = {metric.name: np.array([row[metric.name] for row in found], dtype=float) for metric in there}
     size = videos[1].file_bytes
     return Evaluation(original, copy, shape[1], shape[0], size, there, values, len(found))
+
+
+def held_part(decoded: FileSource, limits: Limits = DEFAULT_LIMITS) -> SourceSettings:
+    """The part of its source that an .inrv file says it holds; the whole source for any other video."""
+    if is_read_once(decoded) or (is_path(decoded) and not _is_ours(decoded)):
+        return SourceSettings()
+    return selection_of(probe(decoded, limits).header)
+
+
+def held_parts(paths: Sequence[str], limits: Limits) -> SourceSettings:
+    """The part of their source that all these .inrv files hold; raises `UsageError` if they differ."""
+    parts = [held_part(path, limits) for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        if part != parts[0]:
+            raise UsageError(
+                f"{paths[0]} and {path} say that they hold different parts of the source; give --frames, "
+                "--crop and --scale if they hold the same"
+            )
+    return parts[0]
 
 
 def frames_at(

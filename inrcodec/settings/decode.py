@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from inrcodec.errors import UsageError
-from inrcodec.settings.source import FrameRange
+from inrcodec.settings.source import FrameRange, TimeRange
 
 if TYPE_CHECKING:
     from bitstream.limits import Limits
@@ -26,6 +26,8 @@ class DecodeSettings:
     frames: FrameRange = FrameRange()
     at_seconds: Fraction | float | None = None
     """Only the frame shown at this time in seconds after the first frame; replaces `frames`."""
+    times: TimeRange | None = None
+    """Only the frames that begin in these times; replaces `frames`."""
     skip_damaged: bool = False
     """Decode the intact part of a damaged or unfinished file, with frozen frames for the rest."""
     device: str = "auto"
@@ -42,8 +44,10 @@ class DecodeSettings:
     """Limits on the work and memory that the file asks for; None for the defaults."""
 
     def __post_init__(self) -> None:
-        if self.at_seconds is not None and self.frames != FrameRange():
+        if self.at_seconds is not None and (self.frames != FrameRange() or self.times is not None):
             raise UsageError("--at and --frames exclude each other; give one of them")
+        if self.times is not None and self.frames != FrameRange():
+            raise UsageError("frames are selected by number or by time, not by both")
         if self.at_seconds is not None and self.fps_scale != 1:
             raise UsageError(
                 "--at gives one frame, and --fps-scale interpolates between several; give one of them"

@@ -26,7 +26,7 @@ from inrcodec.system.names import StrPath
 DEFAULT_BPP = 0.06
 CHECKPOINT_SECONDS = 60.0
 LARGEST_SEED = 2**64 - 1
-TARGETS = ("bpp", "size_bytes", "psnr_db")
+TARGETS = ("bpp", "size_bytes", "bitrate", "psnr_db")
 """Fields that set the size or quality of the file; at most one is given."""
 SETTLED_BY_FILE = ("model", "model_options", "parameters", "seed", "segment")
 """Fields whose values come from the file of `resume_from`."""
@@ -58,6 +58,8 @@ class EncodeSettings:
     preset: str = "medium"
     bpp: float | None = None
     size_bytes: int | None = None
+    bitrate: float | None = None
+    """Maximum mean rate of the video in bits per second, audio excluded."""
     psnr_db: float | None = None
     """Mean PSNR in dB; the smallest file that reaches it is searched for, instead of a given size."""
     time_seconds: float | None = None

@@ -27,7 +27,8 @@ COMPARISON_SECONDS = 300.0
 class ReportSettings:
     """The settings of `inrc report`."""
 
-    source: SourceSettings = SourceSettings()
+    source: SourceSettings | None = None
+    """The part of the source that the files hold; None asks the files, which must agree."""
     results: Sequence[StrPath] = ()
     """Files of `python -m benchmarks.rd --json` with other codecs to plot beside the files."""
     logs: Sequence[StrPath] = ()

@@ -36,6 +36,18 @@ def check_output_file(path: str | os.PathLike[str], overwrite: bool, size_bytes:
             _reserve(file.fileno(), folder, size_bytes)
 
 
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Create a folder for outputs, if it is missing, in a folder that exists.
+
+    Raises `UsageError` if that folder is missing too, and `OutputError` if the file system refuses.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        check_folder_of(folder)
+        with output_errors(path):
+            folder.mkdir(exist_ok=True)
+
+
 def check_new_outputs(paths: Sequence[str], overwrite: bool) -> None:
     """Refuse outputs as `check_output_file` does, unless a stopped command for them can be resumed."""
     if not any(resume_folder(path).is_dir() for path in paths):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 
 def sleep_at_barriers() -> None:
@@ -13,3 +14,10 @@ def sleep_at_barriers() -> None:
     sleeping, for the same bytes.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def use_threads(count: int) -> None:
+    """Let torch use `count` threads in this process, whether it is loaded already or later."""
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)

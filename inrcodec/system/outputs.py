@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inrcodec.errors import UsageError
-from inrcodec.system.files import output_error
-from inrcodec.system.names import STDIN, check_folder_of
+from inrcodec.system.files import make_folder
+from inrcodec.system.names import STDIN
 
 SUFFIX = ".inrv"
 
@@ -26,26 +26,23 @@ def check_inrv_name(output: str) -> None:
 def output_paths(sources: Sequence[str], output: str) -> list[str]:
     """The .inrv file of each source: `output` itself, or NAME.inrv in it if it is a folder.
 
-    A missing folder is created if `output` ends in a slash. Raises `UsageError` for several sources without a
+    A missing folder is created if `output` ends in a slash, and for several sources also if it has no suffix.
+    Raises `UsageError` for several sources without a
     folder and for two sources of one name, and `OutputError` if the folder cannot be created.
     """
     is_named = output.endswith(("/", os.sep))
     if not is_named and not os.path.isdir(output):
-        if len(sources) > 1:
+        if len(sources) == 1:
+            return [output]
+        if os.path.exists(output) or os.path.splitext(output)[1]:
             raise UsageError(f"{len(sources)} sources need a folder; write -o {output}/")
-        return [output]
     paths: dict[str, str] = {}
     for source in sources:
         path = os.path.join(output, f"{_stem(source)}{SUFFIX}")
         if path in paths:
             raise UsageError(f"{paths[path]} and {source} would both be {path}; encode them one by one")
         paths[path] = source
-    if not os.path.isdir(output):
-        check_folder_of(Path(output))
-        try:
-            os.mkdir(output)
-        except OSError as error:
-            raise output_error(output, error) from error
+    make_folder(output)
     return list(paths)
 
 

@@ -11,7 +11,7 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from inrcodec.errors import UsageError
-from inrcodec.settings.source import Size
+from inrcodec.settings.source import Crop, Size
 from inrcodec.video.conversion import rgb_pixels
 from inrcodec.video.side_data import side_data
 
@@ -57,20 +57,26 @@ def _turn_by(a: int, b: int, c: int, d: int) -> tuple[Turn, bool]:
     raise ValueError("the display matrix does not turn by a multiple of 90 degrees")
 
 
-def centre_crop(frame: Frame, size: Size) -> Frame:
-    """The central `size` of the frame; an odd margin leaves the extra row or column at the bottom or right.
+def cropped(frame: Frame, size: Size) -> Frame:
+    """The rectangle `size` of the frame, or its centre; see `crop_margins`.
 
-    Raises `UsageError` for a crop larger than the frame.
+    Raises `UsageError` for a crop that reaches beyond the frame.
     """
     height, width = frame.shape[:2]
     if size.width > width or size.height > height:
         raise UsageError(f"--crop {size.width}x{size.height} is larger than the frames ({width}x{height})")
     top, left = crop_margins(height, width, size)
+    if left + size.width > width or top + size.height > height:
+        raise UsageError(
+            f"--crop {size.width}x{size.height}+{left}+{top} reaches beyond the frames ({width}x{height})"
+        )
     return frame[top : top + size.height, left : left + size.width]
 
 
 def crop_margins(height: int, width: int, size: Size) -> tuple[int, int]:
-    """Rows above and columns left of the central `size` of a frame."""
+    """Rows above and columns left of the crop; a centred one leaves an odd row or column below or right."""
+    if isinstance(size, Crop):
+        return size.y, size.x
     return (height - size.height) // 2, (width - size.width) // 2
 
 

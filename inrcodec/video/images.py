@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
-from inrcodec.system.files import atomic_output, output_error, sync_folder, temporary_folder_beside
+from inrcodec.system.files import (
+    atomic_output,
+    make_folder,
+    output_error,
+    sync_folder,
+    temporary_folder_beside,
+)
 from inrcodec.system.names import check_folder_of
 from inrcodec.system.private import resolved_output
 from inrcodec.video.containers import BEYOND_FFMPEG
@@ -100,7 +106,7 @@ def write_images(
         writer = ImageWriter(staged, target, properties, first_number)
         yield writer
         try:
-            series.folder.mkdir(exist_ok=True)
+            make_folder(series.folder)
             for number in range(first_number, writer.next_number):
                 os.replace(staged.path(number), series.path(number))
             sync_folder(series.folder)

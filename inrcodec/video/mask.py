@@ -12,6 +12,7 @@ from inrcodec.errors import UsageError
 from inrcodec.progress import Progress
 from inrcodec.settings.source import FrameRange, SourceSettings
 from inrcodec.system.names import StrPath
+from inrcodec.text import counted
 from inrcodec.video.properties import Clip
 from inrcodec.video.reader import FrameReading, read_clip
 
@@ -59,7 +60,8 @@ def check_mask_length(path: StrPath, frame_count: int) -> None:
 
 
 def _wrong_length(path: StrPath, found: int, expected: int) -> str:
-    return f"--mask {path} has {found} frames, but {expected} are encoded; give one image, or as many frames"
+    has = counted(found, "frame")
+    return f"--mask {path} has {has}, but {expected} are encoded; give one image, or as many frames"
 
 
 def _frame_count(path: StrPath) -> int:

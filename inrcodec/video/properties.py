@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from bitstream.header import ColorTags, StreamHeader
+from bitstream.header import ColorTags, SourcePart, StreamHeader
 
 LARGEST_TERM = 2**31 - 1
 """Largest numerator or denominator of a fraction in FFmpeg; a stream header allows 2^32-1."""
@@ -37,6 +37,8 @@ class VideoProperties:
     """Timestamp of each frame, in units of the time base from 0 on; None at a constant frame rate."""
     last_duration: int | None = None
     """Duration of the last frame in units of the time base; None if it lasts 1 / `frame_rate`."""
+    part: SourcePart | None = None
+    """The part of the source that the frames are; None for the whole source, or if it is unknown."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def part_properties(properties: VideoProperties, frames: range) -> VideoProperti
     """Properties of the segment `frames`; its times are kept only if it is the whole video."""
     if len(frames) == properties.frame_count:
         return properties
-    return replace(properties, frame_count=len(frames), timestamps=None, last_duration=None)
+    return replace(properties, frame_count=len(frames), timestamps=None, last_duration=None, part=None)
 
 
 def properties_of(header: StreamHeader) -> VideoProperties:

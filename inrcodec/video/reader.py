@@ -17,14 +17,16 @@ from bitstream.timestamps import duration
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
+from inrcodec.text import counted
 from inrcodec.video.color import assume_matrix, color_tags
 from inrcodec.video.conversion import rgb_pixels
 from inrcodec.video.cropping import Cropping
 from inrcodec.video.frame_checks import FrameChecks
-from inrcodec.video.geometry import Frame, Turn, centre_crop, scale
+from inrcodec.video.geometry import Frame, Turn, cropped, scale
 from inrcodec.video.mending import on_grid
 from inrcodec.video.planes import Picture, picture_of
 from inrcodec.video.properties import Clip, VideoProperties, Window
+from inrcodec.video.selection import settled
 from inrcodec.video.sources import Source, open_source
 from inrcodec.video.timestamps import Timing, held_ratio, timing_of
 
@@ -33,7 +35,7 @@ def read_clip(path: str, source: SourceSettings, progress: Progress | None = Non
     """Decode the frames of the video at `path` that `source` selects, as RGB (T, height, width, 3).
 
     Each frame is converted by its own matrix and range, cut as its container says, turned as its display
-    matrix says, cropped at the centre and scaled before the next is decoded, so memory holds only the
+    matrix says, cropped and scaled before the next is decoded, so memory holds only the
     selected frames. Anything the clip cannot carry (alpha, fields, timestamps that do not increase) is
     reported to `progress` in one line each.
 
@@ -66,11 +68,12 @@ class FrameReading:
 
     def pictures(self) -> Generator[Picture, None, None]:
         """Yield the same frames, each also with the luma and chroma that the video stores."""
-        check_source(self._source)
-        with open_source(self._path, self._progress, self._source.stream) as opened:
+        source = settled(self._path, self._source, self._progress)
+        check_source(source)
+        with open_source(self._path, self._progress, source.stream) as opened:
             try:
                 self.properties, self.window = yield from _read(
-                    self._path, opened, self._source, self._progress, self._is_held
+                    self._path, opened, source, self._progress, self._is_held
                 )
             except av.FFmpegError as error:
                 raise NotAVideo(f"{self._path} cannot be decoded: {error.strerror or error}") from error
@@ -200,8 +203,8 @@ def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings) -> 
     needed_bytes = count * size.width * size.height * 3
     if needed_bytes > memory_bytes:
         raise UsageError(
-            f"{count} frames of {size.width}x{size.height} take {needed_bytes / 1e9:.1f} GB, this machine "
-            f"has {memory_bytes / 1e9:.1f} GB; select fewer with --frames or shrink them with --scale"
+            f"{counted(count, 'frame')} of {size.width}x{size.height} take {needed_bytes / 1e9:.1f} GB, this "
+            f"machine has {memory_bytes / 1e9:.1f} GB; select fewer with --frames or shrink them with --scale"
         )
 
 
@@ -224,7 +227,7 @@ def _fitted(frame: VideoFrame, cropping: Cropping, turn: Turn, source: SourceSet
     """RGB pixels of one frame, cut by `cropping`, turned, cropped and scaled, in their own memory."""
     pixels: Frame = turn(cropping.cut(rgb_pixels(frame)))
     if source.crop is not None:
-        pixels = centre_crop(pixels, source.crop)
+        pixels = cropped(pixels, source.crop)
     if source.scale is not None:
         pixels = scale(np.ascontiguousarray(pixels), source.scale)
     # A view would keep the whole decoded frame alive.

@@ -13,6 +13,7 @@ from av.stream import Stream
 
 from bitstream import DEFAULT_LIMITS, Packet, Track, TrackInfo, TrackKind
 from inrcodec.progress import Progress
+from inrcodec.text import counted
 from inrcodec.video.demuxer import demux, open_input
 from inrcodec.video.layouts import plain_layout
 from inrcodec.video.listing import Listing, list_streams
@@ -52,9 +53,11 @@ def read_tracks(path: str, video: int, progress: Progress) -> list[Track]:
         with open_input(path, probed_bytes=size) as container:
             reading = _read(container, path, video)
     if reading.late:
-        reading.notes.append(f"{reading.late} stream(s) that begin late in the file are not carried")
+        reading.notes.append(f"not carried: {counted(reading.late, 'stream')} beginning late in the file")
     if reading.silent:
-        reading.notes.append(f"{reading.silent} audio stream(s) in which no sound was found are not carried")
+        reading.notes.append(
+            f"not carried: {counted(reading.silent, 'audio stream')} in which no sound was found"
+        )
     for note in reading.notes:
         progress.note(note)
     return reading.tracks
@@ -93,7 +96,8 @@ def _streams_beside(
     kept = [stream for stream in streams if stream.index not in others]
     if len(kept) < len(streams):
         reading.notes.append(
-            f"{len(streams) - len(kept)} audio or subtitle stream(s) of other programmes are not carried"
+            "not carried: "
+            f"{counted(len(streams) - len(kept), 'audio or subtitle stream')} of other programmes"
         )
     return kept
 

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import FrameRange
+from inrcodec.text import counted
 from inrcodec.video.alpha import AlphaLayer
 from inrcodec.video.cropping import NO_CROPPING, Cropping
 from inrcodec.video.demuxer import check_size, demux, open_input
@@ -178,7 +179,8 @@ def _container_source(container: InputContainer, path: str, progress: Progress, 
     if timeline.is_joined:
         source.estimated_frame_count = round(timeline.video_seconds * frame_rate)
         progress.note(
-            f"times begin again or jump {len(timeline.positions) - 1} time(s): the parts follow one another"
+            f"times begin again or jump {counted(len(timeline.positions) - 1, 'time')}: "
+            "the parts follow one another"
         )
     source.frames = _container_frames(container, stream, timeline, source, progress)
     return source
@@ -201,7 +203,9 @@ def chosen_video(container: InputContainer, path: str, progress: Progress, numbe
     if tiles and container.format.name.startswith("mov"):
         raise NotAVideo(f"{path} is a picture made of {tiles} tiles, which are not joined; convert it to PNG")
     if number is not None and not 0 <= number < len(videos):
-        raise UsageError(f"--stream {number}: {path} has {len(videos)} video stream(s), numbered from 0")
+        raise UsageError(
+            f"--stream {number}: {path} has {counted(len(videos), 'video stream')}, numbered from 0"
+        )
     stream = max(videos, key=_worth) if number is None else videos[number]
     if number is None and len(videos) > 1:
         chosen = videos.index(stream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -24,7 +24,7 @@ _LONGEST_STEP = (1 << 31) - 2
 """Units between two frames, one less than a file stores at most."""
 _LARGEST_MISTAKE = Fraction(3, 2)
 """Ratio of a stated rate to that of the timestamps from which on it is taken as nonsense."""
-_ROUNDING = Fraction(1, 1_000_000)
+ROUNDING = Fraction(1, 1_000_000)
 """Seconds by which a requested time may fall short of the frame it means."""
 
 
@@ -184,10 +184,31 @@ def frame_shown_at(properties: VideoProperties, seconds: Fraction | float) -> in
             f"its last frame begins at {float(last):.6g} s"
         )
     # The decimal as written: 0.12 means 3/25, and the nearest float falls short of it.
-    moment = (seconds if isinstance(seconds, Fraction) else Fraction(repr(float(seconds)))) + _ROUNDING
+    moment = (seconds if isinstance(seconds, Fraction) else Fraction(repr(float(seconds)))) + ROUNDING
     if properties.timestamps is None:
         return min(int(moment * properties.frame_rate), properties.frame_count - 1)
     return bisect_right(properties.timestamps, moment / properties.time_base) - 1
+
+
+def frames_beginning_in(
+    properties: VideoProperties, start: Fraction | float, stop: Fraction | float | None
+) -> range:
+    """Numbers of the frames that begin at `start` seconds or later, and before `stop` if there is one.
+
+    Raises `UsageError` if there are none.
+    """
+    count = properties.frame_count
+    first, end = (
+        bisect_left(range(count), moment, key=lambda index: frame_time(properties, index) + ROUNDING)
+        for moment in (start, math.inf if stop is None else stop)
+    )
+    if first >= end:
+        until = "" if stop is None else f"{float(stop):g}s"
+        raise UsageError(
+            f"no frame begins in {float(start):g}s:{until}; the video ends at "
+            f"{float(duration(properties)):.6g} s"
+        )
+    return range(first, end)
 
 
 def window_of(properties: VideoProperties, frames: range) -> Window:

@@ -14,6 +14,7 @@ from bitstream import DEFAULT_LIMITS, Chapter, Extras, Packet, Padding, Track, T
 from bitstream.extras import extras_blocks
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.source import SourceSettings
+from inrcodec.text import counted
 from inrcodec.video.demuxer import open_input
 from inrcodec.video.properties import LARGEST_TERM, Window
 from inrcodec.video.source_tracks import read_tracks
@@ -48,7 +49,7 @@ def read_extras(path: str, source: SourceSettings, window: Window, progress: Pro
         if any(stream.disposition & Disposition.attached_pic for stream in container.streams.video):
             progress.note("cover art is not carried")
         if others:
-            progress.note(f"{len(others)} data or attachment stream(s) are not carried")
+            progress.note(f"not carried: {counted(len(others), 'data or attachment stream')}")
         video_tags = {name: tag for name, tag in stream_tags(video.metadata).items() if name in _OF_VIDEO}
         whole = Extras(tuple(tracks), chapters, carried_tags(container.metadata), video_tags)
     return _within_limits(cut_extras(whole, window), progress)

@@ -354,6 +354,13 @@ def end_time(data: bytes) -> Fraction:
     return frame_times(data)[-1] + lasts
 
 
+def part(data: bytes) -> list[int]:
+    """The fields of `part`, in order (SPEC.md, section 4.3)."""
+    content = dict(blocks(data))[b"part"]
+    first = [content.varint() for _ in range(3)]
+    return [*first, content.unsigned(1), *(content.varint() for _ in range(6))]
+
+
 def tags(data: bytes) -> dict[str, str]:
     """The payload of `tags` (SPEC.md, section 6)."""
     return dict(blocks(data))[b"tags"].texts()

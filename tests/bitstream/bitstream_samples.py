@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from bitstream import ColorTags, Quality, Section, Segment, Stream, StreamHeader
+from bitstream import ColorTags, Quality, Section, Segment, SourcePart, Stream, StreamHeader
 from bitstream.extras import EXTRA_TYPES
 from bitstream.fields import to_float32
 from bitstream.header import KNOWN_ANCILLARY_TYPES
@@ -83,6 +83,7 @@ def headers(draw: st.DrawFn, frame_count: int) -> StreamHeader:
         rotation=draw(st.sampled_from((0, 90, 180, 270))),
         bit_depth=draw(edges(8, 16)),
         last_duration=draw(st.none() | edges(1, (1 << 60) - 1)),
+        part=draw(st.none() | st.builds(SourcePart, edges(0, MAX_U32), edges(1, MAX_U32), edges(0, MAX_U32))),
         color=draw(st.builds(ColorTags, edges(0, 255), edges(0, 255), edges(0, 255), st.booleans())),
     )
 

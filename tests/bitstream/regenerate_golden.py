@@ -25,6 +25,7 @@ from bitstream import (
     Quality,
     Section,
     Segment,
+    SourcePart,
     Stream,
     StreamHeader,
     Track,
@@ -151,6 +152,13 @@ def held() -> dict[str, bytes]:
     }
 
 
+def cut() -> dict[str, bytes]:
+    """A file that says which part of its source it holds."""
+    part = SourcePart(30, 2, 1, 8, 640, 480, 11, 21, 32, 24)
+    header = StreamHeader(32, 24, 32, 24, 3, Fraction(25), Fraction(1, 1000), part=part)
+    return {"version-1-part.inrv": dump(Stream(header, (Segment(0, 3, 0, 0, b"", ()),)))}
+
+
 def files() -> dict[str, bytes]:
     """Every golden file by name."""
     header = StreamHeader(
@@ -168,6 +176,7 @@ def files() -> dict[str, bytes]:
         "version-1.json": (json.dumps(expected) + "\n").encode(),
         **film(),
         **held(),
+        **cut(),
     }
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import re
-from dataclasses import replace
+from dataclasses import astuple, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import pytest
 from regenerate_golden import files
 
 import bitstream
-from bitstream import Quality, Section, Segment, Stream, StreamHeader, Track
+from bitstream import Quality, Section, Segment, SourcePart, Stream, StreamHeader, Track
+from bitstream.blocks import encode_block
 from bitstream.coders import CODERS, decode_section
 from bitstream.coders.gaussian import RATIOS
 from bitstream.coders.laplace import THETAS
@@ -123,6 +124,27 @@ def test_golden_files_hold_their_last_frame(name: str, end: str) -> None:
     ):
         assert reader.header == header
     assert reference.end_time(golden("version-1")[0]) == 10 * Fraction(1001, 30000)
+
+
+def test_a_golden_file_says_which_part_of_its_source_it_holds() -> None:
+    data = (GOLDEN / "version-1-part.inrv").read_bytes()
+    header = bitstream.load(data).header
+    assert header.part == SourcePart(30, 2, 1, 8, 640, 480, 11, 21, 32, 24)
+    assert list(astuple(header.part)) == reference.part(data)
+    for reader in (bitstream.StreamReader, bitstream.SalvageReader, bitstream.ForwardReader):
+        assert reader(io.BytesIO(data)).header == header
+
+
+@pytest.mark.parametrize("broken", ["crop_width", "crop_x", "scale_height"])
+def test_a_part_has_both_of_two_numbers(broken: str) -> None:
+    part = SourcePart(30, 2, 1, 8, 640, 480, 11, 21, 32, 24)
+    with pytest.raises(ValueError, match="both 0 or both above 0"):
+        replace(part, **{broken: 0})
+    data = (GOLDEN / "version-1-part.inrv").read_bytes()
+    block = encode_block(b"part", bytes([30, 2, 1, 8, 0, 1, 0, 0, 0, 0]))
+    at = data.index(b"part")
+    with pytest.raises(bitstream.Corrupt, match="crop_width and crop_height"):
+        bitstream.load(data[:at] + block + data[at + 12 + 13 :])
 
 
 def test_golden_files_are_what_their_script_writes() -> None:

@@ -43,6 +43,8 @@ CHEAPER: dict[str, tuple[str, ...]] = {
     "--scale": ("--scale", "32x24"),
     "--frames": ("--frames", "1:3"),
     "--at": ("--at", "0.05s"),
+    "--start": ("--start", "0.04s"),
+    "--end": ("--end", "0.12s"),
     "--segment": ("--segment", "2"),
     # Hardware: one worker process, where fits of `inrc` cannot be shortened, and no GPU.
     "--workers": ("--workers", "local:1", "--model", "hnerv"),

@@ -151,7 +151,7 @@ def test_what_comes_out_worse_is_not_taken(clip: str, first: str, tmp_path: Path
     assert result.psnr_db == pytest.approx(psnr_of(first), abs=1e-3)
     before, after = (bitstream.load(Path(path).read_bytes()).segments for path in (first, output))
     assert before == after
-    assert f"1 of 1 fits came out worse than {first}: kept old segments" in notes
+    assert f"1 of 1 fit came out worse than {first}: the earlier segments are kept" in notes
 
 
 def test_another_size_may_be_asked_for(clip: str, first: str, tmp_path: Path) -> None:

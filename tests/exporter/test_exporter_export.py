@@ -118,7 +118,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
     assert result["checked_frames"] == 3
     assert result["largest_difference"] <= 1
     assert result["model_bytes"] == (folder / "segment-0000-shown.onnx").stat().st_size
-    assert said.err.startswith(f"{folder}: 3 frames of hnerv in 1 segment(s), models of ")
+    assert said.err.startswith(f"{folder}: 3 frames of hnerv in 1 segment, models of ")
     # Embeddings are stored as plain float32.
     manifest = json.loads((folder / "manifest.json").read_text())
     stored = manifest["segments"][0]["stored"]["embedding"]

@@ -194,6 +194,11 @@ KINDS: dict[bytes, Callable[[Parser], list[Field]]] = {
     b"trak": _track,
     b"pads": _paddings,
     b"last": lambda parser: [parser.varint()],
+    b"part": lambda parser: [
+        *(parser.varint() for _ in range(3)),
+        parser.fixed(1),
+        *(parser.varint() for _ in range(6)),
+    ],
     b"qual": lambda parser: [parser.fixed(4)],
 }
 

@@ -18,6 +18,7 @@ from bitstream import (
     Padding,
     Section,
     Segment,
+    SourcePart,
     Stream,
     StreamHeader,
     Track,
@@ -96,7 +97,9 @@ def with_tracks(plain: Stream) -> list[bytes]:
         _track("mov_text", b"\0\5hello", 40, Fraction(1, 1000), kind=TrackKind.SUBTITLE),
     ]
     chapters = (Chapter(Fraction(1, 1000), 0, 80, {"title": "one"}), Chapter(Fraction(1, 25), 2, 3, {}))
-    header = replace(plain.header, timestamps=(0, 2, 3), last_duration=2)
+    header = replace(
+        plain.header, timestamps=(0, 2, 3), last_duration=2, part=SourcePart(3, 2, 1, 8, 20, 20, 1, 1, 16, 16)
+    )
     padded = replace(tracks[0], padding=Padding(3, 5))
     rich = Extras((padded, tracks[4]), chapters, {"title": "a", "artist": "b"}, {"language": "eng"})
     files = [replace(plain, extras=Extras((track,))) for track in tracks]

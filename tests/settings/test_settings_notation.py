@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -12,19 +13,32 @@ from inrcodec.errors import UsageError
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import (
     duration_text,
+    parse_bitrate,
+    parse_crop,
     parse_device,
     parse_duration,
     parse_file_size,
     parse_frame_range,
+    parse_frames,
     parse_model_options,
     parse_picture_size,
+    parse_scale,
+    parse_workers,
 )
-from inrcodec.settings.source import FrameRange, Size
+from inrcodec.settings.source import Crop, FrameRange, Size, TimeRange
 
 
 @pytest.mark.parametrize(
     ("text", "size_bytes"),
-    [("1", 1), ("812000", 812_000), ("800k", 800_000), ("1.5M", 1_500_000), ("2kB", 2000)],
+    [
+        ("1", 1),
+        ("812000", 812_000),
+        ("800k", 800_000),
+        ("1.5M", 1_500_000),
+        ("2kB", 2000),
+        ("1MiB", 1 << 20),
+        ("0.5kib", 512),
+    ],
 )
 def test_file_sizes(text: str, size_bytes: int) -> None:
     assert parse_file_size(text) == size_bytes
@@ -41,6 +55,11 @@ def test_file_sizes(text: str, size_bytes: int) -> None:
         ("1h1s", 3601),
         ("0.5m", 30),
         ("2.5", 2.5),
+        ("1:30", 90),
+        ("1:02:03.5", 3723.5),
+        ("10min", 600),
+        ("1 hour 30 minutes", 5400),
+        ("45 sec", 45),
     ],
 )
 def test_durations(text: str, seconds: float) -> None:
@@ -54,13 +73,73 @@ def test_frame_ranges(text: str, start: int, stop: int | None) -> None:
     assert parse_frame_range(text) == FrameRange(start, stop)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1s:3s", TimeRange(Fraction(1), Fraction(3))),
+        ("1.5s:", TimeRange(Fraction(3, 2))),
+        (":2m", TimeRange(Fraction(0), Fraction(120))),
+        ("1:3", FrameRange(1, 3)),
+    ],
+)
+def test_ranges_of_times_have_units(text: str, expected: FrameRange | TimeRange) -> None:
+    assert parse_frames(text) == expected
+
+
+@pytest.mark.parametrize("text", ["1s:3", "1s", "s:", "1s:2s:3s", "3s:1s", "1s:x"])
+def test_no_ranges_of_times(text: str) -> None:
+    with pytest.raises(ValueError, match="range of (frames|times)"):
+        parse_frames(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("640x320", Size(640, 320)),
+        ("-1x180", Size(-1, 180)),
+        ("640:-2", Size(640, -2)),
+        ("50%", Fraction(1, 2)),
+        ("12.5%", Fraction(1, 8)),
+    ],
+)
+def test_scales(text: str, expected: Size | Fraction) -> None:
+    assert parse_scale(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0%", "-1x-1", "-1x0", "-3x10", "x%", "640"])
+def test_no_scales(text: str) -> None:
+    with pytest.raises(ValueError, match="not a scale"):
+        parse_scale(text)
+
+
+def test_crops() -> None:
+    assert parse_crop("64x48") == Size(64, 48)
+    assert parse_crop("64x48+10+0") == Crop(64, 48, 10, 0)
+    for text in ("64", "64x48+1", "64x48-1-1", "0x4+1+1"):
+        with pytest.raises(ValueError, match="not a crop"):
+            parse_crop(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "bits"), [("200000", 2e5), ("200k", 2e5), ("1.5M", 1.5e6), ("2Mbps", 2e6), ("64kbit/s", 64e3)]
+)
+def test_bitrates(text: str, bits: float) -> None:
+    assert parse_bitrate(text) == bits
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1k", "200kB", "fast"])
+def test_no_bitrates(text: str) -> None:
+    with pytest.raises(ValueError, match="not a bitrate"):
+        parse_bitrate(text)
+
+
 @pytest.mark.parametrize("text", ["", "x", "0", "0k", "-1", "1e3", "3q", "k", "nan", "1 k", "1..2", "0x10"])
 def test_no_file_sizes(text: str) -> None:
     with pytest.raises(ValueError, match="not a file size"):
         parse_file_size(text)
 
 
-@pytest.mark.parametrize("text", ["", "0", "0s", "m", "3x", "30m1h", "1h1h", "-3", "inf", "1:30"])
+@pytest.mark.parametrize("text", ["", "0", "0s", "m", "3x", "30m1h", "1h1h", "-3", "inf", "1:60", "1:2:3:4"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(ValueError, match="not a time"):
         parse_duration(text)
@@ -113,7 +192,9 @@ def test_any_text_is_a_value_or_one_line(text: str) -> None:
 def test_devices() -> None:
     for name in ("auto", "cpu", "mps", "cuda", "cuda:1"):
         assert parse_device(name) == name
-    for name in ("gpu", "cuda:", "cuda:x", "CPU "):
+    assert [parse_device(name) for name in ("CUDA", "CPU ", "Cuda:1")] == ["cuda", "cpu", "cuda:1"]
+    assert [parse_workers(text) for text in ("LOCAL:2", "Ray://Host:1")] == ["local:2", "ray://Host:1"]
+    for name in ("gpu", "cuda:", "cuda:x", "c pu"):
         with pytest.raises(ValueError, match="not a device"):
             parse_device(name)
 

@@ -23,7 +23,7 @@ from inrcodec.video import VideoProperties, open_writer, read_clip
 from inrcodec.video.color import UNSPECIFIED
 from inrcodec.video.conversion import frame_of, plane_samples, rgb_pixels
 from inrcodec.video.cropping import NO_CROPPING, Cropping
-from inrcodec.video.geometry import Turn, centre_crop, unturned
+from inrcodec.video.geometry import Turn, cropped, unturned
 from inrcodec.video.planes import Sampling, picture_of, yuv_planes
 
 Planes = list[NDArray[np.uint8]]
@@ -226,7 +226,7 @@ def test_planes_of_turned_and_cropped_pictures(
 
 def placed(frame: Any, turn: Turn, crop: Size | None, cropping: Cropping = NO_CROPPING) -> NDArray[np.uint8]:
     pixels = turn(cropping.cut(rgb_pixels(frame)))
-    return np.ascontiguousarray(pixels if crop is None else centre_crop(pixels, crop))
+    return np.ascontiguousarray(pixels if crop is None else cropped(pixels, crop))
 
 
 def test_a_turn_about_a_cut_block_mixes_no_samples() -> None:

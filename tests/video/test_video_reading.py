@@ -14,7 +14,7 @@ from benchmarks.inputs.makers import transparent
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip
-from inrcodec.video.geometry import box_average, centre_crop
+from inrcodec.video.geometry import box_average, cropped
 from inrcodec.video.images import png_bytes
 from inrcodec.video.properties import header_of
 from inrcodec.video.timestamps import held_ratio
@@ -171,7 +171,7 @@ def test_box_average_rounds_halves_up() -> None:
 
 def test_centre_crop_of_odd_margins() -> None:
     frame = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
-    assert np.array_equal(centre_crop(frame, Size(1, 2)), frame[1:3, 1:2])
+    assert np.array_equal(cropped(frame, Size(1, 2)), frame[1:3, 1:2])
 
 
 def test_a_crop_larger_than_the_frame(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_sound_that_begins_after_the_probe(
     assert notes.lines == []
     monkeypatch.setattr(source_tracks, "_MOST_PROBED_BYTES", 5000)
     assert read_all(film, notes).tracks == ()
-    assert notes.lines == ["1 audio stream(s) in which no sound was found are not carried"]
+    assert notes.lines == ["not carried: 1 audio stream in which no sound was found"]
 
 
 @pytest.mark.parametrize("can_look_further", [True, False])
@@ -203,7 +203,7 @@ def test_a_stream_that_appears_after_the_probe(
         assert len(extras.tracks[0].packets) > 30 and notes.lines == []
     else:
         assert extras.tracks == ()
-        assert notes.lines == ["1 stream(s) that begin late in the file are not carried"]
+        assert notes.lines == ["not carried: 1 stream beginning late in the file"]
 
 
 def test_sound_goes_on_in_a_stream_of_another_number(tmp_path: Path, notes: Notes) -> None:
@@ -274,7 +274,7 @@ def test_sound_belongs_to_the_programme_of_the_picture(
         assert container.streams.video[0].width == width
         expected = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
     assert [[packet.data for packet in track.packets] for track in extras.tracks] == [expected]
-    assert "1 audio or subtitle stream(s) of other programmes are not carried" in notes.lines
+    assert "not carried: 1 audio or subtitle stream of other programmes" in notes.lines
 
 
 @pytest.mark.parametrize("codec, suffix", [("aac", "mp4"), ("pcm_s16le", "mov")])

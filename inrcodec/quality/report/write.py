@@ -33,17 +33,19 @@ def write_report(
     check_report(source, paths, output, settings)
     # Everything below needs torch, whose import takes two seconds.
     from bitstream import DEFAULT_LIMITS
+    from inrcodec.quality.evaluation import held_parts
     from inrcodec.quality.report.gather import ReportInputs, gather, write_page
     from inrcodec.quality.report.logs import read_logs
     from inrcodec.quality.report.rates import read_results
 
+    limits = settings.limits or DEFAULT_LIMITS
     inputs = ReportInputs(
         source,
-        settings.source,
+        held_parts(paths, limits) if settings.source is None else settings.source,
         paths,
         [clip for path in settings.results for clip in read_results(os.fspath(path))],
         read_logs([os.fspath(path) for path in settings.logs], paths),
         settings.device,
-        limits=settings.limits or DEFAULT_LIMITS,
+        limits=limits,
     )
     return write_page(gather(inputs, progress), output, settings.overwrite)
