@@ -72,8 +72,8 @@ CANDIDATES = (
     Candidate("motion not pruned", constants=((motion.MotionFit, "prune", lambda *_: None),)),
     Candidate("motion rounded to half pixels", constants=((motion, "STEP", 0.5), (fit, "STEP", 0.5))),
     Candidate("errors counted undiminished", constants=((prediction, "DECAY", 1.0),)),
-    Candidate("bits at half the price", constants=((fit, "PRICE", 0.03),)),
-    Candidate("bits at twice the price", constants=((fit, "PRICE", 0.12),)),
+    Candidate("bits at half the price", constants=((fit, "PRICE", 0.05),)),
+    Candidate("bits at twice the price", constants=((fit, "PRICE", 0.2),)),
     Candidate(
         "latents without contexts",
         constants=((latent_entropy.LatentEntropy, "__init__", _without_contexts()),),

@@ -19,10 +19,11 @@ import torch
 import bitstream
 from inrcodec.coding.grid_sections import decode_contextual
 from inrcodec.coding.opened_segment import open_segment
-from inrcodec.fit.grids.entropy import MotionEntropy, optimizer, parameters
+from inrcodec.fit.grids.entropy import optimizer, parameters
 from inrcodec.fit.grids.latent_entropy import LatentEntropy
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import MotionFit
+from inrcodec.fit.grids.motion_entropy import MotionEntropy
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.models.inrc.context_prior import context_prior
 from inrcodec.models.inrc.shapes import split_grids

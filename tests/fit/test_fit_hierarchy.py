@@ -14,9 +14,9 @@ from test_fit_grids import pan
 import inrcodec
 from inrcodec.coding.opened_segment import open_segment, open_stream
 from inrcodec.fit.grids import pace
-from inrcodec.fit.grids.entropy import MotionEntropy
 from inrcodec.fit.grids.fit import GridFit
 from inrcodec.fit.grids.latent_entropy import LatentEntropy
+from inrcodec.fit.grids.motion_entropy import MotionEntropy
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.temporal_filter import TemporalFilter
 from inrcodec.models.family import VideoInfo

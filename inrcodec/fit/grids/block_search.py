@@ -62,6 +62,7 @@ def _all_shifts(current: Tensor, reference: Tensor, scale: int) -> Tensor:
     nodes = _window_mean(current, COARSE_WINDOW, scale)
     least = torch.full_like(nodes, math.inf)
     motion = nodes.new_zeros(len(nodes), 2, *nodes.shape[2:])
+    every = torch.arange(-RADIUS, RADIUS + 1, device=current.device) * float(scale)
     for down in range(-RADIUS, RADIUS + 1):
         for across in range(-RADIUS, RADIUS + 1):
             top, left = RADIUS + down, RADIUS + across
@@ -70,7 +71,7 @@ def _all_shifts(current: Tensor, reference: Tensor, scale: int) -> Tensor:
             cost += SMOOTHNESS * math.hypot(down, across)
             better = cost < least
             least = torch.where(better, cost, least)
-            shift = motion.new_tensor([across, down]).view(1, 2, 1, 1) * scale
+            shift = torch.stack([every[left], every[top]]).view(1, 2, 1, 1)
             motion = torch.where(better, shift, motion)
     return motion
 
@@ -100,8 +101,8 @@ def _around(
         for down in (-1, 0, 1):
             for across in (-1, 0, 1):
                 if down or across:
-                    offset = centre.new_tensor([across, down]).view(1, 2, 1, 1) * (step * scale)
-                    keep_better(centre + offset, 0.0)
+                    moved = [centre[:, 0] + across * step * scale, centre[:, 1] + down * step * scale]
+                    keep_better(torch.stack(moved, 1), 0.0)
     return best
 
 
@@ -111,4 +112,5 @@ def _warped(images: Tensor, motion: Tensor) -> Tensor:
     y = (torch.arange(height, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / height) - 1
     x = (torch.arange(width, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / width) - 1
     centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-    return look_up(images, torch.addcmul(centres, motion, motion.new_tensor([2 / width, 2 / height])))
+    scales = torch.stack([x.new_full((), 2 / width), x.new_full((), 2 / height)])
+    return look_up(images, torch.addcmul(centres, motion, scales))

@@ -7,8 +7,9 @@ parameters are floats here; `parameters` rounds them to the integers of the file
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,10 +21,7 @@ from bitstream.coders.conditional import QUARTERS
 from inrcodec.coding.grid_sections import parameter_limit, parameter_step
 from inrcodec.fit.training.adam import Adam
 from inrcodec.models.inrc.context_prior import context_prior
-from inrcodec.models.inrc.contexts import LARGEST_MAGNITUDE, LOG_TABLE, OFFSET
-from inrcodec.models.inrc.hierarchy import Hierarchy
-from inrcodec.models.inrc.prediction import doubled
-from inrcodec.models.inrc.shapes import KNOTS, MOTION_CHANNELS, PYRAMID_LEVELS, MotionFeature
+from inrcodec.models.inrc.contexts import LOG_TABLE, OFFSET
 
 RATES = {"bias": 0.1, "level": 0.1, "weight": 0.03, "knots": 0.05}
 """Learning rates, by kind of parameter."""
@@ -53,9 +51,10 @@ class Shapes:
 
     def bits(self, magnitudes: Tensor, classes: Tensor) -> Tensor:
         """Bits of whole `magnitudes` in their `classes` (int64, same shape)."""
-        listed = magnitudes.clamp(max=LISTED - 1).long()
-        bits = _listed(self.table.reshape(-1), classes * LISTED + listed)
-        if magnitudes.numel() and magnitudes.max() >= LISTED:
+        places = classes * LISTED + magnitudes.clamp(max=LISTED - 1).long()
+        bits = listed(self.table.reshape(-1), places)
+        # On a GPU, adding zeros takes less time than waiting for the largest value.
+        if not magnitudes.is_cpu or (magnitudes.numel() and magnitudes.max() >= LISTED):
             bits = bits + (magnitudes - (LISTED - 1)).clamp(min=0) * self.slope[classes]
         return bits
 
@@ -91,7 +90,7 @@ def shapes_of(knots: Tensor) -> Shapes:
     odds = torch.lerp(knots[lower], knots[lower + 1], (fractions - lower)[:, None])
     ends, goes_on = -F.logsigmoid(odds) / math.log(2), -F.logsigmoid(-odds) / math.log(2)
     before = torch.cat([torch.zeros_like(goes_on[:, :1]), goes_on[:, :3].cumsum(1)], 1)
-    sign = torch.tensor([0.0, 1, 1, 1], device=knots.device)
+    sign = (torch.arange(4, device=knots.device) > 0).float()
     first = before + ends + sign
     further = torch.arange(1, LISTED - 3, device=knots.device) * goes_on[:, 3:]
     flags = torch.stack([ends[:, 0], goes_on[:, 0]], 1)
@@ -150,123 +149,26 @@ def sections_of(kind: str, names: Sequence[str]) -> dict[str, str]:
     return {name: f"context.{kind}.{name}" for name in names}
 
 
-def _listed(table: Tensor, places: Tensor) -> Tensor:
-    """`table[places]` for a table (n,), in less than half the time on CPUs, also of its backward pass."""
-    return table.index_select(0, places.reshape(-1)).view(places.shape)
+def listed(table: Tensor, places: Tensor) -> Tensor:
+    """`table[places]` for a table (n,) or (n, m) and `places` of one axis in the latter case."""
+    if not table.is_cpu:
+        # Its backward pass adds in a fixed order on GPUs.
+        return table[places.long()]
+    # Takes less than half the time, also of its backward pass.
+    found = table.index_select(0, places.reshape(-1))
+    return found if table.dim() > 1 else found.view(places.shape)
 
 
-_LOGARITHMS = torch.from_numpy(LOG_TABLE).float() / 16
+@lru_cache(maxsize=8)
+def _logarithms(device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return (torch.from_numpy(LOG_TABLE).float() / 16).to(device)
 
 
 def logarithms(counts: Tensor) -> Tensor:
     """log2(count + 1) of whole counts, rounded down to 1/16."""
-    return _listed(_LOGARITHMS.to(counts.device), counts.clamp(max=len(_LOGARITHMS) - 1).int())
-
-
-Logarithms = dict[MotionFeature, Tensor]
-"""Logarithms of counts, (T, 5, h, w) or (T, 1, h, w)."""
-
-
-class MotionEntropy(EntropyModel):
-    """The entropy model of motion grids."""
-
-    sections = sections_of("motion", ("bias", "weight", "knots"))
-    bias: nn.Parameter
-    weight: nn.Parameter
-    knots: nn.Parameter
-    levels: Tensor
-    """(T,): hierarchy level of each frame."""
-    active: Tensor
-    """(T, 5, 1, 1): 1 for the channels that are coded in a frame, 0 for the others."""
-
-    def __init__(self, tree: Hierarchy, version: int) -> None:
-        super().__init__(tree.level_count, version)
-        self.register_buffer("levels", torch.from_numpy(tree.levels))
-        active = torch.ones(len(tree.levels), MOTION_CHANNELS)
-        active[:, 2:] = torch.from_numpy(tree.has_two)[:, None]
-        active[torch.from_numpy(tree.levels) == 0] = 0
-        self.register_buffer("active", active[..., None, None])
-
-    def bits(self, grids: Sequence[Tensor]) -> Tensor:
-        """Bits of the four grids (T, 5, h, w) in steps, interpolated linearly between whole magnitudes."""
-        return self.prepared_bits(grids)()
-
-    def prepared_bits(self, grids: Sequence[Tensor]) -> Callable[[], Tensor]:
-        """A function that computes `bits` by the parameters at the time; the contexts are computed once."""
-        contexts = self._contexts(grids)
-        return lambda: torch.stack([one.sum() for one in self._bits_in(contexts, grids)]).sum()
-
-    def bits_of_nodes(self, grids: Sequence[Tensor]) -> list[Tensor]:
-        """`bits` of each value of each grid: four tensors (T, 5, h, w)."""
-        return self._bits_in(self._contexts(grids), grids)
-
-    @torch.no_grad()
-    def _contexts(self, grids: Sequence[Tensor]) -> list[Logarithms]:
-        """The logarithms of the counts of each grid, from magnitudes rounded to whole steps."""
-        found: list[Logarithms] = []
-        parent: Tensor | None = None
-        for grid in grids:
-            cut = grid.detach().round().abs().clamp(max=LARGEST_MAGNITUDE)
-            above = torch.zeros_like(cut) if parent is None else doubled(parent, *cut.shape[2:])
-            found.append(_coarser(above) | {MotionFeature.CHANNEL_BEFORE: _before(cut)})
-            parent = cut
-        return found
-
-    def _bits_in(self, contexts: Sequence[Logarithms], grids: Sequence[Tensor]) -> list[Tensor]:
-        shapes, found = shapes_of(self.knots), []
-        for k, (logs, grid) in enumerate(zip(contexts, grids, strict=True)):
-            places = self._places(self._sums(k, logs, self.levels))
-            magnitude = grid.abs()
-            lower = magnitude.detach().floor()
-            bits = shapes.between(lower, places)
-            has_gradient = grid.requires_grad and torch.is_grad_enabled()
-            if has_gradient or not torch.equal(lower, magnitude):
-                bits = torch.lerp(bits, shapes.between(lower + 1, places), magnitude - lower)
-            found.append(bits * self.active)
-        return found
-
-    def finest_bits(self, grids: Sequence[Tensor], frames: Sequence[int]) -> Callable[[Tensor], Tensor]:
-        """A function from the finest grid (B, 5, h, w), in whole steps, to bits of its nodes (B, 1, h, w).
-
-        `grids` are all grids of these `frames`; the coarser ones are the context.
-        """
-        k, shapes, active = len(grids) - 1, shapes_of(self.knots), self.active[frames]
-        parent = grids[-2].abs().clamp(max=LARGEST_MAGNITUDE)
-        coarser = _coarser(doubled(parent, *grids[-1].shape[2:]))
-        known = self._sums(k, coarser, self.levels[frames])
-
-        def bits(finest: Tensor) -> Tensor:
-            magnitude = finest.abs()
-            before = _before(magnitude.clamp(max=LARGEST_MAGNITUDE))
-            places = self._places(known + self.weight[k, MotionFeature.CHANNEL_BEFORE] * before)
-            return (shapes.between(magnitude, places) * active).sum(1, keepdim=True)
-
-        return bits
-
-    def _sums(self, k: int, logs: Logarithms, levels: Tensor) -> Tensor:
-        """The class sums of grid `k` as far as `logs` go; `levels` (T,) are those of the frames."""
-        biases = self.bias.view(-1, PYRAMID_LEVELS, MOTION_CHANNELS)[levels, k][..., None, None]
-        return biases + sum(self.weight[k, feature] * values for feature, values in logs.items())
-
-    def _places(self, sums: Tensor) -> Tensor:
-        """Positions of the symbols on the scale of classes."""
-        return (QUARTERS * (sums + ZERO_KNOT) - 0.5).clamp(0, QUARTERS * (KNOTS - 1))
-
-
-def _coarser(above: Tensor) -> Logarithms:
-    """The logarithms of the counts in coarser grids; `above` are the parents' cut magnitudes (T, 5, h, w)."""
-    around = (4 * F.avg_pool2d(above, 3, 1, 1, count_include_pad=False) + 1e-3).floor()
-    counts = {
-        MotionFeature.PARENT: above,
-        MotionFeature.PARENT_AROUND: around,
-        MotionFeature.PARENT_CHANNELS: above.sum(1, keepdim=True),
-    }
-    return {feature: logarithms(count) for feature, count in counts.items()}
-
-
-def _before(cut: Tensor) -> Tensor:
-    """The logarithm of the cut magnitude of the channel before, (T, 5, h, w)."""
-    return logarithms(torch.cat([torch.zeros_like(cut[:, :1]), cut[:, :-1]], 1))
+    table = _logarithms(counts.device)
+    return listed(table, counts.clamp(max=len(table) - 1).int())
 
 
 def optimizer(model: EntropyModel, rate: float = 1.0) -> torch.optim.Optimizer:

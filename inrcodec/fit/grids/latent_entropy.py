@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bitstream.coders.conditional import QUARTERS, class_count
-from inrcodec.fit.grids.entropy import ZERO_KNOT, EntropyModel, logarithms, sections_of, shapes_of
+from inrcodec.fit.grids.entropy import ZERO_KNOT, EntropyModel, listed, logarithms, sections_of, shapes_of
 from inrcodec.fit.grids.latent_network import NEIGHBOURS, Cells, NetworkTerms, cross_sum
 from inrcodec.models.inrc.contexts import LARGEST_MAGNITUDE
 from inrcodec.models.inrc.frequencies import (
@@ -90,7 +90,7 @@ class LatentEntropy(EntropyModel):
         channels, levels = known.channels, known.levels
         weights = self.weight[self.groups[channels]]
         biases = (self.bias[levels.clamp(max=2)] + self.level[levels][:, None])[:, channels]
-        sums = biases.index_select(0, known.frames) + sum(
+        sums = listed(biases, known.frames) + sum(
             logs * weights[:, feature] for feature, logs in known.logs.items()
         )
         if known.terms is not None:

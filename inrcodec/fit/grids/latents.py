@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -117,20 +118,21 @@ class LatentFit:
         frames: dict[int, Planes] = {}
         for whole in tree.order:
             for batch in segment.chunks(whole):
-                source = self._filter.planes(batch, steps[batch])
+                rows = segment.rows(batch)
+                source = self._filter.planes(batch, steps[rows])
                 if tree.levels[batch[0]] > 0:
-                    predicted = predict_batch(frames, batch, tree, field[batch], segment.config.is_overlapped)
+                    predicted = predict_batch(frames, batch, tree, field[rows], segment.config.is_overlapped)
                 else:
                     predicted = no_planes(len(batch), segment.height, segment.width, segment.device)
-                wanted = analyse(source - predicted, is_smooth) / steps[batch]
-                told = reference_magnitudes(latents, segment.references[batch])
-                chosen, sizes[batch] = self._choose(batch, wanted, steps[batch], told, price)
-                latents[batch] = chosen.to(torch.int16)
+                wanted = analyse(source - predicted, is_smooth) / steps[rows]
+                told = reference_magnitudes(latents, segment.references[rows])
+                chosen, sizes[rows] = self._choose(batch, wanted, steps[rows], told, price)
+                latents[rows] = chosen.to(torch.int16)
                 is_dc_predicted = self._is_dc_predicted(batch)
-                added = in_blocks(chosen, sizes[batch], is_dc_predicted)
-                added = restored(added, steps[batch]) if is_dc_predicted else added
-                add_synthesis(predicted, added, steps[batch], is_smooth)
-                error[batch] = self._error(batch, predicted)
+                added = in_blocks(chosen, sizes[rows], is_dc_predicted)
+                added = restored(added, steps[rows]) if is_dc_predicted else added
+                add_synthesis(predicted, added, steps[rows], is_smooth)
+                error[rows] = self._error(batch, predicted)
                 for frame, planes in zip(batch, predicted.frames(), strict=True):
                     # Copies, because a view would keep the whole batch in memory.
                     frames[frame] = planes.map(Tensor.clone if frame in references else Tensor.half)
@@ -155,8 +157,8 @@ class LatentFit:
             if is_dc_predicted:
                 return round_first(limited, steps, FIRST_ROUNDING), whole
             return rounded(limited, FIRST_ROUNDING), whole
-        levels, before = self._segment.levels[batch], self.coded.latents[batch]
-        sizes = self.coded.sizes[batch]
+        rows = self._segment.rows(batch)
+        levels, before, sizes = self._segment.levels[rows], self.coded.latents[rows], self.coded.sizes[rows]
         if self._segment.config.version == 0:
             return self._rated(limited, before, references, levels, price)[0], sizes
         choice = SizeChoice(limited, before, sizes, is_dc_predicted)
@@ -170,10 +172,11 @@ class LatentFit:
 
     def _size_bits(self, batch: list[int]) -> Tensor:
         """Bits of each size in a group with latents, (sizes, 1, 1, 1), as often as in the last pass."""
-        kinds = self._segment.levels.clamp(max=2)
-        like = kinds == kinds[batch[0]]
+        kinds = np.minimum(self._segment.tree.levels, 2)
+        like = self._segment.rows((kinds == kinds[batch[0]]).nonzero()[0].tolist())
         has_latents = summed(self.coded.latents[like].ne(0).any(1)) > 0
-        counts = torch.bincount(self.coded.sizes[like][has_latents].long(), minlength=SIZES)
+        sizes = self.coded.sizes[like]
+        counts = torch.stack([((sizes == size) & has_latents).sum() for size in range(SIZES)])
         smoothed = counts + LEAST_SHARE * counts.sum() + 1
         return -(smoothed / smoothed.sum()).log2().view(-1, 1, 1, 1)
 
@@ -204,7 +207,8 @@ class LatentFit:
         video = self._segment.video
         colours = to_colours(to_quads(planes), self._segment.config.is_smooth)
         shown = colours[:, : video.height, : video.width].clamp_(0, 1)
-        return (shown - self._segment.clip[batch].float() / 255).square().mean((1, 2, 3))
+        source = self._segment.clip[self._segment.rows(batch)].float() / 255
+        return (shown - source).square().mean((1, 2, 3))
 
     def fit_entropy(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> None:
         """Fit the entropy model to the current latents, on samples of frames, while `goes_on`."""
@@ -245,9 +249,9 @@ class LatentFit:
 
     def _bits(self, frames: list[int]) -> Callable[[], Tensor]:
         """A function that computes the bits of these frames; see `LatentEntropy.prepared_bits`."""
-        symbols = self.coded.latents[frames]
-        references = reference_magnitudes(self.coded.latents, self._segment.references[frames])
-        return self.entropy.prepared_bits(symbols, references, self._segment.levels[frames])
+        rows = self._segment.rows(frames)
+        references = reference_magnitudes(self.coded.latents, self._segment.references[rows])
+        return self.entropy.prepared_bits(self.coded.latents[rows], references, self._segment.levels[rows])
 
     @torch.no_grad()
     def estimated_bits(self) -> float:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inrcodec.fit.grids.block_search import search
-from inrcodec.fit.grids.entropy import MotionEntropy, optimizer, rounded
+from inrcodec.fit.grids.entropy import optimizer, rounded
+from inrcodec.fit.grids.motion_entropy import MotionEntropy
 from inrcodec.fit.grids.node_search import Costs, NodeSearch, References
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.training.adam import Adam
@@ -133,7 +134,7 @@ class MotionFit:
 
     def fit_entropy(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> float:
         """Fit the entropy model to the current grids while `goes_on`; returns the bits of the grids."""
-        bits = self.entropy.prepared_bits([grid.detach() for grid in self.grids])
+        bits = self.entropy.prepared_bits([grid.detach() for grid in self.grids], are_whole=True)
         for _ in range(rounds):
             if not goes_on():
                 break
@@ -178,7 +179,8 @@ class MotionFit:
         for k in reversed(range(len(self.grids))):
             grid = self.grids[k]
             less = [torch.zeros_like(one) if one is grid else one for one in self.grids]
-            saved = self.entropy.bits_of_nodes(self.grids)[k] - self.entropy.bits_of_nodes(less)[k]
+            before, after = (self.entropy.bits_of_nodes(grids, True)[k] for grids in (self.grids, less))
+            saved = before - after
             is_worth_it = torch.zeros_like(saved[:, :1], dtype=torch.bool)
             blocks = 2 << (len(self.grids) - 1 - k)
             for batch in self._batches(SCALE):
@@ -186,7 +188,8 @@ class MotionFit:
                 added -= self._left_to_code(batch, fineness, step, self.grids)
                 down, right = (grid.shape[axis] * blocks - added.shape[axis] for axis in (2, 3))
                 of_nodes = F.avg_pool2d(F.pad(added, (0, right, 0, down)), blocks) * blocks**2
-                is_worth_it[batch] = of_nodes < price * saved[batch].sum(1, keepdim=True)
+                rows = self._segment.rows(batch)
+                is_worth_it[rows] = of_nodes < price * saved[rows].sum(1, keepdim=True)
             grid[is_worth_it.expand_as(grid)] = 0
 
     @torch.no_grad()
@@ -205,10 +208,11 @@ class MotionFit:
             for batch in segment.chunks(kind, SEARCHED_PIXELS * segment.height * segment.width):
                 if not goes_on(len(batch)):
                     return
-                costs = Costs(fineness[batch].pow(-2), BLOCK_ENERGY * step**2, price)
-                search = NodeSearch(planes[batch], references, tree.references[batch].tolist(), costs)
-                own = [grid[batch] for grid in grids]
-                grids[-1][batch] = search.run(own, self.entropy.finest_bits(own, batch))
+                rows = segment.rows(batch)
+                costs = Costs(fineness[rows].pow(-2), BLOCK_ENERGY * step**2, price)
+                search = NodeSearch(planes[rows], references, tree.references[batch].tolist(), costs)
+                own = [grid[rows] for grid in grids]
+                grids[-1][rows] = search.run(own, self.entropy.finest_bits(own, rows))
 
     def _batches(self, scale: int) -> list[list[int]]:
         """Chunks of frames at this scale, those with one reference apart from those with two."""
@@ -225,15 +229,14 @@ class MotionFit:
         self, batch: list[int], fineness: Tensor, step: float, grids: Sequence[Tensor]
     ) -> Tensor:
         """Cost of coding the residual of each 8x8 block, as squared error: (B, 1, h / 8, w / 8)."""
-        segment = self._segment
-        references = segment.tree.references[batch]
-
+        segment, rows = self._segment, self._segment.rows(batch)
+        first, second = segment.references[rows].T
         small = segment.small_components(SCALE)
-        now, before = small[batch], small[references[:, 0]]
-        after = small[references[:, 1]] if segment.tree.has_two[batch[0]] else None
-        field = field_of([grid[batch] for grid in grids]) * STEP
+        now, before = small[rows], small[first]
+        after = small[second] if segment.tree.has_two[batch[0]] else None
+        field = field_of([grid[rows] for grid in grids]) * STEP
         errors = (predict(before, after, field, SCALE) - now).square().sum(1, keepdim=True)
         energy = F.avg_pool2d(errors, 8 // SCALE) * 64
         least = BLOCK_ENERGY * step**2
-        weight = fineness[batch].view(-1, 1, 1, 1).pow(-2)
+        weight = fineness[rows].view(-1, 1, 1, 1).pow(-2)
         return least * torch.log1p(energy * weight / least)

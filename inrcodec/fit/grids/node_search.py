@@ -89,6 +89,10 @@ def shifts_of(channels: Sequence[int], steps: int) -> tuple[Change, ...]:
     return tuple(moved((channel, by)) for channel in channels for by in (steps, -steps))
 
 
+BALANCING = (cleared(BALANCE), *shifts_of((BALANCE,), 1), *shifts_of((BALANCE,), 2))
+"""Changes that leave the motion as it is."""
+
+
 def _one_reference() -> tuple[tuple[Change, ...], ...]:
     return ((cleared(0, 1), *NEIGHBOURS), *(shifts_of((0, 1), steps) for steps in (4, 2, 1)))
 
@@ -101,7 +105,7 @@ def _two_references() -> tuple[tuple[Change, ...], ...]:
         shifts_of(range(4), 2),
         tuple(one),
         shifts_of(range(4), 1),
-        (cleared(BALANCE), *shifts_of((BALANCE,), 1), *shifts_of((BALANCE,), 2)),
+        BALANCING,
     )
 
 
@@ -191,8 +195,7 @@ class NodeSearch:
         best, most = finest, torch.zeros_like(spent)
         for change in group:
             changed = change(finest, field)
-            is_same_motion = torch.equal(changed[:, :BALANCE], finest[:, :BALANCE])
-            trial, _ = self._tiles(changed + coarser, looked_up if is_same_motion else None)
+            trial, _ = self._tiles(changed + coarser, looked_up if change in BALANCING else None)
             added = (trial - tiles) * self._window
             error = (added * (added - 2 * left)).sum((2, 4))[:, None] * slopes
             gain = self._costs.price * (spent - bits(changed)) - error

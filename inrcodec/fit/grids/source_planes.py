@@ -17,8 +17,8 @@ from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.planes import Planes, chroma_lost, components, halved, no_planes
 from inrcodec.models.inrc.shapes import CELL, InrcConfig
 
-CHUNK_PIXELS = 1 << 21
-"""Approximate pixels processed at a time."""
+CHUNK_PIXELS, GPU_CHUNK_PIXELS = 1 << 21, 1 << 25
+"""Approximate pixels processed at a time on a CPU, which has small caches, and on a GPU with many cores."""
 
 SAMPLED_FRAMES = 8
 """Frames that decide how chroma is upsampled."""
@@ -86,9 +86,21 @@ class SegmentPlanes:
         """Reference frames (T, 2), on the device."""
         return torch.from_numpy(self.tree.references).to(self.device)
 
+    def rows(self, frames: Sequence[int]) -> Tensor:
+        """These frames as an index on the device, int64; each is copied there once."""
+        key = tuple(frames)
+        if key not in self._rows:
+            self._rows[key] = torch.tensor(key, dtype=torch.int64, device=self.device)
+        return self._rows[key]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[int, ...], Tensor]:
+        return {}
+
     def planes(self, frames: Sequence[int]) -> Planes:
         """Planes of these source frames, float32."""
-        return self._planes.map(lambda plane: plane[list(frames)].float())
+        rows = self.rows(frames)
+        return self._planes.map(lambda plane: plane[rows].float())
 
     @cached_property
     def _planes(self) -> Planes:
@@ -106,7 +118,7 @@ class SegmentPlanes:
 
     def components(self, frames: Sequence[int]) -> Tensor:
         """Luma and chroma (B, 3, height, width) of these source frames, at full resolution."""
-        return components(self.clip[list(frames)], self.height, self.width)
+        return components(self.clip[self.rows(frames)], self.height, self.width)
 
     def luma(self) -> Tensor:
         """Luma of all source frames, (T, 1, height, width), float32; made at each call."""
@@ -133,6 +145,7 @@ class SegmentPlanes:
 
     def chunks(self, frames: Sequence[int], pixels: int | None = None) -> Iterator[list[int]]:
         """The frames in chunks of about `CHUNK_PIXELS`; `pixels` per frame default to those of luma."""
-        size = max(1, CHUNK_PIXELS // (pixels or self.height * self.width))
+        most = CHUNK_PIXELS if self.device.type == "cpu" else GPU_CHUNK_PIXELS
+        size = max(1, most // (pixels or self.height * self.width))
         for first in range(0, len(frames), size):
             yield list(frames[first : first + size])

@@ -77,6 +77,22 @@ def _centres(rows: int, columns: int, dtype: torch.dtype, device: torch.device) 
         return torch.stack([across, down], -1)
 
 
+@lru_cache(maxsize=32)
+def _scales(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Units of `grid_sample` in a pixel, x and y."""
+    with torch.inference_mode(False):
+        return torch.tensor([2 / width, 2 / height], dtype=dtype, device=device)
+
+
+def bordered(nodes: Tensor) -> Tensor:
+    """Nodes (B, C, h, w) with their edges repeated: (B, C, h + 2, w + 2).
+
+    The gradients of `F.pad` would be summed in any order on GPUs.
+    """
+    tall = torch.cat([nodes[:, :, :1], nodes, nodes[:, :, -1:]], 2)
+    return torch.cat([tall[..., :1], tall, tall[..., -1:]], 3)
+
+
 def _stretched(nodes: Tensor, pixels: int) -> Tensor:
     """Bilinear interpolation of nodes `pixels` apart: (B, rows + 2, columns + 2, C) -> (B, h, w, C).
 
@@ -107,8 +123,8 @@ def _warped(images: Tensor, motion: Tensor) -> Tensor:
     """
     height, width = images.shape[2:]
     rows, columns = motion.shape[2:]
-    around = F.pad(motion, (1, 1, 1, 1), mode="replicate").permute(0, 2, 3, 1)
-    scales = motion.new_tensor([2 / width, 2 / height])
+    around = bordered(motion).permute(0, 2, 3, 1)
+    scales = _scales(height, width, motion.dtype, motion.device)
     nodes = _centres(rows, columns, motion.dtype, motion.device) + around * scales
     return look_up(images, _stretched(nodes, height // rows))
 
@@ -122,7 +138,7 @@ def predict(before: Tensor, after: Tensor | None, field: Tensor, pixels_per_unit
     if after is None:
         return _warped(before, field[:, :2] / pixels_per_unit)
     half, common = field[:, :2] / pixels_per_unit, field[:, 2:4] / pixels_per_unit
-    balance = F.pad(field[:, 4:5], (1, 1, 1, 1), mode="replicate").permute(0, 2, 3, 1)
+    balance = bordered(field[:, 4:5]).permute(0, 2, 3, 1)
     share = _stretched(0.5 + balance, before.shape[2] // field.shape[2]).permute(0, 3, 1, 2)
     return torch.lerp(_warped(after, common + half), _warped(before, common - half), share)
 

@@ -1,0 +1,78 @@
+"""The fit of `inrc` on a GPU, simulated: its loops wait for nothing, and add in a fixed order."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from simulated_cuda import CUDA, SimulatedDevice, simulated_cuda
+from test_fit_grids import pan
+
+from inrcodec.fit.grids.latents import ROUNDS_A_SAMPLE, LatentFit
+from inrcodec.fit.grids.motion import MotionFit, searched_field, to_grids
+from inrcodec.fit.grids.source_planes import SegmentPlanes
+from inrcodec.models.family import VideoInfo
+from inrcodec.models.inrc.prediction import step_sizes
+from inrcodec.models.inrc.shapes import NEWEST_VERSION, InrcConfig
+
+STEP, PRICE = 0.1, 0.1
+
+
+def begun() -> tuple[SegmentPlanes, MotionFit, torch.Tensor]:
+    """A segment on the device, its motion and the mean fineness of its frames."""
+    frames, config = pan(48, 32, 6), InrcConfig(2, 3, 4, 0, version=NEWEST_VERSION)
+    segment = SegmentPlanes(torch.from_numpy(frames).to(CUDA), config, VideoInfo(48, 32, 6))
+    motion = MotionFit(segment, to_grids(searched_field(segment, lambda *_: None)))
+    fineness = step_sizes(motion.field(), segment.tree, *config.fineness)
+    return segment, motion, fineness
+
+
+def refined(device: SimulatedDevice, rounds: int) -> None:
+    _, motion, fineness = begun()
+    # The first rounds copy tables and indices, once.
+    motion.refine(1, fineness.mean((1, 2, 3)), STEP, PRICE * STEP**2, lambda: True)
+    device.begin()
+    device.refuses_waits = True
+    motion.refine(rounds, fineness.mean((1, 2, 3)), STEP, PRICE * STEP**2, lambda: True)
+
+
+def fitted(device: SimulatedDevice) -> None:
+    segment, motion, fineness = begun()
+    latents = LatentFit(segment)
+    latents.code(motion.field(), fineness * STEP, PRICE)
+    counts = []
+    for rounds in (1, ROUNDS_A_SAMPLE):
+        device.begin()
+        latents.fit_entropy(rounds)
+        counts.append(device.counts.waits.total())
+    # Rounds after the first of a sample add none.
+    assert counts[1] <= counts[0]
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_rounds_of_refining_motion_wait_for_nothing(rounds: int) -> None:
+    with simulated_cuda() as device:
+        try:
+            refined(device, rounds)
+        finally:
+            device.refuses_waits = False
+    assert device.counts.kernels > 100 * rounds and not device.counts.unordered
+
+
+def test_rounds_of_fitting_an_entropy_model_wait_once_a_sample() -> None:
+    with simulated_cuda() as device:
+        fitted(device)
+    assert not device.counts.unordered
+
+
+def test_searching_and_coding_wait_a_few_times_for_each_batch() -> None:
+    """Motion search tries hundreds of vectors, and none may cost a wait."""
+    with simulated_cuda() as device:
+        segment, motion, fineness = begun()
+        batches = len(segment.tree.order)
+        assert device.counts.waits.total() <= 60 * batches
+        device.begin()
+        latents = LatentFit(segment)
+        for _ in range(2):
+            latents.code(motion.field(), fineness * STEP, PRICE)
+        assert device.counts.waits.total() <= 80 * batches
+    assert not device.counts.unordered
