@@ -99,12 +99,18 @@ def random_source(video: VideoInfo, batch: int | None = None) -> SourceFrames:
     return SourceFrames(clip, torch.arange(batch or video.frame_count))
 
 
-def random_grid_decoder(config: InrcConfig, video: VideoInfo) -> FrameDecoder:
-    """A decoder of family `inrc` with normal weights, and latents everywhere."""
+def random_grid_decoder(config: InrcConfig, video: VideoInfo, is_still: bool = False) -> FrameDecoder:
+    """A decoder of family `inrc` with normal weights, and latents everywhere.
+
+    With `is_still`, there is no motion and no colour leaves its range.
+    """
     tensors = {
         spec.name: torch.randn(spec.shape)
         for spec in Inrc().tensors(config, video)
         if not spec.name.startswith("context.")
     }
     tensors["latent"] = tensors["latent"].round().to(torch.int16)
-    return Inrc().decoder(config, video, {**tensors, "latent.step": torch.tensor(0.1)})
+    if is_still:
+        tensors["motion"].zero_()
+    tensors["latent.step"] = torch.tensor(0.002 if is_still else 0.1)
+    return Inrc().decoder(config, video, tensors)

@@ -61,6 +61,7 @@ PARTS = (
     Part("Ablation of inrc", ("ablation.json",), tables.ablation),
     Part("Tables of the papers", ("paper-*.json",), tables.paper),
     Part("Frame interpolation", ("interpolation-*.json",), tables.interpolation, together=True),
+    Part("Interpolation by stored motion", ("motion-interpolation.json",), tables.motion_interpolation),
     Part("Decoding", ("decoding*.json",), costs.decoding, together=True),
     Part("Speed", ("speed*.json",), costs.speed),
     Part("Quality after equal time", ("equal-time*.json",), costs.equal_time),

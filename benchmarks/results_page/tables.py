@@ -297,6 +297,24 @@ def interpolation(report: Report) -> Iterator[str]:
     )
 
 
+def motion_interpolation(report: Report) -> Iterator[str]:
+    """Frames of `inrc` that were left out: the blend of both neighbours, and prediction by stored motion."""
+    return table(
+        ("clip", "bits per pixel", "bytes", "blend, dB", "by motion, dB", "difference, dB"),
+        [
+            (
+                row["clip"],
+                f"{row['bpp']:g}",
+                row["file_bytes"],
+                row["psnr_blend_db"],
+                row["psnr_motion_db"],
+                f"{row['psnr_motion_db'] - row['psnr_blend_db']:+.2f}",
+            )
+            for row in report["results"]
+        ],
+    )
+
+
 def evenness(report: Report) -> Iterator[str]:
     """PSNR of each scene by allocation rule."""
     scenes = list(report["results"][0]["psnr_db"])

@@ -97,11 +97,15 @@ def test_between_two_frames_is_the_rendering_of_mixed_tensors(
 
 
 @pytest.mark.parametrize(("index", "share"), [(0, 0.5), (1, 0.25), (2, 0.9)])
-def test_grids_mix_the_two_frames_themselves(index: int, share: float) -> None:
+def test_grids_mix_the_two_frames_themselves_where_nothing_moves(index: int, share: float) -> None:
+    """Neither the refining network nor the range of colours makes this other than linear here."""
     (network,) = (network for network in NETWORKS if network.family not in TRAINED)
-    expected = (1 - share) * network.render(index) + share * network.render(index + 1)
-    torch.testing.assert_close(network.render(index + share), expected, rtol=0, atol=1e-6)
-    assert not torch.allclose(network.render(index), expected, atol=1e-3)
+    still = {name: 0 * value for name, value in network.tensors.items()}
+    still |= {"latent": network.tensors["latent"], "latent.step": torch.tensor(1e-3)}
+    expected = (1 - share) * network.render(index, still) + share * network.render(index + 1, still)
+    torch.testing.assert_close(network.render(index + share, still), expected, rtol=0, atol=1e-6)
+    assert not torch.allclose(network.render(index, still), expected, atol=1e-3)
+    assert not torch.allclose(network.render(index + share), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("network", TIMED, ids=lambda network: network.family.name)
@@ -209,6 +213,43 @@ def test_frames_that_were_left_out_are_near_what_is_rendered(clip: Path, half: P
         # The disc moves, so the preceding frame is a worse estimate than the interpolated one.
         before = video[: CODED - 1]
     assert ((between - held_out) ** 2).mean() < ((before - held_out) ** 2).mean()
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> tuple[Frames, Path]:
+    """Nine frames of a texture that moves right by 3 pixels, and a file of `inrc` of every other one."""
+    folder = tmp_path_factory.mktemp("moving")
+    noise = np.random.default_rng(0).normal(size=(64, 128))
+    spectrum = np.fft.fft2(noise) * np.exp(
+        -60 * np.add.outer(np.fft.fftfreq(64) ** 2, np.fft.fftfreq(128) ** 2)
+    )
+    smooth = np.fft.ifft2(spectrum).real
+    levels = (128 + 40 * smooth / smooth.std()).clip(0, 255).astype(np.uint8)
+    frames = np.stack([np.roll(levels, 3 * number, axis=1)[:, 24:120] for number in range(COUNT)])
+    frames = np.repeat(frames[..., None], 3, axis=3)
+    clip, path = write_clip(folder / "a.mp4", frames), folder / "a.inrv"
+    fit = ["--model", "inrc", "--every", "2", "--bpp", "1", "--epochs", "4", "--device", "cpu"]
+    assert run(["encode", str(clip), "-o", str(path), "-q", *fit]) == 0
+    return frames, path
+
+
+def test_stored_motion_interpolates_better_than_a_blend(moving: tuple[Frames, Path]) -> None:
+    frames, path = moving
+    with inrcodec.open(path, "cpu", "float32") as video:
+        found = np.stack([video.at(index + 0.5) for index in range(CODED - 1)])
+        blended = (video[:-1].astype(float) + video[1:]) / 2
+    inside = (slice(None), slice(None), slice(16, -16))
+    errors = [((one[inside] - frames[1::2][inside].astype(float)) ** 2).mean() for one in (found, blended)]
+    assert errors[0] < errors[1] / 4
+
+
+def test_interpolated_frames_do_not_depend_on_others(moving: tuple[Frames, Path], tmp_path: Path) -> None:
+    output = tmp_path / "%03d.png"
+    assert inrcodec.decode(str(moving[1]), str(output), replace(CPU, fps_scale=3)).frames == 13
+    decoded = images(tmp_path)
+    with inrcodec.open(moving[1], "cpu", "float32") as video:
+        for number in reversed(range(13)):
+            assert_close(video.at(number / 3), decoded[number])
 
 
 def test_at_takes_positions_of_the_video_only(half: Path) -> None:

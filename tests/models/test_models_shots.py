@@ -234,7 +234,7 @@ def test_version_1_has_no_returns() -> None:
 
 
 def test_a_shot_is_decoded_by_itself_and_does_not_blend_with_the_next() -> None:
-    decoder = random_grid_decoder(config_of((7,)), VideoInfo(40, 24, 12))
+    decoder = random_grid_decoder(config_of((7,)), VideoInfo(40, 24, 12), is_still=True)
     with torch.inference_mode():
         whole = decoder(torch.arange(12))
         assert torch.equal(decoder(torch.tensor([9])), whole[9:10])
@@ -245,7 +245,7 @@ def test_a_shot_is_decoded_by_itself_and_does_not_blend_with_the_next() -> None:
 
 
 def test_a_shot_that_returns_does_not_blend_with_the_one_before() -> None:
-    decoder = random_grid_decoder(config_of((4, 7), returns=(-1, 3)), VideoInfo(40, 24, 12))
+    decoder = random_grid_decoder(config_of((4, 7), returns=(-1, 3)), VideoInfo(40, 24, 12), is_still=True)
     with torch.inference_mode():
         whole = decoder(torch.arange(12))
         assert torch.equal(decoder(torch.tensor([7])), whole[7:8])

@@ -15,6 +15,7 @@ from inrcodec.models.graphs import FrameGraphs, Stored
 from inrcodec.models.inrc.block_sizes import in_blocks
 from inrcodec.models.inrc.dc_prediction import restored
 from inrcodec.models.inrc.hierarchy import Hierarchy
+from inrcodec.models.inrc.interpolation import between, motion_from
 from inrcodec.models.inrc.lapped import BLOCK, add_synthesis
 from inrcodec.models.inrc.planes import Planes, no_planes
 from inrcodec.models.inrc.prediction import field_of, predict_batch, step_sizes
@@ -60,15 +61,26 @@ class Reconstruction:
         self._threads = Threads(self._latents.device)
 
     def __call__(self, positions: Tensor) -> Tensor:
-        """See `FrameDecoder`. A position between two frames gives their linear blend.
+        """See `FrameDecoder`. A position between two frames gives a frame predicted from both.
 
         Between two shots it gives the last frame of the first.
         """
         ends = [(math.floor(at), self._end(at), at - math.floor(at)) for at in positions.tolist()]
         with self._forgetting_failures():
             planes = self._begin({frame for pair in ends for frame in pair[:2]})
-            shown = {frame: self._colours(one) for frame, one in planes.items()}
-        return torch.stack([torch.lerp(shown[a], shown[b], part) for a, b, part in ends])
+            return torch.stack(
+                [
+                    self._colours(self._at(planes[a].result(), planes[b].result(), a, b, part))
+                    for a, b, part in ends
+                ]
+            )
+
+    def _at(self, before: Planes, after: Planes, first: int, last: int, part: float) -> Planes:
+        """The planes at `part` of the way from frame `first` to `last`, which is the next or the same."""
+        if first == last:
+            return before
+        with torch.autocast(self._latents.device.type, enabled=False):
+            return between(before, after, motion_from(first, self._tree, self._field), part)
 
     def _end(self, position: float) -> int:
         """The frame at `position` or, in the same shot, after it."""
@@ -176,17 +188,17 @@ class Reconstruction:
             add_synthesis(planes, latents, self._steps[at], self._config.is_smooth)
         return planes.frames()[0]
 
-    def _colours(self, planes: Future[Planes]) -> Tensor:
+    def _colours(self, planes: Planes) -> Tensor:
         """The frame as RGB (3, height, width) in [0, 1]."""
         return self._shown(planes, to_colours).permute(2, 0, 1).clamp_(0, 1)
 
     def _codes_of(self, planes: Future[Planes]) -> Tensor:
         """The frame as RGB (height, width, 3), uint8."""
-        return self._shown(planes, to_codes).contiguous()
+        return self._shown(planes.result(), to_codes).contiguous()
 
-    def _shown(self, planes: Future[Planes], convert: Callable[[Tensor, bool], Tensor]) -> Tensor:
+    def _shown(self, planes: Planes, convert: Callable[[Tensor, bool], Tensor]) -> Tensor:
         """The refined frame, converted by `convert` and cropped for display: (height, width, 3)."""
         height, width = self._display
-        refined = refine(to_quads(planes.result().map(lambda plane: plane[None])), self._weights)
+        refined = refine(to_quads(planes.map(lambda plane: plane[None])), self._weights)
         with torch.autocast(self._latents.device.type, enabled=False):
             return convert(refined, self._config.is_smooth)[0, :height, :width]

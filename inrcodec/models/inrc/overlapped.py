@@ -97,11 +97,19 @@ def predict_overlapped(
     if after is None:
         tiles = _tiles(before, field[:, :2] / pixels_per_unit)
     else:
-        half, common = field[:, :2] / pixels_per_unit, field[:, 2:4] / pixels_per_unit
         share = (0.5 + field[:, 4])[:, None, :, :, None, None]
-        tiles = torch.lerp(_tiles(after, common + half), _tiles(before, common - half), share)
+        first, second = moved_tiles(before, after, field, pixels_per_unit)
+        tiles = torch.lerp(second, first, share)
     cell = before.shape[2] // field.shape[2]
     return joined(tiles.transpose(3, 4), cell, cell)
+
+
+def moved_tiles(
+    before: Tensor, after: Tensor, field: Tensor, pixels_per_unit: float
+) -> tuple[Tensor, Tensor]:
+    """The tiles of both references of bi-predicted frames, weighted by their windows; see `_tiles`."""
+    half, common = field[:, :2] / pixels_per_unit, field[:, 2:4] / pixels_per_unit
+    return _tiles(before, common - half), _tiles(after, common + half)
 
 
 def _tiles(images: Tensor, motion: Tensor) -> Tensor:
