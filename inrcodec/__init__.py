@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from inrcodec.exporter.export import export as export
     from inrcodec.progress import EncodePlan as EncodePlan
     from inrcodec.progress import FitReport as FitReport
+    from inrcodec.progress import JobReport as JobReport
     from inrcodec.progress import Picture as Picture
     from inrcodec.progress import Progress as Progress
     from inrcodec.progress import Silent as Silent
@@ -57,6 +58,7 @@ _HOMES = {
     "FitReport": "inrcodec.progress:FitReport",
     "FrameRange": "inrcodec.settings.source:FrameRange",
     "InrcError": "inrcodec.errors:InrcError",
+    "JobReport": "inrcodec.progress:JobReport",
     "Limits": "bitstream:Limits",
     "NotAVideo": "inrcodec.errors:NotAVideo",
     "OutputError": "inrcodec.errors:OutputError",
@@ -94,6 +96,7 @@ __all__ = [
     "FitReport",
     "FrameRange",
     "InrcError",
+    "JobReport",
     "Limits",
     "NotAVideo",
     "OutputError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inrcodec.progress import EncodePlan, FitReport, Part, Picture, Silent
+from inrcodec.progress import FIT, EncodePlan, FitReport, JobReport, Part, Picture, Silent
 
 PLAN = EncodePlan("clip.mp4", 64, 48, 10, "inrc", 1000, 500, "cpu", None, None)
 
@@ -14,6 +14,7 @@ class Told(Silent):
 
     def __init__(self) -> None:
         self.fits: list[FitReport] = []
+        self.jobs: list[JobReport] = []
         self.notes: list[str] = []
         self.details: list[str] = []
         self.stages: list[str] = []
@@ -21,6 +22,9 @@ class Told(Silent):
 
     def fit(self, report: FitReport) -> None:
         self.fits.append(report)
+
+    def job(self, report: JobReport) -> None:
+        self.jobs.append(report)
 
     def note(self, message: str) -> None:
         self.notes.append(message)
@@ -133,3 +137,76 @@ def test_plans_pictures_and_expectations_go_where_they_are_wanted() -> None:
     inner.picture(draw)
     assert [plan.source for plan in told.plans] == ["clip.mp4, fit 2"]
     assert wanted == [(12.0, None), draw]
+
+
+PHASES = (("first", 0.25), ("again", 0.25), (FIT, 0.25), ("again", 0.25))
+
+
+def test_stages_are_one_fraction_that_never_falls() -> None:
+    told = Told()
+    part = Part(told, phases=PHASES)
+    for name, done in (("first", 2), ("again", 1), ("again", 4), ("again", 1)):
+        part.stage(name, done, 4)
+    part.fit(report(0.5, 1, psnr_db=31.0))
+    part.stage("again", 2, 4)
+    part.stage("unknown", 4, 4)
+    assert [job.fraction for job in told.jobs] == [0.125, 0.3125, 0.5, 0.5, 0.625, 0.875]
+    assert told.jobs[0].doing == "first 2/4"
+    # The fit measured it last.
+    assert [job.psnr_db for job in told.jobs] == [None] * 4 + [31.0] * 2
+
+
+def test_the_time_left_moves_from_the_estimate_to_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    told = Told()
+    part = Part(told, phases=(("work", 1.0),), expected_seconds=10.0)
+    part.stage("work", 0, 4)
+    now = 120.0
+    for done in (2, 4):
+        part.stage("work", done, 4)
+    # Half took 20 seconds, so that the whole takes 40, where 10 were expected.
+    assert [job.seconds_left for job in told.jobs] == [10.0, pytest.approx(0.5 * (5 + 20)), 0.0]
+    part.expect_more(7.0)
+    assert part.expected_seconds == 27.0
+
+
+def test_a_part_with_a_deadline_is_as_far_as_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    told = Told()
+    part = Part(told, phases=(("work", 1.0),), ends=40.0)
+    part.stage("work", 1, 2)
+    now = 30.0
+    part.stage("work", 1, 2)
+    assert (told.jobs[-1].fraction, told.jobs[-1].seconds_left) == (0.75, 10.0)
+
+
+def test_jobs_nest_and_say_where_they_are() -> None:
+    told = Told()
+    job = Part(told)
+    reading = job.part(0.1, phases=(("reading", 1.0),), predicts=False)
+    reading.stage("reading", 1, 2)
+    assert (told.jobs[-1].fraction, told.jobs[-1].seconds_left) == (0.05, None)
+    reading.end()
+    rung = job.part(0.45, place="fit 1 of 2")
+    inside = Part(rung)
+    segment = inside.part(0.5, place="segment 1 of 2", phases=(("work", 1.0),), expected_seconds=8.0)
+    segment.stage("work", 0, 2)
+    found = told.jobs[-1]
+    assert (found.fraction, found.place, found.doing) == (0.1, "fit 1 of 2, segment 1 of 2", "work 0/2")
+    # Two segments in each of two fits, each as long as this one.
+    assert found.seconds_left == pytest.approx(4 * 8.0)
+    segment.end()
+    inside.psnr_db, inside.bpp = 35.0, 0.25
+    inside.part(0.5, place="segment 2 of 2", phases=(("work", 1.0),)).stage("work", 1, 2)
+    found = told.jobs[-1]
+    assert (found.fraction, found.psnr_db, found.bpp) == (pytest.approx(0.1 + 0.45 * 0.75), 35.0, 0.25)
+
+
+def test_jobs_at_once_are_added_up() -> None:
+    told = Told()
+    whole = Part(told)
+    for share in (0.6, 0.4):
+        whole.part(share, phases=(("work", 1.0),), expected_seconds=10.0).stage("work", 1, 2)
+    assert told.jobs[-1].fraction == pytest.approx(0.5)

@@ -13,9 +13,10 @@ from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from inrcodec.cli.lines import error_line, fit_text, plan_lines, quality_line
+from inrcodec.cli.lines import error_line, fit_text, job_text, plan_lines, quality_line
+from inrcodec.cli.log import EventLog
 from inrcodec.errors import UsageError
-from inrcodec.progress import EncodePlan, FitReport, Silent
+from inrcodec.progress import EncodePlan, FitReport, JobReport, Silent
 from inrcodec.text import printable
 
 if TYPE_CHECKING:
@@ -79,12 +80,19 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 class PlainProgress(Silent):
-    """Progress as whole lines for logs and pipes: the plan, notes, and a line every ten seconds."""
+    """Progress as whole lines for logs and pipes: the plan, notes, and a line every ten seconds.
 
-    def __init__(self, verbosity: Verbosity, stream: TextIO | None = None) -> None:
+    Once a job is reported as a whole, its fits and stages are not shown one by one.
+    """
+
+    def __init__(
+        self, verbosity: Verbosity, stream: TextIO | None = None, log: EventLog | None = None
+    ) -> None:
         self._verbosity = verbosity
         self._stream = sys.stderr if stream is None else stream
         self._last_line = time.monotonic()
+        self._is_job = False
+        self.log = log or EventLog(None)
 
     def __enter__(self) -> Self:
         return self
@@ -96,34 +104,56 @@ class PlainProgress(Silent):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+        self.log.close(error)
 
     def close(self) -> None:
         """Do nothing: plain lines need no clean-up."""
 
+    def begin(self, line: str) -> None:
+        # Not printed: a command that fails prints its error alone.
+        self.log.write("begin", message=line)
+
     def plan(self, plan: EncodePlan) -> None:
+        self.log.write("plan", **vars(plan))
         if self._verbosity >= Verbosity.NORMAL:
             for line in plan_lines(plan):
                 self._line(line)
 
+    def job(self, report: JobReport) -> None:
+        self._is_job = True
+        self.log.write("job", **vars(report))
+        self._show_job(report)
+
     def fit(self, report: FitReport) -> None:
-        if self._is_line_due():
-            self._line(f"{_FITTING} {report.fraction:4.0%}  {fit_text(report)}")
+        self.log.write("fit", **vars(report))
+        if not self._is_job:
+            self._show(_FITTING, report.fraction, 1.0, fit_text(report))
 
     def stage(self, name: str, done: int, total: int) -> None:
-        if self._is_line_due():
-            self._line(f"{name} {done}/{total}")
+        if not self._is_job:
+            self._show(name, done, total, f"{done}/{total}")
 
     def note(self, message: str) -> None:
+        self.log.write("note", message=message)
         if self._verbosity >= Verbosity.NORMAL:
             self._line(f"inrc: note: {message}")
 
     def detail(self, message: str) -> None:
+        self.log.write("detail", message=message)
         if self._verbosity >= Verbosity.VERBOSE:
             self._line(message)
 
     def report(self, line: str) -> None:
         """Print a result line, whatever the verbosity."""
         self._line(line)
+
+    def _show_job(self, report: JobReport) -> None:
+        if self._is_line_due():
+            self._line(f"{report.fraction:4.0%}  {job_text(report)}")
+
+    def _show(self, name: str, done: float, total: float, text: str) -> None:
+        if self._is_line_due():
+            self._line(f"{name} {done:4.0%}  {text}" if name == _FITTING else f"{name} {text}")
 
     def _is_line_due(self) -> bool:
         now = time.monotonic()
@@ -137,10 +167,12 @@ class PlainProgress(Silent):
 
 
 class LiveProgress(PlainProgress):
-    """Progress as a bar on a terminal, with lines printed above it."""
+    """Progress as one bar on a terminal, with lines printed above it."""
 
-    def __init__(self, verbosity: Verbosity, stream: TextIO | None = None) -> None:
-        super().__init__(verbosity, stream)
+    def __init__(
+        self, verbosity: Verbosity, stream: TextIO | None = None, log: EventLog | None = None
+    ) -> None:
+        super().__init__(verbosity, stream, log)
         self._bars: Bars | None = None
         self._task: TaskID | None = None
         self._task_name = ""
@@ -150,11 +182,14 @@ class LiveProgress(PlainProgress):
             self._bars.stop()
             self._bars = None
 
-    def fit(self, report: FitReport) -> None:
-        self._show(_FITTING, report.fraction, 1.0, fit_text(report))
+    def begin(self, line: str) -> None:
+        super().begin(line)
+        if self._verbosity >= Verbosity.NORMAL:
+            self._line(line)
+            self._show("", 0.0, 1.0, "starting")
 
-    def stage(self, name: str, done: int, total: int) -> None:
-        self._show(name, done, total, f"{done}/{total}")
+    def _show_job(self, report: JobReport) -> None:
+        self._show("", report.fraction, 1.0, job_text(report))
 
     def _show(self, name: str, done: float, total: float, text: str) -> None:
         if self._verbosity < Verbosity.NORMAL:
@@ -193,7 +228,11 @@ class LiveProgress(PlainProgress):
             self._bars.console.print(Text(printable(text)), highlight=False, soft_wrap=True)
 
 
-def progress_for(verbosity: Verbosity) -> PlainProgress:
-    """A progress bar if stderr is a terminal, else plain lines."""
+def progress_for(verbosity: Verbosity, log: str | None = None) -> PlainProgress:
+    """A progress bar if stderr is a terminal, else plain lines; both also write the events to a file `log`.
+
+    Raises `OutputError` if the log cannot be opened.
+    """
     is_live = verbosity >= Verbosity.NORMAL and sys.stderr.isatty()
-    return LiveProgress(verbosity) if is_live else PlainProgress(verbosity)
+    events = EventLog(log)
+    return LiveProgress(verbosity, log=events) if is_live else PlainProgress(verbosity, log=events)

@@ -16,11 +16,11 @@ from inrcodec.cli.options import (
     effort_options,
     length_options,
     model_options,
-    preview_option,
     procedure_options,
     refuse_what_is_settled,
     reporting_options,
     target_options,
+    watching_options,
 )
 from inrcodec.cli.source_options import source_options, source_settings
 from inrcodec.errors import UsageError
@@ -43,7 +43,7 @@ _output = option_group("Output")
 @_output("-o", "--output", required=True, help="The .inrv file to write, or a folder for NAME.inrv.")
 @_output("-y", "overwrite", is_flag=True, help="Replace an existing output.")
 @reporting_options
-@preview_option
+@watching_options
 @target_options
 @model_options
 @effort_options
@@ -57,6 +57,7 @@ def encode(
     sources: Sequence[str],
     output: str,
     ladder: Sequence[float] | None,
+    log: str | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -81,8 +82,8 @@ def encode(
     deadline = Deadline(settings.time_seconds, started)
     try:
         if len(requests) == 1 and not ladder:
-            return _encode_one(*requests[0], settings, deadline, verbosity, as_json)
-        code, rows = encode_several(requests, rungs, settings, deadline, verbosity)
+            return _encode_one(*requests[0], settings, deadline, verbosity, as_json, log)
+        code, rows = encode_several(requests, rungs, settings, deadline, verbosity, log)
     except KeyboardInterrupt:
         raise Interrupted(resume_remark(requests)) from None
     except Terminated as stop:
@@ -99,11 +100,13 @@ def _encode_one(
     deadline: Deadline,
     verbosity: Verbosity,
     as_json: bool,
+    log: str | None,
 ) -> int:
     from inrcodec.encoder.encode import encode as encode_video
 
-    with console.progress_for(verbosity) as progress:
+    with console.progress_for(verbosity, log) as progress:
         result = encode_video(source, output, settings, progress, deadline).as_dict()
+        progress.log.write("result", output=output, **result)
     if verbosity >= Verbosity.NORMAL:
         for line in encode_lines(output, result):
             console.say(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from inrcodec.progress import EncodePlan, FitReport
+from inrcodec.progress import EncodePlan, FitReport, JobReport
 from inrcodec.settings.notation import duration_text
 from inrcodec.system.names import STDIN
 from inrcodec.text import counted
@@ -40,6 +40,15 @@ def fit_text(report: FitReport) -> str:
         f"{report.psnr_db:.2f} dB  {report.predicted_bpp:.4f} bpp  "
         f"{report.steps_per_second:.1f} steps/s  {duration_text(max(0.0, report.seconds_left))} left"
     )
+
+
+def job_text(report: JobReport) -> str:
+    """The time left, what is done now, and quality and size so far; a narrow terminal cuts the end off."""
+    quality = [] if report.psnr_db is None else [f"{report.psnr_db:.2f} dB"]
+    size = [] if report.bpp is None else [f"{report.bpp:.4f} bpp"]
+    left = [] if report.seconds_left is None else [f"{duration_text(max(0.0, report.seconds_left))} left"]
+    place = [report.place] if report.place else []
+    return "  ".join([*left, *place, report.doing, *quality, *size])
 
 
 def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:

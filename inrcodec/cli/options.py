@@ -79,8 +79,11 @@ def effort_options(command: Command) -> Command:
     return command
 
 
-def preview_option(command: Command) -> Command:
-    """Add --preview."""
+def watching_options(command: Command) -> Command:
+    """Add --preview and --log: what can be watched while a fit runs."""
+    command = _output(
+        "--log", metavar="FILE.jsonl", help="Append what happens to a file, one JSON object a line."
+    )(command)
     return _output(
         "--preview", metavar="FILE.png", help="Show a frame during the fit: source left, fit right."
     )(command)

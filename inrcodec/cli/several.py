@@ -23,6 +23,7 @@ def encode_several(
     settings: EncodeSettings,
     deadline: Deadline,
     verbosity: Verbosity,
+    log: str | None,
 ) -> tuple[int, list[dict[str, Any]]]:
     """Encode each (source, output); return the first failure's exit code (0 for none) and a row for each.
 
@@ -33,15 +34,19 @@ def encode_several(
     """
     rows: list[dict[str, Any]] = [{"source": source, "output": output} for source, output in requests]
     todo = [row for row in rows if settings.overwrite or not os.path.isfile(row["output"])]
-    with console.progress_for(verbosity) as progress:
+    with console.progress_for(verbosity, log) as progress:
 
         def ended(index: int, result: EncodeResult | Exception) -> None:
             row = todo[index]
             if isinstance(result, Exception):
                 row["error"], row["exit_code"] = explained(result)
+                progress.log.write(
+                    "error", output=row["output"], message=row["error"], exit_code=row["exit_code"]
+                )
                 progress.report(error_line(f"{row['source']}: {row['error']}"))
                 return
             row["result"] = result.as_dict()
+            progress.log.write("result", output=row["output"], **row["result"])
             if verbosity >= Verbosity.NORMAL:
                 for line in encode_lines(row["output"], row["result"]):
                     progress.report(line)

@@ -65,6 +65,9 @@ def encode_all(
     refused = refusals(requests, settings)
     if len(refused) == len(requests):
         return _all_refused(refused, ended)
+    for index, (source, output) in enumerate(requests):
+        if index not in refused:
+            progress.begin(f"encoding {source} to {output}")
     with previewed(requests, settings, progress) as (plain, told):
         if plain.psnr_db is not None:
             from inrcodec.encoder.psnr_search import search_each

@@ -107,7 +107,8 @@ def _encode_rungs(
         own = replace(settings, bpp=bpp)
         share = deadline.share(1 / (len(sizes) - number))
         requests = [(rungs[index].source, rungs[index].output) for index in of_size]
-        part = whole.part(1 / len(sizes))
+        place = f"fit {number + 1} of {len(sizes)}" if len(sizes) > 1 else ""
+        part = whole.part(1 / len(sizes), place=place)
         results |= zip(of_size, encode_all(requests, own, part, told, share), strict=True)
         part.end()
     return [results[index] for index in range(len(rungs))]

@@ -10,7 +10,6 @@ of a full fit over a trial of the same size is guessed for the first full fit, w
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import shutil
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from inrcodec.encoder.result import EncodeResult, Ended
 from inrcodec.encoder.resume import Resumable, request_of
-from inrcodec.encoder.resume_folder import FolderWriter
+from inrcodec.encoder.resume_folder import FolderWriter, digest_of
 from inrcodec.encoder.size_search import CLOSE_DB, Point, SizeSearch
 from inrcodec.errors import TargetUnreachable
 from inrcodec.models.family import VideoInfo
@@ -43,6 +42,9 @@ TRIAL_TIME = 0.08
 """Fraction of `--time` for each trial."""
 TIMED_TRIALS, TIMED_FITS = 2, 3
 """Maximum trials, and full fits of equal time, that share `--time`."""
+JOB_OF_TRIAL, JOB_OF_FIT = 0.05, 0.4
+"""Share of the job that a trial counts as, and share of the rest of it that a full fit counts as: how many
+there will be is not known."""
 CLOSING_SECONDS = 0.3
 """Part of `--time` that is reserved for copying the result to the output, seconds."""
 ENOUGH_BYTES_PER_PIXEL = 3.0
@@ -223,13 +225,15 @@ class _Search:
                 self.sizes.least_bytes = fit.size_bytes
         else:
             try:
-                told = Part(self._of_fits, title=f"{self.source}, {name}")
+                share = JOB_OF_TRIAL if is_trial else JOB_OF_FIT * (1 - self._of_fits.done)
+                told = self._of_fits.part(share, title=f"{self.source}, {name}", place=name)
                 size, result = self._encoded(size, is_trial, str(self._path(number)), told)
+                told.end()
             except TargetUnreachable:
                 if is_trial or self.fits:
                     return None
                 raise
-            fit = _Fit(size, is_trial, result, _digest_of(self._path(number)))
+            fit = _Fit(size, is_trial, result, digest_of(self._path(number)))
             self._known = []
         self.fits.append(fit)
         (self.sizes.trials if is_trial else self.sizes.fits).append(fit.point)
@@ -276,7 +280,7 @@ class _Search:
         try:
             for one in self._folder.read_sealed(_FITS):
                 known.append(_Fit(**{**one, "result": EncodeResult(**one["result"])}))
-                if _digest_of(self._path(len(known) - 1)) != known[-1].digest:
+                if digest_of(self._path(len(known) - 1)) != known[-1].digest:
                     return known[:-1]
         except FileNotFoundError:
             return []
@@ -285,12 +289,3 @@ class _Search:
             self.progress.note(f"{path} is damaged or belongs to another encode; searching from the start")
             return []
         return known
-
-
-def _digest_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal; empty if it is missing."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return ""

@@ -121,3 +121,12 @@ class FolderWriter:
             self._is_writable = False
             reason = getattr(error, "strerror", None) or error
             self._progress.note(f"this encode cannot be resumed: cannot write to {folder.path}: {reason}")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal; empty if it is missing."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""

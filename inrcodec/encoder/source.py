@@ -9,8 +9,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from bitstream import DEFAULT_LIMITS, Quality, StreamWriter
+from inrcodec.encoder.cost import READING_PHASES, READING_SHARE, expected_seconds
 from inrcodec.encoder.progress import SourceProgress
 from inrcodec.encoder.result import EncodeResult
 from inrcodec.encoder.resume import Resumable, request_of
@@ -81,8 +83,10 @@ class SourceEncoding:
     def _prepare(self) -> None:
         """Read the source once, plan, and load the finished segments of an earlier attempt."""
         settings, progress = self._settings, self._progress
-        source = settled(self._path, settings.source, progress)
-        survey = survey_video(self._path, source, LARGEST_SEGMENT_BYTES, progress, self._check_size)
+        reading = progress.part(READING_SHARE, phases=READING_PHASES, predicts=False)
+        source = settled(self._path, settings.source, reading)
+        survey = survey_video(self._path, source, LARGEST_SEGMENT_BYTES, reading, self._check_size)
+        reading.end()
         survey = replace(survey, properties=replace(survey.properties, part=part_of(source)))
         settings = self._settings = with_size(replace(settings, source=source), survey.properties)
         self._extras = read_extras(self._path, settings.source, survey.window, progress)
@@ -138,7 +142,12 @@ class SourceEncoding:
             self._workers.description,
             min(self._workers.count, len(self.runs)),
             self._is_alone,
+            expected_seconds(self._plans, self._epochs, self._workers.description, torch.get_num_threads()),
         )
+
+    @property
+    def _epochs(self) -> float:
+        return self._settings.epochs or self._settings.procedure.epochs
 
     @property
     def finished_count(self) -> int:
@@ -157,11 +166,14 @@ class SourceEncoding:
         settings = self._settings
         clips = SegmentClips(self._survey, self._path, settings.source, self.runs)
         todo = [number for number in range(len(self.runs)) if not self.is_finished(number)]
-        if todo and not self._workers.reports:
-            epochs = (
-                None if settings.time_seconds is not None else settings.epochs or settings.procedure.epochs
-            )
-            self.segments.state(self._deadline.seconds, epochs)
+        expected = self.segments.expected_seconds
+        if todo and (expected is not None or not self._workers.reports):
+            if settings.time_seconds is not None:
+                self.segments.state(self._deadline.seconds, None)
+            else:
+                left = sum(self.segments.seconds_of(number) or 0.0 for number in todo)
+                side_by_side = min(self._workers.count, len(todo))
+                self.segments.state(left / side_by_side if left else None, self._epochs)
         after = [len(run) for run in self.runs] * sources_after
         for position, number in enumerate(todo):
             clip = clips.read(number)
@@ -170,6 +182,7 @@ class SourceEncoding:
             lengths = [len(self.runs[one]) for one in todo[position:]] + after
             deadline = self._deadline_of(number, lengths, self.index + 1 + sources_after)
             key, plan = (self.index, number), self._plans[number]
+            self.segments.of(number).ends = deadline.ends
             yield SegmentJob(key, plan, clip, settings, deadline, self._resumable.folder)
 
     def _deadline_of(self, number: int, lengths: Sequence[int], sources: int) -> Deadline:
@@ -192,6 +205,8 @@ class SourceEncoding:
         """Store the coded segment `number`."""
         self._resumable.store(number, self._plans[number], coded)
         self._coded[number] = coded
+        psnr = coded.figures.psnr_db
+        self.segments.measured(len(psnr), sum(psnr) / len(psnr), len(coded.data))
 
     def give_up(self, number: int, error: Exception) -> Exception:
         """Record that segment `number` cannot be coded; returns the error for the whole source."""

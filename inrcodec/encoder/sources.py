@@ -68,7 +68,8 @@ class _Encodes:
         """The segments of all sources; each source is surveyed once all earlier segments are handed out."""
         is_only = len(self.requests) == 1
         for index, (source, output) in enumerate(self.requests):
-            part = self.progress.part(1 / len(self.requests), name="" if is_only else source)
+            place = "" if is_only else f"source {index + 1} of {len(self.requests)}"
+            part = self.progress.part(1 / len(self.requests), name="" if is_only else source, place=place)
             self._parts[index] = part
             if index in self.refused:
                 self._end(index, self.refused[index])

@@ -23,7 +23,7 @@ from inrcodec.cli.console import LiveProgress, PlainProgress, Verbosity, say_err
 from inrcodec.cli.lines import quality_line
 from inrcodec.cli.main import run
 from inrcodec.decoder.info import FileReport
-from inrcodec.progress import EncodePlan, FitReport, Progress
+from inrcodec.progress import EncodePlan, FitReport, JobReport, Progress
 from inrcodec.text import printable
 
 PLAN = EncodePlan("a.mp4", 1280, 640, 132, "hnerv", 1_500_000, 811_008, "cpu", 185.0, None)
@@ -85,6 +85,21 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "31.23 dB" in drawn
     assert "25%" in drawn
     assert "[red]not markup[/red]" in drawn
+
+
+def test_one_bar_for_the_whole_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inrcodec.cli.console._PLAIN_LINE_SECONDS", 0.0)
+    stream = io.StringIO()
+    with PlainProgress(Verbosity.NORMAL, stream) as progress:
+        progress.begin("encoding a to b")
+        progress.job(JobReport(0.25, 70.0, "refining motion 3/16", "segment 1 of 2", 33.333, 0.05))
+        progress.stage("refining motion", 3, 16)
+        progress.fit(REPORT)
+        progress.job(JobReport(0.5, None, "reading 1/2"))
+    assert stream.getvalue().splitlines() == [
+        " 25%  1 min 10 s left  segment 1 of 2  refining motion 3/16  33.33 dB  0.0500 bpp",
+        " 50%  reading 1/2",
+    ]
 
 
 def test_a_report_names_a_rotation() -> None:

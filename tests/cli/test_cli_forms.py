@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import CARPHONE, GOLDEN, context_of, environment, only_line
+from command_line import CARPHONE, GOLDEN, SMALL, context_of, environment, inrc, only_line
 
 from bitstream import probe
 from inrcodec.cli.main import commands, run
@@ -177,3 +177,41 @@ def test_several_sources_make_their_folder(tmp_path: Path, capsys: pytest.Captur
 
 def test_part_options_have_the_defaults_of_the_library() -> None:
     assert source_settings(part_of_the_line(["a", "b"])) == SourceSettings()
+
+
+def test_a_log_has_what_happened(tmp_path: Path) -> None:
+    file, log = tmp_path / "a.inrv", tmp_path / "log.jsonl"
+    words = [CARPHONE, "-o", str(file), "-q", "--log", str(log), *SMALL]
+    assert run(["encode", *words, "--segment", "2"]) == 3
+    assert run(["encode", *words]) == 0
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    names = [one["event"] for one in events]
+    # An earlier failure stays in the log.
+    assert names.index("error") < names.index("plan") < names.index("result")
+    assert names[0] == "begin" and events[names.index("error")]["exit_code"] == 3
+    plan, result = events[names.index("plan")], events[-1]
+    assert plan["expected_seconds"] > 0 and plan["model"] == "inrc"
+    assert result["file_bytes"] == file.stat().st_size
+    jobs = [one for one in events if one["event"] == "job"]
+    assert jobs[-1]["fraction"] == 1 and jobs[-1]["doing"].startswith("checking")
+    assert "cannot write" in said_once(["encode", CARPHONE, "-o", str(file), "-y", "--log", str(tmp_path)])
+
+
+def said_once(words: list[str]) -> str:
+    """The one line that a command gives in a process of its own."""
+    return only_line(inrc(*words).stderr)
+
+
+def test_the_first_line_does_not_wait_for_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = """
+import sys
+from inrcodec import EncodeSettings, Silent, encode
+
+class First(Silent):
+    def begin(self, line):
+        sys.exit("torch" in sys.modules or line != "encoding " + sys.argv[1] + " to a.inrv")
+
+encode(sys.argv[1], "a.inrv", EncodeSettings(), First())
+"""
+    done = subprocess.run([sys.executable, "-c", script, CARPHONE], env=environment(), timeout=60)
+    assert done.returncode == 0

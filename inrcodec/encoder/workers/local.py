@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from inrcodec.errors import WorkerLost
-from inrcodec.progress import EncodePlan, FitReport, Picture
+from inrcodec.progress import EncodePlan, FitReport, Picture, Silent
 from inrcodec.system.openmp import sleep_at_barriers
 from inrcodec.system.signals import HANG_UP
 
@@ -209,8 +209,8 @@ def serve(connection: Connection, device: str, threads: int) -> None:
             connection.send(("outcome", portable(outcome)))
 
 
-class _Forward:
-    """A `Progress` that sends every report to the parent."""
+class _Forward(Silent):
+    """A `Progress` that sends the reports of a fit to the parent, which adds up the whole job."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
