@@ -51,6 +51,16 @@ def config_of(
     return InrcConfig(2, 3, 4, 0, version=version, cuts=cuts, returns=returns)
 
 
+def check_order(tree: Hierarchy) -> None:
+    """Batches ascend, have one level, and references in earlier batches."""
+    done = {-1}
+    for batch in tree.order:
+        assert list(batch) == sorted(batch)
+        assert len({tree.frame_levels[frame] for frame in batch}) == 1
+        assert {one for frame in batch for one in tree.frame_references[frame]} <= done
+        done.update(batch)
+
+
 # The hierarchy
 
 
@@ -73,12 +83,7 @@ def test_each_shot_has_the_hierarchy_of_a_segment_by_itself(lengths: list[int], 
 def test_batches_have_one_level_and_earlier_references(lengths: list[int], group: int) -> None:
     tree = hierarchy(sum(lengths), group, cuts_of(lengths))
     assert sorted(frame for batch in tree.order for frame in batch) == list(range(sum(lengths)))
-    done = {-1}
-    for batch in tree.order:
-        assert list(batch) == sorted(batch)
-        assert len({tree.frame_levels[frame] for frame in batch}) == 1
-        assert {one for frame in batch for one in tree.frame_references[frame]} <= done
-        done.update(batch)
+    check_order(tree)
     assert tree.order[0] == (0, *cuts_of(lengths))
     # A batch takes memory for all its frames.
     assert max(map(len, tree.order)) <= max(1, sum(lengths) // LEAST_SHOT)
@@ -106,17 +111,12 @@ def test_a_shot_that_returns_is_predicted_from_an_earlier_one(
     for frame in range(count):
         back = dict(zip(cuts, returns, strict=True)).get(frame, -1)
         if back >= 0:
-            assert tree.frame_levels[frame], tree.frame_references[frame] == (1, (back, back))
+            assert (tree.frame_levels[frame], tree.frame_references[frame]) == (1, (back, back))
         else:
             assert tree.frame_levels[frame] == without.frame_levels[frame]
             assert tree.frame_references[frame] == without.frame_references[frame]
-    done = {-1}
-    for batch in tree.order:
-        assert list(batch) == sorted(batch)
-        assert len({tree.frame_levels[frame] for frame in batch}) == 1
-        assert {one for frame in batch for one in tree.frame_references[frame]} <= done
-        done.update(batch)
-    assert len(done) == count + 1
+    check_order(tree)
+    assert sorted(frame for batch in tree.order for frame in batch) == list(range(count))
     assert tree.starts == {0, *cuts}
     levels, references, batches = inrc_reference.hierarchy(count, group, cuts, returns)
     assert [levels[frame] for frame in range(count)] == [*tree.frame_levels]
