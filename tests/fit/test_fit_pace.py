@@ -342,3 +342,9 @@ def test_a_file_that_time_left_short_says_so(monkeypatch: pytest.MonkeyPatch, tm
     assert result.file_bytes < 0.97 * SIZE
     assert result.short_of_size == "time"
     assert result.as_dict()["short_of_size"] == "time"
+
+
+@pytest.mark.parametrize(("epochs", "turns"), [(0.5, 0), (72, 0), (95, 0), (96, 1), (150, 3), (6000, 24)])
+def test_long_fits_take_further_turns(clock: Clock, epochs: float, turns: int) -> None:
+    assert paced_by(Deadline(), epochs, 2.0).further_turns() == turns
+    assert paced_by(Deadline(100, clock.now), epochs, 2.0).further_turns() == 24

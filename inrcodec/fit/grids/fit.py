@@ -259,9 +259,9 @@ class GridFit:
         # A file of an older version that is continued predicts in another way.
         if self._segment.config.is_overlapped:
             rounds.search_nodes(self._segment.frame_count)
-            # Without a network nothing else needs the time.
-            if self._pace.is_limited and not self._plan.config.width:
-                rounds.use_time(self._segment.frame_count)
+            # A network needs the time that is left.
+            if not (self._pace.is_limited and self._plan.config.width):
+                rounds.take_turns(self._segment.frame_count, self._pace.further_turns())
 
     def _fit_network(self, refining: RefiningFit) -> int:
         self._refining, clock = refining, self._pace.network_clock()

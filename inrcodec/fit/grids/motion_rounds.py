@@ -14,8 +14,6 @@ ROUNDS_A_TURN = 24
 """Rounds of refinement by gradients between prunings."""
 NODE_SEARCHES = 4
 """Searches of all nodes of the finest motion grid."""
-MOST_TURNS = 24
-"""Most repetitions of refinement and search in the time that is left."""
 ENTROPY_ROUNDS = 16
 """Optimiser steps of fitting an entropy model again, after its symbols have changed."""
 TRIALS_AFTER = 7
@@ -33,9 +31,9 @@ class MotionRounds:
     step: float
     price: float
 
-    def use_time(self, frame_count: int) -> None:
-        """Repeat a turn of `refine` and `search_nodes` while there is time."""
-        for _ in range(MOST_TURNS):
+    def take_turns(self, frame_count: int, turns: int) -> None:
+        """Repeat `refine` and `search_nodes`, `turns` times or while there is time."""
+        for _ in range(turns):
             if self.pace.is_late(TRIALS_AFTER):
                 break
             self.refine(1.0, ROUNDS_A_TURN)

@@ -16,6 +16,8 @@ MOST_REFINEMENTS, FEWEST_REFINEMENTS = 144, 4
 """Bounds of the rounds of motion refinement."""
 REFINEMENTS_AN_EPOCH = 2
 """Rounds of motion refinement for each epoch of a fit without a deadline."""
+MOST_TURNS, TURN_ROUNDS = 24, 48
+"""Most turns of refining and searching motion after the first, and the rounds that one counts as."""
 REFINING_SHARE = 0.3
 """Share of the remaining time that motion refinement may take."""
 NETWORK_FRAMES = 4
@@ -32,11 +34,11 @@ CHECK = 1.0
 MOST_LATENESS = 0.5
 """Share of the time by which a file may come late if the first passes took too long."""
 
-PASSES, ROUND, NETWORK_PASS = 13.0, 0.2, 0.4
+PASSES, ROUND, TURN, NETWORK_PASS = 13.0, 0.2, 9.0, 0.4
 """Time of a fit by epochs after its first passes, in latent passes: for the passes of the step searches with
-their entropy models, the search of nodes and the coding; for a round of motion refinement; and for network
-steps that see as many pixels as all frames have. The figures are rough: they were counted for three clips of
-176x144 to 480x270."""
+their entropy models, the search of nodes and the coding; for a round of motion refinement; for another turn;
+and for network steps that see as many pixels as all frames have. The figures are rough: they were counted for
+three clips of 176x144 to 480x270."""
 
 
 class Cost:
@@ -90,7 +92,8 @@ class Pace:
         self.has_begun = True
         if not self._deadline.is_limited:
             network = NETWORK_PASS * self._network_steps * self._step_share if has_network else 0.0
-            passes = PASSES + ROUND * self.refining_rounds() + network
+            refining = ROUND * self.refining_rounds() + TURN * self.further_turns()
+            passes = PASSES + refining + network
             # The first pass also loads libraries and allocates memory, so the last one counts.
             progress.expect(passes * self.choosing.last, self._epochs)
             return
@@ -128,6 +131,13 @@ class Pace:
         if self._deadline.is_limited:
             return MOST_REFINEMENTS
         return round(min(MOST_REFINEMENTS, max(FEWEST_REFINEMENTS, REFINEMENTS_AN_EPOCH * self._epochs)))
+
+    def further_turns(self) -> int:
+        """Turns of refining and searching motion after the first: with a deadline while there is time."""
+        if self._deadline.is_limited:
+            return MOST_TURNS
+        rounds = REFINEMENTS_AN_EPOCH * self._epochs - MOST_REFINEMENTS
+        return min(MOST_TURNS, max(0, int(rounds // TURN_ROUNDS)))
 
     def network_clock(self) -> Clock:
         if not self._deadline.is_limited:
