@@ -26,7 +26,7 @@ class LevelBits:
     """The bits and blocks of the frames of one level. Bits are those of an ideal coder, hence fractions."""
 
     level: int
-    """0 for the first frame, 1 for the other anchors, 2 and above for the frames of each halving."""
+    """0 for frames without references, 1 for other anchors, 2 and above for the frames of each halving."""
     frames: int
     motion_bits: float
     flag_bits: float

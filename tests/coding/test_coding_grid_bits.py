@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from test_coding_grid_sections import FAMILY, config_of, parameters_of, symbols_of
 
+import bitstream
 from bitstream import DEFAULT_LIMITS, Segment
 from inrcodec.coding.grid_bits import LevelBits, level_bits
 from inrcodec.coding.grid_sections import GridSymbols, encode_contextual
-from inrcodec.coding.opened_segment import OpenedSegment
+from inrcodec.coding.opened_segment import OpenedSegment, open_segment
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.inrc.hierarchy import hierarchy
 
@@ -55,6 +57,14 @@ def test_levels_hold_all_frames_and_blocks() -> None:
     blocks = 4 * CONFIG.rows * CONFIG.columns
     assert [level.blocks for level in levels] == [blocks * level.frames for level in levels]
     assert [level.empty_share for level in levels] == [0.0, 0.0] + [0.5] * (TREE.level_count - 2)
+
+
+def test_a_file_whose_shots_return_has_levels() -> None:
+    path = Path(__file__).parents[1] / "golden" / "inrc-returns.inrv"
+    stream = bitstream.load(path.read_bytes())
+    levels = level_bits(open_segment(stream.segments[0], stream.header))
+    # The first frames of the second and third shot are anchors.
+    assert [level.frames for level in levels] == [1, 5]
 
 
 def test_a_level_without_latents_changes_no_lower_level() -> None:

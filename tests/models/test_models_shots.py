@@ -118,6 +118,11 @@ def test_a_shot_that_returns_is_predicted_from_an_earlier_one(
     check_order(tree)
     assert sorted(frame for batch in tree.order for frame in batch) == list(range(count))
     assert tree.starts == {0, *cuts}
+    for level in range(tree.level_count):
+        kept, part = tree.up_to(level)
+        check_order(part)
+        assert part.frame_levels == tuple(tree.frame_levels[frame] for frame in kept)
+        assert {kept[start] for start in part.starts} == tree.starts & set(kept)
     levels, references, batches = inrc_reference.hierarchy(count, group, cuts, returns)
     assert [levels[frame] for frame in range(count)] == [*tree.frame_levels]
     assert [references.get(frame, (-1, -1)) for frame in range(count)] == [*tree.frame_references]

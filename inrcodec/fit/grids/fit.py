@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -114,8 +115,7 @@ class GridFit:
         """Begin with what `other`, another hierarchy of the same frames, has found."""
         segment = self._segment
         is_same = torch.from_numpy((segment.tree.references == other._segment.tree.references).all(1))
-        searched = searched_field(segment, self._searching, frames=(~is_same).nonzero()[:, 0].tolist())
-        grids = to_grids(searched)
+        grids = self._searched((~is_same).nonzero()[:, 0].tolist())
         for grid, known in zip(grids, other._motion.grids, strict=True):
             grid[is_same] = known.detach()[is_same]
         self._motion = MotionFit(segment, grids)
@@ -158,14 +158,15 @@ class GridFit:
 
     def _search_motion(self) -> None:
         """Search and prune motion; with a deadline, in a part of the time."""
-        segment, pace = self._segment, self._pace
-        goes_on = pace.lasts(SEARCHING_SHARE) if pace.is_limited else None
-        self._motion = MotionFit(segment, to_grids(searched_field(segment, self._searching, goes_on)))
-        self._motion.fit_entropy(FIRST_ROUNDS // 2, pace.lasts(FIRST_SHARE))
-        self._prune_motion(PRUNINGS, pace.lasts(FIRST_SHARE))
+        self._motion = MotionFit(self._segment, self._searched())
+        self._motion.fit_entropy(FIRST_ROUNDS // 2, self._pace.lasts(FIRST_SHARE))
+        self._prune_motion(PRUNINGS, self._pace.lasts(FIRST_SHARE))
 
-    def _searching(self, done: int, total: int) -> None:
-        self._progress.stage("searching motion", done, total)
+    def _searched(self, frames: Sequence[int] | None = None) -> list[torch.Tensor]:
+        """Grids with the motion of `frames`, by default all; with a deadline, found in a part of the time."""
+        lasts = self._pace.lasts(SEARCHING_SHARE) if self._pace.is_limited else None
+        report = partial(self._progress.stage, "searching motion")
+        return to_grids(searched_field(self._segment, report, lasts, frames))
 
     def _early(self) -> Filled:
         """A complete segment without a network, which is kept in case that time runs out later."""

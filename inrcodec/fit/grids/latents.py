@@ -73,12 +73,10 @@ class LatentFit:
         self._optimizer = optimizer(self.entropy)
         self._generator = torch.Generator().manual_seed(0)
         self._coded: Coded | None = None
+        self._bits_of_sizes: dict[int, Tensor] = {}
+        """`_size_bits` by kind of frame, of one pass."""
         self.frames: dict[int, Planes] = {}
         """Decoded planes of each frame after the last `code`, in half precision."""
-
-    @property
-    def is_coded(self) -> bool:
-        return self._coded is not None
 
     @property
     def coded(self) -> Coded:
@@ -113,6 +111,7 @@ class LatentFit:
         sizes = torch.zeros(size[0], size[2] // 2, size[3] // 2, dtype=torch.uint8, device=segment.device)
         error = torch.zeros(segment.frame_count, device=segment.device)
         references = set(tree.references.ravel().tolist())
+        self._bits_of_sizes.clear()
         # Freed before new frames are made: they take as much memory as the source.
         self.frames.clear()
         frames: dict[int, Planes] = {}
@@ -173,7 +172,14 @@ class LatentFit:
     def _size_bits(self, batch: list[int]) -> Tensor:
         """Bits of each size in a group with latents, (sizes, 1, 1, 1), as often as in the last pass."""
         kinds = np.minimum(self._segment.tree.levels, 2)
-        like = self._segment.rows((kinds == kinds[batch[0]]).nonzero()[0].tolist())
+        kind = int(kinds[batch[0]])
+        if kind not in self._bits_of_sizes:
+            self._bits_of_sizes[kind] = self._size_bits_of((kinds == kind).nonzero()[0].tolist())
+        return self._bits_of_sizes[kind]
+
+    def _size_bits_of(self, frames: list[int]) -> Tensor:
+        """`_size_bits` from how often these frames have each size."""
+        like = self._segment.rows(frames)
         has_latents = summed(self.coded.latents[like].ne(0).any(1)) > 0
         sizes = self.coded.sizes[like]
         counts = torch.stack([((sizes == size) & has_latents).sum() for size in range(SIZES)])

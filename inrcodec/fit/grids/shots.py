@@ -31,8 +31,6 @@ SHORTEST_SHOT = 6
 LEAST_GAIN = 1.25
 """Minimum ratio of the size of the prediction residual to that of the frame itself. More than 1, because a
 cut also adds an anchor."""
-
-
 COMPARED_ANCHORS = 2
 """Ends of earlier shots, the nearest by their thumbnails, that a first frame is predicted from for a test."""
 MOST_SHARE = 0.9
@@ -48,6 +46,9 @@ def planned_for(clip: NDArray[np.uint8], plan: SegmentPlan) -> SegmentPlan:
         config = replace(config, cuts=found_cuts(clip, config))
     if config.cuts and config.version >= 2:
         config = replace(config, returns=found_returns(clip, config))
+    if not config.returns:
+        # Older readers read it, too.
+        config = replace(config, version=min(config.version, 1))
     # Shorter shots have fewer levels, and so other shapes of the entropy models.
     return plan.with_config(config)
 

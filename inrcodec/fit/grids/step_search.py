@@ -116,8 +116,9 @@ def fill(
     `code` makes the trial of a step and `step` is the first step. `report` gets the number of each trial,
     from 1, its step and the trial. `is_late(n)` says whether n more trials would miss the deadline. While the
     best trial has fewer than `filled_bytes`, or there is none but `kept`, one more may use the time reserved
-    for the end. `kept`, an earlier trial that fits, is returned if no new one fills the bytes or has a better
-    PSNR. The first `patient_trials` want `PATIENT_FILL`. Raises `NetworkTooLarge` if no trial fits.
+    for the end; one after a full trial needs time for two. `kept`, an earlier trial that fits, is returned if
+    no new one fills the bytes or has a better PSNR. The first `patient_trials` want `PATIENT_FILL`. Raises
+    `NetworkTooLarge` if no trial fits.
     """
 
     def chosen() -> Trial | None:

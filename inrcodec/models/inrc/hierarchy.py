@@ -5,8 +5,9 @@
 
 Frame 0 is intra-coded, the other anchors have one reference (like P pictures), and the frames between anchors
 are bi-predicted hierarchical B pictures (Schwarz et al., "Analysis of hierarchical B pictures and MCTF",
-2006). A *shot* is predicted from its own frames alone, so that each one has such a structure by itself. The
-number of frames, the group size and the first frames of the shots determine everything here.
+2006). A *shot* has such a structure by itself. It is predicted from its own frames alone, except that its
+first frame may return to an anchor of an earlier shot. The number of frames, the group size, the first frames
+of the shots and what they return to determine everything here.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class Hierarchy:
     frame_levels: tuple[int, ...]
     """0 for intra-coded frames, 1 for other anchors, 2 and above for the frames of each halving."""
     frame_references: tuple[tuple[int, int], ...]
-    """The reference frames before and after each frame. An anchor has the anchor before it twice, the first
-    frame of a shot has (-1, -1)."""
+    """The reference frames before and after each frame. An anchor has the anchor before it twice, or
+    the one that its shot returns to. An intra-coded frame has (-1, -1)."""
     order: tuple[tuple[int, ...], ...]
     """Batches of frames of one level in coding order; the references of a batch are all in earlier batches.
     The first batch has all frames of level 0."""
@@ -90,7 +91,7 @@ class Hierarchy:
             tuple(self.frame_levels[frame] for frame in kept),
             tuple((number[before], number[after]) for before, after in pairs),
             tuple(batch for batch in batches if batch),
-            frozenset(number[frame] for frame in self.starts),
+            frozenset(number[frame] for frame in self.starts if frame in number),
         )
 
 

@@ -3,7 +3,7 @@
 One of two consecutive frames of a shot is always a reference of the other, whose field therefore has the
 motion between them. A frame in between is predicted from both, each moved by its share of that motion. Where
 they then differ more than without motion (at occlusions, or where the encoder stored other motion because it
-costs fewer bits), both frames are blended unmoved.
+costs fewer bits), a block takes the motion of a block beside it, or none.
 """
 
 from __future__ import annotations
