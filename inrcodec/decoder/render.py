@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bitstream import DEFAULT_LIMITS, BitstreamError, Limits, Segment, StreamHeader, StreamReader
 from inrcodec.coding.grid_sections import segment_tensors
@@ -118,9 +119,14 @@ class SegmentRenderer:
         return int(position) in self._frames
 
     def render(self, positions: Sequence[float]) -> Frames:
+        """`render_tensor` as an array on the host."""
+        return np.ascontiguousarray(self.render_tensor(positions).cpu().numpy())
+
+    def render_tensor(self, positions: Sequence[float]) -> Tensor:
         """Frames at positions from the video's first frame on, as displayed: uint8 (B, height, width, 3).
 
-        Positions between the segment's last frame and the next segment show that last frame.
+        The tensor is on the device of the renderer, and of inference mode. Positions between the segment's
+        last frame and the next segment show that last frame.
         """
         last = len(self._frames) - 1
         local = [min(position - self._frames.start, last) for position in positions]
@@ -130,8 +136,7 @@ class SegmentRenderer:
                 codes = self.decoder.codes(at.tolist())
             else:
                 codes = as_codes(self.decoder(at).float())
-        upright = codes.cpu().numpy()
-        return np.ascontiguousarray(np.rot90(upright, -self._quarter_turns, axes=(1, 2)))
+            return torch.rot90(codes, -self._quarter_turns, (1, 2))
 
     def _position_dtype(self, positions: Sequence[float]) -> torch.dtype:
         """int64 for whole positions, which pick frames; else float64, or float32 on Apple's GPU."""

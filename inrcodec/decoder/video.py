@@ -10,13 +10,16 @@ from functools import partial
 from itertools import takewhile
 from threading import RLock
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, Self, SupportsIndex, overload
 from weakref import WeakSet
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from bitstream import DEFAULT_LIMITS, BitstreamError, Extras, ForwardReader, Limits, Loss
 from bitstream.positions import FileSource
+from bitstream.timestamps import duration
 from inrcodec.coding.opened_segment import AnyReader, open_stream
 from inrcodec.decoder.render import Frames, Renderers, SegmentRenderer
 from inrcodec.errors import UsageError
@@ -27,6 +30,9 @@ from inrcodec.text import counted
 from inrcodec.video import cut_extras
 from inrcodec.video.properties import displayed, properties_of
 from inrcodec.video.timestamps import frame_shown_at, frames_beginning_in, window_of
+
+Render = Callable[[SegmentRenderer, Sequence[float]], Any]
+"""Renders frames at positions as an array or as a tensor (B, height, width, 3)."""
 
 
 def open_video(
@@ -40,7 +46,8 @@ def open_video(
 
     A pipe, `-` (standard input) and a file object that cannot seek only go forward. One that can is read from
     its first byte on; it stays open, and belongs to the caller.
-    `video[i]` is a frame (height, width, 3) uint8, `video[a:b]` an array of them, `len(video)` their number.
+    `video[i]` is a frame (height, width, 3) uint8, `video[a:b]` or `video[[i, j]]` an array of them,
+    `len(video)` their number; `video.tensor` gives tensors.
     Raises `UsageError` for a missing file and `BitstreamError` for one that is not intact. With
     `skip_damaged` a lost frame repeats the last intact one before it, or at the start the first one after it;
     `video.losses()` lists the lost frames. A file that asks for more than the `limits` allow, now or when a
@@ -84,16 +91,47 @@ class Video:
     def __getitem__(self, key: int) -> Frames: ...
 
     @overload
-    def __getitem__(self, key: slice) -> Frames: ...
+    def __getitem__(self, key: slice | Sequence[int]) -> Frames: ...
 
-    def __getitem__(self, key: int | slice) -> Frames:
-        if isinstance(key, slice):
-            selected = range(len(self))[key]
-            shape = (0, self.properties.height, self.properties.width, 3)
-            return np.concatenate([np.zeros(shape, np.uint8), *self.batches(selected)])
-        index = range(len(self))[key]
-        frame: Frames = next(self.batches(range(index, index + 1)))[0]
-        return frame
+    def __getitem__(self, key: int | slice | Sequence[int]) -> Frames:
+        """The frame of a number (height, width, 3), or those of a slice or list (T, height, width, 3)."""
+        if isinstance(key, SupportsIndex):
+            index = range(len(self))[key]
+            frame: Frames = next(self.batches(range(index, index + 1)))[0]
+            return frame
+        return np.concatenate([np.zeros((0, *self.shape[1:]), np.uint8), *self.batches(self._numbers(key))])
+
+    def _numbers(self, key: slice | Sequence[int]) -> Sequence[int]:
+        """The numbers, from 0, of the frames of a slice or list; raises `IndexError`."""
+        every = range(len(self))
+        return every[key] if isinstance(key, slice) else [every[index] for index in key]
+
+    def __repr__(self) -> str:
+        count, height, width, _ = self.shape
+        size = f"{counted(count, 'frame')} of {width}x{height}"
+        return f"<Video: {size}, {self.fps:.6g} fps, {self.duration:.6g} s, on {self.device}>"
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Frames, height, width and 3: the shape of `video[:]`."""
+        return len(self), self.properties.height, self.properties.width, 3
+
+    @property
+    def fps(self) -> float:
+        """Frames per second; the mean where they are irregular. `properties.frame_rate` is exact."""
+        return float(self.properties.frame_rate)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame to the end of the last."""
+        return float(duration(self.properties))
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The texts that the file holds: its encoder, and tags of the source; a pipe is read to its end."""
+        with self._lock:
+            tags = self._reader.extras(with_tracks=False).tags
+            return {**self._reader.summary().metadata, **tags}
 
     def __iter__(self) -> Iterator[Frames]:
         for batch in self.batches(range(len(self))):
@@ -124,7 +162,7 @@ class Video:
             return range(shown, shown + 1)
         selected = range(len(self))[frames.start : frames.stop]
         if not selected:
-            raise UsageError(f"--frames selects none of {counted(len(self), 'frame')}")
+            raise UsageError(f"--frames selects none of the {counted(len(self), 'frame')}")
         return selected
 
     def extras(self, frames: range, with_tracks: bool = True) -> Extras:
@@ -156,6 +194,29 @@ class Video:
         """The frame (height, width, 3) shown at a time in seconds from the first one; raises `UsageError`."""
         return self[frame_shown_at(self.properties, seconds)]
 
+    def played_at(self, seconds: Sequence[Fraction | float]) -> Frames:
+        """The frames (T, height, width, 3) shown at these times in seconds from the first frame.
+
+        Raises `UsageError` for a time outside the video.
+        """
+        return self[[frame_shown_at(self.properties, one) for one in seconds]]
+
+    def tensor(
+        self, frames: int | slice | Sequence[int] = slice(None), device: torch.device | str | None = None
+    ) -> Tensor:
+        """Frames as uint8 (T, 3, height, width), or (3, height, width) for one number.
+
+        They stay on the device that renders them, or are moved to `device`. Raises `IndexError`.
+        """
+        is_one = isinstance(frames, SupportsIndex)
+        numbers = [range(len(self))[frames]] if isinstance(frames, SupportsIndex) else self._numbers(frames)
+        place = self.device if device is None else torch.device(device)
+        parts = [torch.zeros((0, *self.shape[1:]), dtype=torch.uint8, device=place)]
+        parts += [batch.to(place) for batch in self._batches(numbers, SegmentRenderer.render_tensor)]
+        # Made outside of inference mode, so that a training may use it.
+        made = torch.cat(parts).permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
+        return made[0] if is_one else made
+
     def at(self, position: float) -> Frames:
         """The picture (height, width, 3) at a position counted in frames, from 0 to len - 1.
 
@@ -172,14 +233,18 @@ class Video:
 
         A number that is not whole is a position between two frames, as in `at`.
         """
+        # Looked up when it is called, as a subclass or a test may replace it.
+        yield from self._batches(frames, lambda renderer, positions: renderer.render(positions))
+
+    def _batches(self, frames: Sequence[float], render: Render) -> Iterator[Any]:
         at, segment = 0, -1
         while at < len(frames):
             with self._lock:
-                segment, batch = self._batch(frames, at, segment)
+                segment, batch = self._batch(frames, at, segment, render)
             yield batch
             at += len(batch)
 
-    def _batch(self, frames: Sequence[float], at: int, before: int) -> tuple[int, Frames]:
+    def _batch(self, frames: Sequence[float], at: int, before: int, render: Render) -> tuple[int, Any]:
         """Render some of `frames` from the one at `at` on; also return the number of their segment.
 
         If it is another one than `before`, the segment that follows it is prepared.
@@ -196,9 +261,10 @@ class Video:
             self._prepare(renderer, frames, at)
         ahead = frames[at : at + renderer.batch_frames]
         if shown == int(frames[at]):
-            return number, renderer.render([*takewhile(renderer.holds, ahead)])
+            return number, render(renderer, [*takewhile(renderer.holds, ahead)])
         count = len([*takewhile(partial(self._is_frozen, (number, shown)), ahead)])
-        return number, np.repeat(renderer.render([shown]), count, axis=0)
+        # An index works for arrays and tensors alike.
+        return number, render(renderer, [shown])[[0] * count]
 
     def _prepare(self, renderer: SegmentRenderer, frames: Sequence[float], at: int) -> None:
         """Start decoding the segment that is needed after this one."""

@@ -8,38 +8,95 @@ Requests that cannot work are refused before torch is loaded.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from inrcodec.encoder.checks import check_preview, refusals
 from inrcodec.encoder.preview import previewed
 from inrcodec.encoder.result import EncodeResult, Ended
 from inrcodec.errors import UsageError
 from inrcodec.models.registry import family_of
-from inrcodec.progress import Progress, Silent
+from inrcodec.progress import JobReport, Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.deadline import Deadline
+from inrcodec.system.files import check_output_file, temporary_folder_beside
 from inrcodec.system.names import StrPath
+from inrcodec.system.outputs import check_inrv_name
+from inrcodec.system.private import resolved_output
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class _Called(Silent):
+    """A `Progress` that calls a function with the state of the job."""
+
+    def __init__(self, callback: Callable[[JobReport], object]) -> None:
+        self._callback = callback
+
+    def job(self, report: JobReport) -> None:
+        self._callback(report)
 
 
 def encode(
-    source: StrPath,
+    source: StrPath | Iterable[NDArray[np.uint8]],
     output: StrPath,
     settings: EncodeSettings | None = None,
     progress: Progress | None = None,
     deadline: Deadline | None = None,
+    *,
+    fps: Fraction | float = 25,
+    callback: Callable[[JobReport], object] | None = None,
+    **options: Any,
 ) -> EncodeResult:
     """Encode the video `source` to `output`, an `.inrv` file that appears only when it is complete.
 
-    Repeating an interrupted encode resumes it; see `resume`. `deadline` is that of `settings.time_seconds`
-    if the time began before this call.
+    `source` is a path, an array of RGB frames (T, height, width, 3) uint8, or an iterator over such frames,
+    which are shown at `fps`. `options` are fields of `EncodeSettings` and replace those of `settings`.
+    `callback` is called with the state of the job, in place of a `progress`.
+    Repeating an interrupted encode resumes it; see `resume`. `deadline` is that of `settings.time_seconds` if
+    the time began before this call.
 
     Raises `UsageError`, `NotAVideo`, `OutputError` and `TargetUnreachable`; if the target is a size, the last
     is raised before any fitting.
     """
-    (result,) = encode_all([(os.fspath(source), os.fspath(output))], settings, progress, deadline=deadline)
+    if callback is not None:
+        if progress is not None:
+            raise UsageError("give a callback or a progress, not both")
+        progress = _Called(callback)
+    settings = replace(settings or EncodeSettings(), **options)
+    with _as_path(source, output, fps, settings) as path:
+        (result,) = encode_all([(path, os.fspath(output))], settings, progress, deadline=deadline)
     if isinstance(result, Exception):
         raise result
     return result
+
+
+@contextmanager
+def _as_path(
+    source: StrPath | Iterable[NDArray[np.uint8]],
+    output: StrPath,
+    fps: Fraction | float,
+    settings: EncodeSettings,
+) -> Iterator[str]:
+    """The path of `source`; frames in memory are written to a file beside `output` for the while."""
+    if isinstance(source, (str, os.PathLike)):
+        yield os.fspath(source)
+        return
+    from inrcodec.video.arrays import write_lossless
+
+    # Refused before an iterator is used up.
+    check_inrv_name(os.fspath(output))
+    check_output_file(output, settings.overwrite)
+    with temporary_folder_beside(Path(f"{resolved_output(output)}.frames")) as folder:
+        path = folder / "frames.mkv"
+        write_lossless(source, path, fps)
+        yield str(path)
 
 
 def encode_all(

@@ -154,7 +154,7 @@ def test_a_stream_that_is_not_there_is_a_usage_error(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["encode", str(film), "-o", str(tmp_path / "a.inrv"), "--stream", "1", *TINY]) == 2
-    assert "has 1 video stream(s), numbered from 0" in capsys.readouterr().err
+    assert "has 1 video stream, numbered from 0" in capsys.readouterr().err
 
 
 def test_a_film_in_segments_has_the_sound_of_one_network(

@@ -22,6 +22,7 @@ from bitstream.timestamps import duration, frame_time
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Silent
 from inrcodec.settings.source import FrameRange, SourceSettings
+from inrcodec.text import counted
 from inrcodec.video import cut_extras, open_writer, read_clip, read_extras, timeline
 from inrcodec.video.demuxer import open_input
 from inrcodec.video.mending import mended, on_grid
@@ -468,7 +469,9 @@ def test_parts_of_a_file_follow_one_another_and_stay_in_step(
     make.joined(path, begins, **made)
     joined = read_clip(str(path), ALL, notes)
     (track,) = read_extras(str(path), ALL, joined.window, notes).tracks
-    assert notes.lines == [f"times begin again or jump {parts - 1} time(s): the parts follow one another"]
+    assert notes.lines == [
+        f"times begin again or jump {counted(parts - 1, 'time')}: the parts follow one another"
+    ]
     assert (joined.properties.timestamps, joined.properties.frame_rate) == (None, 25)
     assert len(joined.frames) == 50 * parts and len(track.packets) == parts * len(sound.packets)
     assert all(later.dts > early.dts for early, later in pairwise(track.packets))
