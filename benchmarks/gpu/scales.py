@@ -84,6 +84,6 @@ TOY = Scale(
     raced=Network("toy", "bunny-quarter", 8, 2, 2),
     rounds=1,
     inrc_bpp=2.0,
-    inrc_seconds=1,
+    inrc_seconds=4,
 )
 """The same logic in a few seconds on a CPU; its figures mean nothing."""

@@ -226,7 +226,7 @@ TIMES = (
             f"times that {name}", "a.ts",
             partial(make.joined, begins=begins, codec="mpeg2video", sound="mp2", count=25), frames=50,
             times=tuple(range(0, 2000, 40)), output="out.mkv", sound="mp2",
-            notes=("times begin again or jump 1 time(s)",),
+            notes=("times begin again or jump 1 time",),
         )
         for name, begins in (("begin again", (0, 0)), ("jump by an hour", (0, 3600)), ("go back", (3600, 0)))
     ),
@@ -249,11 +249,11 @@ STREAMS = (
     InputFile("a chapter and a title", "a.mkv", partial(video, chapters=True), output="out.mkv"),
     InputFile(
         "a tape time code", "a.mov", partial(video, tape="01:00:00:00"),
-        notes=("1 data or attachment stream(s)",),
+        notes=("not carried: 1 data or attachment stream",),
     ),
     InputFile(
         "a subtitle font", "a.mkv", partial(video, attachment=b"font"),
-        notes=("1 data or attachment stream(s)",),
+        notes=("not carried: 1 data or attachment stream",),
     ),
     InputFile(
         "two videos, larger one used", "a.mkv", partial(video, others=[(20, 14)]),

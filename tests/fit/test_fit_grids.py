@@ -501,7 +501,8 @@ def test_at_and_fps_scale(encoded: Path, tmp_path: Path) -> None:
     with inrcodec.open(encoded, "cpu") as video:
         whole, between = video[:], video.at(3.5)
         mean = (whole[3].astype(int) + whole[4]) / 2
-        assert np.abs(between - mean).max() <= 1.01
+        # The motion that the file stores makes a sharper frame than the mean of both.
+        assert np.abs(between - mean).mean() < np.abs(whole[3].astype(int) - whole[4]).mean()
         assert np.array_equal(video.frame_at(0.13), whole[3])
     output = tmp_path / "a.mkv"
     inrcodec.decode(str(encoded), str(output), DecodeSettings(device="cpu", fps_scale=2, codec="ffv1"))

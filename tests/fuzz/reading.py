@@ -28,6 +28,8 @@ from inrcodec.models.family import STEPPED_ROLES
 
 EXPECTED = (BitstreamError, InrcError)
 """Errors that a file may cause."""
+SMALLEST_STEP = 1e-30
+"""A part of a smaller step may be below the normal numbers of binary32, which some processors round to 0."""
 FEW_SYMBOLS, FEW_PIXELS = 3000, 1000
 """The second decoders are slow."""
 
@@ -191,6 +193,8 @@ def _compare_segment(opened: OpenedSegment, sections: list[tuple[int, bytes]]) -
 def _compare_frames(opened: OpenedSegment, tensors: dict[str, Any]) -> None:
     """Frames of `inrc`, which SPEC.md requires to differ by at most 2 where values are of ordinary size."""
     if any(np.abs(tensors[name] * tensors.get(f"{name}.step", 1)).max(initial=0) > 64 for name in tensors):
+        return
+    if tensors["latent.step"] < SMALLEST_STEP:
         return
     import torch
 
