@@ -122,7 +122,7 @@ def test_part_of_the_frames(sample: Encoded, tmp_path: Path) -> None:
     assert inrcodec.decode(str(sample.path), str(tmp_path / "%d.png"), asked).frames == 2
     images = np.concatenate([read_frames(path) for path in sorted(tmp_path.iterdir())])
     assert_close(images, sample.frames[2:4])
-    with pytest.raises(UsageError, match="none of 5 frames"):
+    with pytest.raises(UsageError, match="none of the 5 frames"):
         inrcodec.decode(
             str(sample.path), str(tmp_path / "b.y4m"), replace(CPU, frames=FrameRange(COUNT, None))
         )

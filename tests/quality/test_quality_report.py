@@ -340,7 +340,7 @@ def test_a_log_of_several_encodes_is_matched_by_name(folder: Path, tmp_path: Pat
 
 def test_the_course_of_a_long_fit_has_fewer_points(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [5.0]
-    monkeypatch.setattr("inrcodec.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("inrcodec.progress.reports.time.monotonic", lambda: clock[0])
     course = Course(epochs_a_step=0.1)
     for step in range(1, 3001):
         clock[0] += 0.5
