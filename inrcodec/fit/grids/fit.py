@@ -78,9 +78,8 @@ class GridFit:
         self._plan, self._segment, self._seed, self._progress = plan, segment, job.settings.seed, job.progress
         self._pace = pace
         self._teller = Teller(job.progress, segment.frame_count, plan.video.pixel_count)
-        self._latents = LatentFit(segment)
-        specs = network_specs(plan.config.width)
-        self._network_bits: float = NETWORK_BITS * sum(spec.count for spec in specs)
+        self._latents = LatentFit(segment, is_filtered=not pace.is_limited)
+        self._network_bits: float = NETWORK_BITS * sum(one.count for one in network_specs(plan.config.width))
         self._other_bits = 8.0 * plan.overhead_bytes
         self._step: float = FIRST_STEP * (FIRST_BPP * plan.video.pixel_count / self._target_bits) ** (
             1 / BITS_POWER
@@ -142,6 +141,7 @@ class GridFit:
         self._find_step(CLOSE, SEARCHES)
         early = self._early() if self._pace.is_limited else None
         if not self._pace.is_late(TRIALS_AFTER):
+            self._latents.is_filtered = True
             self._refine_motion()
             self._find_step(CLOSE_ENOUGH, SEARCHES)
         self._segment.forget_small_components()

@@ -67,12 +67,14 @@ class Coded:
 class LatentFit:
     """The latents of a segment and their entropy model."""
 
-    def __init__(self, segment: SegmentPlanes) -> None:
+    def __init__(self, segment: SegmentPlanes, is_filtered: bool = True) -> None:
         self._segment, self._filter = segment, TemporalFilter(segment)
         self.entropy = LatentEntropy(segment.tree, segment.config.version).to(segment.device)
         self._optimizer = optimizer(self.entropy)
         self._generator = torch.Generator().manual_seed(0)
         self._coded: Coded | None = None
+        self.is_filtered = is_filtered
+        """Whether latents of anchors are chosen for the filtered source, which takes a motion search more."""
         self._bits_of_sizes: dict[int, Tensor] = {}
         """`_size_bits` by kind of frame, of one pass."""
         self.frames: dict[int, Planes] = {}
@@ -118,7 +120,9 @@ class LatentFit:
         for whole in tree.order:
             for batch in segment.chunks(whole):
                 rows = segment.rows(batch)
-                source = self._filter.planes(batch, steps[rows])
+                source = (
+                    self._filter.planes(batch, steps[rows]) if self.is_filtered else segment.planes(batch)
+                )
                 if tree.levels[batch[0]] > 0:
                     predicted = predict_batch(frames, batch, tree, field[rows], segment.config.is_overlapped)
                 else:
