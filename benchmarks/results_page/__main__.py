@@ -56,7 +56,7 @@ PARTS = (
     Part("Rate-distortion", ("rd-*.json",), tables.rate_distortion),
     Part("X-rays", ("xray*.json",), tables.xray),
     Part("Rate control", ("rate-control.json",), tables.rate_control),
-    Part("Rate control within a time", ("rate-control-time.json",), tables.rate_control_in_time),
+    Part("Rate control within a time", ("rate-control-time*.json",), tables.rate_control_in_time),
     Part("Single files", ("bunny-*.json",), tables.single, together=True),
     Part("Ablation of inrc", ("ablation.json",), tables.ablation),
     Part("Tables of the papers", ("paper-*.json",), tables.paper),
