@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inrcodec.models.inrc.prediction import look_up
+from inrcodec.models.inrc.prediction import look_up, pixel_units
 from inrcodec.models.inrc.shapes import CELL
 
 RADIUS = 10
@@ -112,5 +112,4 @@ def _warped(images: Tensor, motion: Tensor) -> Tensor:
     y = (torch.arange(height, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / height) - 1
     x = (torch.arange(width, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / width) - 1
     centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-    scales = torch.stack([x.new_full((), 2 / width), x.new_full((), 2 / height)])
-    return look_up(images, torch.addcmul(centres, motion, scales))
+    return look_up(images, torch.addcmul(centres, motion, pixel_units(height, width, x.dtype, x.device)))

@@ -17,7 +17,7 @@ from torch import Tensor
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.overlapped import moved_tiles
 from inrcodec.models.inrc.planes import Planes
-from inrcodec.models.inrc.prediction import predict_planes
+from inrcodec.models.inrc.prediction import bordered, predict_planes
 
 
 def motion_from(frame: int, tree: Hierarchy, field: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def between(before: Planes, after: Planes, motion: Tensor, part: float) -> Plane
 def _near(motion: Tensor) -> Iterator[Tensor]:
     """The motion of each node itself, above, below, left and right of it; content may have moved that far."""
     rows, columns = motion.shape[1:]
-    around = F.pad(motion[None], (1, 1, 1, 1), mode="replicate")[0]
+    around = bordered(motion[None])[0]
     for row, column in ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2)):
         yield around[:, row : row + rows, column : column + columns]
 

@@ -78,8 +78,8 @@ def _centres(rows: int, columns: int, dtype: torch.dtype, device: torch.device) 
 
 
 @lru_cache(maxsize=32)
-def _scales(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Units of `grid_sample` in a pixel, x and y."""
+def pixel_units(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A pixel in the units of `look_up`, x and y: (2,)."""
     with torch.inference_mode(False):
         return torch.tensor([2 / width, 2 / height], dtype=dtype, device=device)
 
@@ -124,7 +124,7 @@ def _warped(images: Tensor, motion: Tensor) -> Tensor:
     height, width = images.shape[2:]
     rows, columns = motion.shape[2:]
     around = bordered(motion).permute(0, 2, 3, 1)
-    scales = _scales(height, width, motion.dtype, motion.device)
+    scales = pixel_units(height, width, motion.dtype, motion.device)
     nodes = _centres(rows, columns, motion.dtype, motion.device) + around * scales
     return look_up(images, _stretched(nodes, height // rows))
 
