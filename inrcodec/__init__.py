@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from inrcodec.errors import TargetUnreachable as TargetUnreachable
     from inrcodec.errors import UsageError as UsageError
     from inrcodec.exporter.export import export as export
+    from inrcodec.models.module_family import ModuleFamily as ModuleFamily
     from inrcodec.progress import EncodePlan as EncodePlan
     from inrcodec.progress import FitReport as FitReport
     from inrcodec.progress import JobReport as JobReport
@@ -60,6 +61,7 @@ _HOMES = {
     "InrcError": "inrcodec.errors:InrcError",
     "JobReport": "inrcodec.progress:JobReport",
     "Limits": "bitstream:Limits",
+    "ModuleFamily": "inrcodec.models.module_family:ModuleFamily",
     "NotAVideo": "inrcodec.errors:NotAVideo",
     "OutputError": "inrcodec.errors:OutputError",
     "Picture": "inrcodec.progress:Picture",
@@ -98,6 +100,7 @@ __all__ = [
     "InrcError",
     "JobReport",
     "Limits",
+    "ModuleFamily",
     "NotAVideo",
     "OutputError",
     "Picture",

@@ -30,6 +30,20 @@ class UsageError(InrcError):
     exit_code = 2
 
 
+class UnknownFamily(InrcError):
+    """A file was made by a family of another package, and no installed package registers its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        return (
+            f"this file was made by family {self.name!r}, which is not installed; install the package that "
+            "registers it"
+        )
+
+
 class TargetUnreachable(InrcError):
     """No file can meet the requested size or quality; the message says what can be reached."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -12,6 +14,7 @@ import click
 from inrcodec.cli.main import commands
 
 ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "own-family"
 GOLDEN = ROOT / "tests" / "golden"
 CARPHONE = str(ROOT / "benchmarks" / "clips" / "carphone.mp4")
 SMALL = ["--frames", "0:3", "--scale", "32x24", "--bpp", "4", "--epochs", "1", "--device", "cpu"]
@@ -21,6 +24,23 @@ def inrc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Complete
     """Run `inrc` in a process whose streams are not terminals."""
     command = [sys.executable, "-m", "inrcodec", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, cwd=cwd, env=environment(), timeout=120)
+
+
+def installed_example(folder: Path) -> Path:
+    """Make `folder` a place of installed packages with the example of docs/own-family.md, and return it."""
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    shutil.copy(EXAMPLE / "inrc_wave.py", folder)
+    info = folder / f"inrc_wave-{project['version']}.dist-info"
+    info.mkdir()
+    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (info / "METADATA").write_text(head)
+    rows = [
+        line
+        for group, entries in project["entry-points"].items()
+        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()))
+    ]
+    (info / "entry_points.txt").write_text("\n".join(rows))
+    return folder
 
 
 def context_of(name: str, arguments: list[str]) -> click.Context:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray  # noqa: E402
 
 import inrcodec  # noqa: E402
 from bitstream import Section, Segment, Stream, StreamHeader, dump  # noqa: E402
+from bitstream.private_families import PRIVATE_FAMILIES, named_config  # noqa: E402
 from inrcodec.coding.grid_sections import GridSymbols, Parameters, encode_contextual  # noqa: E402
 from inrcodec.coding.sections import Steps, encode_section, row_count  # noqa: E402
 from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo  # noqa: E402
@@ -37,6 +38,8 @@ from inrcodec.models.supermask.config import SupermaskConfig  # noqa: E402
 from inrcodec.models.supermask.supermask import Supermask  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
+PRIVATE = GOLDEN / "private" / "theirs.inrv"
+"""A file of a family that is not installed, which every later version must refuse by name."""
 VIDEO = VideoInfo(width=31, height=23, frame_count=3)
 HIERARCHY = VideoInfo(width=31, height=23, frame_count=6)
 """For `inrc`: anchors 0, 3 and 5, then the batch of 1 and 4, then 2."""
@@ -192,6 +195,14 @@ def files() -> dict[str, bytes]:
     return written
 
 
+def private_file() -> bytes:
+    """A file of the private family `theirs`, which no package registers, with a config of one byte."""
+    spec = TensorSpec("weights", Role.WEIGHT, (4, 6, 1, 1))
+    sections = sections_of("theirs", (spec,))
+    segment = Segment(0, 3, PRIVATE_FAMILIES[0], SEED, named_config("theirs", b"\5"), sections)
+    return dump(Stream(StreamHeader(31, 23, 32, 24, 3, Fraction(25), Fraction(1, 25)), (segment,)))
+
+
 def pixels(path: Path) -> bytes:
     """Every third row and column of a golden file's frames, as a .npy."""
     with inrcodec.open(path, "cpu", "float32") as video:
@@ -217,7 +228,8 @@ def main() -> int:
         path = GOLDEN / name
         if not write(path, data) or not write(path.with_suffix(".npy"), pixels(path)):
             return 1
-    return 0
+    PRIVATE.parent.mkdir(exist_ok=True)
+    return 0 if write(PRIVATE, private_file()) else 1
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from inrcodec.cli import console, tables
 from inrcodec.cli.grouped import GroupedCommand
 from inrcodec.cli.limits import limits_option
 from inrcodec.cli.lines import Lost, lost_lines
-from inrcodec.errors import EXIT_CORRUPT, explained
+from inrcodec.errors import EXIT_CORRUPT, InrcError, explained
 from inrcodec.text import counted
 
 if TYPE_CHECKING:
@@ -87,14 +87,23 @@ def _each(files: Sequence[str], show: Callable[[str], tuple[int, dict[str, Any]]
 @verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the list.")
 def models(as_json: bool) -> None:
-    """List the models that `encode --model` accepts."""
-    from inrcodec.models.registry import FAMILIES
+    """List the models that `encode --model` accepts, with those of other packages."""
+    from inrcodec.models.registry import family_by_name, family_names, package_of
 
+    summaries = {}
+    for name in family_names():
+        try:
+            family = family_by_name(name)
+        except InrcError as error:
+            console.say(str(error))
+            continue
+        package = package_of(family)
+        summaries[name] = family.summary + ("" if package is None else f" (package {package})")
     if as_json:
-        console.print_json({family.name: family.summary for family in FAMILIES})
+        console.print_json(summaries)
         return
-    for family in FAMILIES:
-        console.print_line(f"{family.name:10} {family.summary}")
+    for name, summary in summaries.items():
+        console.print_line(f"{name:10} {summary}")
 
 
 @click.command(cls=GroupedCommand)

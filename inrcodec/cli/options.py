@@ -122,9 +122,9 @@ def target_options(command: Command) -> Command:
 
 def _model_names(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """The models that a shell offers to complete."""
-    from inrcodec.models.registry import FAMILIES
+    from inrcodec.models.registry import family_names
 
-    return [family.name for family in FAMILIES if family.name.startswith(begun)]
+    return [name for name in family_names() if name.startswith(begun)]
 
 
 def model_options(command: Command) -> Command:

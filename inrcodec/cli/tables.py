@@ -146,10 +146,11 @@ def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
     from rich.table import Table
 
     last = segment.first_frame + segment.frame_count - 1
+    package = "" if segment.package is None else f" of package {segment.package}"
     table = Table(
         title=_plain(
-            f"frames {segment.first_frame} to {last}: {segment.family}, seed {segment.seed}, "
-            f"{counted(segment.parameter_count, 'transmitted value')}"
+            f"frames {segment.first_frame} to {last}: {segment.family}{package}, "
+            f"seed {segment.seed}, {counted(segment.parameter_count, 'transmitted value')}"
         ),
         title_justify="left",
         box=box.SIMPLE_HEAD,
@@ -167,7 +168,7 @@ def _segment_table(report: FileReport, segment: SegmentReport) -> Any:
     for section in segment.sections:
         shape = " x ".join(map(str, section.shape)) or "1"
         share = _share(section.bits, report)
-        table.add_row(section.name, section.role, shape, section.coder, f"{section.bits:,}", share)
+        table.add_row(_plain(section.name), section.role, shape, section.coder, f"{section.bits:,}", share)
     for name, bits in rows:
         table.add_row(_plain(name), "", "", "", f"{bits:,}", _share(bits, report))
     return table

@@ -25,9 +25,9 @@ from bitstream import (
 from bitstream.limits import ACTIVATION_BYTES, SYMBOL_BYTES
 from bitstream.positions import FileSource
 from inrcodec.coding.stream_source import is_file_object, is_path, is_read_once, name_of
-from inrcodec.errors import UsageError
+from inrcodec.errors import InrcError, UsageError
 from inrcodec.models.family import AnyFamily, TensorSpec, VideoInfo
-from inrcodec.models.registry import family_by_wire_id
+from inrcodec.models.registry import family_and_config
 from inrcodec.system.file_kind import look_of
 from inrcodec.system.names import STDIN
 
@@ -106,7 +106,7 @@ def _is_salvageable(source: FileSource, error: BitstreamError, limits: Limits) -
         with SalvageReader(source, limits) as reader:
             _, _, segment = next(reader.segments())
             open_segment(segment, reader.header, limits)
-    except (BitstreamError, StopIteration, OSError):
+    except (BitstreamError, InrcError, StopIteration, OSError):
         return False
     return True
 
@@ -114,13 +114,14 @@ def _is_salvageable(source: FileSource, error: BitstreamError, limits: Limits) -
 def open_segment(segment: Segment, header: StreamHeader, limits: Limits = DEFAULT_LIMITS) -> OpenedSegment:
     """The family, config and tensors of a segment.
 
+    Raises `InrcError` for a private family that is not installed.
     Raises `Corrupt` for a config that the family refuses, and for a wrong coded size or number of sections.
     Raises `LimitExceeded` if the segment takes more memory or multiplications than the `limits` allow: a file
     of a few bytes must not claim a machine.
     """
-    family = family_by_wire_id(segment.family)
+    family, packed = family_and_config(segment.family, segment.config)
     video = VideoInfo(header.width, header.height, segment.frame_count)
-    config = family.unpack(segment.config, video, segment.seed)
+    config = family.unpack(packed, video, segment.seed)
     found, expected = (header.coded_width, header.coded_height), family.coded_size(config, video)
     if found != expected:
         raise Corrupt(f"expected a coded size of {expected}, found {found}", block="STRM")

@@ -17,6 +17,7 @@ from bitstream.positions import FileSource
 from bitstream.timestamps import duration
 from inrcodec.coding.opened_segment import OpenedSegment, open_segment, open_stream, salvage_advised
 from inrcodec.coding.stream_source import name_of
+from inrcodec.models.registry import package_of
 
 if TYPE_CHECKING:
     from inrcodec.coding.grid_bits import LevelBits
@@ -44,6 +45,8 @@ class SegmentReport:
     first_frame: int
     frame_count: int
     family: str
+    package: str | None
+    """Name and version of the package that registers the family; None for the families of inrc."""
     seed: int
     parameter_count: int
     """Transmitted values, embeddings included."""
@@ -276,6 +279,7 @@ def _segment_report(opened: OpenedSegment, block_bits: int) -> SegmentReport:
         first_frame=segment.first_frame,
         frame_count=segment.frame_count,
         family=opened.family.name,
+        package=package_of(opened.family),
         seed=segment.seed,
         parameter_count=sum(spec.count for spec in specs),
         sections=sections,

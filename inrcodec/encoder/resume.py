@@ -37,6 +37,7 @@ from inrcodec.encoder.resume_folder import KEY_BYTES, FolderWriter, ResumeFolder
 from inrcodec.encoder.segment import CodedSegment, SegmentFigures
 from inrcodec.errors import UsageError
 from inrcodec.fit.training.checkpoint import LAYOUT
+from inrcodec.models.registry import family_of, package_of
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import Progress
 from inrcodec.settings.encode import EncodeSettings
@@ -72,10 +73,16 @@ def request_of(settings: EncodeSettings, survey: Survey) -> dict[str, Any]:
         "source": [survey.digest, repr(survey.properties)],
         "mask": None if mask is None else [mask.st_size, mask.st_mtime_ns],
         "resume_from": None if origin is None else hashlib.sha256(origin).hexdigest(),
-        "version": [__version__, LAYOUT, str(torch.__version__)],
+        "version": [__version__, LAYOUT, str(torch.__version__), *_package(settings)],
     }
     as_json: dict[str, Any] = json.loads(json.dumps(request))
     return as_json
+
+
+def _package(settings: EncodeSettings) -> list[str]:
+    """Name and version of the package whose family is fitted, unless the family is our own."""
+    package = package_of(family_of(settings))
+    return [] if package is None else [package]
 
 
 class Resumable:

@@ -17,7 +17,7 @@ from inrcodec.exporter.onnx_graphs import GraphWriter
 from inrcodec.exporter.player import SegmentPlayer
 from inrcodec.exporter.values import write_stored
 from inrcodec.models.graphs import GraphDecoder
-from inrcodec.models.registry import family_by_wire_id
+from inrcodec.models.registry import family_and_config
 from inrcodec.progress import Progress
 from inrcodec.video.properties import VideoProperties, displayed, properties_of
 
@@ -46,7 +46,7 @@ class SegmentExport:
         self._progress.stage("exporting", segment.first_frame, self._header.frame_count)
         cpu = torch.device("cpu")
         renderer = SegmentRenderer(segment, self._header, cpu, torch.float32, self._limits)
-        family = family_by_wire_id(segment.family)
+        family, _ = family_and_config(segment.family, segment.config)
         if not isinstance(renderer.decoder, GraphDecoder):
             raise UsageError(f"files of {family.name} cannot be exported")
         graphs = renderer.decoder.graphs()

@@ -21,7 +21,7 @@ from inrcodec.models.family import (
     TensorSpec,
     VideoInfo,
 )
-from inrcodec.models.registry import family_of
+from inrcodec.models.registry import family_of, packed_config
 from inrcodec.plan.budget import (
     SharedBudget,
     empty_segment,
@@ -65,7 +65,7 @@ class SegmentPlan:
 
     @cached_property
     def packed_config(self) -> bytes:
-        return self.family.pack(self.config)
+        return packed_config(self.family, self.config)
 
     @property
     def parameter_count(self) -> int:
@@ -204,7 +204,7 @@ def _plan(
         config = _network(family, video, payload_bits, symbol_bits, settings)
         specs = family.tensors(config, video)
         header = header_of(properties, family.coded_size(config, video))
-        segment = empty_segment(header, family.wire_id, settings.seed, family.pack(config), specs)
+        segment = empty_segment(header, family.wire_id, settings.seed, packed_config(family, config), specs)
         overhead = overhead_bytes(header, segment, is_masked)
     _check_limits(header, segment)
     plan = SegmentPlan(
