@@ -11,38 +11,31 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from bitstream import DEFAULT_LIMITS, Quality, StreamWriter
-from inrcodec.encoder.cost import READING_PHASES, READING_SHARE, expected_seconds
+from bitstream import Quality, StreamWriter
+from inrcodec.encoder.cost import expected_seconds
+from inrcodec.encoder.planned import plan_source, survey_source
 from inrcodec.encoder.progress import SourceProgress
 from inrcodec.encoder.result import EncodeResult
 from inrcodec.encoder.resume import Resumable, request_of
 from inrcodec.encoder.segment import CodedSegment, SegmentFigures
 from inrcodec.encoder.workers.job import SegmentJob, Workers
-from inrcodec.errors import InrcError, NetworkTooLarge, UsageError, WorkerLost
+from inrcodec.errors import InrcError, NetworkTooLarge, WorkerLost
 from inrcodec.metrics import summarise_psnr
-from inrcodec.models.family import VideoInfo
-from inrcodec.models.registry import family_of
 from inrcodec.plan.budget import (
     LEAST_FILL,
     Short,
     bits_per_pixel,
     metadata_of,
     size_of,
-    target_bytes,
-    with_size,
 )
-from inrcodec.plan.cuts import LARGEST_SEGMENT_BYTES, cut, difficulties, share_of_time
-from inrcodec.plan.network import plan_segments, shared_budget
-from inrcodec.plan.warm_start import continued_plans, read_origin
+from inrcodec.plan.cuts import share_of_time
 from inrcodec.progress import Part
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import check_output_file, claimed_output, output_errors
 from inrcodec.system.pipes import rereadable
 from inrcodec.text import counted
-from inrcodec.video import check_mask_length, cut_holes, read_extras, survey_video
-from inrcodec.video.properties import header_of, part_properties
-from inrcodec.video.selection import part_of, settled
+from inrcodec.video import cut_holes
 from inrcodec.video.survey import SegmentClips
 
 _REASONS: Mapping[Short, str] = {
@@ -82,19 +75,28 @@ class SourceEncoding:
 
     def _prepare(self) -> None:
         """Read the source once, plan, and load the finished segments of an earlier attempt."""
-        settings, progress = self._settings, self._progress
-        reading = progress.part(READING_SHARE, phases=READING_PHASES, predicts=False)
-        source = settled(self._path, settings.source, reading)
-        survey = survey_video(self._path, source, LARGEST_SEGMENT_BYTES, reading, self._check_size)
-        reading.end()
-        survey = replace(survey, properties=replace(survey.properties, part=part_of(source)))
-        settings = self._settings = with_size(replace(settings, source=source), survey.properties)
-        self._extras = read_extras(self._path, settings.source, survey.window, progress)
-        if settings.mask is not None and survey.clip is not None:
-            survey = replace(survey, clip=cut_holes(survey.clip, settings.mask, progress))
-        self._survey = survey
-        self._plan()
-        request, device = request_of(settings, survey), self._workers.description
+        progress = self._progress
+        surveyed = survey_source(self._path, self._settings, progress)
+        settings = self._settings = surveyed.settings
+        self._survey, self._extras, self.video = surveyed.survey, surveyed.extras, surveyed.video
+        self._epochs = surveyed.epochs
+        planned = plan_source(surveyed)
+        self.runs: Sequence[range] = planned.runs
+        """The frames of each segment."""
+        self._budget, self._plans, self._header = planned.budget, planned.plans, planned.header
+        total, device = self._budget.total_bytes, self._workers.description
+        check_output_file(self._output, settings.overwrite, total + size_of(self._extras))
+        self.segments = SourceProgress(
+            progress,
+            self._source,
+            self._plans,
+            total,
+            device,
+            min(self._workers.count, len(self.runs)),
+            self._is_alone,
+            expected_seconds(self._plans, self._epochs, device, torch.get_num_threads()),
+        )
+        request = request_of(settings, self._survey)
         self._resumable = Resumable(self._output, request, device, self._deadline.started, settings, progress)
         self._coded = [self._resumable.finished(*numbered) for numbered in enumerate(self._plans)]
         if self._resumable.is_resumed:
@@ -102,52 +104,6 @@ class SourceEncoding:
             progress.note(
                 f"resuming: {self.finished_count} of {counted(len(self.runs), 'segment')} {are} finished"
             )
-
-    def _check_size(self, width: int, height: int) -> None:
-        """Raise `UsageError` for frames that no file could hold."""
-        most = family_of(self._settings).most_frames(width, height)
-        if most == 0 or max(width, height) > DEFAULT_LIMITS.max_dimension:
-            raise UsageError(f"frames of {width}x{height} pixels are too large; shrink them with --scale")
-
-    def _plan(self) -> None:
-        """Cut the video and plan its networks."""
-        settings, survey, properties = self._settings, self._survey, self._survey.properties
-        self.video = video = VideoInfo(properties.width, properties.height, properties.frame_count)
-        frame_bytes = video.width * video.height * 3
-        origin = read_origin(settings, properties)
-        most = family_of(settings).most_frames(video.width, video.height)
-        runs = cut(settings.segment, video.frame_count, frame_bytes, survey.changes, most)
-        self.runs: Sequence[range] = runs if origin is None else origin.runs
-        """The frames of each segment."""
-        if settings.mask is not None and survey.clip is None:
-            check_mask_length(settings.mask, video.frame_count)
-        total = target_bytes(settings, video) if origin is None else origin.target_bytes(settings, video)
-        header = header_of(properties, (video.width, video.height))
-        shares = difficulties(self.runs, survey.spatial, survey.temporal) if origin is None else origin.shares
-        self._budget = shared_budget(total, header, self.runs, shares, settings)
-        parts = [part_properties(properties, run) for run in self.runs]
-        self._plans = (
-            plan_segments(parts, self._budget, settings)
-            if origin is None
-            else continued_plans(origin, parts, self._budget, settings)
-        )
-        check_output_file(self._output, settings.overwrite, total + size_of(self._extras))
-        first = self._plans[0].header
-        self._header = header_of(properties, (first.coded_width, first.coded_height))
-        self.segments = SourceProgress(
-            self._progress,
-            self._source,
-            self._plans,
-            total,
-            self._workers.description,
-            min(self._workers.count, len(self.runs)),
-            self._is_alone,
-            expected_seconds(self._plans, self._epochs, self._workers.description, torch.get_num_threads()),
-        )
-
-    @property
-    def _epochs(self) -> float:
-        return self._settings.epochs or self._settings.procedure.epochs
 
     @property
     def finished_count(self) -> int:

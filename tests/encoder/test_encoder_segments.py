@@ -159,7 +159,7 @@ def test_frames_that_are_not_held_are_read_again_and_make_the_same_file(
     part = SourceSettings(frames=FrameRange(10, 24))
     asked = replace(DRAFT, segment=7, epochs=1, size_bytes=6000, source=part)
     inrcodec.encode(str(scenes), str(tmp_path / "held.inrv"), asked)
-    monkeypatch.setattr("inrcodec.encoder.source.LARGEST_SEGMENT_BYTES", 64 * 36 * 3)
+    monkeypatch.setattr("inrcodec.encoder.planned.LARGEST_SEGMENT_BYTES", 64 * 36 * 3)
     inrcodec.encode(str(scenes), str(tmp_path / "read.inrv"), asked)
     assert (tmp_path / "held.inrv").read_bytes() == (tmp_path / "read.inrv").read_bytes()
 
