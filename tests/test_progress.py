@@ -156,6 +156,16 @@ def test_stages_are_one_fraction_that_never_falls() -> None:
     assert [job.psnr_db for job in told.jobs] == [None] * 4 + [31.0] * 2
 
 
+def test_what_is_measured_stands_in_the_reports_of_stages_that_follow() -> None:
+    told = Told()
+    segment = Part(told).part(0.5, phases=PHASES)
+    segment.stage("first", 1, 4)
+    # A fit reports through parts that only carry pictures and notes.
+    Part(segment).measured(33.5, 0.05)
+    segment.stage("again", 1, 4)
+    assert [(job.psnr_db, job.bpp) for job in told.jobs] == [(None, None), (33.5, 0.05)]
+
+
 def test_the_time_left_moves_from_the_estimate_to_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)

@@ -56,6 +56,7 @@ class Part:
     """PSNR of what is finished, dB, for reports that have none of their own."""
     bpp: float | None = None
     """Bits per pixel of what is finished, for the same reports."""
+    _measured: tuple[float | None, float | None] = (None, None)
     _job: JobReport | None = None
     _phase: int = 0
     _begun: float | None = None
@@ -125,6 +126,13 @@ class Part:
         if self.has_stages:
             self.told.stage(name, done, total)
 
+    def measured(self, psnr_db: float, bpp: float) -> None:
+        """Keep the quality for the reports of a part with phases; others pass it on."""
+        if self.phases:
+            self._measured = psnr_db, bpp
+        else:
+            self.told.measured(psnr_db, bpp)
+
     def _is_phase(self, name: str) -> bool:
         """Whether this is the current phase or a later one, which begins then; earlier ones may repeat."""
         names = [phase for phase, _ in self.phases]
@@ -150,8 +158,9 @@ class Part:
             whole = elapsed / fraction if fraction else 0.0
             expected = whole if self.expected_seconds is None else self.expected_seconds
             left = (1 - fraction) * ((1 - fraction) * expected + fraction * whole)
-        if last is not None and psnr_db is None:
-            psnr_db, bpp = last.psnr_db, last.bpp
+        if psnr_db is None:
+            psnr_db, bpp = self._measured
+        self._measured = psnr_db, bpp
         self.job(JobReport(fraction, left, doing, "", psnr_db, bpp))
 
     def expect_more(self, seconds: float) -> None:

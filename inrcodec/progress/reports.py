@@ -109,6 +109,9 @@ class Progress(Protocol):
 
     def fit(self, report: FitReport) -> None: ...
 
+    def measured(self, psnr_db: float, bpp: float) -> None:
+        """Report the quality and size of the fit as it is now; `bpp` may be an estimate."""
+
     def job(self, report: JobReport) -> None:
         """Report how far the whole job is, of which fits and stages are parts."""
 
@@ -138,6 +141,9 @@ class Silent:
         pass
 
     def fit(self, report: FitReport) -> None:
+        pass
+
+    def measured(self, psnr_db: float, bpp: float) -> None:
         pass
 
     def job(self, report: JobReport) -> None:

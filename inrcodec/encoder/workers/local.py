@@ -228,6 +228,9 @@ class _Forward(Silent):
         if self._has_room():
             self._send("fit", report)
 
+    def measured(self, psnr_db: float, bpp: float) -> None:
+        self._send("measured", psnr_db, bpp)
+
     def stage(self, name: str, done: int, total: int) -> None:
         if self._has_room():
             self._send("stage", name, done, total)

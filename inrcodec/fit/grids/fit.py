@@ -222,7 +222,6 @@ class GridFit:
             self._latents.fit_entropy(ENTROPY_ROUNDS)
             latents, others = self._latents.estimated_bits(), self._motion_bits() + MODEL_BITS
             bits = latents + others
-            self._progress.stage("finding the quantisation step", number + 1, most)
             self._teller.step_tried(
                 self._step,
                 bits,
@@ -231,6 +230,7 @@ class GridFit:
                 self._network_bits + self._other_bits,
                 self._latents.coded.psnr_db,
             )
+            self._progress.stage("finding the quantisation step", number + 1, most)
             is_finest = bits < self._target_bits and self._step <= LEAST_STEP
             if is_finest or abs(bits / self._target_bits - 1) < close or self._pace.is_late(SEARCHING_TRIALS):
                 return

@@ -47,11 +47,16 @@ class Teller:
         psnr_db: float,
     ) -> None:
         """Report a step of the step search: `bits` include `motion_bits`, `rest_bits` are not coded yet."""
-        self.course.add(0, psnr_db, (bits + rest_bits) / self._pixel_count)
+        self._measured(psnr_db, bits + rest_bits)
         self._progress.detail(
             f"step {step:.4g}: {bits / 8:.0f} bytes of {target_bits / 8:.0f},"
             f" {motion_bits / 8:.0f} for motion, {psnr_db:.2f} dB"
         )
+
+    def _measured(self, psnr_db: float, bits: float) -> None:
+        bpp = bits / self._pixel_count
+        self.course.add(0, psnr_db, bpp)
+        self._progress.measured(psnr_db, bpp)
 
     def network_begins(self) -> None:
         """Start the clock of network steps and of their reports."""
@@ -85,5 +90,6 @@ class Teller:
 
     def trial(self, number: int, step: float, trial: Trial) -> None:
         """Report one trial of coding the segment to size."""
+        self._progress.measured(trial.psnr_db, 8 * trial.size / self._pixel_count)
         self._progress.stage("coding to size", number, TRIALS)
         self._progress.detail(f"step {step:.5g}: {trial.size} bytes, {trial.psnr_db:.2f} dB")

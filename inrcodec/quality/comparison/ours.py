@@ -12,7 +12,7 @@ from inrcodec.encoder.ladder import Rung, encode_rungs
 from inrcodec.encoder.result import EncodeResult
 from inrcodec.errors import InrcError, TargetUnreachable, UsageError
 from inrcodec.models.registry import family_of
-from inrcodec.progress import Progress
+from inrcodec.progress import Part, Progress
 from inrcodec.quality.bdrate import Curve
 from inrcodec.quality.comparison.result import LeftOut
 from inrcodec.quality.comparison.verdict import Contender
@@ -86,14 +86,16 @@ def encode_each(
     deadline = Deadline(total_seconds)
     made: list[Encoded] = []
     errors: list[InrcError] = []
-    for model in dict.fromkeys(one.model for one in encodes):
+    whole, models = Part(progress), list(dict.fromkeys(one.model for one in encodes))
+    for model in models:
         own = [one for one in encodes if one.model == model]
         settings = own[0].settings
         share = deadline.share(len(own) / (len(encodes) - len(made) - len(errors)))
         rungs = [Rung(source, str(folder / one.name), one.bpp) for one in own]
-        for one, rung, result in zip(
-            own, rungs, encode_rungs(rungs, settings, progress, deadline=share), strict=True
-        ):
+        part = whole.part(len(own) / len(encodes), place=model if len(models) > 1 else "")
+        results = encode_rungs(rungs, settings, part, deadline=share)
+        part.end()
+        for one, rung, result in zip(own, rungs, results, strict=True):
             if isinstance(result, EncodeResult):
                 made.append(Encoded(one, rung.output, result))
             elif isinstance(result, TargetUnreachable):
