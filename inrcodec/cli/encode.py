@@ -22,6 +22,7 @@ from inrcodec.cli.options import (
     target_options,
     watching_options,
 )
+from inrcodec.cli.prediction import asked_of, predict_each
 from inrcodec.cli.source_options import source_options, source_settings
 from inrcodec.errors import UsageError
 from inrcodec.settings.encode import EncodeSettings
@@ -34,14 +35,20 @@ Examples:
   inrc encode in.mp4 -o out.inrv --size 1MiB
   inrc encode in.mp4 -o out.inrv --bitrate 200k --start 1:30 --end 2:00 --scale -1x360
   inrc encode *.mp4 -o coded/ --psnr 36 --preset slow
+  inrc encode in.mp4 --dry-run --bpp 0.1
 """
 _output = option_group("Output")
 
 
 @click.command(cls=GroupedCommand, epilog=_EXAMPLES)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@_output("-o", "--output", required=True, help="The .inrv file to write, or a folder for NAME.inrv.")
+@_output("-o", "--output", help="The .inrv file to write, or a folder for NAME.inrv.  [required]")
 @_output("-y", "overwrite", is_flag=True, help="Replace an existing output.")
+@_output(
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing: print the plan, and predict bytes, PSNR and time as `inrc probe` does.",
+)
 @reporting_options
 @watching_options
 @target_options
@@ -55,7 +62,8 @@ def encode(
     started: float,
     /,
     sources: Sequence[str],
-    output: str,
+    output: str | None,
+    dry_run: bool,
     ladder: Sequence[float] | None,
     log: str | None,
     quiet: bool,
@@ -73,9 +81,16 @@ def encode(
     verbosity = console.verbosity_of(quiet, verbose)
     plain["source"] = source_settings(plain)
     settings = EncodeSettings(**plain)
-    refuse_what_is_settled(click.get_current_context())
+    context = click.get_current_context()
+    refuse_what_is_settled(context)
     if output == STDOUT:
         raise UsageError("an .inrv goes to a file, not to standard output")
+    if dry_run:
+        return predict_each(asked_of(sources, output, ladder, settings), verbosity, as_json)
+    if output is None:
+        raise click.MissingParameter(
+            ctx=context, param=next(one for one in context.command.params if one.name == "output")
+        )
     requests = list(zip(sources, output_paths(sources, output), strict=True))
     rungs = ladder_rungs(requests, ladder, settings) if ladder else []
     requests = [(rung.source, rung.output) for rung in rungs] or requests

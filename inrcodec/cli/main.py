@@ -23,6 +23,7 @@ from inrcodec.cli.encode import encode
 from inrcodec.cli.export import export
 from inrcodec.cli.group import ClosedPipe, Commands, HungUp, Interrupted, NoCommand, Terminated
 from inrcodec.cli.info import info, models, verify
+from inrcodec.cli.prediction import probe
 from inrcodec.cli.quality import compare, evaluate, report
 from inrcodec.cli.streams import prepare_streams
 from inrcodec.errors import UNEXPECTED, explained
@@ -43,7 +44,7 @@ def commands() -> None:
     """A video codec whose files are models, each fitted to one video."""
 
 
-for command in (encode, decode, info, models, verify, evaluate, report, compare, export, completion):
+for command in (encode, probe, decode, info, models, verify, evaluate, report, compare, export, completion):
     commands.add_command(command)
 
 

@@ -1,10 +1,11 @@
-"""The tables that `inrc info`, `eval` and `compare` print on stdout. Only `console` uses rich besides."""
+"""The tables that commands print on stdout. Only `console` uses rich besides."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
+from inrcodec.settings.notation import duration_text
 from inrcodec.text import counted, printable
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from inrcodec.decoder.info import FileReport, SegmentReport
     from inrcodec.quality.comparison.result import ComparisonResult
     from inrcodec.quality.evaluation import Evaluation
+    from inrcodec.quality.prediction.result import Prediction, Range
 
 
 _PLAIN_WIDTH = 120
@@ -86,6 +88,78 @@ def print_comparison(result: ComparisonResult) -> None:
     for line in (*remarks(result.contenders, result.left_out), result.verdict):
         console.print(_plain(line), soft_wrap=True)
     sys.stdout.flush()
+
+
+def print_prediction(made: Prediction) -> None:
+    """Print the table of `inrc probe`, a line a length of the fit, and what it was measured on."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("fit")
+    for name in ("bytes", "bpp", "PSNR dB", "time", f"{made.rival}, same PSNR"):
+        table.add_column(name, justify="right")
+    for one in made.outcomes:
+        rival = _UNKNOWN
+        if one.rival_bytes is not None and one.file_bytes is not None:
+            rival = f"{one.rival_bytes:,} ({one.rival_bytes / one.file_bytes.expected - 1:+.0%})"
+        table.add_row(
+            f"{'*' if one.is_asked else ' '} {one.name}",
+            _UNKNOWN if one.file_bytes is None else f"{one.file_bytes.expected:,.0f}",
+            _UNKNOWN if one.bpp is None else f"{one.bpp:.4f}",
+            _psnr_text(one.psnr_db),
+            _seconds_text(one.seconds),
+            rival,
+        )
+    console.print(table)
+    for line in prediction_lines(made):
+        console.print(_plain(line), soft_wrap=True)
+    sys.stdout.flush()
+
+
+_UNKNOWN = "unknown"
+
+
+def _psnr_text(quality: Range | None) -> str:
+    if quality is None:
+        return _UNKNOWN
+    return f"{quality.expected:.1f} ± {(quality.high - quality.low) / 2:.1f}"
+
+
+def _seconds_text(seconds: Range | None) -> str:
+    if seconds is None:
+        return _UNKNOWN
+    return (
+        f"{duration_text(seconds.expected)} ({duration_text(seconds.low)} to {duration_text(seconds.high)})"
+    )
+
+
+def prediction_lines(made: Prediction) -> list[str]:
+    """Lines below the table of a prediction: output, the ordinary codec, the evidence, what is unknown."""
+    evidence, asked = made.evidence, made.asked
+    lines = []
+    if made.output is not None:
+        extras = f", and {made.extras_bytes:,} bytes of audio and metadata" if made.extras_bytes else ""
+        lines.append(f"* {made.output} would be written: at most {made.target_bytes:,} bytes{extras}")
+    elif made.extras_bytes:
+        lines.append(f"audio and metadata add {made.extras_bytes:,} bytes")
+    if made.rival_psnr_db is not None:
+        lines.append(f"{made.rival} has {made.rival_psnr_db:.1f} dB at as many bytes")
+    if made.psnr_target_db is not None and asked.file_bytes is not None:
+        size = asked.file_bytes
+        lines.append(
+            f"{made.psnr_target_db:g} dB will probably take {size.low:,.0f} to {size.high:,.0f} bytes"
+        )
+    if evidence.samples:
+        samples = counted(evidence.samples, "short fit")
+        lines.append(
+            f"measured on {samples} of {counted(evidence.frames, 'frame')} of "
+            f"{evidence.width}x{evidence.height}, and on {evidence.rival_share:.0%} of the pixels with "
+            f"{made.rival}; about 19 of 20 results lie within the bounds"
+        )
+    return [*lines, *made.remarks]
 
 
 def report_lines(report: FileReport) -> list[str]:

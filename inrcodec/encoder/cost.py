@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inrcodec.fit.grids.pace import FEWEST_REFINEMENTS, MOST_REFINEMENTS, REFINEMENTS_AN_EPOCH
+from inrcodec.fit.grids.pace import passes_of
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import FIT
 
@@ -23,23 +23,26 @@ GRID_PHASES = (
     ("checking", 0.01),
 )
 """Stages of a fit of `inrc`, in order, and the share of its time that each takes."""
-_BASE_SECONDS, _ROUND_SECONDS = 22.0, 0.08
-"""Seconds of a fit of `inrc` for a million pixels on one core: without motion refinement, and for each of its
-rounds. They were measured once, on Carphone."""
+_PASS_SECONDS = 0.32
+"""Seconds of one latent pass of `inrc` over a million pixels on one core."""
+_FIRST_PASSES = 5.0
+"""Time of the motion search and the first passes of a fit, in latent passes."""
 _CORES_GAIN = 0.7
 """Exponent of the number of threads by which a fit becomes faster."""
 _GPU_GAIN = 15.0
 """Factor by which a GPU is faster than one core; a guess that the first passes of a fit correct."""
 
 
-def expected_seconds(plans: Sequence[SegmentPlan], epochs: float, device: str, threads: int) -> float | None:
+def expected_seconds(
+    plans: Sequence[SegmentPlan], epochs: float, device: str, threads: int, slowness: float = 1.0
+) -> float | None:
     """Seconds of the fits of all segments, one after another, on the described device with this many threads.
 
+    `slowness` is the time of a fit that was measured on this machine, as a multiple of the expected one.
     None for trained networks, whose fits begin by timing a step.
     """
     if not plans or plans[0].family.is_trained:
         return None
-    rounds = min(MOST_REFINEMENTS, max(FEWEST_REFINEMENTS, REFINEMENTS_AN_EPOCH * epochs))
     pixels = sum(plan.video.pixel_count for plan in plans)
     gain = threads**_CORES_GAIN if device.startswith("cpu") else _GPU_GAIN
-    return (_BASE_SECONDS + _ROUND_SECONDS * rounds) * pixels / 1e6 / gain
+    return slowness * _PASS_SECONDS * (_FIRST_PASSES + passes_of(epochs)) * pixels / 1e6 / gain

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inrcodec.errors import UsageError
 from inrcodec.system.files import make_folder
-from inrcodec.system.names import STDIN
+from inrcodec.system.names import STDIN, check_folder_of
 
 SUFFIX = ".inrv"
 
@@ -23,12 +23,12 @@ def check_inrv_name(output: str) -> None:
     raise UsageError(f"{output}: encode writes .inrv files; write -o {stem}{SUFFIX} ({other})")
 
 
-def output_paths(sources: Sequence[str], output: str) -> list[str]:
+def output_paths(sources: Sequence[str], output: str, creates: bool = True) -> list[str]:
     """The .inrv file of each source: `output` itself, or NAME.inrv in it if it is a folder.
 
-    A missing folder is created if `output` ends in a slash, and for several sources also if it has no suffix.
-    Raises `UsageError` for several sources without a
-    folder and for two sources of one name, and `OutputError` if the folder cannot be created.
+    A missing folder is created if `output` ends in a slash, and for several sources also if it has no suffix;
+    without `creates` it is only checked. Raises `UsageError` for several sources without a folder and for two
+    sources of one name, and `OutputError` if the folder cannot be created.
     """
     is_named = output.endswith(("/", os.sep))
     if not is_named and not os.path.isdir(output):
@@ -42,7 +42,10 @@ def output_paths(sources: Sequence[str], output: str) -> list[str]:
         if path in paths:
             raise UsageError(f"{paths[path]} and {source} would both be {path}; encode them one by one")
         paths[path] = source
-    make_folder(output)
+    if creates:
+        make_folder(output)
+    elif not os.path.isdir(output):
+        check_folder_of(Path(output))
     return list(paths)
 
 

@@ -41,6 +41,20 @@ and for network steps that see as many pixels as all frames have. The figures ar
 three clips of 176x144 to 480x270."""
 
 
+def passes_of(epochs: float) -> float:
+    """The time of a fit by `epochs` without network steps, in latent passes after its first ones."""
+    return PASSES + ROUND * _refining_rounds(epochs) + TURN * _further_turns(epochs)
+
+
+def _refining_rounds(epochs: float) -> int:
+    return round(min(MOST_REFINEMENTS, max(FEWEST_REFINEMENTS, REFINEMENTS_AN_EPOCH * epochs)))
+
+
+def _further_turns(epochs: float) -> int:
+    rounds = REFINEMENTS_AN_EPOCH * epochs - MOST_REFINEMENTS
+    return min(MOST_TURNS, max(0, int(rounds // TURN_ROUNDS)))
+
+
 class Cost:
     """Seconds that a repeated piece of work takes: a rise counts at once, a fall by half.
 
@@ -98,8 +112,7 @@ class Pace:
         self.has_begun = True
         if not self._deadline.is_limited:
             network = NETWORK_PASS * self._network_steps * self._step_share if has_network else 0.0
-            refining = ROUND * self.refining_rounds() + TURN * self.further_turns()
-            passes = PASSES + refining + network
+            passes = passes_of(self._epochs) + network
             # The first pass also loads libraries and allocates memory, so the last one counts.
             progress.expect(passes * self.choosing.last, self._epochs)
             return
@@ -136,14 +149,13 @@ class Pace:
     def refining_rounds(self) -> int:
         if self._deadline.is_limited:
             return MOST_REFINEMENTS
-        return round(min(MOST_REFINEMENTS, max(FEWEST_REFINEMENTS, REFINEMENTS_AN_EPOCH * self._epochs)))
+        return _refining_rounds(self._epochs)
 
     def further_turns(self) -> int:
         """Turns of refining and searching motion after the first: with a deadline while there is time."""
         if self._deadline.is_limited:
             return MOST_TURNS
-        rounds = REFINEMENTS_AN_EPOCH * self._epochs - MOST_REFINEMENTS
-        return min(MOST_TURNS, max(0, int(rounds // TURN_ROUNDS)))
+        return _further_turns(self._epochs)
 
     def network_clock(self) -> Clock:
         if not self._deadline.is_limited:

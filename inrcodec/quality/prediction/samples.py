@@ -1,0 +1,105 @@
+"""Chooses the frames that a prediction measures: stretches for an ordinary codec, with samples to fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inrcodec.encoder.planned import SurveyedSource
+from inrcodec.models.family import VideoInfo
+from inrcodec.video.ordinary_codecs import Frames
+from inrcodec.video.survey import SegmentClips
+
+SAMPLE_FRAMES = 17
+"""Frames of a short fit: a first frame, and all that lie up to the next anchor."""
+SAMPLES = 2
+FIT_PIXELS = 1.4e6
+"""Pixels of all short fits together: their time is about that of ten seconds on one core."""
+RIVAL_PIXELS = 40e6
+"""Pixels that the ordinary codec encodes for each point of its curve."""
+MOST_STRETCHES = 8
+_GRAIN = 16
+"""Sides of a fitted window are multiples of it, as blocks are."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle in the middle of a frame."""
+
+    width: int
+    height: int
+
+    def of(self, frames: Frames) -> Frames:
+        """The rectangle of frames (T, height, width, 3)."""
+        top, left = (frames.shape[1] - self.height) // 2, (frames.shape[2] - self.width) // 2
+        return np.ascontiguousarray(frames[:, top : top + self.height, left : left + self.width])
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The frames to measure."""
+
+    stretches: tuple[range, ...]
+    """Runs of frames for the ordinary codec: the whole video, or parts that are spread over it."""
+    window: Window
+    """The part of these frames that it encodes."""
+    fits: tuple[tuple[int, range], ...]
+    """Samples for short fits: the number of the stretch, and the frames in it."""
+    fit_window: Window
+    """The part of the window that is fitted."""
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of all stretches."""
+        return sum(map(len, self.stretches))
+
+
+def sampling_of(video: VideoInfo) -> Sampling:
+    """The samples of a video."""
+    count, frame_pixels = video.frame_count, video.width * video.height
+    stretches: tuple[range, ...]
+    if count * frame_pixels <= RIVAL_PIXELS:
+        stretches, window = (range(count),), Window(video.width, video.height)
+    else:
+        parts = int(max(SAMPLES, min(MOST_STRETCHES, RIVAL_PIXELS / (SAMPLE_FRAMES * frame_pixels))))
+        parts = min(parts, max(1, count // SAMPLE_FRAMES))
+        affordable = int(RIVAL_PIXELS / (parts * frame_pixels))
+        length = min(count // parts, max(SAMPLE_FRAMES, affordable))
+        stretches = _spread(count, parts, length)
+        window = _window(video, RIVAL_PIXELS / (parts * length), 2)
+    length = min(SAMPLE_FRAMES, len(stretches[0]))
+    if len(stretches) > 1:
+        chosen = sorted({int((number + 0.5) / SAMPLES * len(stretches)) for number in range(SAMPLES)})
+        fits = tuple((number, _spread(len(stretches[number]), 1, length)[0]) for number in chosen)
+    else:
+        fits = tuple((0, run) for run in _spread(count, max(1, min(SAMPLES, count // length)), length))
+    inside = VideoInfo(window.width, window.height, length)
+    return Sampling(stretches, window, fits, _window(inside, FIT_PIXELS / (len(fits) * length), _GRAIN))
+
+
+def read_stretches(surveyed: SurveyedSource, sampling: Sampling) -> list[Frames]:
+    """The window of each stretch, (T, height, width, 3). Raises `NotAVideo` if frames have gone missing."""
+    clips = SegmentClips(surveyed.survey, surveyed.path, surveyed.settings.source, sampling.stretches)
+    return [sampling.window.of(clips.read(number).frames) for number in range(len(sampling.stretches))]
+
+
+def _spread(count: int, parts: int, length: int) -> tuple[range, ...]:
+    """`parts` runs of `length` frames, each in the middle of its part of `count` frames."""
+    starts: Sequence[int] = [int((number + 0.5) * count / parts - length / 2) for number in range(parts)]
+    return tuple(range(start, start + length) for start in (max(0, one) for one in starts))
+
+
+def _window(video: VideoInfo, pixels: float, grain: int) -> Window:
+    """The largest window of about `pixels` with the shape of the frame, whose sides are multiples of `grain`.
+
+    The whole frame if it is not larger.
+    """
+    share = math.sqrt(pixels / (video.width * video.height))
+    if share >= 1:
+        return Window(video.width, video.height)
+    sides = (max(grain, round(side * share / grain) * grain) for side in (video.width, video.height))
+    width, height = sides
+    return Window(min(width, video.width), min(height, video.height))

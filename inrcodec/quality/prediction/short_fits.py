@@ -1,0 +1,146 @@
+"""Fits samples with the real encoder: measures their gain over an ordinary codec, and the speed of this
+machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from inrcodec.encoder.cost import expected_seconds
+from inrcodec.encoder.planned import PlannedSource, SurveyedSource
+from inrcodec.encoder.segment import code_segment
+from inrcodec.fit.grids.fit import MODEL_BITS
+from inrcodec.fit.job import FitJob
+from inrcodec.fit.registry import fit_of
+from inrcodec.plan.network import SegmentPlan, plan_segment
+from inrcodec.progress import Silent
+from inrcodec.quality.prediction.rival_curve import RivalCurve
+from inrcodec.quality.prediction.samples import Sampling
+from inrcodec.settings.encode import EncodeSettings
+from inrcodec.settings.source import SourceSettings
+from inrcodec.system.deadline import Deadline
+from inrcodec.video import Clip, VideoProperties, cut_holes
+from inrcodec.video.ordinary_codecs import Frames, Rival
+from inrcodec.video.survey import SegmentClips
+
+EPOCHS = 1.0
+"""Passes of a short fit: the fewest that a fit has."""
+_ENOUGH_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ShortFit:
+    """A sample, fitted."""
+
+    gain_db: float
+    """How much higher its PSNR is than that of the ordinary codec at as many bytes."""
+    seconds: float
+    expected_seconds: float
+    """The seconds that the table of speeds gives for it."""
+
+
+def fixed_bytes(plans: Sequence[SegmentPlan]) -> float:
+    """Bytes of a file that do not grow with its length: headers, and the parameters of entropy models."""
+    return sum(plan.overhead_bytes + MODEL_BITS / 8 for plan in plans)
+
+
+def fit_samples(
+    surveyed: SurveyedSource,
+    sampling: Sampling,
+    stretches: Sequence[Frames],
+    rival: Rival,
+    factor: float,
+    device: torch.device,
+    report: Callable[[int], None],
+) -> list[ShortFit]:
+    """Fit each sample to the bytes that `rival` has for it at the rate factor of the whole video.
+
+    `report` gets the number of samples that are done. Raises `TargetUnreachable` if the bytes are too few,
+    and `RivalFailed`.
+    """
+    found = []
+    for number, (stretch, frames) in enumerate(sampling.fits):
+        sample = sampling.fit_window.of(stretches[stretch][frames.start : frames.stop])
+        curve = RivalCurve(rival, [sample], surveyed.survey.properties.frame_rate, len(sample))
+        found.append(_fit(sample, surveyed, curve, factor, device))
+        report(number + 1)
+    return found
+
+
+def _fit(
+    sample: Frames, surveyed: SurveyedSource, curve: RivalCurve, factor: float, device: torch.device
+) -> ShortFit:
+    properties = _properties_of(sample, surveyed.survey.properties)
+    settings = _short(surveyed.settings, _ENOUGH_BYTES)
+    fixed = fixed_bytes([plan_segment(properties, settings)])
+    size_bytes = round(curve.at(factor).file_bytes + fixed)
+    settings = _short(surveyed.settings, size_bytes)
+    plan = plan_segment(properties, settings)
+    coded = code_segment(FitJob(plan, Clip(sample, properties), settings, device))
+    quality_db = float(np.mean(coded.figures.psnr_db))
+    expected = expected_seconds([plan], EPOCHS, device.type, torch.get_num_threads())
+    return ShortFit(
+        quality_db - curve.psnr_db(len(coded.data) - fixed), coded.figures.fit_seconds, expected or 0.0
+    )
+
+
+def _short(settings: EncodeSettings, size_bytes: int) -> EncodeSettings:
+    """The settings of a short fit: the same model, another size and length."""
+    return EncodeSettings(
+        model=settings.model,
+        model_options=settings.model_options,
+        size_bytes=size_bytes,
+        epochs=EPOCHS,
+        seed=settings.seed,
+        source=SourceSettings(),
+    )
+
+
+def _properties_of(sample: Frames, properties: VideoProperties) -> VideoProperties:
+    frame_count, height, width = sample.shape[:3]
+    return replace(
+        properties,
+        width=width,
+        height=height,
+        frame_count=frame_count,
+        timestamps=None,
+        last_duration=None,
+        part=None,
+    )
+
+
+class _Timed(Exception):
+    """Ends a fit as soon as it knows how long it will take."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class _Ends(Silent):
+    """A `Progress` that ends the fit before its first step."""
+
+    def expect(self, seconds: float, epochs: float | None) -> None:
+        raise _Timed(seconds)
+
+
+def network_seconds(surveyed: SurveyedSource, planned: PlannedSource, device: torch.device) -> float | None:
+    """Seconds of the fits of all segments, one after another, by the steps that the first one times.
+
+    None if it does not say. Raises what a fit raises before its first step.
+    """
+    settings, run = surveyed.settings, planned.runs[0]
+    clips = SegmentClips(surveyed.survey, surveyed.path, settings.source, planned.runs)
+    clip = clips.read(0)
+    if settings.mask is not None and surveyed.survey.clip is None:
+        clip = cut_holes(clip, settings.mask, Silent(), run)
+    # With a time limit, a fit would expect to take just that.
+    own = replace(settings, time_seconds=None, epochs=surveyed.epochs)
+    try:
+        fit_of(planned.plans[0].family).fit(FitJob(planned.plans[0], clip, own, device, Deadline(), _Ends()))
+    except _Timed as timed:
+        return timed.seconds * surveyed.video.frame_count / len(run)
+    return None
