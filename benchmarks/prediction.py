@@ -46,7 +46,7 @@ def run(words: list[str]) -> tuple[dict[str, Any], dict[str, float]]:
 
 
 def predicted(clip: BenchmarkClip, bpp: str, preset: str) -> dict[str, Any]:
-    """What `inrc probe` says about the preset."""
+    """Predict by `inrc probe`."""
     words = ["probe", clip.path, *clip.options, "--bpp", bpp, "--preset", preset, "--no-audio"]
     found, cost = run(words)
     asked = next(one for one in found["outcomes"] if one["is_asked"])
@@ -59,7 +59,7 @@ def predicted(clip: BenchmarkClip, bpp: str, preset: str) -> dict[str, Any]:
 
 
 def fitted(clip: BenchmarkClip, bpp: str, preset: str, output: Path) -> dict[str, Any]:
-    """What `inrc encode` makes."""
+    """Encode, and measure the file."""
     words = ["encode", clip.path, "-o", str(output), *clip.options, "--bpp", bpp, "--preset", preset]
     found, cost = run([*words, "--no-audio", "-y"])
     return {**{name: found[name] for name in KEPT}, "cost": cost, "commit": commit()}

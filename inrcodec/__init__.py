@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from inrcodec.progress import Silent as Silent
     from inrcodec.quality.comparison.compare import compare as compare
     from inrcodec.quality.evaluation import evaluate as evaluate
+    from inrcodec.quality.prediction.predict import predict as predict
+    from inrcodec.quality.prediction.result import Prediction as Prediction
     from inrcodec.quality.report.write import write_report as write_report
     from inrcodec.settings.decode import DecodeSettings as DecodeSettings
     from inrcodec.settings.encode import EncodeSettings as EncodeSettings
@@ -65,6 +67,7 @@ _HOMES = {
     "NotAVideo": "inrcodec.errors:NotAVideo",
     "OutputError": "inrcodec.errors:OutputError",
     "Picture": "inrcodec.progress:Picture",
+    "Prediction": "inrcodec.quality.prediction.result:Prediction",
     "Progress": "inrcodec.progress:Progress",
     "ReportSettings": "inrcodec.settings.pages:ReportSettings",
     "Silent": "inrcodec.progress:Silent",
@@ -81,6 +84,7 @@ _HOMES = {
     "export": "inrcodec.exporter.export:export",
     "info": "inrcodec.decoder.info:inspect",
     "open": "inrcodec.decoder.video:open_video",
+    "predict": "inrcodec.quality.prediction.predict:predict",
     "verify": "inrcodec.decoder.info:verify",
     "write_report": "inrcodec.quality.report.write:write_report",
 }
@@ -104,6 +108,7 @@ __all__ = [
     "NotAVideo",
     "OutputError",
     "Picture",
+    "Prediction",
     "Progress",
     "ReportSettings",
     "Silent",
@@ -121,6 +126,7 @@ __all__ = [
     "export",
     "info",
     "open",
+    "predict",
     "verify",
     "write_report",
 ]

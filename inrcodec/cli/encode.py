@@ -40,13 +40,26 @@ Examples:
 _output = option_group("Output")
 
 
+def _needed(context: click.Context, parameter: click.Parameter, output: str | None) -> str | None:
+    """The output, without which only a dry run works."""
+    if output is None and not context.params["dry_run"]:
+        raise click.MissingParameter(ctx=context, param=parameter)
+    return output
+
+
 @click.command(cls=GroupedCommand, epilog=_EXAMPLES)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@_output("-o", "--output", help="The .inrv file to write, or a folder for NAME.inrv.  [required]")
+@_output(
+    "-o",
+    "--output",
+    callback=_needed,
+    help="The .inrv file to write, or a folder for NAME.inrv.  [required]",
+)
 @_output("-y", "overwrite", is_flag=True, help="Replace an existing output.")
 @_output(
     "--dry-run",
     is_flag=True,
+    is_eager=True,
     help="Write nothing: print the plan, and predict bytes, PSNR and time as `inrc probe` does.",
 )
 @reporting_options
@@ -81,16 +94,11 @@ def encode(
     verbosity = console.verbosity_of(quiet, verbose)
     plain["source"] = source_settings(plain)
     settings = EncodeSettings(**plain)
-    context = click.get_current_context()
-    refuse_what_is_settled(context)
+    refuse_what_is_settled(click.get_current_context())
     if output == STDOUT:
         raise UsageError("an .inrv goes to a file, not to standard output")
-    if dry_run:
+    if dry_run or output is None:
         return predict_each(asked_of(sources, output, ladder, settings), verbosity, as_json)
-    if output is None:
-        raise click.MissingParameter(
-            ctx=context, param=next(one for one in context.command.params if one.name == "output")
-        )
     requests = list(zip(sources, output_paths(sources, output), strict=True))
     rungs = ladder_rungs(requests, ladder, settings) if ladder else []
     requests = [(rung.source, rung.output) for rung in rungs] or requests

@@ -34,7 +34,7 @@ _DECODE = {
     **dict.fromkeys(("gpu", "hwaccel"), "give --device cuda"),
     **dict.fromkeys(("overwrite", "force", "f"), "-y replaces an existing output"),
 }
-_BY_COMMAND = {"encode": _ENCODE, "decode": _DECODE}
+_BY_COMMAND = {"encode": _ENCODE, "probe": _ENCODE, "decode": _DECODE}
 _INPUT = ("-i", "--input", "--in")
 
 
@@ -44,7 +44,7 @@ def option_hint(command: str, word: str, words: Sequence[str]) -> str | None:
     if name in _INPUT:
         place = words.index(word)
         source = value or (words[place + 1] if place + 1 < len(words) else "in.mp4")
-        if command in _BY_COMMAND or command == "inrc":
+        if command in ("encode", "decode", "inrc"):
             return f"write `{_line(source, 'decode' if command == 'decode' else None)}`"
         return f"write `inrc {command} {shlex.quote(source)}`"
     return _BY_COMMAND.get(command, {}).get(name.lstrip("-").lower())

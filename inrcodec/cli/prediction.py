@@ -41,6 +41,8 @@ class Asked:
     source: str
     output: str | None
     settings: EncodeSettings
+    is_checked: bool = True
+    """Whether the output can be checked: the folder of several outputs may not exist yet."""
 
 
 @click.command(cls=GroupedCommand, epilog=_EXAMPLES)
@@ -79,14 +81,16 @@ def asked_of(
     from inrcodec.encoder.ladder import ladder_rungs
 
     outputs: Sequence[str | None] = [None] * len(sources)
+    is_checked = True
     if output is not None:
         outputs = output_paths(sources, output, creates=False)
+        is_checked = list(outputs) == [output] or os.path.isdir(output)
     if settings.resume_from is not None and len(sources) > 1:
         raise UsageError(f"--resume-from takes one source, found {len(sources)}")
     requests = list(zip(sources, outputs, strict=True))
     if ladder is None:
-        return [Asked(source, path, settings) for source, path in requests]
-    named = [(source, path) for source, path in requests if path is not None]
+        return [Asked(source, path, settings, is_checked) for source, path in requests]
+    named = [(source, path) for source, path in requests if path is not None and is_checked]
     if named:
         rungs = ladder_rungs(named, ladder, settings)
         return [Asked(one.source, one.output, replace(settings, bpp=one.bpp)) for one in rungs]
@@ -119,12 +123,10 @@ def predict_each(asked: Sequence[Asked], verbosity: Verbosity, as_json: bool) ->
 def _predict(asked: Asked, verbosity: Verbosity, as_json: bool) -> dict[str, Any]:
     from inrcodec.quality.prediction.predict import predict
 
-    output = asked.output
-    # An encode creates the folder.
-    is_ready = output is not None and os.path.isdir(os.path.dirname(output) or os.curdir)
+    checked = asked.output if asked.is_checked else None
     with console.progress_for(verbosity) as progress:
-        found = predict(asked.source, asked.settings, output if is_ready else None, progress)
-    found = replace(found, output=output)
+        found = predict(asked.source, asked.settings, checked, progress)
+    found = replace(found, output=asked.output)
     if not as_json:
         tables.print_prediction(found)
     return found.as_dict()

@@ -119,7 +119,7 @@ class Line:
             else:
                 words.append(word)
         words += ALWAYS.get(words[0], ())
-        if words[0] == "encode":
+        if words[0] in ("encode", "probe"):
             words += LENGTH
             words += () if any(size in words for size in SIZES) else ("--size", "3k")
             words += () if "--device" in words else ("--device", "cpu")
@@ -236,7 +236,7 @@ def outputs_of(line: Line, folder: Path) -> list[Path]:
         if option in words:
             made.append(folder / words[words.index(option) + 1])
     output = line.output
-    if output in (None, "-"):
+    if output in (None, "-") or "--dry-run" in words:
         return made
     if words[0] == "export":
         return [*made, folder / output / "manifest.json"]

@@ -23,7 +23,7 @@ from inrcodec.quality.prediction.lengths import Length, lengths_of, seconds_rang
 from inrcodec.quality.prediction.result import Evidence, Outcome, Prediction, Range
 from inrcodec.quality.prediction.rival_curve import RivalCurve
 from inrcodec.quality.prediction.samples import Window, read_stretches, sampling_of
-from inrcodec.quality.prediction.short_fits import ShortFit, fit_samples, fixed_bytes, network_seconds
+from inrcodec.quality.prediction.short_fits import EPOCHS, ShortFit, fit_samples, fixed_bytes, network_seconds
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import local_worker_count
 from inrcodec.system.device import choose_device, describe_device
@@ -31,6 +31,8 @@ from inrcodec.video.ordinary_codecs import Frames, RivalFailed, parse_rival
 
 RIVAL = parse_rival("x264:medium")
 """The ordinary codec whose curve is extrapolated to the whole video."""
+LEAST_TIME = 0.4
+"""Share of the time of the shortest fit by epochs within which a fit with a time limit finds a file."""
 FIRST_GAIN_DB = 1.0
 """How much better than the ordinary codec a fit is taken to be before any sample was fitted."""
 _ENCODING, _FITTING = f"encoding with {RIVAL.name}", "fitting samples"
@@ -68,7 +70,7 @@ class _Forecast:
     def __post_init__(self) -> None:
         settings = self.surveyed.settings
         self.family, self.target_db = family_of(settings), settings.psnr_db
-        self.sampling = sampling_of(self.surveyed.video)
+        self.sampling = sampling_of(self.surveyed.video, self.surveyed.survey.changes)
         self.workers = 1
         if settings.workers is not None:
             self.workers = max(1, local_worker_count(settings.workers))
@@ -100,6 +102,7 @@ class _Forecast:
             asked = next(one for one in lengths if one.is_asked)
             planned = self._planned_for(self.target_db, gain, asked.epochs, planned)
         outcomes = []
+        self._check_limit(seconds_of(EPOCHS))
         for length in lengths:
             seconds = seconds_range(length, seconds_of, reading_seconds, self.target_db is not None)
             outcomes.append(self._outcome(length, planned, gain, seconds))
@@ -125,13 +128,20 @@ class _Forecast:
             evidence=self._evidence(stretches, started),
             remarks=tuple(self.remarks),
         )
-        self.progress.plan(_plan_of(made, asked_outcome))
+        if asked_outcome.file_bytes is not None:
+            self.progress.plan(_plan_of(made, asked_outcome))
         return made
+
+    def _check_limit(self, least_seconds: float | None) -> None:
+        """Remark on a time limit that is too short for the shortest fit, of `least_seconds`."""
+        limit = self.surveyed.settings.time_seconds
+        if limit is not None and least_seconds is not None and limit < LEAST_TIME * least_seconds:
+            self.remarks.append(f"{limit:g} s are probably too short for any file")
 
     def _measured(self, stretches: list[Frames]) -> PlannedSource:
         """Measure the ordinary codec and fit the samples; returns the plan of the encode."""
         surveyed, sampling = self.surveyed, self.sampling
-        planned = plan_source(surveyed)
+        planned = self._planned(surveyed)
         try:
             self.progress.stage(_ENCODING, 0, 1)
             curve = self._curve(stretches)
@@ -185,7 +195,17 @@ class _Forecast:
         growing = bytes_range(curve, gain, epochs, target_db + AIM_DB).expected
         size_bytes = math.ceil((growing + fixed_bytes(planned.plans)) / AIMED_FILL)
         settings = replace(self.surveyed.settings, psnr_db=None, size_bytes=size_bytes)
-        return plan_source(replace(self.surveyed, settings=settings))
+        return self._planned(replace(self.surveyed, settings=settings))
+
+    def _planned(self, surveyed: SurveyedSource) -> PlannedSource:
+        """The plan of an encode; a search for a PSNR begins at the smallest size that there is."""
+        try:
+            return plan_source(surveyed)
+        except TargetUnreachable as error:
+            if self.target_db is None or error.smallest_bytes is None:
+                raise
+            settings = replace(surveyed.settings, psnr_db=None, size_bytes=error.smallest_bytes)
+            return plan_source(replace(surveyed, settings=settings))
 
     def _outcome(
         self, length: Length, planned: PlannedSource, gain: Gain | None, seconds: Range | None

@@ -17,7 +17,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an encode of one length is expected to cost and to show."""
+    """The expected cost and quality of an encode of one length."""
 
     name: str
     """The preset, or the length as the option that asks for it: `--time 60s`."""
@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a prediction was measured on."""
+    """The measurements behind a prediction."""
 
     samples: int
     """Short fits; 0 if there was none."""
@@ -82,7 +82,7 @@ class Prediction:
     """Its PSNR at as many bytes as the asked outcome has; None if it cannot encode these frames."""
     evidence: Evidence
     remarks: tuple[str, ...] = ()
-    """What is not known, and why."""
+    """Unknown figures, each with the reason."""
 
     @property
     def asked(self) -> Outcome:

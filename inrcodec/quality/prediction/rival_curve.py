@@ -26,7 +26,7 @@ _SLICE = 1
 
 @dataclass(frozen=True)
 class Point:
-    """What one rate factor gives."""
+    """Size and quality at one rate factor."""
 
     file_bytes: float
     psnr_db: float

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inrcodec.encoder.planned import SurveyedSource
+from inrcodec.fit.grids.shots import SHORTEST_SHOT
 from inrcodec.models.family import VideoInfo
+from inrcodec.plan.cuts import scene_starts
 from inrcodec.video.ordinary_codecs import Frames
 from inrcodec.video.survey import SegmentClips
 
@@ -57,8 +60,9 @@ class Sampling:
         return sum(map(len, self.stretches))
 
 
-def sampling_of(video: VideoInfo) -> Sampling:
-    """The samples of a video."""
+def sampling_of(video: VideoInfo, changes: NDArray[np.float64]) -> Sampling:
+    """The samples of a video whose thumbnails change by `changes` (T,), as in `Survey.changes`."""
+    cuts = scene_starts(changes, SHORTEST_SHOT)
     count, frame_pixels = video.frame_count, video.width * video.height
     stretches: tuple[range, ...]
     if count * frame_pixels <= RIVAL_PIXELS:
@@ -68,14 +72,19 @@ def sampling_of(video: VideoInfo) -> Sampling:
         parts = min(parts, max(1, count // SAMPLE_FRAMES))
         affordable = int(RIVAL_PIXELS / (parts * frame_pixels))
         length = min(count // parts, max(SAMPLE_FRAMES, affordable))
-        stretches = _spread(count, parts, length)
+        stretches = _spread(range(count), parts, length, cuts)
         window = _window(video, RIVAL_PIXELS / (parts * length), 2)
     length = min(SAMPLE_FRAMES, len(stretches[0]))
     if len(stretches) > 1:
         chosen = sorted({int((number + 0.5) / SAMPLES * len(stretches)) for number in range(SAMPLES)})
-        fits = tuple((number, _spread(len(stretches[number]), 1, length)[0]) for number in chosen)
     else:
-        fits = tuple((0, run) for run in _spread(count, max(1, min(SAMPLES, count // length)), length))
+        chosen = [0]
+    parts = max(1, min(SAMPLES // len(chosen), len(stretches[0]) // length))
+    fits = tuple(
+        (number, range(run.start - stretches[number].start, run.stop - stretches[number].start))
+        for number in chosen
+        for run in _spread(stretches[number], parts, length, cuts)
+    )
     inside = VideoInfo(window.width, window.height, length)
     return Sampling(stretches, window, fits, _window(inside, FIT_PIXELS / (len(fits) * length), _GRAIN))
 
@@ -86,10 +95,29 @@ def read_stretches(surveyed: SurveyedSource, sampling: Sampling) -> list[Frames]
     return [sampling.window.of(clips.read(number).frames) for number in range(len(sampling.stretches))]
 
 
-def _spread(count: int, parts: int, length: int) -> tuple[range, ...]:
-    """`parts` runs of `length` frames, each in the middle of its part of `count` frames."""
-    starts: Sequence[int] = [int((number + 0.5) * count / parts - length / 2) for number in range(parts)]
-    return tuple(range(start, start + length) for start in (max(0, one) for one in starts))
+def _spread(frames: range, parts: int, length: int, cuts: Sequence[int]) -> tuple[range, ...]:
+    """A run of `length` frames in the middle of each of `parts` of the `frames`, or near it.
+
+    A fit finds no cut close to an end, so a run with few such `cuts` is taken.
+    """
+    found = []
+    for number in range(parts):
+        first, stop = (frames.start + one * len(frames) // parts for one in (number, number + 1))
+        middle = max(first, (first + stop - length) // 2)
+        starts = range(
+            max(first, middle - SHORTEST_SHOT), max(first, min(stop - length, middle + SHORTEST_SHOT)) + 1
+        )
+
+        def cost(start: int, middle: int = middle) -> tuple[int, int]:
+            ends = (
+                *range(start + 1, start + SHORTEST_SHOT),
+                *range(start + length - SHORTEST_SHOT + 1, start + length),
+            )
+            return sum(cut in ends for cut in cuts), abs(start - middle)
+
+        start = min(starts, key=cost)
+        found.append(range(start, start + length))
+    return tuple(found)
 
 
 def _window(video: VideoInfo, pixels: float, grain: int) -> Window:
