@@ -10,7 +10,7 @@ No other module uses constriction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import constriction  # type: ignore[import-untyped]  # it ships no types
@@ -90,6 +90,16 @@ class GroupDecoder:
         if model is None or count == 0:
             return np.zeros(count, dtype=np.int32)
         decoded: NDArray[np.int32] = self._coder.decode(model, count)
+        return decoded
+
+    def decode_all(self, groups: Iterable[tuple[Any | None, int]], count: int) -> NDArray[np.int32]:
+        """Return the symbols of successive groups of a model and a number of symbols, `count` in all."""
+        decode, start = self._coder.decode, 0
+        decoded = np.zeros(count, dtype=np.int32)
+        for model, number in groups:
+            if model is not None:
+                decoded[start : start + number] = decode(model, number)
+            start += number
         return decoded
 
     def expect_end(self) -> None:

@@ -10,7 +10,7 @@ is coded at once, so one call codes all symbols of a class. A flag has only the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import cache, cached_property
 from itertools import accumulate, chain, repeat
 from typing import Any
@@ -163,7 +163,8 @@ class ClassModels:
         self._built: dict[int, Any] = {}
         self._flags: dict[int, Any] = {}
 
-    def __getitem__(self, index: int) -> Any:
+    def symbols(self, index: int) -> Any:
+        """The model of a symbol of this class."""
         if index not in self._built:
             self._built[index] = frequency_model(self.frequencies(index))
         return self._built[index]
@@ -186,8 +187,8 @@ class ClassModels:
         """Frequencies of the flags 0 and 1 of this class, (2,)."""
         return flag_frequencies(int(self._log_odds[index, 0]))
 
-    def groups(self, classes: NDArray[Any]) -> tuple[NDArray[np.intp], Iterator[tuple[int, int, int]]]:
-        """Return the order of a pass's symbols, (count,), and class, start and stop of each group.
+    def groups(self, classes: NDArray[Any]) -> tuple[NDArray[np.intp], list[tuple[int, int]]]:
+        """Return the order of a pass's symbols, (count,), and the class and size of each group.
 
         Classes ascend, and so do positions within a class. Raises ValueError for a class out of range.
         """
@@ -196,10 +197,8 @@ class ClassModels:
             raise ValueError(f"expected classes below {self.count}, found {len(numbers) - 1}")
         # 16 bits, because NumPy sorts these stably by radix.
         order = np.argsort(classes.astype(np.uint16), kind="stable")
-        stops = np.cumsum(numbers)
         present = np.flatnonzero(numbers)
-        starts = stops[present] - numbers[present]
-        return order, zip(present.tolist(), starts.tolist(), stops[present].tolist(), strict=True)
+        return order, [*zip(present.tolist(), numbers[present].tolist(), strict=True)]
 
 
 class ConditionalEncoder:
@@ -225,8 +224,7 @@ class ConditionalEncoder:
             raise ValueError(f"expected symbols of -{bound}..{bound}, found {kept.min()}..{kept.max()}")
         order, groups = self._models.groups(classes.ravel())
         numbered = kept.ravel()[order] + np.int32(bound)
-        for index, start, stop in groups:
-            self._groups.append((numbered[start:stop], self._models[index]))
+        self._add(numbered, self._models.symbols, groups)
         return kept
 
     def code_flags(self, classes: NDArray[Any], flags: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
@@ -235,9 +233,16 @@ class ConditionalEncoder:
             raise ValueError("expected a flag for each class")
         order, groups = self._models.groups(classes)
         numbered = flags[order].astype(np.int32)
-        for index, start, stop in groups:
-            self._groups.append((numbered[start:stop], self._models.flag(index)))
+        self._add(numbered, self._models.flag, groups)
         return flags
+
+    def _add(
+        self, numbered: NDArray[np.int32], model: Callable[[int], Any], groups: list[tuple[int, int]]
+    ) -> None:
+        start = 0
+        for index, number in groups:
+            self._groups.append((numbered[start : start + number], model(index)))
+            start += number
 
     def getvalue(self) -> bytes:
         """The payload of all passes so far."""
@@ -265,12 +270,10 @@ class ConditionalDecoder:
         if not classes.size:
             return np.zeros(classes.shape, dtype=np.int32)
         order, groups = self._models.groups(classes.ravel())
-        numbered = np.empty(classes.size, dtype=np.int32)
-        for index, start, stop in groups:
-            numbered[start:stop] = self._groups.decode(self._models[index], stop - start)
-        numbered -= np.int32(self._models.max_magnitude)
+        models = [(self._models.symbols(index), number) for index, number in groups]
         decoded = np.empty(classes.size, dtype=np.int32)
-        decoded[order] = numbered
+        decoded[order] = self._groups.decode_all(models, classes.size)
+        decoded -= np.int32(self._models.max_magnitude)
         return decoded.reshape(classes.shape)
 
     def code_flags(self, classes: NDArray[Any], flags: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
@@ -278,9 +281,9 @@ class ConditionalDecoder:
         if flags is not None:
             raise ValueError("expected no flags, because the decoder returns them")
         order, groups = self._models.groups(classes)
-        decoded = np.zeros(len(classes), dtype=np.bool_)
-        for index, start, stop in groups:
-            decoded[order[start:stop]] = self._groups.decode(self._models.flag(index), stop - start)
+        models = [(self._models.flag(index), number) for index, number in groups]
+        decoded = np.empty(len(classes), dtype=np.bool_)
+        decoded[order] = self._groups.decode_all(models, len(classes))
         return decoded
 
     def expect_end(self) -> None:

@@ -16,7 +16,8 @@ class ConditionalBits:
     """Takes the passes that a `ConditionalEncoder` takes, and adds up their information content.
 
     A symbol of frequency f costs log2(2^24 / f) bits. A payload of the same passes is at most a few bytes
-    longer, which are the final state of the coder. Raises ValueError for values out of range.
+    longer, which are the final state of the coder. It is shorter where the last symbols are the first ones of
+    their alphabets: these leave a state of zero as it is. Raises ValueError for values out of range.
     """
 
     def __init__(self, knots: NDArray[Any], max_magnitude: int) -> None:
@@ -54,9 +55,10 @@ class ConditionalBits:
     ) -> float:
         """The bits of symbols `numbered` from 0, (count,)."""
         order, groups = self._models.groups(classes)
-        ordered, bits = numbered[order], 0.0
-        for index, start, stop in groups:
+        ordered, bits, start = numbered[order], 0.0, 0
+        for index, number in groups:
             if (index, is_flag) not in self._costs:
                 self._costs[index, is_flag] = PRECISION_BITS - np.log2(frequencies(index).astype(np.float64))
-            bits += float(self._costs[index, is_flag].take(ordered[start:stop]).sum())
+            bits += float(self._costs[index, is_flag].take(ordered[start : start + number]).sum())
+            start += number
         return bits

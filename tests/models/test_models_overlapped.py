@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from inrc_reference import moved, shares
 from torch import Tensor
 
-from inrcodec.models.inrc.overlapped import predict_overlapped, window
+from inrcodec.models.inrc.overlapped import predict_moving, predict_overlapped, window
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -78,3 +78,17 @@ def test_frames_of_a_batch_do_not_touch_each_other() -> None:
     for frame in range(3):
         alone = predict_overlapped(before[frame : frame + 1], None, field[frame : frame + 1])
         assert torch.allclose(together[frame : frame + 1], alone, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 12), st.sampled_from([1.0, 2.0]), st.booleans(), st.integers(0, 9))
+def test_still_nodes_need_no_tiles(moving: int, unit: float, has_two: bool, seed: int) -> None:
+    cell = int(16 / unit)
+    before, after = noise(2, 2, 3 * cell, 4 * cell, seed=seed), noise(2, 2, 3 * cell, 4 * cell, seed=seed + 1)
+    field = torch.zeros(2, 5, 12)
+    field[:, :, :moving] = (noise(2, 5, moving, seed=seed + 2) - 0.5) * 30
+    field[1] = field[1].flip(1)
+    references = (before, after if has_two else None)
+    found = predict_moving(*references, field.view(2, 5, 3, 4), unit)
+    assert torch.allclose(found, predict_overlapped(*references, field.view(2, 5, 3, 4), unit), atol=1e-5)
+    assert found.data_ptr() not in (before.data_ptr(), after.data_ptr())

@@ -62,6 +62,14 @@ class ContextModel:
         """Weight times logarithm of each count 0..4095, (groups, features, 4096), in 1/1024 of a knot."""
         return self.weights.astype(np.int32)[:, :, None] * LOG_TABLE
 
+    def split_weights(self) -> NDArray[np.float32]:
+        """Weights as 256 times their first part plus their second one, 0..255: (groups, 2, features).
+
+        Products with logarithms are exact in binary32, in any order: both are integers of eight bits.
+        """
+        high, low = self.weights.astype(np.int32) >> 8, self.weights.astype(np.int32) & 255
+        return np.stack([high, low], 1).astype(np.float32)
+
     def biases(self, rows: Integers) -> NDArray[np.int32]:
         """The biases of the given rows, (rows, channels), in 1/1024 of a knot."""
         return 64 * self.bias[rows].astype(np.int32)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.inrc.hierarchy import Hierarchy
-from inrcodec.models.inrc.overlapped import moved_tiles
+from inrcodec.models.inrc.overlapped import moved_tiles, windows
 from inrcodec.models.inrc.planes import Planes
 from inrcodec.models.inrc.prediction import bordered, predict_planes
 
@@ -66,4 +66,6 @@ def _field(motion: Tensor, part: float) -> Tensor:
 def _disagreement(before: Tensor, after: Tensor, field: Tensor) -> Tensor:
     """The squared error between images (1, 1, h, w) of half the resolution that the field moves, by node."""
     first, second = moved_tiles(before, after, field, 2.0)
-    return (first - second).square_().sum((0, 1, 4, 5))
+    rows, columns = field.shape[2:]
+    weights = windows(rows, columns, before.shape[2] // rows, before.device)
+    return (first - second).mul_(weights).square_().sum((2, 3, 4))

@@ -36,14 +36,25 @@ from inrcodec.models.inrc.frequencies import (
 from inrcodec.models.inrc.latent_network import (
     NEAR_CHANNELS,
     RECENT,
+    TOLD,
     ComponentTerms,
     NetworkCount,
     References,
+    logarithms,
 )
 from inrcodec.models.inrc.shapes import FLAG_PASSES, FlagFeature, LatentFeature
 
 PARTS = ((0,), (1, 2))
 """The components that share a flag: part 0 is luma, part 1 both chroma components."""
+
+LOWERS, EARLIERS = (
+    slice(own, around + 1, around - own)
+    for own, around in (
+        (LatentFeature.LOWER, LatentFeature.LOWER_AROUND),
+        (LatentFeature.EARLIER, LatentFeature.EARLIER_AROUND),
+    )
+)
+"""Features of the block itself and of its neighbours."""
 
 LOOKED_AT = {one for channel in range(CHANNELS) for one, _ in component_neighbours(channel)}
 """Channels in the context of later components."""
@@ -99,7 +110,7 @@ def code_latents(
         raise ValueError(f"expected batches of the frames 0..{frames - 1}, each once")
     levels, references = np.asarray(levels), np.asarray(references)
     models.check(int(levels.max(initial=-1)) + 1)
-    tables = _Tables(models.symbols.weighted_tables(), models.flags.weighted_tables())
+    tables = _Tables(models.symbols.split_weights(), models.flags.weighted_tables())
     # The last entry stays zero: the reference -1, no frame, picks it.
     energies = np.zeros((frames + 1, height, width), dtype=np.int64)
     # Channels last, so that a block's latents are written together and blocks without latents not at all.
@@ -123,10 +134,12 @@ def code_latents(
 
 @dataclass(frozen=True)
 class _Tables:
-    """See `ContextModel.weighted_tables`."""
+    """The weights of the models by group, as the passes use them."""
 
-    symbols: NDArray[np.int32]
+    symbols: NDArray[np.float32]
+    """See `ContextModel.split_weights`."""
     flags: NDArray[np.int32]
+    """See `ContextModel.weighted_tables`."""
 
 
 class _Batch:
@@ -200,7 +213,6 @@ class _Batch:
             return None
         frames, rows, columns = np.unravel_index(places, self._shape)
         constant: dict[NetworkCount, Integers] = {
-            NetworkCount.REFERENCES: self._reference_count.reshape(-1)[places],
             NetworkCount.FLAGS_AROUND: _cross_sum(flags.astype(np.int64)).reshape(-1)[places],
             NetworkCount.FLAGS_NEAR: box_sum(flags).reshape(-1)[places],
         }
@@ -227,41 +239,29 @@ class _Batch:
         # over the channels before.
         counted = np.zeros((side * side, 2, len(places)), dtype=np.int16)
         earlier = np.zeros_like(counted[0])
-        told = self._told_by_references(places, GROUPS[first : first + side * side])
-        # For the network: how many channels before are not zero, and the sum of the last ones.
-        nonzero, recent = np.zeros((2, len(places)), dtype=np.int16)
+        # The logarithms of all counts that change from channel to channel, and of `REFERENCES`.
+        logs = np.zeros((len(TOLD), len(places)), dtype=np.float32) if terms is None else terms.told
+        logs[LatentFeature.REFERENCES] = logarithms(self._reference_count.reshape(-1)[places])
+        logs[LatentFeature.COMPONENTS] = 0
+        features = logs[: len(LatentFeature)]
+        # For the network: the sum of the last channels, and how many channels before are not zero.
+        recent, nonzero = np.zeros((2, len(places)), dtype=np.int16)
         walk = zigzag(side)
         looked_at = LOOKED_AT if terms is None else set(NEAR_CHANNELS.tolist())
         for place, number in enumerate(walk):
             channel = first + number
-            table = self._tables.symbols[GROUPS[channel]]
             lower = np.zeros_like(earlier)
             for neighbour, weight in frequency_neighbours(channel):
                 lower += counted[neighbour - first] * np.int16(weight)
-            sums = self._biases[:, channel].take(frames) + told[GROUPS[channel]]
-            counts = {
-                LatentFeature.LOWER: lower[0],
-                LatentFeature.EARLIER: earlier[0],
-                LatentFeature.LOWER_AROUND: lower[1],
-                LatentFeature.EARLIER_AROUND: earlier[1],
-            }
-            for feature, count in counts.items():
-                sums += table[feature].take(count)
+            logs[LOWERS], logs[EARLIERS] = logarithms(lower), logarithms(earlier)
             if others := component_neighbours(channel):
                 seen = sum(self._seen[one].take(places) * weight for one, weight in others)
-                sums += table[LatentFeature.COMPONENTS].take(seen)
+                logs[LatentFeature.COMPONENTS] = logarithms(seen)
+            high, low = (self._tables.symbols[GROUPS[channel]] @ features).astype(np.int32)
+            sums = self._biases[:, channel].take(frames) + 256 * high + low
             if terms is not None:
-                network_counts = {
-                    NetworkCount.LOWER: lower[0],
-                    NetworkCount.EARLIER: earlier[0],
-                    NetworkCount.LOWER_AROUND: lower[1],
-                    NetworkCount.EARLIER_AROUND: earlier[1],
-                    NetworkCount.RECENT: recent,
-                    NetworkCount.NONZERO: nonzero,
-                }
-                if component:
-                    network_counts[NetworkCount.COMPONENTS] = seen
-                sums += terms.of(number, network_counts)
+                logs[len(features) :] = logarithms(np.stack([recent, nonzero]))
+                sums += terms.of(number)
             known = None if self._known is None else self._known[channel, places]
             symbols = self._coder.code(self._models.symbols.classes(sums), known)
             coded[number] = symbols
@@ -280,14 +280,6 @@ class _Batch:
                 self._seen[channel, places] = own
         self.coded.append((places, first, coded))
         self.total.reshape(-1)[places] += earlier[0]
-
-    def _told_by_references(
-        self, places: NDArray[np.intp], groups: Sequence[int]
-    ) -> dict[int, NDArray[np.int32]]:
-        """The sixth count's term of the class sum at these places, by channel group."""
-        count = self._reference_count.reshape(-1)[places]
-        tables, feature = self._tables.symbols, LatentFeature.REFERENCES
-        return {group: tables[group][feature].take(count) for group in set(groups)}
 
 
 def _cross_sum(plane: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -34,6 +34,8 @@ RECENT = 6
 SHIFT, OUTPUT_SHIFT = 6, 2
 """Right shifts of the hidden sums and of the output."""
 LARGEST_HIDDEN = 4095
+SCALE = np.float32(1 / (1 << SHIFT))
+"""Hidden sums are kept in units that `SHIFT` leaves; a factor of a power of two rounds nothing."""
 _LOGS = LOG_TABLE.astype(np.float32)
 
 Values = NDArray[np.float32]
@@ -73,6 +75,17 @@ class NetworkCount(IntEnum):
     """All latents of the first chroma component of the same block, for the second one."""
 
 
+TOLD = (
+    NetworkCount.LOWER,
+    NetworkCount.EARLIER,
+    NetworkCount.COMPONENTS,
+    NetworkCount.LOWER_AROUND,
+    NetworkCount.EARLIER_AROUND,
+    NetworkCount.REFERENCES,
+    NetworkCount.RECENT,
+    NetworkCount.NONZERO,
+)
+"""Counts that are told to the network: first those of `LatentFeature`, in its order."""
 COUNTS = (NetworkCount.FLAGS_NEAR + 1, NetworkCount.FIRST_CHROMA + 1)
 """The number of counts that the networks of luma and of chroma have."""
 
@@ -191,6 +204,7 @@ class ComponentTerms:
         self._same = network.kinds.T[:, kinds]
         logs = np.stack([logarithms(values) for values in constant.values()])
         self._same += network.counts[list(constant)].T @ logs
+        self._same *= SCALE
         by_channel: dict[NetworkCount, Values] = {}
         weights_of_side = same_weights(side), higher_weights(side)
         for is_around, magnitudes in references.items():
@@ -200,24 +214,29 @@ class ComponentTerms:
         if component:
             near = near_weights(component)[:, NEAR_CHANNELS]
             by_channel[NetworkCount.COMPONENTS_NEAR] = near @ seen.astype(np.float32)
-        self._known = list(by_channel)
         self._logs = logarithms(np.stack(list(by_channel.values()), axis=1).astype(np.int32))
+        rows = [self._weights(count) for count in (*TOLD, *by_channel)]
+        self._matrix = np.stack([*rows, rows[0]], axis=1)
+        """(hidden, counts + 1); the last column is the bias of a channel, which is multiplied by 1."""
+        self._values = np.ones((self._matrix.shape[1], len(kinds)), dtype=np.float32)
+        self.told = self._values[: len(TOLD)]
+        """The logarithms of the counts `TOLD`, (8, n), to be set before each channel."""
 
-    def of(self, number: int, counts: Mapping[NetworkCount, Integers]) -> NDArray[np.int32]:
-        """The terms of channel `number` of the component, (n,), in 1/1024 of a knot.
+    def _weights(self, count: NetworkCount) -> Values:
+        """The weights of a count in the hidden sums; zeros if the network does not have it."""
+        counts = self._network.counts
+        return counts[count] * SCALE if count < len(counts) else np.zeros_like(counts[0])
 
-        `counts` are its other counts, (n,) each.
-        """
-        network = self._network
-        logs = np.stack([*self._logs[number], *(_LOGS.take(values) for values in counts.values())])
-        hidden: Values = network.counts[[*self._known, *counts]].T @ logs
+    def of(self, number: int) -> NDArray[np.int32]:
+        """The terms of channel `number` of the component, (n,), in 1/1024 of a knot."""
+        self._values[len(TOLD) : -1] = self._logs[number]
+        np.multiply(self._network.channels[self._first + number], SCALE, out=self._matrix[:, -1])
+        hidden: Values = self._matrix @ self._values
         hidden += self._same
-        hidden += network.channels[self._first + number][:, None]
-        hidden *= np.float32(1 / (1 << SHIFT))
         np.floor(hidden, out=hidden)
         np.maximum(hidden, 0, out=hidden)
         np.minimum(hidden, LARGEST_HIDDEN, out=hidden)
-        return (network.outputs @ hidden).astype(np.int32) >> OUTPUT_SHIFT
+        return (self._network.outputs @ hidden).astype(np.int32) >> OUTPUT_SHIFT
 
 
 @dataclass(frozen=True)

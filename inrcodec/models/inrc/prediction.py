@@ -28,7 +28,7 @@ from torch import Tensor
 
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.lapped import BLOCK
-from inrcodec.models.inrc.overlapped import predict_overlapped
+from inrcodec.models.inrc.overlapped import predict_moving, predict_overlapped
 from inrcodec.models.inrc.planes import Planes, stacked
 from inrcodec.models.inrc.shapes import CELL
 
@@ -155,8 +155,13 @@ def predict_batch(
 ) -> Planes:
     """Predict the frames of a batch from `frames`, decoded before; `field` is (B, 5, rows, columns)."""
     before, after = references_of(batch, tree)
-    after_planes = None if after is None else stacked([frames[frame] for frame in after])
-    return predict_planes(stacked([frames[frame] for frame in before]), after_planes, field, is_overlapped)
+    first = stacked([frames[frame] for frame in before])
+    second = None if after is None else stacked([frames[frame] for frame in after])
+    if not is_overlapped:
+        return predict_planes(first, second, field, is_overlapped=False)
+    luma = predict_moving(first.luma, None if second is None else second.luma, field)
+    chroma = predict_moving(first.chroma, None if second is None else second.chroma, field, 2.0)
+    return Planes(luma, chroma)
 
 
 def references_of(batch: Sequence[int], tree: Hierarchy) -> tuple[list[int], list[int] | None]:

@@ -45,14 +45,14 @@ def to_colours(quads: Tensor, is_smooth: bool) -> Tensor:
     `is_smooth` says how chroma is upsampled; see `planes`.
     """
     if is_smooth:
-        return _smooth_colours(quads)
+        return _smooth_colours(quads, 1.0).permute(0, 2, 3, 1)
     return _in_rows(_colours_of_pairs(quads, 1.0), torch.int64)
 
 
 def to_codes(quads: Tensor, is_smooth: bool) -> Tensor:
     """Quads (B, 6, h / 2, w / 2) -> RGB (B, h, w, 3) as uint8; see `models.layers.codes`."""
     if is_smooth:
-        return to_uint8(_smooth_colours(quads).mul_(CODES))
+        return to_uint8(_smooth_colours(quads, CODES)).permute(0, 2, 3, 1)
     return _in_rows(to_uint8(_colours_of_pairs(quads, CODES)), torch.int32)
 
 
@@ -94,13 +94,19 @@ def _in_rows(pixels: Tensor, chunk: torch.dtype) -> Tensor:
     return rows.view(count, 2 * height, 2 * PAIR * width, 3)
 
 
-def _smooth_colours(quads: Tensor) -> Tensor:
+def _smooth_colours(quads: Tensor, scale: float) -> Tensor:
+    """`scale` times the colours of quads (B, 6, h, w), plane by plane: (B, 3, 2 h, 2 w).
+
+    Planes are contiguous, and two of chroma are upsampled instead of three of colours: both take less time.
+    """
     values = quads.permute(0, 2, 3, 1)
     count, height, width, _ = values.shape
-    shifts = torch.matmul(values[..., LUMA_CHANNELS:], _matrices(quads.device)[0]).permute(0, 3, 1, 2)
     rows = values[..., :LUMA_CHANNELS].reshape(count, height, width, 2, 2).transpose(2, 3)
-    luma = rows.reshape(count, 2 * height, 2 * width, 1)
-    return upsampled(shifts, is_smooth=True).permute(0, 2, 3, 1).add_(luma / math.sqrt(3) + 0.5)
+    chroma = upsampled(quads[:, LUMA_CHANNELS:].contiguous(), is_smooth=True)
+    planes = torch.cat([rows.reshape(count, 1, 2 * height, 2 * width), chroma], 1)
+    shifts = _matrices(quads.device)[0]
+    to_rgb = torch.cat([shifts.new_full((1, 3), 1 / math.sqrt(3)), shifts]).T * scale
+    return torch.matmul(to_rgb, planes.flatten(2)).view(planes.shape).add_(scale / 2)
 
 
 def refine(quads: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
