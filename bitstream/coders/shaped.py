@@ -187,7 +187,7 @@ class ShapedCoder(TalliedCoder):
         """For each row the smallest scale whose mean distance is at least that of the row."""
         distances = self.distance(np.arange(row_counts.shape[1]) - centre)
         means = row_counts @ distances / np.maximum(row_counts.sum(axis=1), 1)
-        nearest: NDArray[np.int64] = np.searchsorted(mean_distances(self), means)
+        nearest: NDArray[np.int64] = np.searchsorted(mean_distances(self, float(means.max())), means)
         return np.minimum(nearest, self.scale_count - 1)
 
     def _symbol_bits(
@@ -200,15 +200,23 @@ class ShapedCoder(TalliedCoder):
         return bits
 
 
-@lru_cache(maxsize=8)
-def mean_distances(coder: ShapedCoder) -> NDArray[np.float64]:
-    """Mean distance from the centre for each scale, ascending, (scale_count,). Only the encoder uses it."""
-    means = []
-    for index in range(coder.scale_count):
-        weights = coder.profile(index).astype(np.float64)
+def mean_distances(coder: ShapedCoder, most: float) -> NDArray[np.float64]:
+    """Mean distance from the centre for each scale from the first on, ascending, until one is `most` or more.
+
+    The profiles of large scales take seconds to build, and few tensors need them. Only the encoder uses it.
+    """
+    means = _known_means(coder)
+    while len(means) < coder.scale_count and (not means or means[-1] < most):
+        weights = coder.profile(len(means)).astype(np.float64)
         total = 2 * weights.sum() - weights[0]
-        means.append(2 * (weights @ coder.distance(np.arange(len(weights)))) / total)
-    return np.maximum.accumulate(np.array(means))
+        mean = 2 * (weights @ coder.distance(np.arange(len(weights)))) / total
+        means.append(max(mean, means[-1]) if means else mean)
+    return np.array(means)
+
+
+@lru_cache(maxsize=8)
+def _known_means(coder: ShapedCoder) -> list[float]:
+    return []
 
 
 def rows_by_index(indices: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:

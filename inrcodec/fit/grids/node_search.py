@@ -116,30 +116,37 @@ class References:
         """`planes` are (T, 1, height, width)."""
         self._planes = planes
         height, width = planes.shape[2:]
-        self.stride = SUBPIXELS * (width + 2 * MARGIN)
-        size = planes.element_size() * self.stride * SUBPIXELS * (height + 2 * MARGIN)
+        self.stride = width + 2 * MARGIN
+        """Values from row to row."""
+        self.plane = self.stride * (height + 2 * MARGIN)
+        """Values from one position between pixels to the next."""
+        size = planes.element_size() * self.plane * SUBPIXELS**2
         self._most = max(4, KEPT_BYTES // size)
         self._kept: OrderedDict[int, Tensor] = OrderedDict()
 
     def __getitem__(self, frame: int) -> Tensor:
-        """The plane of a frame, flat, row by row, with `MARGIN` pixels around."""
+        """The plane of a frame at each position between pixels, flat, with `MARGIN` pixels around.
+
+        Positions are ordered down and then across. Pixels of a tile are next to each other in memory.
+        """
         if frame not in self._kept:
             if len(self._kept) >= self._most:
                 self._kept.popitem(last=False)
             around = (MARGIN + 1, MARGIN + 2) * 2
             padded = F.pad(self._planes[frame : frame + 1], around, mode="replicate")[0, 0]
             across = _interpolated(padded)
-            self._kept[frame] = _interpolated(across.T.contiguous()).T.reshape(-1)
+            both = _interpolated(across.transpose(1, 2).contiguous())
+            self._kept[frame] = both.transpose(2, 3).reshape(-1)
         self._kept.move_to_end(frame)
         return self._kept[frame]
 
 
 def _interpolated(values: Tensor) -> Tensor:
-    """Values (rows, n + TAPS - 1) at all positions along the last axis: (rows, SUBPIXELS x n)."""
+    """Values (..., n + TAPS - 1) at all positions along the last axis: (SUBPIXELS, ..., n)."""
     weights = cubic_weights()[:: PHASES // SUBPIXELS].to(values)
-    count = values.shape[1] - TAPS + 1
-    parts = torch.stack([values[:, first : first + count] for first in range(TAPS)], -1)
-    return torch.matmul(parts, weights.T).flatten(1)
+    count = values.shape[-1] - TAPS + 1
+    parts = torch.stack([values[..., first : first + count] for first in range(TAPS)])
+    return (weights @ parts.flatten(1)).view(SUBPIXELS, *parts.shape[1:])
 
 
 class NodeSearch:
@@ -161,12 +168,12 @@ class NodeSearch:
         down, across = window(rows, CELL)[:, ::ROWS], window(columns, CELL)
         self._window = (down[:, :, None, None] * across).to(planes.device)
         """(rows, tile / ROWS, columns, tile)."""
-        self._stride = references.stride
+        self._stride, self._plane = references.stride, references.plane
         top, left = (torch.arange(count, device=planes.device) * CELL - over for count in (rows, columns))
         tile = CELL + 2 * over
         ys = top[:, None] + torch.arange(0, tile, ROWS, device=planes.device) + MARGIN
         xs = left[:, None] + torch.arange(tile, device=planes.device) + MARGIN
-        self._at = SUBPIXELS * (self._stride * ys[:, :, None, None] + xs)
+        self._at = self._stride * ys[:, :, None, None] + xs
         # Bounds of motion by which a tile stays within the margin.
         least = -SUBPIXELS * (left + MARGIN), -SUBPIXELS * (top + MARGIN)
         last = width + MARGIN - tile - left, height + MARGIN - tile - top
@@ -221,8 +228,10 @@ class NodeSearch:
 
     def _look_up(self, images: Sequence[Tensor], motion: Tensor) -> Tensor:
         steps = torch.minimum(torch.maximum(motion.long(), self._least), self._most)
-        offsets = (steps[:, 1] * self._stride + steps[:, 0])[:, :, None, :, None]
-        at = offsets + self._at
+        whole = torch.div(steps, SUBPIXELS, rounding_mode="floor")
+        across, down = (steps - SUBPIXELS * whole).unbind(1)
+        offsets = (SUBPIXELS * down + across) * self._plane + whole[:, 1] * self._stride + whole[:, 0]
+        at = offsets[:, :, None, :, None] + self._at
         tiles = [image.index_select(0, one.reshape(-1)) for image, one in zip(images, at, strict=True)]
         return torch.stack(tiles).view(at.shape)
 

@@ -77,13 +77,16 @@ class ContextModel:
     def classes(self, sums: NDArray[np.int32]) -> NDArray[np.int32]:
         """Classes of the given sums, which are in 1/1024 of a knot and do not include `OFFSET`."""
         shifted = (sums + OFFSET) >> CLASS_SHIFT
-        return np.clip(shifted, 0, class_count(len(self.knots)) - 1, out=shifted)
+        # `clip` takes three times as long for a few hundred values.
+        np.minimum(shifted, class_count(len(self.knots)) - 1, out=shifted)
+        return np.maximum(shifted, 0, out=shifted)
 
 
 def cut_magnitudes(symbols: Integers) -> NDArray[np.int16]:
     """Magnitudes clipped to 15."""
     # Clip before taking the absolute value: that of -2^31 does not fit in 32 bits.
-    return np.abs(np.clip(symbols, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE).astype(np.int16))
+    cut = np.maximum(np.minimum(symbols, LARGEST_MAGNITUDE), -LARGEST_MAGNITUDE)
+    return np.abs(cut.astype(np.int16))
 
 
 def square_sum(plane: NDArray[np.int64]) -> NDArray[np.int64]:
