@@ -76,10 +76,11 @@ class ContextModel:
 
     def classes(self, sums: NDArray[np.int32]) -> NDArray[np.int32]:
         """Classes of the given sums, which are in 1/1024 of a knot and do not include `OFFSET`."""
-        shifted = (sums + OFFSET) >> CLASS_SHIFT
+        shifted: NDArray[np.int32] = (sums + OFFSET) >> CLASS_SHIFT
         # `clip` takes three times as long for a few hundred values.
         np.minimum(shifted, class_count(len(self.knots)) - 1, out=shifted)
-        return np.maximum(shifted, 0, out=shifted)
+        np.maximum(shifted, 0, out=shifted)
+        return shifted
 
 
 def cut_magnitudes(symbols: Integers) -> NDArray[np.int16]:
