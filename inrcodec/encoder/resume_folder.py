@@ -87,9 +87,12 @@ def _text(content: Any) -> bytes:
 
 
 def identity_of(plan: SegmentPlan) -> bytes:
-    """Everything about a plan that its segment depends on: size, family, frames and config."""
+    """Everything about a plan that its segment depends on: size, family, frames, config and tensors.
+
+    The tensors follow from the config, unless somebody is changing a family of their own.
+    """
     facts = (plan.header, plan.video, plan.family.name, plan.packed_config, plan.seed, plan.target_bytes)
-    return repr((*facts, plan.is_masked)).encode()
+    return repr((*facts, plan.is_masked, plan.specs)).encode()
 
 
 class FolderWriter:
