@@ -1,6 +1,6 @@
 # `make demo` and `make test` do everything on a machine that has python3 and make.
 .DELETE_ON_ERROR:
-.PHONY: install demo test test-fast test-slow test-oldest check docs clean
+.PHONY: install demo samples test test-fast test-slow test-oldest wheel check docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,6 +16,10 @@ install: .venv/.installed
 
 demo: install
 	$(BIN)/python -m benchmarks.demo
+
+# The files of samples/; the fits take a quarter of an hour.
+samples: install
+	$(BIN)/python -m benchmarks.samples
 
 # Two fits that share the cores thread by thread are slower than one thread each.
 test: install
@@ -44,6 +48,10 @@ $(OLDEST)/.installed: pyproject.toml tests/lowest_versions.py
 		--constraint $(OLDEST)/constraints.txt --editable '.[dev,benchmarks,report,ray,export]'
 	touch $@
 
+# A wheel and an sdist in dist/, which pass the tests of the sdist in a new environment.
+wheel: install
+	$(BIN)/python tests/installed_wheel.py --python $(PYTHON)
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,4 +63,4 @@ docs: install
 	$(BIN)/python -m benchmarks.results_page
 
 clean:
-	rm -rf .venv $(OLDEST) out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv $(OLDEST) out dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,7 @@
-"""Sample files (`make samples`): one of each model family and their source, with a page that says how they were made.
+"""Sample files (`make samples`): one of each model family, their source, and a page on how they are made.
 
-The source is a short part of Bunny, scaled and coded by x264. `samples/samples.json` has the measured values, which a
-test compares with what the files decode to.
+The source is a short part of Bunny, scaled and coded by x264. `samples/samples.json` has the measured values,
+which a test compares with what the files decode to.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ SOURCE = "source.mp4"
 OPTIONS = ("--size", "12k", "--epochs", "100", "--threads", "1", "--device", "cpu")
 PAGE = """# Samples
 
-Each file holds the same {frames} frames of {width}x{height} pixels as [source.mp4](source.mp4) ({source_bytes:,} bytes),
-in the network or grids of another model. Try them without encoding anything:
+Each file holds the {frames} frames of [source.mp4](source.mp4) ({width}x{height}, {source_bytes:,} bytes),
+fitted by another model. Try them without encoding anything:
 
 ```sh
 inrc info samples/inrc.inrv
@@ -42,8 +42,8 @@ inrc eval samples/source.mp4 samples/hnerv.inrv
 {rows}
 
 The source is a part of Big Buck Bunny, (c) Blender Foundation,
-[CC BY 3.0](https://creativecommons.org/licenses/by/3.0/), scaled and coded by x264. `make samples` makes all of it again,
-each file by one thread with this command:
+[CC BY 3.0](https://creativecommons.org/licenses/by/3.0/), scaled and coded by x264. `make samples` makes
+everything here again, each file by one thread with this command:
 
 ```sh
 {command}
