@@ -109,7 +109,6 @@ def main() -> None:
             "width",
             "height",
             "frames",
-            "seconds",
         )
         results.append({key: report[key] for key in wanted})
     write_report(folder / "samples.json", "benchmarks.samples", results)
