@@ -23,8 +23,8 @@ GRID_PHASES = (
     ("checking", 0.01),
 )
 """Stages of a fit of `inrc`, in order, and the share of its time that each takes."""
-_PASS_SECONDS = 0.32
-"""Seconds of one latent pass of `inrc` over a million pixels on one core."""
+_PASS_SECONDS = 0.35
+"""Seconds of one latent pass of `inrc` over a million pixels on one core: see `benchmarks/prediction.py`."""
 _FIRST_PASSES = 5.0
 """Time of the motion search and the first passes of a fit, in latent passes."""
 _CORES_GAIN = 0.7

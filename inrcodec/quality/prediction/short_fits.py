@@ -28,6 +28,9 @@ from inrcodec.video.survey import SegmentClips
 
 EPOCHS = 1.0
 """Passes of a short fit: the fewest that a fit has."""
+SMALLNESS = 1.5
+"""Time of a short fit for each of its pixels, as a multiple of that of a fit of a whole video, whose frames
+are worked on together. See `benchmarks/prediction.py`."""
 _ENOUGH_BYTES = 1 << 20
 
 
@@ -39,7 +42,7 @@ class ShortFit:
     """How much higher its PSNR is than that of the ordinary codec at as many bytes."""
     seconds: float
     expected_seconds: float
-    """The seconds that the table of speeds gives for it."""
+    """The seconds that the table of speeds gives for it, which is smaller than a video."""
 
 
 def fixed_bytes(plans: Sequence[SegmentPlan]) -> float:
@@ -81,10 +84,10 @@ def _fit(
     plan = plan_segment(properties, settings)
     coded = code_segment(FitJob(plan, Clip(sample, properties), settings, device))
     quality_db = float(np.mean(coded.figures.psnr_db))
-    expected = expected_seconds([plan], EPOCHS, device.type, torch.get_num_threads())
-    return ShortFit(
-        quality_db - curve.psnr_db(len(coded.data) - fixed), coded.figures.fit_seconds, expected or 0.0
-    )
+    expected = expected_seconds([plan], EPOCHS, device.type, torch.get_num_threads()) or 0.0
+    smallness = min(SMALLNESS, surveyed.video.pixel_count / plan.video.pixel_count)
+    gain_db = quality_db - curve.psnr_db(len(coded.data) - fixed)
+    return ShortFit(gain_db, coded.figures.fit_seconds, smallness * expected)
 
 
 def _short(settings: EncodeSettings, size_bytes: int) -> EncodeSettings:
