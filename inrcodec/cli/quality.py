@@ -36,6 +36,7 @@ _COMPARE_EXAMPLE = """\b
 Example:
   inrc compare in.mp4 -o page.html --time 20m --start 10s --end 15s
 """
+_TITLE_HELP = "Heading of the page.  [default: the name of SOURCE]"
 _output, _measure, _codecs = option_group("Output"), option_group("Measures"), option_group("Codecs")
 _effort = option_group("Time and device")
 
@@ -105,6 +106,7 @@ def _selected(options: dict[str, Any]) -> SourceSettings | None:
 @click.argument("source")
 @click.argument("files", nargs=-1, required=True, metavar="FILE.inrv...")
 @_output("-o", "--output", required=True, help="The .html page to write.")
+@_output("--title", metavar="TEXT", help=_TITLE_HELP)
 @picture_options
 @_measure(
     "--results",
@@ -132,6 +134,7 @@ def report(
     logs: tuple[str, ...],
     device: str,
     overwrite: bool,
+    title: str | None,
     limits: Limits,
     quiet: bool,
     verbose: bool,
@@ -150,6 +153,7 @@ def report(
         logs,
         device,
         overwrite,
+        title,
         limits,
     )
     from inrcodec.quality.report.write import write_report
@@ -165,6 +169,7 @@ def report(
 @click.command(cls=GroupedCommand, epilog=_COMPARE_EXAMPLE)
 @click.argument("source")
 @_output("-o", "--output", required=True, help="The .html page to write.")
+@_output("--title", metavar="TEXT", help=_TITLE_HELP)
 @_effort(
     "--time",
     "time_seconds",

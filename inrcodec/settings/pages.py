@@ -35,6 +35,8 @@ class ReportSettings:
     """Files of `inrc encode --json`; each names the output that it describes."""
     device: str = "auto"
     overwrite: bool = False
+    title: str | None = None
+    """Heading of the page; None for the name of the source."""
     limits: Limits | None = None
     """Limits on the work and memory that each file asks for; None for the defaults."""
 
@@ -66,6 +68,8 @@ class ComparisonSettings:
     """Folder to keep our files in; None removes them."""
     device: str = "auto"
     overwrite: bool = False
+    title: str | None = None
+    """Heading of the page; None for the name of the source."""
 
     def __post_init__(self) -> None:
         bpps = self.bpps

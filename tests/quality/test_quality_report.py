@@ -13,6 +13,7 @@ import sys
 import time
 import zipfile
 from contextlib import redirect_stdout
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from inrcodec.quality.report import plots
 from inrcodec.quality.report.charts import linear_axis, logarithmic_axis
 from inrcodec.quality.report.gather import ReportResult
 from inrcodec.quality.report.markup import data_block, element, joined
+from inrcodec.quality.report.page import page as page_of
 from inrcodec.quality.report.pictures import choose_frames, heat, make_pictures
 from inrcodec.quality.report.rates import own_curves, rate_curves, read_results
 from inrcodec.quality.report.sections import bit_groups, group_of, merged_sections
@@ -109,10 +111,10 @@ def test_the_page_has_its_parts_and_loads_nothing(folder: Path, page: Page) -> N
     headings = re.findall(r"<h2>(.*?)</h2>", (folder / "out.html").read_text())
     assert headings == [
         "Summary",
+        "Rate and distortion",
         "Pictures",
         "Frame by frame",
         "Bits",
-        "Rate and distortion",
         "Fit",
         "About",
     ]
@@ -135,6 +137,41 @@ def test_figures_are_those_of_the_evaluation(made: ReportResult, page: Page) -> 
         one.quality.decoded for one in made.evidence.files
     }
     json.dumps(made.as_dict(), allow_nan=False)
+
+
+def test_tables_are_folded_and_pictures_are_not(folder: Path) -> None:
+    text = (folder / "out.html").read_text()
+    for body in re.split(r"<section", text)[1:]:
+        outside = re.sub(r"<details.*?</details>", "", body, flags=re.DOTALL)
+        assert "<table" not in outside
+    assert "<summary>All files</summary>" in text and "with a PSNR from" in text
+
+
+def test_a_file_has_one_colour_on_the_whole_page(folder: Path, made: ReportResult, tmp_path: Path) -> None:
+    results = tmp_path / "rd.json"
+    point = {"file_bytes": 100, "bpp": 0.1, "psnr_db": 30.0, "ms_ssim": None}
+    rows = [
+        {"clip": "a", "contender": name, "options": [], "point": point}
+        for name in ("x264:medium", "x265:medium")
+    ]
+    results.write_text(json.dumps({"results": rows}))
+    clips = read_results(str(results))
+    files = made.evidence.files
+    (plot,) = rate_curves(own_curves([("inrc", file.quality) for file in files]), 8000, clips)
+    colours = plots._colours(plot, len(files))
+    assert colours == {"inrc (this report)": 0, "x264:medium": 2, "x265:medium": 3}
+    section = plots.rate_section(replace(made.evidence, plots=(plot,), comparisons=((),)))
+    assert section is not None
+    # One dot of each file, beside those of the curve, and its own name where it is read.
+    assert len(re.findall(r'class="dots c2"', section)) >= 1
+    for file in files:
+        assert json.dumps(file.name)[1:-1].replace("<", "\\u003c") in section
+
+
+def test_a_title_replaces_the_name_of_the_source(folder: Path, made: ReportResult) -> None:
+    text = page_of(replace(made.evidence, title="Two <rates>"))
+    assert "<h1>Two &lt;rates&gt;</h1>" in text and "<title>Two &lt;rates&gt;: inrc report</title>" in text
+    assert "<h1>source.mp4</h1>" in page_of(made.evidence)
 
 
 def test_names_are_text(page: Page) -> None:
@@ -374,6 +411,11 @@ def test_axes_end_at_round_numbers() -> None:
     assert flat.low < 100 < flat.high
     rates = logarithmic_axis("bits per pixel", [0.04, 0.4])
     assert rates.tick_texts == ["0.05", "0.1", "0.2"]
+    close = logarithmic_axis("bits per pixel", [0.11, 0.13])
+    assert close.tick_texts == ["0.1", "0.11", "0.12", "0.13", "0.14"]
+    single = logarithmic_axis("bits per pixel", [0.0713])
+    assert len(single.ticks) >= 3 and single.low < 0.0713 < single.high
+    assert linear_axis("frame", [0, 0], whole=True).ticks == (0,)
     assert rates.low < 0.04 and rates.place(0.04 * 10**0.5) == pytest.approx(
         (rates.place(0.04) + rates.place(0.4)) / 2
     )
@@ -513,5 +555,6 @@ def test_small_videos_have_a_page(tmp_path: Path, width: int, height: int, count
     file, output = tmp_path / "a.inrv", tmp_path / "a.html"
     inrcodec.encode(str(source), str(file), EncodeSettings(device="cpu", epochs=1, size_bytes=2500))
     made = write_report(str(source), [str(file)], str(output), ReportSettings(device="cpu"))
-    assert f"{count} frames of {width} × {height}" in Page(output.read_text()).text
+    frames = "1 frame" if count == 1 else f"{count} frames"
+    assert f"{frames} of {width} × {height}" in Page(output.read_text()).text
     assert len(made.evidence.chosen) == count

@@ -56,7 +56,9 @@ def compare_checked(
         said = verdict(comparisons)
         foreword = foreword_of(said, contenders, comparisons, left_out)
         page = write_page(
-            replace(evidence, foreword=foreword, side_by_side=sides), output, settings.overwrite
+            replace(evidence, foreword=foreword, side_by_side=sides, title=settings.title),
+            output,
+            settings.overwrite,
         )
         keep = None if settings.keep is None else os.fspath(settings.keep)
         if keep is not None:

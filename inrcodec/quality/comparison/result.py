@@ -87,6 +87,7 @@ def points_table(contenders: Sequence[Contender]) -> Table:
     """One row per file: size, rate, quality and time."""
     head = ("codec", "setting", "bytes", "bits per pixel", "PSNR, dB", "MS-SSIM", "encoding time")
     return Table(
+        "All files and streams",
         head,
         tuple(
             (
@@ -117,6 +118,7 @@ def rates_table(comparisons: Sequence[Comparison]) -> Table:
         "time",
     )
     return Table(
+        "BD-rates and times",
         head,
         tuple(
             (

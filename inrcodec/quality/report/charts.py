@@ -14,6 +14,8 @@ from inrcodec.quality.report.markup import Markup, data_block, element
 
 COLOUR_COUNT = 8
 """Number of series colours, `--c1` and so on in the style sheet; they repeat from the ninth series on."""
+LEAST_TICKS = 3
+"""Fewest ticks at 1, 2 and 5 of each decade on a logarithmic axis."""
 _SIDE = 1000
 
 
@@ -188,13 +190,15 @@ def linear_axis(label: str, values: Iterable[float], tick_count: int = 5, whole:
     With `whole`, ticks are whole numbers and the axis ends at the extreme values.
     """
     low, high = _range(values)
+    largest = high
     if high - low < 1e-9 * max(1.0, abs(high)):
         spread = 1.0 if whole else max(1e-3, abs(high) * 1e-3)
         low, high = (low, high + spread) if whole else (low - spread, high + spread)
     step = _round_step((high - low) / tick_count)
     if whole:
         step = max(1.0, step)
-        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        # A single frame has no second tick.
+        first, last = math.ceil(low / step - 1e-9), math.floor(largest / step + 1e-9)
     else:
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         low, high = first * step, last * step
@@ -202,12 +206,20 @@ def linear_axis(label: str, values: Iterable[float], tick_count: int = 5, whole:
 
 
 def logarithmic_axis(label: str, values: Sequence[float]) -> Axis:
-    """Make an axis over positive `values` with a margin at both ends; ticks are 1, 2 and 5 of each decade."""
+    """Make an axis over positive `values` with a margin at both ends; ticks are 1, 2 and 5 of each decade.
+
+    Values that lie too close for these have ticks at equal distances.
+    """
     low, high = _range(values)
     low, high = low / 1.12, high * 1.12
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
-    return Axis(label, low, high, tuple(tick for tick in ticks if low <= tick <= high), True)
+    inside = [tick for tick in ticks if low <= tick <= high]
+    if len(inside) < LEAST_TICKS:
+        step = _round_step((high - low) / (LEAST_TICKS + 2))
+        numbers = range(math.ceil(low / step), math.floor(high / step) + 1)
+        inside = [float(f"{number * step:.6g}") for number in numbers]
+    return Axis(label, low, high, tuple(inside), True)
 
 
 def _range(values: Iterable[float]) -> tuple[float, float]:

@@ -29,6 +29,7 @@ class FileEvidence:
 class Table:
     """A table of text; the first column names the rows."""
 
+    title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -78,6 +79,8 @@ class Evidence:
     """The BD-rates of each plot; see `bdrate.compare_all`."""
     foreword: Foreword | None = None
     side_by_side: tuple[SideBySide, ...] = ()
+    title: str | None = None
+    """Heading of the page; None for the name of the source."""
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

@@ -52,6 +52,11 @@ def data_block(value: Any) -> Markup:
     return Markup(f'<script type="application/json">{text}</script>')
 
 
+def folded(title: str, *children: Child, is_open: bool = False) -> Markup:
+    """Content below a line that opens and closes it; it needs no script."""
+    return element("details", element("summary", title), *children, open=is_open)
+
+
 def table(head: list[str], rows: list[list[str]]) -> Markup:
     """Make a table whose first column names the rows; narrow screens show rows of 3 or more cells stacked."""
     lines = [

@@ -24,11 +24,11 @@ from inrcodec.version import __version__
 _PARTS = {
     "verdict": "Verdict",
     "summary": "Summary",
+    "rate": "Rate and distortion",
     "equal": "At equal bytes",
     "pictures": "Pictures",
     "quality": "Frame by frame",
     "bits": "Bits",
-    "rate": "Rate and distortion",
     "fit": "Fit",
     "about": "About",
 }
@@ -40,16 +40,16 @@ def page(evidence: Evidence) -> str:
     parts = {
         "verdict": foreword_section(evidence),
         "summary": summary_section(evidence),
+        "rate": rate_section(evidence),
         "equal": side_by_side_section(evidence),
         "pictures": gallery(evidence),
         "quality": quality_section(evidence),
         "bits": bits_section(evidence),
-        "rate": rate_section(evidence),
         "fit": fit_section(evidence),
         "about": about_section(evidence),
     }
     there = {name: content for name, content in parts.items() if content is not None}
-    title = os.path.basename(evidence.source.rstrip("/")) or evidence.source
+    title = evidence.title or os.path.basename(evidence.source.rstrip("/")) or evidence.source
     links = (element("a", _PARTS[name], href=f"#{name}") for name in there)
     body = element(
         "body",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from inrcodec.quality.frame_metrics import MEASURES, Metric
 from inrcodec.quality.report.charts import Series, Stop, chart, legend, linear_axis, logarithmic_axis
 from inrcodec.quality.report.evidence import Evidence, FileEvidence
 from inrcodec.quality.report.logs import FitPoint
-from inrcodec.quality.report.markup import Markup, element, joined, table
+from inrcodec.quality.report.markup import Markup, element, folded, joined, table
 from inrcodec.quality.report.rates import RateCurves
 from inrcodec.quality.report.sections import value_text
+from inrcodec.text import counted
 
 MOST_POINTS = 600
 """Maximum points of a line over frames; for longer videos each point stands for several frames."""
@@ -62,7 +63,8 @@ def _over_frames(files: Sequence[FileEvidence], metric: Metric, marks: Sequence[
     better = "Higher is better." if metric.is_better_high else "Lower is better."
     return chart(
         metric.title,
-        f"{count} frames, from {value_text(metric.name, low)} to {value_text(metric.name, high)}. {better}",
+        f"{counted(count, 'frame')}, from {value_text(metric.name, low)} to {value_text(metric.name, high)}. "
+        f"{better}",
         linear_axis("frame", [0, count - 1], whole=True),
         linear_axis(metric.unit or better.lower().rstrip("."), [low, high, *floor], 4),
         [_series(name, one, number, size) for number, name, one in lines],
@@ -92,8 +94,9 @@ def rate_section(evidence: Evidence) -> Markup | None:
     pieces: list[Markup | None] = []
     for plot, rows in zip(evidence.plots, evidence.comparisons, strict=True):
         shown = [name for name in METRICS if any(point[name] is not None for point in _points(plot))]
-        charts = (_rate_chart(plot, metric) for metric in shown)
-        names = [_contender(plot, name) for name in plot.curves]
+        colours = _colours(plot, len(evidence.files))
+        charts = [_rate_chart(plot, metric, colours, evidence.files) for metric in shown]
+        names = [_contender(name, colours) for name in plot.curves]
         pieces += [element("h3", plot.title), legend(names), element("div", *charts, class_="charts")]
         if not plot.ours:
             said = (
@@ -108,28 +111,44 @@ def _points(plot: RateCurves) -> list[dict[str, Any]]:
     return [point for curve in plot.curves.values() for point in curve]
 
 
-def _contender(plot: RateCurves, name: str, places: Sequence[tuple[float, float]] = ()) -> Series:
-    return Series(name, places, list(plot.curves).index(name), bdrate.is_rival(name), has_dots=True)
+def _colours(plot: RateCurves, file_count: int) -> dict[str, int]:
+    """The colour of each curve: ours have that of their first file, and the others none of a file."""
+    others = [name for name in plot.curves if name not in plot.ours]
+    ours = {name: min(point["file_number"] for point in plot.curves[name]) for name in plot.ours}
+    return {**ours, **{name: file_count + number for number, name in enumerate(others)}}
 
 
-def _rate_chart(plot: RateCurves, metric: str) -> Markup:
-    series, stops = [], []
-    for number, (name, curve) in enumerate(plot.curves.items()):
-        places = [(point["bpp"], point[metric]) for point in curve if point[metric] is not None]
-        if not places:
+def _contender(name: str, colours: Mapping[str, int], places: Sequence[tuple[float, float]] = ()) -> Series:
+    return Series(name, places, colours[name], bdrate.is_rival(name), has_dots=True)
+
+
+def _rate_chart(
+    plot: RateCurves, metric: str, colours: Mapping[str, int], files: Sequence[FileEvidence]
+) -> Markup:
+    """The curves by one metric; a dot of ours has the colour of its file."""
+    series, dots, stops = [], [], []
+    for name, curve in plot.curves.items():
+        known = [point for point in curve if point[metric] is not None]
+        if not known:
             continue
-        series.append(_contender(plot, name, places))
-        for bpp, value in places:
-            rows = [(number, METRICS[metric], value_text(metric.removesuffix("_db"), value))]
-            stops.append(Stop(bpp, value, f"{name}: {bpp:.4f} bits per pixel", rows))
+        places = [(point["bpp"], point[metric]) for point in known]
+        series.append(_contender(name, colours, places))
+        for place, point in zip(places, known, strict=True):
+            colour, said = colours[name], name
+            if name in plot.ours:
+                colour = point["file_number"]
+                said = files[colour].name
+                dots.append(Series(said, [place], colour, has_dots=True))
+            rows = [(colour, METRICS[metric], value_text(metric.removesuffix("_db"), place[1]))]
+            stops.append(Stop(*place, f"{said}: {place[0]:.4f} bits per pixel", rows))
     stops.sort(key=lambda stop: stop.x)
     title, _, unit = METRICS[metric].partition(", ")
     return chart(
         title,
-        f"{len(series)} contenders at {len(stops)} rates.",
+        f"{counted(len(series), 'contender')} at {counted(len(stops), 'rate')}.",
         logarithmic_axis("bits per pixel", [stop.x for stop in stops]),
         linear_axis(unit, [stop.y for stop in stops if stop.y is not None]),
-        series,
+        [*series, *dots],
         stops,
     )
 
@@ -153,31 +172,38 @@ def _bd_table(rows: Sequence[dict[str, Any]]) -> Markup:
     said = (
         "BD-rate: difference in bits from the codec of the row at equal quality; negative means fewer bits."
     )
-    return joined(table(["against", *heads], lines), element("p", said, class_="note"))
+    return folded("BD-rates", table(["against", *heads], lines), element("p", said, class_="note"))
 
 
 def fit_section(evidence: Evidence) -> Markup | None:
     """PSNR and estimated bits over the time of each fit; None without logs."""
-    logs = [(file.name, file.log) for file in evidence.files if file.log is not None]
+    logs = [
+        (number, file.name, file.log) for number, file in enumerate(evidence.files) if file.log is not None
+    ]
     if not logs:
         return None
-    fits = [
-        (f"{name}, segment {number + 1}" if len(log.segments) > 1 else name, points)
-        for name, log in logs
+    found = [
+        (place, f"{name}, segment {number + 1}" if len(log.segments) > 1 else name, points)
+        for place, name, log in logs
         for number, points in enumerate(log.segments)
         if points
+    ]
+    # A file keeps its colour, unless it has several fits.
+    is_one_each = all(len(log.segments) == 1 for _, _, log in logs)
+    fits = [
+        (place if is_one_each else number, name, points) for number, (place, name, points) in enumerate(found)
     ]
     if not fits:
         said = "The fits were too short for progress reports: there is no curve."
         return element("p", said, class_="note")
     shown = fits[:MOST_FITS]
     charts = [
-        _fit_chart("PSNR", "dB", "psnr", [(name, one, [at.psnr_db for at in one]) for name, one in shown]),
+        _fit_chart("PSNR", "dB", "psnr", [(*fit, [at.psnr_db for at in fit[2]]) for fit in shown]),
         _fit_chart(
             "Estimated rate",
             "bits per pixel",
             "bpp",
-            [(name, one, [at.bpp for at in one]) for name, one in shown],
+            [(*fit, [at.bpp for at in fit[2]]) for fit in shown],
         ),
     ]
     said = "Estimates of the fit itself, from before the file was coded and decoded."
@@ -185,28 +211,28 @@ def fit_section(evidence: Evidence) -> Markup | None:
         f" Only the first {len(shown)} of {len(fits)} segments are shown." if len(shown) < len(fits) else ""
     )
     return joined(
-        legend([Series(name, (), number) for number, (name, _) in enumerate(shown)]),
+        legend([Series(name, (), colour) for colour, name, _ in shown]),
         element("div", *charts, class_="charts"),
         element("p", said + rest, class_="note"),
     )
 
 
 def _fit_chart(
-    title: str, unit: str, name: str, fits: Sequence[tuple[str, Sequence[FitPoint], Sequence[float]]]
+    title: str, unit: str, name: str, fits: Sequence[tuple[int, str, Sequence[FitPoint], Sequence[float]]]
 ) -> Markup:
-    """A chart of one value over time; `fits` are triples of name, points and the value at each point."""
+    """A chart of one value over time; `fits` have colour, name, points and the value at each point."""
     series, stops = [], []
-    for number, (fit, points, values) in enumerate(fits):
+    for colour, fit, points, values in fits:
         series.append(
-            Series(fit, [(at.seconds, one) for at, one in zip(points, values, strict=True)], number)
+            Series(fit, [(at.seconds, one) for at, one in zip(points, values, strict=True)], colour)
         )
         for at, value in zip(points, values, strict=True):
-            row = (number, fit, value_text(name, value))
+            row = (colour, fit, value_text(name, value))
             stops.append(Stop(at.seconds, value, f"{at.seconds:,.1f} s, epoch {at.epochs:.3g}", [row]))
     stops.sort(key=lambda stop: stop.x)
     return chart(
         title,
-        f"{len(stops)} points of {len(fits)} fits.",
+        f"{counted(len(stops), 'point')} of {counted(len(fits), 'fit')}.",
         linear_axis("seconds of the fit", [0.0, *(stop.x for stop in stops)], whole=True),
         linear_axis(unit, [stop.y for stop in stops if stop.y is not None], 4),
         series,

@@ -73,10 +73,14 @@ def _point(point: Any) -> dict[str, float | None]:
 
 
 def own_curves(files: Sequence[tuple[str, Evaluation]]) -> dict[str, Curve]:
-    """The files as one curve per model family; `files` are pairs of family name and evaluation."""
+    """The files as one curve per model family; `files` are pairs of family name and evaluation.
+
+    Each point has the `file_number` of its file, from 0.
+    """
     curves: dict[str, Curve] = {}
-    for family, evaluation in files:
-        curves.setdefault(f"{family} ({HERE})", []).append(point_of(evaluation))
+    for number, (family, evaluation) in enumerate(files):
+        point = {**point_of(evaluation), "file_number": number}
+        curves.setdefault(f"{family} ({HERE})", []).append(point)
     for curve in curves.values():
         curve.sort(key=lambda point: point["bpp"])
     return curves

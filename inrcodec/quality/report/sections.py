@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from inrcodec.decoder.info import FileReport, SectionReport
 from inrcodec.models.family import Role
 from inrcodec.quality.evaluation import MetricSummary
 from inrcodec.quality.report.charts import colour_class, swatch
 from inrcodec.quality.report.evidence import Evidence, FileEvidence
-from inrcodec.quality.report.markup import Markup, element, joined, table
+from inrcodec.quality.report.markup import Markup, element, folded, joined, table
+from inrcodec.text import counted
 
 _SHOWN_FIRST = ("psnr", "ssim", "ms_ssim", "flip")
 NETWORK, MASKS = "network", "masks and scales"
@@ -25,7 +28,7 @@ def frames_text(evidence: Evidence) -> str:
     """Number, size and rate of the compared frames, for display."""
     first, header = evidence.files[0].quality, evidence.files[0].held.header
     rate = f"{float(header.frame_rate):.6g} fps"
-    return f"{first.frame_count} frames of {first.width} × {first.height} at {rate}"
+    return f"{counted(first.frame_count, 'frame')} of {first.width} × {first.height} at {rate}"
 
 
 def value_text(name: str, value: float) -> str:
@@ -40,13 +43,16 @@ def foreword_section(evidence: Evidence) -> Markup | None:
         return None
     return joined(
         element("p", foreword.verdict),
-        *(table(list(one.head), [list(row) for row in one.rows]) for one in foreword.tables),
-        *(element("p", note, class_="note") for note in foreword.notes),
+        *(
+            folded(one.title, table(list(one.head), [list(row) for row in one.rows]))
+            for one in foreword.tables
+        ),
+        folded("Notes", *(element("p", note, class_="note") for note in foreword.notes)),
     )
 
 
 def summary_section(evidence: Evidence) -> Markup:
-    """Tiles for one file, a table for several."""
+    """Tiles for one file, a sentence and a folded table for several."""
     if len(evidence.files) == 1:
         return _tiles(evidence.files[0])
     head = ["file", "model", "bytes", "bits per pixel"]
@@ -59,10 +65,21 @@ def summary_section(evidence: Evidence) -> Markup:
         size = [f"{file.quality.file_bytes:,}", f"{file.quality.bpp:.4f}"]
         values = [value_text(one.metric.name, means[one.metric.name]) for one in shown]
         rows.append([name, file.held.segments[0].family, *size, *values])
+    note = "Means over the frames. Audio, subtitles and metadata are not counted."
     return joined(
-        table(head, rows),
-        element("p", "Means over the frames. Audio, subtitles and metadata are not counted.", class_="note"),
+        element("p", _range_text(evidence)),
+        folded("All files", table(head, rows), element("p", note, class_="note")),
     )
+
+
+def _range_text(evidence: Evidence) -> str:
+    """The worst and the best of several files in one sentence."""
+    by_quality = sorted(evidence.files, key=lambda file: float(np.mean(file.quality.values["psnr"])))
+    said = [
+        f"{np.mean(file.quality.values['psnr']):.2f} dB in {file.quality.file_bytes:,} bytes ({file.name})"
+        for file in (by_quality[0], by_quality[-1])
+    ]
+    return f"{counted(len(evidence.files), 'file')}, with a PSNR from {said[0]} to {said[1]}."
 
 
 def _tiles(file: FileEvidence) -> Markup:
@@ -106,9 +123,11 @@ def bits_section(evidence: Evidence) -> Markup:
             cells.append(f"{bits / 8:,.0f} bytes, {bits / whole:.1%}" if bits else "–")
         rows.append(cells)
     head = ["spent on", *(file.name for file in evidence.files)]
+    keys = (element("li", joined(swatch(colours[name]), element("span", name))) for name in names)
     return joined(
         element("div", *bars, class_="bars"),
-        table(head, rows),
+        element("ul", *keys, class_="legend"),
+        folded("Bits by purpose", table(head, rows)),
         *(_sections_table(file) for file in evidence.files),
     )
 
@@ -148,11 +167,8 @@ def _sections_table(file: FileEvidence) -> Markup:
     ]
     count = len(file.held.segments)
     of_all = f", {count} segments combined" if count > 1 else ""
-    return element(
-        "details",
-        element("summary", f"Sections of {file.name}{of_all}"),
-        table(["section", "role", "coder", "values", "bits", "share"], rows),
-    )
+    head = ["section", "role", "coder", "values", "bits", "share"]
+    return folded(f"Sections of {file.name}{of_all}", table(head, rows))
 
 
 def about_section(evidence: Evidence) -> Markup:
@@ -172,8 +188,9 @@ def _about_file(file: FileEvidence) -> Markup:
     held, segments = file.held, file.held.segments
     color = held.header.color
     color_range = "full" if color.full_range else "limited"
+    values = sum(one.parameter_count for one in segments)
     facts = {
-        "model": f"{segments[0].family}, {sum(one.parameter_count for one in segments):,} transmitted values",
+        "model": f"{segments[0].family}, {counted(values, 'transmitted value')}",
         "segments": f"{len(segments)}, seed {segments[0].seed}",
         "format": held.format_version,
         "colour": f"{color.primaries}/{color.transfer}/{color.matrix} {color_range}",
@@ -181,13 +198,14 @@ def _about_file(file: FileEvidence) -> Markup:
         **held.metadata,
     }
     if file.log is not None:
-        facts["encoded in"] = f"{file.log.seconds:,.0f} s, {file.log.epochs:.3g} epochs, on {file.log.device}"
+        epochs = counted(float(f"{file.log.epochs:.3g}"), "epoch")
+        facts["encoded in"] = f"{file.log.seconds:,.0f} s, {epochs}, on {file.log.device}"
     head = ["metric", "mean", "worst percentile", "worst", "at frame"]
     pairs = (element("div", element("dt", key), element("dd", value)) for key, value in facts.items())
     return joined(
         element("h3", file.name),
         element("dl", *pairs),
-        element("details", element("summary", f"All metrics of {file.name}"), table(head, rows)),
+        folded(f"All metrics of {file.name}", table(head, rows)),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from inrcodec.quality.report.evidence import Evidence, SideBySide, Table
 from inrcodec.quality.report.gallery import shape_of, viewer
-from inrcodec.quality.report.markup import Markup, element, joined, table
+from inrcodec.quality.report.markup import Markup, element, folded, joined, table
 
 _NONE = "–"
 
@@ -25,26 +25,22 @@ def side_by_side_section(evidence: Evidence) -> Markup | None:
         f"The pictures of this part are {kept}."
     )
     return joined(
-        table(list(shown.head), [list(row) for row in shown.rows]),
-        element("p", note, class_="note"),
         *(_viewer(side, shape_of(evidence), number) for number, side in enumerate(sides, 1)),
+        folded(shown.title, table(list(shown.head), [list(row) for row in shown.rows])),
+        element("p", note, class_="note"),
     )
 
 
 def _viewer(side: SideBySide, shape: float, number: int) -> Markup:
     names = [f"{one.name}, {one.file_bytes:,} bytes" for one in side.streams]
-    return element(
-        "details",
-        element("summary", side.file),
-        viewer(names, side.pictures, shape, str(number)),
-        open=number == 1,
-    )
+    return folded(side.file, viewer(names, side.pictures, shape, str(number)), is_open=number == 1)
 
 
 def side_by_side_table(sides: Sequence[SideBySide]) -> Table:
     """One row per stream: each of our files is followed by the codecs at its bytes."""
     head = ("codec", "setting", "bytes", "of our bytes", "PSNR, dB", "ours against it")
     return Table(
+        "Bytes and PSNR",
         head,
         tuple(
             (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from inrcodec.progress import Progress, Silent
@@ -48,4 +49,5 @@ def write_report(
         settings.device,
         limits=limits,
     )
-    return write_page(gather(inputs, progress), output, settings.overwrite)
+    evidence = replace(gather(inputs, progress), title=settings.title)
+    return write_page(evidence, output, settings.overwrite)
