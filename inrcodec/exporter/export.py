@@ -21,11 +21,12 @@ from inrcodec.coding.opened_segment import open_stream
 from inrcodec.coding.stream_source import check_source, name_of
 from inrcodec.exporter.folder import check_export_folder, exported_folder
 from inrcodec.exporter.manifest import OPSET
-from inrcodec.exporter.runtime import check_runtime, copy_runtime
+from inrcodec.exporter.runtime import check_runtime, copy_runtime, runtime_digests
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.export import ExportSettings
 from inrcodec.system.names import STDIN, StrPath
 
+POSTER = "poster.jpg"
 RUNTIME = "runtime"
 """Folder of the page's onnxruntime-web."""
 
@@ -75,6 +76,7 @@ def export(
         check_runtime(settings.runtime)
     # Imported late: torch and ONNX load only when there is something to export.
     from inrcodec.exporter.segments import SegmentExport
+    from inrcodec.video.images import jpeg_bytes
 
     with (
         open_stream(source, limits=settings.limits or DEFAULT_LIMITS) as reader,
@@ -82,11 +84,16 @@ def export(
     ):
         if settings.web:
             _write_page(folder, settings.runtime)
+            digests = runtime_digests(folder / RUNTIME)
         page_bytes = _size_of([*folder.rglob("*")])
         work = SegmentExport(folder, reader.header, reader.limits, settings.check, progress)
         for number, _, segment in reader.segments():
             work.add(number, segment)
-        manifest = work.manifest("video" if name in (STDIN, "<bytes>", "<file>") else os.path.basename(name))
+        shown = "video" if name in (STDIN, "<bytes>", "<file>") else os.path.basename(name)
+        manifest = work.manifest(shown, reader.summary().file_bytes)
+        if settings.web and work.first_picture is not None:
+            (folder / POSTER).write_bytes(jpeg_bytes(work.first_picture))
+            manifest = dataclasses.replace(manifest, poster=POSTER, runtime=digests)
         manifest.dump(folder)
         models = [*folder.glob("*.onnx")]
         inputs = [folder / one.file for part in manifest.segments for one in part.stored.values()]

@@ -83,6 +83,12 @@ class Manifest:
     opset: int = OPSET
     last_seconds: float | None = None
     """How long the last frame is shown; None in exports from before it was stored: 1 / `frame_rate`."""
+    file_bytes: int | None = None
+    """Size of the .inrv file; None in exports from before it was stored."""
+    poster: str | None = None
+    """A JPEG file of the first frame for the page to show while it loads; None without a page."""
+    runtime: Mapping[str, str] | None = None
+    """SHA-256 of the page's WebAssembly files, by which a browser keeps them; None without a page."""
 
     def dump(self, folder: Path) -> None:
         """Write `manifest.json` into `folder`; raises `OSError`."""

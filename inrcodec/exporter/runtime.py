@@ -68,6 +68,15 @@ def unpack_runtime(package: Path, target: Path) -> None:
                 shutil.copyfileobj(file, copy)
 
 
+def runtime_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each WebAssembly file in `folder`, hexadecimal. Raises `OSError`."""
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in FILES
+        if name.endswith(".wasm")
+    }
+
+
 def _dist_of(folder: StrPath) -> Path:
     """Folder of the runtime's files in an unpacked package or its dist; raises `UsageError`."""
     for place in (Path(folder), Path(folder) / "dist", Path(folder) / "package" / "dist"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bitstream import Limits, Segment, StreamHeader
 from bitstream.timestamps import last_seconds
@@ -36,6 +37,8 @@ class SegmentExport:
         self._writer = GraphWriter(folder, header.rotation // 90)
         self._segments: list[ExportedSegment] = []
         self.checked_frames = self.largest_difference = 0
+        self.first_picture: NDArray[np.uint8] | None = None
+        """The first frame of the video as displayed, (height, width, 3), once it was checked."""
 
     def add(self, number: int, segment: Segment) -> None:
         """Write the graphs and inputs of a segment and check their frames.
@@ -74,6 +77,8 @@ class SegmentExport:
         for done, place in enumerate(places):
             frame = segment.first_frame + place
             expected, found = renderer.render([frame])[0], player.frame(place)
+            if frame == 0:
+                self.first_picture = found
             difference = int(np.abs(expected.astype(np.int16) - found).max())
             if difference > LARGEST_DIFFERENCE:
                 raise InrcError(
@@ -84,7 +89,8 @@ class SegmentExport:
             self._progress.stage("checking", done + 1, len(places))
         self.checked_frames += len(places)
 
-    def manifest(self, name: str) -> Manifest:
+    def manifest(self, name: str, file_bytes: int) -> Manifest:
+        """The description of the export of the file `name`, of `file_bytes`, without a page."""
         video = displayed(properties_of(self._header))
         return Manifest(
             source=name,
@@ -96,6 +102,7 @@ class SegmentExport:
             sample_aspect_ratio=float(video.sample_aspect_ratio) or 1.0,
             segments=tuple(self._segments),
             last_seconds=float(last_seconds(video)),
+            file_bytes=file_bytes,
         )
 
 

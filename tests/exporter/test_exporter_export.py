@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import signal
 from contextlib import suppress
@@ -16,6 +18,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from codec_samples import read_frames
 from command_line import GOLDEN
 
 import bitstream
@@ -299,6 +302,28 @@ def test_frames_are_exported_upright_with_their_times(tmp_path: Path) -> None:
     manifest = opened.manifest
     assert (manifest.width, manifest.height, manifest.sample_aspect_ratio) == (23, 31, 0.75)
     assert manifest.times == (0.0, 0.04, 0.1) and manifest.last_seconds == 2.5
+
+
+def test_a_page_has_a_poster_the_size_of_the_file_and_the_digests_of_its_runtime(tmp_path: Path) -> None:
+    parts = tmp_path / "runtime"
+    parts.mkdir()
+    for name in runtime.FILES:
+        (parts / name).write_bytes(name.encode())
+    folder = tmp_path / "out"
+    assert exported(HNERV, folder, "--web", "--runtime", str(parts)) == 0
+    manifest = player.load_manifest(folder)
+    assert manifest.file_bytes == os.path.getsize(HNERV) and manifest.poster == "poster.jpg"
+    digests = {
+        name: hashlib.sha256(name.encode()).hexdigest() for name in runtime.FILES if "wasm" in name[-4:]
+    }
+    assert manifest.runtime == digests and len(digests) == 2
+    with inrcodec.open(HNERV, "cpu", "float32") as video:
+        (poster,) = read_frames(folder / "poster.jpg")
+        assert poster.shape == video[0].shape and np.abs(poster.astype(int) - video[0]).mean() < 8
+    assert exported(HNERV, tmp_path / "plain") == 0
+    plain = player.load_manifest(tmp_path / "plain")
+    assert plain.file_bytes == manifest.file_bytes and plain.poster is plain.runtime is None
+    assert not (tmp_path / "plain" / "poster.jpg").exists()
 
 
 def test_the_page_is_in_the_package() -> None:

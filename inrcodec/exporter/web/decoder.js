@@ -14,12 +14,41 @@ async function hasGpu(wanted) {
   return adapter !== null && (wanted === "webgpu" || !isImitated);
 }
 
+/**
+ * The bytes of a WebAssembly file of the runtime, 14 or 27 MB. The browser keeps them under their digest, so that
+ * they are loaded once for all exports of a server. Undefined if it keeps nothing, as without a secure connection.
+ */
+async function keptBinary(name, digests) {
+  const digest = digests?.[name];
+  if (digest === undefined || self.caches === undefined) return undefined;
+  try {
+    const cache = await caches.open("inrc-runtime");
+    const address = (one) => new URL(`/${one}.wasm`, self.location.origin).href;
+    const key = address(digest);
+    let kept = await cache.match(key);
+    if (kept === undefined) {
+      const loaded = await fetch(new URL(name, RUNTIME));
+      if (!loaded.ok) return undefined;
+      // Those of earlier versions would stay for ever.
+      const known = Object.values(digests).map(address);
+      for (const old of await cache.keys()) if (!known.includes(old.url)) await cache.delete(old);
+      await cache.put(key, loaded.clone());
+      kept = loaded;
+    }
+    return await kept.arrayBuffer();
+  } catch {
+    return undefined; // No room, or storage is forbidden: the runtime loads its file itself.
+  }
+}
+
 /** onnxruntime-web: its WebGPU build if there is a GPU and `wanted` is not `wasm`, else its WebAssembly build. */
-async function loadRuntime(wanted) {
+async function loadRuntime(wanted, digests) {
   const threads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
   const isGpu = await hasGpu(wanted);
   const ort = await import(new URL(isGpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs", RUNTIME));
   ort.env.wasm.wasmPaths = RUNTIME.href;
+  const binary = `ort-wasm-simd-threaded${isGpu ? ".asyncify" : ""}.wasm`;
+  ort.env.wasm.wasmBinary = await keptBinary(binary, digests);
   ort.env.wasm.numThreads = threads;
   ort.env.logLevel = "error";
   const options = { executionProviders: isGpu ? ["webgpu", "wasm"] : ["wasm"], logSeverityLevel: 3 };
@@ -153,21 +182,16 @@ function remembered(map, name, make) {
 
 /** All frames of an export. */
 class Decoder {
-  async open(url, wanted) {
+  async open(url, manifest, wanted) {
     this.base = url;
-    const response = await fetch(url);
-    if (!response.ok) throw new Error(`manifest.json: ${response.status} ${response.statusText}`);
-    this.manifest = await response.json();
-    if (this.manifest.format !== "inrc-export" || this.manifest.version !== 1) {
-      throw new Error("manifest.json and this page are of different versions");
-    }
+    this.manifest = manifest;
     await this.use(wanted);
     this.player(0).prepare();
   }
 
   async use(wanted) {
     for (const number of [...(this.players?.keys() ?? [])]) this.forget(number);
-    this.runtime = await loadRuntime(wanted);
+    this.runtime = await loadRuntime(wanted, this.manifest.runtime);
     this.players = new Map();
   }
 
@@ -205,7 +229,11 @@ class Decoder {
     const number = segments.findLastIndex((one) => one.first_frame <= frame);
     const segment = segments[number];
     const place = frame - segment.first_frame;
-    const { data } = await this.player(number).frame(place);
+    const player = this.player(number);
+    const { data } = await player.frame(place);
+    // The first frame of a segment also waits for its models, so that its time says nothing about the others.
+    this.isWarm = player.hasShown;
+    player.hasShown = true;
     // The next segment loads while this one's last frames are rendered.
     if (2 * place > segment.frame_count && number + 1 < segments.length) this.player(number + 1).prepare();
     const pixels = new Uint32Array(data.length / 3);
@@ -219,16 +247,16 @@ class Decoder {
 const decoder = new Decoder();
 let last = Promise.resolve();
 
-async function answer({ id, open, backend, frame }) {
+async function answer({ id, open, manifest, backend, frame }) {
   try {
     if (open !== undefined) {
-      await decoder.open(open, backend);
-      return [{ id, manifest: decoder.manifest, backend: decoder.runtime.name }];
+      await decoder.open(open, manifest, backend);
+      return [{ id, backend: decoder.runtime.name }];
     }
     const started = performance.now();
     const pixels = await decoder.frame(frame);
     const milliseconds = performance.now() - started;
-    return [{ id, pixels, milliseconds, backend: decoder.runtime.name }, [pixels]];
+    return [{ id, pixels, milliseconds, isWarm: decoder.isWarm, backend: decoder.runtime.name }, [pixels]];
   } catch (error) {
     return [{ id, error: error instanceof Error ? error.message : String(error) }];
   }

@@ -87,12 +87,12 @@ class Player {
         for (const frame of this.made.keys()) if (!coming.includes(frame)) this.made.delete(frame);
         const frame = coming.find((one) => !this.made.has(one));
         if (frame === undefined) break;
-        const { pixels, milliseconds, backend } = await this.decoder.ask({ frame });
-        this.costs = [...this.costs.slice(-29), milliseconds];
+        const { pixels, milliseconds, isWarm, backend } = await this.decoder.ask({ frame });
+        if (isWarm) this.costs = [...this.costs.slice(-29), milliseconds];
         this.backend = backend;
         const { width, height } = this.manifest;
         this.made.set(frame, new ImageData(new Uint8ClampedArray(pixels), width, height));
-        this.show();
+        if (!this.show()) tell(this);
       }
     } catch (error) {
       this.pause();
@@ -169,6 +169,12 @@ class Player {
     this.request = requestAnimationFrame(() => this.tick());
   }
 
+  /** How many of the frames that follow the shown one are ready. */
+  get ahead() {
+    const missing = this.coming().findIndex((frame) => !this.made.has(frame));
+    return Math.max(0, (missing < 0 ? this.coming().length : missing) - 1);
+  }
+
   /** Recent display rate in fps; null if too few frames were shown. */
   get shownRate() {
     const { stamps } = this;
@@ -203,11 +209,16 @@ function tell(player) {
   element("play").setAttribute("aria-label", isPlaying ? "Pause" : "Play");
   element("play").classList.toggle("playing", isPlaying);
   element("loop").setAttribute("aria-pressed", player.isLooping);
+  const { ahead } = player;
+  const seconds = player.timeOf(Math.min(count - 1, wanted + ahead)) - player.timeOf(wanted);
+  fact("Buffered ahead", `${ahead} ${ahead === 1 ? "frame" : "frames"}, ${Math.max(0, seconds).toFixed(2)} s`);
+  seek.style.setProperty("--played", `${(100 * wanted) / Math.max(1, count - 1)}%`);
+  seek.style.setProperty("--buffered", `${(100 * Math.min(count - 1, wanted + ahead)) / Math.max(1, count - 1)}%`);
   if (player.costs.length) {
     const mean = player.costs.reduce((sum, cost) => sum + cost, 0) / player.costs.length;
     fact("Decoding", `${mean.toFixed(1)} ms per frame`);
-    fact("Runs on", player.backend);
   }
+  if (player.backend) fact("Runs on", player.backend);
 }
 
 const facts = new Map();
@@ -224,6 +235,21 @@ function fact(name, text) {
   if (facts.get(name).textContent !== text) facts.get(name).textContent = text;
 }
 
+/** A number of bytes for people: `22.8 kB`. */
+function size(bytes) {
+  const [unit, factor] = bytes < 1e6 ? ["kB", 1e3] : ["MB", 1e6];
+  return `${(bytes / factor).toPrecision(3)} ${unit}`;
+}
+
+/** Show the first frame as a picture until the decoder shows it; a page without one stays black. */
+async function showPoster(manifest, player) {
+  if (!/^\w[\w.-]*$/.test(manifest.poster ?? "")) return;
+  const response = await fetch(new URL(manifest.poster, location.href)).catch(() => null);
+  if (!response?.ok) return;
+  const picture = await createImageBitmap(await response.blob()).catch(() => null);
+  if (picture !== null && player.shown < 0) context.drawImage(picture, 0, 0, screen.width, screen.height);
+}
+
 function describe(manifest, player) {
   document.title = `${manifest.source} – inrc`;
   element("title").textContent = manifest.source;
@@ -235,6 +261,7 @@ function describe(manifest, player) {
   screen.style.setProperty("--ratio", ratio);
   screen.setAttribute("aria-label", `Video ${manifest.source}`);
   seek.max = player.count - 1;
+  if (manifest.file_bytes) fact("File", `${size(manifest.file_bytes)} (.inrv)`);
   fact("Frames", `${player.count} of ${manifest.width} × ${manifest.height}`);
   fact("Frame rate", `${Number(player.rate.toFixed(3))} fps`);
   fact("Model", families);
@@ -271,17 +298,30 @@ function listen(player) {
   });
 }
 
+/** The manifest of the export; throws an `Error` that says what is wrong with it. */
+async function described(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`manifest.json: ${response.status} ${response.statusText}`);
+  const manifest = await response.json();
+  if (manifest.format !== "inrc-export" || manifest.version !== 1) {
+    throw new Error("manifest.json and this page are of different versions");
+  }
+  return manifest;
+}
+
 async function main() {
   element("notice").remove();
   element("player").hidden = false;
   say("Loading the decoder …");
   const backend = new URLSearchParams(location.search).get("backend") ?? "auto";
   try {
-    const decoder = new Decoder();
     const open = new URL("manifest.json", location.href).href;
-    const { manifest } = await decoder.ask({ open, backend });
+    const manifest = await described(open);
+    const decoder = new Decoder();
     const player = new Player(decoder, manifest);
     describe(manifest, player);
+    showPoster(manifest, player);
+    await decoder.ask({ open, manifest, backend });
     listen(player);
     player.goto(0);
   } catch (error) {
