@@ -25,6 +25,7 @@ from bitstream.header import (
     Stream,
     StreamHeader,
 )
+from bitstream.light import ContentLight, MasteringDisplay
 from bitstream.limits import DEFAULT_LIMITS, Limits
 from bitstream.reader import StreamReader, Summary, probe
 from bitstream.salvage import SalvageReader
@@ -37,6 +38,7 @@ __all__ = [
     "BlockHead",
     "Chapter",
     "ColorTags",
+    "ContentLight",
     "Corrupt",
     "Extras",
     "ForwardReader",
@@ -44,6 +46,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "Loss",
+    "MasteringDisplay",
     "Packet",
     "Padding",
     "Quality",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from bitstream.blocks import Block, block_name
 from bitstream.errors import Corrupt, UnsupportedVersion
 from bitstream.extras import Chapter, Extras, Padding, Track, read_chapters, read_metadata, read_paddings
 from bitstream.header import Quality, SourcePart, StreamHeader, is_ancillary
+from bitstream.light import ContentLight, MasteringDisplay
 from bitstream.limits import Limits
+from bitstream.records import Record
 from bitstream.timestamps import read_last
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 class AncillaryBlocks:
@@ -22,6 +27,8 @@ class AncillaryBlocks:
         self.metadata: dict[str, str] | None = None
         self.last_duration: int | None = None
         self.part: SourcePart | None = None
+        self.mastering_display: MasteringDisplay | None = None
+        self.content_light: ContentLight | None = None
 
     def count(self, block_type: bytes, offset: int) -> None:
         """Count the next block. Raises UnsupportedVersion for a critical type, LimitExceeded for too many."""
@@ -36,10 +43,7 @@ class AncillaryBlocks:
     def add(self, block: Block) -> bool:
         """Read a block of `KNOWN_ANCILLARY_TYPES` and return True; return False for any other type."""
         if block.type == b"qual":
-            require_first(self.quality, block)
-            reader = block.reader(self._limits)
-            self.quality = Quality.read(reader)
-            reader.expect_end()
+            self.quality = self._record(Quality, self.quality, block)
         elif block.type == b"meta":
             require_first(self.metadata, block)
             self.metadata = read_metadata(block.reader(self._limits))
@@ -47,17 +51,32 @@ class AncillaryBlocks:
             require_first(self.last_duration, block)
             self.last_duration = read_last(block, self._limits)
         elif block.type == b"part":
-            require_first(self.part, block)
-            reader = block.reader(self._limits)
-            self.part = SourcePart.read(reader)
-            reader.expect_end()
+            self.part = self._record(SourcePart, self.part, block)
+        elif block.type == b"mdcv":
+            self.mastering_display = self._record(MasteringDisplay, self.mastering_display, block)
+        elif block.type == b"clli":
+            self.content_light = self._record(ContentLight, self.content_light, block)
         else:
             return False
         return True
 
+    def _record(self, kind: type[AnyRecord], present: AnyRecord | None, block: Block) -> AnyRecord:
+        """The record that is the whole payload of a block."""
+        require_first(present, block)
+        reader = block.reader(self._limits)
+        found = kind.read(reader)
+        reader.expect_end()
+        return found
+
     def complete(self, header: StreamHeader) -> StreamHeader:
         """The header with the values that ancillary blocks store."""
-        return replace(header, last_duration=self.last_duration, part=self.part)
+        return replace(
+            header,
+            last_duration=self.last_duration,
+            part=self.part,
+            mastering_display=self.mastering_display,
+            content_light=self.content_light,
+        )
 
 
 def require_first(present: object | None, block: Block) -> None:

@@ -33,6 +33,11 @@ class StreamWriter:
             self._put(encode_block(b"last", encode_last(header.last_duration)))
         if header.part is not None:
             self._put(encode_block(b"part", record_bytes(header.part)))
+        # Before the segments too: a reader of a pipe needs them to begin its output.
+        if header.mastering_display is not None:
+            self._put(encode_block(b"mdcv", record_bytes(header.mastering_display)))
+        if header.content_light is not None:
+            self._put(encode_block(b"clli", record_bytes(header.content_light)))
 
     def _put(self, data: bytes) -> None:
         self._file.write(data)

@@ -21,6 +21,8 @@ _CONTENTS = {
     b"meta": "the metadata",
     b"last": "the duration of the last frame",
     b"part": "the part of the source",
+    b"mdcv": "the mastering display",
+    b"clli": "the light levels",
     b"tags": "the tags",
     b"chap": "the chapters",
     b"vtag": "the tags of the video",

@@ -10,6 +10,7 @@ from fractions import Fraction
 from bitstream.errors import BitstreamError, Corrupt, Truncated
 from bitstream.limits import DEFAULT_LIMITS, Limits
 
+MAX_U16 = (1 << 16) - 1
 MAX_U32 = (1 << 32) - 1
 MAX_U64 = (1 << 64) - 1
 MAX_VARINT_BYTES = 10

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from bitstream.extras import EXTRA_TYPES, Extras
 from bitstream.fields import MAX_U32, MAX_U64, Reader, Writer
+from bitstream.light import ContentLight, MasteringDisplay
 from bitstream.records import (
     U64,
     Blob,
@@ -25,7 +26,7 @@ from bitstream.records import (
     wire,
 )
 
-KNOWN_ANCILLARY_TYPES = (b"qual", b"meta", b"last", b"part")
+KNOWN_ANCILLARY_TYPES = (b"qual", b"meta", b"last", b"part", b"mdcv", b"clli")
 TIMESTAMP_BOUND = 1 << 60
 """Exclusive bound of timestamps, in units of the time base."""
 
@@ -108,6 +109,10 @@ class StreamHeader(Record):
     """Duration of the last frame in units of `time_base`, stored in `last`; None means 1 / `frame_rate`."""
     part: SourcePart | None = None
     """The part of the source, stored in `part`; None for the whole source, or if it is unknown."""
+    mastering_display: MasteringDisplay | None = None
+    """Stored in `mdcv`; None if it is unknown."""
+    content_light: ContentLight | None = None
+    """Stored in `clli`; None if it is unknown."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

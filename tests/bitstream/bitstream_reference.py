@@ -361,6 +361,13 @@ def part(data: bytes) -> list[int]:
     return [*first, content.unsigned(1), *(content.varint() for _ in range(6))]
 
 
+def mastering(data: bytes) -> tuple[list[int], list[int]]:
+    """The fields of `mdcv` and of `clli`, in order (SPEC.md, section 4.4)."""
+    content = dict(blocks(data))
+    display, light = content[b"mdcv"], content[b"clli"]
+    return [display.varint() for _ in range(10)], [light.varint() for _ in range(2)]
+
+
 def tags(data: bytes) -> dict[str, str]:
     """The payload of `tags` (SPEC.md, section 6)."""
     return dict(blocks(data))[b"tags"].texts()

@@ -8,7 +8,17 @@ from fractions import Fraction
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from bitstream import ColorTags, Quality, Section, Segment, SourcePart, Stream, StreamHeader
+from bitstream import (
+    ColorTags,
+    ContentLight,
+    MasteringDisplay,
+    Quality,
+    Section,
+    Segment,
+    SourcePart,
+    Stream,
+    StreamHeader,
+)
 from bitstream.extras import EXTRA_TYPES
 from bitstream.fields import to_float32
 from bitstream.header import KNOWN_ANCILLARY_TYPES
@@ -84,6 +94,10 @@ def headers(draw: st.DrawFn, frame_count: int) -> StreamHeader:
         bit_depth=draw(edges(8, 16)),
         last_duration=draw(st.none() | edges(1, (1 << 60) - 1)),
         part=draw(st.none() | st.builds(SourcePart, edges(0, MAX_U32), edges(1, MAX_U32), edges(0, MAX_U32))),
+        mastering_display=draw(
+            st.none() | st.builds(MasteringDisplay, *(8 * [edges(0, 65535)]), *(2 * [edges(0, MAX_U32)]))
+        ),
+        content_light=draw(st.none() | st.builds(ContentLight, edges(0, 65535), edges(0, 65535))),
         color=draw(st.builds(ColorTags, edges(0, 255), edges(0, 255), edges(0, 255), st.booleans())),
     )
 

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from bitstream import (
     Chapter,
     ColorTags,
+    ContentLight,
     Extras,
+    MasteringDisplay,
     Packet,
     Quality,
     Section,
@@ -159,6 +161,20 @@ def cut() -> dict[str, bytes]:
     return {"version-1-part.inrv": dump(Stream(header, (Segment(0, 3, 0, 0, b"", ()),)))}
 
 
+def graded() -> dict[str, bytes]:
+    """A file of 10 bits with the tags and light levels of HDR10."""
+    header = StreamHeader(
+        32, 24, 32, 24, 3, Fraction(25), Fraction(1, 1000),
+        bit_depth=10,
+        color=ColorTags(9, 16, 9, False),
+        mastering_display=MasteringDisplay(
+            34000, 16000, 13250, 34500, 7500, 3000, 15635, 16450, 10_000_000, 50
+        ),
+        content_light=ContentLight(1000, 400),
+    )  # fmt: skip
+    return {"version-1-hdr.inrv": dump(Stream(header, (Segment(0, 3, 0, 0, b"", ()),)))}
+
+
 def files() -> dict[str, bytes]:
     """Every golden file by name."""
     header = StreamHeader(
@@ -177,6 +193,7 @@ def files() -> dict[str, bytes]:
         **film(),
         **held(),
         **cut(),
+        **graded(),
     }
 
 

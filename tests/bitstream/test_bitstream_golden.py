@@ -17,7 +17,7 @@ import pytest
 from regenerate_golden import files
 
 import bitstream
-from bitstream import Quality, Section, Segment, SourcePart, Stream, StreamHeader, Track
+from bitstream import ContentLight, Quality, Section, Segment, SourcePart, Stream, StreamHeader, Track
 from bitstream.blocks import encode_block
 from bitstream.coders import CODERS, decode_section
 from bitstream.coders.gaussian import RATIOS
@@ -133,6 +133,33 @@ def test_a_golden_file_says_which_part_of_its_source_it_holds() -> None:
     assert list(astuple(header.part)) == reference.part(data)
     for reader in (bitstream.StreamReader, bitstream.SalvageReader, bitstream.ForwardReader):
         assert reader(io.BytesIO(data)).header == header
+
+
+def test_a_golden_file_says_on_which_display_it_was_graded() -> None:
+    data = (GOLDEN / "version-1-hdr.inrv").read_bytes()
+    header = bitstream.load(data).header
+    assert header.bit_depth == 10
+    assert header.mastering_display is not None and header.content_light is not None
+    assert header.mastering_display.most_luminance == 10_000_000
+    assert header.content_light == ContentLight(1000, 400)
+    display, light = reference.mastering(data)
+    assert list(astuple(header.mastering_display)) == display
+    assert list(astuple(header.content_light)) == light
+    for reader in (bitstream.StreamReader, bitstream.SalvageReader, bitstream.ForwardReader):
+        assert reader(io.BytesIO(data)).header == header
+
+
+@pytest.mark.parametrize("name", [b"mdcv", b"clli"])
+def test_light_levels_of_another_length_are_refused(name: bytes) -> None:
+    data = (GOLDEN / "version-1-hdr.inrv").read_bytes()
+    at = data.index(name)
+    size = int.from_bytes(data[at + 4 : at + 8], "little")
+    block = data[at : at + 12 + size]
+    longer = encode_block(name, block[8:-4] + b"\0")
+    with pytest.raises(bitstream.Corrupt, match="expected the end"):
+        bitstream.load(data.replace(block, longer))
+    with pytest.raises(bitstream.Corrupt, match="second"):
+        bitstream.load(data.replace(block, block + block))
 
 
 @pytest.mark.parametrize("broken", ["crop_width", "crop_x", "scale_height"])

@@ -199,6 +199,8 @@ KINDS: dict[bytes, Callable[[Parser], list[Field]]] = {
         parser.fixed(1),
         *(parser.varint() for _ in range(6)),
     ],
+    b"mdcv": lambda parser: [parser.varint() for _ in range(10)],
+    b"clli": lambda parser: [parser.varint() for _ in range(2)],
     b"qual": lambda parser: [parser.fixed(4)],
 }
 

@@ -12,8 +12,10 @@ import bitstream
 from bitstream import (
     BitstreamError,
     Chapter,
+    ContentLight,
     Extras,
     Limits,
+    MasteringDisplay,
     Packet,
     Padding,
     Section,
@@ -98,7 +100,12 @@ def with_tracks(plain: Stream) -> list[bytes]:
     ]
     chapters = (Chapter(Fraction(1, 1000), 0, 80, {"title": "one"}), Chapter(Fraction(1, 25), 2, 3, {}))
     header = replace(
-        plain.header, timestamps=(0, 2, 3), last_duration=2, part=SourcePart(3, 2, 1, 8, 20, 20, 1, 1, 16, 16)
+        plain.header,
+        timestamps=(0, 2, 3),
+        last_duration=2,
+        part=SourcePart(3, 2, 1, 8, 20, 20, 1, 1, 16, 16),
+        mastering_display=MasteringDisplay(most_luminance=10_000_000),
+        content_light=ContentLight(1000, 400),
     )
     padded = replace(tracks[0], padding=Padding(3, 5))
     rich = Extras((padded, tracks[4]), chapters, {"title": "a", "artist": "b"}, {"language": "eng"})
