@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inrcodec.samples import Samples, depth_of, peak_of
+
 IDENTICAL_PSNR_DB = 100.0
 """PSNR of identical frames: finite, so that one black frame does not make a mean infinite."""
-_PEAK = 255.0
 _MS_SSIM_WINDOWS = (11, 9, 7)
 _MS_SSIM_HALVINGS = 4
 
@@ -25,17 +26,15 @@ class PsnrSummary:
     """1st percentile over frames: one frame in a hundred is worse."""
 
 
-def psnr_db(
-    reference: NDArray[np.uint8], decoded: NDArray[np.uint8], keep: NDArray[np.bool_] | None = None
-) -> float:
-    """PSNR in dB of one uint8 frame (height, width, 3), at most 100.
+def psnr_db(reference: Samples, decoded: Samples, keep: NDArray[np.bool_] | None = None) -> float:
+    """PSNR in dB of one frame (height, width, 3), at most 100; the peak is 255, or 1023 for 10 bits.
 
     Only pixels that are True in `keep` (height, width) count; None counts all. Raises `ValueError` unless
-    both frames are uint8 of the same shape, with at least one counted sample.
+    both frames have the same shape and depth, with at least one counted sample.
     """
-    if reference.shape != decoded.shape or reference.dtype != np.uint8 or decoded.dtype != np.uint8:
+    if reference.shape != decoded.shape or depth_of(reference) != depth_of(decoded):
         raise ValueError(
-            f"expected two uint8 frames of one shape, found {reference.dtype} {reference.shape} "
+            f"expected two frames of one shape and depth, found {reference.dtype} {reference.shape} "
             f"and {decoded.dtype} {decoded.shape}"
         )
     difference = (reference.astype(np.int16) - decoded).astype(np.int32)
@@ -45,13 +44,14 @@ def psnr_db(
     squared_error = float(np.square(difference).sum(dtype=np.int64))
     if squared_error == 0:
         return IDENTICAL_PSNR_DB
-    return min(IDENTICAL_PSNR_DB, float(10 * np.log10(_PEAK**2 * difference.size / squared_error)))
+    peak = float(peak_of(reference))
+    return min(IDENTICAL_PSNR_DB, float(10 * np.log10(peak**2 * difference.size / squared_error)))
 
 
 def psnr_per_frame_db(
-    reference: NDArray[np.uint8], decoded: NDArray[np.uint8], keep: NDArray[np.bool_] | None = None
+    reference: Samples, decoded: Samples, keep: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """PSNR in dB of each frame of two uint8 videos (T, height, width, 3), as (T,).
+    """PSNR in dB of each frame of two videos (T, height, width, 3), as (T,).
 
     Only pixels that are True in `keep` (T, height, width) count; None counts all. Raises `ValueError` as
     `psnr_db` does, and for videos of different length.
@@ -71,8 +71,8 @@ def summarise_psnr(values_db: Sequence[float] | NDArray[np.float64]) -> PsnrSumm
     return PsnrSummary(float(values.mean()), float(np.percentile(values, 1)))
 
 
-def ms_ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float | None:
-    """Mean MS-SSIM over the frames of two uint8 videos (T, height, width, 3).
+def ms_ssim(reference: Samples, decoded: Samples) -> float | None:
+    """Mean MS-SSIM over the frames of two videos (T, height, width, 3).
 
     The window has 11 pixels, or 9 or 7 where the frame, halved four times, is too small for more. Frames with
     a side of 96 pixels or fewer give None. Needs pytorch-msssim (the extra `metrics`), which the authors of
@@ -87,6 +87,6 @@ def ms_ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float |
 
     values = []
     for pair in zip(reference, decoded, strict=True):
-        first, second = (torch.from_numpy(frame).permute(2, 0, 1)[None].float() for frame in pair)
-        values.append(float(measured(first, second, data_range=255, win_size=window)))
+        first, second = (torch.from_numpy(frame.astype(np.float32)).permute(2, 0, 1)[None] for frame in pair)
+        values.append(float(measured(first, second, data_range=peak_of(reference), win_size=window)))
     return float(np.mean(values))

@@ -29,6 +29,7 @@ from inrcodec.models.inrc.inrc import Inrc
 from inrcodec.models.layers import blocks
 from inrcodec.models.nerv import NeRV
 from inrcodec.models.registry import FAMILIES
+from inrcodec.samples import at_depth
 
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.inrv"))
 NAME = pytest.mark.parametrize("name", NAMES)
@@ -60,6 +61,25 @@ def test_golden_files_decode_to_their_pixels(name: str) -> None:
     assert frames.shape == (count, 23, 31, 3)
     assert np.abs(frames[:, ::3, ::3].astype(int) - expected).max() <= 1
     assert np.abs(single[::3, ::3].astype(int) - expected[2]).max() <= 1
+
+
+@NAME
+def test_the_same_networks_render_10_bits(name: str) -> None:
+    """A file of more bits holds the same colours, rounded to more levels."""
+    stream = bitstream.load((GOLDEN / f"{name}.inrv").read_bytes())
+    with inrcodec.open(GOLDEN / f"{name}.inrv", "cpu", "float32") as video:
+        shallow, between = video[:], video.at(0.5)
+    for depth in (10, 16):
+        data = bitstream.dump(replace(stream, header=replace(stream.header, bit_depth=depth)))
+        with inrcodec.open(data, "cpu") as video:
+            assert (video.properties.bit_depth, video.dtype) == (10, torch.float32)
+            deep = video[:]
+            assert np.array_equal(video[1], deep[1])
+            assert np.abs(at_depth(video.at(0.5), 8).astype(int) - between).max() <= 1
+        assert deep.dtype == np.uint16 and len(np.unique(deep % 4)) == 4
+        # Rounded twice, a level may differ by one.
+        assert np.abs(at_depth(deep, 8).astype(int) - shallow).max() <= 1
+        assert (at_depth(deep, 8) == shallow).mean() > 0.8
 
 
 @NAME

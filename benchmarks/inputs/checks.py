@@ -30,7 +30,7 @@ _RESERVED = (0, 3)
 _UNSPECIFIED, _BT709 = 2, 1
 _FULL_RANGE = 2
 _MOST_ROUNDING = 0.52
-"""Levels by which 8-bit RGB may differ from the exact value; swscale rounds in steps of 2^-15."""
+"""Levels by which RGB may differ from the exact value; swscale rounds in steps of 2^-15."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def differences(case: InputFile, path: Path, coded: Path, output: Path) -> Itera
         yield f"PyAV finds {len(source.frames)} frames"
         return
     yield from _differences_of_times(source, decoded, header, case)
-    yield from _differences_of_pixels(source, decoded, case, path, coded)
+    yield from _differences_of_pixels(source, decoded, case, path, coded, header.bit_depth)
     yield from _differences_of_tags(source, decoded, stream)
     yield from _differences_of_sound(source, decoded, stream, case)
     if source.titles != decoded.titles:
@@ -174,15 +174,16 @@ def _differences_of_times(
 
 
 def _differences_of_pixels(
-    source: Seen, decoded: Seen, case: InputFile, path: Path, coded: Path
+    source: Seen, decoded: Seen, case: InputFile, path: Path, coded: Path, bit_depth: int
 ) -> Iterator[str]:
-    settings = SourceSettings(bit_depth=8, stream=case.stream if "--stream" in case.options else None)
-    upright = np.rot90(source.frames, source.degrees // 90, axes=(1, 2))
+    settings = SourceSettings(bit_depth=bit_depth, stream=case.stream if "--stream" in case.options else None)
+    levels = ((1 << bit_depth) - 1) / 255
+    upright = levels * np.rot90(source.frames, source.degrees // 90, axes=(1, 2))
     furthest = np.abs(read_clip(str(path), settings).frames - upright).max()
     if furthest > _MOST_ROUNDING:
         yield f"fitted frames differ by up to {furthest:.2f} levels from the exact colours of the source"
     with inrcodec.open(coded, "cpu") as video:
-        shown = decoded.frames.round().astype(np.uint8)
+        shown = (levels * decoded.frames).round().astype(video[0].dtype)
         worst = psnr_per_frame_db(video[:], shown).min()
     if worst < case.least_output_db:
         yield f"PSNR of the decoded video against the network's frames is only {worst:.1f} dB"
@@ -228,6 +229,7 @@ def summary(coded: Path) -> str:
         f"{header.width}x{header.height}",
         f"{header.frame_count} frame{'s' * (header.frame_count != 1)}",
         f"{header.frame_rate}/s" + (" irregular" if header.timestamps else ""),
+        f"{header.bit_depth} bits" if header.bit_depth > 8 else "",
         f"{name} {'full' if color.full_range else 'limited'}".strip() if name != "RGB" else name,
         f"pixels {header.sample_aspect_ratio}" if header.sample_aspect_ratio != 1 else "",
         *(f"{track.info.codec} {len(track.packets)} packets" for track in stream.extras.tracks),

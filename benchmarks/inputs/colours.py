@@ -25,12 +25,18 @@ _LIMITED = 1
 def exact_rgb(frame: VideoFrame) -> NDArray[np.float64]:
     """The frame in RGB (height, width, 3), unrounded, with repeated chroma (H.273, equations 32 to 45)."""
     name = frame.format.name
-    if name.startswith("gray") or not any(component.is_chroma for component in frame.format.components):
-        rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=float)
+    # PyAV calls no component of 4:4:4 chroma.
+    if name.startswith("gray") or frame.format.is_rgb or frame.format.has_palette:
+        is_deep = frame.format.components[0].bits > 8
+        rgb = np.asarray(frame.to_ndarray(format="rgb48le" if is_deep else "rgb24"), dtype=float)
+        # rgb48le repeats the highest bits of other depths below.
+        rgb = rgb / 257 if is_deep else rgb
         is_limited = name.startswith("gray") and frame.color_range == _LIMITED
         return np.clip((rgb - 16) * 255 / 219, 0, 255) if is_limited else rgb
     if name.startswith("nv"):
         frame = frame.reformat(format="yuv420p")
+    if name.startswith("p010"):
+        frame = frame.reformat(format="yuv420p10le")
     is_full = frame.color_range == _FULL or name.startswith("yuvj")
     luma, blue_difference, red_difference = _samples(frame)
     if not is_full:

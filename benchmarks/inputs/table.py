@@ -12,7 +12,6 @@ from benchmarks.inputs.makers import Maker, Tags, video
 WIDE_GAMUT_PQ, WIDE_GAMUT_HLG = Tags(9, 16, 9), Tags(9, 18, 9)
 UNEVEN = (0, 40, 300, 310, 900)
 COARSE = (0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14)
-DEPTH = "this version codes 8: --bit-depth 8 reduces it"
 NO_VIDEO = "is not a video"
 IMAGES = "images have no frame rate; 25 fps is assumed"
 DAMAGED = "the input is damaged"
@@ -97,24 +96,22 @@ CODECS = (
 )  # fmt: skip
 
 PIXELS = (
-    InputFile(
-        "10-bit", "a.mkv", partial(video, pixel_format="yuv420p10le"),
-        refusal=(1, f"has 10 bits per sample (yuv420p10le), {DEPTH}"),
-    ),
+    InputFile("10-bit", "a.mkv", partial(video, pixel_format="yuv420p10le")),
     InputFile(
         "10-bit, reduced", "a.mkv", partial(video, pixel_format="yuv420p10le"), options=("--bit-depth", "8")
     ),
-    InputFile(
-        "ProRes, 10-bit", "a.mov", partial(video, codec="prores_ks", pixel_format="yuv422p10le"),
-        refusal=(1, f"has 10 bits per sample (yuv422p10le), {DEPTH}"),
-    ),
+    InputFile("ProRes, 10-bit", "a.mov", partial(video, codec="prores_ks", pixel_format="yuv422p10le")),
     InputFile(
         "ProRes, reduced", "a.mov", partial(video, codec="prores_ks", pixel_format="yuv422p10le"),
         options=("--bit-depth", "8"),
     ),
     InputFile(
+        "10-bit PQ", "a.mkv", partial(video, pixel_format="yuv420p10le", tags=WIDE_GAMUT_PQ)
+    ),
+    InputFile("10-bit, raw P010", "a.nut", partial(video, codec="rawvideo", pixel_format="p010le")),
+    InputFile(
         "12-bit RGB", "a.mkv", partial(video, codec="ffv1", pixel_format="gbrp12le"),
-        refusal=(1, f"has 12 bits per sample (gbrp12le), {DEPTH}"),
+        notes=("samples of 12 bits are coded with 10",),
     ),
     InputFile(
         "transparency", "a.mov", partial(make.transparent, codec="png"), notes=("transparency is not",)
@@ -135,7 +132,7 @@ PIXELS = (
             video, codec="libx265", size=(64, 64),
             options={"x265-params": f"log-level=none:{make.MASTERING}:max-cll=1000,400"},
         ),
-        (64, 64), notes=("HDR metadata",),
+        (64, 64),
     ),
     InputFile("pixel aspect 4:3", "a.mp4", partial(video, ratio=Fraction(4, 3))),
     InputFile(

@@ -43,9 +43,9 @@ _FRAME_OPTIONS = (
 """Which frames of a source, and which part of them; decorators apply from the last one."""
 _BIT_DEPTH = _part(
     "--bit-depth",
-    type=click.Choice(["8"]),
+    type=click.Choice(["8", "10"]),
     callback=lambda context, option, depth: None if depth is None else int(depth),
-    help="Reduce deeper sources to 8 bits per sample; otherwise they are refused.",
+    help="Bits per sample to which deeper sources are reduced.  [default: 10]",
 )
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _PLAIN_WIDTH = 120
 """Columns of a table that is not printed on a terminal."""
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+"""Transfer functions of HDR video by their code points (H.273)."""
 
 
 def print_report(report: FileReport) -> None:
@@ -181,9 +183,23 @@ def report_lines(report: FileReport) -> list[str]:
         f"colour {color.primaries}/{color.transfer}/{color.matrix} {color_range}",
         f"rate     {report.bpp:.4f} bpp",
         f"quality  {psnr}",
+        *([] if (light := _light_text(header)) is None else [f"light    {light}"]),
         *([] if header.part is None else [f"source   {_part_text(header)}"]),
         *(f"{key:<8} {value}" for key, value in report.metadata.items()),
     ]
+
+
+def _light_text(header: StreamHeader) -> str | None:
+    """Transfer, mastering display and light levels of HDR video; None for other video."""
+    name = _HDR_TRANSFERS.get(header.color.transfer)
+    display, light = header.mastering_display, header.content_light
+    said = [] if name is None else [name]
+    if display is not None:
+        least, most = display.least_luminance / 10_000, display.most_luminance / 10_000
+        said.append(f"mastered at {least:g} to {most:g} cd/m2")
+    if light is not None:
+        said.append(f"MaxCLL {light.most_of_a_pixel}, MaxFALL {light.most_of_a_frame} cd/m2")
+    return ", ".join(said) or None
 
 
 def _part_text(header: StreamHeader) -> str:

@@ -140,6 +140,8 @@ class FileReport:
             "rotation": header.rotation,
             "bit_depth": header.bit_depth,
             "color": asdict(header.color),
+            "mastering_display": header.mastering_display and asdict(header.mastering_display),
+            "content_light": header.content_light and asdict(header.content_light),
             "bpp": self.bpp,
             # JSON has no infinity.
             "psnr_db": self.psnr_db if self.psnr_db is None or math.isfinite(self.psnr_db) else None,

@@ -7,17 +7,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bitstream import DEFAULT_LIMITS, BitstreamError, Limits, Segment, StreamHeader, StreamReader
 from inrcodec.coding.grid_sections import segment_tensors
 from inrcodec.coding.opened_segment import AnyReader, open_segment
 from inrcodec.models.family import CodesDecoder
-from inrcodec.models.layers.codes import as_codes
+from inrcodec.models.layers.codes import as_array, as_codes, peak_of_depth
+from inrcodec.samples import Samples, coded_depth
 from inrcodec.system.device import autocast, repeatable_convolutions
 
-Frames = NDArray[np.uint8]
+Frames = Samples
 
 BATCH_ACTIVATIONS = {"cpu": 1 << 24, "cuda": 1 << 30, "mps": 1 << 28}
 """Most values that rendering one batch may hold, by device; a batch has at least one frame.
@@ -109,6 +109,7 @@ class SegmentRenderer:
         self.batch_frames = batch_frames(activations, device, isinstance(self.decoder, CodesDecoder))
         self._device, self._dtype = device, dtype
         self._quarter_turns = header.rotation // 90
+        self._largest = peak_of_depth(coded_depth(header.bit_depth))
 
     @property
     def stop(self) -> int:
@@ -119,23 +120,23 @@ class SegmentRenderer:
         return int(position) in self._frames
 
     def render(self, positions: Sequence[float]) -> Frames:
-        """`render_tensor` as an array on the host."""
-        return np.ascontiguousarray(self.render_tensor(positions).cpu().numpy())
+        """`render_tensor` as an array on the host, uint8 or uint16."""
+        return np.ascontiguousarray(as_array(self.render_tensor(positions)))
 
     def render_tensor(self, positions: Sequence[float]) -> Tensor:
-        """Frames at positions from the video's first frame on, as displayed: uint8 (B, height, width, 3).
+        """Frames at positions from the video's first frame on, as displayed: (B, height, width, 3).
 
-        The tensor is on the device of the renderer, and of inference mode. Positions between the segment's
-        last frame and the next segment show that last frame.
+        Samples are uint8 or, for 10 bits, int16. The tensor is on the device of the renderer, and of
+        inference mode. Positions between the segment's last frame and the next segment show that last frame.
         """
         last = len(self._frames) - 1
         local = [min(position - self._frames.start, last) for position in positions]
         at = torch.tensor(local, dtype=self._position_dtype(local), device=self._device)
         with torch.inference_mode(), autocast(self._device, self._dtype), repeatable_convolutions():
             if isinstance(self.decoder, CodesDecoder) and not at.is_floating_point():
-                codes = self.decoder.codes(at.tolist())
+                codes = self.decoder.codes(at.tolist(), self._largest)
             else:
-                codes = as_codes(self.decoder(at).float())
+                codes = as_codes(self.decoder(at).float(), self._largest)
             return torch.rot90(codes, -self._quarter_turns, (1, 2))
 
     def _position_dtype(self, positions: Sequence[float]) -> torch.dtype:

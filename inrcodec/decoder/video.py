@@ -23,6 +23,7 @@ from bitstream.timestamps import duration
 from inrcodec.coding.opened_segment import AnyReader, open_stream
 from inrcodec.decoder.render import Frames, Renderers, SegmentRenderer
 from inrcodec.errors import UsageError
+from inrcodec.samples import sample_type
 from inrcodec.settings.source import FrameRange, TimeRange
 from inrcodec.system.device import choose_device, compute_dtype
 from inrcodec.system.threads import one_thread_if_forked
@@ -47,7 +48,7 @@ def open_video(
     A pipe, `-` (standard input) and a file object that cannot seek only go forward. One that can is read from
     its first byte on; it stays open, and belongs to the caller.
     `video[i]` is a frame (height, width, 3) uint8, `video[a:b]` or `video[[i, j]]` an array of them,
-    `len(video)` their number; `video.tensor` gives tensors.
+    `len(video)` their number; `video.tensor` gives tensors. Frames of 10 bits are uint16 of 0 to 1023.
     Raises `UsageError` for a missing file and `BitstreamError` for one that is not intact. With
     `skip_damaged` a lost frame repeats the last intact one before it, or at the start the first one after it;
     `video.losses()` lists the lost frames. A file that asks for more than the `limits` allow, now or when a
@@ -71,8 +72,8 @@ class Video:
         self._reader = reader
         self._options = device, precision
         self.device = choose_device(device)
-        self.dtype = compute_dtype(precision, self.device)
         self.properties = displayed(properties_of(reader.header))
+        self.dtype = compute_dtype(precision, self.device, self.properties.bit_depth)
         self._start()
         _VIDEOS.add(self)
 
@@ -99,7 +100,8 @@ class Video:
             index = range(len(self))[key]
             frame: Frames = next(self.batches(range(index, index + 1)))[0]
             return frame
-        return np.concatenate([np.zeros((0, *self.shape[1:]), np.uint8), *self.batches(self._numbers(key))])
+        none = np.zeros((0, *self.shape[1:]), sample_type(self.properties.bit_depth))
+        return np.concatenate([none, *self.batches(self._numbers(key))])
 
     def _numbers(self, key: slice | Sequence[int]) -> Sequence[int]:
         """The numbers, from 0, of the frames of a slice or list; raises `IndexError`."""
@@ -204,17 +206,20 @@ class Video:
     def tensor(
         self, frames: int | slice | Sequence[int] = slice(None), device: torch.device | str | None = None
     ) -> Tensor:
-        """Frames as uint8 (T, 3, height, width), or (3, height, width) for one number.
+        """Frames as uint8 (T, 3, height, width), or (3, height, width) for one number; uint16 for 10 bits.
 
         They stay on the device that renders them, or are moved to `device`. Raises `IndexError`.
         """
         is_one = isinstance(frames, SupportsIndex)
         numbers = [range(len(self))[frames]] if isinstance(frames, SupportsIndex) else self._numbers(frames)
         place = self.device if device is None else torch.device(device)
-        parts = [torch.zeros((0, *self.shape[1:]), dtype=torch.uint8, device=place)]
+        kind = torch.uint8 if self.properties.bit_depth == 8 else torch.int16
+        parts = [torch.zeros((0, *self.shape[1:]), dtype=kind, device=place)]
         parts += [batch.to(place) for batch in self._batches(numbers, SegmentRenderer.render_tensor)]
         # Made outside of inference mode, so that a training may use it.
         made = torch.cat(parts).permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
+        # torch does little with uint16 but hold it, so it comes last.
+        made = made if kind == torch.uint8 else made.view(torch.uint16)
         return made[0] if is_one else made
 
     def at(self, position: float) -> Frames:
@@ -229,7 +234,7 @@ class Video:
         return frame
 
     def batches(self, frames: Sequence[float]) -> Iterator[Frames]:
-        """Yield the given frames, in order, as uint8 arrays (B, height, width, 3) of bounded size.
+        """Yield the given frames, in order, as arrays (B, height, width, 3) of bounded size.
 
         A number that is not whole is a position between two frames, as in `at`.
         """

@@ -29,8 +29,7 @@ from inrcodec.system.outputs import check_inrv_name
 from inrcodec.system.private import resolved_output
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from inrcodec.samples import Samples
 
 
 class _Called(Silent):
@@ -44,7 +43,7 @@ class _Called(Silent):
 
 
 def encode(
-    source: StrPath | Iterable[NDArray[np.uint8]],
+    source: StrPath | Iterable[Samples],
     output: StrPath,
     settings: EncodeSettings | None = None,
     progress: Progress | None = None,
@@ -56,8 +55,9 @@ def encode(
 ) -> EncodeResult:
     """Encode the video `source` to `output`, an `.inrv` file that appears only when it is complete.
 
-    `source` is a path, an array of RGB frames (T, height, width, 3) uint8, or an iterator over such frames,
-    which are shown at `fps`. `options` are fields of `EncodeSettings` and replace those of `settings`.
+    `source` is a path, an array of RGB frames (T, height, width, 3) uint8, or uint16 for 10 bits, or an
+    iterator over such frames, which are shown at `fps`. `options` are fields of `EncodeSettings` and replace
+    those of `settings`.
     `callback` is called with the state of the job, in place of a `progress`.
     Repeating an interrupted encode resumes it; see `resume`. `deadline` is that of `settings.time_seconds` if
     the time began before this call.
@@ -79,7 +79,7 @@ def encode(
 
 @contextmanager
 def _as_path(
-    source: StrPath | Iterable[NDArray[np.uint8]],
+    source: StrPath | Iterable[Samples],
     output: StrPath,
     fps: Fraction | float,
     settings: EncodeSettings,

@@ -76,7 +76,7 @@ def plan_source(surveyed: SurveyedSource) -> PlannedSource:
     properties = survey.properties
     origin = read_origin(settings, properties)
     most = family_of(settings).most_frames(video.width, video.height)
-    frame_bytes = video.width * video.height * 3
+    frame_bytes = video.width * video.height * 3 * (1 if properties.bit_depth == 8 else 2)
     runs = cut(settings.segment, video.frame_count, frame_bytes, survey.changes, most)
     runs = runs if origin is None else origin.runs
     if settings.mask is not None and survey.clip is None:

@@ -40,11 +40,12 @@ class PictureFile:
         # Imported here, because encodes without a preview need neither.
         import numpy as np
 
+        from inrcodec.samples import at_depth
         from inrcodec.video.images import replace_picture
 
         try:
             picture = draw()
-            both = np.concatenate([picture.source, picture.fit], axis=1)
+            both = at_depth(np.concatenate([picture.source, picture.fit], axis=1), 8)
             replace_picture(self._path, both, PREVIEW_MARK)
         except Exception as error:
             if not isinstance(error, InrcError) and not is_out_of_memory(error):

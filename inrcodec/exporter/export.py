@@ -82,6 +82,8 @@ def export(
         open_stream(source, limits=settings.limits or DEFAULT_LIMITS) as reader,
         exported_folder(name, output, settings.overwrite) as folder,
     ):
+        if reader.header.bit_depth > 8:
+            progress.note("frames of 10 bits are exported with 8: screens of browsers show no more")
         if settings.web:
             _write_page(folder, settings.runtime)
             digests = runtime_digests(folder / RUNTIME)

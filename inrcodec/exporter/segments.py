@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,9 @@ class SegmentExport:
         """
         self._progress.stage("exporting", segment.first_frame, self._header.frame_count)
         cpu = torch.device("cpu")
-        renderer = SegmentRenderer(segment, self._header, cpu, torch.float32, self._limits)
+        # Graphs put out 8 bits.
+        header = replace(self._header, bit_depth=8)
+        renderer = SegmentRenderer(segment, header, cpu, torch.float32, self._limits)
         family, _ = family_and_config(segment.family, segment.config)
         if not isinstance(renderer.decoder, GraphDecoder):
             raise UsageError(f"files of {family.name} cannot be exported")

@@ -26,10 +26,12 @@ from inrcodec.fit.training.pruning import PrunedRepresentation
 from inrcodec.fit.training.rate_control import RateControl
 from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.family import STEPPED_ROLES, Representation, Role
+from inrcodec.models.layers.codes import as_array, as_codes, as_tensor, peak
 from inrcodec.models.source import SourceFrames
 from inrcodec.plan.budget import AIMED_FILL
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import CoursePoint, Progress
+from inrcodec.samples import Samples, depth_of
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.presets import Preset
 from inrcodec.system.device import autocast, compute_dtype
@@ -73,12 +75,12 @@ def train_network(job: FitJob) -> TrainedNetwork:
     """
     plan, clip, settings, device = job.plan, job.clip, job.settings, job.device
     deadline, progress, checkpoints = job.deadline, job.progress, job.checkpoints
-    frames, procedure = torch.from_numpy(clip.frames).to(device), settings.procedure
+    frames, procedure = as_tensor(clip.frames).to(device), settings.procedure
     representation = PrunedRepresentation(initial_representation(plan), plan.specs, procedure.prune)
     _report_rate(representation, settings, progress)
     representation.module.to(device)
     representation.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_settings = _fit_settings(plan, settings, device, len(frames))
+    fit_settings = _fit_settings(plan, settings, device, clip)
     renderer = _Renderer(representation, frames, fit_settings.dtype)
     first = renderer.values(torch.arange(min(8, len(frames)), device=device))
     fixed_bytes = _fixed_bytes(plan, first)
@@ -167,7 +169,7 @@ def _resident_mask(clip: Clip, device: torch.device) -> Tensor | None:
 
 
 def _fit_settings(
-    plan: SegmentPlan, settings: EncodeSettings, device: torch.device, frame_count: int
+    plan: SegmentPlan, settings: EncodeSettings, device: torch.device, clip: Clip
 ) -> FitSettings:
     procedure = settings.procedure
     return FitSettings(
@@ -175,10 +177,10 @@ def _fit_settings(
         optimizer=procedure.optimizer,
         # Boosts suit random weights only, and a rate that the user chose stays as it is.
         boosts_rates=plan.start is None and settings.learning_rate is None,
-        batch_frames=min(procedure.batch_frames, frame_count),
+        batch_frames=min(procedure.batch_frames, len(clip.frames)),
         is_quantised=procedure.minmax is None,
         seed=plan.seed,
-        dtype=compute_dtype("auto", device),
+        dtype=compute_dtype("auto", device, depth_of(clip.frames)),
         loss=procedure.loss,
     )
 
@@ -195,15 +197,13 @@ class _Renderer:
             values = self._representation.transmitted(SourceFrames(self._clip, indices), indices)
         return {name: value.detach() for name, value in values.items()}
 
-    def frames(self, indices: Tensor) -> NDArray[np.uint8]:
-        """Frames `indices` (B,) of the unquantised model as uint8 (B, height, width, 3), one at a time."""
+    def frames(self, indices: Tensor) -> Samples:
+        """Frames `indices` (B,) of the unquantised model as (B, height, width, 3), one at a time."""
         rendered = []
         for index in torch.split(indices, 1):
             with torch.no_grad(), autocast(self._clip.device, self._dtype):
                 frame = self._representation.render(self.values(index), index)
-            rendered.append(
-                frame.float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-            )
+            rendered.append(as_array(as_codes(frame.float(), peak(self._clip))))
         return np.concatenate(rendered)
 
     def export(self, plan: SegmentPlan) -> dict[str, NDArray[np.float32]]:

@@ -137,10 +137,13 @@ class FrameDecoder(Protocol):
 
 @runtime_checkable
 class CodesDecoder(Protocol):
-    """A `FrameDecoder` that also renders coded frames to 8-bit colours, several concurrently."""
+    """A `FrameDecoder` that also renders coded frames to whole samples, several concurrently."""
 
-    def codes(self, frames: Sequence[int]) -> Tensor:
-        """Coded frames, counted from the segment's first, as uint8 (B, height, width, 3)."""
+    def codes(self, frames: Sequence[int], largest: int) -> Tensor:
+        """Coded frames, counted from the segment's first, as (B, height, width, 3).
+
+        Samples are 0 to `largest`: 255 as uint8, or 1023 as int16. It is the same in every call.
+        """
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from functools import cached_property
 
 from torch import Tensor
 
+from inrcodec.models.layers.codes import fractions
+
 
 @dataclass(frozen=True)
 class SourceFrames:
-    """Frames `indices` (B,) of a clip (T, height, width, 3), uint8, on the clip's device."""
+    """Frames `indices` (B,) of a clip (T, height, width, 3), of 8 or 10 bits, on the clip's device."""
 
     clip: Tensor
     indices: Tensor
@@ -27,4 +29,4 @@ class SourceFrames:
         return self._take(mirrored.clamp(0, last))
 
     def _take(self, indices: Tensor) -> Tensor:
-        return self.clip[indices].permute(0, 3, 1, 2).float() / 255
+        return fractions(self.clip[indices].permute(0, 3, 1, 2))

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from inrcodec.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -90,10 +89,10 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One frame of the source and its fit, both uint8 (height, width, 3)."""
+    """One frame of the source and its fit, both (height, width, 3)."""
 
-    source: NDArray[np.uint8]
-    fit: NDArray[np.uint8]
+    source: Samples
+    fit: Samples
 
 
 class Progress(Protocol):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrcodec.metrics import ms_ssim, psnr_db
+from inrcodec.samples import Samples, depth_of, peak_of
 from inrcodec.video.planes import Picture, Sampling
 
-Frame = NDArray[np.uint8]
+Frame = Samples
 """(height, width, 3)."""
 Measured = dict[str, float | None]
 """Values by the name of the metric; None if the frame is too small for it."""
@@ -59,6 +60,8 @@ def _psnr(reference: Picture, decoded: Picture) -> Measured:
 
 def _yuv(reference: Picture, decoded: Picture) -> Measured:
     sampling = reference.sampling or decoded.sampling or Sampling()
+    # For RGB, and for pictures that were converted, the depth is that of the pixels.
+    sampling = replace(sampling, bit_depth=depth_of(reference.pixels))
     planes = zip("yuv", reference.planes(sampling), decoded.planes(sampling), strict=True)
     return {f"psnr_{name}": psnr_db(first, second) for name, first, second in planes}
 
@@ -70,8 +73,8 @@ def _ssim(reference: Picture, decoded: Picture) -> Measured:
     if min(reference.pixels.shape[:2]) < SSIM_WINDOW:
         return {"ssim": None}
     frames = (reference.pixels, decoded.pixels)
-    first, second = (torch.from_numpy(frame).permute(2, 0, 1)[None].float() for frame in frames)
-    return {"ssim": float(ssim(first, second, data_range=255, win_size=SSIM_WINDOW))}
+    first, second = (torch.from_numpy(frame.astype(np.float32)).permute(2, 0, 1)[None] for frame in frames)
+    return {"ssim": float(ssim(first, second, data_range=peak_of(reference.pixels), win_size=SSIM_WINDOW))}
 
 
 def _ms_ssim(reference: Picture, decoded: Picture) -> Measured:
@@ -86,7 +89,7 @@ def flip_map(reference: Frame, decoded: Frame) -> NDArray[np.float32]:
     """
     import flip_evaluator  # type: ignore[import-untyped]  # it ships no types
 
-    first, second = (frame.astype(np.float32) / 255 for frame in (reference, decoded))
+    first, second = (frame.astype(np.float32) / peak_of(frame) for frame in (reference, decoded))
     errors, _, _ = flip_evaluator.evaluate(first, second, "LDR", applyMagma=False)
     found: NDArray[np.float32] = errors[..., 0]
     return found
@@ -113,10 +116,13 @@ MEASURES: Mapping[str, Measure] = {
 def measure_frame(reference: Picture, decoded: Picture, names: Sequence[str]) -> Measured:
     """Measure one frame by the measures `names`. Raises `ValueError` for frames of different shapes.
 
+    A decoded frame of another depth is converted to that of the reference.
+
     PSNR of Y, U and V is measured in the samples that the reference stores. For RGB and .inrv files these are
     the samples that the decoded video stores, or BT.709 with limited range and 4:2:0 if that has none, too.
     """
     found: Measured = {}
+    decoded = decoded.at_depth(depth_of(reference.pixels))
     for name in names:
         found |= MEASURES[name].measure(reference, decoded)
     return found

@@ -71,7 +71,7 @@ class SourceSettings:
     times: TimeRange | None = None
     """Selects frames by time; replaces `frames`."""
     bit_depth: int | None = None
-    """8 reduces deeper sources to 8 bits per sample; None refuses them."""
+    """The most bits per sample that are coded, 8 or 10; None is 10. Deeper sources are reduced."""
     every: int = 1
     """N keeps only frames 0, N, 2N, ... of `frames`, at 1/N of the frame rate."""
     stream: int | None = None

@@ -68,10 +68,11 @@ def _products() -> str:
     return f"bfloat16 by {units}"
 
 
-def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
+def compute_dtype(precision: str, device: torch.device, bit_depth: int = 8) -> torch.dtype:
     """The type of convolutions; `auto` is bfloat16 where the device multiplies it natively, else float32.
 
-    Raises `UsageError` for a name that is not in `PRECISIONS`.
+    It is float32 for frames of more than 8 bits, whose levels bfloat16 does not tell apart. Raises
+    `UsageError` for a name that is not in `PRECISIONS`.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}; expected {', '.join(PRECISIONS)}")
@@ -79,7 +80,7 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
         return torch.float32
     if precision == "bfloat16":
         return torch.bfloat16
-    return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    return torch.bfloat16 if bit_depth == 8 and _multiplies_bfloat16(device) else torch.float32
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

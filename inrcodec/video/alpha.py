@@ -11,7 +11,7 @@ from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from inrcodec.video.conversion import plane_samples
+from inrcodec.video.pixel_planes import plane_samples
 
 _CODECS = ("vp8", "vp9")
 _ADDITION: Literal["matroska_block_additional"] = "matroska_block_additional"

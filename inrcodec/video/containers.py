@@ -5,24 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 import av
-import numpy as np
 from av import VideoFrame
 from av.codec import Codec
+from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from bitstream import Extras
-from inrcodec.errors import OutputError, UsageError
+from inrcodec.errors import OutputError
 from inrcodec.progress import Progress
+from inrcodec.samples import Samples
 from inrcodec.video.color import frame_is_rgb, tags_as_yuv
 from inrcodec.video.conversion import to_pixel_format
+from inrcodec.video.deep import bits_of
+from inrcodec.video.encoders import ENCODERS, LEAST_X265_WIDTH, encoder_name, pixel_format
+from inrcodec.video.light import LIGHT, has_light, light_options, takes_light
 from inrcodec.video.muxer import PLAY_FROM_FRAME_0, HeldPackets, TrackMuxer
 from inrcodec.video.output_clock import OutputClock
 from inrcodec.video.properties import VideoProperties
@@ -33,99 +35,14 @@ AnyExtras = Extras | Callable[[], Extras]
 """Extras of the output, or a function that returns them, called after the last frame."""
 
 
-@dataclass(frozen=True)
-class EncoderDefaults:
-    """Quality and options of an encoder: visually lossless, and fast enough to keep up with decoding."""
-
-    crf: int
-    options: Mapping[str, str] = field(default_factory=dict)
-
-
-_ENCODERS: Mapping[str, EncoderDefaults] = {
-    "libx264": EncoderDefaults(12, {"preset": "veryfast"}),
-    "libx264rgb": EncoderDefaults(12, {"preset": "veryfast"}),
-    "libx265": EncoderDefaults(12, {"preset": "veryfast", "x265-params": "log-level=none"}),
-    "libvpx-vp9": EncoderDefaults(12, {"b": "0", "deadline": "realtime", "cpu-used": "5", "row-mt": "1"}),
-    "libsvtav1": EncoderDefaults(15, {"preset": "8"}),
-    "libaom-av1": EncoderDefaults(15, {"b": "0", "cpu-used": "6", "row-mt": "1"}),
-}
-_ALIASES: Mapping[str, str] = {
-    "h264": "libx264",
-    "hevc": "libx265",
-    "h265": "libx265",
-    "vp9": "libvpx-vp9",
-    "av1": "libsvtav1",
-}
 _WITH_B_FRAMES = ("libx264", "libx265")
-_RGB_FORMATS = ("gbrp", "bgr0", "rgb24", "rgb0")
 _SVT_LOG_ERRORS = "1"
-LEAST_X265_WIDTH = 64
-"""Pixels. At 40x32 and 48x64, x265 4.1 writes out of bounds and the process aborts."""
 BEYOND_FFMPEG = "its frame rate, pixel aspect ratio or duration exceeds FFmpeg's limit (2^31-1); write .y4m"
 
 
 def lost_last_duration(target: str) -> str:
     """A note that `target` does not keep how long the last frame lasts."""
     return f"the duration of the last frame is lost: {target} cannot store it"
-
-
-def encoder_name(suffix: str, codec: str | None) -> str:
-    """FFmpeg's encoder for a file suffix and the value of `--codec`."""
-    if codec is None:
-        return "libvpx-vp9" if suffix == ".webm" else "libx264"
-    return _ALIASES.get(codec, codec)
-
-
-def check_codec(suffix: str, codec: str | None, crf: int | None) -> None:
-    """Raise `UsageError` unless the codec exists, encodes video, fits the container and supports `crf`."""
-    name = encoder_name(suffix, codec)
-    try:
-        encoder = Codec(name, "w")
-    except (av.error.LookupError, ValueError) as error:
-        raise UsageError(
-            f"--codec {codec}: PyAV has no encoder of this name; libx264 is the default"
-        ) from error
-    if encoder.type != "video":
-        raise UsageError(f"--codec {codec} does not encode video")
-    if suffix == ".webm" and encoder.canonical_name not in ("vp8", "vp9", "av1"):
-        raise UsageError(f"a .webm file cannot hold {encoder.canonical_name}; use vp9 or av1, or write .mkv")
-    if name not in _ENCODERS and not is_lossless(encoder):
-        # Other lossy encoders default to a low bitrate, and each has its own quality option.
-        raise UsageError(f"--codec {codec} is not supported; use {', '.join(_ENCODERS)} or ffv1")
-    if crf is not None and name not in _ENCODERS:
-        known = ", ".join(_ENCODERS)
-        raise UsageError(f"--crf does not apply to {name}, which is lossless; it applies to {known}")
-    if crf is not None and not 0 <= crf <= 63:
-        raise UsageError(f"--crf {crf} is out of range; give 0 (best) to 51 (63 for vp9 and av1)")
-
-
-def is_lossless(encoder: Codec) -> bool:
-    """Whether the encoder has no lossy mode, so that its frames come back unchanged."""
-    return encoder.lossless and not encoder.lossy
-
-
-def pixel_format(encoder: Codec, width: int, height: int) -> str:
-    """4:2:0, which every player supports, for even sizes, else full-resolution chroma; RGB if lossless.
-
-    Raises `UsageError` for an encoder that supports none of these formats.
-    """
-    supported = [known.name for known in encoder.video_formats or []]
-    whole = (*_RGB_FORMATS, "yuv444p") if is_lossless(encoder) else ("yuv444p", *_RGB_FORMATS)
-    can_halve = width % 2 == height % 2 == 0 and not is_lossless(encoder)
-    for name in ("yuv420p", *whole) if can_halve else whole:
-        if name in supported:
-            return name
-    raise UsageError(f"--codec {encoder.name} cannot encode 8-bit frames of {width}x{height}; use libx264")
-
-
-def loses_aspect_ratio(suffix: str, codec: str | None, properties: VideoProperties) -> bool:
-    """Whether the file cannot store that pixels are not square.
-
-    PyAV passes the ratio to the encoder only, not to the muxer, and among these codecs only H.264 and H.265
-    store it in their own headers.
-    """
-    name = encoder_name(suffix, codec)
-    return properties.sample_aspect_ratio != 1 and not name.startswith(("libx264", "libx265"))
 
 
 class ContainerWriter:
@@ -152,13 +69,19 @@ class ContainerWriter:
         self._progress = progress
         self._count = 0
         suffix = "." + target.rsplit(".", 1)[-1].lower()
-        name = encoder_name(suffix, codec)
+        name = encoder_name(suffix, codec, properties)
         if name == "libx265" and properties.width < LEAST_X265_WIDTH:
             raise OutputError(
                 f"cannot write {target}: x265 needs frames at least {LEAST_X265_WIDTH} pixels wide; "
                 "use the default codec"
             )
-        self._pixel_format = pixel_format(Codec(name, "w"), properties.width, properties.height)
+        self._pixel_format = pixel_format(
+            Codec(name, "w"), properties.width, properties.height, properties.bit_depth
+        )
+        if properties.bit_depth > 8 and bits_of(VideoFormat(self._pixel_format)) == 8:
+            progress.note(f"frames of 10 bits are written with 8: {name} takes no more; use hevc or av1")
+        if has_light(properties) and not takes_light(name):
+            progress.note(f"{LIGHT} are lost: {name} does not write them; use h264, hevc or av1")
         self._properties = properties
         self._tags = tags_as_yuv(properties.color, can_be_tagged=True)
         with self._errors():
@@ -180,8 +103,9 @@ class ContainerWriter:
 
     def _add_stream(self, name: str, properties: VideoProperties, crf: int | None) -> VideoStream:
         options: dict[str, str] = {}
-        if (defaults := _ENCODERS.get(name)) is not None:
+        if (defaults := ENCODERS.get(name)) is not None:
             options = {**defaults.options, "crf": str(defaults.crf if crf is None else crf)}
+        options = light_options(name, properties, options)
         if name == "libsvtav1":
             # SVT-AV1 logs to stderr itself, and only this variable limits that.
             os.environ.setdefault("SVT_LOG", _SVT_LOG_ERRORS)
@@ -206,7 +130,7 @@ class ContainerWriter:
             context.max_b_frames = 0
         return stream
 
-    def write(self, frame: NDArray[np.uint8]) -> None:
+    def write(self, frame: Samples) -> None:
         """Append one RGB frame (height, width, 3). Raises `OutputError`."""
         with self._errors():
             picture = to_pixel_format(frame, self._pixel_format, self._tags)

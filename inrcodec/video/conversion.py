@@ -7,24 +7,22 @@ swscale rounds only with ACCURATE_RND and FULL_CHR_H_INT: else it truncates, abo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from av import VideoFrame
 from av.video.format import VideoFormat
-from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
+from inrcodec.samples import Samples, at_depth
 from inrcodec.video.color import frame_is_grey, frame_is_rgb, is_full_range
+from inrcodec.video.deep import bits_of, deep_frame, deep_rgb
+from inrcodec.video.pixel_planes import SUBSAMPLING, block_of, frame_of, plane_samples
 
 _READING = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _WRITING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
-SUBSAMPLING = {(1, 1): 444, (1, 2): 422, (2, 2): 420, (2, 1): 440, (1, 4): 411, (4, 4): 410}
-"""J:a:b notation by the rows and columns of a block."""
 _REPEATED = frozenset({(2, 2), (1, 2)})
 """Blocks over which swscale repeats chroma exactly."""
 _PLANAR = re.compile(r"yuva?j?4\d\dp(\d+le)?")
@@ -40,11 +38,18 @@ _FULL_LUMA = _full_range_codes(16, 235, 16, 0)
 _FULL_CHROMA = _full_range_codes(16, 240, 128, 128)
 
 
-def rgb_pixels(frame: VideoFrame) -> NDArray[np.uint8]:
-    """The frame in RGB, (height, width, 3), converted by its own matrix and range.
+def rgb_pixels(frame: VideoFrame, bit_depth: int = 8) -> Samples:
+    """The frame in RGB of `bit_depth` bits, (height, width, 3), converted by its own matrix and range.
 
-    Values are within 0.51 of the exact formula where samples have 8 bits.
+    Values are within 0.51 of the exact formula where samples have 8 bits, or `bit_depth` is 10.
     """
+    if bit_depth > 8 and bits_of(frame.format) > 8:
+        return deep_rgb(frame)
+    return at_depth(_rgb_pixels(frame), bit_depth)
+
+
+def _rgb_pixels(frame: VideoFrame) -> NDArray[np.uint8]:
+    """The frame in RGB of 8 bits."""
     if block_of(frame.format) != (1, 1):
         frame = _with_plain_chroma(frame)
     converted = frame.to_ndarray(format="rgb24", interpolation=_READING)
@@ -55,24 +60,33 @@ def rgb_pixels(frame: VideoFrame) -> NDArray[np.uint8]:
     return pixels
 
 
-def to_pixel_format(rgb: NDArray[np.uint8], pixel_format: str, tags: ColorTags) -> VideoFrame:
+def to_pixel_format(rgb: Samples, pixel_format: str, tags: ColorTags) -> VideoFrame:
     """An RGB frame (height, width, 3) converted to `pixel_format` by the matrix and the range of `tags`.
 
-    Samples are within 0.6 of the exact formula. Subsampled formats need a size of whole blocks.
+    Samples are within 0.6 of the exact formula, after rounding to 8 bits where the format holds no more.
+    Subsampled formats need a size of whole blocks.
     """
+    if bits_of(VideoFormat(pixel_format)) > 8:
+        frame = deep_frame(at_depth(rgb, 10), pixel_format, tags)
+    else:
+        frame = _plain_frame(at_depth(rgb, 8), pixel_format, tags)
+    if not frame_is_rgb(pixel_format):
+        frame.colorspace = tags.matrix
+        frame.color_range = ColorRange.JPEG if tags.full_range else ColorRange.MPEG
+    frame.color_primaries = tags.primaries
+    frame.color_trc = tags.transfer
+    return frame
+
+
+def _plain_frame(rgb: Samples, pixel_format: str, tags: ColorTags) -> VideoFrame:
+    """The frame of 8 bits in a format of as many."""
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
     if not frame_is_rgb(pixel_format):
         # PyAV copies the source frame's matrix to the converted frame, and swscale converts by that.
         frame.colorspace = tags.matrix
         convert = _full_range if tags.full_range else _limited_range
-        frame = convert(frame, pixel_format)
-        frame.colorspace = tags.matrix
-        frame.color_range = ColorRange.JPEG if tags.full_range else ColorRange.MPEG
-    elif pixel_format != "rgb24":
-        frame = frame.reformat(format=pixel_format)
-    frame.color_primaries = tags.primaries
-    frame.color_trc = tags.transfer
-    return frame
+        return convert(frame, pixel_format)
+    return frame if pixel_format == "rgb24" else frame.reformat(format=pixel_format)
 
 
 def _limited_range(frame: VideoFrame, pixel_format: str) -> VideoFrame:
@@ -88,12 +102,6 @@ def _full_range(frame: VideoFrame, pixel_format: str) -> VideoFrame:
     deep = _limited_range(frame, f"{pixel_format.replace('yuvj', 'yuv')}16le")
     luma, *chroma = (plane_samples(plane, np.uint16) for plane in deep.planes)
     return frame_of([_FULL_LUMA[luma], *(_FULL_CHROMA[plane] for plane in chroma)], pixel_format)
-
-
-def block_of(pixel_format: VideoFormat) -> tuple[int, int]:
-    """Rows and columns of the block of pixels that shares a chroma sample."""
-    # Formats differ in how they round, and 16 is a multiple of every block.
-    return 16 // pixel_format.chroma_height(16), 16 // pixel_format.chroma_width(16)
 
 
 def _with_plain_chroma(frame: VideoFrame) -> VideoFrame:
@@ -123,19 +131,3 @@ def as_planar(frame: VideoFrame) -> VideoFrame:
     subsampling = SUBSAMPLING[block_of(frame.format)]
     is_deep = frame.format.components[0].bits > 8 and subsampling in (444, 422, 420)
     return frame.reformat(format=f"yuv{subsampling}p{'16le' if is_deep else ''}", interpolation=_READING)
-
-
-def plane_samples(plane: VideoPlane, kind: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
-    """The samples (height, width) of a plane, which are little-endian if they have two bytes."""
-    lines = np.frombuffer(memoryview(plane), np.dtype(kind).newbyteorder("<"))
-    lines = lines.reshape(-1, plane.line_size // lines.itemsize)
-    return lines[: plane.height, : plane.width]
-
-
-def frame_of(planes: Sequence[NDArray[Any]], pixel_format: str) -> VideoFrame:
-    """A frame in a planar format with these planes, each (height, width); Y first."""
-    frame = VideoFrame(planes[0].shape[1], planes[0].shape[0], pixel_format)
-    for plane, samples in zip(frame.planes, planes, strict=True):
-        lines = np.frombuffer(memoryview(plane), samples.dtype).reshape(plane.height, -1)
-        lines[:, : plane.width] = samples
-    return frame

@@ -1,4 +1,4 @@
-"""Checks for what 8-bit RGB frames of one size cannot hold: it is refused, or noted in one line each."""
+"""Checks for what RGB frames of one size cannot hold: it is refused, or noted in one line each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from av import VideoFrame
 
 from inrcodec.errors import NotAVideo
 from inrcodec.progress import Progress
+from inrcodec.samples import DEPTHS, coded_depth
 from inrcodec.settings.source import SourceSettings
 from inrcodec.video.color import color_tags, hdr_name, is_convertible
+from inrcodec.video.deep import bits_of
 from inrcodec.video.geometry import TRANSPARENCY_NOTE, Turn, display_turn, is_transparent, unturned
+from inrcodec.video.light import Light
 from inrcodec.video.side_data import NOT_CARRIED, side_data
 
 
@@ -41,6 +44,10 @@ class FrameChecks:
         self._said: set[str] = set()
         self._format = ""
         self._size: tuple[int, int] | None = None
+        self._depth = 0
+        """Bits per sample that are coded, by the first frame; 0 before it."""
+        self.light = Light()
+        """Mastering display and light levels of the frames so far."""
 
     def check(self, number: int, frame: VideoFrame) -> tuple[Turn, bool]:
         """Check frame `number` of the file; return how to turn it, and whether that swaps width and height.
@@ -62,17 +69,22 @@ class FrameChecks:
         return turn, is_sideways
 
     def _check_format(self, frame: VideoFrame) -> None:
-        bits = max(component.bits for component in frame.format.components)
-        if bits > 8 and self._source.bit_depth != 8:
-            raise NotAVideo(
-                f"{self._path} has {bits} bits per sample ({frame.format.name}), this version codes 8: "
-                "--bit-depth 8 reduces it"
-            )
+        self._check_depth(bits_of(frame.format))
         tags = color_tags(frame)
         if not is_convertible(tags):
             raise NotAVideo(f"{self._path} uses colour matrix {tags.matrix} (H.273), which is not supported")
-        if hdr_name(tags) is not None:
+        if hdr_name(tags) is not None and self._depth == 8:
             self._tell(f"{hdr_name(tags)} video is coded with 8 bits per sample; its colour tags are kept")
+
+    def _check_depth(self, bits: int) -> None:
+        """Note samples that are coded with fewer bits than they have, unless `bit_depth` asks for that."""
+        asked = self._source.bit_depth
+        if self._depth == 0:
+            self._depth = min(coded_depth(bits), asked or DEPTHS[-1])
+            if asked is not None and asked > self._depth:
+                self._tell(f"the source has {bits} bits per sample, so frames are coded with {self._depth}")
+        if bits > self._depth and asked != self._depth:
+            self._tell(f"samples of {bits} bits are coded with {self._depth}")
 
     def _turn(self, frame: VideoFrame) -> tuple[Turn, bool]:
         try:
@@ -82,6 +94,7 @@ class FrameChecks:
             return unturned, False
 
     def _tell_what_is_lost(self, number: int, frame: VideoFrame) -> None:
+        self.light.add(side_data(frame))
         for data in side_data(frame):
             if data.type in NOT_CARRIED:
                 self._tell(f"{NOT_CARRIED[data.type]} is not carried".replace("s is not", "s are not"))

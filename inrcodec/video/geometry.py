@@ -8,16 +8,18 @@ import numpy as np
 from av import VideoFrame
 from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation
-from numpy.typing import NDArray
 
 from inrcodec.errors import UsageError
+from inrcodec.samples import Samples, depth_of
 from inrcodec.settings.source import Crop, Size
 from inrcodec.video.conversion import rgb_pixels
+from inrcodec.video.deep import widened
 from inrcodec.video.side_data import side_data
 
-Frame = NDArray[np.uint8]
+Frame = Samples
 """RGB, (height, width, 3)."""
 Turn = Callable[[Frame], Frame]
+_EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 TRANSPARENCY_NOTE = "transparency is not carried: pixels are coded as if opaque"
 
 
@@ -88,12 +90,21 @@ def scale(frame: Frame, size: Size) -> Frame:
     if width % size.width == 0 and height % size.height == 0:
         return box_average(frame, size)
     shrinks = size.width <= width and size.height <= height
+    if depth_of(frame) > 8:
+        return _deep_scale(frame, size, shrinks)
     resized = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
         width=size.width,
         height=size.height,
         interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
     )
     return rgb_pixels(resized)
+
+
+def _deep_scale(frame: Frame, size: Size, shrinks: bool) -> Frame:
+    """The frame of 10 bits resized; swscale computes with 16."""
+    kind = Interpolation.AREA if shrinks else Interpolation.BICUBIC
+    whole = VideoFrame.from_ndarray(np.ascontiguousarray(widened(frame)), format="rgb48le")
+    return rgb_pixels(whole.reformat(width=size.width, height=size.height, interpolation=kind | _EXACT), 10)
 
 
 def box_average(frame: Frame, size: Size) -> Frame:
@@ -103,5 +114,5 @@ def box_average(frame: Frame, size: Size) -> Frame:
     sums = frame.reshape(size.height, rows, width * 3).sum(axis=1, dtype=np.uint32)
     sums = sums.reshape(size.height, size.width, columns, 3).sum(axis=2, dtype=np.uint32)
     count = rows * columns
-    means: Frame = ((sums + count // 2) // count).astype(np.uint8)
+    means: Frame = ((sums + count // 2) // count).astype(frame.dtype)
     return means

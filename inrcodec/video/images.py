@@ -16,10 +16,10 @@ import av
 import numpy as np
 from av import VideoFrame
 from av.video.codeccontext import VideoCodecContext
-from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
 from inrcodec.errors import OutputError, UsageError
+from inrcodec.samples import Samples, depth_of
 from inrcodec.system.files import (
     atomic_output,
     make_folder,
@@ -123,7 +123,7 @@ class OneImageWriter:
         self._properties = properties
         self._is_written = False
 
-    def write(self, frame: NDArray[np.uint8]) -> None:
+    def write(self, frame: Samples) -> None:
         """Write one RGB frame (height, width, 3). Raises `OutputError`."""
         if self._is_written:
             raise OutputError(f"cannot write {self._target}: it holds one picture only")
@@ -143,7 +143,7 @@ class ImageWriter:
         self._target = target
         self._properties = properties
 
-    def write(self, frame: NDArray[np.uint8]) -> None:
+    def write(self, frame: Samples) -> None:
         """Write one RGB frame (height, width, 3). Raises `OutputError`."""
         with _errors(self._target):
             data = png_bytes(frame, self._properties.sample_aspect_ratio)
@@ -164,7 +164,7 @@ def _errors(target: str) -> Iterator[None]:
         raise OutputError(f"cannot write {target}: {BEYOND_FFMPEG}") from error
 
 
-def replace_picture(path: str, frame: NDArray[np.uint8], software: str) -> None:
+def replace_picture(path: str, frame: Samples, software: str) -> None:
     """Write one RGB frame (height, width, 3) to the PNG file at `path` atomically.
 
     Its text chunk names `software`. Raises `OutputError`.
@@ -177,19 +177,20 @@ def replace_picture(path: str, frame: NDArray[np.uint8], software: str) -> None:
         file.write(data[:_PNG_HEAD] + length.to_bytes(4) + content + check.to_bytes(4) + data[_PNG_HEAD:])
 
 
-def png_bytes(frame: NDArray[np.uint8], sample_aspect_ratio: Fraction = Fraction(1)) -> bytes:
-    """One RGB frame (height, width, 3) as a PNG file."""
-    picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+def png_bytes(frame: Samples, sample_aspect_ratio: Fraction = Fraction(1)) -> bytes:
+    """One RGB frame (height, width, 3) as a PNG file, whose samples have 8 or, for 10 bits, 16 bits."""
+    name = "rgb24" if depth_of(frame) == 8 else "rgb48be"
+    picture = to_pixel_format(frame, name, ColorTags())
     return _coded(picture, "png", sample_aspect_ratio=sample_aspect_ratio)
 
 
-def webp_bytes(frame: NDArray[np.uint8]) -> bytes:
-    """One RGB frame (height, width, 3) as a lossless WebP file, which is smaller than a PNG."""
+def webp_bytes(frame: Samples) -> bytes:
+    """One RGB frame (height, width, 3) of 8 bits as a lossless WebP file, which is smaller than a PNG."""
     picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(format="bgra")
     return _coded(picture, "libwebp", {"lossless": "1", "compression_level": "3"})
 
 
-def jpeg_bytes(frame: NDArray[np.uint8]) -> bytes:
+def jpeg_bytes(frame: Samples) -> bytes:
     """One RGB frame (height, width, 3) as a high-quality JPEG file with full-resolution chroma."""
     # JFIF, section "Standards": BT.601 matrix, full range.
     tags = ColorTags(matrix=_BT601_MATRIX, full_range=True)

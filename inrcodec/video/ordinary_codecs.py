@@ -20,13 +20,13 @@ import numpy as np
 from av.codec.codec import UnknownCodecError
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
 from inrcodec.errors import InrcError, UsageError
+from inrcodec.samples import Samples, depth_of
 from inrcodec.video.conversion import rgb_pixels, to_pixel_format
 
-Frames = NDArray[np.uint8]
+Frames = Samples
 RATE = Fraction(25)
 _START_CODE = b"\0\0\1"
 _SETTINGS_UNIT = 6
@@ -130,6 +130,7 @@ def encode_stream(frames: Frames, rival: Rival, crf: float, rate: Fraction = RAT
     # Otherwise SVT-AV1 prints its settings to stderr.
     os.environ.setdefault("SVT_LOG", "1")
     height, width = frames.shape[1:3]
+    name = "yuv420p" if depth_of(frames) == 8 else "yuv420p10le"
     if min(height, width) < encoder.least_side:
         raise RivalFailed(f"{rival.name} is not safe with frames of {width}x{height}")
     edges = ((0, height % 2), (0, width % 2), (0, 0))
@@ -137,10 +138,10 @@ def encode_stream(frames: Frames, rival: Rival, crf: float, rate: Fraction = RAT
         with av.open(buffer, "w", format=encoder.muxer) as container:
             stream = cast(VideoStream, container.add_stream(encoder.name, rate=rate, options=options))
             stream.height, stream.width = height + height % 2, width + width % 2
-            stream.pix_fmt = "yuv420p"
+            stream.pix_fmt = name
             for frame in frames:
                 even = np.pad(frame, edges, mode="edge")
-                container.mux(stream.encode(to_pixel_format(even, "yuv420p", _BT709)))
+                container.mux(stream.encode(to_pixel_format(even, name, _BT709)))
             container.mux(stream.encode(None))
     data = buffer.getvalue()
     return without_settings(data) if rival.codec == "x264" else data
@@ -152,7 +153,9 @@ def without_settings(data: bytes) -> bytes:
     return _START_CODE.join([first, *(unit for unit in units if unit[0] & 31 != _SETTINGS_UNIT)])
 
 
-def decoded_frames(data: bytes, rival: Rival, height: int, width: int) -> Iterator[Frames]:
+def decoded_frames(
+    data: bytes, rival: Rival, height: int, width: int, bit_depth: int = 8
+) -> Iterator[Frames]:
     """The frames of a stream from `encode_stream` one by one, RGB, cropped to (height, width, 3).
 
     Raises `RivalFailed`.
@@ -163,7 +166,7 @@ def decoded_frames(data: bytes, rival: Rival, height: int, width: int) -> Iterat
     ):
         for frame in container.decode(video=0):
             frame.colorspace, frame.color_range = _BT709.matrix, ColorRange.MPEG
-            yield rgb_pixels(frame)[:height, :width]
+            yield rgb_pixels(frame, bit_depth)[:height, :width]
 
 
 @contextmanager

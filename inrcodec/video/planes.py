@@ -9,34 +9,37 @@ from functools import partial
 import numpy as np
 from av import VideoFrame
 from av.video.plane import VideoPlane
-from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
+from inrcodec.samples import Samples, at_depth, coded_depth, depth_of, sample_type
 from inrcodec.settings.source import Size, SourceSettings
 from inrcodec.video.color import BT709_MATRIX, color_tags, frame_is_grey, frame_is_rgb
-from inrcodec.video.conversion import SUBSAMPLING, as_planar, block_of, plane_samples, to_pixel_format
+from inrcodec.video.conversion import as_planar, to_pixel_format
 from inrcodec.video.cropping import NO_CROPPING, Cropping
+from inrcodec.video.deep import bits_of, deep_planes
 from inrcodec.video.geometry import Turn, crop_margins, unturned
+from inrcodec.video.pixel_planes import SUBSAMPLING, block_of, plane_samples
 
-Plane = NDArray[np.uint8]
+Plane = Samples
 """(height, width)."""
 _BT601_MATRIX = 6
 _LIKE_BT601 = frozenset({2, 5, 6})
 """Matrices that are BT.601: unspecified (for a small video), BT.470BG, SMPTE 170M."""
 _NAMES = {block: f"yuv{SUBSAMPLING[block]}p" for block in ((1, 1), (1, 2), (2, 2))}
 """Pixel formats by rows and columns of the block of pixels that shares a chroma sample."""
-_NEUTRAL = 128
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How 8-bit luma and chroma follow from RGB; the default is that of most videos."""
+    """How luma and chroma follow from RGB; the default is that of most videos."""
 
     block: tuple[int, int] = (2, 2)
     """Rows and columns of the block of pixels that shares a chroma sample: 4:4:4, 4:2:2 or 4:2:0."""
     matrix: int = BT709_MATRIX
     """H.273 code point."""
     full_range: bool = False
+    bit_depth: int = 8
+    """Bits per sample: 8 or 10."""
 
 
 def sampling_of(frame: VideoFrame) -> Sampling | None:
@@ -45,33 +48,36 @@ def sampling_of(frame: VideoFrame) -> Sampling | None:
         return None
     tags, block = color_tags(frame), block_of(frame.format)
     matrix = _BT601_MATRIX if tags.matrix in _LIKE_BT601 else tags.matrix
-    return Sampling(block if block in _NAMES else (1, 1), matrix, tags.full_range)
+    depth = coded_depth(bits_of(frame.format))
+    return Sampling(block if block in _NAMES else (1, 1), matrix, tags.full_range, depth)
 
 
 def stored_planes(frame: VideoFrame, sampling: Sampling) -> list[Plane] | None:
-    """Y, U and V of a frame of this sampling as they are stored; None if they are not of 8 bits."""
-    if frame.format.components[0].bits != 8:
+    """Y, U and V of a frame of this sampling as they are stored; None if they have another depth."""
+    if frame.format.components[0].bits != sampling.bit_depth:
         return None
+    is_deep = sampling.bit_depth > 8
     if frame_is_grey(frame.format.name):
-        luma = _samples(frame.reformat(format="gray").planes[0])
-        return [luma, *(2 * [np.full_like(luma, _NEUTRAL)])]
+        luma = deep_planes(frame)[0] if is_deep else _samples(frame.reformat(format="gray").planes[0])
+        return [luma, *(2 * [np.full_like(luma, 1 << (sampling.bit_depth - 1))])]
     if block_of(frame.format) != sampling.block:
         return None
-    return [_samples(plane) for plane in as_planar(frame).planes[:3]]
+    return deep_planes(frame) if is_deep else [_samples(plane) for plane in as_planar(frame).planes[:3]]
 
 
-def yuv_planes(rgb: NDArray[np.uint8], sampling: Sampling) -> list[Plane]:
+def yuv_planes(rgb: Samples, sampling: Sampling) -> list[Plane]:
     """Y, U and V of an RGB frame (height, width, 3); a cut block repeats its last row or column."""
     height, width = rgb.shape[:2]
     rows, columns = sampling.block
     whole = np.pad(rgb, ((0, -height % rows), (0, -width % columns), (0, 0)), mode="edge")
     tags = ColorTags(matrix=sampling.matrix, full_range=sampling.full_range)
-    luma, *chroma = to_pixel_format(whole, _NAMES[sampling.block], tags).planes
-    return [_samples(luma)[:height, :width], *(_samples(plane) for plane in chroma)]
+    name = _NAMES[sampling.block] + ("10le" if sampling.bit_depth > 8 else "")
+    luma, *chroma = (_samples(one, sampling.bit_depth) for one in to_pixel_format(whole, name, tags).planes)
+    return [luma[:height, :width], *chroma]
 
 
-def _samples(plane: VideoPlane) -> Plane:
-    return plane_samples(plane, np.uint8)
+def _samples(plane: VideoPlane, bit_depth: int = 8) -> Plane:
+    return plane_samples(plane, sample_type(bit_depth))
 
 
 class Picture:
@@ -79,7 +85,7 @@ class Picture:
 
     def __init__(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: Samples,
         sampling: Sampling | None = None,
         stored: Callable[[], list[Plane] | None] = lambda: None,
     ) -> None:
@@ -97,10 +103,16 @@ class Picture:
         stored = self._stored() if sampling == self.sampling else None
         return yuv_planes(self.pixels, sampling) if stored is None else stored
 
+    def at_depth(self, bits: int) -> Picture:
+        """The picture in RGB of `bits` bits; itself if it has as many."""
+        if depth_of(self.pixels) == bits:
+            return self
+        return Picture(at_depth(self.pixels, bits))
+
 
 def picture_of(
     frame: VideoFrame,
-    pixels: NDArray[np.uint8],
+    pixels: Samples,
     turn: Turn,
     is_sideways: bool,
     source: SourceSettings,
@@ -110,6 +122,8 @@ def picture_of(
     found = sampling_of(frame)
     if found is None:
         return Picture(pixels)
+    # Samples that were reduced are measured as they were coded.
+    found = replace(found, bit_depth=depth_of(pixels))
     block = found.block[::-1] if is_sideways else found.block
     if block not in _NAMES:
         return Picture(pixels, replace(found, block=(1, 1)))

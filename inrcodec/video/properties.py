@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitstream.header import ColorTags, SourcePart, StreamHeader
+from bitstream.light import ContentLight, MasteringDisplay
+from inrcodec.samples import Samples, coded_depth
 
 LARGEST_TERM = 2**31 - 1
 """Largest numerator or denominator of a fraction in FFmpeg; a stream header allows 2^32-1."""
@@ -32,6 +34,7 @@ class VideoProperties:
     rotation: int = 0
     """Degrees clockwise to turn a frame for display; 0 for sources, whose frames are turned when read."""
     bit_depth: int = 8
+    """Bits per sample of the frames: 8 or 10."""
     color: ColorTags = field(default_factory=ColorTags)
     timestamps: tuple[int, ...] | None = None
     """Timestamp of each frame, in units of the time base from 0 on; None at a constant frame rate."""
@@ -39,6 +42,10 @@ class VideoProperties:
     """Duration of the last frame in units of the time base; None if it lasts 1 / `frame_rate`."""
     part: SourcePart | None = None
     """The part of the source that the frames are; None for the whole source, or if it is unknown."""
+    mastering_display: MasteringDisplay | None = None
+    """The display on which an HDR video was graded; None if it is unknown."""
+    content_light: ContentLight | None = None
+    """Light levels of an HDR video; None if they are unknown."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,8 @@ class Window:
 class Clip:
     """Decoded frames in display order."""
 
-    frames: NDArray[np.uint8]
-    """RGB, (T, height, width, 3)."""
+    frames: Samples
+    """RGB, (T, height, width, 3), uint8 or of 10 bits as uint16."""
     properties: VideoProperties
     window: Window = Window()
     """Where the frames lie in the source."""
@@ -79,12 +86,21 @@ def part_properties(properties: VideoProperties, frames: range) -> VideoProperti
     """Properties of the segment `frames`; its times are kept only if it is the whole video."""
     if len(frames) == properties.frame_count:
         return properties
-    return replace(properties, frame_count=len(frames), timestamps=None, last_duration=None, part=None)
+    return replace(
+        properties,
+        frame_count=len(frames),
+        timestamps=None,
+        last_duration=None,
+        part=None,
+        mastering_display=None,
+        content_light=None,
+    )
 
 
 def properties_of(header: StreamHeader) -> VideoProperties:
     """The video properties stored in a stream header."""
-    return VideoProperties(**{one.name: getattr(header, one.name) for one in fields(VideoProperties)})
+    found = VideoProperties(**{one.name: getattr(header, one.name) for one in fields(VideoProperties)})
+    return replace(found, bit_depth=coded_depth(header.bit_depth))
 
 
 def header_of(properties: VideoProperties, coded_size: tuple[int, int]) -> StreamHeader:

@@ -11,16 +11,17 @@ from itertools import islice
 import av
 import numpy as np
 from av import VideoFrame
-from numpy.typing import NDArray
 
 from bitstream.timestamps import duration
 from inrcodec.errors import NotAVideo, UsageError
 from inrcodec.progress import Progress, Silent
+from inrcodec.samples import DEPTHS, Samples, coded_depth
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
 from inrcodec.text import counted
 from inrcodec.video.color import assume_matrix, color_tags
 from inrcodec.video.conversion import rgb_pixels
 from inrcodec.video.cropping import Cropping
+from inrcodec.video.deep import bits_of
 from inrcodec.video.frame_checks import FrameChecks
 from inrcodec.video.geometry import Frame, Turn, cropped, scale
 from inrcodec.video.mending import on_grid
@@ -47,7 +48,7 @@ def read_clip(path: str, source: SourceSettings, progress: Progress | None = Non
 
 
 class FrameReading:
-    """Yields the frames of `read_clip` one by one, each (height, width, 3) uint8, without holding them.
+    """Yields the frames of `read_clip` one by one, each (height, width, 3), without holding them.
 
     `properties` and `window` (see `Clip`) are known once the pass is over. Iterating raises what `read_clip`
     raises; with `is_held` also `UsageError` if all frames together would not fit in memory.
@@ -89,8 +90,8 @@ def check_source(source: SourceSettings) -> None:
     for name, size in (("--crop", source.crop), ("--scale", source.scale)):
         if size is not None and (size.width < 1 or size.height < 1):
             raise UsageError(f"{name} {size.width}x{size.height} has no pixels")
-    if source.bit_depth not in (None, 8):
-        raise UsageError(f"--bit-depth {source.bit_depth} is not supported in this version; give 8")
+    if source.bit_depth not in (None, *DEPTHS):
+        raise UsageError(f"--bit-depth {source.bit_depth}: frames are coded with 8 or 10 bits per sample")
 
 
 def range_text(frames: FrameRange) -> str:
@@ -118,14 +119,15 @@ def _read(
             assume_matrix(frame)
             if first is None:
                 first = frame
+                depth = _depth_of(frame, source)
                 if is_held:
-                    _check_memory(opened, frame, source)
+                    _check_memory(opened, frame, source, depth)
             turn, is_sideways = checks.check(source.frames.start + index, frame)
             timestamps.append(frame.pts)
             if index % source.every:
                 continue
             cropping = opened.cropping.within(frame.height, frame.width)
-            pixels = _fitted(frame, cropping, turn, source)
+            pixels = _fitted(frame, depth, cropping, turn, source)
             picture = picture_of(frame, pixels, turn, is_sideways, source, cropping)
             height, width = picture.pixels.shape[:2]
             count += 1
@@ -149,9 +151,12 @@ def _read(
         frame_rate=timing.frame_rate,
         time_base=timing.time_base,
         sample_aspect_ratio=_scaled_ratio(ratio, first, is_sideways, source, cropping),
+        bit_depth=depth,
         color=color_tags(first),
         timestamps=timing.timestamps,
         last_duration=None if _is_thinned(timing, source.every) else timing.last_duration,
+        mastering_display=checks.light.mastering_display,
+        content_light=checks.light.content_light,
     )
     stop = None if following is None else timing.start + duration(properties)
     return properties, Window(timing.start, source.frames.start > 0, stop)
@@ -191,7 +196,12 @@ def _expected_count(opened: Source, source: SourceSettings) -> int:
     return len(range(frames.start, min(stops), source.every)) if stops else 0
 
 
-def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings) -> None:
+def _depth_of(first: VideoFrame, source: SourceSettings) -> int:
+    """Bits per sample of the frames of a video, which are those of its first one or fewer."""
+    return min(coded_depth(bits_of(first.format)), source.bit_depth or DEPTHS[-1])
+
+
+def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings, depth: int) -> None:
     """Raise `UsageError` if the selected frames, by their estimated number, do not fit in memory."""
     memory_bytes = physical_memory_bytes()
     if not opened.estimated_frame_count or memory_bytes is None:
@@ -200,7 +210,7 @@ def _check_memory(opened: Source, first: VideoFrame, source: SourceSettings) -> 
     count = len(range(source.frames.start, min(stop, opened.estimated_frame_count), source.every))
     height, width = opened.cropping.within(first.height, first.width).shape(first.height, first.width)
     size = source.scale or source.crop or Size(width, height)
-    needed_bytes = count * size.width * size.height * 3
+    needed_bytes = count * size.width * size.height * 3 * (1 if depth == 8 else 2)
     if needed_bytes > memory_bytes:
         raise UsageError(
             f"{counted(count, 'frame')} of {size.width}x{size.height} take {needed_bytes / 1e9:.1f} GB, this "
@@ -223,9 +233,11 @@ def _no_frames(path: str, frames: FrameRange, is_cut_off: bool) -> str:
     return f"{path} has no frames in {range_text(frames)}{reason}"
 
 
-def _fitted(frame: VideoFrame, cropping: Cropping, turn: Turn, source: SourceSettings) -> Frame:
+def _fitted(
+    frame: VideoFrame, bit_depth: int, cropping: Cropping, turn: Turn, source: SourceSettings
+) -> Frame:
     """RGB pixels of one frame, cut by `cropping`, turned, cropped and scaled, in their own memory."""
-    pixels: Frame = turn(cropping.cut(rgb_pixels(frame)))
+    pixels: Frame = turn(cropping.cut(rgb_pixels(frame, bit_depth)))
     if source.crop is not None:
         pixels = cropped(pixels, source.crop)
     if source.scale is not None:
@@ -234,9 +246,9 @@ def _fitted(frame: VideoFrame, cropping: Cropping, turn: Turn, source: SourceSet
     return pixels if pixels.base is None else pixels.copy()
 
 
-def stacked(pixels: list[Frame]) -> NDArray[np.uint8]:
+def stacked(pixels: list[Frame]) -> Samples:
     """All frames as one array (T, height, width, 3); empties `pixels` so that each is held only once."""
-    frames = np.empty((len(pixels), *pixels[0].shape), dtype=np.uint8)
+    frames = np.empty((len(pixels), *pixels[0].shape), dtype=pixels[0].dtype)
     for index in reversed(range(len(pixels))):
         frames[index] = pixels.pop()
     return frames

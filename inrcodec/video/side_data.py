@@ -8,11 +8,8 @@ from typing import cast
 from av import VideoFrame
 from av.sidedata.sidedata import SideData, SideDataContainer, Type
 
-_HDR = "HDR metadata (mastering display, light levels)"
 NOT_CARRIED = {
-    Type.MASTERING_DISPLAY_METADATA: _HDR,
-    Type.CONTENT_LIGHT_LEVEL: _HDR,
-    Type.AMBIENT_VIEWING_ENVIRONMENT: _HDR,
+    Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment of HDR video",
     Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
     Type.DOVI_METADATA: "Dolby Vision metadata",

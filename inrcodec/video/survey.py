@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from inrcodec.errors import NotAVideo
 from inrcodec.progress import Progress
+from inrcodec.samples import peak_of
 from inrcodec.settings.source import SourceSettings
 from inrcodec.video.geometry import Frame
 from inrcodec.video.properties import Clip, VideoProperties, Window, part_properties
@@ -21,6 +22,8 @@ THUMBNAIL_ROWS, THUMBNAIL_COLUMNS = 9, 16
 SAMPLED_EVERY = 4
 """Step between rows on which gradients are measured; those in time use it for columns too."""
 GREEN = 1
+CODES = 255
+"""Differences are measured in these code values at every depth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,16 +131,19 @@ class _Meter:
         self.digest.update(np.ascontiguousarray(frame).data)
         rows = frame[::SAMPLED_EVERY, :, GREEN].astype(np.int16)
         samples, small = rows[:, ::SAMPLED_EVERY], thumbnail(frame)
-        steps = np.abs(np.diff(rows, axis=1))
-        self.spatial.append(float(steps.mean()) if steps.size else 0.0)
+        steps, unit = np.abs(np.diff(rows, axis=1)), CODES / peak_of(frame)
+        self.spatial.append(unit * float(steps.mean()) if steps.size else 0.0)
         before, small_before = self._samples, self._thumbnail
-        self.temporal.append(0.0 if before is None else float(np.abs(samples - before).mean()))
+        self.temporal.append(0.0 if before is None else unit * float(np.abs(samples - before).mean()))
         self.changes.append(0.0 if small_before is None else float(np.abs(small - small_before).mean()))
         self._samples, self._thumbnail = samples, small
 
 
 def thumbnail(frame: Frame) -> NDArray[np.float64]:
-    """Mean colours of a grid of cells over the frame (height, width, 3), at most 9 rows by 16 columns."""
+    """Mean colours of a grid of cells over the frame (height, width, 3), at most 9 rows by 16 columns.
+
+    They are in code values 0 to 255 at every depth.
+    """
     means: NDArray[Any] = frame
     for axis, cells in ((0, THUMBNAIL_ROWS), (1, THUMBNAIL_COLUMNS)):
         length = means.shape[axis]
@@ -145,4 +151,4 @@ def thumbnail(frame: Frame) -> NDArray[np.float64]:
         widths = np.diff([*starts, length])
         sums = np.add.reduceat(means, starts, axis=axis, dtype=np.float64)
         means = sums / np.expand_dims(widths, tuple({0, 1, 2} - {axis}))
-    return means
+    return means * (CODES / peak_of(frame))

@@ -9,22 +9,20 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bitstream import Extras
 from inrcodec.errors import UsageError
 from inrcodec.progress import Progress, Silent
+from inrcodec.samples import Samples
 from inrcodec.system.files import atomic_output, check_output_file
 from inrcodec.video.containers import (
     FORMATS,
     AnyExtras,
     ContainerWriter,
-    check_codec,
-    loses_aspect_ratio,
     lost_last_duration,
 )
+from inrcodec.video.encoders import check_codec, loses_aspect_ratio
 from inrcodec.video.images import OneImageWriter, check_output_images, write_images
+from inrcodec.video.light import LIGHT, has_light
 from inrcodec.video.properties import VideoProperties
 from inrcodec.video.sources import number_field
 from inrcodec.video.y4m import Y4MWriter
@@ -35,7 +33,7 @@ STDOUT = "-"
 class FrameWriter(Protocol):
     """Takes the frames of a video in display order."""
 
-    def write(self, frame: NDArray[np.uint8]) -> None:
+    def write(self, frame: Samples) -> None:
         """Append one RGB frame (height, width, 3). Raises `OutputError`."""
 
 
@@ -185,3 +183,5 @@ def _note_what_is_dropped(
         progress.note(f"timestamps are irregular; {name} gets a constant {rate:.6g} fps")
     elif properties.last_duration is not None:
         progress.note(lost_last_duration(name))
+    if has_light(properties):
+        progress.note(f"{LIGHT} are lost: {name} cannot store them")

@@ -219,7 +219,7 @@ FAILURES = [
     (1, ["encode", "text.txt", "-o", "a.inrv"], "text.txt is not a video"),
     (1, ["encode", "empty.mp4", "-o", "a.inrv"], "empty.mp4 is not a video"),
     (1, ["encode", "sound.m4a", "-o", "a.inrv"], "only audio"),
-    (1, ["encode", "deep.mkv", "-o", "a.inrv"], "--bit-depth 8"),
+    (2, ["encode", "deep.mkv", "-o", "a.inrv", "--bit-depth", "12"], "'12' is not one of '8', '10'"),
     (1, ["encode", CARPHONE, "-o", "a.inrv", "--frames", "900:"], "no frames in 900:"),
     (2, ["encode", "missing.mp4", "-o", "a.inrv"], "missing.mp4 does not exist"),
     (2, ["encode", "missing%03d.png", "-o", "a.inrv"], "no file matches"),

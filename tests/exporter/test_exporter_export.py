@@ -283,6 +283,17 @@ def test_only_the_pinned_runtime_is_unpacked(tmp_path: Path) -> None:
         runtime.unpack_runtime(package, tmp_path)
 
 
+def test_files_of_10_bits_are_exported_with_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = bitstream.load(HNERV.read_bytes())
+    source = tmp_path / "deep.inrv"
+    deep = replace(stream, header=replace(stream.header, bit_depth=10))
+    source.write_bytes(bitstream.dump(deep))
+    assert exported(source, tmp_path / "out") == 0
+    assert "note: frames of 10 bits are exported with 8" in capsys.readouterr().err
+    with inrcodec.open(HNERV, "cpu", "float32") as video:
+        assert np.abs(player.Player(tmp_path / "out")[2].astype(int) - video[2]).max() <= 1
+
+
 def test_frames_are_exported_upright_with_their_times(tmp_path: Path) -> None:
     stream = bitstream.load(HNERV.read_bytes())
     header = replace(

@@ -21,9 +21,10 @@ from inrcodec.quality.evaluation import evaluate
 from inrcodec.settings.source import Size, SourceSettings
 from inrcodec.video import VideoProperties, open_writer, read_clip
 from inrcodec.video.color import UNSPECIFIED
-from inrcodec.video.conversion import frame_of, plane_samples, rgb_pixels
+from inrcodec.video.conversion import rgb_pixels
 from inrcodec.video.cropping import NO_CROPPING, Cropping
 from inrcodec.video.geometry import Turn, cropped, unturned
+from inrcodec.video.pixel_planes import frame_of, plane_samples
 from inrcodec.video.planes import Sampling, picture_of, yuv_planes
 
 Planes = list[NDArray[np.uint8]]

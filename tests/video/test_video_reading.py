@@ -222,13 +222,28 @@ def test_missing_inputs(tmp_path: Path) -> None:
         read_clip(str(tmp_path), ALL)
 
 
-def test_deep_samples_are_refused_or_reduced(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "deep.mkv", gradient(32, 32, 2), "ffv1", "yuv420p10le")
-    with pytest.raises(NotAVideo, match="10 bits per sample.*--bit-depth 8"):
-        read_clip(str(path), ALL)
-    clip = read_clip(str(path), SourceSettings(bit_depth=8))
-    assert clip.frames.dtype == np.uint8
-    assert clip.properties.bit_depth == 8
+@pytest.mark.parametrize(
+    ("pixel_format", "asked", "depth", "note"),
+    [
+        ("yuv420p10le", None, 10, None),
+        ("yuv420p10le", 8, 8, None),
+        ("yuv444p12le", None, 10, "samples of 12 bits are coded with 10"),
+        ("yuv444p12le", 10, 10, None),
+        ("yuv420p9le", None, 10, None),
+        ("yuv420p", 10, 8, "the source has 8 bits per sample, so frames are coded with 8"),
+        ("yuv420p", 8, 8, None),
+    ],
+)
+def test_deep_samples_are_kept_or_reduced(
+    tmp_path: Path, notes: Notes, pixel_format: str, asked: int | None, depth: int, note: str | None
+) -> None:
+    path = write_video(tmp_path / "deep.mkv", gradient(32, 32, 2), "ffv1", pixel_format)
+    clip = read_clip(str(path), SourceSettings(bit_depth=asked), notes)
+    assert clip.properties.bit_depth == depth
+    assert clip.frames.dtype == (np.uint8 if depth == 8 else np.uint16)
+    assert notes.lines == ([] if note is None else [note])
+    with pytest.raises(UsageError, match="8 or 10 bits"):
+        read_clip(str(path), SourceSettings(bit_depth=12))
 
 
 def test_alpha_and_fields_are_noted(tmp_path: Path, notes: Notes) -> None:
@@ -320,11 +335,3 @@ def test_a_name_with_a_colon_and_a_percent(tmp_path: Path) -> None:
     strange = tmp_path / "http: 100% %d.mp4"
     written.rename(strange)
     assert len(read_clip(str(strange), ALL).frames) == 1
-
-
-def test_hdr_metadata_is_noted(tmp_path: Path, notes: Notes) -> None:
-    mastering = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):"
-    options = {"x265-params": f"log-level=none:{mastering}max-cll=1000,400"}
-    path = write_video(tmp_path / "a.mkv", gradient(64, 64, 2), "libx265", "yuv420p", options=options)
-    read_clip(str(path), ALL, notes)
-    assert notes.lines == ["HDR metadata (mastering display, light levels) is not carried"]

@@ -31,6 +31,7 @@ from inrcodec.models.inrc.latent_contexts import part_channels
 from inrcodec.models.inrc.planes import Planes, no_planes
 from inrcodec.models.inrc.prediction import predict_batch
 from inrcodec.models.inrc.quads import to_colours, to_quads
+from inrcodec.models.layers.codes import fractions
 
 FIRST_ROUNDING = 0.33
 """Offset of the deadzone rounding in the first pass, when there are no contexts yet."""
@@ -217,7 +218,7 @@ class LatentFit:
         video = self._segment.video
         colours = to_colours(to_quads(planes), self._segment.config.is_smooth)
         shown = colours[:, : video.height, : video.width].clamp_(0, 1)
-        source = self._segment.clip[self._segment.rows(batch)].float() / 255
+        source = fractions(self._segment.clip[self._segment.rows(batch)])
         return (shown - source).square().mean((1, 2, 3))
 
     def fit_entropy(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> None:

@@ -16,6 +16,7 @@ from inrcodec.fit.training.clock import Clock
 from inrcodec.fit.training.meter import REPORT_SECONDS
 from inrcodec.models.inrc.planes import Planes
 from inrcodec.models.inrc.quads import refine, to_codes, to_quads
+from inrcodec.models.layers.codes import as_array, peak
 from inrcodec.progress import Course, FitReport, Picture, Progress
 
 
@@ -24,9 +25,9 @@ def picture(segment: SegmentPlanes, frames: Mapping[int, Planes], weights: Mappi
     """The middle frame of the segment: source, and `frames` refined by a network with these `weights`."""
     middle, video = segment.frame_count // 2, segment.video
     planes = frames[middle].map(lambda plane: plane[None].float())
-    codes = to_codes(refine(to_quads(planes), weights), segment.config.is_smooth)
+    codes = to_codes(refine(to_quads(planes), weights), segment.config.is_smooth, peak(segment.clip))
     shown = codes[0, : video.height, : video.width]
-    return Picture(segment.clip[middle].cpu().numpy(), shown.cpu().numpy())
+    return Picture(as_array(segment.clip[middle]), as_array(shown))
 
 
 class Teller:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
 from inrcodec.errors import TargetUnreachable
 from inrcodec.fit.grids.fit import GridFit
 from inrcodec.fit.grids.pace import Pace
@@ -15,6 +13,7 @@ from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.start import held_grids
 from inrcodec.fit.job import FitJob, FittedSegment
 from inrcodec.models.inrc.shapes import GROUP_FRAMES
+from inrcodec.models.layers.codes import as_tensor
 from inrcodec.plan.network import SegmentPlan
 
 FAR_GROUP_FRAMES = 2 * GROUP_FRAMES
@@ -32,7 +31,7 @@ def fit_grids(job: FitJob) -> FittedSegment:
     plan = job.plan
     if plan.start is None:
         plan = planned_for(job.clip.frames, plan)
-    segment = SegmentPlanes(torch.from_numpy(job.clip.frames).to(job.device), plan.config, plan.video)
+    segment = SegmentPlanes(as_tensor(job.clip.frames).to(job.device), plan.config, plan.video)
     try:
         return _begun(plan, segment, job).run()
     except TargetUnreachable:

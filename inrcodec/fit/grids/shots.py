@@ -22,8 +22,10 @@ from inrcodec.models.inrc.lapped import analyse
 from inrcodec.models.inrc.planes import Planes, components, halved
 from inrcodec.models.inrc.prediction import predict_planes
 from inrcodec.models.inrc.shapes import CELL, MOTION_CHANNELS, InrcConfig
+from inrcodec.models.layers.codes import as_tensor
 from inrcodec.plan.cuts import scene_starts
 from inrcodec.plan.network import SegmentPlan
+from inrcodec.samples import Samples
 from inrcodec.video.survey import thumbnail
 
 SHORTEST_SHOT = 6
@@ -39,7 +41,7 @@ LEAST_SIZE = 1e-9
 """Keeps shares of frames of a single colour finite."""
 
 
-def planned_for(clip: NDArray[np.uint8], plan: SegmentPlan) -> SegmentPlan:
+def planned_for(clip: Samples, plan: SegmentPlan) -> SegmentPlan:
     """The plan for these frames (T, height, width, 3): with their chroma upsampling and their cuts."""
     config = with_chroma_of(clip, plan.config)
     if config.version >= 1:
@@ -53,13 +55,13 @@ def planned_for(clip: NDArray[np.uint8], plan: SegmentPlan) -> SegmentPlan:
     return plan.with_config(config)
 
 
-def found_cuts(clip: NDArray[np.uint8], config: InrcConfig) -> tuple[int, ...]:
+def found_cuts(clip: Samples, config: InrcConfig) -> tuple[int, ...]:
     """First frames of all shots but the first in the frames (T, height, width, 3)."""
     starts = scene_starts(lasting_changes(clip), SHORTEST_SHOT)
     return tuple(frame for frame in starts if _is_worth_it(clip[frame - 1 : frame + 1], config))
 
 
-def lasting_changes(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
+def lasting_changes(clip: Samples) -> NDArray[np.float64]:
     """The change into each frame, (T,), in code values; 0 for the first.
 
     It is the least mean difference between the thumbnails of a frame before and one after the change, over
@@ -76,7 +78,7 @@ def lasting_changes(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
     return changes
 
 
-def found_returns(clip: NDArray[np.uint8], config: InrcConfig) -> tuple[int, ...]:
+def found_returns(clip: Samples, config: InrcConfig) -> tuple[int, ...]:
     """For each cut the anchor that its shot returns to, or -1; empty if no shot does.
 
     First and last frames of shots are anchors whatever their distance is.
@@ -94,19 +96,19 @@ def found_returns(clip: NDArray[np.uint8], config: InrcConfig) -> tuple[int, ...
     return tuple(returns) if max(returns) >= 0 else ()
 
 
-def _is_worth_it(pair: NDArray[np.uint8], config: InrcConfig) -> bool:
+def _is_worth_it(pair: Samples, config: InrcConfig) -> bool:
     """Whether the second of two frames (2, height, width, 3) costs less without the first."""
     return _predicted_share(pair, config) >= LEAST_GAIN
 
 
 @torch.no_grad()
-def _predicted_share(pair: NDArray[np.uint8], config: InrcConfig) -> float:
+def _predicted_share(pair: Samples, config: InrcConfig) -> float:
     """The size of the second of two frames (2, height, width, 3) predicted from the first, as a share.
 
     The whole is its size without prediction.
     """
     before, now = (
-        components(torch.from_numpy(frame[None]), config.rows * CELL, config.columns * CELL) for frame in pair
+        components(as_tensor(frame[None]), config.rows * CELL, config.columns * CELL) for frame in pair
     )
     motion = search(now[:, :1], before[:, :1])
     field = torch.zeros(1, MOTION_CHANNELS, *motion.shape[2:])

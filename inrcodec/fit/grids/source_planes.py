@@ -9,13 +9,14 @@ from functools import cached_property
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.inrc.hierarchy import Hierarchy
 from inrcodec.models.inrc.planes import Planes, chroma_lost, components, halved, no_planes
 from inrcodec.models.inrc.shapes import CELL, InrcConfig
+from inrcodec.models.layers.codes import as_tensor
+from inrcodec.samples import Samples
 
 CHUNK_PIXELS, GPU_CHUNK_PIXELS = 1 << 21, 1 << 25
 """Approximate pixels processed at a time on a CPU, which has small caches, and on a GPU with many cores."""
@@ -24,16 +25,14 @@ SAMPLED_FRAMES = 8
 """Frames that decide how chroma is upsampled."""
 
 
-def with_chroma_of(clip: NDArray[np.uint8], config: InrcConfig) -> InrcConfig:
-    """`config` with the chroma upsampling that is closer to the frames (T, height, width, 3), uint8."""
-    repeated, smooth = (
-        chroma_error(torch.from_numpy(clip), config, is_smooth) for is_smooth in (False, True)
-    )
+def with_chroma_of(clip: Samples, config: InrcConfig) -> InrcConfig:
+    """`config` with the chroma upsampling that is closer to the frames (T, height, width, 3)."""
+    repeated, smooth = (chroma_error(as_tensor(clip), config, is_smooth) for is_smooth in (False, True))
     return replace(config, is_smooth=smooth < repeated)
 
 
 def chroma_error(clip: Tensor, config: InrcConfig, is_smooth: bool) -> float:
-    """Mean squared error that halving the chroma alone causes in frames (T, height, width, 3), uint8."""
+    """Mean squared error that halving the chroma alone causes in frames (T, height, width, 3)."""
     picked = np.unique(np.linspace(0, len(clip) - 1, SAMPLED_FRAMES).round().astype(np.int64))
     size = config.rows * CELL, config.columns * CELL
     lost = sum(float(chroma_lost(components(clip[frame : frame + 1], *size), is_smooth)) for frame in picked)
@@ -45,7 +44,7 @@ class SegmentPlanes:
     """One segment: its source frames and their prediction structure."""
 
     clip: Tensor
-    """(T, height, width, 3), uint8, on the device."""
+    """(T, height, width, 3), uint8 or int16, on the device."""
     config: InrcConfig
     video: VideoInfo
 

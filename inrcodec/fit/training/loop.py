@@ -28,7 +28,7 @@ from inrcodec.fit.training.optimizers import boosted_rate, make_optimizers, move
 from inrcodec.fit.training.pruning import PrunedRepresentation
 from inrcodec.fit.training.rate_control import RateControl
 from inrcodec.fit.training.step_state import Batches, Clipping, Noise, StepResult
-from inrcodec.models.layers.codes import as_codes
+from inrcodec.models.layers.codes import as_array, as_codes, peak
 from inrcodec.models.source import SourceFrames
 from inrcodec.progress import Picture, Progress
 from inrcodec.system.device import autocast, repeatable_convolutions
@@ -70,7 +70,7 @@ class FitResult:
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit of a representation to a clip (T, height, width, 3), uint8, that is on the device of the fit.
+    """One fit of a representation to a clip (T, height, width, 3) that is on the device of the fit.
 
     Pixels that are False in `keep` (T, height, width) are holes: `clip` has a filling there, and the loss
     ignores them.
@@ -217,8 +217,8 @@ class Fit:
         quantised = self.quantiser(self._values(indices), rounding, own)
         with autocast(device, self.settings.dtype):
             rendered = self.representation.render(quantised.tensors, indices)
-        shown = as_codes(rendered.float())[0]
-        return Picture(self.clip[middle].cpu().numpy(), shown.cpu().numpy())
+        shown = as_codes(rendered.float(), peak(self.clip))[0]
+        return Picture(as_array(self.clip[middle]), as_array(shown))
 
     def _forward(self, indices: Tensor, fraction: float, noise: torch.Generator) -> StepResult:
         """The loss of frames `indices` (B,) and the bits of the whole segment."""

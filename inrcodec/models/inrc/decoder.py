@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from inrcodec.models.inrc.planes import Planes, no_planes
 from inrcodec.models.inrc.prediction import field_of, predict_batch, step_sizes
 from inrcodec.models.inrc.quads import refine, to_codes, to_colours, to_quads
 from inrcodec.models.inrc.shapes import InrcConfig, split_grids
+from inrcodec.models.layers.codes import CODES
 from inrcodec.system.threads import P, T, Threads, done
 
 AHEAD = 4
@@ -103,7 +105,7 @@ class Reconstruction:
         fixed = FixedReconstruction(self._weights, self._display, self._config)
         return frame_graphs(fixed, self._tree, motion, self._latents, self._steps, self._sizes)
 
-    def codes(self, frames: Sequence[int]) -> Tensor:
+    def codes(self, frames: Sequence[int], largest: int = CODES) -> Tensor:
         """See `CodesDecoder`."""
         # A caller that takes frames in order will want the following ones, too.
         last, is_in_row = max(frames), min(frames) == self._next and self._threads.are_many
@@ -113,7 +115,7 @@ class Reconstruction:
             planes = self._begin({*frames, *ahead})
             for frame, one in planes.items():
                 if frame not in self._codes:
-                    self._codes[frame] = self._submit(len(planes), (one,), self._codes_of, one)
+                    self._codes[frame] = self._submit(len(planes), (one,), self._codes_of, one, largest)
             return torch.stack([self._codes[frame].result() for frame in frames])
 
     @contextmanager
@@ -192,9 +194,9 @@ class Reconstruction:
         """The frame as RGB (3, height, width) in [0, 1]."""
         return self._shown(planes, to_colours).permute(2, 0, 1).clamp_(0, 1)
 
-    def _codes_of(self, planes: Future[Planes]) -> Tensor:
-        """The frame as RGB (height, width, 3), uint8."""
-        return self._shown(planes.result(), to_codes).contiguous()
+    def _codes_of(self, planes: Future[Planes], largest: int) -> Tensor:
+        """The frame as RGB (height, width, 3) in samples up to `largest`."""
+        return self._shown(planes.result(), partial(to_codes, largest=largest)).contiguous()
 
     def _shown(self, planes: Planes, convert: Callable[[Tensor, bool], Tensor]) -> Tensor:
         """The refined frame, converted by `convert` and cropped for display: (height, width, 3)."""

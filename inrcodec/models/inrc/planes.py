@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec.models.layers.codes import fractions
+
 CHROMA_SCALE = 2
 """A chroma value of the planes divided by that of its pixels."""
 _REACH = 5
@@ -62,8 +64,8 @@ def stacked(frames: Iterable[Planes]) -> Planes:
 
 
 def components(frames: Tensor, height: int, width: int) -> Tensor:
-    """Frames (B, h, w, 3) uint8 -> luma and chroma (B, 3, height, width) around 0; edges replicate."""
-    images = frames.permute(0, 3, 1, 2).float() / 255 - 0.5
+    """Frames (B, h, w, 3) of samples -> luma and chroma (B, 3, height, width) around 0; edges replicate."""
+    images = fractions(frames.permute(0, 3, 1, 2)) - 0.5
     padding = (0, width - images.shape[3], 0, height - images.shape[2])
     padded = F.pad(images, padding, mode="replicate") if any(padding) else images
     red, green, blue = padded.unbind(1)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from inrcodec.models.inrc.planes import CHROMA_SCALE, Planes, upsampled
 from inrcodec.models.inrc.shapes import QUAD_CHANNELS
-from inrcodec.models.layers.codes import CODES, to_uint8
+from inrcodec.models.layers.codes import CODES, to_samples
 from inrcodec.models.layers.convolution import convolve
 
 LUMA_CHANNELS = QUAD_CHANNELS - 2
@@ -49,11 +49,12 @@ def to_colours(quads: Tensor, is_smooth: bool) -> Tensor:
     return _in_rows(_colours_of_pairs(quads, 1.0), torch.int64)
 
 
-def to_codes(quads: Tensor, is_smooth: bool) -> Tensor:
-    """Quads (B, 6, h / 2, w / 2) -> RGB (B, h, w, 3) as uint8; see `models.layers.codes`."""
+def to_codes(quads: Tensor, is_smooth: bool, largest: int = CODES) -> Tensor:
+    """Quads (B, 6, h / 2, w / 2) -> RGB (B, h, w, 3), 0 to `largest`; see `models.layers.codes`."""
     if is_smooth:
-        return to_uint8(_smooth_colours(quads, CODES)).permute(0, 2, 3, 1)
-    return _in_rows(to_uint8(_colours_of_pairs(quads, CODES)), torch.int32)
+        return to_samples(_smooth_colours(quads, largest), largest).permute(0, 2, 3, 1)
+    pairs = to_samples(_colours_of_pairs(quads, largest), largest)
+    return _in_rows(pairs, torch.int32 if largest == CODES else torch.int64)
 
 
 def as_images(quads: Tensor, is_smooth: bool) -> Tensor:

@@ -13,6 +13,7 @@ from inrcodec.metrics import ms_ssim, psnr_db, summarise_psnr
 from inrcodec.progress import Progress
 from inrcodec.quality.bdrate import LEAST_POINTS, Curve
 from inrcodec.quality.frame_metrics import MEASURES
+from inrcodec.samples import depth_of
 from inrcodec.video.ordinary_codecs import RATE, Frames, Rival, RivalFailed, decoded_frames, encode_stream
 
 MARGIN = 1.5
@@ -57,7 +58,8 @@ def decoded_pictures(data: bytes, rival: Rival, frames: Frames) -> Iterator[Fram
 
 def _timed_pictures(data: bytes, rival: Rival, frames: Frames) -> Iterator[tuple[Frames, float]]:
     """Yield each of `decoded_pictures` with the seconds that it took, whatever its taker does in between."""
-    pictures, count = decoded_frames(data, rival, *frames.shape[1:3]), 0
+    pictures = decoded_frames(data, rival, frames.shape[1], frames.shape[2], depth_of(frames))
+    count = 0
     while True:
         started = time.monotonic()
         picture = next(pictures, None)

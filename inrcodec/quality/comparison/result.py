@@ -162,7 +162,7 @@ def foreword_of(
     """The start of the page; `said` is the verdict."""
     method = (
         "Sizes are those of our whole files without audio, and of the other codecs' streams without a "
-        "container. Each was decoded again and compared with the same frames as 8-bit RGB. BD-rate: "
+        "container. Each was decoded again and compared with the same frames as RGB of their depth. BD-rate: "
         "difference in bits from the codec of the row at equal quality, over the range of quality that both "
         "reach; negative means fewer bits. Times are wall clock on one machine, means over the rates."
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from inrcodec.metrics import psnr_db
 from inrcodec.quality.frame_metrics import MEASURES, Frame, flip_map
+from inrcodec.samples import at_depth, depth_of
 from inrcodec.video.images import jpeg_bytes, webp_bytes
 
 LOSSLESS_PIXELS = 12_000_000
@@ -76,6 +77,11 @@ def make_pictures(
 
     `sets` is how many such sets of pictures one part of a page has.
     """
+    depth = depth_of(source[0])
+    files = [[at_depth(frame, depth) for frame in frames] for frames in files]
+    psnr = [[psnr_db(*both) for both in zip(source, frames, strict=True)] for frames in files]
+    # Pages show 8 bits.
+    source, *files = ([at_depth(frame, 8) for frame in frames] for frames in (source, *files))
     errors = [[_error(*both) for both in zip(source, frames, strict=True)] for frames in files]
     levels = _levels(errors)
     height, width = source[0].shape[:2]
@@ -85,11 +91,11 @@ def make_pictures(
     shown = []
     for number, one in enumerate(chosen):
         parts = []
-        for frames, of_file in zip(files, errors, strict=True):
+        for frames, of_file, of_frames in zip(files, errors, psnr, strict=True):
             flip = flip_map(source[number], frames[number]) if has_flip else None
             parts.append(
                 FileFrame(
-                    psnr_db=psnr_db(source[number], frames[number]),
+                    psnr_db=of_frames[number],
                     picture=_address(frames[number], is_lossless),
                     error=_address(heat(of_file[number] / levels), is_lossless) if has_maps else None,
                     mean_error=float(of_file[number].mean()),

@@ -214,9 +214,9 @@ def _method(evidence: Evidence) -> Markup:
     kept = "lossless WebP" if is_lossless else "high-quality JPEGs, which keep the page small"
     return element(
         "p",
-        "All figures compare the decoded frames of a file with the same frames of the source, both as 8-bit "
-        "RGB: PSNR over the three colours; SSIM with windows of 11 pixels; MS-SSIM with five scales; "
-        "LDR-FLIP at 67 pixels per degree. Frames are numbered from 0 at the start of the file. "
+        "All figures compare the decoded frames of a file with the same frames of the source, both as RGB "
+        "of its depth: PSNR over the three colours; SSIM with windows of 11 pixels; MS-SSIM with five "
+        "scales; LDR-FLIP at 67 pixels per degree. Frames are numbered from 0 at the start of the file. "
         f"The pictures are {kept}.",
         class_="note",
     )
