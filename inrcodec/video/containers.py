@@ -36,6 +36,8 @@ AnyExtras = Extras | Callable[[], Extras]
 
 
 _WITH_B_FRAMES = ("libx264", "libx265")
+_LEAST_X265_FRAMES = 3
+"""Frames of a video from which on x265 may reorder them."""
 _SVT_LOG_ERRORS = "1"
 BEYOND_FFMPEG = "its frame rate, pixel aspect ratio or duration exceeds FFmpeg's limit (2^31-1); write .y4m"
 
@@ -125,8 +127,10 @@ class ContainerWriter:
             context.colorspace = self._tags.matrix
             context.color_range = int(ColorRange.JPEG if self._tags.full_range else ColorRange.MPEG)
         context.thread_type = "AUTO"
-        if self._clock.last_duration is not None and name.startswith(_WITH_B_FRAMES):
-            # An .mp4 stores durations in decoding order: the last frame must be the last there too.
+        # An .mp4 stores durations in decoding order: the last frame must be the last there too.
+        is_last_held = self._clock.last_duration is not None and name.startswith(_WITH_B_FRAMES)
+        # x265 gives one or two frames random decoding times.
+        if is_last_held or (name == "libx265" and properties.frame_count < _LEAST_X265_FRAMES):
             context.max_b_frames = 0
         return stream
 

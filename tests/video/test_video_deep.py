@@ -240,6 +240,25 @@ def test_frames_of_any_size_are_written(
         assert np.array_equal(shown, pixels)
 
 
+@pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_hevc_writes_the_times_of_few_frames(tmp_path: Path, count: int, bit_depth: int) -> None:
+    """For one or two frames, x265 leaves decoding times undefined if it may reorder them."""
+    properties = VideoProperties(640, 64, count, Fraction(25), Fraction(1, 25), bit_depth=bit_depth)
+    path = str(tmp_path / "a.mp4")
+    with open_writer(path, properties, "hevc") as writer:
+        for _ in range(count):
+            writer.write(at_depth(np.full((64, 640, 3), 100, np.uint8), bit_depth))
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        times = [(packet.pts, packet.dts) for packet in container.demux(stream) if packet.size]
+    assert all(
+        dts is not None and pts is not None and -1 < dts * stream.time_base and dts <= pts
+        for pts, dts in times
+    )
+    assert len(read_clip(path, ALL).frames) == count
+
+
 def test_an_encoder_of_8_bits_is_said(tmp_path: Path, notes: Notes) -> None:
     clip = read_clip(hdr10(tmp_path / "a.mkv"), ALL)
     with open_writer(str(tmp_path / "b.mkv"), clip.properties, "vp9", progress=notes) as writer:
