@@ -108,7 +108,6 @@ PIXELS = (
     InputFile(
         "10-bit PQ", "a.mkv", partial(video, pixel_format="yuv420p10le", tags=WIDE_GAMUT_PQ)
     ),
-    InputFile("10-bit, raw P010", "a.nut", partial(video, codec="rawvideo", pixel_format="p010le")),
     InputFile(
         "12-bit RGB", "a.mkv", partial(video, codec="ffv1", pixel_format="gbrp12le"),
         notes=("samples of 12 bits are coded with 10",),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import bitstream
 from bitstream import Extras, Packet, StreamHeader, Track, TrackInfo, TrackKind
-from inrcodec.cli import console, tables
+from inrcodec.cli import console, file_lines
 from inrcodec.cli.console import LiveProgress, PlainProgress, Verbosity, say_error
 from inrcodec.cli.lines import quality_line
 from inrcodec.cli.main import run
@@ -105,9 +105,9 @@ def test_one_bar_for_the_whole_job(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_report_names_a_rotation() -> None:
     header = StreamHeader(16, 9, 16, 16, 1, Fraction(25), Fraction(1, 25))
     report = FileReport("a.inrv", 100, "1.0", header, None, {}, ())
-    assert "turned" not in "\n".join(tables.report_lines(report))
+    assert "turned" not in "\n".join(file_lines.report_lines(report))
     turned = replace(report, header=replace(header, rotation=90))
-    assert "turned 90 degrees clockwise for display" in tables.report_lines(turned)[1]
+    assert "turned 90 degrees clockwise for display" in file_lines.report_lines(turned)[1]
 
 
 def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
