@@ -65,6 +65,12 @@ def fitted(clip: BenchmarkClip, bpp: str, preset: str, output: Path) -> dict[str
     return {**{name: found[name] for name in KEPT}, "cost": cost, "commit": commit()}
 
 
+def cpu_seconds(said: dict[str, Any]) -> float:
+    """The CPU time of a prediction, whose wall-clock time was that of a machine as busy as it was then."""
+    cost = said["cost"]
+    return float(said["seconds"]["expected"] * cost["cpu_seconds"] / cost["seconds"])
+
+
 def is_inside(row: dict[str, Any], name: str) -> bool:
     """Whether the real value lies within the predicted bounds."""
     bounds = row["predicted"][name]
@@ -79,7 +85,8 @@ def line(row: dict[str, Any]) -> str:
         f"{row['clip']:14} {row['bpp']:>5} {row['preset']:7} {said['file_bytes']['expected']:8.0f} "
         f"{fit['file_bytes']:8} {quality['expected']:7.2f} {fit['psnr_db']:6.2f} "
         f"{fit['psnr_db'] - quality['expected']:+6.2f} of {(quality['high'] - quality['low']) / 2:.2f} "
-        f"{seconds['expected']:8.0f} {fit['cost']['seconds']:6.0f} {said['cost']['seconds']:6.1f}"
+        f"{seconds['expected']:8.0f} {fit['cost']['seconds']:6.0f} {said['cost']['seconds']:6.1f} "
+        f"{cpu_seconds(said):8.1f} {fit['cost']['cpu_seconds']:6.1f}"
     )
 
 
@@ -95,7 +102,7 @@ def main() -> None:
     rows = []
     print(
         f"{'clip':14} {'bpp':>5} {'preset':7} {'expected':>8} {'bytes':>8} {'expected':>7} {'dB':>6} "
-        f"{'error':>14} {'expected':>8} {'s':>6} {'probe':>6}"
+        f"{'error':>14} {'expected':>8} {'s':>6} {'probe':>6} {'expected':>8} {'CPU s':>6}"
     )
     for case in options.cases:
         name, bpp, preset = case.split(":")

@@ -57,6 +57,7 @@ PARTS = (
     Part("X-rays", ("xray*.json",), tables.xray),
     Part("Rate control", ("rate-control.json",), tables.rate_control),
     Part("Rate control within a time", ("rate-control-time*.json",), tables.rate_control_in_time),
+    Part("Predictions", ("prediction.json",), costs.predictions),
     Part("Single files", ("bunny-*.json",), tables.single, together=True),
     Part("Ablation of inrc", ("ablation.json",), tables.ablation),
     Part("Tables of the papers", ("paper-*.json",), tables.paper),

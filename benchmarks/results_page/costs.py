@@ -4,7 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from benchmarks.prediction import cpu_seconds
 from benchmarks.results_page.tables import Cell, Report, table
+
+
+def predictions(report: Report) -> Iterator[str]:
+    """What `inrc probe` predicted, beside the fits; times are CPU seconds, which other work changes least."""
+    rows = report["results"]
+    head = (
+        *("clip", "bits per pixel", "preset", "predicted bytes", "bytes", "predicted PSNR, dB", "PSNR, dB"),
+        *("difference, dB", "predicted CPU, s", "CPU, s", "CPU of the prediction, s"),
+    )
+    lines: list[Sequence[Cell]] = []
+    for row in rows:
+        said, fit = row["predicted"], row["fit"]
+        quality = said["psnr_db"]
+        lines.append(
+            (
+                *(row["clip"], row["bpp"], row["preset"]),
+                round(said["file_bytes"]["expected"]),
+                fit["file_bytes"],
+                f"{quality['expected']:.2f} ± {(quality['high'] - quality['low']) / 2:.2f}",
+                fit["psnr_db"],
+                f"{fit['psnr_db'] - quality['expected']:+.2f}",
+                cpu_seconds(said),
+                fit["cost"]["cpu_seconds"],
+                said["cost"]["cpu_seconds"],
+            )
+        )
+    return table(head, lines)
 
 
 def decoding(report: Report) -> Iterator[str]:

@@ -30,6 +30,8 @@ CLOSE = 0.99
 """Share of the bytes from which on the search is content."""
 MOST_ENCODES = 6
 """Encodes of one search between the points of a curve."""
+EQUAL_BYTES = "encoding other codecs at equal bytes"
+"""Name of this stage in progress reports."""
 _INNER = 0.05
 
 
@@ -111,9 +113,7 @@ def side_by_side(
         streams = [Stream(ours.encode.model, setting, limit, float(np.mean(values)))]
         shown = [frames_at(ours.path, indices, device=device)]
         for place, (rival, curve) in enumerate(rivals):
-            progress.stage(
-                "encoding other codecs at equal bytes", number * len(rivals) + place, len(made) * len(rivals)
-            )
+            progress.stage(EQUAL_BYTES, number * len(rivals) + place, len(made) * len(rivals))
             try:
                 closest = closest_stream(rival, clip.frames, clip.properties.frame_rate, limit, curve)
                 mean_db, pictures = _seen(closest.data, rival, clip.frames, indices)

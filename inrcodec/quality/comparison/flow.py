@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from inrcodec.errors import UsageError
-from inrcodec.progress import Progress
+from inrcodec.progress import Part, Progress
 from inrcodec.quality.bdrate import Curve
-from inrcodec.quality.comparison.equal_bytes import side_by_side
+from inrcodec.quality.comparison.equal_bytes import EQUAL_BYTES, side_by_side
 from inrcodec.quality.comparison.ordinary_codecs import rival_curve
 from inrcodec.quality.comparison.ours import Encoded, encode_each, keep_files, our_contenders, planned_encodes
 from inrcodec.quality.comparison.result import ComparisonResult, LeftOut, foreword_of
@@ -30,12 +30,14 @@ from inrcodec.video.ordinary_codecs import Rival, RivalFailed, parse_rival
 
 _MEASURES = ("psnr", "ssim", "ms-ssim")
 """Measures taken for every frame. FLIP is not among them because it takes too long."""
+_RIVALS_SHARE, _ENCODING_SHARE, _MEASURING_SHARE, _LAST_SHARE = 0.06, 0.8, 0.08, 0.06
+"""Shares of the job: ordinary codecs, our encodes, measuring our files, and streams at equal bytes."""
 _LONGEST_STEM = 180
 """Bytes. With model, rate and suffix, a file name stays within the 255 bytes of file systems."""
 
 
 def compare_checked(
-    source: str, output: str, settings: ComparisonSettings, progress: Progress
+    source: str, output: str, settings: ComparisonSettings, progress: Part
 ) -> ComparisonResult:
     """Carry out `compare` for a checked request."""
     stem = os.path.splitext(os.path.basename(os.path.abspath(source)))[0].replace("%", "_")
@@ -45,12 +47,20 @@ def compare_checked(
     rivals, left_out = _installed_rivals(settings.against, progress)
     # The suffix leaves the temporary file named after `output` to the page.
     with temporary_folder_beside(Path(f"{resolved_output(output)}.compare")) as folder:
-        curves = _rival_curves(source, selected, rivals, settings.bpps, left_out, progress)
-        made = encode_each(source, encodes, folder, settings.total_seconds, left_out, progress)
-        evidence = _measured(source, selected, made, curves, settings.device, progress)
+        measured_rivals = _of_rivals(progress, rivals)
+        curves = _rival_curves(source, selected, rivals, settings.bpps, left_out, measured_rivals)
+        measured_rivals.end()
+        encoding = progress.part(_ENCODING_SHARE)
+        made = encode_each(source, encodes, folder, settings.total_seconds, left_out, encoding)
+        encoding.end()
+        measuring = progress.part(_MEASURING_SHARE, predicts=False)
+        evidence = _measured(source, selected, made, curves, settings.device, measuring)
+        measuring.end()
         measured = [(rival, one.points) for rival in rivals for one in curves if one.name == rival.name]
         pairs = list(zip(made, evidence.files, strict=True))
-        sides = side_by_side(source, selected, pairs, measured, left_out, settings.device, progress)
+        last = progress.part(_LAST_SHARE, phases=((EQUAL_BYTES, 1.0),), predicts=False)
+        sides = side_by_side(source, selected, pairs, measured, left_out, settings.device, last)
+        last.end()
         contenders = [*our_contenders(made, evidence.files), *curves]
         comparisons = compare_each(contenders)
         said = verdict(comparisons)
@@ -66,6 +76,12 @@ def compare_checked(
     return ComparisonResult(
         page, selected.frames, tuple(contenders), tuple(comparisons), tuple(left_out), said, keep
     )
+
+
+def _of_rivals(progress: Part, rivals: Sequence[Rival]) -> Part:
+    """The part of the job in which ordinary codecs are measured."""
+    phases = [("reading", 1.0), *((f"encoding with {one.name}", 1.0) for one in rivals)]
+    return progress.part(_RIVALS_SHARE, phases=phases, predicts=False)
 
 
 def _selected(source: str, settings: ComparisonSettings, progress: Progress) -> SourceSettings:

@@ -21,6 +21,8 @@ from inrcodec.quality.report.rates import ClipResults, bd_rates, own_curves, rat
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import atomic_output
 
+_COMPARING = (("comparing", 1.0),)
+
 
 @dataclass(frozen=True)
 class ReportResult:
@@ -75,11 +77,14 @@ def gather(inputs: ReportInputs, progress: Progress) -> Evidence:
     files, device = inputs.files, inputs.device
     held = [inspect(path, limits=inputs.limits) for path in files]
     measured = []
-    told = Part(progress, repeats_notes=False)
-    for path in files:
+    whole = Part(progress, repeats_notes=False)
+    for number, path in enumerate(files, 1):
+        place = f"file {number} of {len(files)}" if len(files) > 1 else ""
+        told = whole.part(1 / len(files), place=place, phases=_COMPARING)
         measured.append(
             evaluate(inputs.source, path, inputs.selected, inputs.measures, device, told, inputs.limits)
         )
+        told.end()
         if len(files) > 1:
             progress.detail(f"measured {path}")
     chosen = choose_frames(np.mean([one.values["psnr"] for one in measured], axis=0))
