@@ -9,7 +9,7 @@ from benchmarks.results_page.tables import Cell, Report, table
 
 
 def predictions(report: Report) -> Iterator[str]:
-    """What `inrc probe` predicted, beside the fits; times are CPU seconds, which other work changes least."""
+    """Predictions of `inrc probe` beside real fits; times are CPU seconds, which other work changes least."""
     rows = report["results"]
     head = (
         *("clip", "bits per pixel", "preset", "predicted bytes", "bytes", "predicted PSNR, dB", "PSNR, dB"),
