@@ -50,7 +50,7 @@ _effort = option_group("Time and device")
     "metrics",
     multiple=True,
     type=click.Choice(METRICS),
-    help="Metric to measure; repeatable.  [default: all that are installed]",
+    help="Metric to measure; repeatable.  [default: all installed but xpsnr, vmaf]",
 )
 @_output("--csv", "table", metavar="FILE.csv", help="Also write a table with one line per frame.")
 @_effort("--device", type=DEVICE, default="auto", show_default=True)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from inrcodec.coding.stream_source import is_path, is_read_once, name_of
 from inrcodec.decoder.video import Video, open_video
 from inrcodec.errors import UsageError
 from inrcodec.progress import Part, Progress, Silent
-from inrcodec.quality.frame_metrics import MEASURES, Frame, Measured, Metric, measure_frame
+from inrcodec.quality.frame_metrics import MEASURES, Frame, Measured, Metric, measure_frame, usable_measures
+from inrcodec.quality.sequence_metrics import SequenceMeters
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import atomic_output
 from inrcodec.system.names import StrPath
@@ -132,7 +134,7 @@ def evaluate(
     or beyond the `limits`.
     """
     progress = progress or Silent()
-    names = _usable(measures, progress)
+    names = usable_measures(measures, progress)
     found: list[Measured] = []
     source = held_part(decoded, limits) if source is None else source
     with ExitStack() as stack:
@@ -148,6 +150,7 @@ def evaluate(
                 "compared"
             )
         total = max(video.frame_count for video in videos)
+        meters = SequenceMeters(names, lambda: videos[0].frame_rate, stack)
         first, second = (video.pictures for video in videos)
         shape: tuple[int, ...] = ()
         while True:
@@ -162,7 +165,10 @@ def evaluate(
                 )
             shape = one.pixels.shape
             found.append(measure_frame(one, other, names))
+            meters.add(one, other)
             progress.stage("comparing", len(found), max(total, len(found)))
+        if (one is None) == (other is None):
+            meters.complete(found)
     if (one is None) != (other is None):
         longer = original if other is None else copy
         raise UsageError(
@@ -231,24 +237,6 @@ def _measured(metrics: Sequence[Metric], first: Measured, progress: Progress) ->
     return there
 
 
-def _usable(measures: Sequence[str] | None, progress: Progress) -> list[str]:
-    """The measures to take; by default all that are installed, with a note on the others.
-
-    Raises `UsageError` for a requested measure that is unknown or not installed.
-    """
-    for name in measures or ():
-        if name not in MEASURES:
-            raise UsageError(f"unknown metric {name!r}; expected {', '.join(MEASURES)}")
-        if not MEASURES[name].is_installed:
-            raise UsageError(f"{name} needs additional packages: pip install 'inrc[metrics]'")
-    if measures:
-        return list(dict.fromkeys(measures))
-    missing = [name for name, measure in MEASURES.items() if not measure.is_installed]
-    if missing:
-        progress.note(f"{', '.join(missing)}: left out; install with: pip install 'inrc[metrics]'")
-    return [name for name in MEASURES if name not in missing]
-
-
 class _Opened:
     """An .inrv file or a video, read frame by frame. Raises `UsageError`."""
 
@@ -280,11 +268,19 @@ class _Opened:
             self.file_bytes = summary.file_bytes - summary.extras_bytes
             self.video = stack.enter_context(open_video(video, device, limits=limits))
             self.pictures, self.frame_count = map(Picture, self.video), len(self.video)
+            self._timed: FrameReading | Video = self.video
             return
         self.file_bytes = os.path.getsize(video) if os.path.isfile(video) else None
-        reading = FrameReading(self.name, source, Part(progress, has_stages=False)).pictures()
+        self._timed = FrameReading(self.name, source, Part(progress, has_stages=False))
+        reading = self._timed.pictures()
         stack.callback(reading.close)
         self.pictures = reading
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames per second, once a frame was read."""
+        timed = self._timed
+        return timed.properties.frame_rate if isinstance(timed, Video) else timed.frame_rate
 
 
 def _is_ours(path: StrPath) -> bool:

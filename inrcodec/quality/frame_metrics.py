@@ -9,9 +9,13 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
+from inrcodec.errors import UsageError
 from inrcodec.metrics import ms_ssim, psnr_db
+from inrcodec.progress import Progress
+from inrcodec.quality.vmaf import vmaf_program
 from inrcodec.samples import Samples, depth_of, peak_of
 from inrcodec.video.planes import Picture, Sampling
+from inrcodec.video.xpsnr import has_xpsnr
 
 Frame = Samples
 """(height, width, 3)."""
@@ -45,23 +49,38 @@ class Measure:
     name: str
     """Name for `--metric`."""
     metrics: tuple[Metric, ...]
-    measure: Callable[[Picture, Picture], Measured]
+    measure: Callable[[Picture, Picture], Measured] | None
+    """None if it depends on other frames, too; see `sequence_metrics`."""
     library: str | None = None
     """Module that it imports, from the extra `metrics`; None if it needs none."""
+    is_there: Callable[[], bool] = lambda: True
+    """Whether the program or the filter that it needs is there."""
+    needs: str = "needs additional packages: pip install 'inrc[metrics]'"
+    """How to get it, for a message."""
 
     @property
     def is_installed(self) -> bool:
-        return self.library is None or find_spec(self.library) is not None
+        return (self.library is None or find_spec(self.library) is not None) and self.is_there()
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is measured without being asked for."""
+        return self.measure is not None
 
 
 def _psnr(reference: Picture, decoded: Picture) -> Measured:
     return {"psnr": psnr_db(reference.pixels, decoded.pixels)}
 
 
-def _yuv(reference: Picture, decoded: Picture) -> Measured:
+def common_sampling(reference: Picture, decoded: Picture) -> Sampling:
+    """The sampling in which two pictures are compared: that of the reference, if it has one."""
     sampling = reference.sampling or decoded.sampling or Sampling()
     # For RGB, and for pictures that were converted, the depth is that of the pixels.
-    sampling = replace(sampling, bit_depth=depth_of(reference.pixels))
+    return replace(sampling, bit_depth=depth_of(reference.pixels))
+
+
+def _yuv(reference: Picture, decoded: Picture) -> Measured:
+    sampling = common_sampling(reference, decoded)
     planes = zip("yuv", reference.planes(sampling), decoded.planes(sampling), strict=True)
     return {f"psnr_{name}": psnr_db(first, second) for name, first, second in planes}
 
@@ -109,6 +128,20 @@ MEASURES: Mapping[str, Measure] = {
         Measure("ssim", (Metric("ssim", "SSIM"),), _ssim, "pytorch_msssim"),
         Measure("ms-ssim", (Metric("ms_ssim", "MS-SSIM"),), _ms_ssim, "pytorch_msssim"),
         Measure("flip", (Metric("flip", "FLIP", is_better_high=False),), _flip, "flip_evaluator"),
+        Measure(
+            "xpsnr",
+            tuple(Metric(f"xpsnr_{name}", f"XPSNR of {name.upper()}", "dB") for name in "yuv"),
+            None,
+            is_there=has_xpsnr,
+            needs="needs a PyAV whose FFmpeg has the filter xpsnr",
+        ),
+        Measure(
+            "vmaf",
+            (Metric("vmaf", "VMAF"),),
+            None,
+            is_there=lambda: vmaf_program() is not None,
+            needs="needs an ffmpeg that has libvmaf, on PATH or by: pip install imageio-ffmpeg",
+        ),
     )
 }
 
@@ -116,7 +149,8 @@ MEASURES: Mapping[str, Measure] = {
 def measure_frame(reference: Picture, decoded: Picture, names: Sequence[str]) -> Measured:
     """Measure one frame by the measures `names`. Raises `ValueError` for frames of different shapes.
 
-    A decoded frame of another depth is converted to that of the reference.
+    Measures that depend on other frames are left out. A decoded frame of another depth is converted to that
+    of the reference.
 
     PSNR of Y, U and V is measured in the samples that the reference stores. For RGB and .inrv files these are
     the samples that the decoded video stores, or BT.709 with limited range and 4:2:0 if that has none, too.
@@ -124,5 +158,25 @@ def measure_frame(reference: Picture, decoded: Picture, names: Sequence[str]) ->
     found: Measured = {}
     decoded = decoded.at_depth(depth_of(reference.pixels))
     for name in names:
-        found |= MEASURES[name].measure(reference, decoded)
+        measure = MEASURES[name].measure
+        found |= {} if measure is None else measure(reference, decoded)
     return found
+
+
+def usable_measures(measures: Sequence[str] | None, progress: Progress) -> list[str]:
+    """The measures to take; by default all that are installed, with a note on the others.
+
+    Raises `UsageError` for a requested measure that is unknown or not installed.
+    """
+    for name in measures or ():
+        if name not in MEASURES:
+            raise UsageError(f"unknown metric {name!r}; expected {', '.join(MEASURES)}")
+        if not MEASURES[name].is_installed:
+            raise UsageError(f"{name} {MEASURES[name].needs}")
+    if measures:
+        return list(dict.fromkeys(measures))
+    usual = [name for name, measure in MEASURES.items() if measure.is_default]
+    missing = [name for name in usual if not MEASURES[name].is_installed]
+    if missing:
+        progress.note(f"{', '.join(missing)}: left out; install with: pip install 'inrc[metrics]'")
+    return [name for name in usual if name not in missing]

@@ -17,7 +17,7 @@ from inrcodec.system.names import StrPath, check_paths, is_pipe
 if TYPE_CHECKING:
     from bitstream.limits import Limits
 
-METRICS = ("psnr", "yuv", "ssim", "ms-ssim", "flip")
+METRICS = ("psnr", "yuv", "ssim", "ms-ssim", "flip", "xpsnr", "vmaf")
 """Metrics of `inrc eval`; see `frame_metrics`."""
 COMPARISON_SECONDS = 300.0
 """Wall-clock time of all our encodes in `inrc compare`, unless time, epochs or preset are given."""

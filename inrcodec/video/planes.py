@@ -42,6 +42,11 @@ class Sampling:
     """Bits per sample: 8 or 10."""
 
 
+def pixel_format_of(sampling: Sampling) -> str:
+    """The planar format that holds Y, U and V of this sampling."""
+    return _NAMES[sampling.block] + ("10le" if sampling.bit_depth > 8 else "")
+
+
 def sampling_of(frame: VideoFrame) -> Sampling | None:
     """The sampling of a frame, None for RGB. Grey and larger blocks than 4:2:0 has count as 4:4:4."""
     if frame_is_rgb(frame.format.name) or frame.format.has_palette:
@@ -71,7 +76,7 @@ def yuv_planes(rgb: Samples, sampling: Sampling) -> list[Plane]:
     rows, columns = sampling.block
     whole = np.pad(rgb, ((0, -height % rows), (0, -width % columns), (0, 0)), mode="edge")
     tags = ColorTags(matrix=sampling.matrix, full_range=sampling.full_range)
-    name = _NAMES[sampling.block] + ("10le" if sampling.bit_depth > 8 else "")
+    name = pixel_format_of(sampling)
     luma, *chroma = (_samples(one, sampling.bit_depth) for one in to_pixel_format(whole, name, tags).planes)
     return [luma[:height, :width], *chroma]
 

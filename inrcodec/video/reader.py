@@ -59,6 +59,8 @@ class FrameReading:
     ) -> None:
         self._path, self._source, self._progress = path, source, progress or Silent()
         self._is_held = is_held
+        self.frame_rate: Fraction
+        """Frames per second as the container states them, once a frame was read."""
         self.properties: VideoProperties
         self.window: Window
 
@@ -72,6 +74,7 @@ class FrameReading:
         source = settled(self._path, self._source, self._progress)
         check_source(source)
         with open_source(self._path, self._progress, source.stream) as opened:
+            self.frame_rate = _kept_rate(opened.frame_rate, source.every)
             try:
                 self.properties, self.window = yield from _read(
                     self._path, opened, source, self._progress, self._is_held

@@ -31,7 +31,7 @@ def quality_section(evidence: Evidence) -> Markup:
     metrics = [one for one in evidence.files[0].quality.metrics if one.name in _CURVES]
     marks = [one.index for one in evidence.chosen]
     shown = ", ".join(f"{one.title} {one.index}" for one in evidence.chosen)
-    missing = [one for one in MEASURES.values() if not one.is_installed]
+    missing = [one for one in MEASURES.values() if one.is_default and not one.is_installed]
     titles = ", ".join(metric.title for one in missing for metric in one.metrics)
     names = [Series(file.name, (), number) for number, file in enumerate(evidence.files)]
     return joined(
