@@ -19,11 +19,12 @@ from command_line import environment, only_line
 
 from inrcodec.cli.main import run
 from inrcodec.errors import OutputError
-from inrcodec.progress import Silent
+from inrcodec.progress import JobReport, Silent
 from inrcodec.quality import bdrate
 from inrcodec.quality.comparison import equal_bytes, flow
 from inrcodec.quality.comparison import ordinary_codecs as rivalling
 from inrcodec.quality.comparison import ours as our_side
+from inrcodec.quality.comparison.compare import compare
 from inrcodec.quality.comparison.equal_bytes import MOST_ENCODES, closest_stream
 from inrcodec.quality.comparison.ordinary_codecs import MARGIN, decoded_pictures, rival_curve
 from inrcodec.quality.comparison.verdict import (
@@ -88,6 +89,38 @@ def test_the_command_compares_real_files(
     assert "<h2>At equal bytes</h2>" in page
     assert found["verdict"] in page and "<h2>Verdict</h2>" in page and "<h2>Rate and distortion</h2>" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "page.html"]
+
+
+class _Jobs(Silent):
+    """Keeps the reports of the whole job."""
+
+    def __init__(self) -> None:
+        self.jobs: list[JobReport] = []
+
+    def job(self, report: JobReport) -> None:
+        self.jobs.append(report)
+
+
+def test_one_bar_covers_rivals_all_models_and_measuring(clip: Path, tmp_path: Path) -> None:
+    told = _Jobs()
+    settings = ComparisonSettings(
+        models=("inrc", "nerv"),
+        bpps=(6.0,),
+        epochs=0.3,
+        against=("x264:ultrafast",),
+        device="cpu",
+        title="Both",
+    )
+    made = compare(clip, tmp_path / "page.html", settings, told)
+    fractions = [job.fraction for job in told.jobs]
+    assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1.0)
+    assert [name for name in dict.fromkeys(job.place for job in told.jobs) if name] == [
+        *("inrc", "nerv"),
+        *("file 1 of 2", "file 2 of 2"),
+    ]
+    # A fit says how good it is before it ends.
+    assert any(job.psnr_db is not None for job in told.jobs if job.doing.startswith("searching nodes"))
+    assert len(made.contenders) == 3 and "<h1>Both</h1>" in (tmp_path / "page.html").read_text()
 
 
 def row(anchor: str, percent: float | None, difference: float | None, times: float) -> Comparison:

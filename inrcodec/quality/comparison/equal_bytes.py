@@ -131,6 +131,7 @@ def side_by_side(
                 make_pictures(chosen, frames, shown, has_maps=False, sets=len(made)),
             )
         )
+    progress.stage(EQUAL_BYTES, len(made) * len(rivals), len(made) * len(rivals))
     return tuple(found)
 
 
