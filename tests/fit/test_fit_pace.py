@@ -130,9 +130,9 @@ def test_work_lasts_for_its_share_of_the_time_left(clock: Clock) -> None:
     assert not paced.lasts(0.5)()
 
 
-def test_a_slower_machine_counts_at_once_and_a_faster_one_by_half() -> None:
+def test_a_slower_machine_counts_at_once_and_a_faster_one_by_a_third() -> None:
     cost = pace.Cost()
-    for seconds, expected in ((1.0, 1.0), (5.0, 5.0), (1.0, 3.0), (1.0, 2.0)):
+    for seconds, expected in ((1.0, 1.0), (7.0, 7.0), (1.0, 5.0), (2.0, 4.0)):
         cost.add(seconds)
         assert (cost.seconds, cost.last) == (expected, seconds)
 

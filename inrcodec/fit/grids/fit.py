@@ -29,13 +29,13 @@ from inrcodec.fit.grids.report import Teller, picture
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.start import decoded_start, motion_grids
 from inrcodec.fit.grids.step_search import (
-    BITS_POWER,
     LEAST_STEP,
     PATIENT_TRIALS,
     Filled,
     StepSearch,
     Trial,
     fill,
+    first_step,
 )
 from inrcodec.fit.job import FitJob, FittedSegment
 from inrcodec.models.inrc.inrc import NETWORK_BITS
@@ -48,8 +48,6 @@ from inrcodec.system.device import compute_dtype
 
 PRICE = 0.1
 """The multiplier lambda of rate-distortion optimisation: squared error per bit, in squared latent steps."""
-FIRST_STEP, FIRST_BPP = 0.9, 0.055
-"""A latent step and the bits per pixel it gave for one clip, from which the step search starts."""
 CLOSE, CLOSE_ENOUGH = 0.08, 0.01
 """Relative deviation from the target bits allowed before refining motion, and before fitting the network."""
 SEARCHES, PRUNINGS = 4, 2
@@ -75,17 +73,14 @@ class GridFit:
 
     def __init__(self, plan: SegmentPlan, segment: SegmentPlanes, job: FitJob, pace: Pace) -> None:
         """`plan` replaces that of `job`."""
-        self._plan, self._segment, self._seed, self._progress = plan, segment, job.settings.seed, job.progress
-        self._pace = pace
+        self._plan, self._segment, self._pace = plan, segment, pace
+        self._seed, self._progress = job.settings.seed, job.progress
         self._teller = Teller(job.progress, segment.frame_count, plan.video.pixel_count)
         self._latents = LatentFit(segment, is_filtered=not pace.is_limited)
         self._network_bits: float = NETWORK_BITS * sum(one.count for one in network_specs(plan.config.width))
         self._other_bits = 8.0 * plan.overhead_bytes
-        self._step: float = FIRST_STEP * (FIRST_BPP * plan.video.pixel_count / self._target_bits) ** (
-            1 / BITS_POWER
-        )
-        self._fineness = torch.ones(0)
-        self._coded_step = 0.0
+        self._step = first_step(plan.video.pixel_count, self._target_bits)
+        self._fineness, self._coded_step = torch.ones(0), 0.0
         self._network_start: Mapping[str, NDArray[np.float32]] | None = None
         self._refining: RefiningFit | None = None
 
@@ -102,13 +97,14 @@ class GridFit:
 
     def begin(self) -> None:
         """Start from the `--resume-from` file's segment or search the motion, and choose latents once."""
-        start = self._start()
-        if start is not None:
+        if (start := self._start()) is not None:
             self._network_start = start.network
             return
         self._search_motion()
         self._code()
         self._latents.fit_entropy(FIRST_ROUNDS, self._pace.lasts(FIRST_SHARE))
+        # The step was a guess, and this pass shows how far it was off.
+        self._step = self._next_step(StepSearch(), *self._estimated_bits())
 
     def begin_like(self, other: GridFit) -> None:
         """Begin with what `other`, another hierarchy of the same frames, has found."""
@@ -118,6 +114,7 @@ class GridFit:
         for grid, known in zip(grids, other._motion.grids, strict=True):
             grid[is_same] = known.detach()[is_same]
         self._motion = MotionFit(segment, grids)
+        self._step = other._step
         self._motion.entropy.start_like(other._motion.entropy)
         self._latents.start_like(other._latents)
 
@@ -147,8 +144,7 @@ class GridFit:
         self._segment.forget_small_components()
         refining = RefiningFit(self._segment, self._seed, self._network_start)
         steps = self._fit_network(refining)
-        network = coded_network(self._plan.config.width, refining)
-        return self._fitted(self._filled(network, early), steps)
+        return self._fitted(self._filled(coded_network(self._plan.config.width, refining), early), steps)
 
     def _fitted(self, filled: Filled, steps: int) -> FittedSegment:
         course, trial = tuple(self._teller.course.points), filled.trial
@@ -220,26 +216,24 @@ class GridFit:
                 self._sections(())  # Only to measure entropy coding.
                 self._pace.begin(self._progress, has_network=self._plan.config.width > 0)
             self._latents.fit_entropy(ENTROPY_ROUNDS)
-            latents, others = self._latents.estimated_bits(), self._motion_bits() + MODEL_BITS
+            latents, others = self._estimated_bits()
             bits = latents + others
-            self._teller.step_tried(
-                self._step,
-                bits,
-                self._target_bits,
-                self._motion_bits(),
-                self._network_bits + self._other_bits,
-                self._latents.coded.psnr_db,
-            )
+            rest, psnr_db = self._network_bits + self._other_bits, self._latents.coded.psnr_db
+            self._teller.step_tried(self._step, bits, self._target_bits, self._motion_bits(), rest, psnr_db)
             self._progress.stage("finding the quantisation step", number + 1, most)
             is_finest = bits < self._target_bits and self._step <= LEAST_STEP
             if is_finest or abs(bits / self._target_bits - 1) < close or self._pace.is_late(SEARCHING_TRIALS):
                 return
-            search.add(self._step, latents)
-            following = search.next(max(0.05 * self._target_bits, self._target_bits - others))
-            self._step = max(LEAST_STEP, following)
+            self._step = self._next_step(search, latents, others)
             if others > MOST_MOTION * self._target_bits:
                 self._prune_motion(1)
         self._code()
+
+    def _next_step(self, search: StepSearch, latents: float, others: float) -> float:
+        """The step to try after the present one gave `latents` bits, where all else takes `others` bits."""
+        search.add(self._step, latents)
+        target = max(LEAST_SHARE * self._target_bits, self._target_bits - others)
+        return max(LEAST_STEP, search.next(target))
 
     def _prune_motion(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> None:
         for _ in range(rounds):
@@ -248,6 +242,10 @@ class GridFit:
             fineness = step_sizes(self._motion.field(), self._segment.tree, *self._segment.config.fineness)
             self._motion.prune(fineness.mean((1, 2, 3)), self._step, self._price)
             self._motion.fit_entropy(ENTROPY_ROUNDS)
+
+    def _estimated_bits(self) -> tuple[float, float]:
+        """The bits of latents, and of motion and entropy models."""
+        return self._latents.estimated_bits(), self._motion_bits() + MODEL_BITS
 
     def _motion_bits(self) -> float:
         with torch.no_grad():
@@ -266,7 +264,7 @@ class GridFit:
 
     def _fit_network(self, refining: RefiningFit) -> int:
         self._refining, clock = refining, self._pace.network_clock()
-        coded_bits = self._latents.estimated_bits() + self._motion_bits() + MODEL_BITS + self._other_bits
+        coded_bits = sum(self._estimated_bits()) + self._other_bits
 
         def report(fraction: float, error: float, bits: float, step: int) -> None:
             error, bits = error + self._segment.chroma_error, coded_bits + bits

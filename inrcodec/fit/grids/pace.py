@@ -56,7 +56,7 @@ def _further_turns(epochs: float) -> int:
 
 
 class Cost:
-    """Seconds that a repeated piece of work takes: a rise counts at once, a fall by half.
+    """Seconds that a repeated piece of work takes: a rise counts at once, a fall by a third.
 
     The second time counts alone: the first one also prepares what all others use.
     """
@@ -74,7 +74,7 @@ class Cost:
 
     def add(self, seconds: float) -> None:
         before = seconds if self._count < 2 else self.seconds
-        self.seconds, self.last = max(seconds, (before + seconds) / 2), seconds
+        self.seconds, self.last = max(seconds, (2 * before + seconds) / 3), seconds
         self._count += 1
 
 

@@ -14,6 +14,8 @@ from inrcodec.errors import NetworkTooLarge
 from inrcodec.plan.budget import AIMED_FILL, Short
 from inrcodec.search import Tried, bracket, share_between, within
 
+FIRST_STEP, FIRST_BPP = 0.9, 0.055
+"""A latent step and the bits per pixel it gave for one clip, from which the step search starts."""
 BITS_POWER = 1.4
 """The assumed exponent p of bits ~ step^-p, until trials show it."""
 LEAST_STEP = 4e-3
@@ -32,6 +34,12 @@ LATE_FACTOR = 1.15
 """Minimum factor on the step when time is up and no trial has fitted."""
 LATE_KEPT_FACTOR = 1.04
 """The same when an earlier trial is kept, which is worse."""
+
+
+def first_step(pixel_count: int, target_bits: float) -> float:
+    """A guess of the step that gives `target_bits` for a segment of `pixel_count` pixels."""
+    guess: float = FIRST_STEP * (FIRST_BPP * pixel_count / target_bits) ** (1 / BITS_POWER)
+    return guess
 
 
 class StepSearch:
