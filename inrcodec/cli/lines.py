@@ -61,11 +61,13 @@ def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
     beside = f", and {extras_bytes:,} bytes of audio, subtitles and metadata" if extras_bytes else ""
     masked = result["masked_share"]
     outside = f" over the {1 - masked:.1%} of pixels outside the mask" if masked else ""
+    # The default model has a network, which takes steps, only where one is asked for.
+    steps = f"{counted(result['steps'], 'step')} " if result["steps"] else ""
     return [
         f"{output}: {video_bytes:,} bytes{share}, {result['bpp']:.4f} bpp{beside}",
         f"{result['psnr_db']:.2f} dB{outside}{wanted} "
         f"(1st percentile {result['psnr_p1_db']:.2f} dB), "
-        f"{counted(result['steps'], 'step')} in {duration_text(result['seconds'])}",
+        f"{steps}in {duration_text(result['seconds'])}",
     ]
 
 

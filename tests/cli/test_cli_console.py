@@ -10,6 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import GOLDEN, environment
@@ -20,7 +21,7 @@ import bitstream
 from bitstream import Extras, Packet, StreamHeader, Track, TrackInfo, TrackKind
 from inrcodec.cli import console, file_lines
 from inrcodec.cli.console import LiveProgress, PlainProgress, Verbosity, say_error
-from inrcodec.cli.lines import quality_line
+from inrcodec.cli.lines import encode_lines, quality_line
 from inrcodec.cli.main import run
 from inrcodec.decoder.info import FileReport
 from inrcodec.progress import EncodePlan, FitReport, JobReport, Progress
@@ -108,6 +109,14 @@ def test_a_report_names_a_rotation() -> None:
     assert "turned" not in "\n".join(file_lines.report_lines(report))
     turned = replace(report, header=replace(header, rotation=90))
     assert "turned 90 degrees clockwise for display" in file_lines.report_lines(turned)[1]
+
+
+def test_an_encode_names_steps_only_if_it_took_any() -> None:
+    sizes = {"extras_bytes": 0, "file_bytes": 970, "target_bytes": 1000, "bpp": 0.1, "masked_share": 0.0}
+    quality = {"psnr_target_db": None, "psnr_db": 33.0, "psnr_p1_db": 32.0}
+    result: dict[str, Any] = sizes | quality | {"steps": 0, "seconds": 65.0}
+    assert encode_lines("a.inrv", result)[1] == "33.00 dB (1st percentile 32.00 dB), in 1 min 05 s"
+    assert encode_lines("a.inrv", result | {"steps": 1})[1].endswith(", 1 step in 1 min 05 s")
 
 
 def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
