@@ -167,8 +167,8 @@ def blocks_of(
         cells = flags_of(file.symbols, part).nonzero(as_tuple=True)
         kept = torch.randperm(len(cells[0]), generator=generator)[: BLOCKS[part]]
         frames, rows, columns = picked = tuple(axis[kept] for axis in cells)
-        counts = entropy.counts(file.symbols, file.references, part, picked)
-        by_count = NetworkTerms().logarithms(counts, file.symbols, file.references, part, picked)
+        known = entropy.logarithms(file.symbols, file.references, part, picked)
+        by_count = NetworkTerms().logarithms(known, file.symbols, file.references, part, picked)
         logs = by_count.permute(1, 2, 0).to(torch.uint8)
         magnitudes = file.symbols[:, part_channels(part)][frames, :, rows, columns].abs()
         shares = torch.full((len(kept),), len(cells[0]) / max(1, len(kept)) / file.bits)

@@ -78,11 +78,10 @@ class LatentEntropy(EntropyModel):
     @torch.no_grad()
     def _known(self, symbols: Tensor, references: Tensor, levels: Tensor, part: int, cells: Cells) -> _Known:
         """Compute what does not depend on the parameters; see `places` for the arguments."""
-        counts = self.counts(symbols, references, part, cells)
+        logs = self.logarithms(symbols, references, part, cells)
         terms = None
         if self.network is not None:
-            terms = self.network(counts, symbols, references, levels, part, cells)
-        logs = {feature: logarithms(count) for feature, count in counts.items()}
+            terms = self.network(logs, symbols, references, levels, part, cells)
         return _Known(part_channels(part), levels, cells[0], logs, terms)
 
     def _places(self, known: _Known) -> Tensor:
@@ -97,10 +96,13 @@ class LatentEntropy(EntropyModel):
             sums = sums + known.terms
         return (QUARTERS * (sums + ZERO_KNOT)).clamp(0, LAST_CLASS + 0.999)
 
-    def counts(
+    def logarithms(
         self, symbols: Tensor, references: Tensor, part: int, cells: Cells
     ) -> dict[LatentFeature, Tensor]:
-        """The counts of the weighted sum, (n, channels) or (n, 1) each; see `places` for the arguments."""
+        """The logarithms of the counts of the weighted sum, (n, channels) or (n, 1) each.
+
+        See `places` for the arguments.
+        """
         channels, (frames, rows, columns) = part_channels(part), cells
         cut = symbols.abs().clamp(max=LARGEST_MAGNITUDE)
         own = cut[frames, :, rows, columns].float()
@@ -117,7 +119,7 @@ class LatentEntropy(EntropyModel):
         }
         if part:
             counts[LatentFeature.COMPONENTS] = own @ self.other[channels].T
-        return counts
+        return {feature: logarithms(count) for feature, count in counts.items()}
 
     def flag_bits(self, symbols: Tensor, references: Tensor, levels: Tensor) -> list[Tensor]:
         """Bits of the values 0 and 1 of each flag, (B, h, w, 2) for each part, differentiable.
@@ -157,8 +159,13 @@ class LatentEntropy(EntropyModel):
         """Bits of all latents `symbols` (B, 96, h, w) and their flags, differentiable by the parameters."""
         return self.prepared_bits(symbols, references, levels)()
 
-    def prepared_bits(self, symbols: Tensor, references: Tensor, levels: Tensor) -> Callable[[], Tensor]:
-        """A function that computes `bits` by the parameters at the time; their contexts are computed once."""
+    def prepared_bits(
+        self, symbols: Tensor, references: Tensor, levels: Tensor, weights: Tensor | None = None
+    ) -> Callable[[], Tensor]:
+        """A function that computes `bits` by the parameters at the time; their contexts are computed once.
+
+        `weights` (B,) are factors on the bits of each frame.
+        """
         parts, known_flags = [], self._known_flags(symbols, references)
         for part in range(len(PARTS)):
             flags = flags_of(symbols, part)
@@ -174,6 +181,9 @@ class LatentEntropy(EntropyModel):
                 places = self._places(known) - 0.5
                 of_flags = torch.where(flags, flag_bits[..., 1], flag_bits[..., 0])
                 of_latents = shapes.between(magnitudes, places.clamp(0, LAST_CLASS))
+                if weights is not None:
+                    of_flags = of_flags.sum((1, 2)) * weights
+                    of_latents = of_latents.sum(1) * weights[known.frames]
                 total = total + of_flags.sum() + of_latents.sum()
             return total
 

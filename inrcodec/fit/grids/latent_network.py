@@ -68,7 +68,7 @@ class NetworkTerms(nn.Module):
     @torch.no_grad()
     def forward(
         self,
-        counts: Mapping[LatentFeature, Tensor],
+        known: Mapping[LatentFeature, Tensor],
         symbols: Tensor,
         references: Tensor,
         levels: Tensor,
@@ -77,20 +77,20 @@ class NetworkTerms(nn.Module):
     ) -> Tensor:
         """Terms (n, channels) of a part's latents at the n blocks `cells`.
 
-        See `LatentEntropy.places` and, for `counts`, `logarithms`.
+        See `LatentEntropy.places` and, for `known`, `logarithms`.
         """
         kinds, channels = levels.clamp(max=2)[cells[0]], part_channels(part)
         found = torch.zeros(len(kinds), channels.stop - channels.start, device=kinds.device)
         for start in range(0, len(kinds), BLOCKS_AT_ONCE):
             some = slice(start, start + BLOCKS_AT_ONCE)
             mine = tuple(axis[some] for axis in cells)
-            logs = self.logarithms(counts, symbols, references, part, mine, some)
+            logs = self.logarithms(known, symbols, references, part, mine, some)
             found[some] = self._terms(logs, kinds[some], part)
         return found
 
     def logarithms(
         self,
-        counts: Mapping[LatentFeature, Tensor],
+        known: Mapping[LatentFeature, Tensor],
         symbols: Tensor,
         references: Tensor,
         part: int,
@@ -99,8 +99,8 @@ class NetworkTerms(nn.Module):
     ) -> Tensor:
         """The logarithms of a part's counts at the n blocks `cells`: (counts, n, channels), in 1/16.
 
-        `counts` (m, channels) or (m, 1) are those of the log-linear sum; those at `some` are of these blocks.
-        `symbols` and `references` are those of `LatentEntropy.places`.
+        `known`, (m, channels) or (m, 1) each, are those of `LatentEntropy.logarithms`, in units of 1. Those
+        at `some` are of these blocks. `symbols` and `references` are those of `LatentEntropy.places`.
         """
         frames, rows, columns = cells
         channels = part_channels(part)
@@ -112,7 +112,7 @@ class NetworkTerms(nn.Module):
         same, higher = self.same[channels, channels].T, self.higher[channels, channels].T
         flags = symbols[:, channels].ne(0).any(1).float()
         near_flags = F.avg_pool2d(flags[:, None], 5, 1, 2, divisor_override=1)[:, 0]
-        all_counts = {NetworkCount[feature.name]: values[some] for feature, values in counts.items()} | {
+        counts = {
             NetworkCount.NONZERO: (own[:, channels] > 0).float() @ self.before[channels, channels].T,
             NetworkCount.RECENT: own[:, channels] @ self.recent[channels, channels].T,
             NetworkCount.REFERENCE_SAME: told @ same,
@@ -125,15 +125,17 @@ class NetworkTerms(nn.Module):
         if part:
             is_second = torch.arange(CHANNELS, device=own.device)[channels] >= FIRST_CHANNELS[2]
             first = own[:, FIRST_CHANNELS[1] : FIRST_CHANNELS[2]].sum(1, keepdim=True)
-            all_counts |= {
+            counts |= {
                 NetworkCount.LUMA: own[:, part_channels(0)].sum(1, keepdim=True),
                 NetworkCount.COMPONENTS_NEAR: own @ self.near[channels].T,
                 NetworkCount.FIRST_CHROMA: first * is_second,
             }
         shape = len(frames), channels.stop - channels.start
         found = torch.empty(COUNTS[part], *shape, device=own.device)
-        for row, values in enumerate(found):
-            values[:] = 16 * logarithms(all_counts[NetworkCount(row)])
+        for feature, log in known.items():
+            found[NetworkCount[feature.name]] = 16 * log[some]
+        for count, values in counts.items():
+            found[count] = 16 * logarithms(values)
         return found
 
     def _terms(self, logs: Tensor, kinds: Tensor, part: int) -> Tensor:
