@@ -99,8 +99,9 @@ class NetworkTerms(nn.Module):
     ) -> Tensor:
         """The logarithms of a part's counts at the n blocks `cells`: (counts, n, channels), in 1/16.
 
-        `known`, (m, channels) or (m, 1) each, are those of `LatentEntropy.logarithms`, in units of 1. Those
-        at `some` are of these blocks. `symbols` and `references` are those of `LatentEntropy.places`.
+        `known` are those of `LatentEntropy.logarithms`, (m, channels) or (m, 1) each, in units of 1.
+        The slice `some` of them belongs to `cells`. `symbols` and `references` are as for
+        `LatentEntropy.places`.
         """
         frames, rows, columns = cells
         channels = part_channels(part)
