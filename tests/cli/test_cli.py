@@ -322,6 +322,8 @@ def test_an_interrupted_encode_says_how_to_resume(tmp_path: Path, number: signal
         [sys.executable, "-m", "inrcodec", *arguments, "--device", "cpu"],
         stderr=subprocess.PIPE,
         env=environment(),
+        # Under nohup, which ignores hang-ups, the encode would go on.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     assert process.stderr is not None
     try:
