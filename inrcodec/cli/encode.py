@@ -89,6 +89,7 @@ def encode(
     SOURCE `-` is standard input. Several SOURCEs need a folder as output.
     """
     from inrcodec.cli.several import encode_several
+    from inrcodec.encoder.checks import check_metric
     from inrcodec.encoder.ladder import ladder_rungs
 
     verbosity = console.verbosity_of(quiet, verbose)
@@ -99,6 +100,8 @@ def encode(
         raise UsageError("an .inrv goes to a file, not to standard output")
     if dry_run or output is None:
         return predict_each(asked_of(sources, output, ladder, settings), verbosity, as_json)
+    if not ladder:
+        check_metric(settings)
     requests = list(zip(sources, output_paths(sources, output), strict=True))
     rungs = ladder_rungs(requests, ladder, settings) if ladder else []
     requests = [(rung.source, rung.output) for rung in rungs] or requests

@@ -53,8 +53,10 @@ def option_group(title: str) -> Callable[..., Callable[[Function], Function]]:
 
 def meant_instead(error: click.NoSuchOption, context: click.Context, words: list[str]) -> click.UsageError:
     """The error for an unknown option; one of another program is answered with the option that is meant."""
-    # click reads -crf as -c: name the word that was written.
-    word = next((word for word in words if word.startswith(error.option_name)), error.option_name)
+    # click reads -crf as -c, and -vmaf as -v and -m: name the word that was written.
+    name = error.option_name
+    joined = (word for word in words if word[:1] == "-" and word[1:2] != "-" and name.lstrip("-") in word)
+    word = next((word for word in words if word.startswith(name)), None) or next(joined, name)
     hint = option_hint(context.info_name or "", word, words)
     if hint is None:
         return error

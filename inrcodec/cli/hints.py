@@ -6,11 +6,16 @@ import os
 import shlex
 from collections.abc import Sequence
 
-_QUALITY = "--psnr 36 searches for a quality in dB; --size, --bpp and --bitrate limit the size"
-_PERCEPTUAL = "--psnr 36 searches for a quality in dB; `inrc eval --metric vmaf` or xpsnr measures it later"
+_QUALITY = (
+    "--psnr 36 searches for a quality in dB, --vmaf 93 for one of VMAF; --size, --bpp and --bitrate limit "
+    "the size"
+)
+_PERCEPTUAL = "--psnr 36 or --vmaf 93 searches for a quality; `inrc eval --metric xpsnr` measures it later"
 _ENCODE = {
     **dict.fromkeys(("crf", "cq", "q", "q:v", "qp", "quality", "ssim"), _QUALITY),
-    **dict.fromkeys(("vmaf", "xpsnr"), _PERCEPTUAL),
+    "xpsnr": _PERCEPTUAL,
+    "psnr": "write --psnr 36",
+    "vmaf": "write --vmaf 93",
     **dict.fromkeys(("b", "b:v", "rate", "vb"), "give --bitrate 200k"),
     **dict.fromkeys(("c", "c:v", "codec", "vcodec", "encoder"), "give --model; `inrc models` lists them"),
     **dict.fromkeys(("vf", "filter:v", "s", "resize", "width", "height"), "give --scale 640x360 or --crop"),

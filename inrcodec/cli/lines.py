@@ -55,9 +55,11 @@ def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
     """Size and quality of a finished encode, from the fields of `EncodeResult`."""
     extras_bytes = result["extras_bytes"]
     video_bytes = result["file_bytes"] - extras_bytes
-    asked = result["psnr_target_db"]
-    share = f" ({100 * video_bytes / result['target_bytes']:.1f} % of the target)" if asked is None else ""
-    wanted = "" if asked is None else f", target {asked:g} dB"
+    asked_db, asked_vmaf = result["psnr_target_db"], result["vmaf_target"]
+    is_search = asked_db is not None or asked_vmaf is not None
+    share = "" if is_search else f" ({100 * video_bytes / result['target_bytes']:.1f} % of the target)"
+    wanted = "" if asked_db is None else f", target {asked_db:g} dB"
+    vmaf = "" if asked_vmaf is None else f"VMAF {result['vmaf']:.2f}, target {asked_vmaf:g}; "
     beside = f", and {extras_bytes:,} bytes of audio, subtitles and metadata" if extras_bytes else ""
     masked = result["masked_share"]
     outside = f" over the {1 - masked:.1%} of pixels outside the mask" if masked else ""
@@ -65,7 +67,7 @@ def encode_lines(output: str, result: Mapping[str, Any]) -> list[str]:
     steps = f"{counted(result['steps'], 'step')} " if result["steps"] else ""
     return [
         f"{output}: {video_bytes:,} bytes{share}, {result['bpp']:.4f} bpp{beside}",
-        f"{result['psnr_db']:.2f} dB{outside}{wanted} "
+        f"{vmaf}{result['psnr_db']:.2f} dB{outside}{wanted} "
         f"(1st percentile {result['psnr_p1_db']:.2f} dB), "
         f"{steps}in {duration_text(result['seconds'])}",
     ]
@@ -131,7 +133,8 @@ def _row_text(row: Mapping[str, Any]) -> str:
     if "result" not in row:
         return "exists already; -y replaces it"
     result = row["result"]
-    return f"{result['file_bytes']:>11,} bytes  {result['bpp']:.4f} bpp  {result['psnr_db']:.2f} dB"
+    vmaf = "" if result["vmaf"] is None else f"  VMAF {result['vmaf']:.2f}"
+    return f"{result['file_bytes']:>11,} bytes  {result['bpp']:.4f} bpp  {result['psnr_db']:.2f} dB{vmaf}"
 
 
 class Lost(Protocol):

@@ -97,12 +97,17 @@ def reporting_options(command: Command) -> Command:
 
 
 def target_options(command: Command) -> Command:
-    """Add --bpp, --bitrate, --size, --psnr and --ladder, which exclude each other."""
+    """Add --bpp, --bitrate, --size, --psnr, --vmaf and --ladder, which exclude each other."""
     for option in (
         _target(
             "--ladder",
             type=LADDER,
             help="Write a file for each of these bpp, named out-0.06bpp.inrv; %v in -o stands for the bpp.",
+        ),
+        _target(
+            "--vmaf",
+            type=POSITIVE,
+            help="The same for this mean VMAF, 0 to 100; needs an ffmpeg that has libvmaf.",
         ),
         _target(
             "--psnr", "psnr_db", type=POSITIVE, help="Search for the smallest file with this mean PSNR in dB."

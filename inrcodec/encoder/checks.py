@@ -34,6 +34,16 @@ def refusals(requests: Sequence[tuple[str, str]], settings: EncodeSettings) -> d
     return found
 
 
+def check_metric(settings: EncodeSettings) -> None:
+    """Raise `UsageError` if this machine cannot measure the quality that the encode searches for."""
+    if settings.vmaf is None:
+        return
+    from inrcodec.video.vmaf import VMAF_NEEDS, vmaf_program
+
+    if vmaf_program() is None:
+        raise UsageError(f"--vmaf {VMAF_NEEDS}")
+
+
 def check_resume_folder(output: str) -> None:
     """Raise `UsageError` if another user planted the folder where an encode to `output` keeps its state.
 

@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inrcodec.encoder.checks import check_preview, refusals
+from inrcodec.encoder.checks import check_metric, check_preview, refusals
 from inrcodec.encoder.preview import previewed
 from inrcodec.encoder.result import EncodeResult, Ended
 from inrcodec.errors import UsageError
@@ -70,6 +70,7 @@ def encode(
             raise UsageError("give a callback or a progress, not both")
         progress = _Called(callback)
     settings = replace(settings or EncodeSettings(), **options)
+    check_metric(settings)
     with _as_path(source, output, fps, settings) as path:
         (result,) = encode_all([(path, os.fspath(output))], settings, progress, deadline=deadline)
     if isinstance(result, Exception):
@@ -118,6 +119,7 @@ def encode_all(
     family_of(settings)
     if settings.resume_from is not None and len(requests) > 1:
         raise UsageError(f"--resume-from takes one source, found {len(requests)}")
+    check_metric(settings)
     check_preview(settings, requests)
     refused = refusals(requests, settings)
     if len(refused) == len(requests):
@@ -126,8 +128,8 @@ def encode_all(
         if index not in refused:
             progress.begin(f"encoding {source} to {output}")
     with previewed(requests, settings, progress) as (plain, told):
-        if plain.psnr_db is not None:
-            from inrcodec.encoder.psnr_search import search_each
+        if plain.searched is not None:
+            from inrcodec.encoder.quality_search import search_each
 
             return search_each(requests, plain, told, deadline, ended, refused, encode)
         from inrcodec.encoder.sources import encode_sources

@@ -50,6 +50,10 @@ class EncodeResult:
     `weight_bits` limit it. None if it uses more."""
     psnr_target_db: float | None = None
     """The requested PSNR, if this is the smallest file found that reaches it."""
+    vmaf: float | None = None
+    """Mean VMAF over the frames; None unless it was searched for."""
+    vmaf_target: float | None = None
+    """The requested VMAF, if this is the smallest file found that reaches it."""
     psnr_frames_db: Sequence[float] = ()
     """PSNR of every frame."""
     courses: Sequence[Sequence[CoursePoint]] = ()

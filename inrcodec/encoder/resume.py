@@ -5,7 +5,7 @@
     OUTPUT.resume/segment-0.json       its figures; the segment is finished once this file exists
     OUTPUT.resume/segment-1.fit        the checkpoint of an interrupted fit
 
-A search for a PSNR (see `psnr_search`) stores state.json and
+A search for a quality (see `quality_search`) stores state.json and
 
     OUTPUT.resume/fits.json            the finished fits and their results
     OUTPUT.resume/fit-0.inrv           the file of a finished fit; fit-1.inrv.resume/ is an interrupted one

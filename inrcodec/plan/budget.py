@@ -40,7 +40,7 @@ MASK_REMARK = "PSNR counts unmasked pixels only"
 def target_bytes(settings: EncodeSettings, video: VideoInfo) -> int:
     """Maximum bytes of the file: `--size`, or `--bpp` (or its default) times the pixels, divided by 8.
 
-    For `--psnr`, see `psnr_search`.
+    For `--psnr` and `--vmaf`, see `quality_search`.
     """
     if settings.size_bytes is not None:
         return settings.size_bytes

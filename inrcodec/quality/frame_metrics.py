@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from inrcodec.errors import UsageError
 from inrcodec.metrics import ms_ssim, psnr_db
 from inrcodec.progress import Progress
-from inrcodec.quality.vmaf import vmaf_program
 from inrcodec.samples import Samples, depth_of, peak_of
-from inrcodec.video.planes import Picture, Sampling
+from inrcodec.video.planes import Picture, common_sampling
+from inrcodec.video.vmaf import VMAF_NEEDS, vmaf_program
 from inrcodec.video.xpsnr import has_xpsnr
 
 Frame = Samples
@@ -70,13 +70,6 @@ class Measure:
 
 def _psnr(reference: Picture, decoded: Picture) -> Measured:
     return {"psnr": psnr_db(reference.pixels, decoded.pixels)}
-
-
-def common_sampling(reference: Picture, decoded: Picture) -> Sampling:
-    """The sampling in which two pictures are compared: that of the reference, if it has one."""
-    sampling = reference.sampling or decoded.sampling or Sampling()
-    # For RGB, and for pictures that were converted, the depth is that of the pixels.
-    return replace(sampling, bit_depth=depth_of(reference.pixels))
 
 
 def _yuv(reference: Picture, decoded: Picture) -> Measured:
@@ -140,7 +133,7 @@ MEASURES: Mapping[str, Measure] = {
             (Metric("vmaf", "VMAF"),),
             None,
             is_there=lambda: vmaf_program() is not None,
-            needs="needs an ffmpeg that has libvmaf, on PATH or by: pip install imageio-ffmpeg",
+            needs=VMAF_NEEDS,
         ),
     )
 }

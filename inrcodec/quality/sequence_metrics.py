@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
 
 from inrcodec.metrics import IDENTICAL_PSNR_DB
-from inrcodec.quality.frame_metrics import Measured, common_sampling
-from inrcodec.quality.vmaf import Vmaf
+from inrcodec.quality.frame_metrics import Measured
 from inrcodec.samples import depth_of
-from inrcodec.video.planes import Picture, Sampling
+from inrcodec.video.planes import Picture, common_sampling
+from inrcodec.video.vmaf import Vmaf
 from inrcodec.video.xpsnr import Xpsnr
 
 
@@ -47,16 +46,14 @@ class XpsnrMeter:
 
 
 class VmafMeter:
-    """VMAF of luma, in the matrix of the reference and limited range."""
+    """VMAF of luma."""
 
     def __init__(self, reference: Picture, decoded: Picture, frame_rate: Fraction, stack: ExitStack) -> None:
         """Start for frames like these two; `stack` ends the program if the comparison fails."""
-        self._sampling: Sampling = replace(common_sampling(reference, decoded), full_range=False)
-        height, width = reference.pixels.shape[:2]
-        self._vmaf = stack.enter_context(Vmaf(height, width, depth_of(reference.pixels), frame_rate))
+        self._vmaf = stack.enter_context(Vmaf(reference, decoded, frame_rate))
 
     def add(self, reference: Picture, decoded: Picture) -> None:
-        self._vmaf.add(reference.planes(self._sampling)[0], decoded.planes(self._sampling)[0])
+        self._vmaf.add(reference, decoded)
 
     def finish(self) -> list[Measured]:
         return [{"vmaf": value} for value in self._vmaf.scores()]

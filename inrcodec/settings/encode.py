@@ -26,8 +26,11 @@ from inrcodec.system.names import StrPath
 DEFAULT_BPP = 0.06
 CHECKPOINT_SECONDS = 60.0
 LARGEST_SEED = 2**64 - 1
-TARGETS = ("bpp", "size_bytes", "bitrate", "psnr_db")
+SEARCHED = ("psnr_db", "vmaf")
+"""Fields that set the quality of the file; several fits search for the smallest one."""
+TARGETS = ("bpp", "size_bytes", "bitrate", *SEARCHED)
 """Fields that set the size or quality of the file; at most one is given."""
+BEST_VMAF = 100.0
 SETTLED_BY_FILE = ("model", "model_options", "parameters", "seed", "segment")
 """Fields whose values come from the file of `resume_from`."""
 _POSITIVE = (
@@ -62,6 +65,8 @@ class EncodeSettings:
     """Maximum mean rate of the video in bits per second, audio excluded."""
     psnr_db: float | None = None
     """Mean PSNR in dB; the smallest file that reaches it is searched for, instead of a given size."""
+    vmaf: float | None = None
+    """Mean VMAF, 0 to 100, which is searched for likewise; needs an ffmpeg that has libvmaf."""
     time_seconds: float | None = None
     """Wall-clock budget of the whole command, in seconds."""
     epochs: float | None = None
@@ -110,6 +115,11 @@ class EncodeSettings:
         _check_workers(self.workers)
 
     @property
+    def searched(self) -> str | None:
+        """The one of `SEARCHED` that is given; None if the size is."""
+        return next((name for name in SEARCHED if getattr(self, name) is not None), None)
+
+    @property
     def fixes_bits(self) -> bool:
         """Whether bits of min-max quantisation are given; they limit how fine steps may become."""
         return self.weight_bits is not None or self.embedding_bits is not None
@@ -147,8 +157,11 @@ def _check_exclusive(settings: EncodeSettings) -> None:
     given = [flag_of(name) for name in TARGETS if getattr(settings, name) is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other; give one of them")
-    if settings.resume_from is not None and settings.psnr_db is not None:
-        raise UsageError("--psnr searches for a network, --resume-from keeps one; give --bpp or --size")
+    if settings.resume_from is not None and settings.searched is not None:
+        flag = flag_of(settings.searched)
+        raise UsageError(f"{flag} searches for a network, --resume-from keeps one; give --bpp or --size")
+    if settings.vmaf is not None and settings.mask is not None:
+        raise UsageError("--vmaf measures whole frames, and --mask leaves a part of them out; give --psnr")
     if settings.time_seconds is not None and settings.epochs is not None:
         raise UsageError("--time and --epochs exclude each other; give one of them")
     if settings.parameters is not None and "width" in settings.model_options:
@@ -160,6 +173,8 @@ def _check_numbers(settings: EncodeSettings) -> None:
         value = getattr(settings, name)
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"{flag_of(name)}: expected a positive number, found {value}")
+    if settings.vmaf is not None and settings.vmaf > BEST_VMAF:
+        raise UsageError(f"--vmaf: expected at most {BEST_VMAF:g}, found {settings.vmaf:g}")
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UsageError(f"--seed: expected 0 to 2^64-1, found {settings.seed}")
 

@@ -115,6 +115,13 @@ class Picture:
         return Picture(at_depth(self.pixels, bits))
 
 
+def common_sampling(reference: Picture, decoded: Picture) -> Sampling:
+    """The sampling in which two pictures are compared: that of the reference, if it has one."""
+    sampling = reference.sampling or decoded.sampling or Sampling()
+    # For RGB, and for pictures that were converted, the depth is that of the pixels.
+    return replace(sampling, bit_depth=depth_of(reference.pixels))
+
+
 def picture_of(
     frame: VideoFrame,
     pixels: Samples,

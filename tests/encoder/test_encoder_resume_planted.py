@@ -16,12 +16,12 @@ import torch
 from codec_samples import moving_gradient, write_clip
 from command_line import only_line
 from foreign import plant
-from test_encoder_psnr_search import ASKED, Encodes
+from test_encoder_quality_search import ASKED, Encodes
 from test_encoder_resume import DRAFT
 
 import inrcodec
 from inrcodec.cli.main import run
-from inrcodec.encoder.psnr_search import encode_to_psnr
+from inrcodec.encoder.quality_search import encode_to_quality
 from inrcodec.encoder.resume import Resumable
 from inrcodec.encoder.segment import CodedSegment, SegmentFigures
 from inrcodec.errors import UsageError
@@ -364,7 +364,7 @@ def test_planted_fits_of_a_search_are_not_taken(tmp_path: Path, planted: str) ->
     source = write_clip(tmp_path / "clip.mp4", moving_gradient(48, 32, 4))
     output, asked = tmp_path / "a.inrv", replace(ASKED, epochs=1, psnr_db=40)
     with pytest.raises(KeyboardInterrupt):
-        encode_to_psnr(str(source), str(output), asked, Silent(), Encodes(stop_before=2))
+        encode_to_quality(str(source), str(output), asked, Silent(), Encodes(stop_before=2))
     folder = tmp_path / "a.inrv.resume"
     size = (folder / "fit-0.inrv").stat().st_size
     if planted == "file":
@@ -376,7 +376,7 @@ def test_planted_fits_of_a_search_are_not_taken(tmp_path: Path, planted: str) ->
         assert stored != (folder / "fits.json").read_text()
     again, notes = Encodes(stop_before=0), Notes()
     with pytest.raises(KeyboardInterrupt):
-        encode_to_psnr(str(source), str(output), asked, notes, again)
+        encode_to_quality(str(source), str(output), asked, notes, again)
     found = [note for note in notes.notes if note.startswith("fit 1: ")]
     assert len(found) == (planted == "nothing")
     assert any("fits.json is damaged or belongs to another" in note for note in notes.notes) == (

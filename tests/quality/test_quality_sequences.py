@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from inrcodec.cli.main import run
 from inrcodec.errors import InrcError, UsageError
-from inrcodec.quality import vmaf
 from inrcodec.quality.evaluation import evaluate
 from inrcodec.settings.source import SourceSettings
+from inrcodec.video import vmaf
 from inrcodec.video.pixel_planes import frame_of
 from inrcodec.video.xpsnr import has_xpsnr
 

@@ -13,7 +13,7 @@ import torch
 
 from inrcodec.encoder.cost import expected_seconds
 from inrcodec.encoder.planned import PlannedSource, SurveyedSource, plan_source, survey_source
-from inrcodec.encoder.size_search import AIM_DB, CLOSE_DB
+from inrcodec.encoder.size_search import PSNR_SCALE
 from inrcodec.errors import TargetUnreachable
 from inrcodec.models.registry import family_of
 from inrcodec.plan.budget import AIMED_FILL, LEAST_FILL, bits_per_pixel, size_of
@@ -192,7 +192,7 @@ class _Forecast:
         curve = self.curve
         if curve is None:
             return planned
-        growing = bytes_range(curve, gain, epochs, target_db + AIM_DB).expected
+        growing = bytes_range(curve, gain, epochs, target_db + PSNR_SCALE.aim).expected
         size_bytes = math.ceil((growing + fixed_bytes(planned.plans)) / AIMED_FILL)
         settings = replace(self.surveyed.settings, psnr_db=None, size_bytes=size_bytes)
         return self._planned(replace(self.surveyed, settings=settings))
@@ -219,7 +219,9 @@ class _Forecast:
             if gain is not None and curve is not None:
                 quality = psnr_range(curve, gain, length.epochs, self._usable(planned))
         elif gain is not None and curve is not None:
-            quality = Range(self.target_db + AIM_DB, self.target_db, self.target_db + CLOSE_DB)
+            quality = Range(
+                self.target_db + PSNR_SCALE.aim, self.target_db, self.target_db + PSNR_SCALE.close
+            )
             size = bytes_range(curve, gain, length.epochs, quality.expected)
             size = Range(size.expected + fixed, size.low + fixed, size.high + fixed)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inrcodec.encoder.psnr_search import MOST_FITS, MOST_TRIALS, TRIAL_SHARE
+from inrcodec.encoder.quality_search import MOST_FITS, MOST_TRIALS, TRIAL_SHARE
 from inrcodec.models.family import AnyFamily
 from inrcodec.quality.prediction.result import Range
 from inrcodec.settings.encode import EncodeSettings

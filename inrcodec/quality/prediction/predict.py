@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inrcodec.encoder.checks import check_preview, refusals
+from inrcodec.errors import UsageError
 from inrcodec.models.registry import family_of
 from inrcodec.progress import Progress, Silent
 from inrcodec.settings.encode import EncodeSettings
@@ -36,6 +37,8 @@ def predict(
     """
     settings, progress = replace(settings or EncodeSettings(), **options), progress or Silent()
     source = os.fspath(source)
+    if settings.vmaf is not None:
+        raise UsageError("--vmaf cannot be predicted: short fits are measured in dB; give --psnr or a size")
     named = None if output is None else os.fspath(output)
     family_of(settings)
     if named is not None:

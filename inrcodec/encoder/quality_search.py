@@ -1,30 +1,32 @@
-"""Finds the smallest file that reaches a mean PSNR: trial fits, then full fits, by a secant on the size.
+"""Finds the smallest file that reaches a mean PSNR or VMAF: trials, then full fits, by a secant on the size.
 
-    source -> survey -> trials (a sixth of the effort) -> full fits until one is at or just above the PSNR
+    source -> survey -> trials (a sixth of the effort) -> full fits until one is at or just above the quality
 
-Every fit is an encode to a size, and every PSNR is measured on a real file. The smallest file that reaches
-the target becomes the output. Trials give the slope of PSNR over size, and an estimate of the size. The gain
-of a full fit over a trial of the same size is guessed for the first full fit, which then measures it.
+Every fit is an encode to a size, and every quality is measured on a real file. The smallest file that reaches
+the target becomes the output. Trials give the slope of quality over size, and an estimate of the size. The
+gain of a full fit over a trial of the same size is guessed for the first full fit, which then measures it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from inrcodec.encoder.result import EncodeResult, Ended
 from inrcodec.encoder.resume import Resumable, request_of
-from inrcodec.encoder.resume_folder import FolderWriter, digest_of
-from inrcodec.encoder.size_search import CLOSE_DB, Point, SizeSearch
+from inrcodec.encoder.resume_folder import digest_of
+from inrcodec.encoder.searched_fits import Fit, StoredFits
+from inrcodec.encoder.searched_metric import METRICS
+from inrcodec.encoder.size_search import Point, SizeSearch
 from inrcodec.errors import TargetUnreachable
 from inrcodec.models.family import VideoInfo
 from inrcodec.progress import Part, Progress
-from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings
+from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings, flag_of
 from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import claimed_output, output_errors
 from inrcodec.system.pipes import rereadable
@@ -49,26 +51,6 @@ CLOSING_SECONDS = 0.3
 """Part of `--time` that is reserved for copying the result to the output, seconds."""
 ENOUGH_BYTES_PER_PIXEL = 3.0
 """Maximum size tried, bytes per pixel: that of uncompressed pixels."""
-_FITS = "fits.json"
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """A finished fit of the search."""
-
-    size_bytes: int
-    is_trial: bool
-    result: EncodeResult
-    digest: str
-    """SHA-256 of its file, hexadecimal."""
-
-    @property
-    def point(self) -> Point:
-        return Point(self.size_bytes, self.result.psnr_db)
-
-    @property
-    def video_bytes(self) -> int:
-        return self.result.file_bytes - self.result.extras_bytes
 
 
 def search_each(
@@ -93,7 +75,9 @@ def search_each(
         try:
             if index in refused:
                 raise refused[index]
-            result: EncodeResult | Exception = encode_to_psnr(source, output, settings, part, encode, share)
+            result: EncodeResult | Exception = encode_to_quality(
+                source, output, settings, part, encode, share
+            )
         except Exception as error:
             result = error
         results.append(result)
@@ -102,7 +86,7 @@ def search_each(
     return results
 
 
-def encode_to_psnr(
+def encode_to_quality(
     source: str,
     output: str,
     settings: EncodeSettings,
@@ -110,7 +94,7 @@ def encode_to_psnr(
     encode: Encode,
     deadline: Deadline | None = None,
 ) -> EncodeResult:
-    """Encode `source` to nearly the smallest file whose mean PSNR is at least `settings.psnr_db`.
+    """Encode `source` to nearly the smallest file of the mean PSNR or VMAF that the settings ask for.
 
     If no fit reaches it, writes the closest one and raises `TargetUnreachable`. Repeating an interrupted
     search resumes it at its last fit.
@@ -139,22 +123,23 @@ def encode_to_psnr(
         with output_errors(output), open(search.path_of(best), "rb") as found:
             shutil.copyfileobj(found, file, 1 << 20)
     resumable.remove()
-    target = search.target_db
-    if best.result.psnr_db < target:
-        raise TargetUnreachable(_unreached(target, best, settings, output))
-    if best.size_bytes <= search.sizes.least_bytes and best.result.psnr_db > target + CLOSE_DB:
+    metric, target, reached = search.metric, search.target, search.quality_of(best)
+    if reached < target:
+        raise TargetUnreachable(_unreached(search, best, output))
+    if best.size_bytes <= search.sizes.least_bytes and reached > target + metric.scale.close:
         progress.note(f"{output} is the smallest file that this {best.result.family} can make")
     seconds = time.monotonic() - resumable.folder.started
-    return replace(best.result, seconds=seconds, psnr_target_db=target)
+    return replace(metric.with_target(best.result, target), seconds=seconds)
 
 
-def _unreached(target_db: float, best: _Fit, settings: EncodeSettings, output: str) -> str:
-    reached = math.floor(100 * best.result.psnr_db) / 100
+def _unreached(search: _Search, best: Fit, output: str) -> str:
+    settings, metric, quality = search.settings, search.metric, search.quality_of(best)
     effort = "--epochs or --time" if settings.time_seconds is None else "--time"
     other = "--model" if settings.parameters is None else "--parameters or --model"
     return (
-        f"no fit reached {target_db:g} dB; {output} is the best one, {best.video_bytes} bytes at "
-        f"{reached:.2f} dB: give more {effort}, another {other}, or --psnr {reached:.2f}"
+        f"no fit reached {metric.template.format(f'{search.target:g}')}; {output} is the best one, "
+        f"{best.video_bytes} bytes at {metric.text(quality)}: give more {effort}, another {other}, or "
+        f"{flag_of(search.field)} {metric.floor(quality):.2f}"
     )
 
 
@@ -172,36 +157,43 @@ class _Search:
     progress: Progress
     deadline: Deadline
     encode: Encode
-    fits: list[_Fit] = field(default_factory=list)
+    fits: list[Fit] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.target_db = self.settings.psnr_db or 0.0
+        self.field = self.settings.searched or ""
+        self.metric = METRICS[self.field]
+        self.target: float = getattr(self.settings, self.field)
+        self._measuring_seconds = 0.0
         self._epochs = self.settings.epochs or self.settings.procedure.epochs
-        self._folder = self.resumable.folder
         # All fits of one source would repeat the same notes.
         self._of_fits = Part(self.progress, repeats_notes=False)
-        self._write = FolderWriter(self._folder, self.progress)
-        self._known = self._read()
-        self._save()
+        self._stored = StoredFits(self.resumable, self.progress)
+        self._known = self._stored.read()
+        self._stored.save(self._known)
         trials = TIMED_TRIALS if self.deadline.is_limited else MOST_TRIALS if self._is_tried() else 0
         self.sizes = SizeSearch(
-            self.target_db,
+            self.target,
+            self.metric.scale,
             first_bytes=max(1, int(DEFAULT_BPP * self.video.pixel_count / 8)),
             most_bytes=math.ceil(ENOUGH_BYTES_PER_PIXEL * self.video.pixel_count),
             most_trials=trials,
             most_fits=TIMED_FITS if self.deadline.is_limited else MOST_FITS,
         )
 
-    def run(self) -> _Fit:
+    def run(self) -> Fit:
         """The best fit: the smallest that reaches the target, or else the one closest to it."""
         for sizes, is_trial in ((self.sizes.of_trials(), True), (self.sizes.of_fits(), False)):
             for size in sizes:
                 if self._fit(size, is_trial) is None:
                     break
-        reaching = [one for one in self.fits if one.result.psnr_db >= self.target_db]
+        reaching = [one for one in self.fits if self.quality_of(one) >= self.target]
         if reaching:
             return min(reaching, key=lambda one: one.video_bytes)
-        return max(self.fits, key=lambda one: one.result.psnr_db)
+        return max(self.fits, key=self.quality_of)
+
+    def quality_of(self, fit: Fit) -> float:
+        """The mean over the frames, in the metric of the target."""
+        return self.metric.value(fit.result)
 
     def _is_tried(self) -> bool:
         """Whether a trial has enough steps to be useful."""
@@ -209,38 +201,47 @@ class _Search:
         steps = trial_epochs * self.video.frame_count / self.settings.procedure.batch_frames
         return steps >= LEAST_TRIAL_STEPS
 
-    def path_of(self, fit: _Fit) -> Path:
-        return self._path(self.fits.index(fit))
+    def path_of(self, fit: Fit) -> Path:
+        return self._stored.path(self.fits.index(fit))
 
-    def _path(self, number: int) -> Path:
-        return self._folder.path / f"fit-{number}.inrv"
-
-    def _fit(self, size: int, is_trial: bool) -> _Fit | None:
+    def _fit(self, size: int, is_trial: bool) -> Fit | None:
         """The next fit, made now or by an earlier attempt; None if the time is too short for it."""
         number = len(self.fits)
         name = f"{'trial' if is_trial else 'fit'} {number + 1}"
         if number < len(self._known) and self._known[number].is_trial == is_trial:
-            fit = self._known[number]
+            fit = self._measured(self._known[number], number, self._of_fits)
             if fit.size_bytes > size:
                 self.sizes.least_bytes = fit.size_bytes
         else:
             try:
                 share = JOB_OF_TRIAL if is_trial else JOB_OF_FIT * (1 - self._of_fits.done)
                 told = self._of_fits.part(share, title=f"{self.source}, {name}", place=name)
-                size, result = self._encoded(size, is_trial, str(self._path(number)), told)
+                size, result = self._encoded(size, is_trial, str(self._stored.path(number)), told)
+                fit = Fit(size, is_trial, result, digest_of(self._stored.path(number)))
+                # Kept before its quality is measured: stopping then loses no fit.
+                self._known = [*self.fits, fit]
+                self._stored.save(self._known)
+                fit = self._measured(fit, number, told)
                 told.end()
             except TargetUnreachable:
                 if is_trial or self.fits:
                     return None
                 raise
-            fit = _Fit(size, is_trial, result, digest_of(self._path(number)))
             self._known = []
         self.fits.append(fit)
-        (self.sizes.trials if is_trial else self.sizes.fits).append(fit.point)
-        self._save()
-        found = f"{fit.video_bytes:,} bytes, {fit.result.psnr_db:.2f} dB"
-        self.progress.note(f"{name}: {found}")
+        point = Point(fit.size_bytes, self.quality_of(fit))
+        (self.sizes.trials if is_trial else self.sizes.fits).append(point)
+        self._stored.save([*self.fits, *self._known[len(self.fits) :]])
+        quality = self.metric.template.format(f"{point.quality:.2f}")
+        self.progress.note(f"{name}: {fit.video_bytes:,} bytes, {quality}")
         return fit
+
+    def _measured(self, fit: Fit, number: int, progress: Progress) -> Fit:
+        """The fit with its quality in the metric of the target."""
+        started, path = time.monotonic(), str(self._stored.path(number))
+        result = self.metric.measured(fit.result, self.path, path, self.settings, progress)
+        self._measuring_seconds = max(self._measuring_seconds, time.monotonic() - started)
+        return replace(fit, result=result)
 
     def _encoded(self, size: int, is_trial: bool, path: str, progress: Progress) -> tuple[int, EncodeResult]:
         """Encode to the size, or to the smallest size for which there is a network; returns that size too."""
@@ -254,7 +255,8 @@ class _Search:
                 self.sizes.least_bytes = size = error.smallest_bytes
 
     def _settings_of(self, size: int, is_trial: bool) -> EncodeSettings:
-        settings = replace(self.settings, psnr_db=None, size_bytes=size, overwrite=True)
+        unsearched: dict[str, Any] = {self.field: None}
+        settings = replace(self.settings, **unsearched, size_bytes=size, overwrite=True)
         if self.deadline.is_limited:
             return settings
         return replace(settings, epochs=self._epochs * (TRIAL_SHARE if is_trial else 1))
@@ -264,28 +266,8 @@ class _Search:
         whole = self.deadline.seconds
         if whole is None:
             return Deadline()
+        # The quality is measured after the fit.
+        deadline = self.deadline.less(self._measuring_seconds)
         if is_trial:
-            return self.deadline.at_most(TRIAL_TIME * whole)
-        return self.deadline.share(1 / (TIMED_FITS - len(self.sizes.fits)))
-
-    def _save(self) -> None:
-        fits = [dataclasses.asdict(one) for one in [*self.fits, *self._known[len(self.fits) :]]]
-        self._write(self._folder.path / _FITS, self._folder.sealed(_FITS, fits))
-
-    def _read(self) -> list[_Fit]:
-        """The fits of an earlier attempt, up to the first whose file is missing or another."""
-        if not self.resumable.is_resumed:
-            return []
-        known: list[_Fit] = []
-        try:
-            for one in self._folder.read_sealed(_FITS):
-                known.append(_Fit(**{**one, "result": EncodeResult(**one["result"])}))
-                if digest_of(self._path(len(known) - 1)) != known[-1].digest:
-                    return known[:-1]
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, TypeError):
-            path = self._folder.path / _FITS
-            self.progress.note(f"{path} is damaged or belongs to another encode; searching from the start")
-            return []
-        return known
+            return deadline.at_most(TRIAL_TIME * whole)
+        return deadline.share(1 / (TIMED_FITS - len(self.sizes.fits)))

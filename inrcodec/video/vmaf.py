@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from importlib.util import find_spec
@@ -15,8 +16,11 @@ from typing import Self
 import numpy as np
 
 from inrcodec.errors import InrcError
-from inrcodec.samples import Samples, depth_of
+from inrcodec.samples import depth_of
+from inrcodec.video.planes import Picture, common_sampling
 
+VMAF_NEEDS = "needs an ffmpeg that has libvmaf, on PATH or by: pip install imageio-ffmpeg"
+"""How to get it, for a message that begins with what needs it."""
 _LOG = "vmaf.json"
 _SECONDS = 20
 """Time limit for listing the filters of ffmpeg."""
@@ -48,15 +52,19 @@ def _has_filter(program: str) -> bool:
 class Vmaf:
     """Sends the luma of two videos to ffmpeg, one above the other in each frame, and reads its scores."""
 
-    def __init__(self, height: int, width: int, bit_depth: int, frame_rate: Fraction) -> None:
-        """Start ffmpeg for frames of (`height`, `width`). Raises `InrcError`."""
+    def __init__(self, reference: Picture, decoded: Picture, frame_rate: Fraction) -> None:
+        """Start ffmpeg for frames like these two, of one size and depth. Raises `InrcError`."""
+        self._sampling = replace(common_sampling(reference, decoded), full_range=False)
+        height, width = reference.pixels.shape[:2]
+        bit_depth = depth_of(reference.pixels)
         program = vmaf_program()
         if program is None:
             raise InrcError("VMAF: found no ffmpeg that has libvmaf")
         self._folder = tempfile.TemporaryDirectory()
         # Only luma counts; 4:4:4 can be cut at any row.
         name = "yuv444p" if bit_depth == 8 else "yuv444p10le"
-        self._grey = np.full((4 * height, width), 1 << (bit_depth - 1), "<u1" if bit_depth == 8 else "<u2")
+        self._kind = "<u1" if bit_depth == 8 else "<u2"
+        self._grey = np.full((4 * height, width), 1 << (bit_depth - 1), self._kind)
         graph = (
             f"[0:v]split[a][b];[a]crop={width}:{height}:0:0[r];[b]crop={width}:{height}:0:{height}[d];"
             f"[d][r]libvmaf=log_fmt=json:log_path={_LOG}[o]"
@@ -81,15 +89,18 @@ class Vmaf:
         self._process.communicate()
         self._folder.cleanup()
 
-    def add(self, reference: Samples, decoded: Samples) -> None:
-        """Send the luma planes (height, width) of the next frames, of limited range. Raises `InrcError`."""
+    def add(self, reference: Picture, decoded: Picture) -> None:
+        """Send the luma of the next frames, in the matrix of the reference and limited range.
+
+        Raises `InrcError`.
+        """
         pipe = self._process.stdin
         if pipe is None:
             raise InrcError("VMAF: ffmpeg reads nothing")
-        kind = "<u1" if depth_of(reference) == 8 else "<u2"
+        lumas = [one.planes(self._sampling)[0] for one in (reference, decoded)]
         try:
-            for plane in (reference, decoded, self._grey):
-                pipe.write(np.ascontiguousarray(plane, kind).data)
+            for plane in (*lumas, self._grey):
+                pipe.write(np.ascontiguousarray(plane, self._kind).data)
         except BrokenPipeError:
             self._raise()
 
