@@ -62,6 +62,11 @@ def configs() -> dict[str, tuple[AnyFamily, Any]]:
             Supermask(),
             SupermaskConfig("nerv", "uniform", "fixed", False, grid, 8, 4, DENSITIES, SEED),
         ),
+        # The stem and the head are trained, and every scale is one of four.
+        "supermask-hnerv-offset-trained": (
+            Supermask(),
+            SupermaskConfig("hnerv", "signed", "offset", True, hybrid, 3, 5, DENSITIES, SEED, (0, 4)),
+        ),
         "nerv": (NeRV(), NeRVConfig(grid, frequencies=4, width=5)),
         "nerv-80-frequencies": (NeRV(), NeRVConfig(grid, NERV_FREQUENCIES, width=1)),
         # Kernels 3, 5, 5 and a reduction of 1.5; one step per row.

@@ -118,6 +118,7 @@ SECTION_AT_THE_END = {
     "nerv-80-frequencies": "head.bias",
     "snerv": "hh.out.bias",
     "snerv-t": "hh.out.bias",
+    "supermask-hnerv-offset-trained": "scales",
     "supermask-hnerv-signed-learned": "scales",
     "supermask-nerv-uniform-fixed": "head.levels",
 }

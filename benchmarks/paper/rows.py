@@ -173,12 +173,19 @@ def _compression(scale: Scale) -> Iterable[Row]:
     yield Row("compression", "nerv sparse 10 %", ("--model", "nerv", *papers, "--prune", "0.1"))
     yield Row("compression", "nerv sparse 40 %", ("--model", "nerv", *papers, "--prune", "0.4"))
     mask = ("--model", "supermask", *common, "--model-option", "decoder=nerv")
-    yield Row("compression", "supermask nerv learned", mask)
-    yield Row("compression", "supermask nerv fixed", (*mask, "--model-option", "scales=fixed"))
+    hybrid = ("--model", "supermask", *common)
+    # The paper's networks: every layer is random, and its weights keep their signs.
+    random, learned = ("--model-option", "trained=none"), ("--model-option", "scales=learned")
+    yield Row("compression", "supermask nerv", mask)
+    yield Row("compression", "supermask nerv, all random", (*mask, *random))
+    yield Row("compression", "supermask nerv learned, small trained", (*mask, *learned))
+    yield Row("compression", "supermask nerv learned", (*mask, *random, *learned))
+    yield Row("compression", "supermask nerv fixed", (*mask, *random, "--model-option", "scales=fixed"))
     for densities in ("0.5", "0.6,0.2", "0.7,0.4,0.2,0.1"):
-        name = f"supermask nerv N={densities.count(',') + 1}"
-        yield Row("compression", name, (*mask, "--model-option", f"densities={densities}"))
-    yield Row("compression", "supermask hnerv learned", ("--model", "supermask", *common))
+        name, option = f"supermask nerv N={densities.count(',') + 1}", f"densities={densities}"
+        yield Row("compression", name, (*mask, *random, *learned, "--model-option", option))
+    yield Row("compression", "supermask hnerv", hybrid)
+    yield Row("compression", "supermask hnerv learned", (*hybrid, *random, *learned))
     yield Row("compression", "hnerv paper", ("--model", "hnerv", *papers))
     for model in ("nerv", "hnerv", "snerv"):
         yield Row("compression", f"{model} trained for rate", ("--model", model, *common))

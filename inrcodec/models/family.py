@@ -90,6 +90,13 @@ class TensorSpec:
         return product
 
 
+def prunable_weights(specs: Sequence[TensorSpec]) -> list[str]:
+    """Names of the weights that pruning sets to zero; a network with masks has none to spare."""
+    if any(spec.role is Role.LEVELS for spec in specs):
+        return []
+    return [spec.name for spec in specs if spec.role is Role.WEIGHT]
+
+
 def whole_number(text: str, minimum: int, maximum: int) -> int:
     """The option value `text` as an integer from `minimum` to `maximum`; raises `UsageError`."""
     try:

@@ -20,6 +20,7 @@ from inrcodec.models.family import (
     SymbolBits,
     TensorSpec,
     VideoInfo,
+    prunable_weights,
 )
 from inrcodec.models.registry import family_of, packed_config
 from inrcodec.plan.budget import (
@@ -160,7 +161,7 @@ def plan_segments(
 
 def check_fit(plan: SegmentPlan, settings: EncodeSettings) -> None:
     """Raise `UsageError` if the fitting options do not suit this network or these frames."""
-    if settings.prune and not any(spec.role is Role.WEIGHT for spec in plan.specs):
+    if settings.prune and not prunable_weights(plan.specs):
         raise UsageError(f"--prune: {plan.family.name} has no weights to prune")
     _check_frame_size(settings.procedure.loss, plan.video)
 

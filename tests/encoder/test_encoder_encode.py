@@ -41,13 +41,21 @@ COMBINATIONS: list[tuple[str, dict[str, str]]] = [
     ("hnerv", {}),
     ("supermask", {}),
     ("supermask", {"biases": "no", "scales": "fixed", "weights": "uniform"}),
+    ("supermask", {"scales": "learned", "trained": "none"}),
     ("supermask", {"decoder": "nerv"}),
     ("supermask", {"decoder": "nerv", "biases": "no", "scales": "fixed"}),
 ]
 VARIANTS = pytest.mark.parametrize(
     ("model", "options"),
     COMBINATIONS,
-    ids=["hnerv", "supermask", "supermask-fixed", "supermask-nerv", "supermask-nerv-fixed"],
+    ids=[
+        "hnerv",
+        "supermask",
+        "supermask-fixed",
+        "supermask-learned",
+        "supermask-nerv",
+        "supermask-nerv-fixed",
+    ],
 )
 
 

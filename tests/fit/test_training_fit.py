@@ -103,7 +103,7 @@ class Details(Silent):
 
 @pytest.mark.parametrize(
     ("changes", "is_higher"),
-    [({}, True), ({"optimizer": "adam"}, False), ({"model": "supermask"}, False)],
+    [({}, True), ({"optimizer": "adam"}, False), ({"model": "supermask"}, True)],
 )
 def test_short_fits_by_muon_have_a_higher_rate_unless_one_is_asked_for(
     changes: dict[str, Any], is_higher: bool

@@ -182,7 +182,8 @@ def config_of(family: AnyFamily, video: VideoInfo, rng: random.Random) -> Any:
         return HNeRVConfig(grid, channels, width, *rng.choice((((1, 5), 120), ((3, 7), 100), ((1, 1), 400))))
     if isinstance(family, Supermask):
         kinds = rng.choice(DECODERS), rng.choice(WEIGHTS), rng.choice(SCALES), rng.random() < 0.5
-        return SupermaskConfig(*kinds, grid, 2 * channels, width, (60000, 30000, 1)[: rng.randint(1, 3)], 7)
+        densities, trained = (60000, 30000, 1)[: rng.randint(1, 3)], (0,) * rng.randint(0, 1)
+        return SupermaskConfig(*kinds, grid, 2 * channels, width, densities, 7, trained)
     if isinstance(family, NeRV):
         return NeRVConfig(grid, channels, width)
     if isinstance(family, SNeRV):

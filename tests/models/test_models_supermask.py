@@ -49,8 +49,13 @@ def sample_config(**changes: Any) -> SupermaskConfig:
 SETTINGS = [
     dict(zip(("decoder", "weights", "scales", "biases"), choices, strict=True))
     for choices in itertools.product(
-        ("hnerv", "nerv"), ("signed", "uniform"), ("learned", "fixed"), (True, False)
+        ("hnerv", "nerv"), ("signed", "uniform"), ("learned", "fixed", "offset"), (True, False)
     )
+]
+SETTINGS += [
+    {"decoder": "hnerv", "scales": "offset", "trained": (0, 3)},
+    {"decoder": "nerv", "scales": "learned", "trained": (1, 2, 3)},
+    {"decoder": "nerv", "scales": "fixed", "biases": False, "trained": (2,)},
 ]
 VARIANTS = pytest.mark.parametrize("changes", SETTINGS, ids=lambda c: "-".join(map(str, c.values())))
 DECODERS = pytest.mark.parametrize("decoder", ["hnerv", "nerv"])
@@ -61,9 +66,11 @@ def source(video: VideoInfo = VIDEO) -> SourceFrames:
 
 
 def scales_of(config: SupermaskConfig, tensors: Mapping[str, Tensor], index: int) -> Tensor:
-    if config.scales == "learned":
-        return tensors["scales"][index]
-    return torch.full((len(config.densities),), config.initial_scale)
+    """Alphas 0 to N of a random layer; alpha_0 is 0 without an offset."""
+    if config.scales == "fixed":
+        return torch.tensor([0.0] + [config.initial_scale] * len(config.densities))
+    row = tensors["scales"][[one for one in range(6) if one not in config.trained].index(index)]
+    return row if config.scales == "offset" else torch.cat([torch.zeros(1), row])
 
 
 @pytest.fixture
@@ -94,6 +101,8 @@ def test_file_and_fit_use_the_same_weights_to_the_bit(
         decoded = FAMILY.decoder(read, VIDEO, tensors)(torch.arange(3))
     fitted, rebuilt = used_weights
     assert len(rebuilt) == len(config.convolutions)
+    trained = [f"{config.convolutions[index].name}.weight" for index in config.trained]
+    assert all(torch.equal(rebuilt[name], tensors[name]) for name in trained)
     assert all(torch.equal(fitted[name], rebuilt[name]) for name in rebuilt)
     assert torch.equal(rendered, decoded)
     assert rendered.shape == (3, 3, 21, 37)
@@ -107,14 +116,15 @@ def test_weights_are_random_values_times_sums_of_scales(
     tensors = random_tensors(FAMILY, config, VIDEO)
     FAMILY.decoder(config, VIDEO, tensors)(torch.tensor([0]))
     for index, layer in enumerate(config.convolutions):
-        scales = scales_of(config, tensors, index).numpy()
-        sums = np.concatenate([[np.float32(0)], np.cumsum(scales, dtype=np.float32)])
+        if index in config.trained:
+            continue
+        sums = np.cumsum(scales_of(config, tensors, index).numpy(), dtype=np.float32)
         levels = tensors[f"{layer.name}.levels"].numpy().astype(int)
         expected = random_layer(config, index) * sums[levels]
         assert np.array_equal(used_weights[0][f"{layer.name}.weight"].numpy(), expected)
         if config.weights == "signed":
             deviation = np.float32(math.sqrt(2 / (layer.input_channels * layer.kernel**2 * 39322 / 65536)))
-            assert np.isin(np.abs(expected), deviation * sums).all()
+            assert np.isin(np.abs(expected), np.abs(deviation * sums)).all()
 
 
 class PaperNeRV(nn.Module):
@@ -226,7 +236,7 @@ def test_straight_through_gradients_are_those_of_explicit_masks(changes: dict[st
     config = sample_config(**changes)
     representation = FAMILY.representation(config, VIDEO, seed=3)
     named = representation.module.tensors()
-    if config.scales == "learned":
+    if config.scales != "fixed":
         with torch.no_grad():
             named["scales"].copy_(random_tensors(FAMILY, config, VIDEO)["scales"])
     indices = torch.arange(VIDEO.frame_count)
@@ -237,15 +247,18 @@ def test_straight_through_gradients_are_those_of_explicit_masks(changes: dict[st
     parameters = {name: value.detach().clone().requires_grad_() for name, value in named.items()}
     weights, plain = {}, {}
     for index, layer in enumerate(config.convolutions):
+        if config.biases:
+            plain[f"{layer.name}.bias"] = parameters[f"{layer.name}.bias"]
+        if index in config.trained:
+            plain[f"{layer.name}.weight"] = parameters[f"{layer.name}.weight"]
+            continue
         scores = parameters[f"{layer.name}.scores"]
-        scales = scales_of(config, parameters, index)
-        total = torch.zeros(layer.weight_shape)
+        first, *scales = scales_of(config, parameters, index)
+        total = first.expand(layer.weight_shape)
         for alpha, kept in zip(scales, config.kept(layer), strict=True):
             mask = (scores.detach() >= scores.detach().flatten().topk(kept).values[-1]).float()
             total = total + alpha * (mask + scores - scores.detach())
         weights[f"{layer.name}.weight"] = torch.from_numpy(random_layer(config, index)) * total
-        if config.biases:
-            plain[f"{layer.name}.bias"] = parameters[f"{layer.name}.bias"]
     with torch.no_grad():
         embedding = (
             representation.module.embed(target)
@@ -270,7 +283,8 @@ def test_what_is_transmitted_and_what_is_trained() -> None:
         roles = {spec.role for spec in specs}
         assert (Role.EMBEDDING in roles) == (config.decoder == "hnerv")
         assert (Role.BIAS in roles) == config.biases
-        assert (Role.SCALE in roles) == (config.scales == "learned")
+        assert (Role.SCALE in roles) == (config.scales != "fixed")
+        assert (Role.WEIGHT in roles) == bool(config.trained)
         representation = FAMILY.representation(config, VIDEO, seed=0)
         values = transmitted(representation)
         assert {spec.name: spec.shape for spec in specs} == {
@@ -282,9 +296,10 @@ def test_what_is_transmitted_and_what_is_trained() -> None:
 
 @pytest.mark.parametrize("video", [VideoInfo(1280, 640, 132), VideoInfo(96, 54, 10), VideoInfo(17, 13, 1)])
 @DECODERS
-@pytest.mark.parametrize("scales", ["learned", "fixed"])
-def test_a_plan_fits_fills_and_grows(video: VideoInfo, decoder: str, scales: str) -> None:
-    options = {"decoder": decoder, "scales": scales}
+@pytest.mark.parametrize("scales", ["learned", "fixed", "offset"])
+@pytest.mark.parametrize("trained", ["none", "small"])
+def test_a_plan_fits_fills_and_grows(video: VideoInfo, decoder: str, scales: str, trained: str) -> None:
+    options = {"decoder": decoder, "scales": scales, "trained": trained}
     costs = []
     for bits in (2e5, 4e5, 8e5, 2e6, 4e6):
         config = FAMILY.plan(video, bits, options, SEED)
@@ -327,6 +342,7 @@ def test_ideal_bits_are_the_entropy_of_the_levels() -> None:
         {"decoder": "snerv"},
         {"weights": "normal"},
         {"scales": "none"},
+        {"trained": "all"},
         {"biases": "maybe"},
         {"width": "-1"},
         {"densities": ""},
@@ -385,6 +401,8 @@ def test_every_flip_of_a_config_is_a_network_that_renders_or_an_error() -> None:
         {"densities": (0,)},
         {"densities": (1, 2)},
         {"densities": (9,) * 9},
+        {"trained": (0, 1, 2, 3)},
+        {"trained": (4,)},
     ],
 )
 def test_configs_out_of_range_are_refused(changes: dict[str, Any]) -> None:
@@ -394,6 +412,39 @@ def test_configs_out_of_range_are_refused(changes: dict[str, Any]) -> None:
 
 def test_every_truncation_and_excess_of_a_config_is_refused() -> None:
     raw = FAMILY.pack(sample_config())
-    for damaged in [*(raw[:length] for length in range(len(raw))), raw + b"\0"]:
+    trained = FAMILY.pack(sample_config(trained=(0, 3)))
+    assert trained == raw + b"\x09"
+    for damaged in [*(raw[:length] for length in range(len(raw))), raw + b"\0", trained + b"\0"]:
         with pytest.raises(BitstreamError):
             FAMILY.unpack(damaged, VIDEO, SEED)
+
+
+def test_small_layers_are_trained_and_no_others() -> None:
+    for decoder, expected in (
+        ("hnerv", {"stem", "stage1", "head"}),
+        ("nerv", {"stage1", "stage2", "stage3", "head"}),
+    ):
+        config = FAMILY.plan(VideoInfo(176, 144, 120), 3e5, {"decoder": decoder}, SEED)
+        names = {config.convolutions[index].name for index in config.trained}
+        assert names == expected
+        counts = {layer.name: layer.weight_count for layer in config.convolutions}
+        assert all((counts[name] <= 0.125 * sum(counts.values())) == (name in names) for name in counts)
+    assert FAMILY.plan(VIDEO, 1e5, {"trained": "none"}, SEED).trained == ()
+
+
+@DECODERS
+def test_with_an_offset_weights_begin_around_zero_with_the_variance_of_he(
+    decoder: str, used_weights: list[dict[str, Tensor]]
+) -> None:
+    config = FAMILY.plan(VIDEO, 4e5, {"decoder": decoder, "width": "40", "trained": "none"}, SEED)
+    assert (config.scales, config.densities) == ("offset", (55706, 9830))
+    representation = FAMILY.representation(config, VIDEO, seed=2)
+    with torch.no_grad():
+        values = representation.transmitted(source(), torch.arange(3))
+        representation.render(values, torch.arange(3))
+    for layer in config.convolutions[1:3]:
+        weight = used_weights[0][f"{layer.name}.weight"]
+        deviation = math.sqrt(2 / (layer.input_channels * layer.kernel**2))
+        assert float(weight.std()) == pytest.approx(deviation, rel=0.05)
+        shares = [float((sign == weight.sign()).float().mean()) for sign in (-1, 0, 1)]
+        assert shares == pytest.approx([0.15, 0.7, 0.15], abs=0.02)

@@ -113,9 +113,9 @@ def rate_boost(steps: float, many_steps: float) -> float:
                  132        21.8; x1.5 21.9; x2.1 20.4
 
     Sixteen frames of Carphone at 88x72, HNeRV of width 100, 48 steps: 12.7; x4.4 28.0; x6.2 27.5. Every
-    factor made supermasks worse, where Muon fits only the encoder. All of these fits took longer steps for
-    small matrices than now. Without those, boosted fits reach 19.4 dB for HNeRV at 33 steps, 23.5 for HNeRV
-    at 132, and 17.2 for SNeRV at 33.
+    factor made supermasks worse, where Muon fitted only the encoder then. All of these fits took longer steps
+    for small matrices than now. Without those, boosted fits reach 19.4 dB for HNeRV at 33 steps, 23.5 for
+    HNeRV at 132, and 17.2 for SNeRV at 33.
     """
     return math.sqrt(max(1.0, many_steps / max(steps, 1.0)))
 

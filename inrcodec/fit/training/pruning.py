@@ -12,21 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inrcodec.models.family import ParameterGroup, Representation, Role, TensorSpec
+from inrcodec.models.family import ParameterGroup, Representation, TensorSpec, prunable_weights
 from inrcodec.models.source import SourceFrames
 
 
 class PrunedRepresentation:
     """A representation that transmits its smallest weights as zeros once `prune` was called.
 
-    Only tensors of `Role.WEIGHT` are counted and pruned. The gradient of a pruned weight is zero; an
-    optimiser may still change the parameter, but that has no effect.
+    Only the weights that `prunable_weights` names are counted and pruned. The gradient of a pruned weight is
+    zero; an optimiser may still change the parameter, but that has no effect.
     """
 
     def __init__(self, representation: Representation, specs: Sequence[TensorSpec], share: float) -> None:
         """`share` of the weights of `specs`, rounded to whole weights, will be pruned."""
-        self._representation, self._share = representation, share
-        self._names = [spec.name for spec in specs if spec.role is Role.WEIGHT]
+        self._names = prunable_weights(specs)
+        self._representation, self._share = representation, share if self._names else 0.0
         self._kept: dict[str, Tensor] | None = None
 
     @property

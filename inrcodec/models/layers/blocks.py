@@ -126,15 +126,25 @@ def _convolve(features: Tensor, layer: Convolution, tensors: Mapping[str, Tensor
     return convolve(features, weight, bias)
 
 
+def initial_weight(layer: Convolution, generator: torch.Generator) -> Tensor:
+    """A weight with PyTorch's default initialisation of convolutions, drawn from `generator`."""
+    bound = _initial_bound(layer)
+    return torch.empty(layer.weight_shape).uniform_(-bound, bound, generator=generator)
+
+
+def _initial_bound(layer: Convolution) -> float:
+    # PyTorch computes the fan-in of a transposed convolution from its outputs.
+    fan_in = layer.weight_shape[0] if layer.shares_bias else math.prod(layer.weight_shape[1:])
+    bound: float = fan_in**-0.5
+    return bound
+
+
 def initial_parameters(layers: Iterable[Convolution], generator: torch.Generator) -> dict[str, Tensor]:
     """Weights and biases with PyTorch's default initialisation of convolutions, drawn from `generator`."""
     parameters: dict[str, Tensor] = {}
     for layer in layers:
-        # PyTorch computes the fan-in of a transposed convolution from its outputs.
-        fan_in = layer.weight_shape[0] if layer.shares_bias else math.prod(layer.weight_shape[1:])
-        bound = fan_in**-0.5
-        weight = torch.empty(layer.weight_shape).uniform_(-bound, bound, generator=generator)
-        parameters[f"{layer.name}.weight"] = weight
+        bound = _initial_bound(layer)
+        parameters[f"{layer.name}.weight"] = initial_weight(layer, generator)
         parameters[f"{layer.name}.bias"] = torch.empty(layer.bias_count).uniform_(
             -bound, bound, generator=generator
         )

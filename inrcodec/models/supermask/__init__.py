@@ -1,1 +1,1 @@
-"""`supermask`: a random network that is masked but never trained."""
+"""`supermask`: a random network that is masked, and trained only in its small layers."""

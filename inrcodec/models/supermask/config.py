@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DECODERS = ("hnerv", "nerv")
 WEIGHTS = ("signed", "uniform")
-SCALES = ("learned", "fixed")
+SCALES = ("learned", "fixed", "offset")
 MAXIMUM_LEVELS = 8
 DENSITY_UNIT = 1 << 16
 NERV_CELLS = 128
@@ -36,7 +36,8 @@ class SupermaskConfig:
     weights: str
     """`signed` constants, or `uniform` values."""
     scales: str
-    """`learned` or `fixed` alphas; fixed ones are not transmitted."""
+    """`learned` alphas; `fixed` ones, which are not transmitted; or `offset`: learned ones and alpha_0, which
+    every weight has. A weight outside the masks is then r x alpha_0, and masks can turn its sign."""
     biases: bool
     grid: Grid
     embedding_channels: int
@@ -45,12 +46,28 @@ class SupermaskConfig:
     densities: tuple[int, ...]
     """Share of a layer's weights in each mask, in 1/65536, decreasing."""
     seed: int
+    trained: tuple[int, ...] = ()
+    """Convolutions, ascending, whose weights are trained and stored instead of random and masked; not all."""
 
     @cached_property
     def convolutions(self) -> tuple[Convolution, ...]:
         if self.decoder == "hnerv":
             return hnerv_convolutions(self.embedding_channels, self.width, self.grid.strides)
         return nerv_convolutions(self.embedding_channels, self.width, self.grid)
+
+    @cached_property
+    def masked(self) -> tuple[int, ...]:
+        """Convolutions whose weights are random, ascending."""
+        return tuple(index for index in range(len(self.convolutions)) if index not in self.trained)
+
+    @property
+    def has_offset(self) -> bool:
+        return self.scales == "offset"
+
+    @property
+    def scale_shape(self) -> tuple[int, int]:
+        """Shape of the learned scales: random convolutions, and alphas of each."""
+        return len(self.masked), len(self.densities) + self.has_offset
 
     def kept(self, layer: Convolution) -> tuple[int, ...]:
         """Number of weights of `layer` in each mask, at least one."""
@@ -59,9 +76,13 @@ class SupermaskConfig:
     @property
     def level_bits(self) -> float:
         """Ideal bits per weight: the entropy of the levels."""
+        return -sum(share * math.log2(share) for share in self._level_shares if share)
+
+    @property
+    def _level_shares(self) -> list[float]:
+        """Share of the weights at each level, 0 to N."""
         edges = (DENSITY_UNIT, *self.densities, 0)
-        shares = [(upper - lower) / DENSITY_UNIT for upper, lower in zip(edges, edges[1:], strict=False)]
-        return -sum(share * math.log2(share) for share in shares if share)
+        return [(upper - lower) / DENSITY_UNIT for upper, lower in zip(edges, edges[1:], strict=False)]
 
     @property
     def initial_scale(self) -> float:
@@ -69,6 +90,16 @@ class SupermaskConfig:
         first = self.densities[0]
         second_moment = sum((2 * n + 1) * density for n, density in enumerate(self.densities))
         return math.sqrt(first / second_moment)
+
+    @property
+    def initial_scales(self) -> tuple[float, ...]:
+        """The alphas of a layer at the start. With an offset, levels are evenly spaced around zero."""
+        count = len(self.densities)
+        if not self.has_offset:
+            return (self.initial_scale,) * count
+        squares = sum(share * (level - count / 2) ** 2 for level, share in enumerate(self._level_shares))
+        step = math.sqrt(self.densities[0] / DENSITY_UNIT / squares)
+        return (-count / 2 * step, *(step,) * count)
 
 
 def random_layer(config: SupermaskConfig, index: int) -> NDArray[np.float32]:
