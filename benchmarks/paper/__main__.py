@@ -126,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.paper", description=__doc__)
     parser.add_argument("--scale", choices=SCALES, default="quick")
     parser.add_argument("--only", action="append", metavar="TABLE", help="sizes, epochs, ablations, ...")
+    parser.add_argument("--row", action="append", metavar="NAME", help="only the rows of these names")
     parser.add_argument("--jobs", type=int, default=1, help="fits in parallel; they share the cores")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the files")
@@ -134,6 +135,7 @@ def main() -> None:
     scale = SCALES[options.scale]
     every = [*rows(scale), *task_rows(scale)]
     wanted = [row for row in every if not options.only or row.table in options.only]
+    wanted = [row for row in wanted if not options.row or row.name in options.row]
     results = stored(options.json, scale)
     options.out.mkdir(parents=True, exist_ok=True)
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // options.jobs))

@@ -31,8 +31,9 @@ The tables show:
   the papers' pipeline (rd-bunny-half).
 - Muon is ahead of Adam at equal time, most in short fits (equal-time).
 - Among networks of equal size, SNeRV overtakes HNeRV between 12 and 24 epochs. Learned scales of
-  supermasks beat fixed ones, as published. A supermask over HNeRV's decoder beats a dense NeRV of equal
-  bytes; over NeRV's own decoder it does not (paper-quick).
+  supermasks beat fixed ones, as published. With random layers alone, a supermask over HNeRV's decoder beats a
+  dense NeRV of equal bytes, and one over NeRV's own decoder does not (paper-quick). With small layers trained
+  and an offset, both beat it (paper-supermask).
 - SNeRV-T overtakes HNeRV with size on interpolated frames, as published (interpolation).
 - Fitting and rendering gain most over a plain network where the processor multiplies bfloat16 (speed);
   without it the gain is smaller (speed-avx2).

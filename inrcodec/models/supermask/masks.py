@@ -101,7 +101,7 @@ def _decoded_weights(config: SupermaskConfig, tensors: Mapping[str, Tensor]) -> 
 
 
 def _sums(config: SupermaskConfig, tensors: Mapping[str, Tensor], row: int, random: Tensor) -> Tensor:
-    """What `random` weights of each level 0..N are multiplied by, for the layer `row` of the random ones.
+    """Factors of the `random` weights of each level 0..N, in the layer of that `row` of the scales.
 
     Alphas are added in this order so that every device gets the same bits.
     """

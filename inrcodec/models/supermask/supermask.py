@@ -67,8 +67,8 @@ DENSITIES = (0.6, 0.3, 0.1)
 """Shares of the weights in masks 1..N: 1.85 bits per weight."""
 OFFSET_DENSITIES = (0.85, 0.15)
 """The same with an offset: 1.18 bits. At first seven tenths of the weights are zero. PSNR after 12 epochs at
-0.10 bpp with these densities and with 0.75 and 0.25, over NeRV's decoder: Carphone 26.8 and 26.0 dB, Bunny at a
-quarter 25.7 and 25.9. With five levels in place of three Carphone lost 0.6."""
+0.10 bpp with these densities and with 0.75 and 0.25, over NeRV's decoder: Carphone 26.8 and 26.0 dB, Bunny at
+a quarter 25.7 and 25.9. With five levels in place of three Carphone lost 0.6."""
 TRAINED = ("small", "none")
 SMALL_SHARE = 0.125
 """A layer with at most this share of a network's weights is small. With 0.05 Carphone lost 1.1 dB over NeRV's
