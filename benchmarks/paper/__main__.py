@@ -8,6 +8,7 @@ how the methods rank. `full` uses the papers' networks with their widths, except
 number of parameters. All rows of a table have the same epochs. An interrupted run continues: rows that the
 JSON file contains with the same options are not fitted again. A row that fails is stored with its error, and
 the next run retries it. `--only` names tables: sizes, epochs, ablations, compression, tasks.
+`--row` names rows.
 """
 
 from __future__ import annotations
