@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -20,6 +21,11 @@ _GROUP = 8
 """Samples of more than 8 bits that the filter of FFmpeg 8 adds up at a time, also beyond the end of a row."""
 
 
+_PIXELS, _BLOCKS, _GRAIN = 3840 * 2160, 32, 4
+"""The filter divides a frame of so many pixels into blocks of 4 x 32 rows, and others into blocks of as many
+times 4 rows as their sides suggest."""
+
+
 def has_xpsnr() -> bool:
     """Whether this build of FFmpeg has the filter."""
     return "xpsnr" in av.filter.filters_available
@@ -31,8 +37,9 @@ class Xpsnr:
     def __init__(self, sampling: Sampling, height: int, width: int, frame_rate: Fraction) -> None:
         """Prepare for frames of (`height`, `width`) in luma, whose planes have this `sampling`.
 
-        Raises `UsageError` for a width at which the filter is wrong.
+        Raises `UsageError` for a size at which the filter is wrong, or ends the process.
         """
+        _check_size(height, width)
         widths = width, -(-width // sampling.block[1])
         if sampling.bit_depth > 8 and any(one % _GROUP for one in widths):
             raise UsageError(
@@ -64,3 +71,18 @@ class Xpsnr:
         self._count += 1
         measured: Any = self._output.pull()
         return [float(measured.metadata[_KEY + name]) for name in "yuv"]
+
+
+def _check_size(height: int, width: int) -> None:
+    """Raise `UsageError` for frames whose blocks have no row, by which the filter divides, or one row.
+
+    A last row of blocks of one row has no weight, so that its errors count some hundred times.
+    """
+    rows = _GRAIN * int(_BLOCKS * math.sqrt(width * height / _PIXELS) + 0.5)
+    if rows == 0:
+        raise UsageError(f"FFmpeg's xpsnr cannot measure frames as small as {width}x{height}")
+    if height % rows == 1:
+        raise UsageError(
+            f"FFmpeg's xpsnr is wrong for {height} rows, which are one more than whole blocks of {rows}: "
+            "give --crop"
+        )

@@ -136,6 +136,31 @@ def test_xpsnr_of_10_bits_is_refused_where_the_filter_is_wrong(tmp_path: Path) -
     assert (reduced["xpsnr_y"] > 55).all()
 
 
+@pytest.mark.skipif(not has_xpsnr(), reason="this FFmpeg has no xpsnr")
+def test_xpsnr_refuses_sizes_at_which_the_filter_fails(tmp_path: Path) -> None:
+    """Below 2,025 pixels it divides by zero; a last row of blocks of one row has no weight."""
+
+    def cut(name: str, height: int, width: int) -> str:
+        luma, *chroma = planes(0)
+        half = -(-height // 2), -(-width // 2)
+        return write(
+            tmp_path / name, [[luma[:height, :width], *(one[: half[0], : half[1]] for one in chroma)]]
+        )
+
+    small = cut("small.mkv", 32, 63)
+    with pytest.raises(UsageError, match="cannot measure frames as small as 63x32"):
+        evaluate(small, small, measures=["xpsnr"])
+    odd = cut("odd.mkv", 65, 96)
+    with pytest.raises(UsageError, match="wrong for 65 rows, which are one more than whole blocks of 4"):
+        evaluate(odd, odd, measures=["xpsnr"])
+    fitting = cut("fitting.mkv", 45, 45)
+    with pytest.raises(UsageError, match="45 rows"):
+        evaluate(fitting, fitting, measures=["xpsnr"])
+    for height, width in ((46, 46), (63, 96), (66, 95)):
+        source = cut(f"{height}x{width}.mkv", height, width)
+        assert (evaluate(source, source, measures=["xpsnr"]).values["xpsnr_y"] == 100).all()
+
+
 @pytest.mark.parametrize("depth", [8, 10])
 def test_vmaf_is_what_the_program_says(tmp_path: Path, ffmpeg: Path, depth: int) -> None:
     name = "yuv420p" if depth == 8 else "yuv420p10le"
