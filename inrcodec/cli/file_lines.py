@@ -68,7 +68,7 @@ def _part_text(header: StreamHeader) -> str:
     if part.scale_width:
         said.append(f"scaled to {part.scale_width}x{part.scale_height}")
     if part.bit_depth:
-        said.append(f"reduced to {part.bit_depth} bits")
+        said.append(f"of at most {part.bit_depth} bits")
     if part.stream:
         said.append(f"stream {part.stream - 1}")
     return ", ".join(said)

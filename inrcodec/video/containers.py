@@ -39,6 +39,8 @@ _WITH_B_FRAMES = ("libx264", "libx265")
 _LEAST_X265_FRAMES = 3
 """Frames of a video from which on x265 may reorder them."""
 _SVT_LOG_ERRORS = "1"
+_PLAYED_TAGS = {("mp4", "libx265"): "hvc1", ("mov", "libx265"): "hvc1"}
+"""Codec tags that players of Apple need; FFmpeg's default for H.265 is hev1, which they refuse."""
 BEYOND_FFMPEG = "its frame rate, pixel aspect ratio or duration exceeds FFmpeg's limit (2^31-1); write .y4m"
 
 
@@ -127,6 +129,8 @@ class ContainerWriter:
             context.colorspace = self._tags.matrix
             context.color_range = int(ColorRange.JPEG if self._tags.full_range else ColorRange.MPEG)
         context.thread_type = "AUTO"
+        if (tag := _PLAYED_TAGS.get((self._container.format.name, name))) is not None:
+            context.codec_tag = tag
         # An .mp4 stores durations in decoding order: the last frame must be the last there too.
         is_last_held = self._clock.last_duration is not None and name.startswith(_WITH_B_FRAMES)
         # x265 gives one or two frames random decoding times.

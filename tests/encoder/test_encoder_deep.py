@@ -14,6 +14,7 @@ from command_line import inrc
 
 import inrcodec
 from bitstream import ContentLight, MasteringDisplay, load
+from inrcodec.cli.file_lines import report_lines
 from inrcodec.quality.evaluation import evaluate
 from inrcodec.settings.decode import DecodeSettings
 from inrcodec.settings.encode import EncodeSettings
@@ -103,6 +104,20 @@ def test_bit_depth_8_reduces(folder: Path) -> None:
     assert evaluate(folder / "a.mkv", folder / "r.inrv", device="cpu").values["psnr"].mean() > 40
 
 
+def test_more_bits_than_the_source_has_are_no_reduction(folder: Path) -> None:
+    """The file keeps the request, but nothing was reduced."""
+    with av.open(str(folder / "shallow.mkv"), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 32), 99, np.uint8), "yuv420p")))
+        container.mux(stream.encode(None))
+    settings = EncodeSettings(source=SourceSettings(bit_depth=10), bpp=20, epochs=1, **OPTIONS)
+    inrcodec.encode(folder / "shallow.mkv", folder / "s.inrv", settings)
+    said = report_lines(inrcodec.info(folder / "s.inrv"))
+    assert any(" 8 bits, " in line for line in said)
+    assert any("of at most 10 bits" in line for line in said) and not any("reduced" in line for line in said)
+
+
 @pytest.mark.parametrize(
     ("name", "pixel_format"),
     [("b.mkv", "yuv420p10le"), ("b.y4m", "yuv444p10le"), ("b-%03d.png", "rgb48be")],
@@ -136,6 +151,9 @@ def test_hdr10_comes_out_again(folder: Path) -> None:
     assert b"10 bits" in shown
     assert b"light    PQ, mastered at 0.005 to 1000 cd/m2, MaxCLL 1000, MaxFALL 400 cd/m2" in shown
     inrcodec.decode(folder / coded, folder / output, DecodeSettings(device="cpu", overwrite=True))
+    with av.open(str(folder / output)) as container:
+        # Players of Apple refuse FFmpeg's default, hev1.
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
     again = read_clip(str(folder / output), SourceSettings()).properties
     assert (again.mastering_display, again.content_light) == (display, ContentLight(1000, 400))
     assert (again.bit_depth, again.color.transfer, again.color.primaries) == (10, PQ, BT2020)

@@ -331,3 +331,6 @@ def test_arrays_of_10_bits_are_written_without_loss(tmp_path: Path) -> None:
         write_lossless([np.zeros((4, 4, 3), np.float32)], tmp_path / "c.mkv", 25)  # type: ignore[list-item]
     with pytest.raises(UsageError, match="frame 1 is uint8"):
         write_lossless([frames[0], frames[0].astype(np.uint8)], tmp_path / "d.mkv", 25)
+    for kind in (np.uint8, np.uint16):
+        with pytest.raises(UsageError, match=r"found uint\d+ \(0, 5, 3\)"):
+            write_lossless([np.zeros((0, 5, 3), kind)], tmp_path / "e.mkv", 25)
