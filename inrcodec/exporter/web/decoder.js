@@ -14,6 +14,11 @@ async function hasGpu(wanted) {
   return adapter !== null && (wanted === "webgpu" || !isImitated);
 }
 
+async function sha256(bytes) {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return [...digest].map((one) => one.toString(16).padStart(2, "0")).join("");
+}
+
 /**
  * The bytes of a WebAssembly file of the runtime, 14 or 27 MB. The browser keeps them under their digest, so that
  * they are loaded once for all exports of a server. Undefined if it keeps nothing, as without a secure connection.
@@ -25,15 +30,18 @@ async function keptBinary(name, digests) {
     const cache = await caches.open("inrc-runtime");
     const address = (one) => new URL(`/${one}.wasm`, self.location.origin).href;
     const key = address(digest);
-    let kept = await cache.match(key);
+    const kept = await cache.match(key);
     if (kept === undefined) {
       const loaded = await fetch(new URL(name, RUNTIME));
       if (!loaded.ok) return undefined;
+      const bytes = await loaded.arrayBuffer();
+      // A file of another version, or half of one, would stay under this digest for ever.
+      if ((await sha256(bytes)) !== digest) return undefined;
       // Those of earlier versions would stay for ever.
       const known = Object.values(digests).map(address);
       for (const old of await cache.keys()) if (!known.includes(old.url)) await cache.delete(old);
-      await cache.put(key, loaded.clone());
-      kept = loaded;
+      await cache.put(key, new Response(bytes));
+      return bytes;
     }
     return await kept.arrayBuffer();
   } catch {
