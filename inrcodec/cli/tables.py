@@ -143,8 +143,8 @@ def prediction_lines(made: Prediction) -> list[str]:
     if made.output is not None:
         extras = f", and {made.extras_bytes:,} bytes of audio and metadata" if made.extras_bytes else ""
         # A search for a PSNR takes the bytes that it needs.
-        size = f"at most {made.target_bytes:,} bytes" if made.psnr_target_db is None else "no size is fixed"
-        lines.append(f"* {made.output} would be written: {size}{extras}")
+        limit = f"at most {made.target_bytes:,} bytes" if made.psnr_target_db is None else "no size is fixed"
+        lines.append(f"* {made.output} would be written: {limit}{extras}")
     elif made.extras_bytes:
         lines.append(f"audio and metadata add {made.extras_bytes:,} bytes")
     if made.rival_psnr_db is not None:

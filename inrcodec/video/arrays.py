@@ -57,7 +57,8 @@ def write_lossless(frames: Iterable[Samples], path: Path, fps: Fraction | float)
 
 def _check(number: int, pixels: Samples) -> None:
     """Raise `UsageError` for pixels that are not an RGB frame of 8 or 10 bits."""
-    if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+    is_image = pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size > 0
+    if pixels.dtype not in (np.uint8, np.uint16) or not is_image:
         found = f"{pixels.dtype} {pixels.shape}"
         raise UsageError(
             f"frame {number}: expected uint8 (height, width, 3), or uint16 for 10 bits, found {found}"
