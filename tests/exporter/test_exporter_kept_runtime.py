@@ -1,4 +1,4 @@
-"""What the page of an export keeps of the runtime: only files that have the digest of the manifest."""
+"""The page of an export keeps only files of the runtime that have the digest of the manifest."""
 
 from __future__ import annotations
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from command_line import inrc
 from numpy.typing import NDArray
 
+import bitstream
 from inrcodec.cli.main import run
 from inrcodec.errors import InrcError, UsageError
 from inrcodec.quality.evaluation import evaluate
@@ -24,6 +28,7 @@ from inrcodec.video.xpsnr import has_xpsnr
 
 Planes = list[NDArray[Any]]
 HEIGHT, WIDTH, COUNT = 66, 96, 3
+SAMPLE = Path(__file__).parents[2] / "samples" / "nerv.inrv"
 PROGRAM = f"""#!{sys.executable}
 import json, sys
 if "-filters" in sys.argv:
@@ -159,6 +164,19 @@ def test_xpsnr_refuses_sizes_at_which_the_filter_fails(tmp_path: Path) -> None:
     for height, width in ((46, 46), (63, 96), (66, 95)):
         source = cut(f"{height}x{width}.mkv", height, width)
         assert (evaluate(source, source, measures=["xpsnr"]).values["xpsnr_y"] == 100).all()
+
+
+@pytest.mark.end_to_end
+@pytest.mark.skipif(not has_xpsnr(), reason="this FFmpeg has no xpsnr")
+@pytest.mark.parametrize("rate", [Fraction(1, (1 << 32) - 1), Fraction((1 << 32) - 1)])
+def test_a_rate_that_ffmpeg_cannot_hold_is_measured_all_the_same(tmp_path: Path, rate: Fraction) -> None:
+    """The filter would divide by a rate of 0, which ends the process."""
+    stream = bitstream.load(SAMPLE.read_bytes())
+    strange = replace(stream, header=replace(stream.header, frame_rate=rate, timestamps=None))
+    (tmp_path / "a.inrv").write_bytes(bitstream.dump(strange))
+    done = inrc("eval", "a.inrv", SAMPLE, "--metric", "xpsnr", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"]["xpsnr_y"]["mean"] == 100
 
 
 @pytest.mark.parametrize("depth", [8, 10])
