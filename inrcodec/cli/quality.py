@@ -15,7 +15,7 @@ from inrcodec.cli.options import reporting_options, threads_option
 from inrcodec.cli.source_options import is_part_given, picture_options, source_settings
 from inrcodec.cli.types import DEVICE, DURATION, LADDER, POSITIVE, PRESET
 from inrcodec.errors import UsageError
-from inrcodec.settings.pages import METRICS, ComparisonSettings, ReportSettings
+from inrcodec.settings.pages import FURTHER_METRICS, METRICS, ComparisonSettings, ReportSettings
 from inrcodec.settings.source import SourceSettings
 from inrcodec.system.files import check_output_file
 from inrcodec.system.names import check_paths
@@ -199,6 +199,13 @@ def report(
     metavar="CODEC:PRESET,...",
     help="Ordinary codecs to compare with: x264, x265 or svtav1.",
 )
+@_measure(
+    "--metric",
+    "metrics",
+    multiple=True,
+    type=click.Choice(FURTHER_METRICS),
+    help="Metric to measure beside PSNR and MS-SSIM; repeatable.",
+)
 @picture_options
 @_output("--keep", metavar="FOLDER", help="Keep the .inrv files there.  [default: delete them]")
 @_effort("--device", type=DEVICE, default="auto", show_default=True)
@@ -210,6 +217,7 @@ def compare(
     output: str,
     models: tuple[str, ...],
     against: str,
+    metrics: tuple[str, ...],
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -225,6 +233,7 @@ def compare(
         source_settings(plain),
         first_seconds=None if is_chosen else ComparisonSettings.first_seconds,
         models=models or ComparisonSettings.models,
+        metrics=list(dict.fromkeys(metrics)),
         against=[text for text in against.split(",") if text],
         **plain,
     )

@@ -73,12 +73,13 @@ def print_comparison(result: ComparisonResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from inrcodec.quality.comparison.result import points_table, rates_table, remarks
+    from inrcodec.quality.comparison.result import further_tables, points_table, rates_table, remarks
     from inrcodec.quality.report.side_by_side import side_by_side_table
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     sides = side_by_side_table(result.page.evidence.side_by_side)
-    for texts in (points_table(result.contenders), sides, rates_table(result.comparisons)):
+    rates = (rates_table(result.comparisons), *further_tables(result.comparisons))
+    for texts in (points_table(result.contenders), sides, *rates):
         table = Table(box=box.SIMPLE_HEAD)
         for number, name in enumerate(texts.head):
             table.add_column(name, justify="left" if number < 2 else "right")

@@ -139,6 +139,12 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
+SEQUENCE_METRICS = tuple(
+    metric.name for measure in MEASURES.values() if measure.measure is None for metric in measure.metrics
+)
+"""Names of the metrics that depend on other frames."""
+
+
 def measure_frame(reference: Picture, decoded: Picture, names: Sequence[str]) -> Measured:
     """Measure one frame by the measures `names`. Raises `ValueError` for frames of different shapes.
 

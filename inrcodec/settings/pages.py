@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 METRICS = ("psnr", "yuv", "ssim", "ms-ssim", "flip", "xpsnr", "vmaf")
 """Metrics of `inrc eval`; see `frame_metrics`."""
+FURTHER_METRICS = ("xpsnr", "vmaf")
+"""Metrics that `inrc compare` measures on request."""
 COMPARISON_SECONDS = 300.0
 """Wall-clock time of all our encodes in `inrc compare`, unless time, epochs or preset are given."""
 
@@ -64,6 +66,8 @@ class ComparisonSettings:
     epochs: float | None = None
     against: Sequence[str] = ("x264:medium", "x265:medium", "svtav1:6")
     """Ordinary codecs, as CODEC:PRESET."""
+    metrics: Sequence[str] = ()
+    """Some of `FURTHER_METRICS`, beside PSNR and MS-SSIM."""
     keep: StrPath | None = None
     """Folder to keep our files in; None removes them."""
     device: str = "auto"
@@ -75,6 +79,10 @@ class ComparisonSettings:
         bpps = self.bpps
         if not bpps or len(set(bpps)) < len(bpps) or not all(0 < bpp < math.inf for bpp in bpps):
             raise UsageError(f"--bpp: expected positive numbers, each once, found {list(bpps)}")
+        unknown = [name for name in self.metrics if name not in FURTHER_METRICS]
+        if unknown or len(set(self.metrics)) < len(self.metrics):
+            known = ", ".join(FURTHER_METRICS)
+            raise UsageError(f"--metric: expected {known}, each once, found {', '.join(self.metrics)}")
         if not self.models or not self.against:
             raise UsageError("name at least one --model, and one codec to compare it with (--against)")
         if self.time_seconds is not None and self.epochs is not None:

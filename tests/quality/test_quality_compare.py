@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from codec_samples import moving_gradient, write_clip
 from command_line import environment, only_line
+from simulated_vmaf import write_ffmpeg
 
 from inrcodec.cli.main import run
-from inrcodec.errors import OutputError
+from inrcodec.errors import OutputError, UsageError
 from inrcodec.progress import JobReport, Silent
 from inrcodec.quality import bdrate
 from inrcodec.quality.comparison import equal_bytes, flow
@@ -27,6 +28,7 @@ from inrcodec.quality.comparison import ours as our_side
 from inrcodec.quality.comparison.compare import compare
 from inrcodec.quality.comparison.equal_bytes import MOST_ENCODES, closest_stream
 from inrcodec.quality.comparison.ordinary_codecs import MARGIN, decoded_pictures, rival_curve
+from inrcodec.quality.comparison.result import further_tables
 from inrcodec.quality.comparison.verdict import (
     BdRate,
     Comparison,
@@ -35,11 +37,14 @@ from inrcodec.quality.comparison.verdict import (
     difference_db,
     verdict,
 )
+from inrcodec.quality.evaluation import evaluate
 from inrcodec.settings.pages import ComparisonSettings
 from inrcodec.settings.source import FrameRange, SourceSettings
-from inrcodec.video import first_frames
+from inrcodec.video import first_frames, read_clip, vmaf
 from inrcodec.video import ordinary_codecs as rivals
+from inrcodec.video.arrays import write_lossless
 from inrcodec.video.ordinary_codecs import Rival, RivalFailed, decoded_frames, encode_stream, parse_rival
+from inrcodec.video.xpsnr import has_xpsnr
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("hurried_module")]
 QUICK = ["--epochs", "1", "--device", "cpu", "--against", "x264:ultrafast"]
@@ -89,6 +94,57 @@ def test_the_command_compares_real_files(
     assert "<h2>At equal bytes</h2>" in page
     assert found["verdict"] in page and "<h2>Verdict</h2>" in page and "<h2>Rate and distortion</h2>" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "page.html"]
+
+
+@pytest.mark.skipif(not has_xpsnr(), reason="this FFmpeg has no xpsnr")
+def test_further_metrics_are_measured_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "source.mp4", moving_gradient(64, 48, 4))
+    program = write_ffmpeg(tmp_path / "bin")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(program.parent), os.environ["PATH"]]))
+    vmaf.vmaf_program.cache_clear()
+    words = ["compare", str(clip), "-o", str(tmp_path / "page.html"), "--epochs", "0.3", "--device", "cpu"]
+    words += ["--against", "x264:ultrafast", "--bpp", "3,4", "--keep", str(tmp_path / "kept")]
+    try:
+        assert run([*words, "--metric", "xpsnr", "--metric", "vmaf", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        ours, rival = found["contenders"]
+        for point in (*ours["points"], *rival["points"]):
+            assert 0 < point["vmaf"] <= 100
+            assert all(10 < point[f"xpsnr_{name}"] <= 100 for name in "yuv")
+        for curve in (ours["points"], rival["points"]):
+            assert [one["vmaf"] for one in curve] == sorted(one["vmaf"] for one in curve)
+        # Our file and a stream are measured as `inrc eval` measures them, against the source as it is stored.
+        point = ours["points"][0]
+        again = evaluate(str(clip), str(tmp_path / "kept" / point["file"]), measures=["vmaf", "xpsnr"])
+        assert point["vmaf"] == pytest.approx(again.values["vmaf"].mean())
+        assert point["xpsnr_y"] == pytest.approx(again.values["xpsnr_y"].mean())
+        source, best = SourceSettings(), rival["points"][-1]
+        frames = read_clip(str(clip), source).frames
+        data = encode_stream(frames, parse_rival("x264:ultrafast"), best["crf"], Fraction(25))
+        pictures = list(decoded_pictures(data, parse_rival("x264:ultrafast"), frames))
+        write_lossless(pictures, tmp_path / "stream.mkv", Fraction(25))
+        again = evaluate(str(clip), str(tmp_path / "stream.mkv"), measures=["vmaf", "xpsnr"])
+        assert best["vmaf"] == pytest.approx(again.values["vmaf"].mean())
+        assert best["xpsnr_u"] == pytest.approx(again.values["xpsnr_u"].mean())
+    finally:
+        vmaf.vmaf_program.cache_clear()
+    (row,) = found["comparisons"]
+    assert {"bd_rate_vmaf_percent", "overlap_vmaf", "bd_rate_xpsnr_y_percent", "overlap_xpsnr_y"} <= set(row)
+    page = (tmp_path / "page.html").read_text()
+    assert "BD-rates by XPSNR of Y and VMAF" in page and "samples that the source stores" in page
+
+
+def test_a_further_metric_that_is_missing_is_refused_at_once(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("inrcodec.quality.frame_metrics.vmaf_program", lambda: None)
+    assert run(["compare", str(clip), "-o", str(tmp_path / "page.html"), "--metric", "vmaf"]) == 2
+    line = only_line(capsys.readouterr().err.encode())
+    assert "vmaf needs an ffmpeg that has libvmaf" in line and os.listdir(tmp_path) == []
+    with pytest.raises(UsageError, match="--metric: expected xpsnr, vmaf, each once, found flip"):
+        ComparisonSettings(metrics=["flip"])
 
 
 class _Jobs(Silent):
@@ -171,7 +227,16 @@ def test_comparisons_of_known_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     contenders = [Contender("inrc", curve(0.05, 60.0)), Contender("x264:medium", curve(0.1, 1.5))]
     (found,) = compare_each(contenders)
     assert found.psnr.percent == pytest.approx(-50) and found.psnr.overlap == (30, 37.5)
-    assert found.ms_ssim == BdRate(None, None)
+    assert found.ms_ssim == BdRate(None, None) and found.further == {}
+    for one in contenders:
+        for place in one.points:
+            place["vmaf"] = 2 * place["psnr_db"]
+    (found,) = compare_each(contenders)
+    assert found.further["vmaf"].percent == pytest.approx(-50)
+    assert found.further["vmaf"].overlap == (60, 75)
+    (table,) = further_tables([found])
+    assert table.head == ("against", "model", "BD-rate by VMAF", "range")
+    assert table.rows == (("x264 medium", "inrc", "-50.0 %", "60.00 to 75.00"),)
     # Half the bits are one step of 2.5 dB; the point at 0.05 bpp is below the other's range.
     assert found.difference_db == pytest.approx(2.5) and found.times_as_long == pytest.approx(40)
     assert difference_db(curve(100, 1), curve(0.1, 1)) is None
@@ -182,7 +247,7 @@ def test_comparisons_of_known_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("bpps", [(0.03, 0.2), (1.0, 1.0)])
 def test_rivals_bracket_the_rates(monkeypatch: pytest.MonkeyPatch, bpps: tuple[float, float]) -> None:
-    def point(rival: Rival, crf: int, frames: object, rate: object) -> dict[str, float]:
+    def point(rival: Rival, crf: int, frames: object, rate: object, further: object) -> dict[str, float]:
         return {"bpp": 2 ** (-crf / 6) * 7}
 
     monkeypatch.setattr(rivalling, "rival_point", point)

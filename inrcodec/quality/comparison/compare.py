@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from inrcodec.progress import Part, Progress, Silent
+from inrcodec.quality.frame_metrics import usable_measures
 from inrcodec.settings.pages import ComparisonSettings, check_comparison
 from inrcodec.system.names import StrPath
 
@@ -30,6 +31,8 @@ def compare(
     settings, progress = settings or ComparisonSettings(), Part(progress or Silent(), repeats_notes=False)
     source, output = os.fspath(source), os.fspath(output)
     check_comparison(source, output, settings)
+    if settings.metrics:
+        usable_measures(settings.metrics, progress)
     # Everything below needs torch, whose import takes two seconds.
     from inrcodec.quality.comparison.flow import compare_checked
 

@@ -11,6 +11,7 @@ from inrcodec.errors import UsageError
 from inrcodec.progress import Part, Progress
 from inrcodec.quality.bdrate import Curve
 from inrcodec.quality.comparison.equal_bytes import EQUAL_BYTES, side_by_side
+from inrcodec.quality.comparison.further import Further
 from inrcodec.quality.comparison.ordinary_codecs import rival_curve
 from inrcodec.quality.comparison.ours import Encoded, encode_each, keep_files, our_contenders, planned_encodes
 from inrcodec.quality.comparison.result import ComparisonResult, LeftOut, foreword_of
@@ -48,13 +49,14 @@ def compare_checked(
     # The suffix leaves the temporary file named after `output` to the page.
     with temporary_folder_beside(Path(f"{resolved_output(output)}.compare")) as folder:
         measured_rivals = _of_rivals(progress, rivals)
-        curves = _rival_curves(source, selected, rivals, settings.bpps, left_out, measured_rivals)
+        further = Further(settings.metrics, source, selected) if settings.metrics else None
+        curves = _rival_curves(source, selected, rivals, settings.bpps, left_out, measured_rivals, further)
         measured_rivals.end()
         encoding = progress.part(_ENCODING_SHARE)
         made = encode_each(source, encodes, folder, settings.total_seconds, left_out, encoding)
         encoding.end()
         measuring = progress.part(_MEASURING_SHARE, predicts=False)
-        evidence = _measured(source, selected, made, curves, settings.device, measuring)
+        evidence = _measured(source, selected, made, curves, settings, measuring)
         measuring.end()
         measured = [(rival, one.points) for rival in rivals for one in curves if one.name == rival.name]
         pairs = list(zip(made, evidence.files, strict=True))
@@ -117,13 +119,14 @@ def _rival_curves(
     bpps: Sequence[float],
     left_out: list[LeftOut],
     progress: Progress,
+    further: Further | None,
 ) -> list[Contender]:
     """Measure the codecs; add those that refuse the frames to `left_out`. Raises `RivalFailed` if all do."""
     clip = read_clip(source, selected, progress)
     found: list[Contender] = []
     for rival in rivals:
         try:
-            curve = rival_curve(rival, clip.frames, bpps, clip.properties.frame_rate, progress)
+            curve = rival_curve(rival, clip.frames, bpps, clip.properties.frame_rate, progress, further)
         except RivalFailed as error:
             left_out.append(LeftOut(rival.name, str(error)))
             progress.note(f"{rival.name} is left out: {error}")
@@ -140,17 +143,18 @@ def _measured(
     selected: SourceSettings,
     made: Sequence[Encoded],
     rivals: Sequence[Contender],
-    device: str,
+    settings: ComparisonSettings,
     progress: Progress,
 ) -> Evidence:
     """The report's evidence on our files, with the curves of the rivals."""
     measures = [name for name in _MEASURES if MEASURES[name].is_installed]
     if len(measures) < len(_MEASURES):
         progress.note("SSIM and MS-SSIM: left out; install with: pip install 'inrc[metrics]'")
+    measures += settings.metrics
     curves: dict[str, Curve] = {one.name: one.points for one in rivals}
     point = rivals[0].points[0]
     name = os.path.basename(source.rstrip("/")) or source
     clip = ClipResults(name, curves, 8 * point["file_bytes"] / point["bpp"])
     logs = [log_of(one.path, one.result.as_dict()) for one in made]
     files = [one.path for one in made]
-    return gather(ReportInputs(source, selected, files, [clip], logs, device, measures), progress)
+    return gather(ReportInputs(source, selected, files, [clip], logs, settings.device, measures), progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from inrcodec.metrics import ms_ssim, psnr_db, summarise_psnr
 from inrcodec.progress import Progress
 from inrcodec.quality.bdrate import LEAST_POINTS, Curve
+from inrcodec.quality.comparison.further import Further
 from inrcodec.quality.frame_metrics import MEASURES
 from inrcodec.samples import depth_of
 from inrcodec.video.ordinary_codecs import RATE, Frames, Rival, RivalFailed, decoded_frames, encode_stream
@@ -20,11 +22,13 @@ MARGIN = 1.5
 """Factor by which a curve extends beyond the requested rates, so that the ranges of quality overlap."""
 
 
-def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -> dict[str, Any]:
+def rival_point(
+    rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE, further: Further | None = None
+) -> dict[str, Any]:
     """Encode RGB `frames` (T, height, width, 3) at one rate factor, and measure the decoded stream.
 
-    Returns its bytes, bits per pixel and quality, and the seconds of encoding and of decoding to RGB. Raises
-    `RivalFailed`.
+    Returns its bytes, bits per pixel and quality, also by the `further` measures, and the seconds of encoding
+    and of decoding to RGB. Raises `RivalFailed`, and `InrcError` if a further measure fails.
     """
     started = time.monotonic()
     data = encode_stream(frames, rival, crf, rate)
@@ -33,12 +37,17 @@ def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -
     values_db: list[float] = []
     similarities: list[float] = []
     decode_seconds = 0.0
-    for frame, (decoded, frame_seconds) in zip(frames, _timed_pictures(data, rival, frames), strict=True):
-        decode_seconds += frame_seconds
-        values_db.append(psnr_db(frame, decoded))
-        similarity = ms_ssim(frame[None], decoded[None]) if has_ms_ssim else None
-        if similarity is not None:
-            similarities.append(similarity)
+    with ExitStack() as stack:
+        meter = None if further is None else further.begin(stack)
+        for frame, (decoded, frame_seconds) in zip(frames, _timed_pictures(data, rival, frames), strict=True):
+            decode_seconds += frame_seconds
+            values_db.append(psnr_db(frame, decoded))
+            similarity = ms_ssim(frame[None], decoded[None]) if has_ms_ssim else None
+            if similarity is not None:
+                similarities.append(similarity)
+            if meter is not None:
+                meter.add(decoded)
+        means = {} if meter is None else meter.means()
     quality = summarise_psnr(values_db)
     return {
         "file_bytes": len(data),
@@ -46,6 +55,7 @@ def rival_point(rival: Rival, crf: int, frames: Frames, rate: Fraction = RATE) -
         "psnr_db": quality.mean_db,
         "psnr_p1_db": quality.first_percentile_db,
         "ms_ssim": float(np.mean(similarities)) if similarities else None,
+        **means,
         "seconds": seconds,
         "decode_seconds": decode_seconds,
     }
@@ -74,7 +84,12 @@ def _timed_pictures(data: bytes, rival: Rival, frames: Frames) -> Iterator[tuple
 
 
 def rival_curve(
-    rival: Rival, frames: Frames, bpps: Sequence[float], rate: Fraction, progress: Progress
+    rival: Rival,
+    frames: Frames,
+    bpps: Sequence[float],
+    rate: Fraction,
+    progress: Progress,
+    further: Further | None = None,
 ) -> Curve:
     """Curve of a rival that extends beyond `bpps` on both sides, as far as its rate factors allow.
 
@@ -85,7 +100,8 @@ def rival_curve(
     curve: Curve = []
 
     def measure(crf: int) -> None:
-        curve.append({"setting": f"crf {crf}", "crf": crf, **rival_point(rival, crf, frames, rate)})
+        point = rival_point(rival, crf, frames, rate, further)
+        curve.append({"setting": f"crf {crf}", "crf": crf, **point})
         curve.sort(key=lambda point: -point["crf"])
         progress.stage(f"encoding with {rival.name}", len(curve), max(len(factors), len(curve)))
 

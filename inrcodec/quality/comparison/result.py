@@ -7,7 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from inrcodec.quality.bdrate import LEAST_POINTS, is_installed
-from inrcodec.quality.comparison.verdict import BdRate, Comparison, Contender, times_text, title
+from inrcodec.quality.comparison.verdict import (
+    FURTHER,
+    BdRate,
+    Comparison,
+    Contender,
+    further_of,
+    times_text,
+    title,
+)
 from inrcodec.quality.report.evidence import Foreword, SideBySide, Table
 from inrcodec.quality.report.gather import ReportResult
 from inrcodec.settings.notation import duration_text
@@ -85,7 +93,9 @@ def _side(one: SideBySide) -> dict[str, Any]:
 
 def points_table(contenders: Sequence[Contender]) -> Table:
     """One row per file: size, rate, quality and time."""
-    head = ("codec", "setting", "bytes", "bits per pixel", "PSNR, dB", "MS-SSIM", "encoding time")
+    further = further_of(contenders)
+    titles = (FURTHER[name][0] for name in further)
+    head = ("codec", "setting", "bytes", "bits per pixel", "PSNR, dB", "MS-SSIM", *titles, "encoding time")
     return Table(
         "All files and streams",
         head,
@@ -97,6 +107,7 @@ def points_table(contenders: Sequence[Contender]) -> Table:
                 f"{point['bpp']:.4f}",
                 f"{point['psnr_db']:.2f}",
                 _NONE if point["ms_ssim"] is None else f"{point['ms_ssim']:.4f}",
+                *(f"{point[name]:.{FURTHER[name][1]}f}" for name in further),
                 duration_text(point["seconds"]),
             )
             for one in contenders
@@ -134,6 +145,30 @@ def rates_table(comparisons: Sequence[Comparison]) -> Table:
     )
 
 
+def further_tables(comparisons: Sequence[Comparison]) -> tuple[Table, ...]:
+    """A table of the BD-rates by metrics that were asked for; none without them."""
+    further = list(comparisons[0].further) if comparisons else []
+    if not further:
+        return ()
+    head = ("against", "model", *(text for name in further for text in _rate_titles(name)))
+    rows = [
+        (
+            title(one.anchor),
+            one.test,
+            *(text for name in further for text in _bd_texts(one.further[name], FURTHER[name][1])),
+        )
+        for one in comparisons
+    ]
+    names = " and ".join(FURTHER[name][0].partition(",")[0] for name in further)
+    return (Table(f"BD-rates by {names}", head, tuple(rows)),)
+
+
+def _rate_titles(name: str) -> tuple[str, str]:
+    """The heads of the columns of a BD-rate and of its range."""
+    metric, _, unit = FURTHER[name][0].partition(", ")
+    return f"BD-rate by {metric}", f"range, {unit}" if unit else "range"
+
+
 def _bd_texts(rate: BdRate, digits: int) -> tuple[str, str]:
     figure = _NONE if rate.percent is None else f"{rate.percent:+.1f} %"
     if rate.overlap is None:
@@ -166,8 +201,10 @@ def foreword_of(
         "difference in bits from the codec of the row at equal quality, over the range of quality that both "
         "reach; negative means fewer bits. Times are wall clock on one machine, means over the rates."
     )
+    if further_of(contenders):
+        method += " XPSNR and VMAF are measured in the samples that the source stores."
     return Foreword(
         said,
-        (rates_table(comparisons), points_table(contenders)),
+        (rates_table(comparisons), *further_tables(comparisons), points_table(contenders)),
         (*remarks(contenders, left_out), method),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from inrcodec.quality import bdrate
 from inrcodec.quality.bdrate import METRICS, Curve
 
 _PSNR, _MS_SSIM = METRICS
+FURTHER = {"xpsnr_y": ("XPSNR of Y, dB", 2), "vmaf": ("VMAF", 2)}
+"""Title and digits of metrics of points that have a BD-rate where they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Comparison:
     rates lie within the other's range. None if no point does."""
     times_as_long: float
     """Mean encoding time of the model divided by that of the other."""
+    further: Mapping[str, BdRate] = field(default_factory=dict)
+    """By the metrics of `FURTHER` that were asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -67,7 +71,14 @@ class Comparison:
             "overlap_ms_ssim": self.ms_ssim.overlap,
             "difference_db": self.difference_db,
             "times_as_long": self.times_as_long,
+            **{f"bd_rate_{name}_percent": rate.percent for name, rate in self.further.items()},
+            **{f"overlap_{name}": rate.overlap for name, rate in self.further.items()},
         }
+
+
+def further_of(contenders: Sequence[Contender]) -> list[str]:
+    """The metrics of `FURTHER` that all points have."""
+    return [name for name in FURTHER if all(name in point for one in contenders for point in one.points)]
 
 
 def compare_each(contenders: Sequence[Contender]) -> list[Comparison]:
@@ -80,6 +91,7 @@ def compare_each(contenders: Sequence[Contender]) -> list[Comparison]:
             _bd_rate(anchor.points, test.points, _MS_SSIM),
             difference_db(anchor.points, test.points),
             test.mean_seconds / max(anchor.mean_seconds, 1e-6),
+            {name: _bd_rate(anchor.points, test.points, name) for name in further_of(contenders)},
         )
         for test in contenders
         if not test.is_rival

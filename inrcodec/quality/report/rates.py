@@ -12,6 +12,7 @@ from inrcodec.errors import UsageError
 from inrcodec.quality import bdrate
 from inrcodec.quality.bdrate import Curve
 from inrcodec.quality.evaluation import Evaluation
+from inrcodec.quality.frame_metrics import SEQUENCE_METRICS
 
 _PIXELS_OFF = 0.01
 """Relative tolerance for the pixel count of results, which is computed from their sizes and rates."""
@@ -95,6 +96,7 @@ def point_of(evaluation: Evaluation) -> dict[str, Any]:
         "psnr_db": found["psnr"].mean,
         "psnr_p1_db": found["psnr"].worst_in_hundred,
         "ms_ssim": found["ms_ssim"].mean if "ms_ssim" in found else None,
+        **{name: found[name].mean for name in SEQUENCE_METRICS if name in found},
     }
 
 
