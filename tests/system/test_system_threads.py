@@ -217,8 +217,8 @@ def test_frames_of_a_failure_are_not_held(
 ) -> None:
     original = reconstruction.Reconstruction._codes_of
 
-    def failing(self: Any, planes: Any) -> Any:
-        original(self, planes)
+    def failing(self: Any, *arguments: Any) -> Any:
+        original(self, *arguments)
         raise MemoryError("no more")
 
     monkeypatch.setattr(reconstruction.Reconstruction, "_codes_of", failing)
