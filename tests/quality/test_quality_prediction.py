@@ -195,6 +195,16 @@ def test_a_wanted_psnr_predicts_the_bytes(hurried: None, clip: Path) -> None:
     assert more.file_bytes is not None and more.file_bytes.expected > asked.file_bytes.expected
 
 
+def test_a_psnr_that_no_file_reaches_has_no_bytes(hurried: None, clip: Path) -> None:
+    said = inrcodec.predict(clip, psnr_db=95.0, preset="draft", device="cpu")
+    asked = said.asked
+    assert asked.file_bytes is asked.psnr_db is asked.rival_bytes is said.rival_psnr_db is None
+    assert asked.seconds is not None and said.remarks == (
+        "bytes: unknown, because 95 dB are beyond x264:medium",
+    )
+    assert prediction_lines(said)[-1] == said.remarks[0]
+
+
 def test_a_network_has_bytes_and_time_and_no_psnr(clip: Path) -> None:
     said = inrcodec.predict(clip, model="hnerv", size_bytes=4000, epochs=3, device="cpu")
     assert [one.name for one in said.outcomes] == ["draft", "fast", "medium", "slow", "3 epochs"]

@@ -192,6 +192,10 @@ class _Forecast:
         curve = self.curve
         if curve is None:
             return planned
+        if not curve.reaches(target_db + PSNR_SCALE.aim - gain.of(epochs)):
+            self.remarks.append(f"bytes: unknown, because {target_db:g} dB are beyond {RIVAL.name}")
+            self.curve = None
+            return planned
         growing = bytes_range(curve, gain, epochs, target_db + PSNR_SCALE.aim).expected
         size_bytes = math.ceil((growing + fixed_bytes(planned.plans)) / AIMED_FILL)
         settings = replace(self.surveyed.settings, psnr_db=None, size_bytes=size_bytes)

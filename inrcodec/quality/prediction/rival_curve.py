@@ -19,6 +19,8 @@ KEY_INTERVAL = 250
 FIRST_FACTOR, FACTOR_STEP = 31, 4
 """The rate factor that is measured first, and the distance of those that follow; between two of them the
 logarithm of the bytes and the PSNR are taken as linear."""
+_LEAST_SHARE, _MOST_SHARE = -1.0, 2.0
+"""How far the line through two factors goes on beyond them, in steps."""
 _START_CODE = b"\0\0\1"
 _SLICE = 1
 """Type of an H.264 unit with a slice of a picture that is no keyframe."""
@@ -75,11 +77,21 @@ class RivalCurve:
         fine, coarse = (math.log(self.at(one).file_bytes) for one in (low, low + FACTOR_STEP))
         return math.exp(fine + share * (coarse - fine))
 
+    def reaches(self, quality_db: float) -> bool:
+        """Whether a PSNR is not above those of the finest factors, or of the line through them."""
+        _, share = self._line_around(lambda point: point.psnr_db, quality_db)
+        return share >= _LEAST_SHARE
+
     def _around(self, value: Callable[[Point], float], wanted: float) -> tuple[float, float]:
         """The finer of the two factors around a wanted value, and how far on the way to the coarser it lies.
 
         Beyond the ends of the factors the line through the last two goes on, by a step at most.
         """
+        low, share = self._line_around(value, wanted)
+        return low, within(share, _LEAST_SHARE, _MOST_SHARE)
+
+    def _line_around(self, value: Callable[[Point], float], wanted: float) -> tuple[float, float]:
+        """As `_around`, on a line without ends."""
         low = FIRST_FACTOR
         while low > FACTOR_STEP and value(self.at(low)) < wanted:
             low -= FACTOR_STEP
@@ -88,7 +100,7 @@ class RivalCurve:
         ):
             low += FACTOR_STEP
         fine, coarse = value(self.at(low)), value(self.at(low + FACTOR_STEP))
-        return low, within((fine - wanted) / max(fine - coarse, 1e-9), -1.0, 2.0)
+        return low, (fine - wanted) / max(fine - coarse, 1e-9)
 
     def _measured(self, factor: float) -> Point:
         first_bytes, rest_bytes = 0, 0
