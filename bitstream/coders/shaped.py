@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import ClassVar
 
 import numpy as np
@@ -200,11 +201,21 @@ class ShapedCoder(TalliedCoder):
         return bits
 
 
+_MEANS_LOCK = Lock()
+"""Two threads that extend the same list would shift its scales."""
+
+
 def mean_distances(coder: ShapedCoder, most: float) -> NDArray[np.float64]:
     """Mean distance from the centre for each scale from the first on, ascending, until one is `most` or more.
 
     The profiles of large scales take seconds to build, and few tensors need them. Only the encoder uses it.
     """
+    with _MEANS_LOCK:
+        return _means_until(coder, most)
+
+
+def _means_until(coder: ShapedCoder, most: float) -> NDArray[np.float64]:
+    """`mean_distances`, for one thread at a time."""
     means = _known_means(coder)
     while len(means) < coder.scale_count and (not means or means[-1] < most):
         weights = coder.profile(len(means)).astype(np.float64)
