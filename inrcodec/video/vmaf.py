@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -38,7 +39,9 @@ def vmaf_program() -> str | None:
         except RuntimeError:
             # The package has none for this machine.
             pass
-    return next((one for one in programs if one is not None and _has_filter(one)), None)
+    # It runs in a folder of its own, where a relative name on PATH would mean another file.
+    found = (os.path.abspath(one) for one in programs if one is not None)
+    return next((one for one in found if _has_filter(one)), None)
 
 
 def _has_filter(program: str) -> bool:

@@ -229,7 +229,8 @@ class _Forward(Silent):
             self._send("fit", report)
 
     def measured(self, psnr_db: float, bpp: float) -> None:
-        self._send("measured", psnr_db, bpp)
+        if self._has_room():
+            self._send("measured", psnr_db, bpp)
 
     def stage(self, name: str, done: int, total: int) -> None:
         if self._has_room():
