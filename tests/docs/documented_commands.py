@@ -236,6 +236,8 @@ def outputs_of(line: Line, folder: Path) -> list[Path]:
         if option in words:
             made.append(folder / words[words.index(option) + 1])
     output = line.output
+    if output is None and words[0] == "decode":
+        output = str(Path(words[1]).with_suffix(".mp4"))
     if output in (None, "-") or "--dry-run" in words:
         return made
     if words[0] == "export":
