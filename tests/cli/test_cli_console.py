@@ -113,7 +113,7 @@ def test_a_report_names_a_rotation() -> None:
 
 def test_an_encode_names_steps_only_if_it_took_any() -> None:
     sizes = {"extras_bytes": 0, "file_bytes": 970, "target_bytes": 1000, "bpp": 0.1, "masked_share": 0.0}
-    quality = {"psnr_target_db": None, "psnr_db": 33.0, "psnr_p1_db": 32.0}
+    quality = {"psnr_target_db": None, "vmaf_target": None, "psnr_db": 33.0, "psnr_p1_db": 32.0}
     result: dict[str, Any] = sizes | quality | {"steps": 0, "seconds": 65.0}
     assert encode_lines("a.inrv", result)[1] == "33.00 dB (1st percentile 32.00 dB), in 1 min 05 s"
     assert encode_lines("a.inrv", result | {"steps": 1})[1].endswith(", 1 step in 1 min 05 s")

@@ -88,11 +88,11 @@ def masked_decoder(
 def _decoded_weights(config: SupermaskConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same as `masked_weights`, in little more memory than the result: there may be 2^27 weights."""
     weights = {}
-    for row, index in enumerate(config.masked):
+    device = tensors[f"{config.convolutions[config.masked[0]].name}.levels"].device
+    for index, sums in zip(config.masked, _sums(config, tensors, device), strict=True):
         layer = config.convolutions[index]
         levels = tensors[f"{layer.name}.levels"]
-        weight = torch.from_numpy(random_layer(config, index)).to(levels.device)
-        sums = _sums(config, tensors, row, weight)
+        weight = torch.from_numpy(random_layer(config, index)).to(device)
         pieces = [torch.split(one.reshape(-1), CHUNK_WORDS) for one in (weight, levels)]
         for part, level in zip(*pieces, strict=True):
             part *= sums[level.to(torch.int64)]
@@ -100,20 +100,21 @@ def _decoded_weights(config: SupermaskConfig, tensors: Mapping[str, Tensor]) -> 
     return weights
 
 
-def _sums(config: SupermaskConfig, tensors: Mapping[str, Tensor], row: int, random: Tensor) -> Tensor:
-    """Factors of the `random` weights of each level 0..N, in the layer of that `row` of the scales.
+def _sums(config: SupermaskConfig, tensors: Mapping[str, Tensor], device: torch.device) -> tuple[Tensor, ...]:
+    """For each random layer, the factors of its weights of each level 0..N, (N + 1,).
 
     Alphas are added in this order so that every device gets the same bits.
     """
     if config.scales == "fixed":
-        scales = random.new_full((len(config.densities),), config.initial_scale)
+        shape = len(config.masked), len(config.densities)
+        scales = torch.full(shape, config.initial_scale, device=device)
     else:
-        scales = tensors["scales"][row].float()
-    first = 1 if config.has_offset else 0
-    sums = [scales[0] if config.has_offset else scales.new_zeros(())]
-    for scale in scales[first:]:
-        sums.append(sums[-1] + scale)
-    return torch.stack(sums)
+        scales = tensors["scales"].float()
+    alphas = scales.unbind(1)
+    sums = [alphas[0] if config.has_offset else torch.zeros_like(alphas[0])]
+    for alpha in alphas[1 if config.has_offset else 0 :]:
+        sums.append(sums[-1] + alpha)
+    return torch.stack(sums, 1).unbind(0)
 
 
 def _embeddings(
@@ -222,9 +223,9 @@ def masked_weights(
 ) -> dict[str, Tensor]:
     """`LAYER.weight` of every random convolution, from levels, scales and random weights."""
     weights = {}
-    for row, index in enumerate(config.masked):
+    device = next(iter(frozen.values())).device
+    for index, sums in zip(config.masked, _sums(config, tensors, device), strict=True):
         name = config.convolutions[index].name
-        sums = _sums(config, tensors, row, frozen[name])
         levels = tensors[f"{name}.levels"]
         weights[f"{name}.weight"] = _MaskedWeight.apply(levels, sums, frozen[name])  # type: ignore[no-untyped-call]
     return weights
