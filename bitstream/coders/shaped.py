@@ -211,18 +211,13 @@ def mean_distances(coder: ShapedCoder, most: float) -> NDArray[np.float64]:
     The profiles of large scales take seconds to build, and few tensors need them. Only the encoder uses it.
     """
     with _MEANS_LOCK:
-        return _means_until(coder, most)
-
-
-def _means_until(coder: ShapedCoder, most: float) -> NDArray[np.float64]:
-    """`mean_distances`, for one thread at a time."""
-    means = _known_means(coder)
-    while len(means) < coder.scale_count and (not means or means[-1] < most):
-        weights = coder.profile(len(means)).astype(np.float64)
-        total = 2 * weights.sum() - weights[0]
-        mean = 2 * (weights @ coder.distance(np.arange(len(weights)))) / total
-        means.append(max(mean, means[-1]) if means else mean)
-    return np.array(means)
+        means = _known_means(coder)
+        while len(means) < coder.scale_count and (not means or means[-1] < most):
+            weights = coder.profile(len(means)).astype(np.float64)
+            total = 2 * weights.sum() - weights[0]
+            mean = 2 * (weights @ coder.distance(np.arange(len(weights)))) / total
+            means.append(max(mean, means[-1]) if means else mean)
+        return np.array(means)
 
 
 @lru_cache(maxsize=8)

@@ -219,7 +219,8 @@ class GridFit:
             latents, others = self._estimated_bits()
             bits = latents + others
             rest, psnr_db = self._network_bits + self._other_bits, self._latents.coded.psnr_db
-            self._teller.step_tried(self._step, bits, self._target_bits, self._motion_bits(), rest, psnr_db)
+            motion = others - MODEL_BITS
+            self._teller.step_tried(self._step, bits, self._target_bits, motion, rest, psnr_db)
             self._progress.stage("finding the quantisation step", number + 1, most)
             is_finest = bits < self._target_bits and self._step <= LEAST_STEP
             if is_finest or abs(bits / self._target_bits - 1) < close or self._pace.is_late(SEARCHING_TRIALS):

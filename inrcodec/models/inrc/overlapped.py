@@ -137,19 +137,19 @@ def predict_moving(
     if not field.is_cpu or 2 * int(moves.sum()) > moves.numel():
         return predict_overlapped(before, after, field, pixels_per_unit)
     still = before if after is None else (before + after) / 2
-    if not moves.any():
+    frames, down, across = cells = moves.nonzero(as_tuple=True)
+    if not len(frames):
         return still.clone()
     rows, columns = field.shape[2:]
     cell = before.shape[2] // rows
-    frames, down, across = moves.nonzero().unbind(1)
     nodes = Nodes(frames, down, across, cell)
-    vectors = field.permute(0, 2, 3, 1)[moves]
+    vectors = field.permute(0, 2, 3, 1)[cells]
     tiles = _weighted(_sides(before, after, vectors, nodes, pixels_per_unit), vectors)
     tiles -= _patches(still, vectors.new_zeros(len(vectors), 2).long(), nodes, 0)
-    tiles *= windows(rows, columns, cell, tiles.device)[nodes.rows, nodes.columns]
+    tiles *= windows(rows, columns, cell, tiles.device)[down, across]
     side = tiles.shape[-1]
     every = tiles.new_zeros(len(field), tiles.shape[1], rows, side, columns, side)
-    every.permute(0, 2, 4, 1, 3, 5)[moves] = tiles
+    every.permute(0, 2, 4, 1, 3, 5)[cells] = tiles
     return joined(every, cell, cell).add_(still)
 
 

@@ -19,7 +19,7 @@ how much of a block's error propagates, which encoder and decoder compute from t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -145,7 +145,12 @@ def predict(before: Tensor, after: Tensor | None, field: Tensor, pixels_per_unit
 
 def predict_planes(before: Planes, after: Planes | None, field: Tensor, is_overlapped: bool) -> Planes:
     """`predict`, or `predict_overlapped`, for luma and chroma, which has half the resolution and motion."""
-    function = predict_overlapped if is_overlapped else predict
+    return _predicted(predict_overlapped if is_overlapped else predict, before, after, field)
+
+
+def _predicted(
+    function: Callable[..., Tensor], before: Planes, after: Planes | None, field: Tensor
+) -> Planes:
     luma = function(before.luma, None if after is None else after.luma, field)
     return Planes(luma, function(before.chroma, None if after is None else after.chroma, field, 2.0))
 
@@ -157,11 +162,7 @@ def predict_batch(
     before, after = references_of(batch, tree)
     first = stacked([frames[frame] for frame in before])
     second = None if after is None else stacked([frames[frame] for frame in after])
-    if not is_overlapped:
-        return predict_planes(first, second, field, is_overlapped=False)
-    luma = predict_moving(first.luma, None if second is None else second.luma, field)
-    chroma = predict_moving(first.chroma, None if second is None else second.chroma, field, 2.0)
-    return Planes(luma, chroma)
+    return _predicted(predict_moving if is_overlapped else predict, first, second, field)
 
 
 def references_of(batch: Sequence[int], tree: Hierarchy) -> tuple[list[int], list[int] | None]:
