@@ -10,12 +10,9 @@ from typing import Protocol
 from inrcodec.metrics import IDENTICAL_PSNR_DB
 from inrcodec.quality.frame_metrics import Measured
 from inrcodec.samples import depth_of
-from inrcodec.video.arrays import LARGEST_RATE_TERM
 from inrcodec.video.planes import Picture, common_sampling
 from inrcodec.video.vmaf import Vmaf
 from inrcodec.video.xpsnr import Xpsnr
-
-LEAST_RATE, MOST_RATE = Fraction(1), Fraction(1000)
 
 
 class SequenceMeter(Protocol):
@@ -68,14 +65,6 @@ _METERS: Mapping[str, Callable[[Picture, Picture, Fraction, ExitStack], Sequence
 }
 
 
-def bounded_rate(rate: Fraction) -> Fraction:
-    """A rate that FFmpeg takes. An .inrv file may have terms of 32 bits, at which a filter ends the process.
-
-    The metrics depend on it only in that XPSNR compares with two frames before from 32 fps on.
-    """
-    return min(max(rate, LEAST_RATE), MOST_RATE).limit_denominator(LARGEST_RATE_TERM)
-
-
 class SequenceMeters:
     """The meters of some measures, started at the first frame."""
 
@@ -91,7 +80,7 @@ class SequenceMeters:
             return
         decoded = decoded.at_depth(depth_of(reference.pixels))
         if not self._meters:
-            rate = bounded_rate(self._frame_rate())
+            rate = self._frame_rate()
             self._meters = [_METERS[name](reference, decoded, rate, self._stack) for name in self._names]
         for meter in self._meters:
             meter.add(reference, decoded)

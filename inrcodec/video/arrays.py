@@ -17,6 +17,15 @@ from inrcodec.system.files import output_errors
 from inrcodec.video.conversion import to_pixel_format
 
 LARGEST_RATE_TERM = 1_000_000
+LEAST_RATE, MOST_RATE = Fraction(1), Fraction(1000)
+
+
+def bounded_rate(rate: Fraction) -> Fraction:
+    """A rate that FFmpeg takes. An .inrv file may have terms of 32 bits, at which a filter ends the process.
+
+    The metrics depend on it only in that XPSNR compares with two frames before from 32 fps on.
+    """
+    return min(max(rate, LEAST_RATE), MOST_RATE).limit_denominator(LARGEST_RATE_TERM)
 
 
 def write_lossless(frames: Iterable[Samples], path: Path, fps: Fraction | float) -> int:

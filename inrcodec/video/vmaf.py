@@ -18,6 +18,7 @@ import numpy as np
 
 from inrcodec.errors import InrcError
 from inrcodec.samples import depth_of
+from inrcodec.video.arrays import bounded_rate
 from inrcodec.video.planes import Picture, common_sampling
 
 VMAF_NEEDS = "needs an ffmpeg that has libvmaf, on PATH or by: pip install imageio-ffmpeg"
@@ -73,7 +74,7 @@ class Vmaf:
             f"[d][r]libvmaf=log_fmt=json:log_path={_LOG}[o]"
         )
         command = [program, "-v", "error", "-f", "rawvideo", "-pix_fmt", name]
-        command += ["-s", f"{width}x{2 * height}", "-r", str(frame_rate), "-i", "-"]
+        command += ["-s", f"{width}x{2 * height}", "-r", str(bounded_rate(frame_rate)), "-i", "-"]
         command += ["-lavfi", graph, "-map", "[o]", "-f", "null", "-"]
         try:
             self._process = subprocess.Popen(

@@ -13,6 +13,7 @@ from av.filter.context import FilterContext
 
 from inrcodec.errors import UsageError
 from inrcodec.samples import Samples
+from inrcodec.video.arrays import bounded_rate
 from inrcodec.video.pixel_planes import frame_of
 from inrcodec.video.planes import Sampling, pixel_format_of
 
@@ -47,12 +48,13 @@ class Xpsnr:
                 f"{_GROUP * sampling.block[1]}: give --bit-depth 8, or --crop"
             )
         self._format = pixel_format_of(sampling)
-        self._time_base = 1 / frame_rate
+        rate = bounded_rate(frame_rate)
+        self._time_base = 1 / rate
         self._count = 0
         self._graph = Graph()
         argument = (
             f"video_size={width}x{height}:pix_fmt={self._format}:time_base={self._time_base}"
-            f":frame_rate={frame_rate}:pixel_aspect=1/1"
+            f":frame_rate={rate}:pixel_aspect=1/1"
         )
         self._inputs = [self._graph.add("buffer", argument, name=name) for name in ("reference", "decoded")]
         measuring = self._graph.add("xpsnr")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from inrcodec.quality.evaluation import evaluate
 from inrcodec.settings.source import SourceSettings
 from inrcodec.video import vmaf
 from inrcodec.video.pixel_planes import frame_of
+from inrcodec.video.planes import Picture
 from inrcodec.video.xpsnr import has_xpsnr
 
 Planes = list[NDArray[Any]]
@@ -177,6 +179,25 @@ def test_a_rate_that_ffmpeg_cannot_hold_is_measured_all_the_same(tmp_path: Path,
     done = inrc("eval", "a.inrv", SAMPLE, "--metric", "xpsnr", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]["xpsnr_y"]["mean"] == 100
+
+
+@pytest.mark.parametrize("rate", [Fraction(1, (1 << 32) - 1), Fraction((1 << 32) - 1)])
+def test_every_caller_of_vmaf_may_give_such_a_rate(
+    ffmpeg: Path, monkeypatch: pytest.MonkeyPatch, rate: Fraction
+) -> None:
+    told: list[str] = []
+    start = subprocess.Popen
+
+    def started(command: list[str], **options: Any) -> Any:
+        told.extend(command[place + 1] for place, word in enumerate(command) if word == "-r")
+        return start(command, **options)
+
+    monkeypatch.setattr("inrcodec.video.vmaf.subprocess.Popen", started)
+    picture = Picture(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    with vmaf.Vmaf(picture, picture, rate) as meter:
+        meter.add(picture, picture)
+        assert len(meter.scores()) == 1
+    assert 1 <= Fraction(told[-1]) <= 1000
 
 
 @pytest.mark.parametrize("depth", [8, 10])
