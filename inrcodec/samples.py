@@ -26,9 +26,14 @@ def depth_of(samples: Samples) -> int:
     return 8 if samples.dtype == np.uint8 else _DEEP
 
 
+def peak_of_depth(bits: int) -> int:
+    """The largest sample of so many bits: 255 of 8, 1023 of 10."""
+    return (1 << bits) - 1
+
+
 def peak_of(samples: Samples) -> int:
-    """The largest sample of the depth of these frames: 255 or 1023."""
-    return int((1 << depth_of(samples)) - 1)
+    """The largest sample of the depth of these frames."""
+    return peak_of_depth(depth_of(samples))
 
 
 def sample_type(bits: int) -> type[np.uint8 | np.uint16]:
@@ -41,7 +46,7 @@ def at_depth(samples: Samples, bits: int) -> Samples:
     found = depth_of(samples)
     if found == bits:
         return samples
-    old, new = (1 << found) - 1, (1 << bits) - 1
+    old, new = peak_of_depth(found), peak_of_depth(bits)
     # Integers are exact: 1023 * 1023 needs more than 16 bits.
     converted = (samples.astype(np.uint32) * new + old // 2) // old
     return converted.astype(sample_type(bits))

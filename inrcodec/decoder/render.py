@@ -13,8 +13,8 @@ from bitstream import DEFAULT_LIMITS, BitstreamError, Limits, Segment, StreamHea
 from inrcodec.coding.grid_sections import segment_tensors
 from inrcodec.coding.opened_segment import AnyReader, open_segment
 from inrcodec.models.family import CodesDecoder
-from inrcodec.models.layers.codes import as_array, as_codes, peak_of_depth
-from inrcodec.samples import Samples, coded_depth
+from inrcodec.models.layers.codes import as_array, as_codes
+from inrcodec.samples import Samples, coded_depth, peak_of_depth
 from inrcodec.system.device import autocast, repeatable_convolutions
 
 Frames = Samples

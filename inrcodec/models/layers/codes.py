@@ -12,11 +12,6 @@ CODES, DEEP_CODES = 255, 1023
 """The largest samples of 8 and of 10 bits."""
 
 
-def peak_of_depth(bits: int) -> int:
-    """The largest sample of 8 or 10 bits."""
-    return CODES if bits == 8 else DEEP_CODES
-
-
 def peak(codes: Tensor) -> int:
     """The largest sample of a tensor's depth."""
     return CODES if codes.dtype == torch.uint8 else DEEP_CODES
