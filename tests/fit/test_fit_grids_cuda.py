@@ -66,15 +66,38 @@ def test_rounds_of_fitting_an_entropy_model_wait_once_a_sample() -> None:
     assert not device.counts.unordered
 
 
-def test_searching_and_coding_wait_a_few_times_for_each_batch() -> None:
-    """Motion search tries hundreds of vectors, and none may cost a wait."""
+def test_searching_motion_launches_few_kernels_and_waits_for_none_of_them() -> None:
+    """It tries hundreds of vectors, a row of them at once."""
+    with simulated_cuda() as device:
+        segment, _, _ = begun()
+    assert device.counts.kernels <= 1400
+    # Frames that are searched together, and tables.
+    assert device.counts.waits.total() <= 4 * len(segment.tree.order)
+    assert not device.counts.unordered
+
+
+def test_coding_waits_twice_for_each_batch() -> None:
+    """The host reads how many blocks have latents; the DC of first frames is chosen on the CPU."""
     with simulated_cuda() as device:
         segment, motion, fineness = begun()
-        batches = len(segment.tree.order)
-        assert device.counts.waits.total() <= 60 * batches
+        batches, latents = len(segment.tree.order), LatentFit(segment)
         device.begin()
-        latents = LatentFit(segment)
-        for _ in range(2):
-            latents.code(motion.field(), fineness * STEP, PRICE)
-        assert device.counts.waits.total() <= 80 * batches
+        latents.code(motion.field(), fineness * STEP, PRICE)
+        # The temporal filter searches motion of all pairs of frames at once.
+        assert device.counts.kernels <= 2700
+        latents.code(motion.field(), fineness * STEP, PRICE)
+        device.begin()
+        latents.code(motion.field(), fineness * STEP, PRICE)
+    assert device.counts.kernels <= 1200 * batches
+    assert device.counts.waits.total() <= 2 * batches + 14
     assert not device.counts.unordered
+
+
+def test_pruning_motion_waits_for_nothing() -> None:
+    with simulated_cuda() as device:
+        _, motion, fineness = begun()
+        prices = fineness.mean((1, 2, 3)), STEP, PRICE * STEP**2
+        motion.prune(*prices)
+        device.begin()
+        motion.prune(*prices)
+    assert not device.counts.waits and device.counts.kernels <= 3300

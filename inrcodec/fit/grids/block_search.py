@@ -8,6 +8,7 @@ evaluated for all nodes of all frame pairs at once.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -57,23 +58,25 @@ def _window_mean(differences: Tensor, window: int, scale: int) -> Tensor:
 
 
 def _all_shifts(current: Tensor, reference: Tensor, scale: int) -> Tensor:
+    """The best whole shifts of up to `RADIUS`, as vectors (B, 2, rows, columns) in pixels."""
     height, width = current.shape[2:]
     around = F.pad(reference, (RADIUS,) * 4, mode="replicate")
     nodes = _window_mean(current, COARSE_WINDOW, scale)
     least = torch.full_like(nodes, math.inf)
-    motion = nodes.new_zeros(len(nodes), 2, *nodes.shape[2:])
-    every = torch.arange(-RADIUS, RADIUS + 1, device=current.device) * float(scale)
-    for down in range(-RADIUS, RADIUS + 1):
-        for across in range(-RADIUS, RADIUS + 1):
-            top, left = RADIUS + down, RADIUS + across
-            shifted = around[:, :, top : top + height, left : left + width]
-            cost = _window_mean((current - shifted).abs_(), COARSE_WINDOW, scale)
-            cost += SMOOTHNESS * math.hypot(down, across)
-            better = cost < least
-            least = torch.where(better, cost, least)
-            shift = torch.stack([every[left], every[top]]).view(1, 2, 1, 1)
-            motion = torch.where(better, shift, motion)
-    return motion
+    best = torch.zeros_like(nodes, dtype=torch.int64)
+    every = torch.arange(-RADIUS, RADIUS + 1, device=current.device)
+    penalties = SMOOTHNESS * torch.hypot(every[:, None].double(), every.double()).float()
+    for row in range(len(every)):
+        # All shifts of a row at once, as channels: images this small take less time than launches.
+        shifted = around[:, 0, row : row + height].unfold(2, width, 1).transpose(1, 2)
+        costs = _window_mean((current - shifted).abs_(), COARSE_WINDOW, scale)
+        costs += penalties[row, :, None, None]
+        cost, column = costs.min(1, keepdim=True)
+        better = cost < least
+        least = torch.where(better, cost, least)
+        best = torch.where(better, column + row * len(every), best)
+    down = torch.div(best, len(every), rounding_mode="floor")
+    return (torch.cat([best - down * len(every), down], 1) - RADIUS) * float(scale)
 
 
 def _around(
@@ -81,10 +84,12 @@ def _around(
 ) -> Tensor:
     """Refine `motion` by its neighbours' vectors and, for each of `steps`, by the eight shifts around it."""
 
+    side = CELL // scale
+
     def cost_of(candidate: Tensor) -> Tensor:
-        nodes = candidate.permute(0, 2, 3, 1)
-        at_pixels = nodes.repeat_interleave(CELL // scale, 1).repeat_interleave(CELL // scale, 2)
-        return _window_mean((current - _warped(reference, at_pixels / scale)).abs_(), WINDOW, scale)
+        nodes = (candidate / scale).permute(0, 2, 3, 1)[:, :, None, :, None]
+        at_pixels = nodes.expand(-1, -1, side, -1, side, -1).reshape(len(nodes), *current.shape[2:], 2)
+        return _window_mean((current - _warped(reference, at_pixels)).abs_(), WINDOW, scale)
 
     best, least = motion, cost_of(motion)
 
@@ -108,8 +113,14 @@ def _around(
 
 def _warped(images: Tensor, motion: Tensor) -> Tensor:
     """Images (B, C, h, w) warped by motion (B, h, w, 2), one vector per pixel, in pixels."""
-    height, width = images.shape[2:]
-    y = (torch.arange(height, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / height) - 1
-    x = (torch.arange(width, dtype=motion.dtype, device=motion.device) + 0.5) * (2 / width) - 1
-    centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-    return look_up(images, torch.addcmul(centres, motion, pixel_units(height, width, x.dtype, x.device)))
+    size = *images.shape[2:], motion.dtype, motion.device
+    return look_up(images, torch.addcmul(_centres(*size), motion, pixel_units(*size)))
+
+
+@lru_cache(maxsize=32)
+def _centres(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The places of the pixels, (h, w, 2); see `look_up`."""
+    with torch.inference_mode(False):
+        y = (torch.arange(height, dtype=dtype, device=device) + 0.5) * (2 / height) - 1
+        x = (torch.arange(width, dtype=dtype, device=device) + 0.5) * (2 / width) - 1
+        return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)

@@ -49,6 +49,10 @@ class Shapes:
     flags: Tensor
     """(classes, 2): bits of the flag values 0 and 1."""
 
+    def cpu(self) -> Shapes:
+        """The same on the CPU."""
+        return Shapes(self.table.cpu(), self.slope.cpu(), self.flags.cpu())
+
     def bits(self, magnitudes: Tensor, classes: Tensor) -> Tensor:
         """Bits of whole `magnitudes` in their `classes` (int64, same shape)."""
         places = classes * LISTED + magnitudes.clamp(max=LISTED - 1).long()
@@ -72,7 +76,7 @@ class Shapes:
         """The best integers for `magnitudes` by rate and distortion, and their costs, all of one shape."""
         lower = magnitudes.floor()
         best = torch.zeros_like(lower)
-        least = magnitudes.square() + price * self.bits(best, classes)
+        least = magnitudes.square() + price * listed(self.table[:, 0].contiguous(), classes)
         for candidate in (lower, lower + 1):
             cost = (candidate - magnitudes).square() + price * self.bits(candidate, classes)
             best = torch.where(cost < least, candidate, best)
@@ -173,7 +177,8 @@ def _logarithms(device: torch.device) -> Tensor:
 def logarithms(counts: Tensor) -> Tensor:
     """log2(count + 1) of whole counts, rounded down to 1/16."""
     table = _logarithms(counts.device)
-    return listed(table, counts.clamp(max=len(table) - 1).int())
+    cut = counts.clamp(max=len(table) - 1)
+    return listed(table, cut.int() if cut.is_cpu else cut)
 
 
 def optimizer(model: EntropyModel, rate: float = 1.0) -> torch.optim.Optimizer:

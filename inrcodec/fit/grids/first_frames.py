@@ -24,12 +24,12 @@ residuals and to which blocks keep latents at all, (B, 1, n), or None if all do.
 def round_first(wanted: Tensor, steps: Tensor, rounding: float) -> Tensor:
     """Integers (B, 96, h, w) for coefficients `wanted` in `steps` (B, 1, h, w), rounded with a deadzone."""
 
-    chosen, luma = rounded(wanted, rounding), None
+    chosen, luma, on_host = rounded(wanted, rounding), None, steps.cpu()
     for channels in DC:
-        found = _scan(
-            wanted[:, channels], steps, luma, lambda residual, *_: (rounded(residual, rounding), None)
+        residuals, _, luma = _scan(
+            wanted[:, channels], on_host, luma, lambda residual, *_: (rounded(residual, rounding), None)
         )
-        chosen[:, channels], luma = found[0], found[2]
+        chosen[:, channels] = residuals.to(chosen.device, non_blocking=True)
     return chosen
 
 
@@ -46,20 +46,22 @@ def choose_first(
 
     Contexts are those of the latents `before`; see `LatentEntropy.places` for the other arguments.
     """
-    chosen, luma = torch.zeros_like(wanted), None
+    chosen, luma, shapes, on_host = torch.zeros_like(wanted), None, shapes_of(entropy.knots), steps.cpu()
+    few = shapes.cpu()
     for part, flag_bits in enumerate(entropy.flag_bits(before, references, levels)):
         kinds = _classes(entropy, before, references, levels, part)
         saved = flag_bits[..., 0] - flag_bits[..., 1]
-        of_part = _Part(shapes_of(entropy.knots), kinds, wanted[:, part_channels(part)], saved, part, price)
-        residuals, kept, luma = _scan(wanted[:, DC[part]], steps, luma, of_part.choose)
-        chosen[:, part_channels(part)] = of_part.best * kept
-        chosen[:, DC[part]] = residuals
+        of_part = _Part(shapes, few, kinds, wanted[:, part_channels(part)], saved, part, price)
+        residuals, kept, luma = _scan(wanted[:, DC[part]], on_host, luma, of_part.choose)
+        chosen[:, part_channels(part)] = of_part.best * kept.to(chosen.device, non_blocking=True)
+        chosen[:, DC[part]] = residuals.to(chosen.device, non_blocking=True)
     return chosen
 
 
 def _classes(entropy: LatentEntropy, before: Tensor, references: Tensor, levels: Tensor, part: int) -> Tensor:
     """The classes of all latents of a part, (B, channels, h, w)."""
-    cells = torch.ones_like(before[:, 0], dtype=torch.bool).nonzero(as_tuple=True)
+    axes = (torch.arange(size, device=before.device) for size in before[:, 0].shape)
+    cells = tuple(axis.flatten() for axis in torch.meshgrid(*axes, indexing="ij"))
     classes = entropy.places(before, references, levels, part, cells).long()
     return classes.view(len(before), *before.shape[2:], -1).permute(0, 3, 1, 2)
 
@@ -68,17 +70,27 @@ class _Part:
     """Chooses the latents of luma, or of both chroma components."""
 
     def __init__(
-        self, shapes: Shapes, classes: Tensor, wanted: Tensor, saved: Tensor, part: int, price: float
+        self,
+        shapes: Shapes,
+        few: Shapes,
+        classes: Tensor,
+        wanted: Tensor,
+        saved: Tensor,
+        part: int,
+        price: float,
     ) -> None:
-        """`wanted` and their `classes` are (B, channels, h, w), the `saved` bits of flags (B, h, w)."""
-        dc = [channel - DC[part][0] for channel in DC[part]]
+        """`wanted` and their `classes` are (B, channels, h, w), the `saved` bits of flags (B, h, w).
+
+        `few` are the `shapes` on the CPU, for the DC.
+        """
+        dc = slice(0, DC[part].stop - DC[part].start, DC[part].step)
         magnitudes, cost = shapes.best(wanted.abs(), classes, price)
         self.best = magnitudes * wanted.sign()
         """The best latents; those of the DC have no meaning."""
         gain = wanted.square() - cost
         gain[:, dc] = 0
-        self._gain = skewed(gain.sum(1, keepdim=True) + price * saved[:, None])
-        self._classes, self._shapes, self._price = skewed(classes[:, dc]), shapes, price
+        self._gain = skewed((gain.sum(1, keepdim=True) + price * saved[:, None]).cpu())
+        self._classes, self._shapes, self._price = skewed(classes[:, dc].cpu()), few, price
 
     def choose(self, residuals: Tensor, diagonal: int, rows: slice) -> tuple[Tensor, Tensor]:
         """See `Choose`."""
@@ -91,11 +103,12 @@ class _Part:
 def _scan(
     wanted: Tensor, steps: Tensor, luma: Tensor | None, choose: Choose
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Choose residuals for DC coefficients `wanted` (B, C, h, w), in `steps` (B, 1, h, w).
+    """Choose residuals for DC coefficients `wanted` (B, C, h, w), in `steps` (B, 1, h, w), on the CPU.
 
     `luma` is the luma DC (B, 1, h, w) for chroma, and None for luma. Returns the residuals (B, C, h, w),
     whether each block keeps its latents (B, 1, h, w), and the DC that the residuals give (B, C, h, w).
     """
+    wanted = wanted.cpu()
     values, each_step = skewed(wanted * steps), skewed(steps)
     residuals, kept = torch.zeros_like(values), torch.ones_like(values[:, :1], dtype=torch.bool)
 
@@ -107,5 +120,5 @@ def _scan(
         return prediction + residuals[at] * each_step[at]
 
     shares = None if luma is None else skewed(left_shares(luma, steps))
-    found = scanned(wanted.shape, shares, chosen, wanted.device)
+    found = scanned(wanted.shape, shares, chosen)
     return unskewed(residuals), unskewed(kept), found

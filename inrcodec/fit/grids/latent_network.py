@@ -28,8 +28,8 @@ from inrcodec.models.inrc.shapes import LatentFeature
 
 NEIGHBOURS = ((0, 1), (2, 1), (1, 0), (1, 2))
 """Row and column offsets of a block's four neighbours in a plane with a border of one block."""
-BLOCKS_AT_ONCE = 2048
-"""Blocks whose counts are in memory together, about 0.5 MB for each count in luma."""
+BLOCKS_AT_ONCE, GPU_BLOCKS_AT_ONCE = 1 << 11, 1 << 16
+"""Blocks whose counts are in memory together, about 0.5 MB for each count in luma, and on a GPU 16 MB."""
 EVERYTHING = slice(None)
 
 Cells = tuple[Tensor, ...]
@@ -81,8 +81,9 @@ class NetworkTerms(nn.Module):
         """
         kinds, channels = levels.clamp(max=2)[cells[0]], part_channels(part)
         found = torch.zeros(len(kinds), channels.stop - channels.start, device=kinds.device)
-        for start in range(0, len(kinds), BLOCKS_AT_ONCE):
-            some = slice(start, start + BLOCKS_AT_ONCE)
+        most = BLOCKS_AT_ONCE if kinds.is_cpu else GPU_BLOCKS_AT_ONCE
+        for start in range(0, len(kinds), most):
+            some = slice(start, start + most)
             mine = tuple(axis[some] for axis in cells)
             logs = self.logarithms(known, symbols, references, part, mine, some)
             found[some] = self._terms(logs, kinds[some], part)

@@ -27,7 +27,7 @@ from inrcodec.models.inrc.block_sizes import SIZES, in_blocks
 from inrcodec.models.inrc.dc_prediction import restored
 from inrcodec.models.inrc.frequencies import CHANNELS
 from inrcodec.models.inrc.lapped import BLOCK, add_synthesis, analyse
-from inrcodec.models.inrc.latent_contexts import part_channels
+from inrcodec.models.inrc.latent_contexts import PARTS, part_channels
 from inrcodec.models.inrc.planes import Planes, no_planes
 from inrcodec.models.inrc.prediction import predict_batch
 from inrcodec.models.inrc.quads import to_colours, to_quads
@@ -115,15 +115,15 @@ class LatentFit:
         error = torch.zeros(segment.frame_count, device=segment.device)
         references = set(tree.references.ravel().tolist())
         self._bits_of_sizes.clear()
+        if self.is_filtered:
+            self._filter.begin(steps)
         # Freed before new frames are made: they take as much memory as the source.
         self.frames.clear()
         frames: dict[int, Planes] = {}
         for whole in tree.order:
             for batch in segment.chunks(whole):
                 rows = segment.rows(batch)
-                source = (
-                    self._filter.planes(batch, steps[rows]) if self.is_filtered else segment.planes(batch)
-                )
+                source = self._filter.planes(batch) if self.is_filtered else segment.planes(batch)
                 if tree.levels[batch[0]] > 0:
                     predicted = predict_batch(frames, batch, tree, field[rows], segment.config.is_overlapped)
                 else:
@@ -166,7 +166,7 @@ class LatentFit:
         if self._segment.config.version == 0:
             return self._rated(limited, before, references, levels, price)[0], sizes
         choice = SizeChoice(limited, before, sizes, is_dc_predicted)
-        found = [self._rated(*choice.option(size), references, levels, price) for size in range(SIZES)]
+        found = self._rated_each([*map(choice.option, range(SIZES))], references, levels, price)
         gains = torch.stack([summed(gain) for _, gain in found])
         sizes = (gains - price * self._size_bits(batch)).argmax(0).to(torch.uint8)
         if is_dc_predicted:
@@ -191,6 +191,21 @@ class LatentFit:
         smoothed = counts + LEAST_SHARE * counts.sum() + 1
         return -(smoothed / smoothed.sum()).log2().view(-1, 1, 1, 1)
 
+    def _rated_each(
+        self, options: list[tuple[Tensor, Tensor]], references: Tensor, levels: Tensor, price: float
+    ) -> list[tuple[Tensor, Tensor]]:
+        """`_rated` for each of the options, `wanted` and `before`; on a GPU for all of them at once.
+
+        A CPU has nothing to gain: its caches hold one of them better.
+        """
+        if references.is_cpu:
+            return [self._rated(*option, references, levels, price) for option in options]
+        count = len(options)
+        wanted, before = (torch.cat(each) for each in zip(*options, strict=True))
+        repeated = references.repeat(count, 1, 1, 1), levels.repeat(count)
+        chosen, saved = self._rated(wanted, before, *repeated, price)
+        return [*zip(chosen.chunk(count), saved.chunk(count), strict=True)]
+
     def _rated(
         self, wanted: Tensor, before: Tensor, references: Tensor, levels: Tensor, price: float
     ) -> tuple[Tensor, Tensor]:
@@ -200,10 +215,15 @@ class LatentFit:
         """
         shapes = shapes_of(self.entropy.knots)
         chosen, saved = torch.zeros_like(wanted), torch.zeros_like(wanted[:, 0])
-        for part, flag_bits in enumerate(self.entropy.flag_bits(before, references, levels)):
-            channels = part_channels(part)
-            # In all other blocks zero is the nearest integer of every latent.
-            frames, rows, columns = cells = (wanted[:, channels].abs().amax(1) > 0.5).nonzero(as_tuple=True)
+        # In all other blocks zero is the nearest integer of every latent. A host waits for how many they are,
+        # once: to compute all blocks would take a GPU longer.
+        rated = [
+            (wanted[:, part_channels(part)].abs().amax(1) > 0.5).nonzero(as_tuple=True)
+            for part in range(len(PARTS))
+        ]
+        of_parts = zip(rated, self.entropy.flag_bits(before, references, levels), strict=True)
+        for part, (cells, flag_bits) in enumerate(of_parts):
+            channels, (frames, rows, columns) = part_channels(part), cells
             classes = self.entropy.places(before, references, levels, part, cells).long()
             ideal = wanted[:, channels][frames, :, rows, columns]
             best, cost = shapes.best(ideal.abs(), classes, price)

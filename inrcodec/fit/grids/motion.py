@@ -68,11 +68,12 @@ def searched_field(
         before = segment.components(first)
         motion = search(now[:, :1], before[:, :1])
         two = [place for place, frame in enumerate(chunk) if has_two[frame]]
-        field[chunk, :2] = motion
+        field[segment.rows(chunk), :2] = motion
         if two:
-            paired = [chunk[place] for place in two]
+            paired, places = [chunk[place] for place in two], segment.rows(two)
             after = segment.components([int(references[frame, 1]) for frame in paired])
-            field[paired] = _of_both(now[two], before[two], after, motion[two])
+            found = _of_both(now[places], before[places], after, motion[places])
+            field[segment.rows(paired)] = found
         done += len(chunk)
         report(done, len(predicted))
     return field
@@ -190,7 +191,7 @@ class MotionFit:
                 of_nodes = F.avg_pool2d(F.pad(added, (0, right, 0, down)), blocks) * blocks**2
                 rows = self._segment.rows(batch)
                 is_worth_it[rows] = of_nodes < price * saved[rows].sum(1, keepdim=True)
-            grid[is_worth_it.expand_as(grid)] = 0
+            grid.masked_fill_(is_worth_it, 0)
 
     @torch.no_grad()
     def search_nodes(

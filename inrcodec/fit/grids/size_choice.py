@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inrcodec.fit.grids.entropy import rounded
 from inrcodec.models.inrc.block_sizes import SIZES, resized
-from inrcodec.models.inrc.frequencies import FIRST_CHANNELS
+from inrcodec.models.inrc.dc_prediction import DC
 
 ROUNDING = 0.2
 """Offset of the deadzone rounding that gives the contexts of a size that a group did not have before."""
@@ -33,7 +33,8 @@ class SizeChoice:
         """Latents for contexts of groups of one size: those before if the size is the same."""
         likely = rounded(self._wanted[size], ROUNDING)
         if self._keeps_dc:
-            likely[:, FIRST_CHANNELS] = before[:, FIRST_CHANNELS]
+            for channels in DC:
+                likely[:, channels] = before[:, channels]
         return torch.where(doubled(sizes == size)[:, None], before, likely)
 
     def option(self, size: int) -> tuple[Tensor, Tensor]:
@@ -44,7 +45,8 @@ class SizeChoice:
         wanted = self._wanted[size]
         if self._keeps_dc:
             wanted = wanted.clone()
-            wanted[:, FIRST_CHANNELS] = 0
+            for channels in DC:
+                wanted[:, channels] = 0
         return wanted, self._before[size]
 
     def chosen(self, sizes: Tensor) -> tuple[Tensor, Tensor]:

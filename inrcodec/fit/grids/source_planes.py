@@ -18,8 +18,9 @@ from inrcodec.models.inrc.shapes import CELL, InrcConfig
 from inrcodec.models.layers.codes import as_tensor
 from inrcodec.samples import Samples
 
-CHUNK_PIXELS, GPU_CHUNK_PIXELS = 1 << 21, 1 << 25
-"""Approximate pixels processed at a time on a CPU, which has small caches, and on a GPU with many cores."""
+CHUNK_PIXELS, GPU_CHUNK_PIXELS = 1 << 21, 1 << 23
+"""Approximate pixels processed at a time on a CPU, which has small caches, and on a GPU, which takes longer to
+compute an operation on that many than the host takes to launch it."""
 
 SAMPLED_FRAMES = 8
 """Frames that decide how chroma is upsampled."""
@@ -107,7 +108,8 @@ class SegmentPlanes:
         whole = no_planes(self.frame_count, self.height, self.width, self.device, torch.float16)
         for chunk in self.chunks(range(self.frame_count)):
             found = halved(self.components(chunk), self.config.is_smooth)
-            whole.luma[chunk], whole.chroma[chunk] = found.luma.half(), found.chroma.half()
+            some = slice(chunk[0], chunk[-1] + 1)
+            whole.luma[some], whole.chroma[some] = found.luma, found.chroma
         return whole
 
     @cached_property

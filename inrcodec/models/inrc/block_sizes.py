@@ -113,9 +113,12 @@ def resized(latents: Tensor, size: int, keeps_dc: bool) -> Tensor:
 def in_blocks(latents: Tensor, sizes: Tensor, keeps_dc: bool) -> Tensor:
     """Latents (B, 96, h, w) of groups of these `sizes` (B, h / 2, w / 2) as those of 8x8 blocks.
 
-    `latents` have any type and are returned as they are if no group has another size, else as float32.
+    `latents` have any type and are returned as float32, or as they are if all groups have 8x8 blocks.
     `keeps_dc` says whether the DC of 8x8 blocks is kept, as in frames without references.
     """
+    if not sizes.is_cpu:
+        # The host would wait for the number of groups of each size.
+        return in_blocks_fixed(latents.float(), sizes, keeps_dc)
     if not sizes.any():
         return latents
     full = torch.empty_like(latents, dtype=torch.float32).copy_(latents)

@@ -5,7 +5,8 @@ prediction is the median edge detector (M. Weinberger et al., "The LOCO-I lossle
 algorithm", 2000, section III-A). In chroma it is the mean of both neighbours, in which the one with the more
 similar luma DC has the greater weight.
 
-Blocks depend on those of the two antidiagonals before, so that a whole antidiagonal is predicted at once.
+Blocks depend on those of the two antidiagonals before, so that a whole antidiagonal is predicted at once, on
+the CPU: hundreds of steps on so few values take a GPU longer.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from torch import Tensor
 
 from inrcodec.models.inrc.frequencies import FIRST_CHANNELS
 
-DC = ([FIRST_CHANNELS[0]], [*FIRST_CHANNELS[1:]])
+DC = (
+    slice(FIRST_CHANNELS[0], FIRST_CHANNELS[0] + 1),
+    slice(FIRST_CHANNELS[1], FIRST_CHANNELS[2] + 1, FIRST_CHANNELS[2] - FIRST_CHANNELS[1]),
+)
 """The DC channels of luma and of both chroma components."""
 NEARNESS = 2.0
 """Steps that are added to the difference from a neighbour's luma DC, whose inverse square is its weight."""
@@ -42,9 +46,8 @@ def scanned(
     shape: Sequence[int],
     shares: Tensor | None,
     values: Callable[[int, slice, Tensor], Tensor],
-    device: torch.device,
 ) -> Tensor:
-    """The DC (B, C, h, w) of blocks, one antidiagonal after the other.
+    """The DC (B, C, h, w) of blocks, one antidiagonal after the other; all tensors are on the CPU.
 
     `shape` is (B, C, h, w). `values(diagonal, rows, prediction)` returns the DC of the blocks at
     `[..., diagonal, rows]` of skewed tensors from their `prediction`, both (B, C, n). `shares` are the
@@ -53,7 +56,7 @@ def scanned(
     *leading, height, width = shape
     # Two antidiagonals of zeros come first. Row y is at y + 1. The blocks at both ends are repeated beyond
     # them, so that a block with one neighbour has it twice.
-    found = torch.zeros(*leading, height + width + 1, height + 2, device=device)
+    found = torch.zeros(*leading, height + width + 1, height + 2)
     for diagonal in range(height + width - 1):
         first, end = max(0, diagonal - width + 1), min(diagonal + 1, height)
         rows, before = slice(first, end), found[..., diagonal + 1, :]
@@ -87,14 +90,15 @@ def restored(latents: Tensor, steps: Tensor) -> Tensor:
     `latents` have any type, `steps` are (B, 1, h, w).
     """
     full, luma = torch.empty_like(latents, dtype=torch.float32).copy_(latents), None
+    on_host = steps.cpu()
     for channels in DC:
-        offsets = skewed(full[:, channels] * steps)
+        residuals = full[:, channels].cpu()
+        offsets = skewed(residuals * on_host)
 
         def decoded(diagonal: int, rows: slice, prediction: Tensor, offsets: Tensor = offsets) -> Tensor:
             return prediction + offsets[..., diagonal, rows]
 
-        shares = None if luma is None else skewed(left_shares(luma, steps))
-        found = scanned((len(full), len(channels), *full.shape[2:]), shares, decoded, full.device)
-        full[:, channels] = found / steps
-        luma = found
+        shares = None if luma is None else skewed(left_shares(luma, on_host))
+        luma = scanned(residuals.shape, shares, decoded)
+        full[:, channels] = (luma / on_host).to(full.device, non_blocking=True)
     return full

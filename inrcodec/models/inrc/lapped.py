@@ -131,6 +131,16 @@ def _add_blocks(image: Tensor, blocks: Tensor, steps: Tensor, is_smooth: bool) -
     Blocks are first filtered as if others followed beyond the image edges; the filter is then undone there.
     """
     (frames, height, width, size), side = blocks.shape, math.isqrt(blocks.shape[3])
+    tiles = image.new_zeros(frames, height + 1, width + 1, size)
+    if not image.is_cpu:
+        # The host would wait for the number of blocks with latents.
+        values = blocks.to(image.dtype) * steps[..., None]
+        spread = values @ _bumps(side, is_smooth, image.device)
+        for number, part in enumerate(torch.split(spread, size, 3)):
+            down, across = divmod(number, 2)
+            tiles[:, down : down + height, across : across + width] += part
+        _add_tiles(image, tiles)
+        return
     # With channels last, several latents are compared with zero at once.
     is_dense = blocks.stride(3) == 1 and blocks.stride(2) % 8 == 0
     chunks = blocks.view(torch.int64) if is_dense else blocks
@@ -139,11 +149,17 @@ def _add_blocks(image: Tensor, blocks: Tensor, steps: Tensor, is_smooth: bool) -
         return
     values = blocks[cells].to(image.dtype) * steps[cells][:, None]
     spread = values @ _bumps(side, is_smooth, image.device)
-    tiles = image.new_zeros(frames, height + 1, width + 1, size)
     for number, part in enumerate(torch.split(spread, size, 1)):
         tiles[frame, row + number // 2, column + number % 2] += part
+    _add_tiles(image, tiles)
+
+
+def _add_tiles(image: Tensor, tiles: Tensor) -> None:
+    """Add tiles (B, h + 1, w + 1, side^2), half a block before the blocks, to images (B, side h, side w)."""
+    frames, height, width, size = tiles.shape
+    side = math.isqrt(size)
     tall = tiles.view(*tiles.shape[:3], side, side).transpose(2, 3)
-    bordered = tall.reshape(frames, side * (height + 1), side * (width + 1))
+    bordered = tall.reshape(frames, side * height, side * width)
     matrix, half = _border_filter(side, image.device), side // 2
     for turned in (bordered, bordered.transpose(1, 2)):
         _unfilter_edges(turned, matrix)
