@@ -19,8 +19,8 @@ from inrcodec.models.layers.codes import as_tensor
 from inrcodec.samples import Samples
 
 CHUNK_PIXELS, GPU_CHUNK_PIXELS = 1 << 21, 1 << 23
-"""Approximate pixels processed at a time on a CPU, which has small caches, and on a GPU, which takes longer to
-compute an operation on that many than the host takes to launch it."""
+"""Approximate pixels processed at a time on a CPU, which has small caches, and on a GPU, which computes an
+operation on that many for longer than the host takes to launch it."""
 
 SAMPLED_FRAMES = 8
 """Frames that decide how chroma is upsampled."""
