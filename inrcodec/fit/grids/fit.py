@@ -23,7 +23,7 @@ from inrcodec.fit.grids.entropy import parameters, set_parameters
 from inrcodec.fit.grids.latents import LatentFit
 from inrcodec.fit.grids.motion import STEP, MotionFit, searched_field, to_grids
 from inrcodec.fit.grids.motion_rounds import ENTROPY_ROUNDS, TRIALS_AFTER, MotionRounds
-from inrcodec.fit.grids.pace import FIRST_SHARE, REFINING_SHARE, SEARCHING_SHARE, Pace
+from inrcodec.fit.grids.pace import FIRST_SHARE, SEARCHING_SHARE, Pace
 from inrcodec.fit.grids.refinement import RefiningFit, coded_network
 from inrcodec.fit.grids.report import Teller, picture
 from inrcodec.fit.grids.source_planes import SegmentPlanes
@@ -58,6 +58,8 @@ MOST_MOTION = 0.5
 """Share of the target bits for motion and entropy models above which motion is pruned again."""
 MODEL_BITS = 8.0 * 350
 """Approximate bits of the parameters of both entropy models."""
+TRIALS_AGAIN = 2
+"""Trials for which there must be time after another refinement when the bytes are filled already."""
 SEARCHING_TRIALS = 3
 """Trials for which there must be time to try another step of the step search."""
 BITS_A_DB = 0.2
@@ -123,7 +125,7 @@ class GridFit:
         self._prune_motion(1)
         self._code()
         self._latents.fit_entropy(ENTROPY_ROUNDS)
-        bits = self._latents.estimated_bits() + self._motion_bits()
+        bits = self._latents.estimated_bits() + self._motion.bits()
         return math.log(bits) - BITS_A_DB * self._latents.coded.psnr_db
 
     def settle(self) -> None:
@@ -136,15 +138,29 @@ class GridFit:
     def run(self) -> FittedSegment:
         """Fit and code the segment after `begin`; raises `TargetUnreachable` if it does not fit."""
         self._find_step(CLOSE, SEARCHES)
-        early = self._early() if self._pace.is_limited else None
+        # A complete segment without a network, which is kept in case that time runs out later.
+        without = coded_network(self._plan.config.width)
+        early = self._filled(without, None, patient_trials=0) if self._pace.is_limited else None
         if not self._pace.is_late(TRIALS_AFTER):
             self._latents.is_filtered = True
-            self._refine_motion()
+            self._rounds().first(has_network=self._plan.config.width > 0)
             self._find_step(CLOSE_ENOUGH, SEARCHES)
         self._segment.forget_small_components()
         refining = RefiningFit(self._segment, self._seed, self._network_start)
         steps = self._fit_network(refining)
-        return self._fitted(self._filled(coded_network(self._plan.config.width, refining), early), steps)
+        filled = self._filled(coded_network(self._plan.config.width, refining), early)
+        # Time that was kept back for trials and not needed improves the motion; a network has used its own.
+        while self._pace.is_limited and not steps and not self._pace.is_late(TRIALS_AGAIN):
+            filled = self._improved(filled)
+        return self._fitted(filled, steps)
+
+    def _improved(self, filled: Filled) -> Filled:
+        """Refine the motion and fill the bytes again; returns `filled` if that has the better PSNR."""
+        self._rounds(TRIALS_AGAIN).again()
+        self._code()
+        self._latents.fit_entropy(ENTROPY_ROUNDS)
+        again = self._filled(coded_network(self._plan.config.width), filled, patient_trials=0)
+        return again if again.trial.psnr_db > filled.trial.psnr_db else filled
 
     def _fitted(self, filled: Filled, steps: int) -> FittedSegment:
         course, trial = tuple(self._teller.course.points), filled.trial
@@ -163,13 +179,6 @@ class GridFit:
         lasts = self._pace.lasts(SEARCHING_SHARE) if self._pace.is_limited else None
         report = partial(self._progress.stage, "searching motion")
         return to_grids(searched_field(self._segment, report, lasts, frames))
-
-    def _early(self) -> Filled:
-        """A complete segment without a network, which is kept in case that time runs out later."""
-        step = self._step
-        filled = self._filled(coded_network(self._plan.config.width), None, patient_trials=0)
-        self._step = step
-        return filled
 
     def _filled(
         self, network: tuple[Section, ...], early: Filled | None, patient_trials: int = PATIENT_TRIALS
@@ -223,9 +232,11 @@ class GridFit:
             self._teller.step_tried(self._step, bits, self._target_bits, motion, rest, psnr_db)
             self._progress.stage("finding the quantisation step", number + 1, most)
             is_finest = bits < self._target_bits and self._step <= LEAST_STEP
-            if is_finest or abs(bits / self._target_bits - 1) < close or self._pace.is_late(SEARCHING_TRIALS):
+            if is_finest or abs(bits / self._target_bits - 1) < close:
                 return
             self._step = self._next_step(search, latents, others)
+            if self._pace.is_late(SEARCHING_TRIALS):
+                return  # The next trial is of this step.
             if others > MOST_MOTION * self._target_bits:
                 self._prune_motion(1)
         self._code()
@@ -246,22 +257,12 @@ class GridFit:
 
     def _estimated_bits(self) -> tuple[float, float]:
         """The bits of latents, and of motion and entropy models."""
-        return self._latents.estimated_bits(), self._motion_bits() + MODEL_BITS
+        return self._latents.estimated_bits(), self._motion.bits() + MODEL_BITS
 
-    def _motion_bits(self) -> float:
-        with torch.no_grad():
-            return float(self._motion.entropy.bits([grid.detach() for grid in self._motion.grids]))
-
-    def _refine_motion(self) -> None:
-        fineness = self._fineness.mean((1, 2, 3))
-        rounds = MotionRounds(self._motion, self._pace, self._progress, fineness, self._step, self._price)
-        rounds.refine(REFINING_SHARE)
-        # A file of an older version that is continued predicts in another way.
-        if self._segment.config.is_overlapped:
-            rounds.search_nodes(self._segment.frame_count)
-            # A network needs the time that is left.
-            if not (self._pace.is_limited and self._plan.config.width):
-                rounds.take_turns(self._segment.frame_count, self._pace.further_turns())
+    def _rounds(self, trials_after: int = TRIALS_AFTER) -> MotionRounds:
+        fineness, step, price = self._fineness.mean((1, 2, 3)), self._step, self._price
+        parts = self._motion, self._segment, self._pace, self._progress
+        return MotionRounds(*parts, fineness, step, price, trials_after)
 
     def _fit_network(self, refining: RefiningFit) -> int:
         self._refining, clock = refining, self._pace.network_clock()

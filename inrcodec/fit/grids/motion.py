@@ -133,6 +133,11 @@ class MotionFit:
         whole = (flat * self.entropy.active[..., 0]).round().to(torch.int32)
         return np.asarray(whole.cpu().numpy(), dtype=np.int32)
 
+    @torch.no_grad()
+    def bits(self) -> float:
+        """Bits of the grids by the entropy model as it is."""
+        return float(self.entropy.bits([grid.detach() for grid in self.grids]))
+
     def fit_entropy(self, rounds: int, goes_on: Callable[[], bool] = lambda: True) -> float:
         """Fit the entropy model to the current grids while `goes_on`; returns the bits of the grids."""
         bits = self.entropy.prepared_bits([grid.detach() for grid in self.grids], are_whole=True)

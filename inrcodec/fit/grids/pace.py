@@ -25,7 +25,7 @@ NETWORK_FRAMES = 4
 SEARCHING_SHARE, FIRST_SHARE = 0.25, 0.1
 """Share of the remaining time that motion search may take, and that each part of the work may take between it
 and the first trial."""
-BEGINNING_TRIALS, BEGINNING_ROUNDS = 24, 24
+BEGINNING_TRIALS, BEGINNING_ROUNDS = 64, 24
 """Trials for which there must be time, or rounds of motion refinement, for a fit to begin in two ways."""
 RESERVED_TRIALS = 2
 """Trials of coding to size for which time is left after the network."""
@@ -66,11 +66,11 @@ class Cost:
         self._count = 0
 
     @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Measure the work in this context."""
+    def timed(self, pieces: int = 1) -> Iterator[None]:
+        """Measure the work in this context, which consists of equal `pieces`."""
         started = time.monotonic()
         yield
-        self.add(time.monotonic() - started)
+        self.add((time.monotonic() - started) / pieces)
 
     def add(self, seconds: float) -> None:
         before = seconds if self._count < 2 else self.seconds
@@ -90,6 +90,8 @@ class Pace:
         self._step_share = step_share
         self._started = time.monotonic()
         self.choosing, self.coding = Cost(), Cost()
+        self.refining, self.searching = Cost(), Cost()
+        """A round of motion refinement takes the first, and the search of the nodes of one frame the second."""
         self.has_begun = False
 
     @property
@@ -143,8 +145,24 @@ class Pace:
 
     def lasts(self, share: float) -> Callable[[], bool]:
         """A function that is true until `share` of the time that is left now has passed."""
-        ends = time.monotonic() + share * max(0.0, self._deadline.left)
+        ends = self.end_of(share)
         return lambda: time.monotonic() < ends
+
+    def end_of(self, share: float) -> float:
+        """`time.monotonic()` when `share` of the time that is left now has passed."""
+        return time.monotonic() + share * max(0.0, self._deadline.left)
+
+    def rounds_until(self, ends: float, trials: float) -> int:
+        """Rounds of motion refinement for which there is time until `ends`.
+
+        There must be time for a search of all nodes and for `trials` trials after them.
+        """
+        if not self._deadline.is_limited:
+            return MOST_REFINEMENTS
+        round_seconds = self.refining.seconds or ROUND * self.choosing.seconds
+        after = self._frame_count * self.searching.seconds + self._seconds_of(trials)
+        seconds = min(ends, self._deadline.ends - after) - time.monotonic()
+        return int(max(0.0, seconds) / max(round_seconds, 1e-9))
 
     def refining_rounds(self) -> int:
         if self._deadline.is_limited:

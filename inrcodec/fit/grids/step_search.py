@@ -30,10 +30,9 @@ TRIALS, PATIENT_TRIALS = 10, 3
 """Maximum trials, and the usual number of first trials that aim for a fuller file than required."""
 PATIENT_FILL = 0.985
 """Share of the target bytes that satisfies these first trials."""
-LATE_FACTOR = 1.15
-"""Minimum factor on the step when time is up and no trial has fitted."""
-LATE_KEPT_FACTOR = 1.04
-"""The same when an earlier trial is kept, which is worse."""
+LATE_FILL, LATE_MARGIN = 0.98, 0.25
+"""Share of the target bytes that a trial aims for when time is up and none has fitted, and by how much less,
+as a share of the logarithm of what the last one was too large: the power law is only about right."""
 
 
 def first_step(pixel_count: int, target_bits: float) -> float:
@@ -148,10 +147,10 @@ def fill(
         if best is not None and best.size >= enough:
             break
         search.add(step, trial.latent_bytes)
-        following = search.next(AIMED_FILL * target_bytes - (trial.size - trial.latent_bytes))
+        aim = AIMED_FILL
         if best is None and is_late(1):
-            following = max(following, (LATE_FACTOR if kept is None else LATE_KEPT_FACTOR) * step)
-        following = max(LEAST_STEP, following)
+            aim = min(aim, LATE_FILL * (target_bytes / trial.size) ** LATE_MARGIN)
+        following = max(LEAST_STEP, search.next(aim * target_bytes - (trial.size - trial.latent_bytes)))
         if abs(following / step - 1) < 1e-5:
             break
         step = following
