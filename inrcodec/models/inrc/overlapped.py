@@ -72,17 +72,22 @@ def _taps(device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=32)
 def windows(rows: int, columns: int, cell: int, device: torch.device) -> Tensor:
-    """The weights of each node's tile, (rows, columns, 1, tile, tile)."""
+    """The weights of each node's tile, (rows, columns, 1, tile, tile + `TAPS`), in the layout of `_tiles`."""
     with torch.inference_mode(False):
-        down, across = window(rows, cell), window(columns, cell)
+        down, across = window(rows, cell), F.pad(window(columns, cell), (0, TAPS))
         return (down[:, None, :, None] * across[:, None, :])[:, :, None].to(device)
 
 
 @lru_cache(maxsize=32)
-def _inside(side: int, wide: int, device: torch.device) -> Tensor:
-    """How far the pixels of a patch, (side, side), lie behind its first in an image `wide` pixels wide."""
+def _inside(channels: int, side: int, tall: int, wide: int, device: torch.device) -> tuple[Tensor, int]:
+    """How far the values of a patch (channels, side, side) lie behind its first in images `tall` x `wide`.
+
+    Also returns the largest of these distances.
+    """
     with torch.inference_mode(False):
-        return (torch.arange(side)[:, None] * wide + torch.arange(side)).to(device)
+        places = torch.arange(side)[:, None] * wide + torch.arange(side)
+        inside = torch.arange(channels)[:, None, None] * (tall * wide) + places
+        return inside.to(device), int(inside.max())
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,21 @@ class Nodes:
     cell: int
     """The side of a cell in the images, pixels."""
 
+    @property
+    def tile(self) -> int:
+        """The side of a tile, pixels."""
+        return self.cell + 2 * overlap_of(self.cell)
 
+
+@lru_cache(maxsize=32)
 def _all_nodes(count: int, rows: int, columns: int, cell: int, device: torch.device) -> Nodes:
     """The nodes of `count` fields by frame, row and column."""
-    every = torch.arange(count * rows * columns, device=device)
-    inside = torch.remainder(every, rows * columns)
-    down = torch.div(inside, columns, rounding_mode="floor")
-    frames = torch.div(every, rows * columns, rounding_mode="floor")
-    return Nodes(frames, down, torch.remainder(inside, columns), cell)
+    with torch.inference_mode(False):
+        every = torch.arange(count * rows * columns, device=device)
+        inside = torch.remainder(every, rows * columns)
+        down = torch.div(inside, columns, rounding_mode="floor")
+        frames = torch.div(every, rows * columns, rounding_mode="floor")
+        return Nodes(frames, down, torch.remainder(inside, columns), cell)
 
 
 def predict_overlapped(
@@ -119,10 +131,10 @@ def predict_overlapped(
     cell = before.shape[2] // rows
     nodes = _all_nodes(count, rows, columns, cell, field.device)
     vectors = field.permute(0, 2, 3, 1).reshape(count * rows * columns, -1)
-    sides = _sides(before, after, vectors, nodes, pixels_per_unit)
-    tiles = _weighted(sides, vectors).view(count, rows, columns, -1, *sides[0].shape[2:])
-    weighted = tiles * windows(rows, columns, cell, tiles.device)
-    return joined(weighted.permute(0, 3, 1, 4, 2, 5), cell, cell)
+    tiles = _weighted(_sides(before, after, vectors, nodes, pixels_per_unit), vectors)
+    every = tiles.view(count, rows, columns, *tiles.shape[1:])
+    every *= windows(rows, columns, cell, tiles.device)
+    return joined(every[..., : nodes.tile].permute(0, 3, 1, 4, 2, 5), cell, cell)
 
 
 def predict_moving(
@@ -145,12 +157,11 @@ def predict_moving(
     nodes = Nodes(frames, down, across, cell)
     vectors = field.permute(0, 2, 3, 1)[cells]
     tiles = _weighted(_sides(before, after, vectors, nodes, pixels_per_unit), vectors)
-    tiles -= _patches(still, vectors.new_zeros(len(vectors), 2).long(), nodes, 0)
+    tiles -= _patches(still, vectors.new_zeros(len(vectors), 2).long(), nodes)[:, :, : nodes.tile]
     tiles *= windows(rows, columns, cell, tiles.device)[down, across]
-    side = tiles.shape[-1]
-    every = tiles.new_zeros(len(field), tiles.shape[1], rows, side, columns, side)
-    every.permute(0, 2, 4, 1, 3, 5)[cells] = tiles
-    return joined(every, cell, cell).add_(still)
+    every = tiles.new_zeros(len(field), rows, columns, *tiles.shape[1:])
+    every[cells] = tiles
+    return joined(every[..., : nodes.tile].permute(0, 3, 1, 4, 2, 5), cell, cell).add_(still)
 
 
 def moved_tiles(
@@ -158,7 +169,7 @@ def moved_tiles(
 ) -> tuple[Tensor, Tensor]:
     """Both references of a bi-predicted frame moved by its field (1, 5, rows, columns), without weights.
 
-    Tiles are (rows, columns, C, tile, tile).
+    Tiles are (rows, columns, C, tile, tile + `TAPS`); see `_tiles`.
     """
     rows, columns = field.shape[2:]
     nodes = _all_nodes(1, rows, columns, before.shape[2] // rows, field.device)
@@ -171,11 +182,14 @@ def _sides(
     before: Tensor, after: Tensor | None, vectors: Tensor, nodes: Nodes, pixels_per_unit: float
 ) -> list[Tensor]:
     """The tiles of each reference, moved by the vectors (N, 5) of `nodes`; see `_tiles`."""
-    half = vectors[:, :2] / pixels_per_unit
-    if after is None:
-        return [_tiles(before, half, nodes)]
-    common = vectors[:, 2:4] / pixels_per_unit
-    return [_tiles(before, common - half, nodes), _tiles(after, common + half, nodes)]
+    images, motion = [before], (vectors[:, :2] / pixels_per_unit)[None]
+    if after is not None:
+        half, common = motion[0], vectors[:, 2:4] / pixels_per_unit
+        images, motion = [before, after], torch.stack([common - half, common + half])
+    eighths = (motion * PHASES + 0.5).floor().long()
+    whole = torch.div(eighths, PHASES, rounding_mode="floor")
+    taps = _taps(before.device)[eighths - PHASES * whole][..., None, None]
+    return [_tiles(*one, nodes) for one in zip(images, whole, taps, strict=True)]
 
 
 def _weighted(sides: list[Tensor], vectors: Tensor) -> Tensor:
@@ -185,58 +199,62 @@ def _weighted(sides: list[Tensor], vectors: Tensor) -> Tensor:
     return torch.lerp(sides[1], sides[0], (0.5 + vectors[:, 4])[:, None, None, None])
 
 
-def _tiles(images: Tensor, motion: Tensor, nodes: Nodes) -> Tensor:
-    """The tiles (N, C, tile, tile) of nodes in images (B, C, h, w), moved by motion (N, 2) in pixels.
+def _tiles(images: Tensor, whole: Tensor, taps: Tensor, nodes: Nodes) -> Tensor:
+    """The tiles (N, C, tile, tile + `TAPS`) of nodes in images (B, C, h, w), without their weights.
 
-    They have no weights yet. Positions beyond the edges have the values at the edges. Four multiplications a
-    pixel along each axis take half the time of matrix products.
+    They are moved by `whole` (N, 2) pixels and filtered with `taps` (N, 2, `TAPS`, 1, 1); x comes first.
+    Positions beyond the edges have the values at the edges. The last `TAPS` columns have no meaning: with
+    them, a tile is one run in memory for both filters. Four multiplications a pixel along each axis take half
+    the time of matrix products.
     """
-    eighths = (motion * PHASES + 0.5).floor().long()
-    whole = torch.div(eighths, PHASES, rounding_mode="floor")
-    across, down = _taps(images.device)[eighths - PHASES * whole][:, :, None, None, None].unbind(1)
-    patches = _patches(images, whole, nodes, TAPS - 1)
-    return _filtered(_filtered(patches, down, -2), across, -1)
+    tile, side = nodes.tile, nodes.tile + TAPS
+    across, down = taps.unbind(1)
+    # The first of the filters' values lies before the tile.
+    patches = _patches(images, whole - 1, nodes).flatten(2)
+    tall = _filtered(patches, down, side, (tile + 1) * side)
+    return _filtered(tall, across, 1, tile * side).view(*tall.shape[:2], tile, side)
 
 
-def _filtered(values: Tensor, weights: Tensor, axis: int) -> Tensor:
-    """The sum of `TAPS` successive values along an axis, with weights in the last axis of `weights`."""
-    count = values.shape[axis] - TAPS + 1
-    total = values.narrow(axis, 0, count) * weights[..., 0]
-    for tap in range(1, TAPS):
-        total = total.addcmul_(values.narrow(axis, tap, count), weights[..., tap])
+def _filtered(values: Tensor, taps: Tensor, step: int, count: int) -> Tensor:
+    """`count` sums of `TAPS` values (N, C, n), `step` apart, times the taps (N, `TAPS`, 1, 1)."""
+    first, *others = taps.unbind(1)
+    total = values[..., :count] * first
+    for place, tap in enumerate(others, 1):
+        total.addcmul_(values[..., place * step : place * step + count], tap)
     return total
 
 
-def _patches(images: Tensor, whole: Tensor, nodes: Nodes, more: int) -> Tensor:
-    """Tiles (N, C, tile + more, tile + more), moved by `whole` (N, 2) pixels.
-
-    The first of `more` rows and columns lies before the tile.
-    """
-    count, channels, height, width = images.shape
-    over, first = overlap_of(nodes.cell), min(more, 1)
-    side = nodes.cell + 2 * over + more
+def _patches(images: Tensor, whole: Tensor, nodes: Nodes) -> Tensor:
+    """Tiles (N, C, tile + `TAPS`, tile + `TAPS`), moved by `whole` (N, 2) pixels, with more behind them."""
+    _, channels, height, width = images.shape
+    over, side = overlap_of(nodes.cell), nodes.tile + TAPS
     # A patch beyond an edge by more than its side has the values at the edge alone.
-    across = (nodes.columns * nodes.cell + (whole[:, 0] - over - first)).clamp(-side, width) + side
-    down = (nodes.rows * nodes.cell + (whole[:, 1] - over - first)).clamp(-side, height) + side
+    across = (nodes.columns * nodes.cell + (whole[:, 0] - over)).clamp(-side, width) + side
+    down = (nodes.rows * nodes.cell + (whole[:, 1] - over)).clamp(-side, height) + side
     bordered = F.pad(images, (side,) * 4, mode="replicate")
     tall, wide = bordered.shape[2:]
-    planes = nodes.frames[:, None] * channels + torch.arange(channels, device=images.device)
-    corners = planes * (tall * wide) + (down * wide + across)[:, None]
-    at = corners[..., None, None] + _inside(side, wide, images.device)
-    return bordered.view(-1).index_select(0, at.view(-1)).view(at.shape)
+    corners = nodes.frames * (channels * tall * wide) + down * wide + across
+    inside, last = _inside(channels, side, tall, wide, images.device)
+    if not bordered.is_cpu or torch.compiler.is_compiling():
+        # Exported graphs have no overlapping views.
+        at = corners[:, None, None, None] + inside
+        return bordered.view(-1).index_select(0, at.view(-1)).view(at.shape)
+    # A view of the patches at all places, whose rows are copied as a whole, takes a third of the time.
+    shape, strides = (bordered.numel() - last, channels, side, side), (1, tall * wide, wide, 1)
+    return bordered.as_strided(shape, strides).index_select(0, corners)
 
 
 def joined(tiles: Tensor, down: int, across: int) -> Tensor:
     """The sum of weighted tiles (B, C, rows, tile, columns, tile) where they overlap: (B, C, h, w).
 
-    `down` and `across` are the pixels from tile to tile.
+    `down` and `across` are the pixels from tile to tile. Overwrites the tiles.
     """
     over = (tiles.shape[3] - down) // 2
-    tall = tiles[:, :, :, over : over + down].clone()
-    tall[:, :, 1:, :over] += tiles[:, :, :-1, over + down :]
-    tall[:, :, :-1, down - over :] += tiles[:, :, 1:, :over]
+    tiles[:, :, 1:, over : 2 * over] += tiles[:, :, :-1, over + down :]
+    tiles[:, :, :-1, down : over + down] += tiles[:, :, 1:, :over]
+    tall = tiles[:, :, :, over : over + down]
     over = (tiles.shape[5] - across) // 2
-    whole = tall[..., over : over + across].clone()
+    whole = tall[..., over : over + across].clone(memory_format=torch.contiguous_format)
     whole[..., 1:, :over] += tall[..., :-1, over + across :]
     whole[..., :-1, across - over :] += tall[..., 1:, :over]
     return whole.flatten(4).flatten(2, 3)
