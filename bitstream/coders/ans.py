@@ -10,7 +10,7 @@ No other module uses constriction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import constriction  # type: ignore[import-untyped]  # it ships no types
@@ -92,15 +92,11 @@ class GroupDecoder:
         decoded: NDArray[np.int32] = self._coder.decode(model, count)
         return decoded
 
-    def decode_all(self, groups: Iterable[tuple[Any | None, int]], count: int) -> NDArray[np.int32]:
-        """Return the symbols of successive groups of a model and a number of symbols, `count` in all."""
-        decode, start = self._coder.decode, 0
-        decoded = np.zeros(count, dtype=np.int32)
-        for model, number in groups:
-            if model is not None:
-                decoded[start : start + number] = decode(model, number)
-            start += number
-        return decoded
+    def decode_all(self, models: Mapping[int, Any], groups: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
+        """Return the symbols of successive groups, each given by the key of its model and its size."""
+        decode = self._coder.decode
+        found = [decode(models[key], count) for key, count in groups]
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int32)
 
     def expect_end(self) -> None:
         """Raise Corrupt unless the coder is back in its empty state."""

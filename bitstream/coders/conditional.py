@@ -10,7 +10,7 @@ is coded at once, so one call codes all symbols of a class. A flag has only the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from itertools import accumulate, chain, repeat
 from typing import Any
@@ -151,6 +151,18 @@ def flag_frequencies(log_odds: int) -> Frequencies:
     return np.array([zero, TOTAL - zero], dtype=np.uint64)
 
 
+class _Built(dict[int, Any]):
+    """Models by class, which are built when they are looked up for the first time."""
+
+    def __init__(self, frequencies: Callable[[int], Frequencies]) -> None:
+        super().__init__()
+        self._frequencies = frequencies
+
+    def __missing__(self, index: int) -> Any:
+        self[index] = model = frequency_model(self._frequencies(index))
+        return model
+
+
 class ClassModels:
     """The models of the classes between given knots, each built at its first use."""
 
@@ -160,14 +172,10 @@ class ClassModels:
         self._log_odds = class_log_odds(check_knots(knots))
         self.max_magnitude = max_magnitude
         self.count = len(self._log_odds)
-        self._built: dict[int, Any] = {}
-        self._flags: dict[int, Any] = {}
-
-    def symbols(self, index: int) -> Any:
-        """The model of a symbol of this class."""
-        if index not in self._built:
-            self._built[index] = frequency_model(self.frequencies(index))
-        return self._built[index]
+        self.symbols: Mapping[int, Any] = _Built(self.frequencies)
+        """The models of symbols by class."""
+        self.flags: Mapping[int, Any] = _Built(self.flag_frequencies)
+        """The models of flags by class."""
 
     def frequencies(self, index: int) -> Frequencies:
         """Frequencies of the symbols -M..M of this class, (2 M + 1,)."""
@@ -176,12 +184,6 @@ class ClassModels:
     @cached_property
     def _weights(self) -> NDArray[np.int64]:
         return class_weights(self._log_odds, self.max_magnitude)
-
-    def flag(self, index: int) -> Any:
-        """The model of a flag of this class."""
-        if index not in self._flags:
-            self._flags[index] = frequency_model(self.flag_frequencies(index))
-        return self._flags[index]
 
     def flag_frequencies(self, index: int) -> Frequencies:
         """Frequencies of the flags 0 and 1 of this class, (2,)."""
@@ -195,9 +197,9 @@ class ClassModels:
         numbers = np.bincount(classes, minlength=self.count)
         if len(numbers) > self.count:
             raise ValueError(f"expected classes below {self.count}, found {len(numbers) - 1}")
-        # 16 bits, because NumPy sorts these stably by radix.
-        order = np.argsort(classes.astype(np.uint16), kind="stable")
-        present = np.flatnonzero(numbers)
+        # All classes are below 256, and NumPy sorts bytes stably by radix.
+        order = classes.astype(np.uint8).argsort(kind="stable")
+        (present,) = numbers.nonzero()
         return order, [*zip(present.tolist(), numbers[present].tolist(), strict=True)]
 
 
@@ -233,15 +235,15 @@ class ConditionalEncoder:
             raise ValueError("expected a flag for each class")
         order, groups = self._models.groups(classes)
         numbered = flags[order].astype(np.int32)
-        self._add(numbered, self._models.flag, groups)
+        self._add(numbered, self._models.flags, groups)
         return flags
 
     def _add(
-        self, numbered: NDArray[np.int32], model: Callable[[int], Any], groups: list[tuple[int, int]]
+        self, numbered: NDArray[np.int32], models: Mapping[int, Any], groups: list[tuple[int, int]]
     ) -> None:
         start = 0
         for index, number in groups:
-            self._groups.append((numbered[start : start + number], model(index)))
+            self._groups.append((numbered[start : start + number], models[index]))
             start += number
 
     def getvalue(self) -> bytes:
@@ -270,9 +272,8 @@ class ConditionalDecoder:
         if not classes.size:
             return np.zeros(classes.shape, dtype=np.int32)
         order, groups = self._models.groups(classes.ravel())
-        models = [(self._models.symbols(index), number) for index, number in groups]
         decoded = np.empty(classes.size, dtype=np.int32)
-        decoded[order] = self._groups.decode_all(models, classes.size)
+        decoded[order] = self._groups.decode_all(self._models.symbols, groups)
         decoded -= np.int32(self._models.max_magnitude)
         return decoded.reshape(classes.shape)
 
@@ -281,9 +282,8 @@ class ConditionalDecoder:
         if flags is not None:
             raise ValueError("expected no flags, because the decoder returns them")
         order, groups = self._models.groups(classes)
-        models = [(self._models.flag(index), number) for index, number in groups]
         decoded = np.empty(len(classes), dtype=np.bool_)
-        decoded[order] = self._groups.decode_all(models, len(classes))
+        decoded[order] = self._groups.decode_all(self._models.flags, groups)
         return decoded
 
     def expect_end(self) -> None:

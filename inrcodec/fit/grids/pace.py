@@ -91,7 +91,7 @@ class Pace:
         self._started = time.monotonic()
         self.choosing, self.coding = Cost(), Cost()
         self.refining, self.searching = Cost(), Cost()
-        """A round of motion refinement takes the first, and the search of the nodes of one frame the second."""
+        """Time of a round of motion refinement, and of the search of the nodes of one frame."""
         self.has_begun = False
 
     @property

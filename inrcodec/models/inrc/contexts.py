@@ -13,6 +13,7 @@ context-based predictive techniques for lossless image compression", 1997) with 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,18 +77,25 @@ class ContextModel:
 
     def classes(self, sums: NDArray[np.int32]) -> NDArray[np.int32]:
         """Classes of the given sums, which are in 1/1024 of a knot and do not include `OFFSET`."""
-        shifted: NDArray[np.int32] = (sums + OFFSET) >> CLASS_SHIFT
-        # `clip` takes three times as long for a few hundred values.
-        np.minimum(shifted, class_count(len(self.knots)) - 1, out=shifted)
-        np.maximum(shifted, 0, out=shifted)
-        return shifted
+        # A look-up clips in less time than `clip`, or `minimum` and `maximum`, for a few hundred values.
+        found: NDArray[np.int32] = self._numbers.take((sums + OFFSET) >> CLASS_SHIFT, mode="clip")
+        return found
+
+    @cached_property
+    def _numbers(self) -> NDArray[np.int32]:
+        return np.arange(class_count(len(self.knots)), dtype=np.int32)
 
 
-def cut_magnitudes(symbols: Integers) -> NDArray[np.int16]:
-    """Magnitudes clipped to 15."""
-    # Clip before taking the absolute value: that of -2^31 does not fit in 32 bits.
-    cut = np.maximum(np.minimum(symbols, LARGEST_MAGNITUDE), -LARGEST_MAGNITUDE)
-    return np.abs(cut.astype(np.int16))
+_CUT = np.abs(np.arange(-LARGEST_MAGNITUDE, LARGEST_MAGNITUDE + 1)).astype(np.int16)
+
+
+def cut_magnitudes(symbols: Integers, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
+    """Magnitudes clipped to 15, in `out` if it is given."""
+    # The type of an index holds the sum, whatever the type of the symbols.
+    found: NDArray[np.int16] = _CUT.take(
+        np.add(symbols, LARGEST_MAGNITUDE, dtype=np.intp), mode="clip", out=out
+    )
+    return found
 
 
 def square_sum(plane: NDArray[np.int64]) -> NDArray[np.int64]:

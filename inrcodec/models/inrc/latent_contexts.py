@@ -33,31 +33,12 @@ from inrcodec.models.inrc.frequencies import (
     frequency_neighbours,
     zigzag,
 )
-from inrcodec.models.inrc.latent_network import (
-    NEAR_CHANNELS,
-    RECENT,
-    TOLD,
-    ComponentTerms,
-    NetworkCount,
-    References,
-    logarithms,
-)
+from inrcodec.models.inrc.latent_network import NEAR_CHANNELS, RECENT, NetworkCount, References, logarithms
+from inrcodec.models.inrc.latent_sums import CHANGING, TOLD, WEIGHTED, ComponentSums, NetworkSums
 from inrcodec.models.inrc.shapes import FLAG_PASSES, FlagFeature, LatentFeature
 
 PARTS = ((0,), (1, 2))
 """The components that share a flag: part 0 is luma, part 1 both chroma components."""
-
-LOWERS, EARLIERS = (
-    slice(own, around + 1, around - own)
-    for own, around in (
-        (LatentFeature.LOWER, LatentFeature.LOWER_AROUND),
-        (LatentFeature.EARLIER, LatentFeature.EARLIER_AROUND),
-    )
-)
-"""Features of the block itself and of its neighbours."""
-
-LOOKED_AT = {one for channel in range(CHANNELS) for one, _ in component_neighbours(channel)}
-"""Channels in the context of later components."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +56,20 @@ class LatentModels:
         """Raise `ValueError` unless the biases cover `level_count` levels and the shapes fit."""
         check_rows(self.symbols, level_count, CHANNELS, GROUP_COUNT, len(LatentFeature))
         check_rows(self.flags, level_count, FLAG_PASSES, FLAG_PASSES, len(FlagFeature))
+
+
+_LOOKED_AT = frozenset(NEAR_CHANNELS.tolist())
+"""Channels in the context of later components."""
+
+
+def _doubled_last(neighbours: Sequence[tuple[int, int]]) -> tuple[tuple[int, bool], ...]:
+    """Neighbours by falling weight, and whether the sum doubles after each: weights are 2 and 1."""
+    twice = [one for one, weight in neighbours if weight == 2]
+    once = [one for one, weight in neighbours if weight == 1]
+    return (*((one, one == twice[-1]) for one in twice), *((one, False) for one in once))
+
+
+_NEIGHBOURS = tuple(_doubled_last(frequency_neighbours(channel)) for channel in range(CHANNELS))
 
 
 def part_channels(part: int) -> slice:
@@ -110,7 +105,7 @@ def code_latents(
         raise ValueError(f"expected batches of the frames 0..{frames - 1}, each once")
     levels, references = np.asarray(levels), np.asarray(references)
     models.check(int(levels.max(initial=-1)) + 1)
-    tables = _Tables(models.symbols.split_weights(), models.flags.weighted_tables())
+    tables = _Tables(_told_weights(models.symbols), models.flags.weighted_tables())
     # The last entry stays zero: the reference -1, no frame, picks it.
     energies = np.zeros((frames + 1, height, width), dtype=np.int64)
     # Channels last, so that a block's latents are written together and blocks without latents not at all.
@@ -137,9 +132,15 @@ class _Tables:
     """The weights of the models by group, as the passes use them."""
 
     symbols: NDArray[np.float32]
-    """See `ContextModel.split_weights`."""
+    """The weights of the counts `TOLD`, (12, 2, 8); see `ContextModel.split_weights`."""
     flags: NDArray[np.int32]
     """See `ContextModel.weighted_tables`."""
+
+
+def _told_weights(model: ContextModel) -> NDArray[np.float32]:
+    """See `_Tables.symbols`; counts that only the network has weigh nothing."""
+    weights = model.split_weights()[..., list(WEIGHTED)]
+    return np.pad(weights, ((0, 0), (0, 0), (len(TOLD) - len(WEIGHTED), 0)))
 
 
 class _Batch:
@@ -177,8 +178,8 @@ class _Batch:
             luma = self.total.copy()
             # A pass without symbols codes nothing, so it can be skipped.
             for component in components if len(places) else ():
-                terms = self._network_terms(component, places, flags, luma)
-                self._code_component(component, places, terms)
+                sums = self._sums(component, places, flags, luma)
+                self._code_component(component, places, sums)
 
     def _code_flags(self, part: int) -> NDArray[np.bool_]:
         """Code whether each block has latents of a part, (F, h, w)."""
@@ -187,30 +188,31 @@ class _Batch:
         if self._known is not None:
             wanted = np.asarray(self._known[part_channels(part)].any(axis=0)).reshape(self._shape)
         around = _cross_sum(self.total)
-        rows, columns = np.indices(self._shape[1:])
+        count, height, width = self._shape
+        rows, columns = np.indices((height, width))
         for half in range(2):
             row = 2 * part + half
-            table, where = self._tables.flags[row], np.equal((rows + columns) % 2, half)
+            table, where = self._tables.flags[row], np.flatnonzero((rows + columns) % 2 == half)
             counts = {
                 FlagFeature.REFERENCES: self._reference_count,
                 FlagFeature.FLAGS_AROUND: 4 * _cross_sum(flags.astype(np.int64)),
                 FlagFeature.LUMA: self.total,
                 FlagFeature.LUMA_AROUND: around,
             }
-            sums = np.repeat(self._flag_biases[:, row], int(where.sum()))
-            for feature, count in counts.items():
-                sums += table[feature].take(count[:, where].ravel())
-            known = None if wanted is None else wanted[:, where].ravel()
+            sums = np.repeat(self._flag_biases[:, row], len(where))
+            for feature, values in counts.items():
+                sums += table[feature].take(values.reshape(count, -1).take(where, axis=1).ravel())
+            known = None if wanted is None else wanted.reshape(count, -1).take(where, axis=1).ravel()
             coded = self._coder.code_flags(self._models.flags.classes(sums), known)
-            flags[:, where] = coded.reshape(len(flags), -1)
+            flags.reshape(count, -1)[:, where] = coded.reshape(count, -1)
         return flags
 
-    def _network_terms(
+    def _sums(
         self, component: int, places: NDArray[np.intp], flags: NDArray[np.bool_], luma: NDArray[np.int64]
-    ) -> ComponentTerms | None:
-        """The network's terms at the flagged places; None without networks. `luma` (F, h, w) is `total`."""
+    ) -> ComponentSums:
+        """The class sums at the flagged places. `luma` (F, h, w) is `total` after luma was coded."""
         if self._references is None:
-            return None
+            return ComponentSums(len(places))
         frames, rows, columns = np.unravel_index(places, self._shape)
         constant: dict[NetworkCount, Integers] = {
             NetworkCount.FLAGS_AROUND: _cross_sum(flags.astype(np.int64)).reshape(-1)[places],
@@ -222,9 +224,9 @@ class _Batch:
             constant[NetworkCount.FIRST_CHROMA] = (self.total - luma).reshape(-1)[places]
         references = self._references.magnitudes(component, frames, rows, columns)
         seen = self._seen[NEAR_CHANNELS[:, None], places] if component else self._seen[:0]
-        return ComponentTerms(component, self._kinds[frames], constant, references, seen)
+        return NetworkSums(component, self._kinds[frames], constant, references, seen)
 
-    def _code_component(self, component: int, places: NDArray[np.intp], terms: ComponentTerms | None) -> None:
+    def _code_component(self, component: int, places: NDArray[np.intp], sums: ComponentSums) -> None:
         """Code all channels of a component at the flagged places."""
         height, width = self._shape[1:]
         side, first = KERNEL_SIDES[component], FIRST_CHANNELS[component]
@@ -235,48 +237,42 @@ class _Batch:
         centre = frames * (height + 2) * step + (inside // width + 1) * step + inside % width + 1
         above, below, left, right = centre - step, centre + step, centre - 1, centre + 1
         coded = np.zeros((side * side, len(places)), dtype=np.int16)
-        # Clipped magnitudes at each place, and their sums over its four neighbours: by channel, and summed
-        # over the channels before.
+        # Clipped magnitudes at each place, and their sums over its four neighbours: by channel.
         counted = np.zeros((side * side, 2, len(places)), dtype=np.int16)
-        earlier = np.zeros_like(counted[0])
-        # The logarithms of all counts that change from channel to channel, and of `REFERENCES`.
-        logs = np.zeros((len(TOLD), len(places)), dtype=np.float32) if terms is None else terms.told
-        logs[LatentFeature.REFERENCES] = logarithms(self._reference_count.reshape(-1)[places])
-        logs[LatentFeature.COMPONENTS] = 0
-        features = logs[: len(LatentFeature)]
-        # For the network: the sum of the last channels, and how many channels before are not zero.
-        recent, nonzero = np.zeros((2, len(places)), dtype=np.int16)
+        # All counts that change from channel to channel, in the order of `TOLD`.
+        changing = np.zeros((CHANGING, len(places)), dtype=np.int16)
+        recent, nonzero, lower, earlier = changing[0], changing[1], changing[2:4], changing[4:]
+        logs = sums.told[:CHANGING]
+        sums.told[CHANGING:] = 0
+        logarithms(self._reference_count.reshape(-1)[places], out=sums.told[-1])
         walk = zigzag(side)
-        looked_at = LOOKED_AT if terms is None else set(NEAR_CHANNELS.tolist())
         for place, number in enumerate(walk):
             channel = first + number
-            lower = np.zeros_like(earlier)
-            for neighbour, weight in frequency_neighbours(channel):
-                lower += counted[neighbour - first] * np.int16(weight)
-            logs[LOWERS], logs[EARLIERS] = logarithms(lower), logarithms(earlier)
+            lower[:] = 0
+            for neighbour, is_doubled in _NEIGHBOURS[channel]:
+                lower += counted[neighbour - first]
+                if is_doubled:
+                    lower += lower
+            logarithms(changing, out=logs)
             if others := component_neighbours(channel):
                 seen = sum(self._seen[one].take(places) * weight for one, weight in others)
-                logs[LatentFeature.COMPONENTS] = logarithms(seen)
-            high, low = (self._tables.symbols[GROUPS[channel]] @ features).astype(np.int32)
-            sums = self._biases[:, channel].take(frames) + 256 * high + low
-            if terms is not None:
-                logs[len(features) :] = logarithms(np.stack([recent, nonzero]))
-                sums += terms.of(number)
+                logarithms(seen, out=sums.told[CHANGING])
+            found = sums.of(number, self._tables.symbols[GROUPS[channel]])
+            found += self._biases[:, channel].take(frames)
             known = None if self._known is None else self._known[channel, places]
-            symbols = self._coder.code(self._models.symbols.classes(sums), known)
+            symbols = self._coder.code(self._models.symbols.classes(found), known)
             coded[number] = symbols
             own, around = counted[number]
-            own[:] = cut_magnitudes(symbols)
+            cut_magnitudes(symbols, out=own)
             bordered[centre] = own
             for there in (above, below, left, right):
                 around += bordered.take(there)
             earlier += counted[number]
-            if terms is not None:
-                nonzero += own > 0
-                recent += own
-                if place >= RECENT:
-                    recent -= counted[walk[place - RECENT], 0]
-            if channel in looked_at:
+            nonzero += own > 0
+            recent += own
+            if place >= RECENT:
+                recent -= counted[walk[place - RECENT], 0]
+            if channel in _LOOKED_AT:
                 self._seen[channel, places] = own
         self.coded.append((places, first, coded))
         self.total.reshape(-1)[places] += earlier[0]

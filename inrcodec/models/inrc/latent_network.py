@@ -10,7 +10,6 @@ Context models by a small network are those of COOL-CHIC (Ladune et al., ICCV 20
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
@@ -34,8 +33,6 @@ RECENT = 6
 SHIFT, OUTPUT_SHIFT = 6, 2
 """Right shifts of the hidden sums and of the output."""
 LARGEST_HIDDEN = 4095
-SCALE = np.float32(1 / (1 << SHIFT))
-"""Hidden sums are kept in units that `SHIFT` leaves; a factor of a power of two rounds nothing."""
 _LOGS = LOG_TABLE.astype(np.float32)
 
 Values = NDArray[np.float32]
@@ -75,17 +72,6 @@ class NetworkCount(IntEnum):
     """All latents of the first chroma component of the same block, for the second one."""
 
 
-TOLD = (
-    NetworkCount.LOWER,
-    NetworkCount.EARLIER,
-    NetworkCount.COMPONENTS,
-    NetworkCount.LOWER_AROUND,
-    NetworkCount.EARLIER_AROUND,
-    NetworkCount.REFERENCES,
-    NetworkCount.RECENT,
-    NetworkCount.NONZERO,
-)
-"""Counts that are told to the network: first those of `LatentFeature`, in its order."""
 COUNTS = (NetworkCount.FLAGS_NEAR + 1, NetworkCount.FIRST_CHROMA + 1)
 """The number of counts that the networks of luma and of chroma have."""
 
@@ -134,9 +120,9 @@ def _network(part: int) -> LatentNetwork:
     )
 
 
-def logarithms(counts: Integers) -> Values:
-    """f of SPEC, 10.9, as floats; counts above 4095 count as 4095."""
-    found: Values = _LOGS.take(counts, mode="clip")
+def logarithms(counts: Integers, out: Values | None = None) -> Values:
+    """f of SPEC, 10.9, as floats, in `out` if it is given; counts above 4095 count as 4095."""
+    found: Values = _LOGS.take(counts, mode="clip", out=out)
     return found
 
 
@@ -173,70 +159,6 @@ def near_weights(component: int) -> Values:
 
 NEAR_CHANNELS = np.flatnonzero(near_weights(2).any(axis=0))
 """Channels that `COMPONENTS_NEAR` sums for any latent."""
-
-_OF_REFERENCES = {
-    False: (NetworkCount.REFERENCE_SAME, NetworkCount.REFERENCE_HIGHER),
-    True: (NetworkCount.REFERENCE_SAME_AROUND, NetworkCount.REFERENCE_HIGHER_AROUND),
-}
-
-
-class ComponentTerms:
-    """The network's terms for the latents of one component at n blocks, channel by channel."""
-
-    def __init__(
-        self,
-        component: int,
-        kinds: Integers,
-        constant: Mapping[NetworkCount, Integers],
-        references: Mapping[bool, Integers],
-        seen: Integers,
-    ) -> None:
-        """`kinds` (n,) are those of the blocks' frames, `constant` the counts (n,) that all channels share.
-
-        `references` are the component's clipped magnitudes in both reference frames together, (n, side^2):
-        at False of the same block, at True summed over its four neighbours. `seen` (m, n) are the clipped
-        magnitudes of the m `NEAR_CHANNELS`.
-        """
-        side = KERNEL_SIDES[component]
-        self._network = network = latent_networks()[min(component, 1)]
-        self._first = FIRST_CHANNELS[component]
-        # A part of all hidden sums does not depend on the channel.
-        self._same = network.kinds.T[:, kinds]
-        logs = np.stack([logarithms(values) for values in constant.values()])
-        self._same += network.counts[list(constant)].T @ logs
-        self._same *= SCALE
-        by_channel: dict[NetworkCount, Values] = {}
-        weights_of_side = same_weights(side), higher_weights(side)
-        for is_around, magnitudes in references.items():
-            told = magnitudes.T.astype(np.float32)
-            for count, weights in zip(_OF_REFERENCES[is_around], weights_of_side, strict=True):
-                by_channel[count] = weights @ told
-        if component:
-            near = near_weights(component)[:, NEAR_CHANNELS]
-            by_channel[NetworkCount.COMPONENTS_NEAR] = near @ seen.astype(np.float32)
-        self._logs = logarithms(np.stack(list(by_channel.values()), axis=1).astype(np.int32))
-        rows = [self._weights(count) for count in (*TOLD, *by_channel)]
-        self._matrix = np.stack([*rows, rows[0]], axis=1)
-        """(hidden, counts + 1); the last column is the bias of a channel, which is multiplied by 1."""
-        self._values = np.ones((self._matrix.shape[1], len(kinds)), dtype=np.float32)
-        self.told = self._values[: len(TOLD)]
-        """The logarithms of the counts `TOLD`, (8, n), to be set before each channel."""
-
-    def _weights(self, count: NetworkCount) -> Values:
-        """The weights of a count in the hidden sums; zeros if the network does not have it."""
-        counts = self._network.counts
-        return counts[count] * SCALE if count < len(counts) else np.zeros_like(counts[0])
-
-    def of(self, number: int) -> NDArray[np.int32]:
-        """The terms of channel `number` of the component, (n,), in 1/1024 of a knot."""
-        self._values[len(TOLD) : -1] = self._logs[number]
-        np.multiply(self._network.channels[self._first + number], SCALE, out=self._matrix[:, -1])
-        hidden: Values = self._matrix @ self._values
-        hidden += self._same
-        np.floor(hidden, out=hidden)
-        np.maximum(hidden, 0, out=hidden)
-        np.minimum(hidden, LARGEST_HIDDEN, out=hidden)
-        return (self._network.outputs @ hidden).astype(np.int32) >> OUTPUT_SHIFT
 
 
 @dataclass(frozen=True)
