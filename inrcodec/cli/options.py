@@ -182,7 +182,10 @@ def length_options(command: Command) -> Command:
         _length(
             "--workers",
             type=WORKERS,
-            help="Fit segments in parallel, to the same file: local:N processes, ray or ray://HOST:PORT.",
+            default="auto",
+            show_default=True,
+            help="Fit segments in parallel, to the same file: local:N processes, ray or ray://HOST:PORT; "
+            "auto is two processes for inrc on a large GPU.",
         ),
         _length(
             "--checkpoint",

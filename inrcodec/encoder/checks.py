@@ -79,7 +79,7 @@ def check_preview(settings: EncodeSettings, requests: Sequence[tuple[str, str]])
     path = os.fspath(settings.preview)
     if not path.lower().endswith(".png"):
         raise UsageError(f"--preview: expected a name ending in .png, found {path}")
-    if settings.workers is not None:
+    if settings.names_workers:
         raise UsageError("--preview and --workers exclude each other; give one of them")
     for taken in (settings.mask, settings.resume_from, *(name for pair in requests for name in pair)):
         if taken is not None and _is_in(path, taken):

@@ -63,7 +63,7 @@ class SourceEncoding:
         is_alone: bool = True,
     ) -> None:
         """`index` identifies the source among several; `is_alone` says that it is the only one."""
-        self._is_alone = is_alone and workers.count == 1
+        self._is_alone = is_alone
         self.index, self._source, self._output = index, source, output
         self._settings, self._workers, self._progress, self._deadline = settings, workers, progress, deadline
         with ExitStack() as claim:
@@ -93,7 +93,7 @@ class SourceEncoding:
             total,
             device,
             min(self._workers.count, len(self.runs)),
-            self._is_alone,
+            self._is_alone and min(self._workers.count, len(self.runs)) == 1,
             expected_seconds(self._plans, self._epochs, device, torch.get_num_threads()),
         )
         request = request_of(settings, self._survey)

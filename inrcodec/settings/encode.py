@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 
 from inrcodec.errors import UsageError
-from inrcodec.settings.notation import local_worker_count, parse_workers
+from inrcodec.settings.notation import AUTO_WORKERS, local_worker_count, parse_workers
 from inrcodec.settings.presets import (
     AUTO,
     FEWEST_BITS,
@@ -99,7 +99,8 @@ class EncodeSettings:
     workers: str | None = None
     """Workers that fit the segments: `local:N` processes, `ray` or `ray://host:port`; None for this process.
 
-    Processes are spawned, so a script that uses them must guard its code by `if __name__ == "__main__"`.
+    `auto` is this process, or two for several segments of `inrc` on a large GPU. Processes are spawned, so a
+    script that uses them must guard its code by `if __name__ == "__main__"`.
     """
     resume_from: StrPath | None = None
     """An .inrv file of the same frames whose fit continues. Model, options, parameters, seed and segments are
@@ -118,6 +119,11 @@ class EncodeSettings:
     def searched(self) -> str | None:
         """The one of `SEARCHED` that is given; None if the size is."""
         return next((name for name in SEARCHED if getattr(self, name) is not None), None)
+
+    @property
+    def names_workers(self) -> bool:
+        """Whether workers other than `auto` are given."""
+        return self.workers not in (None, AUTO_WORKERS)
 
     @property
     def fixes_bits(self) -> bool:
@@ -203,7 +209,7 @@ def _check_procedure(settings: EncodeSettings) -> None:
 
 
 def _check_workers(workers: str | None) -> None:
-    if workers is None:
+    if workers in (None, AUTO_WORKERS):
         return
     try:
         is_local = local_worker_count(parse_workers(workers)) > 0

@@ -35,7 +35,9 @@ _PICTURE_SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)", re.IGNORECASE)
 _CROP = re.compile(r"([1-9]\d*)x([1-9]\d*)\+(\d+)\+(\d+)", re.IGNORECASE)
 _SCALE = re.compile(r"(-[12]|[1-9]\d*)[x:](-[12]|[1-9]\d*)", re.IGNORECASE)
 _SHARE = re.compile(rf"({_NUMBER}) ?%")
-_WORKERS = re.compile(r"local:[1-9]\d{0,3}|ray|ray://[^\s/]+:\d{1,5}")
+AUTO_WORKERS = "auto"
+"""This process, or two for several segments of `inrc` on a large GPU."""
+_WORKERS = re.compile(r"auto|local:[1-9]\d{0,3}|ray|ray://[^\s/]+:\d{1,5}")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -189,7 +191,7 @@ def parse_device(text: str) -> str:
 
 
 def parse_workers(text: str) -> str:
-    """Check workers (`local:N`, `ray` or `ray://host:port`) and return them with the kind in lower case."""
+    """Check `auto`, `local:N`, `ray` or `ray://host:port` and return it with the kind in lower case."""
     kind, separator, rest = text.strip().partition(":")
     text = f"{kind.lower()}{separator}{rest}"
     if not _WORKERS.fullmatch(text):

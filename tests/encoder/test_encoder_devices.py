@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from inrcodec.encoder.workers import local as local_workers
 from inrcodec.encoder.workers.choice import ThisProcess, choose_workers
 from inrcodec.encoder.workers.local import LocalWorkers
+from inrcodec.encoder.workers.shared_gpu import LEAST_MEMORY, SharedGpu
 from inrcodec.errors import UsageError
 from inrcodec.progress import Silent
 from inrcodec.settings.encode import EncodeSettings
@@ -64,6 +67,77 @@ def test_this_process_uses_the_current_gpu(monkeypatch: pytest.MonkeyPatch) -> N
     for device, index in (("auto", 1), ("cuda", 1), ("cuda:3", 3)):
         chosen = choose_workers(EncodeSettings(device=device), Silent())
         assert isinstance(chosen, ThisProcess) and chosen.device == torch.device("cuda", index)
+
+
+@pytest.mark.parametrize(
+    ("more", "memory", "is_shared"),
+    [
+        ({}, LEAST_MEMORY, True),
+        ({"model": "hnerv"}, LEAST_MEMORY, False),
+        ({"preview": "a.png"}, LEAST_MEMORY, False),
+        ({"device": "cpu"}, LEAST_MEMORY, False),
+        ({}, LEAST_MEMORY - 1, False),
+        ({"workers": None}, LEAST_MEMORY, False),
+    ],
+)
+def test_two_processes_share_a_large_gpu_for_grids(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], memory: int, is_shared: bool
+) -> None:
+    mock_gpus(monkeypatch, 2, current=1)
+    found = SimpleNamespace(total_memory=memory)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: found)
+    asked = {"device": "cuda", "workers": "auto"} | more
+    chosen = choose_workers(EncodeSettings(**asked), Silent())
+    assert isinstance(chosen, SharedGpu) is is_shared
+    if isinstance(chosen, SharedGpu):
+        assert isinstance(chosen.processes, LocalWorkers) and chosen.count == 2
+        assert chosen.processes.devices == ("cuda:1",) and chosen.description == "cuda:1 (GPU 1)"
+    else:
+        assert isinstance(chosen, ThisProcess)
+
+
+@dataclass
+class _Recorded:
+    """Workers that record the keys of their jobs."""
+
+    keys: list[tuple[int, int]] = field(default_factory=list)
+    count = 2
+
+    def run(self, jobs: Iterable[Any], progress_of: Any) -> Iterator[Any]:
+        for job in jobs:
+            self.keys.append(job.key)
+            yield job.key, None
+
+    def cancel(self, source: int) -> None:
+        pass
+
+
+def given_out(keys: list[tuple[int, int]], cancels: int | None = None) -> tuple[list[Any], list[Any]]:
+    """The keys of the jobs of a shared GPU: of this process, and of both others.
+
+    `cancels` is a source that is cancelled while the second job is read.
+    """
+    alone, processes = _Recorded(), _Recorded()
+    shared = SharedGpu(alone, processes)  # type: ignore[arg-type]
+
+    def jobs() -> Iterator[Any]:
+        for number, key in enumerate(keys):
+            if number == 1 and cancels is not None:
+                shared.cancel(cancels)
+            yield SimpleNamespace(key=key)
+
+    assert len([*shared.run(jobs(), lambda key: Silent())]) == len(alone.keys) + len(processes.keys)
+    return alone.keys, processes.keys
+
+
+def test_only_one_segment_stays_in_this_process() -> None:
+    assert given_out([(0, 0)]) == ([(0, 0)], [])
+    assert given_out([(0, 0), (0, 1), (0, 2)]) == ([], [(0, 0), (0, 1), (0, 2)])
+    assert given_out([]) == ([], [])
+
+
+def test_a_segment_whose_source_fails_meanwhile_is_not_coded() -> None:
+    assert given_out([(0, 0), (1, 0), (1, 1)], cancels=0) == ([(1, 0), (1, 1)], [])
 
 
 @dataclass

@@ -426,3 +426,13 @@ def test_outputs_of_several_sources_have_their_names(tmp_path: Path) -> None:
         output_paths(["x/a.mp4", "y/a.mov"], folder)
     with pytest.raises(UsageError, match="does not exist"):
         output_paths(["a.mp4"], f"{tmp_path}/not/there/")
+
+
+def test_two_processes_on_a_gpu_make_the_file_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU stands for the GPU that both share."""
+    clip = write_clip(tmp_path / "clip.mp4", moving_gradient(16, 16, 4))
+    settings = EncodeSettings(model="inrc", size_bytes=3000, segment=2, epochs=0.25, device="cpu")
+    inrcodec.encode(clip, tmp_path / "one.inrv", settings)
+    monkeypatch.setattr("inrcodec.encoder.workers.choice.is_shared", lambda settings, device: True)
+    inrcodec.encode(clip, tmp_path / "two.inrv", replace(settings, workers="auto"))
+    assert (tmp_path / "one.inrv").read_bytes() == (tmp_path / "two.inrv").read_bytes()

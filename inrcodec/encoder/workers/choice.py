@@ -13,9 +13,10 @@ import torch
 from inrcodec.encoder.workers.job import Outcome, ProgressOf, SegmentJob, SegmentKey, Workers, outcome_of
 from inrcodec.encoder.workers.local import LocalWorkers
 from inrcodec.encoder.workers.ray import RayWorkers
+from inrcodec.encoder.workers.shared_gpu import PROCESSES, SharedGpu, is_shared
 from inrcodec.progress import Progress
 from inrcodec.settings.encode import EncodeSettings
-from inrcodec.settings.notation import local_worker_count
+from inrcodec.settings.notation import AUTO_WORKERS, local_worker_count
 from inrcodec.system.device import choose_device, describe_device, worker_devices
 
 
@@ -60,6 +61,12 @@ def choose_workers(settings: EncodeSettings, progress: Progress) -> Workers:
     threads = torch.get_num_threads()
     if settings.workers is None:
         return ThisProcess(choose_device(settings.device))
+    if settings.workers == AUTO_WORKERS:
+        device = choose_device(settings.device)
+        alone = ThisProcess(device)
+        if not is_shared(settings, device):
+            return alone
+        return SharedGpu(alone, LocalWorkers(PROCESSES, (str(device),), threads, alone.description))
     count = local_worker_count(settings.workers)
     if count == 0:
         return RayWorkers(None if settings.workers == "ray" else settings.workers, settings.device, threads)

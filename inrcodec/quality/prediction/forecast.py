@@ -72,7 +72,7 @@ class _Forecast:
         self.family, self.target_db = family_of(settings), settings.psnr_db
         self.sampling = sampling_of(self.surveyed.video, self.surveyed.survey.changes)
         self.workers = 1
-        if settings.workers is not None:
+        if settings.workers is not None and settings.names_workers:
             self.workers = max(1, local_worker_count(settings.workers))
             if local_worker_count(settings.workers) == 0:
                 self.remarks.append("time: that of one worker like this machine; Ray is not asked")
