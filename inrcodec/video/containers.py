@@ -23,7 +23,7 @@ from inrcodec.samples import Samples
 from inrcodec.video.color import frame_is_rgb, tags_as_yuv
 from inrcodec.video.conversion import to_pixel_format
 from inrcodec.video.deep import bits_of
-from inrcodec.video.encoders import ENCODERS, LEAST_X265_WIDTH, encoder_name, pixel_format
+from inrcodec.video.encoders import ENCODERS, LEAST_X265_WIDTH, encoded, encoder_name, pixel_format
 from inrcodec.video.light import LIGHT, has_light, light_options, takes_light
 from inrcodec.video.muxer import PLAY_FROM_FRAME_0, HeldPackets, TrackMuxer
 from inrcodec.video.output_clock import OutputClock
@@ -154,7 +154,7 @@ class ContainerWriter:
 
     def _encoded(self, picture: VideoFrame | None) -> list[av.Packet[VideoStream]]:
         """Packets that the encoder puts out for a picture, or at the end for None."""
-        packets = self._stream.encode(picture)
+        packets = encoded(self._stream, picture)
         if self._clock.last_duration is not None:
             final = self._clock.timestamp(self._properties.frame_count - 1)
             for packet in packets:

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import av
+from av import VideoFrame
 from av.codec import Codec
+from av.video.stream import VideoStream
 
 from inrcodec.errors import UsageError
+from inrcodec.system.priority import ordinary_priority
 from inrcodec.video.properties import VideoProperties
 
 
@@ -104,6 +107,14 @@ def pixel_format(encoder: Codec, width: int, height: int, bit_depth: int = 8) ->
             if name in supported:
                 return str(name)
     raise UsageError(f"--codec {encoder.name} cannot encode frames of {width}x{height}; use libx264")
+
+
+def encoded(stream: VideoStream, picture: VideoFrame | None) -> list[av.Packet[VideoStream]]:
+    """Packets that the encoder puts out for a picture, or at the end for None; the first picture opens it."""
+    if stream.codec_context.is_open:
+        return stream.encode(picture)
+    with ordinary_priority():
+        return stream.encode(picture)
 
 
 def loses_aspect_ratio(suffix: str, codec: str | None, properties: VideoProperties) -> bool:

@@ -25,6 +25,7 @@ from bitstream.header import ColorTags
 from inrcodec.errors import InrcError, UsageError
 from inrcodec.samples import Samples, depth_of
 from inrcodec.video.conversion import rgb_pixels, to_pixel_format
+from inrcodec.video.encoders import encoded
 
 Frames = Samples
 RATE = Fraction(25)
@@ -141,7 +142,7 @@ def encode_stream(frames: Frames, rival: Rival, crf: float, rate: Fraction = RAT
             stream.pix_fmt = name
             for frame in frames:
                 even = np.pad(frame, edges, mode="edge")
-                container.mux(stream.encode(to_pixel_format(even, name, _BT709)))
+                container.mux(encoded(stream, to_pixel_format(even, name, _BT709)))
             container.mux(stream.encode(None))
     data = buffer.getvalue()
     return without_settings(data) if rival.codec == "x264" else data
