@@ -218,24 +218,29 @@ def single(report: Report) -> Iterator[str]:
 
 
 def ablation(report: Report) -> Iterator[str]:
-    """Means over seeds, best first; differences are to the mean of the unmodified model."""
-    groups: dict[tuple[str, str], list[Report]] = {}
+    """Differences to the PSNR of the unmodified model: their mean over clips, best first, and each."""
+    clips = [*dict.fromkeys(row["clip"] for row in report["results"])]
+    of_name: dict[str, dict[str, list[float]]] = {}
     for row in report["results"]:
-        groups.setdefault((row["clip"], row["candidate"]), []).append(row)
-    means = {key: statistics.mean(row["psnr_db"] for row in rows) for key, rows in groups.items()}
-    order = sorted(groups, key=lambda key: (key[0], -means[key]))
-    return table(
-        ("clip", "candidate", "bytes", "PSNR, dB", "difference, dB", "seeds"),
+        of_name.setdefault(row["candidate"], {}).setdefault(row["clip"], []).append(row["psnr_db"])
+    base = {clip: statistics.mean(found) for clip, found in of_name.pop(BASE).items()}
+    gains = {
+        name: {clip: statistics.mean(found) - base[clip] for clip, found in of_clip.items()}
+        for name, of_clip in of_name.items()
+    }
+    order = sorted(gains, key=lambda name: -statistics.mean(gains[name].values()))
+    yield from table(
+        ("difference in dB, mean of clips", "mean", *clips),
         [
-            (
-                clip,
-                name,
-                f"{statistics.mean(row['file_bytes'] for row in groups[clip, name]):,.0f}",
-                means[clip, name],
-                f"{means[clip, name] - means[clip, BASE]:+.2f}" if (clip, BASE) in means else "",
-                len(groups[clip, name]),
-            )
-            for clip, name in order
+            ("inrc, PSNR in dB", statistics.mean(base.values()), *(base[clip] for clip in clips)),
+            *(
+                (
+                    name,
+                    f"{statistics.mean(gains[name].values()):+.2f}",
+                    *(f"{gains[name][clip]:+.2f}" if clip in gains[name] else "" for clip in clips),
+                )
+                for name in order
+            ),
         ],
     )
 
