@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from inrcodec.naming import as_arguments, with_options
+
 EXIT_FAILED = 1
 EXIT_CORRUPT = 4
 UNEXPECTED = "unexpected"
@@ -15,9 +17,20 @@ _OUT_OF_MEMORY_SIGNS = ("defaultcpuallocator", "not enough memory", "out of memo
 
 
 class InrcError(Exception):
-    """The request cannot be carried out; the message is one line for the user."""
+    """The request cannot be carried out; the message is one line for the user, which names arguments.
+
+    It is made with the options of the command line, such as `--size`, which `text` returns.
+    """
 
     exit_code = 1
+
+    @property
+    def text(self) -> str:
+        """The message for a user of the command line."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return as_arguments(self.text)
 
 
 class NotAVideo(InrcError):
@@ -37,7 +50,8 @@ class UnknownFamily(InrcError):
         self.name = name
         super().__init__(name)
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         return (
             f"this file was made by family {self.name!r}, which is not installed; install the package that "
             "registers it"
@@ -59,7 +73,8 @@ class NetworkTooLarge(TargetUnreachable):
         self.what, self.least_bytes, self.smallest_bytes = what, least_bytes, least_bytes
         super().__init__(what, least_bytes)
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         return f"{self.what} alone make a file of {self.least_bytes} bytes; give --size {self.least_bytes}"
 
 
@@ -76,9 +91,9 @@ def explained(error: Exception) -> tuple[str, int]:
     from bitstream.errors import BadMagic, BitstreamError, LimitExceeded
 
     if isinstance(error, InrcError):
-        return str(error), error.exit_code
+        return error.text, error.exit_code
     if isinstance(error, BitstreamError):
-        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        notes = "".join(f"; {with_options(note)}" for note in getattr(error, "__notes__", ()))
         is_limit = isinstance(error, LimitExceeded)
         what = "the file is beyond a limit: " if is_limit else "not an intact .inrv file: "
         # A file without the magic bytes is something else, and says so itself.

@@ -95,7 +95,7 @@ def models(as_json: bool) -> None:
         try:
             family = family_by_name(name)
         except InrcError as error:
-            console.say(str(error))
+            console.say(error.text)
             continue
         package = package_of(family)
         summaries[name] = family.summary + ("" if package is None else f" (package {package})")

@@ -94,7 +94,7 @@ def salvage_advised(
         yield
     except (Corrupt, Truncated) as error:
         if not skip_damaged and _is_salvageable(source, error, limits):
-            error.add_note("--skip-damaged decodes what is intact")
+            error.add_note("skip_damaged=True decodes what is intact")
         raise
 
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 
 from inrcodec.errors import InrcError, UsageError
-from inrcodec.settings.encode import TARGETS, EncodeSettings, flag_of
+from inrcodec.naming import flag_of
+from inrcodec.settings.encode import TARGETS, EncodeSettings
 from inrcodec.system.files import check_output_file, output_errors
 from inrcodec.system.names import StrPath, check_paths, is_pipe, resume_folder
 from inrcodec.system.outputs import check_inrv_name

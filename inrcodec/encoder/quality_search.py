@@ -25,8 +25,9 @@ from inrcodec.encoder.searched_metric import METRICS
 from inrcodec.encoder.size_search import Point, SizeSearch
 from inrcodec.errors import TargetUnreachable
 from inrcodec.models.family import VideoInfo
+from inrcodec.naming import flag_of
 from inrcodec.progress import Part, Progress
-from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings, flag_of
+from inrcodec.settings.encode import DEFAULT_BPP, EncodeSettings
 from inrcodec.system.deadline import Deadline
 from inrcodec.system.files import claimed_output, output_errors
 from inrcodec.system.pipes import rereadable

@@ -16,6 +16,7 @@ from inrcodec.coding.sections import decode_sections
 from inrcodec.errors import TargetUnreachable, UsageError
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.registry import check_options
+from inrcodec.naming import flag_of
 from inrcodec.plan.budget import (
     SharedBudget,
     empty_segment,
@@ -26,7 +27,7 @@ from inrcodec.plan.budget import (
     target_bytes,
 )
 from inrcodec.plan.network import SegmentPlan, check_fit
-from inrcodec.settings.encode import SETTLED_BY_FILE, EncodeSettings, flag_of
+from inrcodec.settings.encode import SETTLED_BY_FILE, EncodeSettings
 from inrcodec.system.names import STDIN, is_pipe
 from inrcodec.text import counted
 from inrcodec.video.properties import VideoProperties, header_of

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 
 from inrcodec.errors import UsageError
+from inrcodec.naming import flag_of
 from inrcodec.settings.notation import AUTO_WORKERS, local_worker_count, parse_workers
 from inrcodec.settings.presets import (
     AUTO,
@@ -37,14 +38,6 @@ _POSITIVE = (
     *TARGETS,
     *("time_seconds", "epochs", "parameters", "learning_rate", "batch_frames", "checkpoint_seconds"),
 )
-_FLAGS = {
-    "size_bytes": "--size",
-    "psnr_db": "--psnr",
-    "time_seconds": "--time",
-    "batch_frames": "--batch",
-    "checkpoint_seconds": "--checkpoint",
-    "model_options": "--model-option",
-}
 _TRAINING = {"only_for": "trained networks"}
 
 
@@ -152,11 +145,6 @@ class EncodeSettings:
             prune=preset.prune if self.prune is None else self.prune,
             minmax=minmax,
         )
-
-
-def flag_of(name: str) -> str:
-    """The command-line option of a field: `--size` for `size_bytes`."""
-    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 
 def _check_exclusive(settings: EncodeSettings) -> None:

@@ -136,7 +136,7 @@ def parse_frames(text: str) -> FrameRange | TimeRange:
     try:
         return TimeRange(ends[0] or Fraction(0), ends[1])
     except UsageError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(error.text) from None
 
 
 def parse_frame_range(text: str) -> FrameRange:

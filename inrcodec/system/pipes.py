@@ -37,7 +37,7 @@ def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
         yield str(copy)
     except InrcError as error:
         name = "standard input" if source == STDIN else source
-        error.args = (str(error).replace(str(copy), name),)
+        error.args = (error.text.replace(str(copy), name),)
         raise
     finally:
         with suppress(OSError):

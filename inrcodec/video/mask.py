@@ -45,7 +45,7 @@ def cut_holes(clip: Clip, path: StrPath, progress: Progress, part: range | None 
             f"--mask {path} leaves nothing of frame {frame_number}; it must not be white all over"
         )
     if keep.all() and part is None:
-        progress.note(f"--mask {path} has no white pixels, so there is nothing to fill")
+        progress.note(f"the mask {path} has no white pixels, so there is nothing to fill")
     for index, frame in enumerate(clip.frames):
         kept = keep[index % len(keep)]
         frame[~kept] = frame[kept].mean(axis=0).round()

@@ -148,7 +148,7 @@ def test_damage_is_salvaged(kind: str, tmp_path: Path) -> None:
     source = SOURCES[kind](path)
     with pytest.raises(Corrupt) as refused:
         inrcodec.info(source)
-    assert refused.value.__notes__ == ["--skip-damaged decodes what is intact"]
+    assert refused.value.__notes__ == ["skip_damaged=True decodes what is intact"]
     assert inrcodec.info(source, skip_damaged=True).lost
     with inrcodec.open(source, "cpu", skip_damaged=True) as video:
         assert len(video[:]) == 3

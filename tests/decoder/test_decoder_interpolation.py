@@ -279,9 +279,9 @@ def test_segments_are_not_mixed(half: Path, tmp_path: Path) -> None:
 
 
 def test_scales_that_cannot_be(half: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--fps-scale: expected a whole number from 1 to 64, found 0"):
+    with pytest.raises(UsageError, match="fps_scale: expected a whole number from 1 to 64, found 0"):
         inrcodec.decode(str(half), str(tmp_path / "a.y4m"), replace(CPU, fps_scale=0))
-    with pytest.raises(UsageError, match="--fps-scale: expected a whole number from 1 to 64, found 10{20}$"):
+    with pytest.raises(UsageError, match="fps_scale: expected a whole number from 1 to 64, found 10{20}$"):
         inrcodec.decode(str(half), str(tmp_path / "a.y4m"), replace(CPU, fps_scale=10**20))
     assert run(["decode", str(half), "-o", str(tmp_path / "a.y4m"), "--fps-scale", "65"]) == 2
     assert run(["decode", str(half), "-o", str(tmp_path / "a.y4m"), "--fps-scale", "1.5"]) == 2

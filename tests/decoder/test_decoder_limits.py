@@ -152,7 +152,7 @@ def test_limits_are_named_as_they_are_shown() -> None:
     assert parse_limits([]) == Limits()
     assert {limit_name(name) for name in vars(Limits())} >= {"frames", "memory", "frame-multiplications"}
     for text in ("memory", "memory=", "memory=0", "memory=-1", "speed=3", "max_memory=3", "memory=many"):
-        with pytest.raises(UsageError, match="--limits: "):
+        with pytest.raises(UsageError, match="limits: "):
             parse_limits([text])
 
 

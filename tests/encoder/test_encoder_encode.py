@@ -160,7 +160,7 @@ def test_the_smallest_reachable_size_is_reached(
     with pytest.raises(TargetUnreachable) as caught:
         inrcodec.encode(sample.path, str(output), replace(asked, bpp=0.06))
     assert not output.exists()
-    named = re.search(r"--size (\d+) \(--bpp ([\d.]+)\)", str(caught.value))
+    named = re.search(r"size_bytes=(\d+) \(bpp=([\d.]+)\)", str(caught.value))
     assert named is not None
     result = inrcodec.encode(sample.path, str(output), replace(asked, size_bytes=int(named[1])))
     assert result.file_bytes <= int(named[1])
@@ -192,7 +192,7 @@ def test_a_wall_clock_budget_that_has_passed_is_refused(clips: Any, tmp_path: Pa
 def test_a_network_that_cannot_shrink_is_refused_before_it_is_fitted(clips: Any, tmp_path: Path) -> None:
     options = {"decoder": "nerv", "biases": "no", "width": "60"}
     asked = replace(DRAFT, size_bytes=2000, model="supermask", model_options=options, epochs=1e9)
-    with pytest.raises(TargetUnreachable, match="--size"):
+    with pytest.raises(TargetUnreachable, match="size_bytes="):
         inrcodec.encode(clips(48, 32, 4).path, str(tmp_path / "a.inrv"), asked)
 
 
@@ -206,7 +206,7 @@ def test_frames_too_large_for_a_file_are_refused_at_the_first_one(tmp_path: Path
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "1.png").write_bytes(png_bytes(np.zeros((2, 33_000, 3), np.uint8)))
     (tmp_path / "in" / "2.png").write_bytes(b"never read")
-    with pytest.raises(UsageError, match="33000x2 pixels are too large; shrink them with --scale"):
+    with pytest.raises(UsageError, match="33000x2 pixels are too large; shrink them with scale"):
         inrcodec.encode(str(tmp_path / "in"), str(tmp_path / "a.inrv"), replace(DRAFT, size_bytes=4000))
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
 

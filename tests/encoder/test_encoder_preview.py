@@ -214,8 +214,8 @@ def test_a_picture_that_cannot_be_written_does_not_end_the_fit(
     ("preview", "options", "message"),
     [
         ("a.jpg", {}, "a name ending in .png"),
-        ("a.png", {"workers": "local:2"}, "--workers"),
-        ("there.png", {}, "exists already; -y replaces it"),
+        ("a.png", {"workers": "local:2"}, "preview and workers"),
+        ("there.png", {}, "exists already; overwrite=True replaces it"),
         ("no/a.png", {}, "does not exist"),
         ("images/7.png", {"overwrite": True}, "which the encode needs"),
         ("there.png", {"mask": "there.png", "overwrite": True}, "which the encode needs"),

@@ -135,7 +135,7 @@ def test_the_smallest_file_may_be_better_than_what_was_asked_for(clip: Path, tmp
 def test_time_is_that_of_the_whole_search(clip: Path, tmp_path: Path) -> None:
     started, encodes = time.monotonic(), Encodes()
     asked, whole = replace(ASKED, epochs=None, time_seconds=6.0, psnr_db=90), Deadline(6.0, started)
-    with pytest.raises(TargetUnreachable, match="give more --time"):
+    with pytest.raises(TargetUnreachable, match="give more time_seconds"):
         encode_to_quality(str(clip), str(tmp_path / "a.inrv"), asked, Silent(), encodes, whole)
     assert len(encodes.deadlines) >= 2
     for one in encodes.deadlines:
@@ -144,7 +144,7 @@ def test_time_is_that_of_the_whole_search(clip: Path, tmp_path: Path) -> None:
 
 def test_too_little_time_is_told(clip: Path, tmp_path: Path) -> None:
     asked = replace(ASKED, epochs=None, time_seconds=0.1)
-    with pytest.raises(TargetUnreachable, match="--time is too short"):
+    with pytest.raises(TargetUnreachable, match="time_seconds is too short"):
         inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), asked)
     assert not (tmp_path / "a.inrv").exists()
 
@@ -290,9 +290,9 @@ def test_a_vmaf_out_of_reach_leaves_the_best_file(clip: Path, tmp_path: Path, ff
     with pytest.raises(TargetUnreachable) as caught:
         inrcodec.encode(str(clip), str(output), asked)
     reached = evaluate(str(clip), str(output), measures=["vmaf"], device="cpu").values["vmaf"].mean()
-    said, advised = str(caught.value), float(str(caught.value).rpartition("--vmaf ")[2])
+    said, advised = str(caught.value), float(str(caught.value).rpartition("vmaf=")[2])
     assert f"no fit reached VMAF 99.9; {output} is the best one" in said
-    assert f"bytes at VMAF {advised:.2f}: give more --epochs or --time" in said
+    assert f"bytes at VMAF {advised:.2f}: give more epochs or time_seconds" in said
     assert reached - 0.01 <= advised <= reached < 99.9
 
 
@@ -331,7 +331,7 @@ def test_without_libvmaf_one_line_refuses_at_once(clip: Path, tmp_path: Path, no
         yield np.zeros((24, 32, 3), np.uint8)
 
     line = "--vmaf needs an ffmpeg that has libvmaf, on PATH or by: pip install imageio-ffmpeg"
-    with pytest.raises(UsageError, match=f"^{line}$"):
+    with pytest.raises(UsageError, match=f"^{line.lstrip('-')}$"):
         inrcodec.encode(frames(), str(tmp_path / "a.inrv"), vmaf=93)
     assert not taken and os.listdir(tmp_path) == []
     done = inrc("encode", clip, "missing.mp4", "-o", f"{tmp_path}/new/", "--vmaf", "93")

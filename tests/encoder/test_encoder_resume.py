@@ -177,7 +177,7 @@ def test_another_request_keeps_the_work_unless_it_is_told_to_overwrite(
     else:
         source = write_clip(tmp_path / "other.mp4", 255 - moving_gradient(48, 32, 12))
     held = sorted(os.listdir(folder))
-    with pytest.raises(UsageError, match=f"another {change}.*-y"):
+    with pytest.raises(UsageError, match=f"another {change}.*overwrite=True"):
         inrcodec.encode(str(source), str(output), asked)
     assert sorted(os.listdir(folder)) == held
     progress = StopsAt(2.0)

@@ -160,7 +160,9 @@ def test_another_size_may_be_asked_for(clip: str, first: str, tmp_path: Path) ->
     assert own < larger.file_bytes <= own + 3000
     smaller = inrcodec.encode(clip, output, goes_on(first, size_bytes=own - 1500, overwrite=True))
     assert smaller.file_bytes <= own - 1500
-    with pytest.raises(TargetUnreachable, match="networks of .*; the smallest reachable is --size") as caught:
+    with pytest.raises(
+        TargetUnreachable, match="networks of .*; the smallest reachable is size_bytes="
+    ) as caught:
         inrcodec.encode(clip, output, goes_on(first, size_bytes=200, overwrite=True))
     least = caught.value.smallest_bytes
     assert least is not None
@@ -247,12 +249,12 @@ def test_what_the_file_says_is_not_asked_for_again(first: str, clip: str, words:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "nerv"}, "leave --model out"),
-        ({"model_options": {"channels": "3"}}, "leave --model-option out"),
-        ({"parameters": 1000}, "leave --parameters out"),
-        ({"seed": 8}, "leave --seed out"),
-        ({"segment": 4}, "leave --segment out"),
-        ({"psnr_db": 30.0}, "--psnr searches for a network"),
+        ({"model": "nerv"}, "leave model out"),
+        ({"model_options": {"channels": "3"}}, "leave model_options out"),
+        ({"parameters": 1000}, "leave parameters out"),
+        ({"seed": 8}, "leave seed out"),
+        ({"segment": 4}, "leave segment out"),
+        ({"psnr_db": 30.0}, "psnr_db searches for a network"),
         ({"prune": 0.5, "resume_from": "missing.inrv"}, "missing.inrv does not exist"),
         ({"resume_from": "-"}, "expected a file, found a pipe"),
         (

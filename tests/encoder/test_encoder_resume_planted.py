@@ -227,7 +227,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_a_damaged_state_names_the_folder_and_what_to_do(kept: Kept, damage: str) -> None:
     DAMAGES[damage](kept.folder / "state.json")
     before = sorted(os.listdir(kept.folder))
-    with pytest.raises(UsageError, match="damaged state.json; delete the folder, or add -y") as refused:
+    with pytest.raises(
+        UsageError, match="damaged state.json; delete the folder, or add overwrite=True"
+    ) as refused:
         kept.opened()
     assert str(kept.folder) in str(refused.value)
     assert sorted(os.listdir(kept.folder)) == before

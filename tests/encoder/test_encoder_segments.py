@@ -186,10 +186,10 @@ def test_too_few_bytes_are_told_with_the_least_that_do(scenes: Path, tmp_path: P
     asked = replace(DRAFT, segment=25, epochs=0.1, size_bytes=900)
     with pytest.raises(TargetUnreachable, match="in 3 segments; the smallest") as caught:
         inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), asked)
-    smallest = int(str(caught.value).split("--size ")[1].split()[0])
+    smallest = int(str(caught.value).split("size_bytes=")[1].split()[0])
     result = inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), replace(asked, size_bytes=smallest))
     assert result.file_bytes <= smallest
-    with pytest.raises(UsageError, match="--segment"):
+    with pytest.raises(UsageError, match="segment"):
         inrcodec.encode(str(scenes), str(tmp_path / "b.inrv"), replace(asked, segment=0))
 
 
@@ -223,7 +223,7 @@ def test_a_network_that_is_too_large_is_told_with_the_size_of_the_file(
         inrcodec.encode(str(scenes), str(tmp_path / "a.inrv"), asked)
     # The first of three segments has more than a third of the bytes, but not all.
     assert 12_000 < caught.value.least_bytes < 3 * 9000
-    assert str(caught.value).endswith(f"give --size {caught.value.least_bytes}")
+    assert str(caught.value).endswith(f"give size_bytes={caught.value.least_bytes}")
 
 
 class Spoken(Silent):

@@ -310,7 +310,7 @@ def test_workers_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     for text in ("local", "local:0", "local:two", "ray:", "ray://", "ray://head", "dask"):
         with pytest.raises(ValueError, match="does not name workers"):
             parse_workers(text)
-        with pytest.raises(UsageError, match="--workers"):
+        with pytest.raises(UsageError, match="workers"):
             EncodeSettings(workers=text)
     monkeypatch.setattr("inrcodec.settings.encode.find_spec", lambda name: None)
     EncodeSettings(workers="local:2")

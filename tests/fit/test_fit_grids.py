@@ -476,7 +476,7 @@ def test_sizes_and_lengths(tmp_path: Path, width: int, height: int, count: int) 
     try:
         result = inrcodec.encode(str(source), str(tmp_path / "a.inrv"), asked)
     except TargetUnreachable as error:
-        assert re.search(r"--size \d+", str(error))
+        assert re.search(r"size_bytes=\d+", str(error))
         return
     with inrcodec.open(tmp_path / "a.inrv", "cpu") as video:
         assert video[:].shape == (count, height, width, 3)
@@ -528,7 +528,7 @@ def test_part_of_a_source(clip: Path, tmp_path: Path) -> None:
 def test_a_size_too_small_names_one_that_is_not(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(TargetUnreachable) as caught:
         inrcodec.encode(str(clip), str(tmp_path / "a.inrv"), replace(SETTINGS, size_bytes=300))
-    assert re.search(r"--size \d+", str(caught.value))
+    assert re.search(r"size_bytes=\d+", str(caught.value))
     assert not (tmp_path / "a.inrv").exists()
 
 

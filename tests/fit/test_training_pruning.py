@@ -150,6 +150,6 @@ def test_fine_tuning_changes_what_is_left() -> None:
 
 def test_a_model_without_weights_cannot_be_pruned() -> None:
     properties = VideoProperties(48, 32, 8, Fraction(25), Fraction(1, 25))
-    with pytest.raises(UsageError, match="--prune: supermask has no weights"):
+    with pytest.raises(UsageError, match="prune: supermask has no weights"):
         plan_segment(properties, replace(PAPER, model="supermask", prune=0.1))
     assert plan_segment(properties, replace(PAPER, model="supermask")).family.name == "supermask"

@@ -91,7 +91,7 @@ def test_an_unreachable_target_names_one_that_can_be_reached(model: str, options
     asked = EncodeSettings(model=model, model_options=options, bpp=0.06)
     with pytest.raises(TargetUnreachable) as caught:
         plan_segment(clip, asked)
-    named = re.search(r"--size (\d+) \(--bpp ([\d.]+)\)", str(caught.value))
+    named = re.search(r"size_bytes=(\d+) \(bpp=([\d.]+)\)", str(caught.value))
     assert named is not None
     assert str(caught.value).startswith("6 bytes (0.0543 bpp) are too few")
     size, bpp = int(named[1]), float(named[2])
@@ -144,7 +144,7 @@ def test_every_target_is_planned_or_refused_with_a_larger_one(
     try:
         plan = plan_segment(clip, asked)
     except TargetUnreachable as error:
-        named = re.search(r"--size (\d+)", str(error))
+        named = re.search(r"size_bytes=(\d+)", str(error))
         assert named is not None
         assert int(named[1]) > size
         return
@@ -168,7 +168,7 @@ def test_a_network_too_large_for_any_file_is_refused_before_a_fit(preset: str) -
     asked = EncodeSettings(parameters=20_000, preset=preset)
     with pytest.raises(TargetUnreachable, match=r"12 bytes .* too few for hnerv of 20000 values") as caught:
         plan_segment(clip, asked)
-    named = re.search(r"--size (\d+)", str(caught.value))
+    named = re.search(r"size_bytes=(\d+)", str(caught.value))
     assert named is not None
     size = int(named[1])
     plan = plan_segment(clip, replace(asked, size_bytes=size))
@@ -180,7 +180,7 @@ def test_a_network_too_large_for_any_file_is_refused_before_a_fit(preset: str) -
 @pytest.mark.parametrize("parameters", [10, 100_000])
 def test_masks_are_not_planned_by_a_count(parameters: int) -> None:
     asked = EncodeSettings(model="supermask", parameters=parameters, size_bytes=50_000)
-    with pytest.raises(UsageError, match="^--parameters: supermask is planned by its bits; give --bpp or"):
+    with pytest.raises(UsageError, match="^parameters: supermask is planned by its bits; give bpp or"):
         plan_segment(properties(320, 160, 30), asked)
 
 
@@ -195,7 +195,7 @@ def test_too_few_parameters_name_the_least(model: str) -> None:
 
 
 def test_a_count_and_a_width_exclude_each_other() -> None:
-    with pytest.raises(UsageError, match="--parameters and --model-option width exclude"):
+    with pytest.raises(UsageError, match="parameters and model_options width exclude"):
         plan_segment(
             properties(320, 160, 30), EncodeSettings(parameters=20_000, model_options={"width": "200"})
         )
@@ -234,7 +234,7 @@ def test_what_readers_refuse_is_not_fitted(
     size: tuple[int, int], options: dict[str, str], limit: str
 ) -> None:
     asked = EncodeSettings(model="hnerv", model_options=options)
-    with pytest.raises(UsageError, match=f"too large for one file: expected at most {limit} = .*--scale, or"):
+    with pytest.raises(UsageError, match=f"too large for one file: expected at most {limit} = .*scale, or"):
         plan_segment(properties(*size, 10), asked)
 
 

@@ -143,7 +143,7 @@ def test_a_further_metric_that_is_missing_is_refused_at_once(
     assert run(["compare", str(clip), "-o", str(tmp_path / "page.html"), "--metric", "vmaf"]) == 2
     line = only_line(capsys.readouterr().err.encode())
     assert "vmaf needs an ffmpeg that has libvmaf" in line and os.listdir(tmp_path) == []
-    with pytest.raises(UsageError, match="--metric: expected xpsnr, vmaf, each once, found flip"):
+    with pytest.raises(UsageError, match="metrics: expected xpsnr, vmaf, each once, found flip"):
         ComparisonSettings(metrics=["flip"])
 
 

@@ -74,7 +74,7 @@ def test_every_nth_frame(tmp_path: Path, name: str, every: int, start: int, stop
 
 def test_every_is_a_whole_number_from_one(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", gradient(16, 16, 2))
-    with pytest.raises(UsageError, match="--every: expected a whole number from 1, found 0"):
+    with pytest.raises(UsageError, match="every: expected a whole number from 1, found 0"):
         read_clip(str(path), SourceSettings(every=0))
     rate = read_clip(str(path), SourceSettings(every=2**40)).properties.frame_rate
     assert rate == Fraction(1, 2**31 - 1)
@@ -157,7 +157,7 @@ def test_more_frames_than_memory_are_refused(
     path = write_video(tmp_path / name, gradient(64, 48, 50))
     frame_bytes = 64 * 48 * 3
     monkeypatch.setattr("inrcodec.video.reader.physical_memory_bytes", lambda: 20 * frame_bytes)
-    with pytest.raises(UsageError, match=r"50 frames of 64x48 take .*--frames .*--scale") as caught:
+    with pytest.raises(UsageError, match=r"50 frames of 64x48 take .*frames .*scale") as caught:
         read_clip(str(path), ALL)
     assert "\n" not in str(caught.value)
     assert len(read_clip(str(path), SourceSettings(frames=FrameRange(10, 30))).frames) == 20
@@ -176,7 +176,7 @@ def test_centre_crop_of_odd_margins() -> None:
 
 def test_a_crop_larger_than_the_frame(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", gradient(16, 16))
-    with pytest.raises(UsageError, match=r"--crop 17x16 is larger than the frames \(16x16\)"):
+    with pytest.raises(UsageError, match=r"crop 17x16 is larger than the frames \(16x16\)"):
         read_clip(str(path), SourceSettings(crop=Size(17, 16)))
 
 

@@ -224,7 +224,7 @@ def test_an_error_late_in_the_sound_names_the_track(tmp_path: Path, notes: Notes
     sound = extras.tracks[0]
     headless = sound.packets[3]._replace(data=b"abcdefgh")
     strange = dataclasses.replace(sound, packets=(*sound.packets[:3], headless))
-    with pytest.raises(OutputError, match=r"aac \(audio\).*--no-audio"):
+    with pytest.raises(OutputError, match=r"aac \(audio\).*audio=False"):
         write_black(tmp_path / "b.mkv", Extras((strange,)), notes)
 
 

@@ -94,8 +94,8 @@ def _selected(source: str, settings: ComparisonSettings, progress: Progress) -> 
     frames = first_frames(source, settings.first_seconds, selected.stream)
     if frames != FrameRange():
         progress.note(
-            f"only the first {settings.first_seconds:g} seconds are compared; choose others with --frames, "
-            "or all with --frames :"
+            f"only the first {settings.first_seconds:g} seconds are compared; choose other frames, or all "
+            "by the range :"
         )
     return replace(selected, frames=frames)
 

@@ -170,7 +170,7 @@ class _Forecast:
                 lambda done: self.progress.stage(_FITTING, done, total),
             )
         except (RivalFailed, TargetUnreachable) as error:
-            self.remarks.append(f"PSNR: unknown, because samples could not be measured ({error})")
+            self.remarks.append(f"PSNR: unknown, because samples could not be measured ({error.text})")
         return planned
 
     def _curve(self, stretches: list[Frames]) -> RivalCurve:
