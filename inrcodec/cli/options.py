@@ -229,13 +229,14 @@ def procedure_options(command: Command) -> Command:
             "--batch",
             "batch_frames",
             type=click.IntRange(1),
-            help="Frames per step (not for inrc).  [default: 1; paper: 2]",
+            help="Frames per step: more of them take less time on a GPU, and fit less well (not for inrc).  "
+            "[default: 1; paper: 2]",
         ),
         _network(
             "--learning-rate",
             type=POSITIVE,
             help="Learning rate, capped for wide networks (not for inrc).  "
-            "[default: by preset, higher for short fits]",
+            "[default: by preset, higher for short fits and for a --batch]",
         ),
         _network(
             "--optimizer",

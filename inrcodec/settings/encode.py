@@ -136,10 +136,11 @@ class EncodeSettings:
         minmax = preset.minmax
         if minmax is not None:
             minmax = MinMaxBits(self.weight_bits or minmax.weight, self.embedding_bits or minmax.embedding)
+        batch_frames = self.batch_frames or preset.batch_frames
         return replace(
             preset,
-            learning_rate=self.learning_rate or preset.learning_rate,
-            batch_frames=self.batch_frames or preset.batch_frames,
+            learning_rate=self.learning_rate or preset.rate_for(batch_frames),
+            batch_frames=batch_frames,
             optimizer=self.optimizer or preset.optimizer,
             loss=self.loss or preset.loss,
             prune=preset.prune if self.prune is None else self.prune,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -59,6 +60,30 @@ class Preset:
     """Fraction of the weights that are set to zero; see `fit.training.loop.PRUNING_AT`."""
     minmax: MinMaxBits | None = None
     """Bits for quantising after a float fit; None learns steps, and penalises bits, during the fit."""
+
+    def rate_for(self, batch_frames: int) -> float:
+        """The learning rate for steps of this many frames: it rises with their root, but not for `paper`.
+
+        PSNR of 48 frames, 0.4 bpp, after 30 epochs (below: 100), in dB, by frames a step and factor on the
+        rate that suits one frame:
+
+            frames             1      2             4             8
+            factor             1      1      1.4    1      2      1      2.5
+            HNeRV   Bunny      28.71  28.56  28.75  28.06  28.65  27.25  27.92
+                    Carphone   31.99  31.46  31.66  30.70  31.75  29.44  29.85
+            NeRV    Bunny      28.32  28.30  28.37  27.98  27.93  26.86  27.48
+                    Carphone   29.49  29.11  29.20  28.50  28.51  27.25  27.81
+            HNeRV   Bunny      30.10                       30.00
+                    Carphone   32.50                       32.49
+            NeRV    Bunny      29.43                       29.31
+                    Carphone   30.55                       30.03
+
+        After 208 epochs NeRV has 30.90 dB for Carphone, and 30.67 with four frames a step. More frames lose
+        quality at equal epochs, the less the longer the fit is, so that one is the default.
+        """
+        if self.batch_frames > 1:
+            return self.learning_rate
+        return self.learning_rate * math.sqrt(batch_frames)
 
 
 PRESETS: Mapping[str, Preset] = {
