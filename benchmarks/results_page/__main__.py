@@ -60,6 +60,7 @@ PARTS = (
     Part("Rate control within a time", ("rate-control-time*.json",), tables.rate_control_in_time),
     Part("Predictions", ("prediction.json",), costs.predictions),
     Part("Single files", ("bunny-*.json",), tables.single, together=True),
+    Part("Presets", ("presets.json",), costs.presets),
     Part("Ablation of inrc", ("ablation.json",), tables.ablation),
     Part("Tables of the papers", ("paper-*.json",), tables.paper),
     Part("Frame interpolation", ("interpolation-*.json",), tables.interpolation, together=True),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 
 from benchmarks.prediction import cpu_seconds
 from benchmarks.results_page.tables import Cell, Report, table
+
+_COST = ("cpu_seconds", "psnr_db")
 
 
 def predictions(report: Report) -> Iterator[str]:
@@ -33,6 +36,24 @@ def predictions(report: Report) -> Iterator[str]:
             )
         )
     return table(head, lines)
+
+
+def presets(report: Report) -> Iterator[str]:
+    """CPU seconds and PSNR of each preset: over all clips that have every preset, then for each clip."""
+    found: dict[str, dict[str, Report]] = {}
+    for row in report["results"]:
+        found.setdefault(row["clip"], {})[row["preset"]] = row
+    names = [name for name in ("draft", "fast", "medium", "slow") if any(name in of for of in found.values())]
+    whole = [of for of in found.values() if all(name in of for name in names)]
+    means: list[Cell] = [f"mean of {len(whole)}"]
+    for name in names:
+        means += [fmean(of[name][key] for of in whole) if whole else None for key in _COST]
+    rows = [
+        (clip, *(of[name][key] if name in of else None for name in names for key in _COST))
+        for clip, of in found.items()
+    ]
+    head = [f"{name}, {what}" for name in names for what in ("CPU s", "PSNR, dB")]
+    return table(("clip", *head), [means, *rows])
 
 
 def decoding(report: Report) -> Iterator[str]:
