@@ -137,7 +137,8 @@ class SegmentRenderer:
                 codes = self.decoder.codes(at.tolist(), self._largest)
             else:
                 codes = as_codes(self.decoder(at).float(), self._largest)
-            return torch.rot90(codes, -self._quarter_turns, (1, 2))
+            # It copies frames that it does not turn, too.
+            return torch.rot90(codes, -self._quarter_turns, (1, 2)) if self._quarter_turns else codes
 
     def _position_dtype(self, positions: Sequence[float]) -> torch.dtype:
         """int64 for whole positions, which pick frames; else float64, or float32 on Apple's GPU."""

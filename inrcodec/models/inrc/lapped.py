@@ -119,51 +119,36 @@ def add_synthesis(planes: Planes, latents: Tensor, steps: Tensor, is_smooth: boo
     with the number of blocks that have latents, and is lowest if channels come last in memory. Except at
     image edges, the gains of smooth chroma make an error of any latent equally large in the colours.
     """
-    images = planes.luma[:, 0], planes.chroma[:, 0], planes.chroma[:, 1]
-    for image, first, side in zip(images, FIRST_CHANNELS, KERNEL_SIDES, strict=True):
-        blocks = latents[:, first : first + side * side].permute(0, 2, 3, 1)
-        _add_blocks(image, blocks, steps[:, 0], is_smooth and first > 0)
+    luma, chroma = latents[:, : FIRST_CHANNELS[1]], latents[:, FIRST_CHANNELS[1] :]
+    for images, values, side in ((planes.luma, luma, BLOCK), (planes.chroma, chroma, KERNEL_SIDES[1])):
+        blocks = values.unflatten(1, (-1, side * side)).permute(0, 1, 3, 4, 2)
+        _add_blocks(images, blocks, steps[:, 0], is_smooth and images is planes.chroma)
 
 
-def _add_blocks(image: Tensor, blocks: Tensor, steps: Tensor, is_smooth: bool) -> None:
-    """Add blocks of latents (B, h, w, side^2), with steps (B, h, w), to images (B, side h, side w).
+def _add_blocks(images: Tensor, blocks: Tensor, steps: Tensor, is_smooth: bool) -> None:
+    """Add blocks of latents (B, C, h, w, side^2), with steps (B, h, w), to images (B, C, side h, side w).
 
     Blocks are first filtered as if others followed beyond the image edges; the filter is then undone there.
     """
-    (frames, height, width, size), side = blocks.shape, math.isqrt(blocks.shape[3])
-    tiles = image.new_zeros(frames, height + 1, width + 1, size)
-    if not image.is_cpu:
-        # The host would wait for the number of blocks with latents.
-        values = blocks.to(image.dtype) * steps[..., None]
-        spread = values @ _bumps(side, is_smooth, image.device)
-        for number, part in enumerate(torch.split(spread, size, 3)):
-            down, across = divmod(number, 2)
-            tiles[:, down : down + height, across : across + width] += part
-        _add_tiles(image, tiles)
-        return
+    *leading, height, width, size = blocks.shape
+    side = math.isqrt(size)
     # With channels last, several latents are compared with zero at once.
-    is_dense = blocks.stride(3) == 1 and blocks.stride(2) % 8 == 0
+    is_dense = blocks.stride(4) == 1 and blocks.stride(3) % 8 == 0
     chunks = blocks.view(torch.int64) if is_dense else blocks
-    frame, row, column = cells = chunks.ne(0).any(3).nonzero(as_tuple=True)
+    frame, channel, row, column = cells = chunks.ne(0).any(4).nonzero(as_tuple=True)
     if not len(frame):
         return
-    values = blocks[cells].to(image.dtype) * steps[cells][:, None]
-    spread = values @ _bumps(side, is_smooth, image.device)
+    values = blocks[cells].to(images.dtype) * steps[frame, row, column][:, None]
+    spread = values @ _bumps(side, is_smooth, images.device)
+    tiles = images.new_zeros(*leading, height + 1, width + 1, size)
     for number, part in enumerate(torch.split(spread, size, 1)):
-        tiles[frame, row + number // 2, column + number % 2] += part
-    _add_tiles(image, tiles)
-
-
-def _add_tiles(image: Tensor, tiles: Tensor) -> None:
-    """Add tiles (B, h + 1, w + 1, side^2), half a block before the blocks, to images (B, side h, side w)."""
-    frames, height, width, size = tiles.shape
-    side = math.isqrt(size)
-    tall = tiles.view(*tiles.shape[:3], side, side).transpose(2, 3)
-    bordered = tall.reshape(frames, side * height, side * width)
-    matrix, half = _border_filter(side, image.device), side // 2
-    for turned in (bordered, bordered.transpose(1, 2)):
+        tiles[frame, channel, row + number // 2, column + number % 2] += part
+    tall = tiles.view(*tiles.shape[:4], side, side).transpose(3, 4)
+    bordered = tall.reshape(*leading, side * (height + 1), side * (width + 1))
+    matrix, half = _border_filter(side, images.device), side // 2
+    for turned in (bordered, bordered.transpose(2, 3)):
         _unfilter_edges(turned, matrix)
-    image += bordered[:, half:-half, half:-half]
+    images += bordered[..., half:-half, half:-half]
 
 
 def _unfilter_edges(bordered: Tensor, matrix: Tensor) -> None:

@@ -218,9 +218,9 @@ def _tiles(images: Tensor, whole: Tensor, taps: Tensor, nodes: Nodes) -> Tensor:
 def _filtered(values: Tensor, taps: Tensor, step: int, count: int) -> Tensor:
     """`count` sums of `TAPS` values (N, C, n), `step` apart, times the taps (N, `TAPS`, 1, 1)."""
     first, *others = taps.unbind(1)
-    total = values[..., :count] * first
+    total = values.narrow(-1, 0, count) * first
     for place, tap in enumerate(others, 1):
-        total.addcmul_(values[..., place * step : place * step + count], tap)
+        total.addcmul_(values.narrow(-1, place * step, count), tap)
     return total
 
 
