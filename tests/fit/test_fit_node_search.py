@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from inrcodec.fit.grids.node_search import MARGIN, Costs, NodeSearch, References
-from inrcodec.models.inrc.overlapped import joined, predict_overlapped
+from inrcodec.models.inrc.overlapped import predict_overlapped
 from inrcodec.models.inrc.prediction import field_of
 from inrcodec.models.inrc.shapes import CELL
 
@@ -39,8 +39,8 @@ def test_its_tiles_are_those_of_the_decoder(pair: list[int]) -> None:
     images = planes(3)
     field = torch.randint(-60, 60, (1, 5, ROWS, COLUMNS), generator=torch.Generator().manual_seed(1)).float()
     field[:, 4] = field[:, 4].sign()
-    tiles, _ = (one := search(images[2:], images, [pair]))._tiles(field, None)
-    found = joined(tiles[:, None] * one._window, CELL // 2, CELL)
+    tiles, _ = (one := search(images[2:], images, [pair]))._tiles(field)
+    found = one._joined(tiles)
     after = images[pair[1]][None] if pair[0] != pair[1] else None
     expected = predict_overlapped(images[pair[0]][None], after, field / 4)[:, :, ::2]
     assert torch.allclose(found, expected, atol=1e-5)
@@ -49,7 +49,7 @@ def test_its_tiles_are_those_of_the_decoder(pair: list[int]) -> None:
 def test_motion_that_leads_beyond_the_margin_ends_there() -> None:
     images = planes(2)
     field = torch.full((1, 5, ROWS, COLUMNS), 4.0 * (MARGIN + 1000))
-    tiles, _ = search(images[1:], images, [[0, 0]])._tiles(field, None)
+    tiles, _ = search(images[1:], images, [[0, 0]])._tiles(field)
     assert torch.isfinite(tiles).all()
 
 

@@ -24,6 +24,8 @@ COARSE_WINDOW, WINDOW = 32, 24
 SMOOTHNESS = 0.012
 """Penalty on the mean absolute difference: per pixel of motion in the full search (pixels of the coarsest
 scale), and once for a vector taken over from a neighbour."""
+FINEST_ROWS = 2
+"""The distance between the rows of pixels that are compared at the finest scale."""
 COARSEST_SIDE = 80
 """Approximate longer side of the coarsest images, pixels."""
 
@@ -49,12 +51,14 @@ def search(current: Tensor, reference: Tensor) -> Tensor:
         scale //= 2
 
 
-def _window_mean(differences: Tensor, window: int, scale: int) -> Tensor:
-    """Mean over the window of each node; windows are cropped at image edges."""
+def _window_mean(differences: Tensor, window: int, scale: int, rows: int = 1) -> Tensor:
+    """Mean over the window of each node, from every `rows`-th row; windows are cropped at image edges."""
     stride = CELL // scale
     size = max(stride, window // scale)
     size += (size - stride) % 2
-    return F.avg_pool2d(differences, size, stride, (size - stride) // 2, count_include_pad=False)
+    padding = (size - stride) // 2
+    kernel, strides = (size // rows, size), (stride // rows, stride)
+    return F.avg_pool2d(differences, kernel, strides, (padding // rows, padding), count_include_pad=False)
 
 
 def _all_shifts(current: Tensor, reference: Tensor, scale: int) -> Tensor:
@@ -84,12 +88,14 @@ def _around(
 ) -> Tensor:
     """Refine `motion` by its neighbours' vectors and, for each of `steps`, by the eight shifts around it."""
 
-    side = CELL // scale
+    side, rows = CELL // scale, FINEST_ROWS if scale == 1 else 1
+    compared = current[:, :, ::rows].contiguous()
 
     def cost_of(candidate: Tensor) -> Tensor:
         nodes = (candidate / scale).permute(0, 2, 3, 1)[:, :, None, :, None]
-        at_pixels = nodes.expand(-1, -1, side, -1, side, -1).reshape(len(nodes), *current.shape[2:], 2)
-        return _window_mean((current - _warped(reference, at_pixels)).abs_(), WINDOW, scale)
+        spread = nodes.expand(-1, -1, side // rows, -1, side, -1)
+        at_pixels = spread.reshape(len(nodes), *compared.shape[2:], 2)
+        return _window_mean((compared - _warped(reference, at_pixels, rows)).abs_(), WINDOW, scale, rows)
 
     best, least = motion, cost_of(motion)
 
@@ -111,10 +117,10 @@ def _around(
     return best
 
 
-def _warped(images: Tensor, motion: Tensor) -> Tensor:
-    """Images (B, C, h, w) warped by motion (B, h, w, 2), one vector per pixel, in pixels."""
+def _warped(images: Tensor, motion: Tensor, rows: int) -> Tensor:
+    """Every `rows`-th row of images (B, C, h, w) warped by motion (B, h / rows, w, 2), in pixels."""
     size = *images.shape[2:], motion.dtype, motion.device
-    return look_up(images, torch.addcmul(_centres(*size), motion, pixel_units(*size)))
+    return look_up(images, torch.addcmul(_centres(*size)[::rows], motion, pixel_units(*size)))
 
 
 @lru_cache(maxsize=32)

@@ -38,6 +38,7 @@ from inrcodec.fit.grids.step_search import (
     first_step,
 )
 from inrcodec.fit.job import FitJob, FittedSegment
+from inrcodec.models.inrc.block_sizes import SIZES
 from inrcodec.models.inrc.inrc import NETWORK_BITS
 from inrcodec.models.inrc.prediction import step_sizes
 from inrcodec.models.inrc.shapes import network_specs
@@ -123,7 +124,8 @@ class GridFit:
     def first_cost(self) -> float:
         """Prune and pass once more: the logarithm of the bits, in which lower quality counts as more bits."""
         self._prune_motion(1)
-        self._code()
+        # Blocks of one size take half the time, and compare as well.
+        self._code(sizes=1)
         self._latents.fit_entropy(ENTROPY_ROUNDS)
         bits = self._latents.estimated_bits() + self._motion.bits()
         return math.log(bits) - BITS_A_DB * self._latents.coded.psnr_db
@@ -131,8 +133,6 @@ class GridFit:
     def settle(self) -> None:
         """Fit the entropy models, which began with those of another hierarchy, as long as others."""
         self._motion.fit_entropy(FIRST_ROUNDS // 2)
-        self._prune_motion(1)
-        self._code()
         self._latents.fit_entropy(FIRST_ROUNDS)
 
     def run(self) -> FittedSegment:
@@ -204,12 +204,12 @@ class GridFit:
             self._step = start.symbols.latent_step
         return start
 
-    def _code(self) -> None:
-        """Choose latents for the current motion and step."""
+    def _code(self, sizes: int = SIZES) -> None:
+        """Choose latents for the current motion and step, with the first `sizes` of groups."""
         with self._pace.choosing.timed():
             field = self._motion.field()
             self._fineness = step_sizes(field, self._segment.tree, *self._segment.config.fineness)
-            self._latents.code(field, self._fineness * self._step, PRICE)
+            self._latents.code(field, self._fineness * self._step, PRICE, sizes)
         self._coded_step = self._step
         self._progress.picture(self._picture)
 

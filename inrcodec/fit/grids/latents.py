@@ -76,6 +76,7 @@ class LatentFit:
         self._coded: Coded | None = None
         self.is_filtered = is_filtered
         """Whether latents of anchors are chosen for the filtered source, which takes a motion search more."""
+        self._tried = range(SIZES)
         self._bits_of_sizes: dict[int, Tensor] = {}
         """`_size_bits` by kind of frame, of one pass."""
         self.frames: dict[int, Planes] = {}
@@ -101,12 +102,14 @@ class LatentFit:
         self._coded = other.coded
 
     @torch.no_grad()
-    def code(self, field: Tensor, steps: Tensor, price: float) -> Coded:
+    def code(self, field: Tensor, steps: Tensor, price: float, tried: int = SIZES) -> Coded:
         """Choose the latents of all frames again.
 
         `field` (T, 5, rows, columns) is in pixels, `steps` are (T, 1, h, w). `price` is the squared error per
         bit, in squared steps of each block; finer steps thus weight errors that propagate to other frames.
+        Groups may have the first `tried` sizes.
         """
+        self._tried = range(tried)
         segment, tree = self._segment, self._segment.tree
         is_smooth = segment.config.is_smooth
         size = (segment.frame_count, CHANNELS, segment.height // BLOCK, segment.width // BLOCK)
@@ -165,10 +168,10 @@ class LatentFit:
         levels, before, sizes = self._segment.levels[rows], self.coded.latents[rows], self.coded.sizes[rows]
         if self._segment.config.version == 0:
             return self._rated(limited, before, references, levels, price)[0], sizes
-        choice = SizeChoice(limited, before, sizes, is_dc_predicted)
-        found = self._rated_each([*map(choice.option, range(SIZES))], references, levels, price)
+        choice = SizeChoice(limited, before, sizes, is_dc_predicted, self._tried)
+        found = self._rated_each([*map(choice.option, self._tried)], references, levels, price)
         gains = torch.stack([summed(gain) for _, gain in found])
-        sizes = (gains - price * self._size_bits(batch)).argmax(0).to(torch.uint8)
+        sizes = (gains - price * self._size_bits(batch)[: len(self._tried)]).argmax(0).to(torch.uint8)
         if is_dc_predicted:
             wanted, before = choice.chosen(sizes)
             return choose_first(self.entropy, wanted, steps, before, references, levels, price), sizes

@@ -10,7 +10,7 @@ dirty pictures", 1986).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -91,6 +91,16 @@ def shifts_of(channels: Sequence[int], steps: int) -> tuple[Change, ...]:
 
 BALANCING = (cleared(BALANCE), *shifts_of((BALANCE,), 1), *shifts_of((BALANCE,), 2))
 """Changes that leave the motion as it is."""
+# Half and common shift together move one reference and leave the other where it is.
+ONE_SIDED = {
+    moved((axis, by), (axis + 2, same * by)): (0 if same == 1 else 1,)
+    for axis in (0, 1)
+    for by in (1, -1)
+    for same in (1, -1)
+}
+"""Changes that move one reference, with the side of the other."""
+STILL: dict[Change, tuple[int, ...]] = {**ONE_SIDED, **dict.fromkeys(BALANCING, (0, 1))}
+"""Sides whose tiles stay as they are, by change."""
 
 
 def _one_reference() -> tuple[tuple[Change, ...], ...]:
@@ -98,12 +108,10 @@ def _one_reference() -> tuple[tuple[Change, ...], ...]:
 
 
 def _two_references() -> tuple[tuple[Change, ...], ...]:
-    # Half and common shift together move one reference and leave the other where it is.
-    one = [moved((axis, by), (axis + 2, same * by)) for axis in (0, 1) for by in (1, -1) for same in (1, -1)]
     return (
         (cleared(0, 1, 2, 3, 4), cleared(0, 1), cleared(2, 3), *NEIGHBOURS),
         shifts_of(range(4), 2),
-        tuple(one),
+        tuple(ONE_SIDED),
         shifts_of(range(4), 1),
         BALANCING,
     )
@@ -166,14 +174,16 @@ class NodeSearch:
         height, width = planes.shape[2:]
         rows, columns, over = height // CELL, width // CELL, overlap_of(CELL)
         down, across = window(rows, CELL)[:, ::ROWS], window(columns, CELL)
-        self._window = (down[:, :, None, None] * across).to(planes.device)
-        """(rows, tile / ROWS, columns, tile)."""
-        self._stride, self._plane = references.stride, references.plane
+        self._window = (down[:, None, :, None] * across[:, None]).to(planes.device)
+        """(rows, columns, tile / ROWS, tile)."""
+        self._plane, self._stride = references.plane, references.stride
         top, left = (torch.arange(count, device=planes.device) * CELL - over for count in (rows, columns))
         tile = CELL + 2 * over
-        ys = top[:, None] + torch.arange(0, tile, ROWS, device=planes.device) + MARGIN
-        xs = left[:, None] + torch.arange(tile, device=planes.device) + MARGIN
-        self._at = self._stride * ys[:, :, None, None] + xs
+        self._at = self._stride * (top + MARGIN)[:, None] + left + MARGIN
+        """The first value of the tile of each node, (rows, columns)."""
+        down = torch.arange(tile // ROWS, device=planes.device)[:, None] * (ROWS * self._stride)
+        self._inside = down + torch.arange(tile, device=planes.device)
+        """How far the values of a tile lie behind its first, (tile / ROWS, tile)."""
         # Bounds of motion by which a tile stays within the margin.
         least = -SUBPIXELS * (left + MARGIN), -SUBPIXELS * (top + MARGIN)
         last = width + MARGIN - tile - left, height + MARGIN - tile - top
@@ -192,19 +202,19 @@ class NodeSearch:
         self, group: Sequence[Change], finest: Tensor, coarser: Tensor, bits: Callable[[Tensor], Tensor]
     ) -> Tensor:
         field = finest + coarser
-        tiles, looked_up = self._tiles(field, None)
-        residual = self._now - joined(tiles[:, None] * self._window, CELL // ROWS, CELL)
+        tiles, sides = self._tiles(field)
+        residual = self._now - self._joined(tiles)
         energy = F.avg_pool2d(residual.square(), (8 // ROWS, 8)) * 64
         weights = self._costs.weights.view(-1, 1, 1, 1)
         slopes = ROWS * F.avg_pool2d(weights / (1 + energy * weights / self._costs.knee), CELL // 8)
-        left = self._cut(residual)
+        twice_left = 2 * self._cut(residual)
         spent = bits(finest)
         best, most = finest, torch.zeros_like(spent)
         for change in group:
             changed = change(finest, field)
-            trial, _ = self._tiles(changed + coarser, looked_up if change in BALANCING else None)
-            added = (trial - tiles) * self._window
-            error = (added * (added - 2 * left)).sum((2, 4))[:, None] * slopes
+            still = {side: sides[side] for side in STILL.get(change, ())}
+            added = self._tiles(changed + coarser, still)[0].sub(tiles).mul_(self._window)
+            error = (added - twice_left).mul_(added).sum((3, 4))[:, None] * slopes
             gain = self._costs.price * (spent - bits(changed)) - error
             is_better = gain > most
             best, most = torch.where(is_better, changed, best), torch.where(is_better, gain, most)
@@ -212,18 +222,23 @@ class NodeSearch:
         wins = (most > 0) & (most >= SIMILAR * F.max_pool2d(most, 3, 1, 1))
         return torch.where(wins, best, finest)
 
-    def _tiles(self, field: Tensor, looked_up: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
-        """Tiles (B, rows, tile / ROWS, columns, tile) without window, and also of each reference."""
-        if not self._has_two:
-            sides = [self._look_up(self._sides[0], field[:, :2])]
-            return sides[0], sides
-        half, common = field[:, :2], field[:, 2:4]
-        sides = looked_up or [
-            self._look_up(images, motion)
-            for images, motion in zip(self._sides, (common - half, common + half), strict=True)
+    def _tiles(self, field: Tensor, still: Mapping[int, Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Tiles (B, rows, columns, tile / ROWS, tile) without window, and also of each reference.
+
+        `still` has the tiles of references that the field leaves as they are.
+        """
+        motion = [field[:, :2]]
+        if self._has_two:
+            motion = [field[:, 2:4] - field[:, :2], field[:, 2:4] + field[:, :2]]
+        known = still or {}
+        sides = [
+            known[side] if side in known else self._look_up(images, motion[side])
+            for side, images in enumerate(self._sides)
         ]
+        if not self._has_two:
+            return sides[0], sides
         # The balance has the step of motion, a quarter.
-        share = (0.5 + field[:, BALANCE] / SUBPIXELS)[:, :, None, :, None]
+        share = (0.5 + field[:, BALANCE] / SUBPIXELS)[..., None, None]
         return torch.lerp(sides[1], sides[0], share), sides
 
     def _look_up(self, images: Sequence[Tensor], motion: Tensor) -> Tensor:
@@ -231,13 +246,26 @@ class NodeSearch:
         whole = torch.div(steps, SUBPIXELS, rounding_mode="floor")
         across, down = (steps - SUBPIXELS * whole).unbind(1)
         offsets = (SUBPIXELS * down + across) * self._plane + whole[:, 1] * self._stride + whole[:, 0]
-        at = offsets[:, :, None, :, None] + self._at
-        tiles = [image.index_select(0, one.reshape(-1)) for image, one in zip(images, at, strict=True)]
-        return torch.stack(tiles).view(at.shape)
+        at = offsets + self._at
+        tiles = [self._taken(image, one.reshape(-1)) for image, one in zip(images, at, strict=True)]
+        return torch.stack(tiles).view(*at.shape, *self._inside.shape)
+
+    def _taken(self, image: Tensor, first: Tensor) -> Tensor:
+        """The tiles of a flat image that begin at `first` (N,), one after another."""
+        if not image.is_cpu:
+            return image.index_select(0, (first[:, None, None] + self._inside).view(-1))
+        # A view of the tiles at all places, whose rows are copied as a whole, takes a third of the time.
+        count = len(image) - (self._inside.shape[0] - 1) * ROWS * self._stride - self._inside.shape[1] + 1
+        every = image.as_strided((count, *self._inside.shape), (1, ROWS * self._stride, 1))
+        return every.index_select(0, first)
+
+    def _joined(self, tiles: Tensor) -> Tensor:
+        """The prediction (B, 1, height / ROWS, width) of tiles without window."""
+        weighted = (tiles * self._window)[:, None].transpose(3, 4)
+        return joined(weighted, CELL // ROWS, CELL)
 
     def _cut(self, images: Tensor) -> Tensor:
-        """Images (B, 1, height / ROWS, width) as tiles (B, rows, tile / ROWS, columns, tile), 0 around."""
+        """Images (B, 1, height / ROWS, width) as tiles (B, rows, columns, tile / ROWS, tile), 0 around."""
         over = overlap_of(CELL)
         padded = F.pad(images[:, 0], (over, over, over // ROWS, over // ROWS))
-        tall = padded.unfold(1, (CELL + 2 * over) // ROWS, CELL // ROWS)
-        return tall.unfold(2, CELL + 2 * over, CELL).transpose(2, 3)
+        return padded.unfold(1, (CELL + 2 * over) // ROWS, CELL // ROWS).unfold(2, CELL + 2 * over, CELL)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.fit.grids.entropy import rounded
-from inrcodec.models.inrc.block_sizes import SIZES, resized
+from inrcodec.models.inrc.block_sizes import resized
 from inrcodec.models.inrc.dc_prediction import DC
 
 ROUNDING = 0.2
@@ -23,11 +23,13 @@ ROUNDING = 0.2
 class SizeChoice:
     """The coefficients of a batch for each size, and the latents that give their contexts."""
 
-    def __init__(self, wanted: Tensor, before: Tensor, sizes: Tensor, keeps_dc: bool) -> None:
+    def __init__(
+        self, wanted: Tensor, before: Tensor, sizes: Tensor, keeps_dc: bool, tried: Sequence[int]
+    ) -> None:
         """See `LatentFit` for the coefficients `wanted`, and the latents `before` with their `sizes`."""
         self._keeps_dc = keeps_dc
-        self._wanted = [resized(wanted, size, keeps_dc) for size in range(SIZES)]
-        self._before = [self._likely(size, before.float(), sizes) for size in range(SIZES)]
+        self._wanted = [resized(wanted, size, keeps_dc) for size in tried]
+        self._before = [self._likely(size, before.float(), sizes) for size in tried]
 
     def _likely(self, size: int, before: Tensor, sizes: Tensor) -> Tensor:
         """Latents for contexts of groups of one size: those before if the size is the same."""

@@ -121,7 +121,7 @@ def add_synthesis(planes: Planes, latents: Tensor, steps: Tensor, is_smooth: boo
     """
     luma, chroma = latents[:, : FIRST_CHANNELS[1]], latents[:, FIRST_CHANNELS[1] :]
     for images, values, side in ((planes.luma, luma, BLOCK), (planes.chroma, chroma, KERNEL_SIDES[1])):
-        blocks = values.unflatten(1, (-1, side * side)).permute(0, 1, 3, 4, 2)
+        blocks = values.unflatten(1, (-1, side * side)).permute(0, 1, 3, 4, 2)  # type: ignore[no-untyped-call]
         _add_blocks(images, blocks, steps[:, 0], is_smooth and images is planes.chroma)
 
 
