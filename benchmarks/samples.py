@@ -17,7 +17,7 @@ from typing import Any
 
 import av
 
-from benchmarks.record import BENCHMARK_CLIPS, write_report
+from benchmarks.record import BENCHMARK_CLIPS, stored_results, write_report
 from inrcodec.models.registry import FAMILIES
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip
@@ -91,12 +91,18 @@ def page(folder: Path, results: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.samples", description=__doc__)
-    parser.parse_args()
+    parser.add_argument("--model", action="append", help="make only the files of these models again")
+    models = parser.parse_args().model
     folder = Path("samples")
     folder.mkdir(exist_ok=True)
-    write_source(folder / SOURCE)
+    stored = {one["family"]: one for one in stored_results(folder / "samples.json")} if models else {}
+    if not stored:
+        write_source(folder / SOURCE)
     results = []
     for family in FAMILIES:
+        if stored and family.name not in models:
+            results.append(stored[family.name])
+            continue
         words = [*command_of(family.name)[1:], "-y", "--json"]
         done = subprocess.run([sys.executable, "-m", "inrcodec", *words], check=True, stdout=subprocess.PIPE)
         report = json.loads(done.stdout)

@@ -25,7 +25,9 @@ from bitstream import Section, Segment, Stream, StreamHeader, dump  # noqa: E402
 from bitstream.private_families import PRIVATE_FAMILIES, named_config  # noqa: E402
 from inrcodec.coding.grid_sections import GridSymbols, Parameters, encode_contextual  # noqa: E402
 from inrcodec.coding.sections import Steps, encode_section, row_count  # noqa: E402
-from inrcodec.models.family import AnyFamily, Role, TensorSpec, VideoInfo  # noqa: E402
+from inrcodec.models.family import ROLES_OF_MOMENTS, AnyFamily, Role, TensorSpec, VideoInfo  # noqa: E402
+from inrcodec.models.hinerv.hinerv import HiNeRV  # noqa: E402
+from inrcodec.models.hinerv.shapes import HiNeRVConfig, TemporalGrid  # noqa: E402
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig  # noqa: E402
 from inrcodec.models.inrc.inrc import Inrc  # noqa: E402
 from inrcodec.models.inrc.shapes import InrcConfig, context_specs  # noqa: E402
@@ -45,7 +47,7 @@ HIERARCHY = VideoInfo(width=31, height=23, frame_count=6)
 """For `inrc`: anchors 0, 3 and 5, then the batch of 1 and 4, then 2."""
 SEED = 2024
 DENSITIES = (39322, 19661, 6554)
-STEPS = {Role.WEIGHT: 0.0625, Role.BIAS: 0.0625, Role.EMBEDDING: 0.25}
+STEPS = {Role.WEIGHT: 0.0625, Role.BIAS: 0.0625, Role.EMBEDDING: 0.25, Role.GRID: 0.25}
 
 
 def configs() -> dict[str, tuple[AnyFamily, Any]]:
@@ -71,6 +73,11 @@ def configs() -> dict[str, tuple[AnyFamily, Any]]:
         "nerv-80-frequencies": (NeRV(), NeRVConfig(grid, NERV_FREQUENCIES, width=1)),
         # Kernels 3, 5, 5 and a reduction of 1.5; one step per row.
         "hnerv-variant-row-steps": (HNeRV(), HNeRVConfig(hybrid, 2, 3, kernels=(3, 5), reduction=150)),
+        # Level 0 has two grids, one of them with a moment for each frame; level 1 has one.
+        "hinerv": (
+            HiNeRV(),
+            HiNeRVConfig(grid, 4, (TemporalGrid(0, 3, 2), TemporalGrid(0, 2, 1), TemporalGrid(1, 2, 1))),
+        ),
         "snerv": (SNeRV(), SNeRVConfig(bands, embedding_channels=2, width=4, blocks=1)),
         "snerv-t": (SNeRVT(), SNeRVTConfig(bands, 2, 1, (2,), width=3, blocks=1)),
         # Some steps are a power of the importance, some minimal; frames have one or two references.
@@ -123,7 +130,7 @@ def tensor(spec: TensorSpec, step: Steps | None, stream: int) -> NDArray[np.floa
         symbols //= 2
     steps = np.atleast_1d(np.asarray(step, dtype=np.float32))
     shape = [1] * len(spec.shape)
-    shape[1 if spec.role is Role.EMBEDDING else 0] = len(steps)
+    shape[1 if spec.role in ROLES_OF_MOMENTS else 0] = len(steps)
     return (symbols * steps.reshape(shape)).astype(np.float32)
 
 

@@ -97,6 +97,7 @@ def test_golden_files_are_read_by_inspect(name: str) -> None:
 
 
 WITHOUT_EMBEDDING = (
+    "hinerv",
     "inrc",
     "inrc-cuts",
     "inrc-overlapped",
@@ -107,6 +108,7 @@ WITHOUT_EMBEDDING = (
     "supermask-nerv-uniform-fixed",
 )
 SECTION_AT_THE_END = {
+    "hinerv": "head.bias",
     "hnerv": "head.bias",
     "hnerv-variant-row-steps": "head.bias",
     "inrc": "latent",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bitstream import DEFAULT_LIMITS, Corrupt, Limits, Section
 from bitstream.coders import decode_section, encode_smallest
-from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
+from inrcodec.models.family import ROLES_OF_MOMENTS, STEPPED_ROLES, Role, TensorSpec
 
 LARGEST_HALF = 65504.0
 """The largest finite float16."""
@@ -76,10 +76,10 @@ def _decode(spec: TensorSpec, section: Section, limits: Limits) -> NDArray[np.fl
 
 
 def row_count(spec: TensorSpec) -> int:
-    """Rows of a tensor in wire order: its output channels, its channels if it is an embedding, or 1."""
+    """Rows of a tensor in wire order: its output channels, its channels if it has moments, or 1."""
     if len(spec.shape) == 1:
         return 1
-    return spec.shape[1] if spec.role is Role.EMBEDDING else spec.shape[0]
+    return spec.shape[1] if spec.role in ROLES_OF_MOMENTS else spec.shape[0]
 
 
 def to_rows(spec: TensorSpec, values: NDArray[_Number]) -> NDArray[_Number]:
@@ -87,7 +87,7 @@ def to_rows(spec: TensorSpec, values: NDArray[_Number]) -> NDArray[_Number]:
 
     Values of a row are alike, which row-wise coders and row-wise steps exploit.
     """
-    if spec.role is Role.EMBEDDING:
+    if spec.role in ROLES_OF_MOMENTS:
         values = np.moveaxis(values, 1, 0)
     return np.ascontiguousarray(values).reshape(row_count(spec), -1)
 
@@ -109,7 +109,7 @@ def _dequantised(name: str, rows: NDArray[np.int32], steps: NDArray[np.float64])
 
 def _from_rows(spec: TensorSpec, values: NDArray[_Number]) -> NDArray[_Number]:
     """Inverse of `to_rows`, from the flat wire order to the tensor's shape."""
-    if spec.role is Role.EMBEDDING:
+    if spec.role in ROLES_OF_MOMENTS:
         frames, channels, *rest = spec.shape
         return np.ascontiguousarray(np.moveaxis(values.reshape(channels, frames, *rest), 0, 1))
     return values.reshape(spec.shape)

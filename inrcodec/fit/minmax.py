@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from inrcodec.coding.sections import Arrays, Steps, encode_section, to_rows
 from inrcodec.coding.trim import LARGEST_SYMBOL, LEAST_STEP
 from inrcodec.fit.quantiser import Quantised, Rounding
-from inrcodec.models.family import STEPPED_ROLES, Role, TensorSpec
+from inrcodec.models.family import ROLES_OF_MOMENTS, STEPPED_ROLES, TensorSpec
 from inrcodec.settings.presets import MinMaxBits
 
 STEP_BITS = 32
@@ -33,7 +33,7 @@ class MinMaxQuantiser(nn.Module):
         """`total_bits` are the planned coded bits of all stepped tensors of `specs`."""
         super().__init__()
         self._bits = {
-            spec: bits.embedding if spec.role is Role.EMBEDDING else bits.weight
+            spec: bits.embedding if spec.role in ROLES_OF_MOMENTS else bits.weight
             for spec in specs
             if spec.role in STEPPED_ROLES
         }

@@ -25,14 +25,18 @@ class Role(StrEnum):
     WEIGHT = "weight"
     BIAS = "bias"
     EMBEDDING = "embedding"
+    GRID = "grid"
+    """Features (moments, channels, rows, columns) that neighbouring frames share."""
     LEVELS = "levels"
     """Nested masks: for each weight, how many of the N masks contain it (0..N)."""
     SCALE = "scale"
     """A factor stored as float16 and not quantised further."""
 
 
-STEPPED_ROLES = (Role.WEIGHT, Role.BIAS, Role.EMBEDDING)
+STEPPED_ROLES = (Role.WEIGHT, Role.BIAS, Role.EMBEDDING, Role.GRID)
 """Roles coded with a quantisation step: a symbol is the value divided by its step, rounded."""
+ROLES_OF_MOMENTS = (Role.EMBEDDING, Role.GRID)
+"""Roles of tensors (moments, channels, ...), which are coded channel by channel."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,12 @@ class SymbolBits:
 
     def total(self, specs: Iterable[TensorSpec]) -> float:
         """Bits of weights, biases and embeddings together; raises `KeyError` for other roles."""
-        per_symbol = {Role.WEIGHT: self.weight, Role.BIAS: self.bias, Role.EMBEDDING: self.embedding}
+        per_symbol = {
+            Role.WEIGHT: self.weight,
+            Role.BIAS: self.bias,
+            Role.EMBEDDING: self.embedding,
+            Role.GRID: self.embedding,
+        }
         return sum(spec.count * per_symbol[spec.role] for spec in specs)
 
 

@@ -11,6 +11,7 @@ from bitstream.errors import Corrupt
 from bitstream.private_families import PRIVATE_FAMILIES, named_config, split_config
 from inrcodec.errors import InrcError, UnknownFamily, UsageError
 from inrcodec.models.family import AnyFamily
+from inrcodec.models.hinerv.hinerv import HiNeRV
 from inrcodec.models.hnerv import HNeRV
 from inrcodec.models.inrc.inrc import Inrc
 from inrcodec.models.installed import InstalledFamily, installed_family, installed_names
@@ -21,7 +22,7 @@ from inrcodec.models.supermask.supermask import Supermask
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.presets import AUTO, PRESETS
 
-FAMILIES: tuple[AnyFamily, ...] = (HNeRV(), Supermask(), NeRV(), SNeRV(), SNeRVT(), Inrc())
+FAMILIES: tuple[AnyFamily, ...] = (HNeRV(), Supermask(), NeRV(), SNeRV(), SNeRVT(), Inrc(), HiNeRV())
 _OWN = {family.name: family for family in FAMILIES}
 
 

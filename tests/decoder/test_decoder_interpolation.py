@@ -72,7 +72,8 @@ NETWORKS = [
 NAMES = [*(family.name for family in FAMILIES), "supermask-nerv"]
 EVERY = pytest.mark.parametrize("network", NETWORKS, ids=NAMES)
 MIXED = [network for network in NETWORKS if network.per_frame and network.family in TRAINED]
-TIMED = [network for network in NETWORKS if not network.per_frame]
+TIMED = [network for network in NETWORKS if not network.per_frame and network.family.name != "hinerv"]
+"""Networks of a time that does not depend on the last frame; see `test_models_hinerv` for grids."""
 
 
 @EVERY

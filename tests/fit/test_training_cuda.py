@@ -40,6 +40,7 @@ FIXED_MASKS = {"decoder": "nerv", "biases": "no", "scales": "fixed"}
 CASES = [
     ("hnerv", {}, "medium", "l2", 570),
     ("nerv", {}, "medium", "l2", 280),
+    ("hinerv", {}, "medium", "l2", 340),
     ("snerv", {}, "medium", "l2", 890),
     ("snerv-t", {}, "medium", "l2", 1440),
     # Muon, which fits scores, takes about 30 kernels for each shape.
@@ -47,6 +48,7 @@ CASES = [
     ("supermask", FIXED_MASKS, "medium", "l2", 270),
     ("hnerv", {}, "paper", "l2", 380),
     ("nerv", {}, "paper", "l2", 120),
+    ("hinerv", {}, "paper", "l2", 180),
     ("snerv", {}, "paper", "l2", 680),
     ("snerv-t", {}, "paper", "l2", 1310),
     ("hnerv", {}, "medium", "l1", 570),
@@ -192,6 +194,7 @@ GRAPHED = pytest.mark.parametrize(
         ("nerv", {}, "paper", "l2"),
         ("snerv", {}, "medium", "l1+ssim"),
         pytest.param("snerv-t", {}, "medium", "wavelet", marks=pytest.mark.slow),
+        ("hinerv", {}, "medium", "l1"),
         ("supermask", {}, "medium", "l1"),
         ("supermask", FIXED_MASKS, "medium", "l2"),
     ],
@@ -308,7 +311,7 @@ def test_a_real_gpu_waits_for_nothing(
 
 
 @GPU
-@pytest.mark.parametrize("model", ["hnerv", "nerv", "snerv", "snerv-t", "supermask"])
+@pytest.mark.parametrize("model", ["hnerv", "nerv", "snerv", "snerv-t", "supermask", "hinerv"])
 def test_a_real_gpu_fits_the_same_values_twice(model: str) -> None:
     first, again = (trained(torch.device("cuda", 0), model, {}, "medium", "l2") for _ in range(2))
     assert all(np.array_equal(first.values[name], again.values[name]) for name in first.values)

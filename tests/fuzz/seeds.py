@@ -30,10 +30,13 @@ from bitstream import (
 from bitstream.coders import CODERS
 from inrcodec.coding.opened_segment import open_segment
 from inrcodec.models.family import AnyFamily, Role, VideoInfo
+from inrcodec.models.hinerv.hinerv import HiNeRV
+from inrcodec.models.hinerv.shapes import HiNeRVConfig, TemporalGrid
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
 from inrcodec.models.inrc.inrc import Inrc
 from inrcodec.models.layers.layout import covering_grid
 from inrcodec.models.nerv import NeRV, NeRVConfig
+from inrcodec.models.registry import FAMILIES
 from inrcodec.models.snerv.snerv import SNeRV, SNeRVConfig
 from inrcodec.models.snerv.snerv_t import SNeRVT
 from inrcodec.models.snerv.spectral import low_band
@@ -146,7 +149,7 @@ def configured() -> list[bytes]:
     rng = random.Random(1)
     found = []
     for _ in range(8):
-        for family in (HNeRV(), Supermask(), NeRV(), SNeRV(), SNeRVT(), Inrc()):
+        for family in FAMILIES:
             video = VideoInfo(rng.choice(_LARGEST_SIDES), rng.choice(_LARGEST_SIDES), rng.choice((1, 2, 7)))
             config = config_of(family, video, rng)
             coded = family.coded_size(config, video)
@@ -159,11 +162,13 @@ def hostile() -> list[bytes]:
     """Files of a few bytes that ask for work or memory: about as much as `LIMITS` allow, and more."""
     deep, flat = covering_grid(32, 32, (1,) * 8), covering_grid(31, 23, (4, 2))
     lattice, small = covering_grid(64, 64, (8,)), VideoInfo(31, 23, 6)
+    dense = (TemporalGrid(0, 1, 1), TemporalGrid(1, 1 << 16, 64))
     wide = Inrc().plan(small, 1e5, {"width": "0", "group": "3"}, 0)
     return [
         file_of_zeros(HNeRV(), HNeRVConfig(deep, 1, 60, (7, 7), 100), VideoInfo(32, 32, 1)),
         file_of_zeros(NeRV(), NeRVConfig(flat, 4, 1), VideoInfo(31, 23, 1 << 24)),
         file_of_zeros(HNeRV(), HNeRVConfig(lattice, 1, 1), VideoInfo(64, 64, 1 << 16)),
+        file_of_zeros(HiNeRV(), HiNeRVConfig(lattice, 1, dense), VideoInfo(64, 64, 1 << 16)),
         file_of_zeros(Inrc(), wide, small, largest=b"\xff\xff\x01"),
     ]
 
@@ -184,6 +189,9 @@ def config_of(family: AnyFamily, video: VideoInfo, rng: random.Random) -> Any:
         kinds = rng.choice(DECODERS), rng.choice(WEIGHTS), rng.choice(SCALES), rng.random() < 0.5
         densities, trained = (60000, 30000, 1)[: rng.randint(1, 3)], (0,) * rng.randint(0, 1)
         return SupermaskConfig(*kinds, grid, 2 * channels, width, densities, 7, trained)
+    if isinstance(family, HiNeRV):
+        finer = TemporalGrid(rng.randint(1, len(strides)), rng.randint(1, video.frame_count), 1)
+        return HiNeRVConfig(grid, width, (TemporalGrid(0, video.frame_count, channels), finer))
     if isinstance(family, NeRV):
         return NeRVConfig(grid, channels, width)
     if isinstance(family, SNeRV):

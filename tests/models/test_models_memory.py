@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from inrcodec.models.family import AnyFamily, CodesDecoder, VideoInfo
+from inrcodec.models.hinerv.hinerv import HiNeRV
+from inrcodec.models.hinerv.shapes import HiNeRVConfig, TemporalGrid
 from inrcodec.models.hnerv import HNeRV, HNeRVConfig
 from inrcodec.models.inrc.inrc import Inrc
 from inrcodec.models.inrc.shapes import InrcConfig
@@ -90,6 +92,19 @@ def test_up_sampling_decoders_hold_what_they_say(name: str, strides: tuple[int, 
     family: AnyFamily = HNeRV() if name == "hnerv" else NeRV()
     config: Any = HNeRVConfig(grid, 3, width) if name == "hnerv" else NeRVConfig(grid, 2, width)
     measured, estimated = measured_and_estimated(family, config, video)
+    assert 0.8 * estimated <= measured <= WITHIN * estimated
+
+
+@pytest.mark.parametrize("channels", [1, 20])
+@pytest.mark.parametrize("width", [1, 6, 30])
+@pytest.mark.parametrize("strides", [(5, 4, 2, 2), (4, 2), (8, 8, 1, 1, 1, 1, 1, 1), (1, 1, 8)], ids=str)
+def test_decoders_of_hierarchical_grids_hold_what_they_say(
+    strides: tuple[int, ...], width: int, channels: int
+) -> None:
+    video = VideoInfo(320, 240, 2)
+    grids = [TemporalGrid(0, 2, channels), TemporalGrid(0, 1, 1), TemporalGrid(len(strides), 2, channels)]
+    config = HiNeRVConfig(covering_grid(320, 240, strides), width, tuple(grids))
+    measured, estimated = measured_and_estimated(HiNeRV(), config, video)
     assert 0.8 * estimated <= measured <= WITHIN * estimated
 
 

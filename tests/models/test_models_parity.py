@@ -43,9 +43,9 @@ def difference(values: Array, recorded: dict[str, Any]) -> float:
 
 
 def test_every_family_with_published_code_is_recorded() -> None:
-    """`supermask` has no published code, and `inrc` is our own."""
+    """`supermask` has no published code, `hinerv` has other layers, and `inrc` is our own."""
     recorded = {result["family"] for result in RECORD["results"]}
-    assert recorded == {family.name for family in REGISTERED} - {"supermask", "inrc"}
+    assert recorded == {family.name for family in REGISTERED} - {"supermask", "hinerv", "inrc"}
     assert all(
         type(family) is type(FAMILIES[family.name]) for family in REGISTERED if family.name in recorded
     )

@@ -184,7 +184,7 @@ def test_masks_are_not_planned_by_a_count(parameters: int) -> None:
         plan_segment(properties(320, 160, 30), asked)
 
 
-@pytest.mark.parametrize("model", ["hnerv", "nerv", "snerv", "snerv-t"])
+@pytest.mark.parametrize("model", ["hnerv", "nerv", "snerv", "snerv-t", "hinerv"])
 def test_too_few_parameters_name_the_least(model: str) -> None:
     clip = properties(320, 160, 30)
     asked = EncodeSettings(model=model, size_bytes=1_000_000)

@@ -271,7 +271,7 @@ def test_bits_add_up_to_the_file(folder: Path, page: Page) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "tests/golden").glob("*.inrv")), ids=lambda path: path.stem)
 def test_sections_of_every_family_have_a_group(path: Path) -> None:
     groups = {group_of(one) for segment in inspect(str(path)).segments for one in segment.sections}
-    known = {"latent", "motion", "embedding", "network", "entropy models", "masks and scales"}
+    known = {"latent", "motion", "embedding", "network", "entropy models", "masks and scales", "grids"}
     assert groups <= known | {"temporal", "range"}
 
 

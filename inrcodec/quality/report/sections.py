@@ -17,7 +17,7 @@ from inrcodec.quality.report.markup import Markup, element, folded, joined, tabl
 from inrcodec.text import counted
 
 _SHOWN_FIRST = ("psnr", "ssim", "ms_ssim", "flip")
-NETWORK, MASKS = "network", "masks and scales"
+NETWORK, GRIDS, MASKS = "network", "grids", "masks and scales"
 ENTROPY_MODELS = "entropy models"
 CONTAINER, EXTRAS = "headers and index", "audio, subtitles and metadata"
 _CONTEXT = "context"
@@ -257,6 +257,8 @@ def group_of(section: SectionReport) -> str:
         return ENTROPY_MODELS
     if section.role == Role.EMBEDDING:
         return head.replace("_", " ")
+    if section.role == Role.GRID:
+        return GRIDS
     return MASKS if section.role in (Role.LEVELS, Role.SCALE) else NETWORK
 
 

@@ -1,0 +1,1 @@
+"""HiNeRV: grids of features that neighbouring frames share, and a convolutional decoder."""
