@@ -51,7 +51,7 @@ PRICE = 0.1
 """The multiplier lambda of rate-distortion optimisation: squared error per bit, in squared latent steps."""
 CLOSE, CLOSE_ENOUGH = 0.08, 0.01
 """Relative deviation from the target bits allowed before refining motion, and before fitting the network."""
-SEARCHES, PRUNINGS = 4, 2
+SEARCHES, PRUNINGS = 4, 1
 """Maximum steps tried per step search, and pruning rounds after the motion search."""
 LEAST_SHARE = 0.05
 """Minimum share of the target bits for motion and latents, whatever the rest takes."""
@@ -131,9 +131,9 @@ class GridFit:
         return math.log(bits) - BITS_A_DB * self._latents.coded.psnr_db
 
     def settle(self) -> None:
-        """Fit the entropy models, which began with those of another hierarchy, as long as others."""
+        """Fit the entropy models, which began with those of another hierarchy, to the latents of this one."""
         self._motion.fit_entropy(FIRST_ROUNDS // 2)
-        self._latents.fit_entropy(FIRST_ROUNDS)
+        self._latents.fit_entropy(ENTROPY_ROUNDS)
 
     def run(self) -> FittedSegment:
         """Fit and code the segment after `begin`; raises `TargetUnreachable` if it does not fit."""
