@@ -21,6 +21,7 @@ from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.temporal_filter import TemporalFilter
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.inrc.hierarchy import hierarchy
+from inrcodec.models.inrc.planes import Planes
 from inrcodec.models.inrc.shapes import NEWEST_VERSION, InrcConfig
 from inrcodec.settings.encode import EncodeSettings
 
@@ -37,8 +38,11 @@ def segment_of(frames: Frames, config: InrcConfig = CONFIG) -> SegmentPlanes:
     return SegmentPlanes(torch.from_numpy(frames), config, VideoInfo(width, height, len(frames)))
 
 
-def steps_of(count: int, step: float) -> torch.Tensor:
-    return torch.full((count, 1, 6, 8), step)
+def filtered(source: SegmentPlanes, frame: int, step: float, kept: TemporalFilter | None = None) -> Planes:
+    """A frame as its latents are chosen for it, by `kept` or a new filter."""
+    found = kept or TemporalFilter(source)
+    found.begin(torch.full((source.frame_count, 1, 6, 8), step))
+    return found.planes([frame])
 
 
 # The temporal filter
@@ -47,10 +51,8 @@ def steps_of(count: int, step: float) -> torch.Tensor:
 def test_anchors_lose_noise_and_keep_what_moves() -> None:
     clean = pan(64, 48, 9)
     source, wanted = segment_of(noisy(clean, 8)), segment_of(clean)
-    batch = [4]
-    filtered = TemporalFilter(source).planes(batch, steps_of(1, 0.1))
-    error = (filtered.luma - wanted.planes(batch).luma).square().mean()
-    before = (source.planes(batch).luma - wanted.planes(batch).luma).square().mean()
+    error = (filtered(source, 4, 0.1).luma - wanted.planes([4]).luma).square().mean()
+    before = (source.planes([4]).luma - wanted.planes([4]).luma).square().mean()
     assert error < 0.5 * before
 
 
@@ -58,32 +60,29 @@ def test_anchors_lose_noise_and_keep_what_moves() -> None:
 def test_other_frames_stay_as_they_are(frame: int) -> None:
     source = segment_of(noisy(pan(64, 48, 9), 8))
     assert source.tree.levels[frame] > 1
-    filtered = TemporalFilter(source).planes([frame], steps_of(1, 0.1))
-    assert torch.equal(filtered.luma, source.planes([frame]).luma)
+    assert torch.equal(filtered(source, frame, 0.1).luma, source.planes([frame]).luma)
 
 
 def test_with_fine_steps_nothing_is_filtered() -> None:
     source = segment_of(noisy(pan(64, 48, 9), 8))
-    filtered = TemporalFilter(source).planes([0], steps_of(1, 1e-4))
-    assert (filtered.luma - source.planes([0]).luma).abs().max() < 1e-3
+    assert (filtered(source, 0, 1e-4).luma - source.planes([0]).luma).abs().max() < 1e-3
 
 
 def test_a_shot_takes_nothing_from_another() -> None:
     first, second = noisy(pan(64, 48, 9, 1), 8), noisy(pan(64, 48, 9, 2), 8)
     config = replace(CONFIG, cuts=(9,))
     both, alone = segment_of(np.concatenate([first, second]), config), segment_of(second)
-    of_both = TemporalFilter(both).planes([9], steps_of(1, 10.0))
-    of_one = TemporalFilter(alone).planes([0], steps_of(1, 10.0))
+    of_both, of_one = filtered(both, 9, 10.0), filtered(alone, 0, 10.0)
     assert torch.equal(of_both.luma, of_one.luma) and torch.equal(of_both.chroma, of_one.chroma)
 
 
 def test_a_new_step_filters_anew() -> None:
     source = segment_of(noisy(pan(64, 48, 9), 8))
     kept = TemporalFilter(source)
-    coarse = kept.planes([4], steps_of(1, 1.0)).luma
-    assert torch.equal(kept.planes([4], steps_of(1, 1.01)).luma, coarse)
-    fine = kept.planes([4], steps_of(1, 0.02)).luma
-    assert torch.equal(fine, TemporalFilter(source).planes([4], steps_of(1, 0.02)).luma)
+    coarse = filtered(source, 4, 1.0, kept).luma
+    assert torch.equal(filtered(source, 4, 1.01, kept).luma, coarse)
+    fine = filtered(source, 4, 0.02, kept).luma
+    assert torch.equal(fine, filtered(source, 4, 0.02).luma)
     assert not torch.equal(fine, coarse)
 
 
