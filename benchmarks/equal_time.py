@@ -5,6 +5,9 @@
 Contenders alternate, each with a new fit for every time. In the results, `time` is `--time` and `seconds` the
 duration of the whole encode. A time too short for a contender gives no row. An interrupted run continues:
 rows that the JSON file already contains are not measured again.
+
+Where other programs share the machine, `--cpu-seconds` counts those of this process in place of the clock's,
+and fits by one thread: a contender then has the same time whatever else runs.
 """
 
 from __future__ import annotations
@@ -12,10 +15,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+import torch
 
 import inrcodec
 from benchmarks.record import BENCHMARK_CLIPS, BenchmarkClip, stored_results, write_report
@@ -27,6 +34,7 @@ from inrcodec.settings.notation import parse_duration
 CONTENDERS: Mapping[str, Mapping[str, Any]] = {
     "hnerv, Adam": {"model": "hnerv", "optimizer": "adam"},
     "hnerv, Muon": {"model": "hnerv", "optimizer": "muon"},
+    "hinerv, Muon": {"model": "hinerv", "optimizer": "muon"},
     "inrc": {"model": "inrc"},
 }
 TIMES = ("30s", "1m", "2m", "3m")
@@ -60,6 +68,21 @@ def run(clip: str, contender: str, bpp: float, seconds: float) -> dict[str, Any]
     }
 
 
+@contextmanager
+def cpu_seconds_as_time() -> Iterator[None]:
+    """Let deadlines and durations count the CPU seconds of this process, which then uses one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with (
+            mock.patch("time.monotonic", time.process_time),
+            mock.patch("time.perf_counter", time.process_time),
+        ):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Plot PSNR against seconds, one curve per clip, rate and contender."""
     from matplotlib.figure import Figure
@@ -85,14 +108,24 @@ def main() -> None:
     parser.add_argument("clip", choices=list(BENCHMARK_CLIPS))
     parser.add_argument("--bpp", type=float, default=0.1)
     parser.add_argument("--time", action="append", help="such as 30s; repeatable")
+    parser.add_argument("--contender", action="append", choices=list(CONTENDERS), help="default: all")
+    parser.add_argument("--cpu-seconds", action="store_true", help="of one thread, in place of the clock's")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    with cpu_seconds_as_time() if options.cpu_seconds else nullcontext():
+        rows = measured(options)
+    if options.plot:
+        draw(rows, options.plot)
+
+
+def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All rows, those of earlier runs included; each is stored as soon as it is measured."""
     rows = stored_results(options.json)
     known = {(row["clip"], row["bpp"], row["contender"], row["time"]) for row in rows}
     for text in options.time or TIMES:
         seconds = parse_duration(text)
-        for contender in CONTENDERS:
+        for contender in options.contender or CONTENDERS:
             if (options.clip, options.bpp, contender, seconds) in known:
                 continue
             row = run(options.clip, contender, options.bpp, seconds)
@@ -103,8 +136,7 @@ def main() -> None:
             write_report(options.json, "benchmarks.equal_time", rows)
             figures = f"{row['psnr_db']:6.2f} dB, {row['file_bytes']:,} bytes"
             print(f"{contender:14} {text:>5}: {figures}", flush=True)
-    if options.plot:
-        draw(rows, options.plot)
+    return rows
 
 
 if __name__ == "__main__":

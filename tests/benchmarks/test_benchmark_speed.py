@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -201,3 +202,13 @@ def test_a_race_of_other_epochs_stays() -> None:
     assert not _is_of("convergence", 50, long)
     assert not _is_of("training", 50, long)
     assert _is_of("entropy", 50, {"kind": "entropy coding"})
+
+
+def test_cpu_seconds_replace_those_of_the_clock() -> None:
+    threads, clock = torch.get_num_threads(), time.monotonic
+    with equal_time.cpu_seconds_as_time():
+        assert torch.get_num_threads() == 1
+        before = time.monotonic()
+        time.sleep(0.2)
+        assert time.monotonic() - before < 0.1
+    assert torch.get_num_threads() == threads and time.monotonic is clock
