@@ -76,7 +76,9 @@ def configs() -> dict[str, tuple[AnyFamily, Any]]:
         # Level 0 has two grids, one of them with a moment for each frame; level 1 has one.
         "hinerv": (
             HiNeRV(),
-            HiNeRVConfig(grid, 4, (TemporalGrid(0, 3, 2), TemporalGrid(0, 2, 1), TemporalGrid(1, 2, 1))),
+            HiNeRVConfig(
+                grid, (4, 3, 2), (1, 3), (TemporalGrid(0, 3, 2), TemporalGrid(0, 2, 1), TemporalGrid(1, 2, 1))
+            ),
         ),
         "snerv": (SNeRV(), SNeRVConfig(bands, embedding_channels=2, width=4, blocks=1)),
         "snerv-t": (SNeRVT(), SNeRVTConfig(bands, 2, 1, (2,), width=3, blocks=1)),

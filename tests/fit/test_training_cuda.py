@@ -40,7 +40,7 @@ FIXED_MASKS = {"decoder": "nerv", "biases": "no", "scales": "fixed"}
 CASES = [
     ("hnerv", {}, "medium", "l2", 570),
     ("nerv", {}, "medium", "l2", 280),
-    ("hinerv", {}, "medium", "l2", 340),
+    ("hinerv", {}, "medium", "l2", 360),
     ("snerv", {}, "medium", "l2", 890),
     ("snerv-t", {}, "medium", "l2", 1440),
     # Muon, which fits scores, takes about 30 kernels for each shape.

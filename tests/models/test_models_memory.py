@@ -103,7 +103,8 @@ def test_decoders_of_hierarchical_grids_hold_what_they_say(
 ) -> None:
     video = VideoInfo(320, 240, 2)
     grids = [TemporalGrid(0, 2, channels), TemporalGrid(0, 1, 1), TemporalGrid(len(strides), 2, channels)]
-    config = HiNeRVConfig(covering_grid(320, 240, strides), width, tuple(grids))
+    widths, kernels = (width,) * (len(strides) + 1), (3,) * len(strides)
+    config = HiNeRVConfig(covering_grid(320, 240, strides), widths, kernels, tuple(grids))
     measured, estimated = measured_and_estimated(HiNeRV(), config, video)
     assert 0.8 * estimated <= measured <= WITHIN * estimated
 

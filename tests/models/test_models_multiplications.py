@@ -33,13 +33,14 @@ def configs(strides: tuple[int, ...], width: int) -> dict[str, tuple[AnyFamily, 
     """A config of each convolutional family, for a video whose coded size is its display size."""
     grid = covering_grid(1, 1, strides)
     grid = Grid(4, 6, grid.strides)
+    widths = tuple(range(width, width + len(strides) + 1))
     grids = (TemporalGrid(0, 2, 5), TemporalGrid(1, 2, 3), TemporalGrid(len(strides), 1, 2))
     plain = VideoInfo(grid.coded_width, grid.coded_height, 2)
     bands = VideoInfo(2 * grid.coded_width, 2 * grid.coded_height, 2)
     return {
         "hnerv": (HNeRV(), HNeRVConfig(grid, 3, width, (3, 7), 100), plain),
         "nerv": (NeRV(), NeRVConfig(grid, 5, width), plain),
-        "hinerv": (HiNeRV(), HiNeRVConfig(grid, width, grids), plain),
+        "hinerv": (HiNeRV(), HiNeRVConfig(grid, widths, (1, 5, 7, 3, 3)[: len(strides)], grids), plain),
         "supermask": (
             Supermask(),
             SupermaskConfig("nerv", "signed", "fixed", False, grid, 8, width, (9000,), 1),

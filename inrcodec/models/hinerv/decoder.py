@@ -37,7 +37,7 @@ class HiNeRVRepresentation:
         self.module = Trainable({**grids, **initial_parameters(layers, generator)}, encoder=None)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
-        matrices, others = capped_groups(self.module, self._config.width, MANY_STEPS)
+        matrices, others = capped_groups(self.module, self._config.widths[0], MANY_STEPS)
         tensors = self.module.tensors()
         known = {id(tensors[name]) for name in self._config.named_grids}
         grids = tuple(one for one in others.parameters if id(one) in known)

@@ -37,12 +37,13 @@ from inrcodec.models.family import (
 )
 from inrcodec.models.hinerv.shapes import (
     CELLS,
+    KERNELS,
     MAXIMUM_CHANNELS,
     MAXIMUM_WIDTH,
     MOST_GRIDS,
     HiNeRVConfig,
     TemporalGrid,
-    planned_grids,
+    planned_config,
 )
 from inrcodec.models.layers.layout import (
     choose_grid,
@@ -88,7 +89,7 @@ class HiNeRV(Network):
         grid = choose_grid(video, CELLS)
 
         def made(width: int, symbols: float) -> HiNeRVConfig:
-            return HiNeRVConfig(grid, width, planned_grids(grid, video.frame_count, symbols))
+            return planned_config(grid, width, video.frame_count, symbols)
 
         def bits(width: int, symbols: float, expected: SymbolBits) -> float:
             return expected.total(self.tensors(made(width, symbols), video))
@@ -106,7 +107,8 @@ class HiNeRV(Network):
     def pack(self, config: HiNeRVConfig) -> bytes:
         writer = Writer()
         write_grid(writer, config.grid)
-        writer.varint(config.width)
+        for value in (*config.widths, *config.kernels):
+            writer.varint(value)
         writer.varint(len(config.grids))
         for one in config.grids:
             for value in (one.level, one.moments, one.channels):
@@ -116,20 +118,25 @@ class HiNeRV(Network):
     def unpack(self, raw: bytes, video: VideoInfo, seed: int) -> HiNeRVConfig:
         reader = Reader(raw, block="hinerv config")
         grid = read_grid(reader, video)
-        width, count = reader.varint(), reader.varint()
-        if not 1 <= width <= MAXIMUM_WIDTH or not 1 <= count <= MOST_GRIDS:
-            raise reader.fault(Corrupt, f"width {width} or {count} grids are out of range")
+        stages = len(grid.strides)
+        widths = tuple(reader.varint() for _ in range(stages + 1))
+        kernels = tuple(reader.varint() for _ in range(stages))
+        if not all(1 <= width <= MAXIMUM_WIDTH for width in widths) or not set(kernels) <= set(KERNELS):
+            raise reader.fault(Corrupt, f"widths {widths} or kernels {kernels} are out of range")
+        count = reader.varint()
+        if not 1 <= count <= MOST_GRIDS:
+            raise reader.fault(Corrupt, f"expected 1 to {MOST_GRIDS} grids, found {count}")
         grids = tuple(TemporalGrid(reader.varint(), reader.varint(), reader.varint()) for _ in range(count))
         reader.expect_end()
         levels = [one.level for one in grids]
-        if levels[0] != 0 or levels != sorted(levels) or levels[-1] > len(grid.strides):
+        if levels[0] != 0 or levels != sorted(levels) or levels[-1] > stages:
             raise reader.fault(Corrupt, f"expected ascending levels from 0, found {levels}")
         for one in grids:
             if not 1 <= one.moments <= video.frame_count or not 1 <= one.channels <= MAXIMUM_CHANNELS:
                 raise reader.fault(
                     Corrupt, f"a grid of {one.moments} moments and {one.channels} channels is out of range"
                 )
-        return HiNeRVConfig(grid, width, grids)
+        return HiNeRVConfig(grid, widths, kernels, grids)
 
     def coded_size(self, config: HiNeRVConfig, video: VideoInfo) -> tuple[int, int]:
         return config.grid.coded_width, config.grid.coded_height

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from inrcodec.models.layers.layout import Convolution, Grid, falling_widths
+from inrcodec.models.layers.layout import Convolution, Grid
 
 MAXIMUM_WIDTH = 1024
 MAXIMUM_CHANNELS = 64
 MOST_GRIDS = 32
 CELLS = 128
 """Approximate cells of the coarsest level."""
-REDUCTION = 1.2
-"""Factor by which the width falls per stage, as in HNeRV."""
-BASE_SHARE, DETAIL_SHARE = 0.25, 0.3
-"""Shares of the budget that grids of level 0 and of level 1 may take."""
+KERNELS = (1, 3, 5, 7)
+REDUCTIONS = (1.2, 1.5, 1.8)
+"""Factors by which the width falls at each stage; the last one holds for all that follow."""
+LEAST_WIDTH = 12
+"""The width falls no further, unless it begins below."""
+BASE_SHARE, DETAIL_SHARE = 0.22, 0.3
+"""Shares of the budget for the grids of level 0 and of level 1; channels are rounded to whole numbers."""
 SPACINGS = (3, 6, 12)
 """Frames from one moment to the next of the two grids of level 0 and of that of level 1, about."""
 
@@ -37,15 +40,12 @@ class HiNeRVConfig:
 
     grid: Grid
     """The coarsest level, and the strides from level to level."""
-    width: int
-    """Channels of the stem's output."""
+    widths: tuple[int, ...]
+    """Channels of the features of each level, from the stem's output on."""
+    kernels: tuple[int, ...]
+    """Rows and columns of the weights of each stage."""
     grids: tuple[TemporalGrid, ...]
     """In order of their levels, of which the first is 0."""
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels of the features of each level."""
-        return (self.width, *falling_widths(self.width, len(self.grid.strides), REDUCTION))
 
     def cells(self, level: int) -> tuple[int, int]:
         """Rows and columns of a level."""
@@ -68,20 +68,33 @@ class HiNeRVConfig:
     @property
     def layers(self) -> tuple[tuple[Convolution, int], ...]:
         """Convolutions in order, each with the level at whose resolution it is computed."""
-        widths, found = self.widths, [(Convolution("stem", self.channels(0), self.width, 3), 0)]
-        for level, stride in enumerate(self.grid.strides, 1):
+        widths, found = self.widths, [(Convolution("stem", self.channels(0), self.widths[0], 3), 0)]
+        for level, (stride, kernel) in enumerate(zip(self.grid.strides, self.kernels, strict=True), 1):
             before, after = widths[level - 1 : level + 1]
-            found.append((Convolution(f"stage{level}", before, after, 3, stride), level - 1))
+            found.append((Convolution(f"stage{level}", before, after, kernel, stride), level - 1))
             if channels := self.channels(level):
                 found.append((Convolution(f"mix{level}", channels, after, 1), level))
         return (*found, (Convolution("head", widths[-1], 3, 3), len(self.grid.strides)))
+
+
+def planned_config(grid: Grid, width: int, frame_count: int, symbols: float) -> HiNeRVConfig:
+    """A network whose stem has `width` channels, with the grids for about `symbols` values in all.
+
+    The first stage, which up-samples most, has a 1x1 kernel, as in HNeRV: larger ones take half of the bits.
+    """
+    widths = [width]
+    for stage in range(len(grid.strides)):
+        reduction = REDUCTIONS[min(stage, len(REDUCTIONS) - 1)]
+        widths.append(max(round(widths[-1] / reduction), min(LEAST_WIDTH, width)))
+    kernels = (1, *[3] * (len(grid.strides) - 1))
+    return HiNeRVConfig(grid, tuple(widths), kernels, planned_grids(grid, frame_count, symbols))
 
 
 def planned_grids(grid: Grid, frame_count: int, symbols: float) -> tuple[TemporalGrid, ...]:
     """The grids of a network of about `symbols` values: one or two of level 0, one of level 1."""
     cells = grid.rows * grid.columns
     fine, coarse, still = (1 + math.ceil((frame_count - 1) / one) for one in SPACINGS)
-    channels = min(MAXIMUM_CHANNELS, int(BASE_SHARE * symbols / cells / (fine + coarse / 2)))
+    channels = min(MAXIMUM_CHANNELS, round(BASE_SHARE * symbols / cells / (fine + coarse / 2)))
     if channels >= 2:
         grids = [TemporalGrid(0, fine, channels), TemporalGrid(0, coarse, channels // 2)]
     else:
@@ -92,5 +105,5 @@ def planned_grids(grid: Grid, frame_count: int, symbols: float) -> tuple[Tempora
     planes = int(DETAIL_SHARE * symbols / (cells * grid.strides[0] ** 2))
     if planes:
         moments = min(still, planes)
-        grids.append(TemporalGrid(1, moments, min(MAXIMUM_CHANNELS, planes // moments)))
+        grids.append(TemporalGrid(1, moments, min(MAXIMUM_CHANNELS, round(planes / moments))))
     return tuple(grids)
