@@ -136,11 +136,18 @@ def main(words: Sequence[str] | None = None) -> None:
     options = parser.parse_args(words)
     if options.jobs > 1 and options.epochs is None:
         parser.error("--jobs above 1 takes --epochs, because encodes of equal time would do less work")
-    effort = {"epochs": options.epochs} if options.epochs else {"time_seconds": parse_duration(options.time)}
+    effort = (
+        {"epochs": options.epochs}
+        if options.epochs is not None
+        else {"time_seconds": parse_duration(options.time)}
+    )
+    asked_for = {"bpp": options.bpp, **effort}
     wanted = [one for one in _BY_NAME if not options.only or one in (BASE, *options.only)]
     clips = [one for name in options.clips for one in (DEVELOPMENT_CLIPS if name == DEV else [name])]
     results: dict[tuple[str, str, int], Row] = {
-        (one["clip"], one["candidate"], one["seed"]): one for one in stored_results(options.json)
+        (one["clip"], one["candidate"], one["seed"]): one
+        for one in stored_results(options.json)
+        if one["asked"] == asked_for
     }
     asked = [(clip, name, seed) for name in wanted for clip in clips for seed in range(options.seeds)]
     with ProcessPoolExecutor(options.jobs, get_context("spawn"), _take_one_thread) as pool:
@@ -149,10 +156,15 @@ def main(words: Sequence[str] | None = None) -> None:
             for clip, name, seed in asked
             if (clip, name, seed) not in results
         }
-        for done in as_completed(runs):
-            results[runs[done]] = done.result()
-            write_report(options.json, "benchmarks.ablation", [*results.values()])
-            print(table([done.result()])[-1], flush=True)
+        try:
+            for done in as_completed(runs):
+                results[runs[done]] = {**done.result(), "asked": asked_for}
+                write_report(options.json, "benchmarks.ablation", [*results.values()])
+                print(table([done.result()])[-1], flush=True)
+        except BaseException:
+            # Other runs would only be waited for, and their results lost.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     print("\n".join(table([results[key] for key in sorted(results)])))
 
 

@@ -91,10 +91,15 @@ def main(words: Sequence[str] | None = None) -> None:
             for clip in clips
             if (clip, options.model, preset) not in rows
         }
-        for done in as_completed(runs):
-            rows[runs[done]] = done.result()
-            write_report(options.json, "benchmarks.presets", [*rows.values()])
-            print(line(done.result()), flush=True)
+        try:
+            for done in as_completed(runs):
+                rows[runs[done]] = done.result()
+                write_report(options.json, "benchmarks.presets", [*rows.values()])
+                print(line(done.result()), flush=True)
+        except BaseException:
+            # Other runs would only be waited for, and their results lost.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 if __name__ == "__main__":

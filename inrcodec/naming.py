@@ -15,15 +15,18 @@ _FLAGS = {
     "metrics": "--metric",
     "audio=False": "--no-audio",
     "overwrite=True": "-y",
+    "output": "-o",
 }
 _ARGUMENTS = {flag: argument for argument, flag in _FLAGS.items()}
 # The words of a command line that is quoted, as `inrc encode --json`, stay as they are.
 _FLAG = re.compile(
     r"inrc(?: [a-z]+)? --[a-z][a-z-]*"
-    r"|(?<![\w-])(?P<flag>--[a-z][a-z-]*|-y\b)(?P<space> (?=\d+(?:\.\d+)?(?:[\s),;]|\.?$)))?"
+    # Neither a part of a path nor a word in quotation marks of another program is one.
+    r"|(?:(?<=^)|(?<=[\s(]))(?P<flag>--[a-z][a-z-]*|-[yo])(?=[\s:;,)]|\.?$)"
+    r"(?P<space> (?=\d+(?:\.\d+)?(?:[\s),;]|\.?$)))?"
 )
 
-_SWITCH = re.compile(r"\b(\w+)=True\b")
+_SWITCH = re.compile(r"\b(\w+)=(?:True|False)\b")
 
 
 def flag_of(argument: str) -> str:

@@ -31,6 +31,9 @@ ROOT = Path(inrcodec.__file__).parents[1]
         ("--fps-scale: expected 1 to 64", "fps_scale: expected 1 to 64"),
         ("a.inrv exists already; -y replaces it", "a.inrv exists already; overwrite=True replaces it"),
         ("a--b.mp4 and x-y are names", "a--b.mp4 and x-y are names"),
+        ("/tmp/--bpp/in -y.mp4 exists already", "/tmp/--bpp/in -y.mp4 exists already"),
+        ("Ray says: use `--address`", "Ray says: use `--address`"),
+        ("-o: expected a name; write -o a.inrv", "output: expected a name; write output a.inrv"),
         ("not what inrc encode --json writes", "not what inrc encode --json writes"),
     ],
 )
@@ -56,6 +59,7 @@ def test_an_argument_and_its_option_lead_to_each_other(name: str) -> None:
 
 def test_switches_become_options() -> None:
     assert with_options("skip_damaged=True decodes it; overwrite=True") == "--skip-damaged decodes it; -y"
+    assert with_options("audio=False leaves it out") == "--no-audio leaves it out"
 
 
 def test_every_option_in_a_message_is_an_option_of_a_command() -> None:

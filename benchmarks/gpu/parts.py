@@ -36,7 +36,7 @@ PAPER_DB = 35.19
 CHECKPOINT_SECONDS = 10.0
 PROFILED_STEPS = 4
 BATCHES = (4, 1)
-"""Frames of a step: the default, and more of them, which leave a GPU idle less."""
+"""Frames of a step: several, which leave a GPU idle less, and last the default, whose steps are counted."""
 Figures = dict[str, Any]
 
 

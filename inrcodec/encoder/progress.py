@@ -93,7 +93,9 @@ class SourceProgress:
                 model=first.family.name,
                 parameter_count=sum(plan.parameter_count for plan in self.plans),
                 target_bytes=self.target_bytes,
-                device=self.device if self.worker_count == 1 else f"{self.worker_count} x {self.device}",
+                device=self.device
+                if self.worker_count == 1
+                else f"{self.device}, {self.worker_count} workers",
                 expected_seconds=expected_seconds,
                 epochs=epochs,
             )

@@ -258,6 +258,9 @@ class _Search:
     def _settings_of(self, size: int, is_trial: bool) -> EncodeSettings:
         unsearched: dict[str, Any] = {self.field: None}
         settings = replace(self.settings, **unsearched, size_bytes=size, overwrite=True)
+        if is_trial and not settings.names_workers:
+            # Processes would be started anew for each trial.
+            settings = replace(settings, workers=None)
         if self.deadline.is_limited:
             return settings
         return replace(settings, epochs=self._epochs * (TRIAL_SHARE if is_trial else 1))

@@ -195,7 +195,7 @@ def parse_workers(text: str) -> str:
     kind, separator, rest = text.strip().partition(":")
     text = f"{kind.lower()}{separator}{rest}"
     if not _WORKERS.fullmatch(text):
-        raise ValueError(f"{text!r} does not name workers; write local:4, ray or ray://host:10001")
+        raise ValueError(f"{text!r} does not name workers; write auto, local:4, ray or ray://host:10001")
     return text
 
 

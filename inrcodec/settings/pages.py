@@ -78,13 +78,13 @@ class ComparisonSettings:
     def __post_init__(self) -> None:
         bpps = self.bpps
         if not bpps or len(set(bpps)) < len(bpps) or not all(0 < bpp < math.inf for bpp in bpps):
-            raise UsageError(f"--bpp: expected positive numbers, each once, found {list(bpps)}")
+            raise UsageError(f"rates: expected positive numbers, each once, found {list(bpps)}")
         unknown = [name for name in self.metrics if name not in FURTHER_METRICS]
         if unknown or len(set(self.metrics)) < len(self.metrics):
             known = ", ".join(FURTHER_METRICS)
             raise UsageError(f"--metric: expected {known}, each once, found {', '.join(self.metrics)}")
         if not self.models or not self.against:
-            raise UsageError("name at least one --model, and one codec to compare it with (--against)")
+            raise UsageError("name at least one model, and one codec to compare it with")
         if self.time_seconds is not None and self.epochs is not None:
             raise UsageError("--time and --epochs exclude each other; give one of them")
 

@@ -37,7 +37,9 @@ def rereadable(source: str, output: str | os.PathLike[str]) -> Iterator[str]:
         yield str(copy)
     except InrcError as error:
         name = "standard input" if source == STDIN else source
-        error.args = (error.text.replace(str(copy), name),)
+        error.args = tuple(
+            part.replace(str(copy), name) if isinstance(part, str) else part for part in error.args
+        )
         raise
     finally:
         with suppress(OSError):

@@ -17,11 +17,13 @@ def ordinary_priority() -> Iterator[None]:
     Until they end, nothing else on the machine runs.
     """
     before = _policies()
-    yield
-    for task, policy in _policies().items():
-        if policy in (os.SCHED_FIFO, os.SCHED_RR) and before.get(task) != policy:
-            with suppress(OSError):  # The thread has ended.
-                os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
+    try:
+        yield
+    finally:
+        for task, policy in _policies().items():
+            if policy in (os.SCHED_FIFO, os.SCHED_RR) and before.get(task) != policy:
+                with suppress(OSError):  # The thread has ended.
+                    os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _policies() -> dict[int, int]:
@@ -30,5 +32,5 @@ def _policies() -> dict[int, int]:
     if hasattr(os, "sched_getscheduler") and os.path.isdir(_TASKS):
         for name in os.listdir(_TASKS):
             with suppress(OSError):
-                found[int(name)] = os.sched_getscheduler(int(name))
+                found[int(name)] = os.sched_getscheduler(int(name)) & ~os.SCHED_RESET_ON_FORK
     return found

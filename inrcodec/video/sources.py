@@ -209,7 +209,10 @@ def chosen_video(container: InputContainer, path: str, progress: Progress, numbe
     stream = max(videos, key=_worth) if number is None else videos[number]
     if number is None and len(videos) > 1:
         chosen = videos.index(stream)
-        progress.note(f"{len(videos)} video streams: number {chosen} is used, choose another by its number")
+        progress.note(
+            f"{len(videos)} video streams: number {chosen} is used, "
+            "--stream (in Python, stream) selects another"
+        )
     if stream.codec_context is None:
         raise NotAVideo(f"{path} cannot be decoded: its codec is unknown")
     check_size(path, stream.codec_context.width, stream.codec_context.height)

@@ -137,7 +137,9 @@ def test_only_one_segment_stays_in_this_process() -> None:
 
 
 def test_a_segment_whose_source_fails_meanwhile_is_not_coded() -> None:
-    assert given_out([(0, 0), (1, 0), (1, 1)], cancels=0) == ([(1, 0), (1, 1)], [])
+    assert given_out([(0, 0), (1, 0), (1, 1)], cancels=0) == ([], [(1, 0), (1, 1)])
+    assert given_out([(0, 0), (1, 0)], cancels=0) == ([(1, 0)], [])
+    assert given_out([(0, 0), (0, 1)], cancels=0) == ([], [])
 
 
 @dataclass

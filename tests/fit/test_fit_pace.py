@@ -342,6 +342,8 @@ def test_a_fit_fills_its_size_and_its_time_at_any_speed(
 def test_without_a_network_time_that_trials_leave_improves_the_motion(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, speed: str
 ) -> None:
+    # The clip is small, and seldom gains after its first refinements.
+    monkeypatch.setattr(fit, "TRIES_AGAIN", 100)
     last: list[str] = []
     for name in ("refine", "search_nodes"):
         plain = getattr(motion.MotionFit, name)
@@ -356,6 +358,21 @@ def test_without_a_network_time_that_trials_leave_improves_the_motion(
     assert 0.85 * 40 <= machine.passed <= 40
     # Motion that was rounded after refinement by gradients is searched before it is coded.
     assert last[0] == last[-1] == "search_nodes"
+
+
+def test_a_fit_ends_before_its_time_where_nothing_is_gained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refine(self: motion.MotionFit, rounds: int, *others: Any) -> None:
+        *_, goes_on = others
+        for _ in range(rounds):
+            goes_on()
+
+    monkeypatch.setattr(motion.MotionFit, "search_nodes", lambda *_: None)
+    monkeypatch.setattr(motion.MotionFit, "refine", refine)
+    machine, result = timed(monkeypatch, tmp_path, 400.0, SPEEDS["steady"], width="0")
+    assert 0.97 * SIZE <= result.file_bytes <= SIZE
+    assert machine.passed < 200
 
 
 def test_refinement_leaves_time_for_a_search_and_for_trials(clock: Clock) -> None:

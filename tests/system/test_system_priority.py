@@ -37,11 +37,15 @@ try:
 except PermissionError:
     print("may not")
     raise SystemExit
-with ordinary_priority():
-    # This thread was real-time before, and stays so.
-    other = threading.Thread(target=take)
-    other.start()
-    other.join()
+try:
+    with ordinary_priority():
+        # This thread was real-time before, and stays so.
+        other = threading.Thread(target=take)
+        other.start()
+        other.join()
+        raise ValueError("an encoder that refuses its options")
+except ValueError:
+    pass
 print(os.sched_getscheduler(0) == os.SCHED_FIFO)
 os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 print({os.sched_getscheduler(int(task)) for task in os.listdir("/proc/self/task")} == {os.SCHED_OTHER})

@@ -51,10 +51,10 @@ class SharedGpu:
         self, jobs: Iterable[SegmentJob], progress_of: ProgressOf
     ) -> Iterator[tuple[SegmentKey, Outcome]]:
         """See `job.Workers`."""
-        waiting = iter(jobs)
-        # Reading the second segment may have shown that its source, which has the first one, is damaged.
-        first = [*islice(waiting, PROCESSES)]
-        first = [job for job in first if job.key[0] not in self._cancelled]
+        waiting, first = iter(jobs), list[SegmentJob]()
+        while more := [*islice(waiting, PROCESSES - len(first))]:
+            # Reading a segment may have shown that its source, which has the earlier one, is damaged.
+            first = [job for job in (*first, *more) if job.key[0] not in self._cancelled]
         if len(first) < PROCESSES:
             yield from self.alone.run(chain(first, waiting), progress_of)
         else:

@@ -59,10 +59,10 @@ MOST_MOTION = 0.5
 """Share of the target bits for motion and entropy models above which motion is pruned again."""
 MODEL_BITS = 8.0 * 350
 """Approximate bits of the parameters of both entropy models."""
-TRIALS_AGAIN = 2
-"""Trials for which there must be time after another refinement when the bytes are filled already."""
-SEARCHING_TRIALS = 3
-"""Trials for which there must be time to try another step of the step search."""
+SEARCHING_TRIALS, TRIALS_AGAIN = 3, 2
+"""Trials for which there must be time to try another step, and after another refinement of a filled file."""
+TRIES_AGAIN = 3
+"""Refinements of a filled file in turn that may gain nothing."""
 BITS_A_DB = 0.2
 """Rise of the logarithm of the bits with the PSNR in dB, about."""
 FIRST_ROUNDS = 60
@@ -145,28 +145,28 @@ class GridFit:
             self._latents.is_filtered = True
             self._rounds().first(has_network=self._plan.config.width > 0)
             self._find_step(CLOSE_ENOUGH, SEARCHES)
-        self._segment.forget_small_components()
+        if self._plan.config.width:
+            self._segment.forget_small_components()
         refining = RefiningFit(self._segment, self._seed, self._network_start)
         steps = self._fit_network(refining)
         filled = self._filled(coded_network(self._plan.config.width, refining), early)
         # Time that was kept back for trials and not needed improves the motion; a network has used its own.
-        while self._pace.is_limited and not steps and not self._pace.is_late(TRIALS_AGAIN):
-            filled = self._improved(filled)
-        return self._fitted(filled, steps)
+        tries = TRIES_AGAIN if self._pace.is_limited and self._segment.frame_count > 1 and not steps else 0
+        while tries and not self._pace.is_late(TRIALS_AGAIN):
+            before, filled = filled, self._again(filled)
+            tries = tries - 1 if filled is before else TRIES_AGAIN
+        course, trial = tuple(self._teller.course.points), filled.trial
+        epochs, seconds = self._pace.epochs(steps), self._pace.seconds
+        short = filled.short_of(self._plan.filled_bytes)
+        return FittedSegment(self._plan, trial.sections, steps, epochs, seconds, course, short_of_size=short)
 
-    def _improved(self, filled: Filled) -> Filled:
-        """Refine the motion and fill the bytes again; returns `filled` if that has the better PSNR."""
+    def _again(self, filled: Filled) -> Filled:
+        """Refine the motion and fill the bytes again; returns `filled` itself if that has no lower PSNR."""
         self._rounds(TRIALS_AGAIN).again()
         self._code()
         self._latents.fit_entropy(ENTROPY_ROUNDS)
         again = self._filled(coded_network(self._plan.config.width), filled, patient_trials=0)
         return again if again.trial.psnr_db > filled.trial.psnr_db else filled
-
-    def _fitted(self, filled: Filled, steps: int) -> FittedSegment:
-        course, trial = tuple(self._teller.course.points), filled.trial
-        epochs, seconds = self._pace.epochs(steps), self._pace.seconds
-        short = filled.short_of(self._plan.filled_bytes)
-        return FittedSegment(self._plan, trial.sections, steps, epochs, seconds, course, short_of_size=short)
 
     def _search_motion(self) -> None:
         """Search and prune motion; with a deadline, in a part of the time."""

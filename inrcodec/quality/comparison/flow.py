@@ -94,8 +94,8 @@ def _selected(source: str, settings: ComparisonSettings, progress: Progress) -> 
     frames = first_frames(source, settings.first_seconds, selected.stream)
     if frames != FrameRange():
         progress.note(
-            f"only the first {settings.first_seconds:g} seconds are compared; choose other frames, or all "
-            "by the range :"
+            f"only the first {settings.first_seconds:g} seconds are compared; choose others by --frames "
+            "(in Python, by the frames of the source)"
         )
     return replace(selected, frames=frames)
 
