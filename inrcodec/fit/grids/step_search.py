@@ -30,6 +30,8 @@ TRIALS, PATIENT_TRIALS = 10, 3
 """Maximum trials, and the usual number of first trials that aim for a fuller file than required."""
 PATIENT_FILL = 0.985
 """Share of the target bytes that satisfies these first trials."""
+LATER_MARGIN = 0.02
+"""Share of the target bytes by which each trial after the first ones aims for less while none has fitted."""
 LATE_FILL, LATE_MARGIN = 0.98, 0.25
 """Share of the target bytes that a trial aims for when time is up and none has fitted, and by how much less,
 as a share of the logarithm of what the last one was too large: the power law is only about right."""
@@ -148,6 +150,9 @@ def fill(
             break
         search.add(step, trial.latent_bytes)
         aim = AIMED_FILL
+        if best is None and number > PATIENT_TRIALS:
+            # Choices depend on earlier ones, so a coarser step may take as many bytes.
+            aim -= LATER_MARGIN * (number - PATIENT_TRIALS)
         if best is None and is_late(1):
             aim = min(aim, LATE_FILL * (target_bytes / trial.size) ** LATE_MARGIN)
         following = max(LEAST_STEP, search.next(aim * target_bytes - (trial.size - trial.latent_bytes)))
