@@ -147,7 +147,7 @@ def main(words: Sequence[str] | None = None) -> None:
     results: dict[tuple[str, str, int], Row] = {
         (one["clip"], one["candidate"], one["seed"]): one
         for one in stored_results(options.json)
-        if one["asked"] == asked_for
+        if one.get("asked") == asked_for
     }
     asked = [(clip, name, seed) for name in wanted for clip in clips for seed in range(options.seeds)]
     with ProcessPoolExecutor(options.jobs, get_context("spawn"), _take_one_thread) as pool:
