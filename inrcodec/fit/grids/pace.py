@@ -34,11 +34,11 @@ CHECK = 1.0
 MOST_LATENESS = 0.5
 """Share of the time by which a file may come late if the first passes took too long."""
 
-PASSES, ROUND, TURN, NETWORK_PASS = 13.0, 0.2, 9.0, 0.4
+PASSES, ROUND, TURN, NETWORK_PASS = 16.5, 0.1, 7.0, 0.4
 """Time of a fit by epochs after its first passes, in latent passes: for the passes of the step searches with
 their entropy models, the search of nodes and the coding; for a round of motion refinement; for another turn;
 and for network steps that see as many pixels as all frames have. The figures are rough: they were counted for
-three clips of 176x144 to 480x270."""
+two clips of 176x144 and 480x270."""
 
 
 def passes_of(epochs: float) -> float:
