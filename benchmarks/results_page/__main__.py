@@ -26,7 +26,7 @@ RGB on the decoded file and averaged over frames.
 The tables show:
 
 - The default model needs 20 % fewer bits than x264 medium on the mean of eight clips, and as many on the
-  worst. It needs 8 % fewer than x265 medium and 24 % more than SVT-AV1 6, both with worse clips (rd-dev).
+  worst. It needs 8 % fewer than x265 medium and 25 % more than SVT-AV1 6, both with worse clips (rd-dev).
 - It is far ahead of the papers' networks: on Bunny at half size, seven minutes of it beat thirty minutes of
   the papers' pipeline (rd-bunny-half).
 - Muon is ahead of Adam at equal time, most in short fits (equal-time).
