@@ -131,7 +131,17 @@ def _add_blocks(images: Tensor, blocks: Tensor, steps: Tensor, is_smooth: bool) 
     Blocks are first filtered as if others followed beyond the image edges; the filter is then undone there.
     """
     *leading, height, width, size = blocks.shape
-    side = math.isqrt(size)
+    side, shape = math.isqrt(size), (*leading, height + 1, width + 1, size)
+    if not images.is_cpu:
+        # The host would wait for the number of blocks with latents.
+        values = blocks.to(images.dtype) * steps[:, None, ..., None]
+        spread = values @ _bumps(side, is_smooth, images.device)
+        tiles = images.new_zeros(shape)
+        for number, part in enumerate(torch.split(spread, size, 4)):
+            down, across = divmod(number, 2)
+            tiles[:, :, down : down + height, across : across + width] += part
+        _add_tiles(images, tiles)
+        return
     # With channels last, several latents are compared with zero at once.
     is_dense = blocks.stride(4) == 1 and blocks.stride(3) % 8 == 0
     chunks = blocks.view(torch.int64) if is_dense else blocks
@@ -140,11 +150,18 @@ def _add_blocks(images: Tensor, blocks: Tensor, steps: Tensor, is_smooth: bool) 
         return
     values = blocks[cells].to(images.dtype) * steps[frame, row, column][:, None]
     spread = values @ _bumps(side, is_smooth, images.device)
-    tiles = images.new_zeros(*leading, height + 1, width + 1, size)
+    tiles = images.new_zeros(shape)
     for number, part in enumerate(torch.split(spread, size, 1)):
         tiles[frame, channel, row + number // 2, column + number % 2] += part
+    _add_tiles(images, tiles)
+
+
+def _add_tiles(images: Tensor, tiles: Tensor) -> None:
+    """Add tiles (B, C, h + 1, w + 1, side^2), which begin half a block before the blocks, to images."""
+    *leading, height, width, size = tiles.shape
+    side = math.isqrt(size)
     tall = tiles.view(*tiles.shape[:4], side, side).transpose(3, 4)
-    bordered = tall.reshape(*leading, side * (height + 1), side * (width + 1))
+    bordered = tall.reshape(*leading, side * height, side * width)
     matrix, half = _border_filter(side, images.device), side // 2
     for turned in (bordered, bordered.transpose(2, 3)):
         _unfilter_edges(turned, matrix)
