@@ -8,6 +8,8 @@ import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
+from inrcodec.video.pixel_planes import converted
+
 LUMA_WEIGHTS = {
     1: (0.2126, 0.0722),
     2: (0.299, 0.114),
@@ -28,15 +30,15 @@ def exact_rgb(frame: VideoFrame) -> NDArray[np.float64]:
     # PyAV calls no component of 4:4:4 chroma.
     if name.startswith("gray") or frame.format.is_rgb or frame.format.has_palette:
         is_deep = frame.format.components[0].bits > 8
-        rgb = np.asarray(frame.to_ndarray(format="rgb48le" if is_deep else "rgb24"), dtype=float)
+        rgb = np.asarray(converted(frame, "rgb48le" if is_deep else "rgb24").to_ndarray(), dtype=float)
         # rgb48le repeats the highest bits of other depths below.
         rgb = rgb / 257 if is_deep else rgb
         is_limited = name.startswith("gray") and frame.color_range == _LIMITED
         return np.clip((rgb - 16) * 255 / 219, 0, 255) if is_limited else rgb
     if name.startswith("nv"):
-        frame = frame.reformat(format="yuv420p")
+        frame = converted(frame, "yuv420p")
     if name.startswith("p010"):
-        frame = frame.reformat(format="yuv420p10le")
+        frame = converted(frame, "yuv420p10le")
     is_full = frame.color_range == _FULL or name.startswith("yuvj")
     luma, blue_difference, red_difference = _samples(frame)
     if not is_full:

@@ -14,6 +14,8 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
+from inrcodec.video.pixel_planes import converted
+
 Frames = NDArray[np.uint8]
 _FLV_HEADER = 13
 """Bytes before the first tag of an .flv."""
@@ -157,10 +159,10 @@ def _prepare(
 def _frame(pixels: Frames, pixel_format: str, tags: Tags | None) -> Any:
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
     if tags is None:
-        return frame.reformat(format=pixel_format)
+        return converted(frame, pixel_format)
     frame.colorspace = tags.matrix
     color_range = ColorRange.JPEG if tags.full_range else ColorRange.MPEG
-    frame = frame.reformat(format=pixel_format, dst_color_range=color_range)
+    frame = converted(frame, pixel_format, color_range=color_range)
     frame.colorspace, frame.color_range = tags.matrix, color_range
     frame.color_primaries, frame.color_trc = tags.primaries, tags.transfer
     return frame

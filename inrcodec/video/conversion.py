@@ -18,7 +18,7 @@ from bitstream.header import ColorTags
 from inrcodec.samples import Samples, at_depth
 from inrcodec.video.color import frame_is_grey, frame_is_rgb, is_full_range
 from inrcodec.video.deep import bits_of, deep_frame, deep_rgb
-from inrcodec.video.pixel_planes import SUBSAMPLING, block_of, frame_of, plane_samples
+from inrcodec.video.pixel_planes import SUBSAMPLING, block_of, converted, frame_of, plane_samples
 
 _READING = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _WRITING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
@@ -52,8 +52,7 @@ def _rgb_pixels(frame: VideoFrame) -> NDArray[np.uint8]:
     """The frame in RGB of 8 bits."""
     if block_of(frame.format) != (1, 1):
         frame = _with_plain_chroma(frame)
-    converted = frame.to_ndarray(format="rgb24", interpolation=_READING)
-    pixels: NDArray[np.uint8] = np.asarray(converted, dtype=np.uint8)
+    pixels: NDArray[np.uint8] = np.asarray(converted(frame, "rgb24", _READING).to_ndarray(), dtype=np.uint8)
     if frame_is_grey(frame.format.name) and not is_full_range(frame):
         # swscale takes all grey for full range.
         pixels = _FULL_LUMA[pixels.astype(np.uint16) << 8]
@@ -86,11 +85,11 @@ def _plain_frame(rgb: Samples, pixel_format: str, tags: ColorTags) -> VideoFrame
         frame.colorspace = tags.matrix
         convert = _full_range if tags.full_range else _limited_range
         return convert(frame, pixel_format)
-    return frame if pixel_format == "rgb24" else frame.reformat(format=pixel_format)
+    return frame if pixel_format == "rgb24" else converted(frame, pixel_format)
 
 
 def _limited_range(frame: VideoFrame, pixel_format: str) -> VideoFrame:
-    return frame.reformat(format=pixel_format, interpolation=_WRITING, dst_color_range=ColorRange.MPEG)
+    return converted(frame, pixel_format, _WRITING, color_range=ColorRange.MPEG)
 
 
 def _full_range(frame: VideoFrame, pixel_format: str) -> VideoFrame:
@@ -130,4 +129,4 @@ def as_planar(frame: VideoFrame) -> VideoFrame:
         return frame
     subsampling = SUBSAMPLING[block_of(frame.format)]
     is_deep = frame.format.components[0].bits > 8 and subsampling in (444, 422, 420)
-    return frame.reformat(format=f"yuv{subsampling}p{'16le' if is_deep else ''}", interpolation=_READING)
+    return converted(frame, f"yuv{subsampling}p{'16le' if is_deep else ''}", _READING)

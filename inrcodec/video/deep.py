@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bitstream.header import ColorTags
 from inrcodec.video.color import UNSPECIFIED, frame_is_grey, is_full_range
-from inrcodec.video.pixel_planes import SUBSAMPLING, block_of, frame_of, plane_samples
+from inrcodec.video.pixel_planes import SUBSAMPLING, block_of, converted, frame_of, plane_samples
 
 PEAK = 1023
 """The largest sample of 10 bits."""
@@ -51,12 +51,12 @@ def deep_planes(frame: VideoFrame) -> list[NDArray[Any]]:
     name, bits = frame.format.name, _bits(frame)
     if frame_is_grey(name):
         grey = f"gray{bits}le"
-        plain = frame if name == grey else frame.reformat(format=grey, interpolation=_EXACT)
+        plain = frame if name == grey else converted(frame, grey, _EXACT)
         return [plane_samples(plain.planes[0], np.uint16)]
     if not _PLANAR.fullmatch(name):
         # swscale moves samples between layouts of the same depth without changing them.
         planar = f"yuv{SUBSAMPLING[block_of(frame.format)]}p{bits}le"
-        frame = frame.reformat(format=planar, interpolation=_EXACT)
+        frame = converted(frame, planar, _EXACT)
     return [plane_samples(plane, np.uint16) for plane in frame.planes[:3]]
 
 
@@ -66,7 +66,7 @@ def deep_rgb(frame: VideoFrame) -> NDArray[np.uint16]:
     Values are within 0.51 of the exact formula.
     """
     if frame.format.is_rgb or frame.format.name.startswith("xyz"):
-        return _rounded(frame.to_ndarray(format="rgb48le").astype(np.float32) * (PEAK / 0xFFFF))
+        return _rounded(converted(frame, "rgb48le").to_ndarray().astype(np.float32) * (PEAK / 0xFFFF))
     luma, *chroma = deep_planes(frame)
     zero, luma_gain, chroma_gain = _levels(_bits(frame), is_full_range(frame))
     grey = (luma.astype(np.float32) - np.float32(zero)) * np.float32(PEAK / luma_gain)
@@ -104,7 +104,7 @@ def deep_frame(rgb: NDArray[Any], pixel_format: str, tags: ColorTags) -> VideoFr
     """
     if pixel_format == "rgb48be":
         whole = VideoFrame.from_ndarray(np.ascontiguousarray(widened(rgb)), format="rgb48le")
-        return whole.reformat(format=pixel_format)
+        return converted(whole, pixel_format)
     if pixel_format == "gbrp10le":
         return frame_of([rgb[..., colour] for colour in (1, 2, 0)], pixel_format)
     of_red, of_blue = _WEIGHTS.get(tags.matrix, _WEIGHTS[UNSPECIFIED])

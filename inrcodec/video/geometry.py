@@ -14,6 +14,7 @@ from inrcodec.samples import Samples, depth_of
 from inrcodec.settings.source import Crop, Size
 from inrcodec.video.conversion import rgb_pixels
 from inrcodec.video.deep import widened
+from inrcodec.video.pixel_planes import converted
 from inrcodec.video.side_data import side_data
 
 Frame = Samples
@@ -27,7 +28,7 @@ def is_transparent(frame: VideoFrame) -> bool:
     """Whether any pixel is not opaque."""
     if not any(component.is_alpha for component in frame.format.components):
         return False
-    alpha = frame.to_ndarray(format="rgba")[..., 3]
+    alpha = converted(frame, "rgba").to_ndarray()[..., 3]
     return bool(alpha.min() < 255)
 
 
@@ -92,19 +93,17 @@ def scale(frame: Frame, size: Size) -> Frame:
     shrinks = size.width <= width and size.height <= height
     if depth_of(frame) > 8:
         return _deep_scale(frame, size, shrinks)
-    resized = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-        width=size.width,
-        height=size.height,
-        interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
-    )
-    return rgb_pixels(resized)
+    whole = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    kind = Interpolation.AREA if shrinks else Interpolation.BICUBIC
+    return rgb_pixels(converted(whole, "rgb24", kind, width=size.width, height=size.height))
 
 
 def _deep_scale(frame: Frame, size: Size, shrinks: bool) -> Frame:
     """The frame of 10 bits resized; swscale computes with 16."""
     kind = Interpolation.AREA if shrinks else Interpolation.BICUBIC
     whole = VideoFrame.from_ndarray(np.ascontiguousarray(widened(frame)), format="rgb48le")
-    return rgb_pixels(whole.reformat(width=size.width, height=size.height, interpolation=kind | _EXACT), 10)
+    resized = converted(whole, "rgb48le", kind | _EXACT, width=size.width, height=size.height)
+    return rgb_pixels(resized, 10)
 
 
 def box_average(frame: Frame, size: Size) -> Frame:

@@ -31,6 +31,7 @@ from inrcodec.system.names import check_folder_of
 from inrcodec.system.private import resolved_output
 from inrcodec.video.containers import BEYOND_FFMPEG
 from inrcodec.video.conversion import to_pixel_format
+from inrcodec.video.pixel_planes import converted
 from inrcodec.video.properties import VideoProperties
 from inrcodec.video.sources import number_field
 
@@ -186,7 +187,7 @@ def png_bytes(frame: Samples, sample_aspect_ratio: Fraction = Fraction(1)) -> by
 
 def webp_bytes(frame: Samples) -> bytes:
     """One RGB frame (height, width, 3) of 8 bits as a lossless WebP file, which is smaller than a PNG."""
-    picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(format="bgra")
+    picture = converted(VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"), "bgra")
     return _coded(picture, "libwebp", {"lossless": "1", "compression_level": "3"})
 
 

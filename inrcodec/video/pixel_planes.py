@@ -1,4 +1,4 @@
-"""Planes of PyAV frames as arrays, and back."""
+"""Planes of PyAV frames as arrays and back, and their conversion by swscale."""
 
 from __future__ import annotations
 
@@ -9,10 +9,35 @@ import numpy as np
 from av import VideoFrame
 from av.video.format import VideoFormat
 from av.video.plane import VideoPlane
+from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
 SUBSAMPLING = {(1, 1): 444, (1, 2): 422, (2, 2): 420, (2, 1): 440, (1, 4): 411, (4, 4): 410}
 """J:a:b notation by the rows and columns of a block."""
+
+
+def converted(
+    frame: VideoFrame,
+    pixel_format: str,
+    interpolation: Interpolation = Interpolation.BILINEAR,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    color_range: ColorRange | None = None,
+) -> VideoFrame:
+    """The frame in `pixel_format`, of `width` and `height` in pixels, computed by one thread.
+
+    Threads of swscale share a frame by rows, and the end of a row may be written over the beginning of the
+    next: now and then a 4:2:2 frame that was packed as `yuyv422` had eight wrong pixels.
+    """
+    return frame.reformat(
+        width=width,
+        height=height,
+        format=pixel_format,
+        interpolation=interpolation,
+        dst_color_range=color_range,
+        threads=1,
+    )
 
 
 def block_of(pixel_format: VideoFormat) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from inrcodec.video.conversion import as_planar, to_pixel_format
 from inrcodec.video.cropping import NO_CROPPING, Cropping
 from inrcodec.video.deep import bits_of, deep_planes
 from inrcodec.video.geometry import Turn, crop_margins, unturned
-from inrcodec.video.pixel_planes import SUBSAMPLING, block_of, plane_samples
+from inrcodec.video.pixel_planes import SUBSAMPLING, block_of, converted, plane_samples
 
 Plane = Samples
 """(height, width)."""
@@ -63,7 +63,7 @@ def stored_planes(frame: VideoFrame, sampling: Sampling) -> list[Plane] | None:
         return None
     is_deep = sampling.bit_depth > 8
     if frame_is_grey(frame.format.name):
-        luma = deep_planes(frame)[0] if is_deep else _samples(frame.reformat(format="gray").planes[0])
+        luma = deep_planes(frame)[0] if is_deep else _samples(converted(frame, "gray").planes[0])
         return [luma, *(2 * [np.full_like(luma, 1 << (sampling.bit_depth - 1))])]
     if block_of(frame.format) != sampling.block:
         return None

@@ -24,6 +24,7 @@ from inrcodec.errors import TargetUnreachable
 from inrcodec.fit.grids.shots import SHORTEST_SHOT
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.registry import family_by_name
+from inrcodec.quality.prediction import rival_curve
 from inrcodec.quality.prediction.gain import GAINS_DB, MODEL_ERROR_DB, bytes_range, gain_of, psnr_range
 from inrcodec.quality.prediction.lengths import lengths_of, seconds_range
 from inrcodec.quality.prediction.rival_curve import RivalCurve, first_picture_bytes
@@ -97,12 +98,18 @@ def test_the_keyframe_of_a_stream_is_what_a_stream_of_one_frame_begins_with(fram
     assert 0.5 * len(one) < first_picture_bytes(several) < 2 * len(one) < len(several) + len(one)
 
 
-def test_the_curve_is_that_of_real_streams(frames: Any) -> None:
+def test_the_curve_is_that_of_real_streams(frames: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    streams: list[bytes] = []
+
+    def kept(*settings: Any) -> bytes:
+        streams.append(encode_stream(*settings))
+        return streams[-1]
+
+    monkeypatch.setattr(rival_curve, "encode_stream", kept)
     curve = RivalCurve(RIVAL, [frames[:16]], Fraction(25), 16)
     factor = 29.5
-    data = encode_stream(frames[:16], RIVAL, factor)
     point = curve.at(factor)
-    assert point.file_bytes == len(data)
+    assert [len(stream) for stream in streams] == [point.file_bytes]
     assert curve.psnr_db(point.file_bytes) == pytest.approx(point.psnr_db, abs=0.15)
     assert curve.file_bytes(point.psnr_db) == pytest.approx(point.file_bytes, rel=0.05)
     assert curve.factor_of(point.file_bytes) == pytest.approx(factor, abs=0.5)
@@ -117,8 +124,18 @@ def test_stretches_predict_the_bytes_of_the_whole(frames: Any) -> None:
     assert guessed == pytest.approx(whole, rel=0.25)
     streams = sum(len(encode_stream(part, RIVAL, 31, Fraction(25))) for part in parts)
     assert abs(guessed - whole) < abs(streams * len(frames) / 34 - whole)
-    half = RivalCurve(RIVAL, parts, Fraction(25), len(frames), window_share=0.5)
-    assert half.at(31).file_bytes == pytest.approx(2 * guessed)
+
+
+def test_a_window_predicts_the_bytes_of_the_whole_frame(frames: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One stream for both curves: x264 rarely writes another stream for the same frames.
+    stream = encode_stream(frames[:9], RIVAL, 31, Fraction(25))
+    monkeypatch.setattr(rival_curve, "encode_stream", lambda *_: stream)
+    whole, half = (
+        RivalCurve(RIVAL, [frames[:9]], Fraction(25), len(frames), window_share=share).at(31)
+        for share in (1.0, 0.5)
+    )
+    assert half.file_bytes == pytest.approx(2 * whole.file_bytes)
+    assert half.psnr_db == whole.psnr_db
 
 
 def test_spread_of_samples_widens_the_bounds(frames: Any) -> None:

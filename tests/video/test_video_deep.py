@@ -27,7 +27,7 @@ from inrcodec.video.arrays import write_lossless
 from inrcodec.video.conversion import rgb_pixels
 from inrcodec.video.geometry import box_average, scale
 from inrcodec.video.light import Light
-from inrcodec.video.pixel_planes import frame_of, plane_samples
+from inrcodec.video.pixel_planes import converted, frame_of, plane_samples
 from inrcodec.video.planes import Sampling, yuv_planes
 
 ALL = SourceSettings()
@@ -148,7 +148,7 @@ def test_every_layout_of_10_bits_has_the_same_samples(layout: str) -> None:
         frame = frame_of(planes, same)
     frame.colorspace, frame.color_range = 9, 1
     expected = rgb_pixels(frame, 10)
-    other = frame.reformat(format=layout)
+    other = converted(frame, layout)
     other.colorspace, other.color_range = 9, 1
     assert np.array_equal(rgb_pixels(other, 10), expected)
 
@@ -162,7 +162,7 @@ def test_deep_rgb_has_the_same_levels(layout: str, bits: int) -> None:
     frame = frame_of(planes, layout)
     assert np.array_equal(rgb_pixels(frame, 10), pixels)
     for packed in ("rgb48be", "x2rgb10le") if layout == "gbrp10le" else ():
-        assert np.array_equal(rgb_pixels(frame.reformat(format=packed), 10), pixels)
+        assert np.array_equal(rgb_pixels(converted(frame, packed), 10), pixels)
 
 
 @pytest.mark.parametrize("is_full", [False, True])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.inputs.colours import exact_rgb
 from inrcodec.progress import Silent
+from inrcodec.video.pixel_planes import converted
 
 Frames = NDArray[np.uint8]
 
@@ -73,7 +74,7 @@ def write_video(
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             if colorspace is not None:
                 frame.colorspace = colorspace
-            frame = frame.reformat(format=pixel_format, dst_color_range=color_range)
+            frame = converted(frame, pixel_format, color_range=color_range)
             if timestamps is not None:
                 frame.pts, frame.time_base = timestamps[index], Fraction(1, 1000)
             container.mux(stream.encode(frame))
