@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bitstream.coders.conditional import QUARTERS, class_count
 from inrcodec.fit.grids.entropy import ZERO_KNOT, EntropyModel, listed, logarithms, sections_of, shapes_of
 from inrcodec.fit.grids.latent_network import NEIGHBOURS, Cells, NetworkTerms, cross_sum
+from inrcodec.fit.grids.rated_blocks import set_cells
 from inrcodec.models.inrc.contexts import LARGEST_MAGNITUDE
 from inrcodec.models.inrc.frequencies import (
     CHANNELS,
@@ -160,16 +161,22 @@ class LatentEntropy(EntropyModel):
         return self.prepared_bits(symbols, references, levels)()
 
     def prepared_bits(
-        self, symbols: Tensor, references: Tensor, levels: Tensor, weights: Tensor | None = None
+        self,
+        symbols: Tensor,
+        references: Tensor,
+        levels: Tensor,
+        weights: Tensor | None = None,
+        counts: Sequence[int] | None = None,
     ) -> Callable[[], Tensor]:
         """A function that computes `bits` by the parameters at the time; their contexts are computed once.
 
-        `weights` (B,) are factors on the bits of each frame.
+        `weights` (B,) are factors on the bits of each frame. `counts` are the set flags of each part,
+        for which a host waits if they are not known.
         """
         parts, known_flags = [], self._known_flags(symbols, references)
         for part in range(len(PARTS)):
             flags = flags_of(symbols, part)
-            frames, rows, columns = cells = flags.nonzero(as_tuple=True)
+            frames, rows, columns = cells = set_cells(flags, counts[part] if counts else None)
             known = self._known(symbols, references, levels, part, cells)
             magnitudes = symbols[:, part_channels(part)][frames, :, rows, columns].abs().float()
             parts.append((flags, known, magnitudes))

@@ -9,17 +9,17 @@ finer steps and thus count for more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from inrcodec.coding.grid_sections import GridSymbols
+from inrcodec.fit.grids.coded import Coded
 from inrcodec.fit.grids.entropy import optimizer, rounded, shapes_of
 from inrcodec.fit.grids.first_frames import choose_first, round_first
 from inrcodec.fit.grids.latent_entropy import LatentEntropy, reference_magnitudes
+from inrcodec.fit.grids.rated_blocks import RatedBlocks
 from inrcodec.fit.grids.size_choice import SizeChoice, selected, summed
 from inrcodec.fit.grids.source_planes import SegmentPlanes
 from inrcodec.fit.grids.temporal_filter import TemporalFilter
@@ -27,7 +27,7 @@ from inrcodec.models.inrc.block_sizes import SIZES, in_blocks
 from inrcodec.models.inrc.dc_prediction import restored
 from inrcodec.models.inrc.frequencies import CHANNELS
 from inrcodec.models.inrc.lapped import BLOCK, add_synthesis, analyse
-from inrcodec.models.inrc.latent_contexts import PARTS, part_channels
+from inrcodec.models.inrc.latent_contexts import part_channels
 from inrcodec.models.inrc.planes import Planes, no_planes
 from inrcodec.models.inrc.prediction import predict_batch
 from inrcodec.models.inrc.quads import to_colours, to_quads
@@ -44,27 +44,6 @@ ROUNDS_A_SAMPLE = 4
 """Rounds of fitting the entropy model to one sample of frames."""
 
 
-@dataclass(frozen=True)
-class Coded:
-    """The result of one pass over all frames."""
-
-    latents: Tensor
-    """(T, 96, h, w), int16."""
-    sizes: Tensor
-    """Sizes of the groups of 2 x 2 blocks, (T, h / 2, w / 2), uint8; see `models.inrc.block_sizes`."""
-    squared_error: Tensor
-    """(T,): mean squared error over displayed pixels and colours in [0, 1], before the refining network."""
-
-    def arrays(self) -> dict[str, Any]:
-        """The fields `latent` and `sizes` of `GridSymbols`."""
-        return {"latent": self.latents.cpu().numpy(), "sizes": self.sizes.cpu().numpy()}
-
-    @property
-    def psnr_db(self) -> float:
-        """Mean PSNR of the displayed frames before the refining network."""
-        return float((-10 * self.squared_error.clamp(min=1e-12).log10()).mean())
-
-
 class LatentFit:
     """The latents of a segment and their entropy model."""
 
@@ -79,6 +58,7 @@ class LatentFit:
         self._tried = range(SIZES)
         self._bits_of_sizes: dict[int, Tensor] = {}
         """`_size_bits` by kind of frame, of one pass."""
+        self._rated_blocks = RatedBlocks()
         self.frames: dict[int, Planes] = {}
         """Decoded planes of each frame after the last `code`, in half precision."""
 
@@ -110,6 +90,15 @@ class LatentFit:
         Groups may have the first `tried` sizes.
         """
         self._tried = range(tried)
+        coded = self._code(field, steps, price)
+        if not self._rated_blocks.is_complete():
+            coded = self._code(field, steps, price)
+            self._rated_blocks.is_complete()
+        self._coded = coded
+        return coded
+
+    def _code(self, field: Tensor, steps: Tensor, price: float) -> Coded:
+        """`code` with the sizes that are tried now."""
         segment, tree = self._segment, self._segment.tree
         is_smooth = segment.config.is_smooth
         size = (segment.frame_count, CHANNELS, segment.height // BLOCK, segment.width // BLOCK)
@@ -144,8 +133,7 @@ class LatentFit:
                     # Copies, because a view would keep the whole batch in memory.
                     frames[frame] = planes.map(Tensor.clone if frame in references else Tensor.half)
         self.frames = {frame: planes.map(Tensor.half) for frame, planes in frames.items()}
-        self._coded = Coded(latents, sizes, error)
-        return self._coded
+        return Coded(latents, sizes, error)
 
     def _is_dc_predicted(self, batch: list[int]) -> bool:
         return self._segment.config.is_dc_predicted and bool(self._segment.tree.levels[batch[0]] == 0)
@@ -167,9 +155,9 @@ class LatentFit:
         rows = self._segment.rows(batch)
         levels, before, sizes = self._segment.levels[rows], self.coded.latents[rows], self.coded.sizes[rows]
         if self._segment.config.version == 0:
-            return self._rated(limited, before, references, levels, price)[0], sizes
+            return self._rated(batch[0], limited, before, references, levels, price)[0], sizes
         choice = SizeChoice(limited, before, sizes, is_dc_predicted, self._tried)
-        found = self._rated_each([*map(choice.option, self._tried)], references, levels, price)
+        found = self._rated_each(batch[0], [*map(choice.option, self._tried)], references, levels, price)
         gains = torch.stack([summed(gain) for _, gain in found])
         sizes = (gains - price * self._size_bits(batch)[: len(self._tried)]).argmax(0).to(torch.uint8)
         if is_dc_predicted:
@@ -195,38 +183,43 @@ class LatentFit:
         return -(smoothed / smoothed.sum()).log2().view(-1, 1, 1, 1)
 
     def _rated_each(
-        self, options: list[tuple[Tensor, Tensor]], references: Tensor, levels: Tensor, price: float
+        self,
+        batch: int,
+        options: list[tuple[Tensor, Tensor]],
+        references: Tensor,
+        levels: Tensor,
+        price: float,
     ) -> list[tuple[Tensor, Tensor]]:
         """`_rated` for each of the options, `wanted` and `before`; on a GPU for all of them at once.
 
         A CPU has nothing to gain: its caches hold one of them better.
         """
         if references.is_cpu:
-            return [self._rated(*option, references, levels, price) for option in options]
+            return [self._rated(batch, *option, references, levels, price) for option in options]
         count = len(options)
         wanted, before = (torch.cat(each) for each in zip(*options, strict=True))
         repeated = references.repeat(count, 1, 1, 1), levels.repeat(count)
-        chosen, saved = self._rated(wanted, before, *repeated, price)
+        chosen, saved = self._rated(batch, wanted, before, *repeated, price)
         return [*zip(chosen.chunk(count), saved.chunk(count), strict=True)]
 
     def _rated(
-        self, wanted: Tensor, before: Tensor, references: Tensor, levels: Tensor, price: float
+        self,
+        batch: int,
+        wanted: Tensor,
+        before: Tensor,
+        references: Tensor,
+        levels: Tensor,
+        price: float,
     ) -> tuple[Tensor, Tensor]:
         """The best integers (B, 96, h, w) for `wanted`, and the cost that they save in each block (B, h, w).
 
-        Contexts are those of the latents `before`, of the previous pass.
+        Contexts are those of the latents `before`, of the previous pass. `batch` is the first frame's number.
         """
         shapes = shapes_of(self.entropy.knots)
         chosen, saved = torch.zeros_like(wanted), torch.zeros_like(wanted[:, 0])
-        # In all other blocks zero is the nearest integer of every latent. A host waits for how many they are,
-        # once: to compute all blocks would take a GPU longer.
-        rated = [
-            (wanted[:, part_channels(part)].abs().amax(1) > 0.5).nonzero(as_tuple=True)
-            for part in range(len(PARTS))
-        ]
-        of_parts = zip(rated, self.entropy.flag_bits(before, references, levels), strict=True)
-        for part, (cells, flag_bits) in enumerate(of_parts):
-            channels, (frames, rows, columns) = part_channels(part), cells
+        for part, flag_bits in enumerate(self.entropy.flag_bits(before, references, levels)):
+            channels = part_channels(part)
+            frames, rows, columns = cells = self._rated_blocks.of(batch, part, wanted[:, channels])
             classes = self.entropy.places(before, references, levels, part, cells).long()
             ideal = wanted[:, channels][frames, :, rows, columns]
             best, cost = shapes.best(ideal.abs(), classes, price)
@@ -289,7 +282,8 @@ class LatentFit:
         rows = self._segment.rows(frames)
         references = reference_magnitudes(self.coded.latents, self._segment.references[rows])
         levels = self._segment.levels[rows]
-        return self.entropy.prepared_bits(self.coded.latents[rows], references, levels, weights)
+        latents, counts = self.coded.latents[rows], self.coded.flag_counts(frames)
+        return self.entropy.prepared_bits(latents, references, levels, weights, counts)
 
     @torch.no_grad()
     def estimated_bits(self) -> float:
