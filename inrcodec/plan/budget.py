@@ -12,6 +12,7 @@ import numpy as np
 
 from bitstream import Extras, Quality, Section, Segment, Stream, StreamHeader, StreamReader, dump
 from bitstream.blocks import BLOCK_OVERHEAD_BYTES, encode_block
+from bitstream.coders import encode_smallest
 from bitstream.header import IndexEntry
 from bitstream.records import record_bytes
 from bitstream.timestamps import Timed, duration
@@ -97,10 +98,21 @@ def least_file_bytes(
     for spec in specs:
         is_stepped = spec.role in STEPPED_ROLES
         given = None if values is None or is_stepped else values.get(spec.name)
-        value = np.zeros(spec.shape, np.float32) if given is None else given
-        sections.append(encode_section(spec, value, 1.0 if is_stepped else None))
+        if given is None:
+            sections.append(_section_of_zeros(spec.count, is_stepped))
+        else:
+            sections.append(encode_section(spec, given, None))
     segment = replace(empty, sections=tuple(sections))
     return len(dump(stream_of(header, segment, 0.0, is_masked)))
+
+
+def _section_of_zeros(count: int, is_stepped: bool) -> Section:
+    """The section of a tensor of `count` zeros; its coder stores a range without width, whatever the count.
+
+    The latents of a video are as many as its pixels, so that coding them all takes seconds.
+    """
+    coder, payload = encode_smallest(np.zeros((1, min(1, count)), np.int32))
+    return Section(coder, (1.0,) if is_stepped else (), payload)
 
 
 def bits_per_pixel(byte_count: int, video: VideoInfo) -> float:

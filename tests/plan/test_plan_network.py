@@ -7,12 +7,14 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inrcodec.coding.sections import encode_section
 from inrcodec.errors import TargetUnreachable, UsageError
-from inrcodec.models.family import TRAINED_FOR_RATE, AnyFamily, SymbolBits, VideoInfo
+from inrcodec.models.family import STEPPED_ROLES, TRAINED_FOR_RATE, AnyFamily, SymbolBits, VideoInfo
 from inrcodec.models.registry import FAMILIES, family_of
 from inrcodec.plan.budget import bits_per_pixel, target_bytes
 from inrcodec.plan.network import plan_segment, planned_bits
@@ -175,6 +177,16 @@ def test_a_network_too_large_for_any_file_is_refused_before_a_fit(preset: str) -
     assert plan.least_bytes() == size
     with pytest.raises(TargetUnreachable):
         plan_segment(clip, replace(asked, size_bytes=size - 1))
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_the_smallest_file_is_that_of_coded_zeros(family: AnyFamily) -> None:
+    plan = plan_segment(properties(64, 48, 6), EncodeSettings(model=family.name, bpp=4))
+    coded = tuple(
+        encode_section(spec, np.zeros(spec.shape, np.float32), 1.0 if spec.role in STEPPED_ROLES else None)
+        for spec in plan.specs
+    )
+    assert plan.least_bytes() == plan.file_bytes(coded)
 
 
 @pytest.mark.parametrize("parameters", [10, 100_000])
