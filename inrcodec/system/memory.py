@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process while a network is fitted, so that the next step reuses it.
+"""Keeps freed memory in the process while a segment is fitted, so that the next step reuses it.
 
 The C library of Linux (glibc) requests each block of more than 32 MiB from the kernel and returns it when it
 is freed, so the kernel clears the same pages at every step. For HNeRV at 1280x640 on two cores this took a

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from inrcodec.fit.grids.node_search import MARGIN, Costs, NodeSearch, References
+from inrcodec.fit.grids.node_search import (
+    MARGIN,
+    UNMOVED,
+    Costs,
+    NodeSearch,
+    References,
+    _one_reference,
+    _two_references,
+)
 from inrcodec.models.inrc.overlapped import predict_overlapped
 from inrcodec.models.inrc.prediction import field_of
 from inrcodec.models.inrc.shapes import CELL
@@ -26,7 +34,7 @@ def grids(count: int, finest: Tensor | None = None) -> list[Tensor]:
 
 
 def no_bits(finest: Tensor) -> Tensor:
-    return torch.zeros_like(finest[:, :1])
+    return torch.zeros_like(finest[..., :1, :, :])
 
 
 def search(now: Tensor, references: Tensor, pairs: list[list[int]], price: float = 0.0) -> NodeSearch:
@@ -39,7 +47,7 @@ def test_its_tiles_are_those_of_the_decoder(pair: list[int]) -> None:
     images = planes(3)
     field = torch.randint(-60, 60, (1, 5, ROWS, COLUMNS), generator=torch.Generator().manual_seed(1)).float()
     field[:, 4] = field[:, 4].sign()
-    tiles, _ = (one := search(images[2:], images, [pair]))._tiles(field)
+    tiles = (one := search(images[2:], images, [pair]))._tiles(field, None, {})
     found = one._joined(tiles)
     after = images[pair[1]][None] if pair[0] != pair[1] else None
     expected = predict_overlapped(images[pair[0]][None], after, field / 4)[:, :, ::2]
@@ -49,7 +57,7 @@ def test_its_tiles_are_those_of_the_decoder(pair: list[int]) -> None:
 def test_motion_that_leads_beyond_the_margin_ends_there() -> None:
     images = planes(2)
     field = torch.full((1, 5, ROWS, COLUMNS), 4.0 * (MARGIN + 1000))
-    tiles, _ = search(images[1:], images, [[0, 0]])._tiles(field)
+    tiles = search(images[1:], images, [[0, 0]])._tiles(field, None, {})
     assert torch.isfinite(tiles).all()
 
 
@@ -75,7 +83,7 @@ def test_bits_that_cost_more_than_they_save_are_not_spent() -> None:
     now = predict_overlapped(images[:1], None, torch.full((1, 5, ROWS, COLUMNS), 0.5))
 
     def magnitudes(finest: Tensor) -> Tensor:
-        return finest.abs().sum(1, keepdim=True)
+        return finest.abs().sum(-3, keepdim=True)
 
     dear = search(now, images, [[0, 0]], price=1e9).run(grids(1), magnitudes)
     assert not dear.any()
@@ -93,3 +101,16 @@ def test_references_that_were_forgotten_are_made_again(monkeypatch: pytest.Monke
     for frame in range(6):
         references[frame]
     assert len(references._kept) == 4 and torch.equal(references[0], first)
+
+
+@pytest.mark.parametrize("has_two", [False, True])
+def test_equal_moves_are_equal_motion_of_each_reference(has_two: bool) -> None:
+    field = torch.randint(-9, 9, (1, 5, ROWS, COLUMNS), generator=torch.Generator().manual_seed(4)).float()
+    one = search(planes(1), planes(2), [[0, 1 if has_two else 0]])
+    known: dict[tuple[int, tuple[int, int]], Tensor] = {}
+    one._tiles(field, UNMOVED, known)
+    for group in _two_references() if has_two else _one_reference():
+        for change in group:
+            changed = change.make(field, field)
+            found, expected = one._tiles(changed, change.moves, known), one._tiles(changed, None, {})
+            assert torch.equal(found, expected)

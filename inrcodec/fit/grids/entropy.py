@@ -29,6 +29,8 @@ BITS_OF_A_DOUBLING = 0.75
 """Estimated bits of a parameter per doubling of 1 + d^2, where d is its difference from the usual value."""
 ZERO_KNOT = OFFSET / 1024
 """The knot of a sum of zero."""
+MARGIN = 0.01
+"""More than rounding errors of sums near zero, in squared latent steps."""
 LISTED = 16
 """Magnitudes whose bits are tabulated; from 3 on each further one costs the same amount more."""
 
@@ -82,6 +84,16 @@ class Shapes:
             best = torch.where(cost < least, candidate, best)
             least = torch.minimum(cost, least)
         return best, least
+
+    def may_save(self, values: Tensor, price: float, flags: Tensor) -> Tensor:
+        """Whether latents for `values` (n, C) may save more than `flags` (n,), whatever their classes: (n,).
+
+        Where this is False, the squares of the values less the costs of `best` are at most `flags`.
+        """
+        nearest = values.round()
+        # The squared error that the nearest integers avoid, less the fewest bits that integers but 0 take.
+        avoided = values.mul(2).sub_(nearest).mul_(nearest)
+        return avoided.sub_(price * self.table[:, 1:].min()).clamp_(min=0).sum(1) + MARGIN > flags
 
     def _lower(self, places: Tensor) -> Tensor:
         return places.detach().floor().clamp(0, len(self.slope) - 2).long()

@@ -219,13 +219,17 @@ class LatentFit:
         chosen, saved = torch.zeros_like(wanted), torch.zeros_like(wanted[:, 0])
         for part, flag_bits in enumerate(self.entropy.flag_bits(before, references, levels)):
             channels = part_channels(part)
-            frames, rows, columns = cells = self._rated_blocks.of(batch, part, wanted[:, channels])
-            classes = self.entropy.places(before, references, levels, part, cells).long()
-            ideal = wanted[:, channels][frames, :, rows, columns]
-            best, cost = shapes.best(ideal.abs(), classes, price)
+            cells = self._rated_blocks.of(batch, part, wanted[:, channels])
+            ideal = wanted[:, channels][cells[0], :, cells[1], cells[2]]
             flags = price * (flag_bits[..., 1] - flag_bits[..., 0])[cells]
+            if wanted.is_cpu:
+                # Others save nothing whatever their contexts, which take most of the time.
+                some = shapes.may_save(ideal, price, flags).nonzero()[:, 0]
+                cells, ideal, flags = tuple(axis[some] for axis in cells), ideal[some], flags[some]
+            classes = self.entropy.places(before, references, levels, part, cells).long()
+            best, cost = shapes.best(ideal.abs(), classes, price)
             gain = ideal.square().sum(1) - cost.sum(1) - flags
-            chosen[:, channels][frames, :, rows, columns] = best * ideal.sign() * (gain > 0)[:, None]
+            chosen[:, channels][cells[0], :, cells[1], cells[2]] = best * ideal.sign() * (gain > 0)[:, None]
             saved[cells] += gain.clamp(min=0)
         return chosen, saved
 

@@ -189,7 +189,10 @@ class MotionFit:
             saved = before - after
             is_worth_it = torch.zeros_like(saved[:, :1], dtype=torch.bool)
             blocks = 2 << (len(self.grids) - 1 - k)
-            for batch in self._batches(SCALE):
+            # Nothing would change in other frames, which a GPU would have to be asked for.
+            some = grid.flatten(1).any(1).nonzero()[:, 0].tolist() if grid.is_cpu else range(len(grid))
+            batches = ([frame for frame in batch if frame in some] for batch in self._batches(SCALE))
+            for batch in filter(None, batches):
                 added = self._left_to_code(batch, fineness, step, less)
                 added -= self._left_to_code(batch, fineness, step, self.grids)
                 down, right = (grid.shape[axis] * blocks - added.shape[axis] for axis in (2, 3))

@@ -88,7 +88,7 @@ class MotionEntropy(EntropyModel):
         return found
 
     def finest_bits(self, grids: Sequence[Tensor], frames: Tensor) -> Callable[[Tensor], Tensor]:
-        """A function from the finest grid (B, 5, h, w), in whole steps, to bits of its nodes (B, 1, h, w).
+        """A function from finest grids (..., B, 5, h, w), in whole steps, to bits of nodes (..., B, 1, h, w).
 
         `grids` are all grids of these `frames`; the coarser ones are the context.
         """
@@ -101,7 +101,7 @@ class MotionEntropy(EntropyModel):
             magnitude = finest.abs()
             before = _before(magnitude.clamp(max=LARGEST_MAGNITUDE))
             places = self._places(known + self.weight[k, MotionFeature.CHANNEL_BEFORE] * before)
-            return (shapes.between(magnitude, places) * active).sum(1, keepdim=True)
+            return (shapes.between(magnitude, places) * active).sum(-3, keepdim=True)
 
         return bits
 
@@ -127,5 +127,7 @@ def _coarser(above: Tensor) -> Logarithms:
 
 
 def _before(cut: Tensor) -> Tensor:
-    """The logarithm of the cut magnitude of the channel before, (T, 5, h, w)."""
-    return logarithms(torch.cat([torch.zeros_like(cut[:, :1]), cut[:, :-1]], 1))
+    """The logarithm of the cut magnitude of the channel before, (..., 5, h, w)."""
+    before = cut.roll(1, -3)
+    before[..., 0, :, :] = 0
+    return logarithms(before)

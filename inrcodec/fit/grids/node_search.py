@@ -10,7 +10,7 @@ dirty pictures", 1986).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,8 +34,11 @@ KEPT_BYTES = 1 << 28
 BALANCE = 4
 """The motion channel of the balance between both references."""
 
-Change = Callable[[Tensor, Tensor], Tensor]
-"""Makes another finest grid from the finest grid and the field; all are (B, 5, rows, columns), in steps."""
+Moves = tuple[tuple[int, int], tuple[int, int]]
+"""How a change moves each of two references, across and down, in steps."""
+UNMOVED: Moves = ((0, 0), (0, 0))
+Known = dict[tuple[int, tuple[int, int]], Tensor]
+"""Tiles by the number of the reference and how it moves; see `NodeSearch`."""
 
 
 @dataclass(frozen=True)
@@ -50,36 +53,51 @@ class Costs:
     """The price of a bit."""
 
 
+@dataclass(frozen=True)
+class Change:
+    """One change of motion that all nodes try."""
+
+    make: Callable[[Tensor, Tensor], Tensor]
+    """Makes another finest grid from the finest grid and the field, all (B, 5, rows, columns) in steps."""
+    moves: Moves | None = None
+    """How it moves the references, or None if nodes differ. Equal moves have equal tiles."""
+
+
 def moved(*shifts: tuple[int, int]) -> Change:
     """Add to channels, as pairs of channel and steps."""
 
-    def change(finest: Tensor, _: Tensor) -> Tensor:
+    def make(finest: Tensor, _: Tensor) -> Tensor:
         changed = finest.clone()
         for channel, steps in shifts:
             changed[:, channel] += steps
         return changed
 
-    return change
+    # The reference before moves by common - half, the one after by common + half.
+    half, common = (
+        [sum(by for at, by in shifts if at == first + axis) for axis in (0, 1)] for first in (0, 2)
+    )
+    before, after = ((common[0] + sign * half[0], common[1] + sign * half[1]) for sign in (-1, 1))
+    return Change(make, (before, after))
 
 
 def cleared(*channels: int) -> Change:
     """Set channels to zero."""
 
-    def change(finest: Tensor, _: Tensor) -> Tensor:
+    def make(finest: Tensor, _: Tensor) -> Tensor:
         changed = finest.clone()
         changed[:, list(channels)] = 0
         return changed
 
-    return change
+    return Change(make, UNMOVED if channels == (BALANCE,) else None)
 
 
 def taken_from(down: int, across: int) -> Change:
     """Take over the motion of a neighbour."""
 
-    def change(finest: Tensor, field: Tensor) -> Tensor:
+    def make(finest: Tensor, field: Tensor) -> Tensor:
         return finest + torch.roll(field, (down, across), (2, 3)) - field
 
-    return change
+    return Change(make)
 
 
 NEIGHBOURS = tuple(taken_from(*offset) for offset in ((0, 1), (1, 0), (0, -1), (-1, 0)))
@@ -92,15 +110,10 @@ def shifts_of(channels: Sequence[int], steps: int) -> tuple[Change, ...]:
 BALANCING = (cleared(BALANCE), *shifts_of((BALANCE,), 1), *shifts_of((BALANCE,), 2))
 """Changes that leave the motion as it is."""
 # Half and common shift together move one reference and leave the other where it is.
-ONE_SIDED = {
-    moved((axis, by), (axis + 2, same * by)): (0 if same == 1 else 1,)
-    for axis in (0, 1)
-    for by in (1, -1)
-    for same in (1, -1)
-}
-"""Changes that move one reference, with the side of the other."""
-STILL: dict[Change, tuple[int, ...]] = {**ONE_SIDED, **dict.fromkeys(BALANCING, (0, 1))}
-"""Sides whose tiles stay as they are, by change."""
+ONE_SIDED = tuple(
+    moved((axis, by), (axis + 2, same * by)) for axis in (0, 1) for by in (1, -1) for same in (1, -1)
+)
+"""Changes that move one reference."""
 
 
 def _one_reference() -> tuple[tuple[Change, ...], ...]:
@@ -111,7 +124,7 @@ def _two_references() -> tuple[tuple[Change, ...], ...]:
     return (
         (cleared(0, 1, 2, 3, 4), cleared(0, 1), cleared(2, 3), *NEIGHBOURS),
         shifts_of(range(4), 2),
-        tuple(ONE_SIDED),
+        ONE_SIDED,
         shifts_of(range(4), 1),
         BALANCING,
     )
@@ -142,18 +155,20 @@ class References:
                 self._kept.popitem(last=False)
             around = (MARGIN + 1, MARGIN + 2) * 2
             padded = F.pad(self._planes[frame : frame + 1], around, mode="replicate")[0, 0]
-            across = _interpolated(padded)
-            both = _interpolated(across.transpose(1, 2).contiguous())
-            self._kept[frame] = both.transpose(2, 3).reshape(-1)
+            across = _interpolated(padded, 1)
+            self._kept[frame] = _interpolated(across, 1).reshape(-1)
         self._kept.move_to_end(frame)
         return self._kept[frame]
 
 
-def _interpolated(values: Tensor) -> Tensor:
-    """Values (..., n + TAPS - 1) at all positions along the last axis: (SUBPIXELS, ..., n)."""
+def _interpolated(values: Tensor, axis: int) -> Tensor:
+    """Values at all positions along `axis`, which n + TAPS - 1 values have and n of the result.
+
+    The positions are the first axis of the result.
+    """
     weights = cubic_weights()[:: PHASES // SUBPIXELS].to(values)
-    count = values.shape[-1] - TAPS + 1
-    parts = torch.stack([values[..., first : first + count] for first in range(TAPS)])
+    count = values.shape[axis] - TAPS + 1
+    parts = torch.stack([values.narrow(axis, first, count) for first in range(TAPS)])
     return (weights @ parts.flatten(1)).view(SUBPIXELS, *parts.shape[1:])
 
 
@@ -191,7 +206,10 @@ class NodeSearch:
         self._most = SUBPIXELS * torch.stack([last[0].expand(rows, -1), last[1][:, None].expand(-1, columns)])
 
     def run(self, grids: list[Tensor], bits: Callable[[Tensor], Tensor]) -> Tensor:
-        """The finest grid (B, 5, rows, columns) with less cost than that of `grids`; all are in steps."""
+        """The finest grid (B, 5, rows, columns) with less cost than that of `grids`; all are in steps.
+
+        For `bits` see `MotionEntropy.finest_bits`.
+        """
         finest, coarser = grids[-1], field_of(grids) - grids[-1]
         groups = _two_references() if self._has_two else _one_reference()
         for group in groups:
@@ -202,44 +220,50 @@ class NodeSearch:
         self, group: Sequence[Change], finest: Tensor, coarser: Tensor, bits: Callable[[Tensor], Tensor]
     ) -> Tensor:
         field = finest + coarser
-        tiles, sides = self._tiles(field)
+        known: Known = {}
+        tiles = self._tiles(field, UNMOVED, known)
         residual = self._now - self._joined(tiles)
         energy = F.avg_pool2d(residual.square(), (8 // ROWS, 8)) * 64
         weights = self._costs.weights.view(-1, 1, 1, 1)
         slopes = ROWS * F.avg_pool2d(weights / (1 + energy * weights / self._costs.knee), CELL // 8)
         twice_left = 2 * self._cut(residual)
-        spent = bits(finest)
+        each = [change.make(finest, field) for change in group]
+        # The bits of all changes at once: these tensors are small.
+        spent, *others = bits(torch.stack([finest, *each]))
         best, most = finest, torch.zeros_like(spent)
-        for change in group:
-            changed = change(finest, field)
-            still = {side: sides[side] for side in STILL.get(change, ())}
-            added = self._tiles(changed + coarser, still)[0].sub(tiles).mul_(self._window)
+        for change, changed, needed in zip(group, each, others, strict=True):
+            added = self._tiles(changed + coarser, change.moves, known).sub(tiles).mul_(self._window)
             error = (added - twice_left).mul_(added).sum((3, 4))[:, None] * slopes
-            gain = self._costs.price * (spent - bits(changed)) - error
+            gain = self._costs.price * (spent - needed) - error
             is_better = gain > most
             best, most = torch.where(is_better, changed, best), torch.where(is_better, gain, most)
         # Tiles overlap: a node whose neighbour gains far more waits for the next group.
         wins = (most > 0) & (most >= SIMILAR * F.max_pool2d(most, 3, 1, 1))
         return torch.where(wins, best, finest)
 
-    def _tiles(self, field: Tensor, still: Mapping[int, Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Tiles (B, rows, columns, tile / ROWS, tile) without window, and also of each reference.
+    def _tiles(self, field: Tensor, moves: Moves | None, known: Known) -> Tensor:
+        """Tiles (B, rows, columns, tile / ROWS, tile) without window.
 
-        `still` has the tiles of references that the field leaves as they are.
+        `moves` are those of the change that gave the field, if it has any. `known` are the tiles of each
+        reference that were looked up before, by side and move.
         """
         motion = [field[:, :2]]
         if self._has_two:
             motion = [field[:, 2:4] - field[:, :2], field[:, 2:4] + field[:, :2]]
-        known = still or {}
-        sides = [
-            known[side] if side in known else self._look_up(images, motion[side])
-            for side, images in enumerate(self._sides)
-        ]
+        sides = []
+        for side, images in enumerate(self._sides):
+            key = None if moves is None else (side, moves[side])
+            found = None if key is None else known.get(key)
+            if found is None:
+                found = self._look_up(images, motion[side])
+                if key is not None:
+                    known[key] = found
+            sides.append(found)
         if not self._has_two:
-            return sides[0], sides
+            return sides[0]
         # The balance has the step of motion, a quarter.
         share = (0.5 + field[:, BALANCE] / SUBPIXELS)[..., None, None]
-        return torch.lerp(sides[1], sides[0], share), sides
+        return torch.lerp(sides[1], sides[0], share)
 
     def _look_up(self, images: Sequence[Tensor], motion: Tensor) -> Tensor:
         steps = torch.minimum(torch.maximum(motion.long(), self._least), self._most)
@@ -247,17 +271,21 @@ class NodeSearch:
         across, down = (steps - SUBPIXELS * whole).unbind(1)
         offsets = (SUBPIXELS * down + across) * self._plane + whole[:, 1] * self._stride + whole[:, 0]
         at = offsets + self._at
-        tiles = [self._taken(image, one.reshape(-1)) for image, one in zip(images, at, strict=True)]
-        return torch.stack(tiles).view(*at.shape, *self._inside.shape)
+        tiles = images[0].new_empty(*at.shape, *self._inside.shape)
+        for image, first, found in zip(images, at.flatten(1), tiles.flatten(1, 2), strict=True):
+            self._take(image, first, found)
+        return tiles
 
-    def _taken(self, image: Tensor, first: Tensor) -> Tensor:
-        """The tiles of a flat image that begin at `first` (N,), one after another."""
+    def _take(self, image: Tensor, first: Tensor, found: Tensor) -> None:
+        """Copy the tiles of a flat image that begin at `first` (N,) to `found` (N, tile / ROWS, tile)."""
         if not image.is_cpu:
-            return image.index_select(0, (first[:, None, None] + self._inside).view(-1))
+            at = (first[:, None, None] + self._inside).view(-1)
+            torch.index_select(image, 0, at, out=found.view(-1))
+            return
         # A view of the tiles at all places, whose rows are copied as a whole, takes a third of the time.
         count = len(image) - (self._inside.shape[0] - 1) * ROWS * self._stride - self._inside.shape[1] + 1
         every = image.as_strided((count, *self._inside.shape), (1, ROWS * self._stride, 1))
-        return every.index_select(0, first)
+        torch.index_select(every, 0, first, out=found)
 
     def _joined(self, tiles: Tensor) -> Tensor:
         """The prediction (B, 1, height / ROWS, width) of tiles without window."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 from inrcodec.errors import TargetUnreachable
@@ -15,6 +16,7 @@ from inrcodec.fit.job import FitJob, FittedSegment
 from inrcodec.models.inrc.shapes import GROUP_FRAMES
 from inrcodec.models.layers.codes import as_tensor
 from inrcodec.plan.network import SegmentPlan
+from inrcodec.system.memory import KEPT_MEMORY
 
 FAR_GROUP_FRAMES = 2 * GROUP_FRAMES
 """The distance of anchors that is tried beside the default."""
@@ -32,8 +34,11 @@ def fit_grids(job: FitJob) -> FittedSegment:
     if plan.start is None:
         plan = planned_for(job.clip.frames, plan)
     segment = SegmentPlanes(as_tensor(job.clip.frames).to(job.device), plan.config, plan.video)
+    # Rounds and passes need the same memory again, and the kernel would clear it each time.
+    memory = KEPT_MEMORY if segment.device.type == "cpu" else nullcontext()
     try:
-        return _begun(plan, segment, job).run()
+        with memory:
+            return _begun(plan, segment, job).run()
     except TargetUnreachable:
         held = held_grids(plan)
         if held is None:
