@@ -12,22 +12,25 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from inrcodec.coding.sections import decode_sections
 from inrcodec.coding.trim import SectionCoder
 from inrcodec.fit.minmax import MinMaxQuantiser
 from inrcodec.fit.quantiser import Quantiser
 from inrcodec.fit.training.warm_start import ContinuedRepresentation
-from inrcodec.models.family import Representation, TrainedFamily
+from inrcodec.models.family import Representation, StartsFromClip, TrainedFamily
 from inrcodec.plan.network import SegmentPlan
 
 
-def initial_representation(plan: SegmentPlan) -> Representation:
-    """The network to fit, on the CPU."""
+def initial_representation(plan: SegmentPlan, clip: Tensor) -> Representation:
+    """The network to fit to a clip (T, height, width, 3), on the CPU."""
     # `fit.registry` uses this fit for trained families only.
     family = cast("TrainedFamily[Any]", plan.family)
     fresh = family.representation(plan.config, plan.video, plan.seed)
     if plan.start is None:
+        if isinstance(fresh, StartsFromClip):
+            fresh.start_from(clip)
         return fresh
     values = decode_sections(plan.specs, plan.start.sections)
     tensors = {name: torch.from_numpy(value) for name, value in values.items()}

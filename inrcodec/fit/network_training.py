@@ -28,7 +28,7 @@ from inrcodec.metrics import psnr_per_frame_db
 from inrcodec.models.family import STEPPED_ROLES, Representation, Role
 from inrcodec.models.layers.codes import as_array, as_codes, as_tensor, peak
 from inrcodec.models.source import SourceFrames
-from inrcodec.plan.budget import AIMED_FILL
+from inrcodec.plan.budget import AIMED_FILL, AIMED_FILL_OF_GRIDS
 from inrcodec.plan.network import SegmentPlan
 from inrcodec.progress import CoursePoint, Progress
 from inrcodec.samples import Samples, depth_of
@@ -76,7 +76,7 @@ def train_network(job: FitJob) -> TrainedNetwork:
     plan, clip, settings, device = job.plan, job.clip, job.settings, job.device
     deadline, progress, checkpoints = job.deadline, job.progress, job.checkpoints
     frames, procedure = as_tensor(clip.frames).to(device), settings.procedure
-    representation = PrunedRepresentation(initial_representation(plan), plan.specs, procedure.prune)
+    representation = PrunedRepresentation(initial_representation(plan, frames), plan.specs, procedure.prune)
     _report_rate(representation, settings, progress)
     representation.module.to(device)
     representation.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -85,7 +85,9 @@ def train_network(job: FitJob) -> TrainedNetwork:
     first = renderer.values(torch.arange(min(8, len(frames)), device=device))
     fixed_bytes = _fixed_bytes(plan, first)
     _check_size(plan, first)
-    symbol_bits = 8.0 * AIMED_FILL * max(0, plan.payload_bytes - fixed_bytes)
+    has_grids = any(spec.role is Role.GRID for spec in plan.specs)
+    aimed_fill = AIMED_FILL_OF_GRIDS if has_grids else AIMED_FILL
+    symbol_bits = 8.0 * aimed_fill * max(0, plan.payload_bytes - fixed_bytes)
     quantiser = _quantiser(plan, procedure, first, symbol_bits).to(device)
     continue_steps(plan, quantiser)
     fit = Fit(representation, quantiser, frames, fit_settings, _resident_mask(clip, device))

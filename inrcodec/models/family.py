@@ -197,6 +197,14 @@ class Representation(Protocol):
         """Frames (B, 3, height, width) from transmitted tensors, quantised or not; differentiable."""
 
 
+@runtime_checkable
+class StartsFromClip(Protocol):
+    """A representation whose first values depend on the frames to fit."""
+
+    def start_from(self, clip: Tensor) -> None:
+        """Set the first values for a clip (T, height, width, 3) of 8 or 10 bits, on any device."""
+
+
 class Family(Protocol[Config]):
     """One kind of model. A family is one file or folder in `models/` and one row in `registry.py`."""
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inrcodec.models.family import ParameterGroup, VideoInfo
+from inrcodec.models.hinerv.first_grids import start_grids
 from inrcodec.models.hinerv.shapes import HiNeRVConfig
 from inrcodec.models.layers.blocks import ConvolutionNetwork, frames_at, initial_parameters
 from inrcodec.models.layers.trainable import MANY_STEPS, Trainable, capped_groups
@@ -17,7 +18,7 @@ from inrcodec.models.source import SourceFrames
 
 GRID_RANGE = 0.1
 """Values of grids begin between this and its negative."""
-GRID_RATE = 3.0
+GRID_RATE = 6.0
 """Learning rate of grids over that of other parameters: a step changes only the moments next to a frame."""
 
 
@@ -35,6 +36,10 @@ class HiNeRVRepresentation:
         }
         layers = [layer for layer, _ in config.layers]
         self.module = Trainable({**grids, **initial_parameters(layers, generator)}, encoder=None)
+
+    def start_from(self, clip: Tensor) -> None:
+        """Start the grids from averages of the frames; see `first_grids`."""
+        start_grids(self._config, self.module.tensors(), clip)
 
     def groups(self) -> tuple[ParameterGroup, ...]:
         matrices, others = capped_groups(self.module, self._config.widths[0], MANY_STEPS)

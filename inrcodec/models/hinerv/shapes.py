@@ -17,10 +17,12 @@ REDUCTIONS = (1.2, 1.5, 1.8)
 """Factors by which the width falls at each stage; the last one holds for all that follow."""
 LEAST_WIDTH = 12
 """The width falls no further, unless it begins below."""
+LAST_REDUCTION = 2
+"""The width of the finest level, at which a channel takes the most time, is divided by this once more."""
 BASE_SHARE, DETAIL_SHARE = 0.22, 0.3
 """Shares of the budget for the grids of level 0 and of level 1; channels are rounded to whole numbers."""
 SPACINGS = (3, 6, 12)
-"""Frames from one moment to the next of the two grids of level 0 and of that of level 1, about."""
+"""Frames from one moment to the next of the two grids of level 0 and of the first one of level 1, about."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,16 @@ def planned_config(grid: Grid, width: int, frame_count: int, symbols: float) -> 
     for stage in range(len(grid.strides)):
         reduction = REDUCTIONS[min(stage, len(REDUCTIONS) - 1)]
         widths.append(max(round(widths[-1] / reduction), min(LEAST_WIDTH, width)))
+    widths[-1] = max(1, widths[-1] // LAST_REDUCTION)
     kernels = (1, *[3] * (len(grid.strides) - 1))
     return HiNeRVConfig(grid, tuple(widths), kernels, planned_grids(grid, frame_count, symbols))
 
 
 def planned_grids(grid: Grid, frame_count: int, symbols: float) -> tuple[TemporalGrid, ...]:
-    """The grids of a network of about `symbols` values: one or two of level 0, one of level 1."""
+    """The grids of a network of about `symbols` values: one or two of level 0, up to two of level 1.
+
+    The second grid of level 1 has one moment, for what all frames share.
+    """
     cells = grid.rows * grid.columns
     fine, coarse, still = (1 + math.ceil((frame_count - 1) / one) for one in SPACINGS)
     channels = min(MAXIMUM_CHANNELS, round(BASE_SHARE * symbols / cells / (fine + coarse / 2)))
@@ -103,7 +109,10 @@ def planned_grids(grid: Grid, frame_count: int, symbols: float) -> tuple[Tempora
         grids = [TemporalGrid(0, min(fine, affordable), 1)]
     # The budget pays for so many planes: a channel in a moment each.
     planes = int(DETAIL_SHARE * symbols / (cells * grid.strides[0] ** 2))
-    if planes:
-        moments = min(still, planes)
-        grids.append(TemporalGrid(1, moments, min(MAXIMUM_CHANNELS, round(planes / moments))))
+    channels = min(MAXIMUM_CHANNELS, max(1, round(planes / (still + 1))))
+    moments = min(frame_count, planes // channels - 1)
+    if moments > 1:
+        grids += [TemporalGrid(1, moments, channels), TemporalGrid(1, 1, channels)]
+    elif planes:
+        grids.append(TemporalGrid(1, 1, min(MAXIMUM_CHANNELS, planes)))
     return tuple(grids)
