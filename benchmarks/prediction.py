@@ -52,7 +52,7 @@ def predicted(clip: BenchmarkClip, bpp: str, preset: str) -> dict[str, Any]:
     asked = next(one for one in found["outcomes"] if one["is_asked"])
     return {
         **{name: asked[name] for name in ("file_bytes", "psnr_db", "seconds", "rival_bytes")},
-        "gains_db": found["evidence"]["gains_db"],
+        "gain_db": found["evidence"]["gain_db"],
         "cost": cost,
         "commit": commit(),
     }

@@ -64,7 +64,7 @@ def probe(
 ) -> int:
     """Predict bytes, PSNR and time of an encode of SOURCE with each preset, and what x264 would need.
 
-    Short fits of samples take some seconds; nothing is written. The options are those of `inrc encode`.
+    A short fit of samples takes a few seconds; nothing is written. The options are those of `inrc encode`.
     """
     verbosity = console.verbosity_of(quiet, verbose)
     plain["source"] = source_settings(plain)

@@ -156,7 +156,7 @@ def prediction_lines(made: Prediction) -> list[str]:
             f"{made.psnr_target_db:g} dB will probably take {size.low:,.0f} to {size.high:,.0f} bytes"
         )
     if evidence.samples:
-        samples = counted(evidence.samples, "short fit")
+        samples = counted(evidence.samples, "sample")
         lines.append(
             f"measured on {samples} of {counted(evidence.frames, 'frame')} of "
             f"{evidence.width}x{evidence.height}, and on {evidence.rival_share:.0%} of the pixels with "

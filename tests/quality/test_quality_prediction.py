@@ -25,13 +25,14 @@ from inrcodec.fit.grids.shots import SHORTEST_SHOT
 from inrcodec.models.family import VideoInfo
 from inrcodec.models.registry import family_by_name
 from inrcodec.quality.prediction import rival_curve
-from inrcodec.quality.prediction.gain import GAINS_DB, MODEL_ERROR_DB, bytes_range, gain_of, psnr_range
+from inrcodec.quality.prediction.gain import GAINS_DB, Gain, bytes_range, psnr_range
 from inrcodec.quality.prediction.lengths import lengths_of, seconds_range
 from inrcodec.quality.prediction.rival_curve import RivalCurve, first_picture_bytes
 from inrcodec.quality.prediction.samples import (
     FIT_PIXELS,
     RIVAL_PIXELS,
     SAMPLE_FRAMES,
+    SAMPLES,
     sampling_of,
 )
 from inrcodec.settings.encode import EncodeSettings
@@ -138,19 +139,24 @@ def test_a_window_predicts_the_bytes_of_the_whole_frame(frames: Any, monkeypatch
     assert half.psnr_db == whole.psnr_db
 
 
-def test_spread_of_samples_widens_the_bounds(frames: Any) -> None:
-    curve = RivalCurve(RIVAL, [frames[:9]], Fraction(25), 9)
-    alike, apart = gain_of([1.0, 1.0]), gain_of([0.0, 2.0])
-    assert alike.mean_db == apart.mean_db == 1.0
-    assert 2 * MODEL_ERROR_DB < alike.error_db < apart.error_db
-    assert gain_of([1.0]).error_db > alike.error_db
-    said = psnr_range(curve, alike, 50, 3000)
+def test_a_prediction_lies_within_its_bounds_and_grows_with_the_epochs(frames: Any) -> None:
+    curve, gain = RivalCurve(RIVAL, [frames[:9]], Fraction(25), 9), Gain(1.0)
+    said = psnr_range(curve, gain, 50, 3000)
     assert said.low < said.expected < said.high
-    wanted = bytes_range(curve, alike, 50, said.expected)
+    wanted = bytes_range(curve, gain, 50, said.expected)
     assert wanted.expected == pytest.approx(3000, rel=1e-3)
     assert wanted.low < wanted.expected < wanted.high
-    assert all(alike.of(epochs) == pytest.approx(1.0 + gain) for epochs, gain in GAINS_DB)
-    assert alike.of(15) < alike.of(25) < alike.of(50)
+    assert all(gain.of(epochs) == pytest.approx(1.0 + more) for epochs, more in GAINS_DB)
+    assert gain.of(15) < gain.of(25) < gain.of(50)
+
+
+def test_samples_are_spread_over_the_frame() -> None:
+    made = sampling_of(VideoInfo(480, 270, 90), np.zeros(90))
+    rows, columns = np.mgrid[:270, :480]
+    places = np.stack([rows, columns, rows], -1)[None].repeat(90, 0)
+    first = [(int(one[0, 0, 0, 0]), int(one[0, 0, 0, 1])) for one in made.samples([places])]
+    assert len(set(first)) == len(made.fits) == SAMPLES
+    assert len({top for top, _ in first}) > 2 and len({left for _, left in first}) > 2
 
 
 def seconds_of(epochs: float) -> float:

@@ -15,15 +15,16 @@ from inrcodec.encoder.cost import expected_seconds
 from inrcodec.encoder.planned import PlannedSource, SurveyedSource, plan_source, survey_source
 from inrcodec.encoder.size_search import PSNR_SCALE
 from inrcodec.errors import TargetUnreachable
+from inrcodec.fit.grids.sketch import EPOCHS
 from inrcodec.models.registry import family_of
 from inrcodec.plan.budget import AIMED_FILL, LEAST_FILL, bits_per_pixel, size_of
 from inrcodec.progress import EncodePlan, Part, Progress
-from inrcodec.quality.prediction.gain import Gain, bytes_range, gain_of, psnr_range
+from inrcodec.quality.prediction.gain import Gain, bytes_range, psnr_range
 from inrcodec.quality.prediction.lengths import Length, lengths_of, seconds_range
 from inrcodec.quality.prediction.result import Evidence, Outcome, Prediction, Range
 from inrcodec.quality.prediction.rival_curve import RivalCurve
 from inrcodec.quality.prediction.samples import Window, read_stretches, sampling_of
-from inrcodec.quality.prediction.short_fits import EPOCHS, ShortFit, fit_samples, fixed_bytes, network_seconds
+from inrcodec.quality.prediction.short_fits import ShortFit, fit_samples, fixed_bytes, network_seconds
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.notation import local_worker_count
 from inrcodec.system.device import choose_device, describe_device
@@ -65,7 +66,7 @@ class _Forecast:
     progress: Part
     remarks: list[str] = field(default_factory=list)
     curve: RivalCurve | None = None
-    fits: list[ShortFit] = field(default_factory=list)
+    fit: ShortFit | None = None
 
     def __post_init__(self) -> None:
         settings = self.surveyed.settings
@@ -83,10 +84,8 @@ class _Forecast:
         surveyed = self.surveyed
         stretches = read_stretches(surveyed, self.sampling)
         planned = self._measured(stretches)
-        gain = gain_of([one.gain_db for one in self.fits]) if self.fits else None
-        slowness = 1.0
-        if self.fits:
-            slowness = sum(one.seconds for one in self.fits) / sum(one.expected_seconds for one in self.fits)
+        gain = None if self.fit is None else Gain(self.fit.gain_db)
+        slowness = 1.0 if self.fit is None else self.fit.seconds / self.fit.expected_seconds
         network = network_seconds(surveyed, planned, self.device) if self.family.is_trained else None
         side_by_side = min(self.workers, len(planned.runs))
 
@@ -158,17 +157,9 @@ class _Forecast:
                 return planned
             if surveyed.settings.resume_from is not None:
                 self.remarks.append("PSNR and time: those of a fit from the start")
-            total = len(sampling.fits)
-            self.progress.stage(_FITTING, 0, total)
-            self.fits = fit_samples(
-                surveyed,
-                sampling,
-                stretches,
-                RIVAL,
-                factor,
-                self.device,
-                lambda done: self.progress.stage(_FITTING, done, total),
-            )
+            self.progress.stage(_FITTING, 0, 1)
+            self.fit = fit_samples(surveyed, sampling, stretches, RIVAL, factor, self.device)
+            self.progress.stage(_FITTING, 1, 1)
         except (RivalFailed, TargetUnreachable) as error:
             self.remarks.append(f"PSNR: unknown, because samples could not be measured ({error.text})")
         return planned
@@ -252,11 +243,11 @@ class _Forecast:
         sampling, video = self.sampling, self.surveyed.video
         window: Window = sampling.fit_window
         return Evidence(
-            samples=len(self.fits),
+            samples=0 if self.fit is None else len(sampling.fits),
             frames=len(sampling.fits[0][1]),
             width=window.width,
             height=window.height,
-            gains_db=tuple(one.gain_db for one in self.fits),
+            gain_db=None if self.fit is None else self.fit.gain_db,
             rival_share=sum(one[..., 0].size for one in stretches) / video.pixel_count,
             seconds=time.monotonic() - started,
         )

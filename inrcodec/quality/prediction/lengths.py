@@ -12,9 +12,7 @@ from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.presets import PRESETS
 
 TIME_ERROR = 2.0
-"""Factor within which 19 of 20 measured times lie.
-
-It was at most 1.8 in `benchmarks/results/prediction.json`."""
+"""Factor within which 19 of 20 measured times should lie; see `benchmarks/results/prediction.json`."""
 USUAL_FITS = 3
 """Fits of full length that a search for a PSNR usually makes."""
 _LEAST_EPOCHS, _MOST_EPOCHS = 0.5, 1200.0

@@ -41,14 +41,14 @@ class Evidence:
     """The measurements behind a prediction."""
 
     samples: int
-    """Short fits; 0 if there was none."""
+    """Samples that were fitted, all at once; 0 if there was no fit."""
     frames: int
-    """Frames of each short fit."""
+    """Frames of each sample."""
     width: int
     height: int
     """Size of the part of the frames that was fitted, pixels."""
-    gains_db: tuple[float, ...]
-    """How much higher the PSNR of each short fit was than that of the ordinary codec at as many bytes."""
+    gain_db: float | None
+    """How much higher the PSNR of the short fit was than that of the ordinary codec at as many bytes."""
     rival_share: float
     """Share of the pixels of the video that the ordinary codec encoded."""
     seconds: float

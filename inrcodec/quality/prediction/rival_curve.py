@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inrcodec.metrics import psnr_db
 from inrcodec.quality.comparison.ordinary_codecs import decoded_pictures
@@ -21,6 +22,8 @@ FIRST_FACTOR, FACTOR_STEP = 31, 4
 logarithm of the bytes and the PSNR are taken as linear."""
 _LEAST_SHARE, _MOST_SHARE = -1.0, 2.0
 """How far the line through two factors goes on beyond them, in steps."""
+LEAST_ERROR = 1e-10
+"""Squared error that counts for frames without any."""
 _START_CODE = b"\0\0\1"
 _SLICE = 1
 """Type of an H.264 unit with a slice of a picture that is no keyframe."""
@@ -38,7 +41,8 @@ class RivalCurve:
     """The curve of x264 over its rate factors, measured where it is asked for.
 
     `parts` are runs of consecutive frames (T, height, width, 3) of a video of `frame_count` frames, of whose
-    pixels they show `window_share` in each frame. All methods raise `RivalFailed`.
+    pixels they show `window_share` in each frame. If they `are_side_by_side`, they have equal lengths, and
+    stand for regions of the same frames: see `pooled_psnr_db`. All methods raise `RivalFailed`.
     """
 
     def __init__(
@@ -48,7 +52,9 @@ class RivalCurve:
         rate: Fraction,
         frame_count: int,
         window_share: float = 1.0,
+        are_side_by_side: bool = False,
     ) -> None:
+        self._are_side_by_side = are_side_by_side
         self._rival, self._parts, self._rate = rival, parts, rate
         self._frame_count, self._window_share = frame_count, window_share
         self._points: dict[float, Point] = {}
@@ -111,15 +117,29 @@ class RivalCurve:
             first_bytes, rest_bytes = first_bytes + first, rest_bytes + len(data) - first
             pictures = decoded_pictures(data, self._rival, frames)
             values_db += [psnr_db(*pair) for pair in zip(frames, pictures, strict=True)]
+        quality_db = float(np.mean(values_db))
+        if self._are_side_by_side:
+            quality_db = pooled_psnr_db(10 ** (-np.array(values_db) / 10), len(self._parts))
         measured = sum(map(len, self._parts))
         if measured == self._frame_count:
-            return Point((first_bytes + rest_bytes) / self._window_share, float(np.mean(values_db)))
+            return Point((first_bytes + rest_bytes) / self._window_share, quality_db)
         # A short stretch has a larger share of keyframes than the video.
         keys = math.ceil(self._frame_count / KEY_INTERVAL)
         others = measured - len(self._parts)
         a_key, a_frame = first_bytes / len(self._parts), rest_bytes / max(1, others)
         whole = keys * a_key + (self._frame_count - keys) * a_frame
-        return Point(whole / self._window_share, float(np.mean(values_db)))
+        return Point(whole / self._window_share, quality_db)
+
+
+def pooled_psnr_db(squared_errors: NDArray[np.float64], parts: int) -> float:
+    """Mean PSNR, dB, of frames of which each of `parts` samples is a region.
+
+    `squared_errors` are those of the frames of one sample after another, of values in [0, 1]. The PSNR of a
+    frame follows from the mean error of its regions. A mean of their PSNR would count a still region, whose
+    bits do not matter, as much as one with motion.
+    """
+    errors = squared_errors.reshape(parts, -1).mean(0)
+    return float((-10 * np.log10(np.maximum(errors, LEAST_ERROR))).mean())
 
 
 def first_picture_bytes(data: bytes) -> int:

@@ -3,7 +3,7 @@ machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,13 +11,13 @@ import torch
 
 from inrcodec.encoder.cost import expected_seconds
 from inrcodec.encoder.planned import PlannedSource, SurveyedSource
-from inrcodec.encoder.segment import code_segment
 from inrcodec.fit.grids.fit import MODEL_BITS
+from inrcodec.fit.grids.sketch import EPOCHS, sketched
 from inrcodec.fit.job import FitJob
 from inrcodec.fit.registry import fit_of
 from inrcodec.plan.network import SegmentPlan, plan_segment
 from inrcodec.progress import Silent
-from inrcodec.quality.prediction.rival_curve import RivalCurve
+from inrcodec.quality.prediction.rival_curve import RivalCurve, pooled_psnr_db
 from inrcodec.quality.prediction.samples import Sampling
 from inrcodec.settings.encode import EncodeSettings
 from inrcodec.settings.source import SourceSettings
@@ -26,8 +26,8 @@ from inrcodec.video import Clip, VideoProperties, cut_holes
 from inrcodec.video.ordinary_codecs import Frames, Rival
 from inrcodec.video.survey import SegmentClips
 
-EPOCHS = 1.0
-"""Passes of a short fit: the fewest that a fit has."""
+SKETCH_SHARE = 0.7
+"""Time of a sketch, as a share of that of a fit of `EPOCHS` of its samples one by one."""
 SMALLNESS = 1.5
 """Time of a short fit for each of its pixels, as a multiple of that of a fit of a whole video, whose frames
 are worked on together. See `benchmarks/prediction.py`."""
@@ -36,13 +36,13 @@ _ENOUGH_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class ShortFit:
-    """A sample, fitted."""
+    """The samples, fitted."""
 
     gain_db: float
-    """How much higher its PSNR is than that of the ordinary codec at as many bytes."""
+    """How much higher their PSNR is than that of the ordinary codec at as many bytes."""
     seconds: float
     expected_seconds: float
-    """The seconds that the table of speeds gives for it, which is smaller than a video."""
+    """The seconds that the table of speeds gives for them, which are smaller than a video."""
 
 
 def fixed_bytes(plans: Sequence[SegmentPlan]) -> float:
@@ -57,37 +57,27 @@ def fit_samples(
     rival: Rival,
     factor: float,
     device: torch.device,
-    report: Callable[[int], None],
-) -> list[ShortFit]:
-    """Fit each sample to the bytes that `rival` has for it at the rate factor of the whole video.
-
-    `report` gets the number of samples that are done. Raises `TargetUnreachable` if the bytes are too few,
-    and `RivalFailed`.
-    """
-    found = []
-    for number, (stretch, frames) in enumerate(sampling.fits):
-        sample = sampling.fit_window.of(stretches[stretch][frames.start : frames.stop])
-        curve = RivalCurve(rival, [sample], surveyed.survey.properties.frame_rate, len(sample))
-        found.append(_fit(sample, surveyed, curve, factor, device))
-        report(number + 1)
-    return found
-
-
-def _fit(
-    sample: Frames, surveyed: SurveyedSource, curve: RivalCurve, factor: float, device: torch.device
 ) -> ShortFit:
-    properties = _properties_of(sample, surveyed.survey.properties)
-    settings = _short(surveyed.settings, _ENOUGH_BYTES)
-    fixed = fixed_bytes([plan_segment(properties, settings)])
-    size_bytes = round(curve.at(factor).file_bytes + fixed)
+    """Fit the samples to the bytes that `rival` has for them at the rate factor of the whole video.
+
+    Raises `TargetUnreachable` if the bytes are too few, and `RivalFailed`.
+    """
+    samples = sampling.samples(stretches)
+    lengths = [*map(len, samples)]
+    rate = surveyed.survey.properties.frame_rate
+    curve = RivalCurve(rival, samples, rate, sum(lengths), are_side_by_side=True)
+    joined = np.concatenate(samples)
+    properties = _properties_of(joined, surveyed.survey.properties)
+    plan = plan_segment(properties, _short(surveyed.settings, _ENOUGH_BYTES))
+    size_bytes = round(curve.at(factor).file_bytes + fixed_bytes([plan]))
     settings = _short(surveyed.settings, size_bytes)
     plan = plan_segment(properties, settings)
-    coded = code_segment(FitJob(plan, Clip(sample, properties), settings, device))
-    quality_db = float(np.mean(coded.figures.psnr_db))
+    sketch = sketched(FitJob(plan, Clip(joined, properties), settings, device), lengths)
     expected = expected_seconds([plan], EPOCHS, device.type, torch.get_num_threads()) or 0.0
     smallness = min(SMALLNESS, surveyed.video.pixel_count / plan.video.pixel_count)
-    gain_db = quality_db - curve.psnr_db(len(coded.data) - fixed)
-    return ShortFit(gain_db, coded.figures.fit_seconds, smallness * expected)
+    quality_db = pooled_psnr_db(sketch.squared_errors, len(samples))
+    gain_db = quality_db - curve.psnr_db(sketch.byte_count)
+    return ShortFit(gain_db, sketch.seconds, SKETCH_SHARE * smallness * expected)
 
 
 def _short(settings: EncodeSettings, size_bytes: int) -> EncodeSettings:
