@@ -162,13 +162,15 @@ def hostile() -> list[bytes]:
     """Files of a few bytes that ask for work or memory: about as much as `LIMITS` allow, and more."""
     deep, flat = covering_grid(32, 32, (1,) * 8), covering_grid(31, 23, (4, 2))
     lattice, small = covering_grid(64, 64, (8,)), VideoInfo(31, 23, 6)
-    dense = (TemporalGrid(0, 1, 1), TemporalGrid(1, 1 << 16, 64))
+    long = (TemporalGrid(0, 1, 1), TemporalGrid(1, 1 << 16, 64))
+    dense = (TemporalGrid(0, 1, 1), *16 * (TemporalGrid(1, 1, 64),))
     wide = Inrc().plan(small, 1e5, {"width": "0", "group": "3"}, 0)
     return [
         file_of_zeros(HNeRV(), HNeRVConfig(deep, 1, 60, (7, 7), 100), VideoInfo(32, 32, 1)),
         file_of_zeros(NeRV(), NeRVConfig(flat, 4, 1), VideoInfo(31, 23, 1 << 24)),
         file_of_zeros(HNeRV(), HNeRVConfig(lattice, 1, 1), VideoInfo(64, 64, 1 << 16)),
-        file_of_zeros(HiNeRV(), HiNeRVConfig(lattice, (1, 1), (1,), dense), VideoInfo(64, 64, 1 << 16)),
+        file_of_zeros(HiNeRV(), HiNeRVConfig(lattice, (1, 1), (1,), long), VideoInfo(64, 64, 1 << 16)),
+        file_of_zeros(HiNeRV(), HiNeRVConfig(lattice, (1, 1), (1,), dense), VideoInfo(64, 64, 1)),
         file_of_zeros(Inrc(), wide, small, largest=b"\xff\xff\x01"),
     ]
 

@@ -41,6 +41,8 @@ def test_frames_at_picks_whole_positions_and_mixes_between_them() -> None:
     whole = torch.tensor([3, 0, 2, 2])
     assert torch.equal(frames_at(values, whole), values[whole])
     assert torch.equal(frames_at(values, whole.double()), values[whole])
+    largest = torch.tensor([3e38, -3e38])
+    assert torch.equal(frames_at(largest, torch.tensor([0.0], dtype=torch.float64)), largest[:1])
     between = frames_at(values, torch.tensor([0.5, 2.75, 3.0], dtype=torch.float64))
     expected = torch.stack(
         [(values[0] + values[1]) / 2, 0.25 * values[2] + 0.75 * values[3], values[3]],

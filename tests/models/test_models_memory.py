@@ -109,6 +109,14 @@ def test_decoders_of_hierarchical_grids_hold_what_they_say(
     assert 0.8 * estimated <= measured <= WITHIN * estimated
 
 
+@pytest.mark.parametrize(("level", "count", "channels"), [(0, 32, 64), (1, 8, 64), (2, 8, 1), (2, 2, 64)])
+def test_decoders_of_many_grids_at_a_level_hold_what_they_say(level: int, count: int, channels: int) -> None:
+    grids = (TemporalGrid(0, 2, 1), *count * (TemporalGrid(level, 2, channels),))
+    config = HiNeRVConfig(covering_grid(320, 240, (4, 2)), (12, 12, 1), (3, 1), grids)
+    measured, estimated = measured_and_estimated(HiNeRV(), config, VideoInfo(320, 240, 2))
+    assert 0.8 * estimated <= measured <= WITHIN * estimated
+
+
 @pytest.mark.parametrize("width", [0, 8, 32, 64])
 @pytest.mark.parametrize("is_smooth", [False, True])
 def test_grids_hold_what_they_say(width: int, is_smooth: bool) -> None:

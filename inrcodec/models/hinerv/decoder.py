@@ -69,7 +69,10 @@ def features_at(
     for name, one in config.named_grids.items():
         places = exact * ((one.moments - 1) / max(video.frame_count - 1, 1))
         on_device = places if positions.device.type != "mps" else places.float().to(positions.device)
-        features[name] = frames_at(tensors[name], on_device.clamp(max=one.moments - 1))
+        # Without a name of their own, as the copy before last would live as long as the next grid's features.
+        features[name] = frames_at(tensors[name], on_device.clamp(max=one.moments - 1)).contiguous(
+            memory_format=torch.channels_last
+        )
     return features
 
 
@@ -81,13 +84,13 @@ def rendered(
 
     def joined(level: int) -> Tensor:
         found = [features[name] for name, one in config.named_grids.items() if one.level == level]
-        together = found[0] if len(found) == 1 else torch.cat(found, dim=1)
-        return together.contiguous(memory_format=torch.channels_last)
+        return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
     current = F.gelu(network("stem", joined(0)))
     for level in range(1, len(config.grid.strides) + 1):
         current = F.gelu(network(f"stage{level}", current))
         if config.channels(level):
+            # Not by `convolve`, whose copy would be a third result of this size at the same time.
             weight, bias = tensors[f"mix{level}.weight"], tensors[f"mix{level}.bias"]
             current = F.conv2d(joined(level), weight, bias).add_(current)
     frames = torch.tanh(network("head", current).float()) * 0.5 + 0.5

@@ -166,7 +166,12 @@ class HiNeRV(Network):
         most = max(2 * one for one in features)
         for layer, level in config.layers:
             outputs = layer.output_channels * layer.stride**2
-            most = max(most, math.prod(config.cells(level)) * (layer.input_channels + 2 * outputs))
+            # The features of one grid are the inputs; those of several are copied, to have them together.
+            is_single = layer.name.startswith(("stem", "mix")) and (
+                sum(one.level == level for one in config.grids) == 1
+            )
+            inputs = 0 if is_single else layer.input_channels
+            most = max(most, math.prod(config.cells(level)) * (inputs + 2 * outputs))
         return sum(features) + most
 
     def multiplication_count(self, config: HiNeRVConfig, video: VideoInfo) -> int:
