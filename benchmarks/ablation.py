@@ -144,10 +144,10 @@ def main(words: Sequence[str] | None = None) -> None:
     asked_for = {"bpp": options.bpp, **effort}
     wanted = [one for one in _BY_NAME if not options.only or one in (BASE, *options.only)]
     clips = [one for name in options.clips for one in (DEVELOPMENT_CLIPS if name == DEV else [name])]
+    stored = stored_results(options.json)
+    others = [one for one in stored if one["asked"] != asked_for]
     results: dict[tuple[str, str, int], Row] = {
-        (one["clip"], one["candidate"], one["seed"]): one
-        for one in stored_results(options.json)
-        if one.get("asked") == asked_for
+        (one["clip"], one["candidate"], one["seed"]): one for one in stored if one["asked"] == asked_for
     }
     asked = [(clip, name, seed) for name in wanted for clip in clips for seed in range(options.seeds)]
     with ProcessPoolExecutor(options.jobs, get_context("spawn"), _take_one_thread) as pool:
@@ -159,7 +159,7 @@ def main(words: Sequence[str] | None = None) -> None:
         try:
             for done in as_completed(runs):
                 results[runs[done]] = {**done.result(), "asked": asked_for}
-                write_report(options.json, "benchmarks.ablation", [*results.values()])
+                write_report(options.json, "benchmarks.ablation", [*others, *results.values()])
                 print(table([done.result()])[-1], flush=True)
         except BaseException:
             # Other runs would only be waited for, and their results lost.

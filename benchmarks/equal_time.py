@@ -122,17 +122,18 @@ def main() -> None:
 def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
     """All rows, those of earlier runs included; each is stored as soon as it is measured."""
     rows = stored_results(options.json)
-    known = {(row["clip"], row["bpp"], row["contender"], row["time"]) for row in rows}
+    clock = "cpu" if options.cpu_seconds else "wall"
+    known = {(row["clip"], row["bpp"], row["contender"], row["time"], row["clock"]) for row in rows}
     for text in options.time or TIMES:
         seconds = parse_duration(text)
         for contender in options.contender or CONTENDERS:
-            if (options.clip, options.bpp, contender, seconds) in known:
+            if (options.clip, options.bpp, contender, seconds, clock) in known:
                 continue
             row = run(options.clip, contender, options.bpp, seconds)
             if row is None:
                 print(f"{contender:14} {text:>5}: too short", flush=True)
                 continue
-            rows.append(row)
+            rows.append(row | {"clock": clock})
             write_report(options.json, "benchmarks.equal_time", rows)
             figures = f"{row['psnr_db']:6.2f} dB, {row['file_bytes']:,} bytes"
             print(f"{contender:14} {text:>5}: {figures}", flush=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 import av
 
-from benchmarks.record import BENCHMARK_CLIPS, stored_results, write_report
+from benchmarks.record import BENCHMARK_CLIPS, commit, stored_results, write_report
 from inrcodec.models.registry import FAMILIES
 from inrcodec.settings.source import FrameRange, Size, SourceSettings
 from inrcodec.video import read_clip
@@ -91,7 +91,8 @@ def page(folder: Path, results: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.samples", description=__doc__)
-    parser.add_argument("--model", action="append", help="make only the files of these models again")
+    names = [family.name for family in FAMILIES]
+    parser.add_argument("--model", action="append", choices=names, help="make only these files again")
     models = parser.parse_args().model
     folder = Path("samples")
     folder.mkdir(exist_ok=True)
@@ -100,7 +101,7 @@ def main() -> None:
         write_source(folder / SOURCE)
     results = []
     for family in FAMILIES:
-        if stored and family.name not in models:
+        if family.name in stored and family.name not in models:
             results.append(stored[family.name])
             continue
         words = [*command_of(family.name)[1:], "-y", "--json"]
@@ -116,7 +117,7 @@ def main() -> None:
             "height",
             "frames",
         )
-        results.append({key: report[key] for key in wanted})
+        results.append({key: report[key] for key in wanted} | {"commit": commit()})
     write_report(folder / "samples.json", "benchmarks.samples", results)
     (folder / "README.md").write_text(page(folder, results))
 

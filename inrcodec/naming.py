@@ -23,10 +23,10 @@ _FLAG = re.compile(
     r"inrc(?: [a-z]+)? --[a-z][a-z-]*"
     # Neither a part of a path nor a word in quotation marks of another program is one.
     r"|(?:(?<=^)|(?<=[\s(]))(?P<flag>--[a-z][a-z-]*|-[yo])(?=[\s:;,)]|\.?$)"
-    r"(?P<space> (?=\d+(?:\.\d+)?(?:[\s),;]|\.?$)))?"
+    r"(?P<space> (?=\d+(?:\.\d+)?(?:[\s),;]|\.?$))|(?<=-o) (?=\S+(?:/|\.inrv)))?"
 )
 
-_SWITCH = re.compile(r"\b(\w+)=(?:True|False)\b")
+_SWITCH = re.compile(r"\b(\w+)=(True|False)\b")
 
 
 def flag_of(argument: str) -> str:
@@ -52,4 +52,9 @@ def as_arguments(message: str) -> str:
 
 def with_options(message: str) -> str:
     """A message that names arguments such as `overwrite=True`, with options of the command line for them."""
-    return _SWITCH.sub(lambda found: _FLAGS.get(found[0]) or flag_of(found[1]), message)
+
+    def replaced(found: re.Match[str]) -> str:
+        # An option that turns an argument off has a name of its own, or there is none.
+        return _FLAGS.get(found[0]) or (flag_of(found[1]) if found[2] == "True" else found[0])
+
+    return _SWITCH.sub(replaced, message)

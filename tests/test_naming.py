@@ -33,7 +33,7 @@ ROOT = Path(inrcodec.__file__).parents[1]
         ("a--b.mp4 and x-y are names", "a--b.mp4 and x-y are names"),
         ("/tmp/--bpp/in -y.mp4 exists already", "/tmp/--bpp/in -y.mp4 exists already"),
         ("Ray says: use `--address`", "Ray says: use `--address`"),
-        ("-o: expected a name; write -o a.inrv", "output: expected a name; write output a.inrv"),
+        ("-o: expected a name; write -o a.inrv", "output: expected a name; write output=a.inrv"),
         ("not what inrc encode --json writes", "not what inrc encode --json writes"),
     ],
 )
@@ -60,6 +60,8 @@ def test_an_argument_and_its_option_lead_to_each_other(name: str) -> None:
 def test_switches_become_options() -> None:
     assert with_options("skip_damaged=True decodes it; overwrite=True") == "--skip-damaged decodes it; -y"
     assert with_options("audio=False leaves it out") == "--no-audio leaves it out"
+    # Neither `--skip-damaged` nor `-y` does this.
+    assert with_options("skip_damaged=False, overwrite=False") == "skip_damaged=False, overwrite=False"
 
 
 def test_every_option_in_a_message_is_an_option_of_a_command() -> None:

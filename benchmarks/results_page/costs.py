@@ -8,6 +8,7 @@ from statistics import fmean
 from benchmarks.prediction import cpu_seconds
 from benchmarks.results_page.tables import Cell, Report, table
 
+_UNITS = {"wall": "s", "cpu": "CPU s"}
 _COST = ("cpu_seconds", "psnr_db")
 
 
@@ -134,13 +135,15 @@ def speed(report: Report) -> Iterator[str]:
 
 def equal_time(report: Report) -> Iterator[str]:
     """PSNR by clip, rate, contender and `--time`; an empty cell means that the time was too short."""
-    found: dict[tuple[str, float, str], dict[float, float]] = {}
+    found: dict[tuple[str, float, str], dict[tuple[float, str], float]] = {}
     for row in report["results"]:
-        found.setdefault((row["clip"], row["bpp"], row["contender"]), {})[row["time"]] = row["psnr_db"]
-    times = sorted({row["time"] for row in report["results"]})
+        time = row["time"], _UNITS[row["clock"]]
+        found.setdefault((row["clip"], row["bpp"], row["contender"]), {})[time] = row["psnr_db"]
+    times = sorted({time for psnr in found.values() for time in psnr})
+    heads = (f"{seconds:g} {unit}" for seconds, unit in times)
     return table(
-        ("clip", "bits per pixel", "contender, PSNR in dB after", *(f"{seconds:g} s" for seconds in times)),
-        [(*key, *(psnr.get(seconds) for seconds in times)) for key, psnr in found.items()],
+        ("clip", "bits per pixel", "contender, PSNR in dB after", *heads),
+        [(*key, *(psnr.get(time) for time in times)) for key, psnr in found.items()],
     )
 
 

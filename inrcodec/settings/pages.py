@@ -78,7 +78,7 @@ class ComparisonSettings:
     def __post_init__(self) -> None:
         bpps = self.bpps
         if not bpps or len(set(bpps)) < len(bpps) or not all(0 < bpp < math.inf for bpp in bpps):
-            raise UsageError(f"rates: expected positive numbers, each once, found {list(bpps)}")
+            raise UsageError(f"--bpp: expected positive numbers, each once, found {list(bpps)}")
         unknown = [name for name in self.metrics if name not in FURTHER_METRICS]
         if unknown or len(set(self.metrics)) < len(self.metrics):
             known = ", ".join(FURTHER_METRICS)

@@ -21,16 +21,18 @@ def ordinary_priority() -> Iterator[None]:
         yield
     finally:
         for task, policy in _policies().items():
-            if policy in (os.SCHED_FIFO, os.SCHED_RR) and before.get(task) != policy:
+            # Only a privileged process may clear the flag.
+            flag = policy & os.SCHED_RESET_ON_FORK
+            if policy ^ flag in (os.SCHED_FIFO, os.SCHED_RR) and before.get(task) != policy:
                 with suppress(OSError):  # The thread has ended.
-                    os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
+                    os.sched_setscheduler(task, os.SCHED_OTHER | flag, os.sched_param(0))
 
 
 def _policies() -> dict[int, int]:
-    """Scheduling policy of each thread of this process; empty where the system does not say."""
+    """Scheduling policy and flag of each thread of this process; empty where the system does not say."""
     found: dict[int, int] = {}
     if hasattr(os, "sched_getscheduler") and os.path.isdir(_TASKS):
         for name in os.listdir(_TASKS):
             with suppress(OSError):
-                found[int(name)] = os.sched_getscheduler(int(name)) & ~os.SCHED_RESET_ON_FORK
+                found[int(name)] = os.sched_getscheduler(int(name))
     return found

@@ -324,9 +324,9 @@ def test_existing_outputs_and_the_input_itself_are_refused(clips: Any, tmp_path:
 
 def test_an_output_that_is_not_named_inrv_is_refused(clips: Any, tmp_path: Path) -> None:
     sample, output = clips(48, 32, 4), str(tmp_path / "b.mp4")
-    with pytest.raises(UsageError, match="b.mp4: encode writes .inrv files; write output .*b.inrv"):
+    with pytest.raises(UsageError, match="b.mp4: encode writes .inrv files; write output=.*b.inrv"):
         inrcodec.encode(sample.path, output, DRAFT)
-    with pytest.raises(UsageError, match="b.mp4: encode writes .inrv files; write output .*b.inrv"):
+    with pytest.raises(UsageError, match="b.mp4: encode writes .inrv files; write output=.*b.inrv"):
         inrcodec.encode_ladder(sample.path, output, [4, 8], DRAFT)
     assert os.listdir(tmp_path) == []
 

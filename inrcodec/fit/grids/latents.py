@@ -91,9 +91,10 @@ class LatentFit:
         """
         self._tried = range(tried)
         coded = self._code(field, steps, price)
-        if not self._rated_blocks.is_complete():
+        if not self._rated_blocks.end_pass():
+            # Its lists have twice the room that this choice needed; a block that is left out has no latents.
             coded = self._code(field, steps, price)
-            self._rated_blocks.is_complete()
+            self._rated_blocks.end_pass()
         self._coded = coded
         return coded
 

@@ -55,8 +55,11 @@ class RatedBlocks:
         self._counts[batch, part] = is_needed.sum(), room, every
         return largest(needs, room)
 
-    def is_complete(self) -> bool:
-        """End a pass: whether all its lists had room. The host waits for the counts, once."""
+    def end_pass(self) -> bool:
+        """Whether all lists of the pass had room. The next pass has room for what this one needed.
+
+        The host waits for the counts, once.
+        """
         lists, self._counts = self._counts, {}
         if not lists:
             return True
