@@ -158,9 +158,13 @@ def test_a_fit_learns_and_its_quantised_tensors_still_know_it(model: str, option
 
 
 def test_muon_needs_less_than_half_the_epochs_of_adam() -> None:
-    fast = fitted(replace(SETTINGS, epochs=5, optimizer="muon"))
-    slow = fitted(replace(SETTINGS, epochs=10, optimizer="adam"))
-    assert decoded_psnr_db(*fast) > decoded_psnr_db(*slow) + 3
+    # Fits this short differ from seed to seed and from processor to processor.
+    seeds = range(3)
+    fast, slow = (
+        [decoded_psnr_db(*fitted(replace(SETTINGS, **length, seed=seed))) for seed in seeds]
+        for length in ({"epochs": 5, "optimizer": "muon"}, {"epochs": 10, "optimizer": "adam"})
+    )
+    assert sum(fast) > sum(slow) + 3 * len(seeds)
 
 
 @VARIANTS

@@ -65,14 +65,17 @@ def features_at(
     """The features (B, channels, rows, columns) of each grid at `positions` (B,), counted in frames."""
     # Places between moments are computed in float64, so that machines agree; Apple's GPUs have none.
     exact = (positions if positions.device.type != "mps" else positions.cpu()).double()
+    exact = exact.clamp(max=video.frame_count - 1)
     features = {}
     for name, one in config.named_grids.items():
+        if one.moments == 1:
+            same = tensors[name].expand(len(positions), -1, -1, -1)
+            features[name] = same.contiguous(memory_format=torch.channels_last)
+            continue
         places = exact * ((one.moments - 1) / max(video.frame_count - 1, 1))
         on_device = places if positions.device.type != "mps" else places.float().to(positions.device)
         # Without a name of their own, as the copy before last would live as long as the next grid's features.
-        features[name] = frames_at(tensors[name], on_device.clamp(max=one.moments - 1)).contiguous(
-            memory_format=torch.channels_last
-        )
+        features[name] = frames_at(tensors[name], on_device).contiguous(memory_format=torch.channels_last)
     return features
 
 

@@ -12,7 +12,6 @@ Channels that are left over stay random.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -35,10 +34,12 @@ def start_grids(config: HiNeRVConfig, tensors: Mapping[str, Tensor], clip: Tenso
         vectors = _cells(rest, side)
         basis = _principal_components(vectors, config.channels(level))
         projected = (vectors - vectors.mean((0, 1, 2))) @ basis
-        free = iter(range(basis.shape[1]))
+        start = 0
         for name, one in named.items():
-            chosen = list(islice(free, one.channels))
-            _write(tensors[name].data, _averages(projected[..., chosen], one.moments))
+            # A slice, which may be empty or shorter: a list of channels would be copied to a GPU.
+            chosen = projected[..., start : start + one.channels]
+            _write(tensors[name].data, _averages(chosen, one.moments))
+            start += one.channels
         rest = _joined(vectors - projected @ basis.T, side)
 
 

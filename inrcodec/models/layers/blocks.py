@@ -179,7 +179,7 @@ def frames_at(values: Tensor, positions: Tensor) -> Tensor:
     """
     if not positions.is_floating_point():
         return values[positions]
-    before = positions.floor().long()
+    before = positions.long()
     # A whole position has the same frame twice: 0 times a difference that overflows would not be 0.
     after = positions.ceil().long().clamp(max=len(values) - 1)
     share = (positions - before).to(values.dtype).reshape(-1, *[1] * (values.dim() - 1))
