@@ -91,16 +91,15 @@ def scale(frame: Frame, size: Size) -> Frame:
     if width % size.width == 0 and height % size.height == 0:
         return box_average(frame, size)
     shrinks = size.width <= width and size.height <= height
-    if depth_of(frame) > 8:
-        return _deep_scale(frame, size, shrinks)
-    whole = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
     kind = Interpolation.AREA if shrinks else Interpolation.BICUBIC
+    if depth_of(frame) > 8:
+        return _deep_scale(frame, size, kind)
+    whole = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
     return rgb_pixels(converted(whole, "rgb24", kind, width=size.width, height=size.height))
 
 
-def _deep_scale(frame: Frame, size: Size, shrinks: bool) -> Frame:
+def _deep_scale(frame: Frame, size: Size, kind: Interpolation) -> Frame:
     """The frame of 10 bits resized; swscale computes with 16."""
-    kind = Interpolation.AREA if shrinks else Interpolation.BICUBIC
     whole = VideoFrame.from_ndarray(np.ascontiguousarray(widened(frame)), format="rgb48le")
     resized = converted(whole, "rgb48le", kind | _EXACT, width=size.width, height=size.height)
     return rgb_pixels(resized, 10)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inrcodec.fit.grids.fit import FIRST_ROUNDS, MOST_MOTION, GridFit
+from inrcodec.fit.grids.fit import MOST_MOTION, GridFit
 from inrcodec.fit.grids.motion_rounds import ENTROPY_ROUNDS
 from inrcodec.fit.grids.pace import Pace
 from inrcodec.fit.grids.refinement import share_of_a_step
@@ -63,10 +63,7 @@ class _Sketching(GridFit):
 
     def work(self) -> None:
         """Search motion, choose latents, refine motion, and choose latents again, without trials of steps."""
-        self._search_motion()
-        self._code()
-        self._latents.fit_entropy(FIRST_ROUNDS)
-        self._step = self._next_step(StepSearch(), *self._estimated_bits())
+        self.begin()
         self._latents.is_filtered, search = True, StepSearch()
         self._pass()
         latents, others = self._estimated_bits()
